@@ -1,0 +1,59 @@
+#include "base/arena.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+void arena_init(struct arena *a, void *storage, size_t bytes)
+{
+    *a = (struct arena){.start = storage, .bytes = bytes};
+}
+
+enum err arena_open(struct arena *a, size_t bytes, struct why *w)
+{
+    void *p = mmap(NULL, bytes ? bytes : 1, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return why(w, ERR_MEMORY, "asking the system for %zu bytes of memory: %s", bytes,
+                   strerror(errno));
+    *a = (struct arena){.start = p, .bytes = bytes, .owned = true};
+    return ERR_OK;
+}
+
+void arena_close(struct arena *a)
+{
+    if (a->owned) munmap(a->start, a->bytes ? a->bytes : 1);
+    *a = (struct arena){0};
+}
+
+void *arena_take(struct arena *a, size_t bytes, size_t align)
+{
+    assert(!a->sealed);
+    assert(align && !(align & (align - 1)) && align <= 4096);
+    uintptr_t here = (uintptr_t)a->start + a->used;
+    size_t pad = (size_t)(-here & (align - 1));
+    if (a->bytes - a->used < pad || a->bytes - a->used - pad < bytes) return NULL;
+    void *p = a->start + a->used + pad;
+    a->used += pad + bytes;
+    memset(p, 0, bytes);
+    return p;
+}
+
+void arena_seal(struct arena *a) { a->sealed = true; }
+
+size_t arena_mark(const struct arena *a) { return a->used; }
+
+void arena_rewind(struct arena *a, size_t mark)
+{
+    assert(!a->sealed);
+    assert(mark <= a->used);
+    a->used = mark;
+}
+
+bool arena_scratch(struct arena *a, size_t bytes, struct arena *out)
+{
+    void *p = arena_take(a, bytes, 64);
+    if (p) arena_init(out, p, bytes);
+    return p != NULL;
+}

@@ -1,0 +1,52 @@
+/* err.h -- how a function says that the world did not play along.
+ *
+ * A function that can fail for a reason outside the program (a file, a peer, a setting, a device) returns an
+ * `enum err` and tells the story in a `struct why` that the caller owns; each layer may add what it was doing:
+ *
+ *     reading checkpoint runs/a/3.ckpt: opening runs/a/3.ckpt: No such file or directory
+ *
+ * Our own mistakes are not errors: they are assertions. */
+#ifndef SHOAL_BASE_ERR_H
+#define SHOAL_BASE_ERR_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum err {
+    ERR_OK = 0,
+    ERR_USAGE,   /* the command line or the experiment asks for something that cannot be */
+    ERR_IO,      /* the file system said no */
+    ERR_FORMAT,  /* a file is not what it should be: truncated, damaged, foreign, another version */
+    ERR_WIRE,    /* a peer sent bytes that the protocol does not allow */
+    ERR_NETWORK, /* socket, address, handshake, time-out */
+    ERR_MEMORY,  /* it does not fit */
+    ERR_DEVICE,  /* the compute device failed or is missing */
+    ERR_UNSUPPORTED, /* described, but not built yet */
+    ERR_NUMBER,      /* a loss or a gradient that is not finite */
+    ERR_STOPPED,     /* the user asked us to stop */
+    ERR_COUNT
+};
+
+#define WHY_BYTES 1024
+
+struct why {
+    enum err err;
+    char text[WHY_BYTES]; /* one sentence, no newline, always terminated; cut if it is longer */
+};
+
+/* Sets the story and returns `e`, so that `return why(w, ERR_IO, ...)` reads well. `w` may be NULL. */
+enum err why(struct why *w, enum err e, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Puts what this layer was doing before the story, with ": " between, and returns `e`. `w` may be NULL. */
+enum err why_while(struct why *w, enum err e, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The short name of an error, for logs: "io", "format", ... */
+const char *err_name(enum err e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,145 @@
+/* experiment.h -- one training run, as its YAML file describes it.
+ *
+ * experiment_read parses and validates: an unknown key, a wrong type, a value out of bounds, a missing key and a
+ * contradiction each become one sentence that starts with file:line:column and names the nearest known key. What is
+ * described in the format but not built yet is refused with a sentence that says so. After a successful read every
+ * field holds its final value, defaults filled in; `auto` values are 0 where a field says so. */
+#ifndef SHOAL_CONFIG_EXPERIMENT_H
+#define SHOAL_CONFIG_EXPERIMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/bytes.h"
+#include "base/crypto.h"
+#include "base/err.h"
+
+#define EXPERIMENT_PATH_BYTES 512 /* longest path, URL or address, with its zero byte */
+#define EXPERIMENT_NAME_BYTES 64
+#define EXPERIMENT_PEERS_MAX  64 /* entries of swarm.peers */
+
+enum schedule_kind { SCHEDULE_COSINE, SCHEDULE_WSD, SCHEDULE_CONSTANT };
+enum precision { PRECISION_FP32, PRECISION_BF16 };
+enum outer_count { OUTER_COUNT_TOKENS, OUTER_COUNT_STEPS };
+enum wire_format { WIRE_FP32, WIRE_BF16, WIRE_INT8, WIRE_INT4 };
+enum access_kind { ACCESS_OPEN, ACCESS_PSK, ACCESS_TICKET };
+enum device_kind { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
+
+/* The shape of a Llama model; every matrix is [out, in], row-major. */
+struct model_shape {
+    uint32_t layers;   /* 1 .. 256 */
+    uint32_t dim;      /* 16 .. 16384; a multiple of heads */
+    uint32_t heads;    /* 1 .. 256; dim / heads is even */
+    uint32_t kv_heads; /* divides heads */
+    uint32_t ffn;      /* 16 .. 65536 */
+    uint32_t vocab;    /* 257 .. 262144: 256 bytes and the end-of-text token at least */
+    uint32_t context;  /* tokens of one sequence, 8 .. 32768 */
+    double rope_theta; /* > 1 */
+    double rms_eps;    /* 1e-5 */
+    bool tied;         /* the head is the embedding */
+};
+
+struct experiment {
+    char path[EXPERIMENT_PATH_BYTES]; /* the file it was read from, for messages */
+    char name[EXPERIMENT_NAME_BYTES]; /* letters, digits, '-', '_', '.' */
+    uint64_t seed;
+
+    struct model_shape model;
+
+    struct {
+        char corpus[EXPERIMENT_PATH_BYTES]; /* folder made by `shoal prepare` */
+        double validation;                  /* share of documents held out, 0 < x < 0.5 */
+    } data;
+
+    struct {
+        uint64_t steps;        /* inner steps of the whole run, >= 1 */
+        uint64_t batch_tokens; /* of one inner step of one worker; a multiple of model.context */
+        uint32_t micro_batch;  /* sequences at once; 0: auto */
+        struct {
+            double lr, beta1, beta2, eps, weight_decay, clip;
+        } optimizer; /* AdamW; decay on matrices only; clip 0: never */
+        struct {
+            enum schedule_kind kind;
+            uint64_t warmup; /* steps */
+            double final;    /* share of lr at the end, 0 .. 1 */
+            double decay;    /* wsd: share of the run that decays, 0 .. 1 */
+        } schedule;
+        enum precision precision;
+    } train;
+
+    struct {
+        uint64_t
+            every; /* inner steps between averages of a worker of reference speed; divides train.steps */
+        enum outer_count count;
+        struct {
+            double lr, momentum;
+            bool nesterov;
+        } optimizer;
+        enum wire_format wire;
+        uint32_t overlap, fragments;
+    } outer;
+
+    struct {
+        char listen[EXPERIMENT_PATH_BYTES];    /* host:port; port 0: any */
+        char advertise[EXPERIMENT_PATH_BYTES]; /* host:port or empty: what peers observe */
+        char peers[EXPERIMENT_PEERS_MAX][EXPERIMENT_PATH_BYTES]; /* files, URLs or ID@host:port */
+        size_t peers_count;
+        char identity[EXPERIMENT_PATH_BYTES];
+        enum access_kind access;
+        char access_key[EXPERIMENT_PATH_BYTES]; /* psk: file; ticket: the experiment's public key */
+        uint32_t group_min, group_max;          /* 2 .. 20 */
+        uint32_t bandwidth_mbps; /* first guess of this machine's uplink, Mbit/s; >= 1 */
+    } swarm;
+
+    struct {
+        char dir[EXPERIMENT_PATH_BYTES];
+        uint64_t every; /* inner steps */
+        uint32_t keep;  /* newest checkpoints that stay, >= 1 */
+        bool required;  /* a checkpoint that cannot be written stops this worker's contributions */
+    } checkpoint;
+
+    struct {
+        uint64_t every;  /* inner steps */
+        uint64_t tokens; /* of held-out text, at most */
+    } evaluate;
+
+    struct {
+        char listen[EXPERIMENT_PATH_BYTES]; /* empty: none */
+        char log[EXPERIMENT_PATH_BYTES];    /* JSON lines; empty: none */
+    } metrics;
+
+    struct {
+        enum device_kind device;
+        uint32_t device_index;
+        uint32_t threads; /* 0: auto */
+    } machine;
+};
+
+/* Reads, checks and completes. ERR_USAGE with file:line:column for what is wrong in it, ERR_UNSUPPORTED for what is
+ * not built yet, ERR_IO when there is no such file. Relative paths stay as written (relative to the working folder). */
+enum err experiment_read(const char *path, struct experiment *out, struct why *w);
+
+/* The same from memory; `name` stands for the file in messages. */
+enum err experiment_parse(const char *name, struct bytes text, struct experiment *out,
+                          struct why *w);
+
+/* Writes the whole experiment, defaults filled in, as YAML that experiment_parse reads back to the same values. */
+void experiment_print(const struct experiment *x, FILE *to);
+
+/* The hash that names the swarm (SPEC.md, "The run"): model, seed, train without precision, micro_batch, outer, the
+ * protocol's major version and `tokenizer`, the SHA-256 of tokenizer.json. No path, address or corpus enters it. */
+void experiment_run_id(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_BYTES],
+                       const struct crypto *c, uint8_t out[CRYPTO_DIGEST_BYTES]);
+
+/* Outer epochs of the whole run: train.steps / outer.every. */
+static inline uint64_t experiment_epochs(const struct experiment *x)
+{
+    return x->train.steps / x->outer.every;
+}
+
+/* Parameters of a model of this shape. */
+uint64_t model_shape_parameters(const struct model_shape *s);
+
+#endif
