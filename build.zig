@@ -1,0 +1,222 @@
+//! How shoal is built. `./zigw build -l` lists the steps; the first table below is that list.
+const std = @import("std");
+
+/// Every step of the build, and what it does.
+const steps = .{
+    .{ "check", "compile everything, run nothing" },
+    .{ "test", "run every test that needs no GPU" },
+};
+
+/// One folder of our own C code, a static library of its own. It sees c/ and the third-party libraries it names,
+/// and nothing else: an include that leads up or sideways (STYLE.md, "Where things live") does not compile.
+const Component = struct {
+    name: []const u8,
+    dir: []const u8,
+    needs: []const []const u8 = &.{},
+    third: []const []const u8 = &.{},
+    /// Files compiled without UBSan: it keeps their inner loops from vectorizing. Their tests run with it on.
+    unchecked: []const []const u8 = &.{},
+};
+
+const components = [_]Component{
+    .{ .name = "base", .dir = "c/base" },
+    .{ .name = "config", .dir = "c/config", .needs = &.{"base"}, .third = &.{"yaml"} },
+    .{ .name = "data", .dir = "c/data", .needs = &.{"base"}, .third = &.{ "jansson", "xxhash", "pcre2" } },
+    .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .third = &.{"openblas"} },
+    .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" } },
+    .{ .name = "swarm", .dir = "swarm", .needs = &.{ "base", "model" }, .third = &.{"xxhash"} },
+    .{ .name = "net", .dir = "net", .needs = &.{"base"}, .third = &.{ "quic", "wolfssl" } },
+};
+
+const c_flags = [_][]const u8{ "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-ffp-contract=off", "-D_GNU_SOURCE" };
+
+const Shoal = struct {
+    b: *std.Build,
+    target: std.Build.ResolvedTarget,
+    optimize: std.builtin.OptimizeMode,
+    libraries: std.StringHashMapUnmanaged(*std.Build.Step.Compile) = .empty,
+
+    fn module(s: *Shoal) *std.Build.Module {
+        return s.b.createModule(.{ .target = s.target, .optimize = s.optimize, .link_libc = true });
+    }
+
+    /// Gives `m` the headers and the archive of a third-party library.
+    fn third(s: *Shoal, m: *std.Build.Module, name: []const u8) void {
+        const b = s.b;
+        if (std.mem.eql(u8, name, "openblas")) m.addIncludePath(b.path(".deps/system/include/openblas"));
+        inline for (.{ .{ "jansson", "libjansson.a" }, .{ "xxhash", "libxxhash.a" }, .{ "pcre2", "libpcre2-8.a" }, .{ "openblas", "libopenblas.a" }, .{ "criterion", "libcriterion.so" } }) |system| {
+            if (std.mem.eql(u8, name, system[0])) {
+                m.addIncludePath(b.path(".deps/system/include"));
+                m.addObjectFile(b.path(".deps/system/lib/" ++ system[1]));
+                return;
+            }
+        }
+        if (std.mem.eql(u8, name, "wolfssl")) {
+            m.addIncludePath(b.path("net/wolfssl"));
+            m.addIncludePath(b.path(wolfssl_dir));
+            m.addCMacro("WOLFSSL_USER_SETTINGS", "1");
+        } else if (std.mem.eql(u8, name, "quic")) {
+            for (quic_includes) |p| m.addIncludePath(b.path(p));
+            m.addCMacro("NGTCP2_STATICLIB", "1");
+            m.addCMacro("NGHTTP3_STATICLIB", "1");
+        } else if (std.mem.eql(u8, name, "yaml")) {
+            m.addIncludePath(b.path(yaml_dir ++ "/include"));
+        } else @panic(name);
+        m.linkLibrary(s.libraries.get(name).?);
+    }
+
+    /// Gives `m` the headers and archives of our own components and all they need.
+    fn ours(s: *Shoal, m: *std.Build.Module, names: []const []const u8) void {
+        for (components) |c| for (names) |n| {
+            if (!std.mem.eql(u8, c.name, n)) continue;
+            m.linkLibrary(s.libraries.get(n).?);
+        };
+    }
+
+    fn component(s: *Shoal, c: Component) void {
+        const m = s.module();
+        m.addIncludePath(s.b.path("c"));
+        for (c.third) |t| s.third(m, t);
+        const names = s.files(c.dir, ".c");
+        if (names.len == 0) {
+            const empty = s.b.addWriteFiles().add("empty.c", "typedef int nothing_here_yet;\n");
+            m.addCSourceFile(.{ .file = empty, .flags = &.{} });
+        }
+        for (names) |f| m.addCSourceFile(.{ .file = s.b.path(s.b.fmt("{s}/{s}", .{ c.dir, f })), .flags = s.flagsOf(c, f) });
+        s.ours(m, c.needs);
+        const lib = s.b.addLibrary(.{ .name = s.b.fmt("shoal-{s}", .{c.name}), .root_module = m, .linkage = .static });
+        s.libraries.put(s.b.allocator, c.name, lib) catch @panic("OOM");
+    }
+
+    fn flagsOf(s: *Shoal, c: Component, file: []const u8) []const []const u8 {
+        for (c.unchecked) |u| if (std.mem.eql(u8, u, file))
+            return std.mem.concat(s.b.allocator, []const u8, &.{ &c_flags, &.{ "-fno-sanitize=undefined", "-O3" } }) catch @panic("OOM");
+        return &c_flags;
+    }
+
+    /// The files of a folder with this ending, sorted: a new file needs no line here.
+    fn files(s: *Shoal, dir: []const u8, ending: []const u8) []const []const u8 {
+        const b = s.b;
+        const io = b.graph.io;
+        var found: std.ArrayList([]const u8) = .empty;
+        var d = b.root.openDir(io, dir, .{ .iterate = true }) catch return &.{};
+        defer d.close(io);
+        var it = d.iterate();
+        while (it.next(io) catch @panic("reading a folder")) |e| {
+            if (e.kind == .file and std.mem.endsWith(u8, e.name, ending)) found.append(b.allocator, b.dupe(e.name)) catch @panic("OOM");
+        }
+        std.mem.sort([]const u8, found.items, {}, struct {
+            fn less(_: void, x: []const u8, y: []const u8) bool {
+                return std.mem.lessThan(u8, x, y);
+            }
+        }.less);
+        return found.items;
+    }
+
+    fn thirdLibrary(s: *Shoal, name: []const u8, m: *std.Build.Module) void {
+        const lib = s.b.addLibrary(.{ .name = name, .root_module = m, .linkage = .static });
+        s.libraries.put(s.b.allocator, name, lib) catch @panic("OOM");
+    }
+};
+
+pub fn build(b: *std.Build) void {
+    const target = b.standardTargetOptions(.{ .default_target = .{
+        .cpu_arch = .x86_64,
+        .cpu_model = .{ .explicit = &std.Target.x86.cpu.x86_64_v3 },
+        .cpu_features_add = std.Target.x86.featureSet(&.{ .aes, .pclmul }),
+        .os_tag = .linux,
+        .abi = .gnu,
+        .glibc_version = .{ .major = 2, .minor = 28, .patch = 0 },
+    } });
+    const optimize = b.option(std.builtin.OptimizeMode, "optimize", "debug, safe (default), fast or small") orelse .safe;
+    var s = Shoal{ .b = b, .target = target, .optimize = optimize };
+
+    var top: std.StringHashMapUnmanaged(*std.Build.Step) = .empty;
+    inline for (steps) |t| top.put(b.allocator, t[0], b.step(t[0], t[1])) catch @panic("OOM");
+
+    wolfssl(&s);
+    quic(&s);
+    yaml(&s);
+    for (components) |c| s.component(c);
+
+    // The program.
+    const bin = s.module();
+    bin.addIncludePath(b.path("c"));
+    bin.addIncludePath(b.path("."));
+    for (s.files("c/bin", ".c")) |f| bin.addCSourceFile(.{ .file = b.path(b.fmt("c/bin/{s}", .{f})), .flags = &c_flags });
+    bin.addIncludePath(b.path(".deps/system/include"));
+    linkAll(&s, bin);
+    const shoal = b.addExecutable(.{ .name = "shoal", .root_module = bin });
+    b.installArtifact(shoal);
+    top.get("check").?.dependOn(&shoal.step);
+
+    // The tests: one program a folder of test/.
+    for (components) |c| {
+        const dir = b.fmt("test/{s}", .{c.name});
+        const names = s.files(dir, "_test.c");
+        if (names.len == 0) continue;
+        const m = s.module();
+        m.addIncludePath(b.path("c"));
+        m.addIncludePath(b.path("."));
+        for (names) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("{s}/{s}", .{ dir, f })), .flags = &c_flags });
+        s.third(m, "criterion");
+        linkAll(&s, m);
+        const exe = b.addExecutable(.{ .name = b.fmt("test-{s}", .{c.name}), .root_module = m });
+        exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
+        const run = b.addRunArtifact(exe);
+        run.setCwd(b.path("."));
+        const one = b.step(b.fmt("test-{s}", .{c.name}), b.fmt("run the tests of {s} alone", .{dir}));
+        one.dependOn(&run.step);
+        top.get("test").?.dependOn(&run.step);
+        top.get("check").?.dependOn(&exe.step);
+    }
+}
+
+fn linkAll(s: *Shoal, m: *std.Build.Module) void {
+    for (components) |c| m.linkLibrary(s.libraries.get(c.name).?);
+    for ([_][]const u8{ "jansson", "xxhash", "pcre2", "openblas", "yaml", "quic", "wolfssl" }) |t| s.third(m, t);
+}
+
+const wolfssl_dir = ".deps/wolfssl-5.9.2-stable";
+const ngtcp2_dir = ".deps/ngtcp2-1.24.0";
+const nghttp3_dir = ".deps/nghttp3-1.15.0";
+const yaml_dir = ".deps/libyaml-0.2.5";
+const quic_includes = [_][]const u8{ ngtcp2_dir ++ "/lib/includes", ngtcp2_dir ++ "/crypto/includes", nghttp3_dir ++ "/lib/includes" };
+const third_flags = [_][]const u8{ "-w", "-fno-sanitize=undefined" };
+
+fn wolfssl(s: *Shoal) void {
+    const b = s.b;
+    const m = s.module();
+    m.addIncludePath(b.path("net/wolfssl"));
+    m.addIncludePath(b.path(wolfssl_dir));
+    m.addCMacro("WOLFSSL_USER_SETTINGS", "1");
+    m.addCMacro("BUILDING_WOLFSSL", "1");
+    m.addCSourceFiles(.{ .root = b.path(wolfssl_dir ++ "/src"), .files = &.{ "internal.c", "keys.c", "quic.c", "ssl.c", "tls.c", "tls13.c", "wolfio.c", "crl.c", "ocsp.c" }, .flags = &third_flags });
+    m.addCSourceFiles(.{ .root = b.path(wolfssl_dir ++ "/wolfcrypt/src"), .files = &.{ "aes.c", "asn.c", "blake2b.c", "chacha.c", "chacha20_poly1305.c", "coding.c", "cpuid.c", "curve25519.c", "dh.c", "ecc.c", "ed25519.c", "error.c", "evp.c", "fe_operations.c", "ge_operations.c", "hash.c", "hmac.c", "kdf.c", "logging.c", "md5.c", "memory.c", "poly1305.c", "pwdbased.c", "random.c", "rsa.c", "sha.c", "sha256.c", "sha512.c", "sha3.c", "signature.c", "sp_int.c", "wc_encrypt.c", "wc_port.c", "wolfmath.c", "pkcs12.c", "pkcs7.c", "cmac.c", "asm.c", "cryptocb.c", "arc4.c", "des3.c", "md4.c", "dsa.c", "wolfevent.c" }, .flags = &third_flags });
+    m.addCSourceFiles(.{ .root = b.path(wolfssl_dir ++ "/wolfcrypt/src"), .files = &.{ "aes_asm.S", "aes_gcm_asm.S", "chacha_asm.S", "poly1305_asm.S", "sha256_asm.S", "sha512_asm.S", "sha3_asm.S", "fe_x25519_asm.S" }, .flags = &.{"-w"} });
+    s.thirdLibrary("wolfssl", m);
+}
+
+fn quic(s: *Shoal) void {
+    const b = s.b;
+    const m = s.module();
+    s.third(m, "wolfssl");
+    for (quic_includes ++ [_][]const u8{ ngtcp2_dir ++ "/lib", ngtcp2_dir ++ "/crypto", nghttp3_dir ++ "/lib", "net/wolfssl" }) |p| m.addIncludePath(b.path(p));
+    m.addCMacro("HAVE_CONFIG_H", "1");
+    m.addCMacro("NGTCP2_STATICLIB", "1");
+    m.addCMacro("NGHTTP3_STATICLIB", "1");
+    for ([_][]const u8{ ngtcp2_dir ++ "/lib", nghttp3_dir ++ "/lib" }) |dir| {
+        for (s.files(dir, ".c")) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("{s}/{s}", .{ dir, f })), .flags = &third_flags });
+    }
+    m.addCSourceFiles(.{ .root = b.path(nghttp3_dir), .files = &.{"lib/sfparse/sfparse.c"}, .flags = &third_flags });
+    m.addCSourceFiles(.{ .root = b.path(ngtcp2_dir), .files = &.{ "crypto/shared.c", "crypto/wolfssl/wolfssl.c" }, .flags = &third_flags });
+    s.thirdLibrary("quic", m);
+}
+
+fn yaml(s: *Shoal) void {
+    const b = s.b;
+    const m = s.module();
+    m.addIncludePath(b.path(yaml_dir ++ "/include"));
+    for (s.files(yaml_dir ++ "/src", ".c")) |f| m.addCSourceFile(.{ .file = b.path(b.fmt(yaml_dir ++ "/src/{s}", .{f})), .flags = &(third_flags ++ [_][]const u8{ "-DYAML_VERSION_STRING=\"0.2.5\"", "-DYAML_VERSION_MAJOR=0", "-DYAML_VERSION_MINOR=2", "-DYAML_VERSION_PATCH=5" }) });
+    s.thirdLibrary("yaml", m);
+}

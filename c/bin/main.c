@@ -1,0 +1,7 @@
+#include <stdio.h>
+
+int main(void)
+{
+    fprintf(stderr, "shoal: no subcommand yet\n");
+    return 1;
+}
