@@ -1,7 +1,55 @@
+/* main.c -- finds the subcommand and runs it. */
 #include <stdio.h>
+#include <string.h>
 
-int main(void)
+#include "bin/command.h"
+
+static const struct command commands[] = {
+    {"version", version_main, "print the version of shoal and of what it is built on"},
+};
+
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static void usage(FILE *to)
 {
-    fprintf(stderr, "shoal: no subcommand yet\n");
-    return 1;
+    fprintf(to, "shoal trains one language model on many machines that nobody coordinates.\n\n"
+                "usage: shoal COMMAND ...        shoal COMMAND --help tells more\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+}
+
+int command_failed(const char *name, const struct why *w)
+{
+    fprintf(stderr, "shoal %s: %s\n", name, w->text);
+    return w->err == ERR_USAGE ? 2 : 1;
+}
+
+bool command_help(int argc, char **argv, const char *text)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") && strcmp(argv[i], "-h")) continue;
+        fputs(text, stdout);
+        return true;
+    }
+    return false;
+}
+
+int version_main(int argc, char **argv)
+{
+    if (command_help(argc, argv, "usage: shoal version\n")) return 0;
+    printf("shoal %s\n", SHOAL_VERSION);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+        usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; argc >= 2 && i < COMMAND_COUNT; i++)
+        if (!strcmp(argv[1], commands[i].name)) return commands[i].main(argc - 1, argv + 1);
+    if (argc >= 2) fprintf(stderr, "shoal: there is no command '%s'\n\n", argv[1]);
+    usage(stderr);
+    return 2;
 }
