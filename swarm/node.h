@@ -1,0 +1,90 @@
+/* node.h -- one member of the swarm: membership, progress, matchmaking, averaging and state transfer as one machine.
+ *
+ *     JOIN --state known or genesis--> TRAIN --ready--> MATCH --committed--> REDUCE --agreed--> APPLY --> TRAIN ...
+ *       `--behind--> SYNC --adopted--^           `--nobody--> TRAIN          after the last epoch: DONE --> LEFT
+ *
+ * Pure: no clock, socket, thread, malloc or rand. Events come in with their time, actions go out to a sink (action.h).
+ * What it promises is in SPEC.md, "Guarantees". */
+#ifndef SHOAL_SWARM_NODE_H
+#define SHOAL_SWARM_NODE_H
+
+#include "action.h"
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/rng.h"
+#include "model/outer.h"
+
+#define NODE_GROUP_MAX 20 /* members of one averaging group: one cell (SPEC.md, "Cells") */
+
+struct node_config {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    uint8_t run_id[CRYPTO_DIGEST_BYTES];
+    uint64_t
+        incarnation; /* max(unix milliseconds at the start, last one + 1); kept by the driver */
+    const struct crypto *crypto;
+    struct rng rng;
+    uint64_t parameters;
+    uint64_t every;        /* inner steps of an epoch of a worker of reference speed */
+    uint64_t batch_tokens; /* of one inner step */
+    uint64_t epochs;       /* after which the run ends */
+    bool
+        count_steps; /* each worker does exactly `every` steps (reproducible), else the work-sum rule */
+    uint32_t group_min, group_max;
+    uint32_t bandwidth_mbps;  /* first guess of the uplink, >= 1 */
+    struct address advertise; /* family 0: what peers observe */
+    struct peer_address {
+        uint8_t id[CRYPTO_KEY_BYTES];
+        struct address address;
+    } * bootstrap;
+    size_t bootstrap_count; /* lent for the life of the node */
+};
+
+struct node;
+
+/* Bytes of arena that node_init needs for this configuration. */
+size_t node_bytes(const struct node_config *c);
+
+/* A node that holds `state` (genesis at epoch 0, or a checkpoint's) and has done `round` since its last outer step.
+ * All memory comes from `room`. Actions may go out at once. NULL with a reason when the configuration cannot be. */
+struct node *node_init(const struct node_config *c, const struct lineage_state *state,
+                       const struct round_progress *round, struct arena *room, instant now,
+                       const struct sink *out, struct why *w);
+
+/* Takes one event; its actions go to `out` before this returns. */
+void node_step(struct node *n, const struct event *in, const struct sink *out);
+
+/* When the node wants an EVENT_TICK at the latest. */
+instant node_due(const struct node *n);
+
+/* Share of the present epoch that is done, 0 .. 1: the swarm's work against its target. For the schedule. */
+double node_epoch_share(const struct node *n);
+
+/* What any one peer sees of the swarm, for status and the peer list. */
+enum peer_phase {
+    PHASE_JOIN,
+    PHASE_SYNC,
+    PHASE_TRAIN,
+    PHASE_MATCH,
+    PHASE_REDUCE,
+    PHASE_DONE,
+    PHASE_LEAVING,
+    PHASE_OBSERVER
+};
+enum peer_health { HEALTH_ALIVE, HEALTH_SUSPECT, HEALTH_DEAD, HEALTH_LEFT };
+
+struct node_peer {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    struct address address;
+    enum peer_health health;
+    enum peer_phase phase;
+    uint64_t epoch, steps, tokens;
+    uint64_t lineage; /* first 8 bytes, little-endian */
+    uint32_t tokens_per_s;
+    float loss;
+    bool self, linked;
+};
+
+/* Fills up to `room` entries, self first; returns how many there are. */
+size_t node_peers(const struct node *n, struct node_peer *out, size_t room);
+
+#endif
