@@ -5,6 +5,7 @@ const std = @import("std");
 const steps = .{
     .{ "check", "compile everything, run nothing" },
     .{ "test", "run every test that needs no GPU" },
+    .{ "fmt", "lay out our C sources with clang-format" },
 };
 
 /// One folder of our own C code, a static library of its own. It sees c/ and the third-party libraries it names,
@@ -113,6 +114,15 @@ const Shoal = struct {
         return found.items;
     }
 
+    /// A run of test/tally.py that knows where the program is; test programs are added as arguments.
+    fn tally(s: *Shoal, shoal: *std.Build.Step.Compile) *std.Build.Step.Run {
+        const run = s.b.addSystemCommand(&.{ "python3", "test/tally.py" });
+        run.setCwd(s.b.path("."));
+        run.has_side_effects = true;
+        run.addPrefixedArtifactArg("SHOAL_BIN=", shoal);
+        return run;
+    }
+
     fn thirdLibrary(s: *Shoal, name: []const u8, m: *std.Build.Module) void {
         const lib = s.b.addLibrary(.{ .name = name, .root_module = m, .linkage = .static });
         s.libraries.put(s.b.allocator, name, lib) catch @panic("OOM");
@@ -150,7 +160,8 @@ pub fn build(b: *std.Build) void {
     b.installArtifact(shoal);
     top.get("check").?.dependOn(&shoal.step);
 
-    // The tests: one program a folder of test/.
+    // The tests: one program a folder of test/, then the scripts that run the program itself; tally.py adds them up.
+    const all = s.tally(shoal);
     for (components) |c| {
         const dir = b.fmt("test/{s}", .{c.name});
         const names = s.files(dir, "_test.c");
@@ -163,13 +174,19 @@ pub fn build(b: *std.Build) void {
         linkAll(&s, m);
         const exe = b.addExecutable(.{ .name = b.fmt("test-{s}", .{c.name}), .root_module = m });
         exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
-        const run = b.addRunArtifact(exe);
-        run.setCwd(b.path("."));
         const one = b.step(b.fmt("test-{s}", .{c.name}), b.fmt("run the tests of {s} alone", .{dir}));
-        one.dependOn(&run.step);
-        top.get("test").?.dependOn(&run.step);
+        const alone = s.tally(shoal);
+        alone.addArtifactArg(exe);
+        one.dependOn(&alone.step);
+        all.addArtifactArg(exe);
         top.get("check").?.dependOn(&exe.step);
     }
+    for (s.files("test/program", "_test.py")) |f| all.addFileArg(b.path(b.fmt("test/program/{s}", .{f})));
+    top.get("test").?.dependOn(&all.step);
+
+    const fmt = b.addSystemCommand(&.{ "sh", "-c", "clang-format -i $(git ls-files 'c/*.[ch]' 'net/*.[ch]' 'swarm/*.[ch]' 'test/*.[ch]')" });
+    fmt.setCwd(b.path("."));
+    top.get("fmt").?.dependOn(&fmt.step);
 }
 
 fn linkAll(s: *Shoal, m: *std.Build.Module) void {

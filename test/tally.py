@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""tally.py -- runs test programs and adds up what they say.
+
+    tally.py [SHOAL_BIN=PATH] PROGRAM...
+
+A PROGRAM is a Criterion executable, or a script (*.py, *.sh) that prints TAP itself: "ok - name", "not ok - name",
+"ok - name # SKIP reason". Programs run two at a time; each is stopped after its time limit. The last line is
+"N passed, N failed, N skipped"; a program that ends badly without having reported a failure counts as one, and so
+does a program that reports no test at all. SHOAL_BIN=PATH is put into their environment: the program under test.
+"""
+import concurrent.futures, os, re, signal, subprocess, sys, tempfile, time
+
+LIMIT_S = 600
+
+
+def run(program):
+    name = os.path.basename(program)
+    with tempfile.NamedTemporaryFile("r", suffix=".tap") as tap:
+        script = program.endswith((".py", ".sh"))
+        if script:
+            command = ["python3" if program.endswith(".py") else "sh", program]
+        else:
+            command = [program, "--quiet", "--timeout=120", "--tap=" + tap.name]
+        began = time.monotonic()
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                                 errors="replace", text=True)
+        late = False
+        try:
+            output, _ = child.communicate(timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            late = True
+            os.killpg(child.pid, signal.SIGKILL)
+            output, _ = child.communicate()
+        report = output if script else tap.read()
+    passed, failed, skipped = [], [], []
+    for line in report.splitlines():
+        match = re.match(r"\s*(not ok|ok)\b(?:\s+\d+)?\s*-?\s*(.*)", line)
+        if not match:
+            continue
+        if "# SKIP" in line.upper():
+            skipped.append(match[2])
+        elif match[1] == "ok":
+            passed.append(match[2])
+        else:
+            failed.append(match[2])
+    if late:
+        failed.append("%s was stopped after %d s" % (name, LIMIT_S))
+    elif child.returncode != 0 and not failed:
+        failed.append("%s ended with code %d" % (name, child.returncode))
+    elif not passed and not failed and not skipped:
+        failed.append("%s reported no test" % name)
+    if child.returncode == 0 and failed and not late:
+        failed.append("%s reported failures and ended with code 0" % name)
+    return name, time.monotonic() - began, passed, failed, skipped, output + ("" if script else report)
+
+
+def main():
+    programs = []
+    for word in sys.argv[1:]:
+        if word.startswith("SHOAL_BIN="):
+            os.environ["SHOAL_BIN"] = os.path.abspath(word[len("SHOAL_BIN="):])
+        else:
+            programs.append(word)
+    totals = [0, 0, 0]
+    bad = []
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        for name, took, passed, failed, skipped, output in pool.map(run, programs):
+            print("%-24s %4d passed %3d failed %3d skipped  %6.1f s"
+                  % (name, len(passed), len(failed), len(skipped), took), flush=True)
+            for reason in skipped:
+                print("    skipped: " + reason)
+            if failed:
+                bad.append((name, failed, output))
+            for i, group in enumerate((passed, failed, skipped)):
+                totals[i] += len(group)
+    for name, failed, output in bad:
+        print("\n---- %s failed:" % name)
+        for line in failed:
+            print("    " + line)
+        print("\n".join("  | " + line for line in output.splitlines()[-120:]))
+    print("%d passed, %d failed, %d skipped" % tuple(totals))
+    sys.exit(1 if bad else 0)
+
+
+main()
