@@ -5,6 +5,8 @@ const std = @import("std");
 const steps = .{
     .{ "check", "compile everything, run nothing" },
     .{ "test", "run every test that needs no GPU" },
+    .{ "sanitize", "the unit tests under AddressSanitizer with UBSan, then under ThreadSanitizer" },
+    .{ "fuzz", "every fuzz target for some seconds (-Dfuzz=SECONDS)" },
     .{ "fmt", "lay out our C sources with clang-format" },
 };
 
@@ -183,6 +185,22 @@ pub fn build(b: *std.Build) void {
     }
     for (s.files("test/program", "_test.py")) |f| all.addFileArg(b.path(b.fmt("test/program/{s}", .{f})));
     top.get("test").?.dependOn(&all.step);
+
+    for ([_][]const u8{ "address", "thread" }) |kind| {
+        const run = b.addSystemCommand(&.{ "python3", "test/sanitize.py", kind });
+        run.setCwd(b.path("."));
+        run.has_side_effects = true;
+        for ([_][]const u8{ "yaml", "quic", "wolfssl" }) |t| run.addArtifactArg(s.libraries.get(t).?);
+        const one = b.step(b.fmt("sanitize-{s}", .{kind}), b.fmt("the unit tests under the {s} sanitizer alone", .{kind}));
+        one.dependOn(&run.step);
+        top.get("sanitize").?.dependOn(&run.step);
+    }
+    const fuzz = b.addSystemCommand(&.{ "python3", "test/sanitize.py", "fuzz" });
+    fuzz.setCwd(b.path("."));
+    fuzz.has_side_effects = true;
+    if (b.option([]const u8, "fuzz", "seconds for each fuzz target; default 10")) |seconds| fuzz.addArgs(&.{ "--seconds", seconds });
+    for ([_][]const u8{ "yaml", "quic", "wolfssl" }) |t| fuzz.addArtifactArg(s.libraries.get(t).?);
+    top.get("fuzz").?.dependOn(&fuzz.step);
 
     const fmt = b.addSystemCommand(&.{ "sh", "-c", "clang-format -i $(git ls-files 'c/*.[ch]' 'net/*.[ch]' 'swarm/*.[ch]' 'test/*.[ch]')" });
     fmt.setCwd(b.path("."));

@@ -3,7 +3,7 @@
 
     tally.py [SHOAL_BIN=PATH] PROGRAM...
 
-A PROGRAM is a Criterion executable, or a script (*.py, *.sh) that prints TAP itself: "ok - name", "not ok - name",
+A PROGRAM is a Criterion executable, or one that prints TAP itself (a *.py, or a sanitizer build): "ok - name", "not ok - name",
 "ok - name # SKIP reason". Programs run two at a time; each is stopped after its time limit. The last line is
 "N passed, N failed, N skipped"; a program that ends badly without having reported a failure counts as one, and so
 does a program that reports no test at all. SHOAL_BIN=PATH is put into their environment: the program under test.
@@ -16,9 +16,9 @@ LIMIT_S = 600
 def run(program):
     name = os.path.basename(program)
     with tempfile.NamedTemporaryFile("r", suffix=".tap") as tap:
-        script = program.endswith((".py", ".sh"))
+        script = program.endswith(".py") or "/sanitize/" in program
         if script:
-            command = ["python3" if program.endswith(".py") else "sh", program]
+            command = ["python3", program] if program.endswith(".py") else [program]
         else:
             command = [program, "--quiet", "--timeout=120", "--tap=" + tap.name]
         began = time.monotonic()
