@@ -17,6 +17,8 @@ const Component = struct {
     dir: []const u8,
     needs: []const []const u8 = &.{},
     third: []const []const u8 = &.{},
+    /// What its tests need on top.
+    test_needs: []const []const u8 = &.{},
     /// Files compiled without UBSan: it keeps their inner loops from vectorizing. Their tests run with it on.
     unchecked: []const []const u8 = &.{},
 };
@@ -26,7 +28,7 @@ const components = [_]Component{
     .{ .name = "config", .dir = "c/config", .needs = &.{"base"}, .third = &.{"yaml"} },
     .{ .name = "data", .dir = "c/data", .needs = &.{"base"}, .third = &.{ "jansson", "xxhash", "pcre2" } },
     .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .third = &.{"openblas"} },
-    .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" } },
+    .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" }, .test_needs = &.{"cpu"} },
     .{ .name = "swarm", .dir = "swarm", .needs = &.{ "base", "model" }, .third = &.{"xxhash"} },
     .{ .name = "net", .dir = "net", .needs = &.{"base"}, .third = &.{ "quic", "wolfssl" } },
 };
@@ -104,6 +106,7 @@ const Shoal = struct {
         var found: std.ArrayList([]const u8) = .empty;
         var d = b.root.openDir(io, dir, .{ .iterate = true }) catch return &.{};
         defer d.close(io);
+        b.dependOnDirectoryContents(b.path(dir));
         var it = d.iterate();
         while (it.next(io) catch @panic("reading a folder")) |e| {
             if (e.kind == .file and std.mem.endsWith(u8, e.name, ending)) found.append(b.allocator, b.dupe(e.name)) catch @panic("OOM");
@@ -117,11 +120,11 @@ const Shoal = struct {
     }
 
     /// A run of test/tally.py that knows where the program is; test programs are added as arguments.
-    fn tally(s: *Shoal, shoal: *std.Build.Step.Compile) *std.Build.Step.Run {
+    fn tally(s: *Shoal, program: ?*std.Build.Step.Compile) *std.Build.Step.Run {
         const run = s.b.addSystemCommand(&.{ "python3", "test/tally.py" });
         run.setCwd(s.b.path("."));
         run.has_side_effects = true;
-        run.addPrefixedArtifactArg("SHOAL_BIN=", shoal);
+        if (program) |shoal| run.addPrefixedArtifactArg("SHOAL_BIN=", shoal);
         return run;
     }
 
@@ -162,6 +165,7 @@ pub fn build(b: *std.Build) void {
     b.installArtifact(shoal);
     top.get("check").?.dependOn(&shoal.step);
 
+    b.dependOnDirectoryContents(b.path("test"));
     // The tests: one program a folder of test/, then the scripts that run the program itself; tally.py adds them up.
     const all = s.tally(shoal);
     for (components) |c| {
@@ -173,11 +177,14 @@ pub fn build(b: *std.Build) void {
         m.addIncludePath(b.path("."));
         for (names) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("{s}/{s}", .{ dir, f })), .flags = &c_flags });
         s.third(m, "criterion");
-        linkAll(&s, m);
+        for (c.third) |t| s.third(m, t);
+        s.ours(m, c.needs);
+        s.ours(m, c.test_needs);
+        s.ours(m, &.{c.name});
         const exe = b.addExecutable(.{ .name = b.fmt("test-{s}", .{c.name}), .root_module = m });
         exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
         const one = b.step(b.fmt("test-{s}", .{c.name}), b.fmt("run the tests of {s} alone", .{dir}));
-        const alone = s.tally(shoal);
+        const alone = s.tally(null);
         alone.addArtifactArg(exe);
         one.dependOn(&alone.step);
         all.addArtifactArg(exe);

@@ -1,0 +1,40 @@
+#include <criterion/criterion.h>
+#include <signal.h>
+
+#include "base/arena.h"
+
+Test(arena, hands_out_zeroed_aligned_memory_until_it_is_full)
+{
+    static _Alignas(64) uint8_t storage[256];
+    memset(storage, 0xff, sizeof storage);
+    struct arena a;
+    arena_init(&a, storage, sizeof storage);
+    uint8_t *one = arena_take(&a, 3, 1);
+    uint8_t *two = arena_take(&a, 64, 64);
+    cr_assert_eq(one[0] | one[1] | one[2], 0);
+    cr_assert_eq((uintptr_t)two % 64, 0);
+    cr_assert_geq(two - one, 3);
+    cr_assert_null(arena_take(&a, 256, 1));
+    cr_assert_not_null(arena_take(&a, 64, 1));
+}
+
+Test(arena, what_was_taken_since_a_mark_is_free_after_the_rewind)
+{
+    static uint8_t storage[64];
+    struct arena a;
+    arena_init(&a, storage, sizeof storage);
+    size_t mark = arena_mark(&a);
+    void *first = arena_take(&a, 64, 1);
+    cr_assert_null(arena_take(&a, 1, 1));
+    arena_rewind(&a, mark);
+    cr_assert_eq(arena_take(&a, 64, 1), first);
+}
+
+Test(arena, asking_a_sealed_one_is_a_bug, .signal = SIGABRT)
+{
+    static uint8_t storage[64];
+    struct arena a;
+    arena_init(&a, storage, sizeof storage);
+    arena_seal(&a);
+    arena_take(&a, 1, 1);
+}
