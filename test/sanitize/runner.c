@@ -18,18 +18,33 @@
 #define LIMIT_S   300 /* of one test: a sanitizer makes it up to 15 times slower */
 
 extern struct criterion_test *__start_cr_tst[], *__stop_cr_tst[];
+/* Weak: a program may have no TestSuite. */
+extern struct criterion_suite *__start_cr_sts[] __attribute__((weak));
+extern struct criterion_suite *__stop_cr_sts[] __attribute__((weak));
 static const struct criterion_test *running;
+
+/* What TestSuite says for the test that runs; NULL without one. */
+static const struct criterion_test_extra_data *suite(void)
+{
+    for (struct criterion_suite **s = __start_cr_sts; s && s < __stop_cr_sts; s++)
+        if (*s && !strcmp((*s)->name, running->category)) return (*s)->data;
+    return NULL;
+}
 
 void criterion_internal_test_setup(void)
 {
+    const struct criterion_test_extra_data *all = suite();
     if (running->data->init) running->data->init();
+    else if (all && all->init) all->init();
 }
 
 void criterion_internal_test_main(void (*test)(void)) { test(); }
 
 void criterion_internal_test_teardown(void)
 {
+    const struct criterion_test_extra_data *all = suite();
     if (running->data->fini) running->data->fini();
+    else if (all && all->fini) all->fini();
 }
 
 void criterion_send_assert(struct criterion_assert_stats *s)
