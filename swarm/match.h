@@ -1,0 +1,218 @@
+/* match.h -- who averages with whom: the members of a cell find one list of names that each of them has signed.
+ *
+ *     IDLE --match_start--> OPEN --all answered, or grace over--> CLOSED --all propose alike--> LOCKED --all accepted--> COMMITTED
+ *      ^                     ^ `--nobody, or time over--> SOLO      |                            |
+ *      `--match_rest---------+-- next attempt ----------------------+--T_PROP--------------------+--T_LOCK
+ *
+ * OPEN says READY to the whole cell and collects theirs. CLOSED proposes the set it would average with. Who sees that
+ * everybody in the set proposes the same set, each knowing every other's READY at first hand, signs it: ACCEPT, at most
+ * one for each (lineage, round, attempt). All signatures together are the CERT. SPEC.md, "Matchmaking".
+ *
+ * Promises: two certified groups of one attempt are equal or disjoint; whoever has committed holds the same members,
+ * weights and bandwidths as every other who has; every wait is bounded (match_start says by what).
+ *
+ * Pure. Frames go to action.peer with action.link 0; whoever composes this finds the link, and may drop a frame for
+ * which there is none: match_link says again what the peer has to know. */
+#ifndef SHOAL_SWARM_MATCH_H
+#define SHOAL_SWARM_MATCH_H
+
+#include "action.h"
+#include "node.h"
+
+#define MATCH_PAIRS_MAX     190 /* pairs among NODE_GROUP_MAX members */
+#define MATCH_PROPOSALS_MAX 4   /* sets I proposed in one attempt and may still be asked to sign */
+
+/* Why a node is not READY. On the wire. */
+enum match_reason {
+    MATCH_REASON_TRAINING =
+        1,                 /* eta_ms: until it will be; also: still averaging the round before */
+    MATCH_REASON_BUSY = 2, /* locked or committed in this round */
+    MATCH_REASON_SYNC = 3, /* has no state yet, or the wrong one */
+    MATCH_REASON_LEAVING = 4,
+    MATCH_REASON_ROUND = 5,   /* is at another epoch than the asker */
+    MATCH_REASON_LINEAGE = 6, /* same epoch, another history: a fork */
+    MATCH_REASON_DONE = 7     /* the run is over for it */
+};
+
+struct match_config {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    uint8_t run_id[CRYPTO_DIGEST_BYTES];
+    uint64_t incarnation;
+    const struct crypto *crypto;
+    uint32_t group_min; /* a smaller group is SOLO; >= 2 */
+    bool count_steps;   /* wait for every live mate that still trains, at most MATCH_WAIT_S */
+};
+
+#define MATCH_WAIT_S 600 /* count_steps: the longest wait for a mate that trains */
+
+/* A member of my cell as membership sees it: alive or suspected, never dead. */
+struct match_peer {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    bool suspect;
+    uint32_t rtt_ms; /* 0: unknown */
+};
+
+/* What I bring to a round. */
+struct match_offer {
+    uint64_t weight; /* tokens since the last outer step, > 0 */
+    uint64_t steps;
+    uint32_t up_mbps; /* >= 1 */
+    uint32_t step_ms; /* of one inner step */
+};
+
+/* What a READY says. */
+struct match_ready {
+    uint64_t incarnation, round;
+    uint16_t attempt;
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    uint64_t lineage_tokens;
+    struct match_offer offer;
+    uint64_t hash; /* first 8 bytes of SHA-256 of the signed body */
+};
+
+struct match_member {
+    sid sid;
+    uint8_t id[CRYPTO_KEY_BYTES];
+    struct match_offer offer;
+    uint64_t hash; /* of its READY */
+};
+
+/* The outcome: what every member of the group holds alike. */
+struct match_group {
+    uint8_t gid[CRYPTO_DIGEST_BYTES];
+    uint64_t round; /* the epoch it leads to */
+    uint16_t attempt;
+    uint32_t count, self;                        /* members; my index */
+    struct match_member members[NODE_GROUP_MAX]; /* by rising sid */
+};
+
+enum match_status { /* of a mate, in the present attempt */
+                    MATE_UNKNOWN,
+                    MATE_READY,   /* I hold its READY */
+                    MATE_HEARSAY, /* somebody proposes it; I hold no READY */
+                    MATE_LATER,   /* NOTREADY: it trains, see `eta` */
+                    MATE_OUT      /* busy, silent, leaving, gone, or of another round or lineage */
+};
+
+struct match_mate {
+    sid sid;
+    uint8_t id[CRYPTO_KEY_BYTES];
+    bool known;         /* its ID: a name I only heard in a proposal has none yet */
+    bool listed;        /* membership lists it */
+    bool suspect, left; /* left: said that it leaves, or was dropped by match_gone */
+    uint32_t rtt_ms;
+    instant
+        distrusted; /* until then it is not waited for: it let me down, and has not been heard since */
+    enum match_status status;
+    instant asked;                         /* when my READY of this attempt went out to it */
+    instant eta;                           /* MATE_LATER: when it will be ready */
+    struct match_ready ready;              /* the latest; attempt 0: none */
+    bool unanswered;                       /* it said READY and has had no answer: match_decline */
+    uint64_t hearsay;                      /* hash of its READY as others say it */
+    bool proposed, verified;               /* its latest PROPOSE in this attempt */
+    uint8_t proposal[CRYPTO_DIGEST_BYTES]; /* gid of it */
+    uint16_t accepted;                     /* attempt of its latest ACCEPT; 0: none */
+    uint8_t accept[CRYPTO_DIGEST_BYTES];   /* gid of it */
+    uint8_t signature[CRYPTO_SIGNATURE_BYTES];
+};
+
+enum match_state {
+    MATCH_IDLE,      /* training, or not part of this at all */
+    MATCH_OPEN,      /* READY is said */
+    MATCH_CLOSED,    /* proposing */
+    MATCH_LOCKED,    /* ACCEPT is signed */
+    MATCH_COMMITTED, /* `group` is certified */
+    MATCH_SOLO /* nobody to average with; as IDLE, but a READY from another calls for a new start */
+};
+
+struct match {
+    struct match_config config;
+    sid self;
+    enum match_state state;
+    bool
+        called; /* IDLE or SOLO: somebody of my lineage said READY for my round; match_start clears it */
+    struct { /* the heaviest history met in a READY that is not mine */
+        bool seen;
+        sid peer;
+        uint64_t round, tokens;
+        uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    } fork;
+    /* where I am in history */
+    uint64_t round;
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    uint64_t lineage_tokens;
+    /* the attempt */
+    struct match_offer offer;
+    struct match_ready mine;
+    uint16_t attempt;  /* the latest that I used for this lineage and round; 0: none */
+    uint16_t accepted; /* the latest that I signed an ACCEPT in */
+    uint16_t attempts; /* since match_start */
+    instant until;     /* when matching as a whole ends (T_MATCH) */
+    instant grace;     /* OPEN: closes at the latest then */
+    instant over;      /* CLOSED, LOCKED: when the state's patience ends */
+    uint32_t set;      /* CLOSED: mates I propose, by index */
+    bool set_verified;
+    struct {
+        uint8_t gid[CRYPTO_DIGEST_BYTES];
+        uint32_t set;
+    } proposals[MATCH_PROPOSALS_MAX]; /* verified ones of this attempt */
+    uint32_t proposals_count;
+    struct { /* pairs that cannot average together in this round; first < second */
+        sid first, second;
+    } blocked[MATCH_PAIRS_MAX];
+    uint32_t blocked_count;
+    struct match_group group; /* LOCKED, COMMITTED; kept for a CERT that comes late */
+    uint8_t signatures[NODE_GROUP_MAX][CRYPTO_SIGNATURE_BYTES];
+    uint32_t signed_mask;
+    struct match_mate mates[NODE_GROUP_MAX];
+    uint32_t mates_count;
+};
+
+/* IDLE, knowing nobody. Copies the configuration; `crypto` stays lent. */
+void match_init(struct match *m, const struct match_config *c);
+
+/* Where I am now: after genesis, an outer step or an adoption. `round` is the epoch the next outer step leads to.
+ * Ends what was under way; attempts start anew when round or lineage changed. */
+void match_rest(struct match *m, uint64_t round, const uint8_t lineage[CRYPTO_DIGEST_BYTES],
+                uint64_t lineage_tokens);
+
+/* My cell as membership sees it now, without me; at most NODE_GROUP_MAX - 1. May come at any time. Mates that are
+ * no longer listed are dead or gone. */
+void match_cell(struct match *m, const struct match_peer *peers, size_t count, instant now,
+                const struct sink *out);
+
+/* I am ready: opens an attempt. Only in IDLE or SOLO; the cell is the one of the latest match_cell.
+ * Ends in COMMITTED or SOLO within 15 s and one timer (SPEC.md, "Timers"); with count_steps that counts from the
+ * moment when nobody trains any more, which is at most MATCH_WAIT_S later. */
+void match_start(struct match *m, const struct match_offer *offer, instant now,
+                 const struct sink *out);
+
+/* A group of me alone, certified by nobody else: COMMITTED at once. Only in IDLE or SOLO. */
+void match_alone(struct match *m, const struct match_offer *offer);
+
+/* Is this frame type one of matchmaking's? */
+bool match_takes(uint8_t type);
+
+/* A frame from the peer with this ID. False when its bytes are not what the protocol allows: nothing changed.
+ * Afterwards, in IDLE and SOLO, `called` may be set: call match_start if that makes you ready, else match_decline. */
+bool match_frame(struct match *m, const uint8_t id[CRYPTO_KEY_BYTES], uint8_t type,
+                 struct bytes body, instant now, const struct sink *out);
+
+/* Answers every READY that has had no answer with NOTREADY; for those of another round or lineage the reason is
+ * that. Call it after match_frame and match_start; it does nothing when there is nothing to answer. */
+void match_decline(struct match *m, enum match_reason reason, uint32_t eta_ms,
+                   const struct sink *out);
+
+/* A link to this peer came up: says again what it has to know. */
+void match_link(struct match *m, sid peer, instant now, const struct sink *out);
+
+/* This peer is gone for good (dead, left). */
+void match_gone(struct match *m, sid peer, instant now, const struct sink *out);
+
+/* I leave: says so to those who count on me, and rests. */
+void match_leave(struct match *m, const struct sink *out);
+
+void match_tick(struct match *m, instant now, const struct sink *out);
+instant match_due(const struct match *m);
+
+#endif
