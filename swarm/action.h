@@ -11,18 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/instant.h"
 
 /* A node's short name on the wire: the first 8 bytes of its ID, as a little-endian integer. Never 0. */
 typedef uint64_t sid;
-
-struct address {    /* of a UDP socket */
-    uint8_t family; /* 4 or 6; 0: none */
-    uint8_t ip[16]; /* the first 4 for IPv4 */
-    uint16_t port;
-};
 
 typedef uint32_t
     link_id; /* one authenticated connection, named by the driver; never reused while it is known */

@@ -1,0 +1,52 @@
+#include "base/address.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+    return a->family == b->family && a->port == b->port && !memcmp(a->ip, b->ip, sizeof a->ip);
+}
+
+static bool port_parse(const char *text, uint16_t *out)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 5 || text[digits]) return false;
+    long v = strtol(text, NULL, 10);
+    if (v > 65535) return false;
+    *out = (uint16_t)v;
+    return true;
+}
+
+bool address_parse(const char *text, struct address *out)
+{
+    char host[ADDRESS_TEXT_BYTES];
+    struct address a = {0};
+    const char *colon = strrchr(text, ':');
+    if (!colon || (size_t)(colon - text) >= sizeof host) return false;
+    size_t count = (size_t)(colon - text);
+    memcpy(host, text, count);
+    host[count] = 0;
+    if (!port_parse(colon + 1, &a.port)) return false;
+    if (host[0] == '[' && host[count - 1] == ']') {
+        host[count - 1] = 0;
+        a.family = 6;
+        if (inet_pton(AF_INET6, host + 1, a.ip) != 1) return false;
+    } else {
+        a.family = 4;
+        if (inet_pton(AF_INET, host, a.ip) != 1) return false;
+    }
+    *out = a;
+    return true;
+}
+
+const char *address_print(const struct address *a, char out[ADDRESS_TEXT_BYTES])
+{
+    char ip[INET6_ADDRSTRLEN];
+    if (a->family != 4 && a->family != 6) return strcpy(out, "none");
+    inet_ntop(a->family == 4 ? AF_INET : AF_INET6, a->ip, ip, sizeof ip);
+    snprintf(out, ADDRESS_TEXT_BYTES, a->family == 4 ? "%s:%u" : "[%s]:%u", ip, a->port);
+    return out;
+}
