@@ -6,6 +6,9 @@ const steps = .{
     .{ "check", "compile everything, run nothing" },
     .{ "test", "run every test that needs no GPU" },
     .{ "sanitize", "the unit tests under AddressSanitizer with UBSan, then under ThreadSanitizer" },
+    .{ "sim", "the simulated swarm: seeds 1 .. 200, or those after -- (test/sim/sim.h)" },
+    .{ "mutate", "plant eight bugs in the protocol and see the simulator catch each" },
+    .{ "quickstart", "four workers train together on real English text (-Dtext=FILE: on yours)" },
     .{ "fuzz", "every fuzz target for some seconds (-Dfuzz=SECONDS)" },
     .{ "fmt", "lay out our C sources with clang-format" },
 };
@@ -28,7 +31,7 @@ const components = [_]Component{
     .{ .name = "config", .dir = "c/config", .needs = &.{"base"}, .third = &.{"yaml"} },
     .{ .name = "data", .dir = "c/data", .needs = &.{"base"}, .third = &.{ "jansson", "xxhash", "pcre2" } },
     .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .third = &.{"openblas"} },
-    .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" }, .test_needs = &.{"cpu"} },
+    .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" }, .test_needs = &.{"cpu"}, .unchecked = &.{"outer.c"} },
     .{ .name = "swarm", .dir = "swarm", .needs = &.{ "base", "model" }, .third = &.{"xxhash"} },
     .{ .name = "net", .dir = "net", .needs = &.{"base"}, .third = &.{ "quic", "wolfssl" } },
 };
@@ -193,6 +196,8 @@ pub fn build(b: *std.Build) void {
     for (s.files("test/program", "_test.py")) |f| all.addFileArg(b.path(b.fmt("test/program/{s}", .{f})));
     top.get("test").?.dependOn(&all.step);
 
+    simulator(&s, all, &top);
+
     for ([_][]const u8{ "address", "thread" }) |kind| {
         const run = b.addSystemCommand(&.{ "python3", "test/sanitize.py", kind });
         run.setCwd(b.path("."));
@@ -209,9 +214,53 @@ pub fn build(b: *std.Build) void {
     for ([_][]const u8{ "yaml", "quic", "wolfssl" }) |t| fuzz.addArtifactArg(s.libraries.get(t).?);
     top.get("fuzz").?.dependOn(&fuzz.step);
 
+    const quickstart = b.addSystemCommand(&.{ "python3", "deploy/quickstart/quickstart.py" });
+    quickstart.setCwd(b.path("."));
+    quickstart.has_side_effects = true;
+    quickstart.addArtifactArg(shoal);
+    if (b.option([]const u8, "text", "a text file for the quickstart, instead of the dictionary")) |text| quickstart.addArg(text);
+    quickstart.stdio = .inherit;
+    top.get("quickstart").?.dependOn(&quickstart.step);
+
     const fmt = b.addSystemCommand(&.{ "sh", "-c", "clang-format -i $(git ls-files 'c/*.[ch]' 'net/*.[ch]' 'swarm/*.[ch]' 'test/*.[ch]')" });
     fmt.setCwd(b.path("."));
     top.get("fmt").?.dependOn(&fmt.step);
+}
+
+/// The simulated swarm: its program, the tests of its own parts, and the planted bugs.
+fn simulator(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(*std.Build.Step)) void {
+    const b = s.b;
+    const own = s.files("test/sim", ".c");
+    const exe = b.addExecutable(.{ .name = "sim", .root_module = simModule(s, own, &.{ "_test.c", "oracle.c" }) });
+    const run = b.addRunArtifact(exe);
+    run.setCwd(b.path("."));
+    run.has_side_effects = true;
+    run.addPassthruArgs();
+    top.get("sim").?.dependOn(&run.step);
+
+    const m = simModule(s, own, &.{"main.c"});
+    s.third(m, "criterion");
+    const tests = b.addExecutable(.{ .name = "test-sim", .root_module = m });
+    tests.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
+    const one = b.step("test-sim", "run the simulator's own tests alone");
+    const alone = s.tally(null);
+    alone.addArtifactArg(tests);
+    one.dependOn(&alone.step);
+    all.addArtifactArg(tests);
+    top.get("check").?.dependOn(&tests.step);
+}
+
+fn simModule(s: *Shoal, names: []const []const u8, without: []const []const u8) *std.Build.Module {
+    const m = s.module();
+    m.addIncludePath(s.b.path("c"));
+    m.addIncludePath(s.b.path("."));
+    outer: for (names) |f| {
+        for (without) |w| if (std.mem.endsWith(u8, f, w)) continue :outer;
+        m.addCSourceFile(.{ .file = s.b.path(s.b.fmt("test/sim/{s}", .{f})), .flags = &c_flags });
+    }
+    s.ours(m, &.{ "base", "model", "swarm" });
+    s.third(m, "xxhash");
+    return m;
 }
 
 fn linkAll(s: *Shoal, m: *std.Build.Module) void {

@@ -1,0 +1,568 @@
+#include "check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "swarm/lineage.h"
+#include "world.h"
+
+/* ---- histories: which lineages there are, and their bits ---- */
+
+static int32_t history_find(const struct check *c, const uint8_t *lineage)
+{
+    for (int32_t i = c->history_count - 1; i >= 0; i--)
+        if (memcmp(c->histories[i].lineage, lineage, CRYPTO_DIGEST_BYTES) == 0) return i;
+    return -1;
+}
+
+static float *copy(const float *v, uint64_t n)
+{
+    float *to = malloc(n * sizeof *to);
+    if (!to) abort();
+    return memcpy(to, v, n * sizeof *to);
+}
+
+static int32_t history_add(struct world *w, const struct lineage_state *s, int32_t parent)
+{
+    struct check *c = &w->check;
+    if (c->history_count == c->history_room) {
+        c->history_room = c->history_room ? 2 * c->history_room : 64;
+        c->histories = realloc(c->histories, (size_t)c->history_room * sizeof *c->histories);
+        if (!c->histories) abort();
+    }
+    struct history *h = &c->histories[c->history_count];
+    memset(h, 0, sizeof *h);
+    memcpy(h->lineage, s->lineage, sizeof h->lineage);
+    h->parent = parent;
+    h->epoch = s->epoch;
+    h->tokens = s->lineage_tokens;
+    h->anchor = copy(s->anchor, w->scenario.parameters);
+    h->momentum = copy(s->momentum, w->scenario.parameters);
+    return c->history_count++;
+}
+
+/* Is `a` in the past of `b`, or `b` itself? */
+static bool past(const struct check *c, int32_t a, int32_t b)
+{
+    while (b >= 0 && c->histories[b].epoch > c->histories[a].epoch) b = c->histories[b].parent;
+    return a == b;
+}
+
+static bool forked(const struct check *c, int32_t a, int32_t b)
+{
+    return !past(c, a, b) && !past(c, b, a);
+}
+
+/* A node holds this state now: has anybody held another one by the same name? */
+static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent, const char *how)
+{
+    const struct lineage_state *s = &n->trainer.state;
+    size_t bytes = w->scenario.parameters * sizeof(float);
+    int32_t i = history_find(&w->check, s->lineage);
+    if (i < 0) return history_add(w, s, parent);
+    const struct history *h = &w->check.histories[i];
+    if (h->epoch != s->epoch || h->tokens != s->lineage_tokens)
+        world_violated(w,
+                       "bits: node %d (%s) holds a lineage at epoch %llu with %llu tokens that "
+                       "others hold at epoch %llu with %llu",
+                       n->index, how, (unsigned long long)s->epoch,
+                       (unsigned long long)s->lineage_tokens, (unsigned long long)h->epoch,
+                       (unsigned long long)h->tokens);
+    else if (memcmp(h->anchor, s->anchor, bytes) || memcmp(h->momentum, s->momentum, bytes))
+        world_violated(w, "bits: node %d (%s) differs from others of its lineage at epoch %llu",
+                       n->index, how, (unsigned long long)s->epoch);
+    return i;
+}
+
+/* ---- the average ---- */
+
+struct fit { /* y as a sum of k vectors: the factors that explain it best */
+    uint32_t k;
+    const struct snapshot *of[CHECK_SNAPSHOTS];
+    double factor[CHECK_SNAPSHOTS];
+};
+
+/* Least squares by the normal equations, Cholesky. Contributions of different workers are nearly orthogonal here, so
+ * the equations are well conditioned. */
+static void fit_solve(struct fit *f, size_t at, size_t n, const double *y)
+{
+    uint32_t k = f->k;
+    double g[CHECK_SNAPSHOTS][CHECK_SNAPSHOTS], b[CHECK_SNAPSHOTS];
+    for (uint32_t i = 0; i < k; i++) {
+        const float *x = f->of[i]->delta + at;
+        b[i] = 0;
+        for (size_t e = 0; e < n; e++) b[i] += (double)x[e] * y[e];
+        for (uint32_t j = 0; j <= i; j++) {
+            const float *z = f->of[j]->delta + at;
+            double sum = 0;
+            for (size_t e = 0; e < n; e++) sum += (double)x[e] * (double)z[e];
+            g[i][j] = sum + (i == j ? 1e-30 : 0);
+        }
+    }
+    for (uint32_t i = 0; i < k; i++)
+        for (uint32_t j = 0; j <= i; j++) {
+            for (uint32_t l = 0; l < j; l++) g[i][j] -= g[i][l] * g[j][l];
+            g[i][j] = i == j ? sqrt(fmax(g[i][i], 1e-30)) : g[i][j] / g[j][j];
+        }
+    for (uint32_t i = 0; i < k; i++) {
+        for (uint32_t l = 0; l < i; l++) b[i] -= g[i][l] * b[l];
+        b[i] /= g[i][i];
+    }
+    for (uint32_t i = k; i-- > 0;) {
+        for (uint32_t l = i + 1; l < k; l++) b[i] -= g[l][i] * b[l];
+        f->factor[i] = b[i] /= g[i][i];
+    }
+}
+
+static double absmax(const float *x, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)x[i]));
+    return most;
+}
+
+/* Largest share of the quantization error that the sum of the counted contributions allows: > 1 is too much. */
+static double fit_error(const struct fit *f, size_t at, size_t n, const double *y)
+{
+    double worst = 0;
+    for (size_t from = 0; from < n; from += OUTER_BLOCK) {
+        size_t m = n - from < OUTER_BLOCK ? n - from : OUTER_BLOCK;
+        double allowed = 1e-12, mean_max = 0;
+        for (uint32_t i = 0; i < f->k; i++)
+            allowed += f->factor[i] * absmax(f->of[i]->delta + at + from, m) * (0.5 / 127 + 2e-4);
+        for (size_t e = from; e < from + m; e++) mean_max = fmax(mean_max, fabs(y[e]));
+        allowed += mean_max * (0.5 / 127 + 2e-4);
+        for (size_t e = from; e < from + m; e++) {
+            double sum = 0;
+            for (uint32_t i = 0; i < f->k; i++)
+                sum += f->factor[i] * (double)f->of[i]->delta[at + e];
+            worst = fmax(worst, fabs(sum - y[e]) / allowed);
+        }
+    }
+    return worst;
+}
+
+static void dequantize(const uint8_t *wire, size_t n, double *y)
+{
+    size_t blocks = (n + OUTER_BLOCK - 1) / OUTER_BLOCK;
+    for (size_t i = 0; i < n; i++) {
+        float scale;
+        memcpy(&scale, wire + 4 * (i / OUTER_BLOCK), 4);
+        y[i] = (double)scale * (double)(int8_t)wire[4 * blocks + i];
+    }
+}
+
+#define COUNTED 0.002 /* a smaller factor is noise: the weakest of 20 workers has more than this */
+
+/* Keeps those that were counted; false, with the run ended, when one node was counted twice. */
+static bool fit_members(struct world *w, struct sim_node *n, uint32_t chunk, struct fit *f,
+                        uint32_t *members)
+{
+    uint32_t k = 0;
+    *members = 0;
+    for (uint32_t i = 0; i < f->k; i++) {
+        if (fabs(f->factor[i]) < COUNTED) continue;
+        int node = f->of[i]->node;
+        if (*members >> node & 1) {
+            world_violated(w, "average: node %d's contribution is twice in chunk %u of node %d",
+                           node, chunk, n->index);
+            return false;
+        }
+        *members |= 1u << node;
+        f->of[k] = f->of[i];
+        f->factor[k++] = f->factor[i];
+    }
+    f->k = k;
+    return true;
+}
+
+/* Sum 1, and in proportion to the tokens that each was READY with. */
+static bool fit_weights(struct world *w, struct sim_node *n, uint32_t chunk, struct fit *f)
+{
+    double sum = 0, low = 0, high = INFINITY;
+    for (uint32_t i = 0; i < f->k; i++) {
+        sum += f->factor[i];
+        low = fmax(low, (double)f->of[i]->tokens_ready / f->factor[i]);
+        high = fmin(high, (double)f->of[i]->tokens / f->factor[i]);
+    }
+    if (fabs(sum - 1.0) > 0.01) {
+        world_violated(w,
+                       "average: the contributions in chunk %u of node %d have weights that sum to "
+                       "%.3f: one is claimed and missing, or counted and not claimed",
+                       chunk, n->index, sum);
+        return false;
+    }
+    if (low > high * 1.04) {
+        world_violated(w,
+                       "average: the contributions in chunk %u of node %d are not weighted by "
+                       "their tokens (a weight is off by %.2f or more)",
+                       chunk, n->index, low / high);
+        return false;
+    }
+    for (uint32_t i = 0; i < f->k; i++) f->factor[i] /= sum;
+    return true;
+}
+
+/* One chunk's mean against the contributions to this round. */
+static void check_chunk(struct world *w, struct sim_node *n, uint32_t chunk)
+{
+    const struct trainer *t = &n->trainer;
+    size_t at = (size_t)chunk * t->layout.chunk_elements;
+    size_t count = outer_chunk_count(&t->layout, chunk);
+    uint32_t *members = &n->watch.members[chunk];
+    double *y = malloc(count * sizeof *y);
+    if (!y) abort();
+    dequantize(t->apply.apply.means + outer_wire_offset(&t->layout, chunk), count, y);
+    struct fit f = {0};
+    for (uint32_t i = 0; i < CHECK_SNAPSHOTS; i++) {
+        const struct snapshot *s = &w->check.snapshots[i];
+        if (s->delta && s->base == n->watch.history) f.of[f.k++] = s;
+    }
+    fit_solve(&f, at, count, y);
+    if (fit_members(w, n, chunk, &f, members) && fit_weights(w, n, chunk, &f)) {
+        double error = fit_error(&f, at, count, y);
+        if (error > 1.0)
+            world_violated(w,
+                           "average: chunk %u of node %d is off by %.1f times what quantization "
+                           "allows: it is no mean of contributions to epoch %llu",
+                           chunk, n->index, error, (unsigned long long)t->apply.apply.epoch);
+    }
+    free(y);
+}
+
+void check_means(struct world *w, struct sim_node *n)
+{
+    const struct trainer *t = &n->trainer;
+    int32_t known = history_find(&w->check, t->apply.apply.lineage);
+    memset(n->watch.members, 0, sizeof n->watch.members);
+    w->check.means_count++;
+    for (uint32_t c = 0; c < t->layout.chunks && !w->over; c++) {
+        if (t->apply.apply.null[c]) continue;
+        /* Equal lineage means equal bits, which check_applied sees to: what is known holds here too. */
+        if (known >= 0) n->watch.members[c] = w->check.histories[known].members[c];
+        else check_chunk(w, n, c);
+        if (w->over) return;
+        bool in = n->watch.members[c] >> n->index & 1;
+        if (in != (bool)t->apply.apply.mine[c])
+            world_violated(w,
+                           "average: node %d is told that its contribution is %s chunk %u, but it "
+                           "is %s it",
+                           n->index, t->apply.apply.mine[c] ? "in" : "not in", c,
+                           in ? "in" : "not in");
+    }
+}
+
+void check_snapshot(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    struct snapshot *s = &w->check.snapshots[w->check.snapshot_next++ % CHECK_SNAPSHOTS];
+    free(s->delta);
+    uint64_t count = t->layout.parameters;
+    *s = (struct snapshot){.node = n->index,
+                           .base = n->watch.history,
+                           .tokens_ready = n->watch.tokens_ready,
+                           .tokens = t->round.tokens,
+                           .delta = malloc(count * sizeof(float))};
+    if (!s->delta) abort();
+    for (uint64_t i = 0; i < count; i++) s->delta[i] = t->state.anchor[i] - t->parameters[i];
+}
+
+/* ---- states ---- */
+
+void check_state(struct world *w, struct sim_node *n, const char *how)
+{
+    n->watch.history = history_hold(w, n, -1, how);
+}
+
+/* Where only crashes happen, those who were never touched by one are on one line. */
+static void check_survivors(struct world *w, struct sim_node *n)
+{
+    enum scenario_kind k = w->scenario.kind;
+    if (k != SCENARIO_QUIET && k != SCENARIO_CRASH && k != SCENARIO_RESTART) return;
+    if (n->life != 1 || n->watch.adopted) return;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        struct sim_node *o = &w->nodes[i];
+        if (!o->alive || o->life != 1 || o->watch.adopted) continue;
+        if (forked(&w->check, o->watch.history, n->watch.history))
+            world_violated(w,
+                           "survivors: nodes %d and %d differ after epoch %llu, and nothing but "
+                           "crashes has happened",
+                           o->index, n->index, (unsigned long long)n->trainer.state.epoch);
+    }
+}
+
+/* All live nodes, when they hold one history; -1 otherwise. */
+static int32_t sameness(const struct world *w)
+{
+    int32_t same = -1;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        const struct sim_node *n = &w->nodes[i];
+        if (!n->alive || n->leaving) continue;
+        if (same >= 0 && n->watch.history != same) return -1;
+        same = n->watch.history;
+    }
+    return same;
+}
+
+static void look_for_sameness(struct world *w)
+{
+    struct check *c = &w->check;
+    int32_t same = w->calm ? sameness(w) : -1;
+    if (same < 0) return;
+    if (c->same_count == 0 || c->histories[same].epoch > c->same_epoch) {
+        if (c->same_count++ == 0) world_trace(w, "all live nodes are identical");
+        c->same_epoch = c->histories[same].epoch;
+    }
+}
+
+void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before)
+{
+    const struct lineage_state *s = &n->trainer.state;
+    int32_t old = n->watch.history, known = history_find(&w->check, s->lineage);
+    int32_t now = history_hold(w, n, old, "applied");
+    struct history *h = &w->check.histories[now];
+    if (known < 0) memcpy(h->members, n->watch.members, sizeof h->members);
+    if (s->epoch != before->epoch + 1)
+        world_violated(w, "back: node %d's outer step leads from epoch %llu to %llu", n->index,
+                       (unsigned long long)before->epoch, (unsigned long long)s->epoch);
+    else if (h->parent != old)
+        world_violated(w, "bits: node %d's outer step gave a lineage that has another past",
+                       n->index);
+    else if (s->lineage_tokens <= before->lineage_tokens)
+        world_violated(w, "back: node %d's outer step added no tokens to its lineage", n->index);
+    n->watch.history = now;
+    uint32_t count = 0;
+    for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++) {
+        uint32_t in = (uint32_t)__builtin_popcount(h->members[c]);
+        if (in > count) count = in;
+    }
+    world_trace(w, "node %d applied epoch %llu, %u contributions, lineage %02x%02x%02x%02x",
+                n->index, (unsigned long long)s->epoch, count, s->lineage[0], s->lineage[1],
+                s->lineage[2], s->lineage[3]);
+    check_survivors(w, n);
+    look_for_sameness(w);
+}
+
+void check_adopted(struct world *w, struct sim_node *n, const struct lineage_state *before)
+{
+    const struct lineage_state *s = &n->trainer.state;
+    int32_t known = history_find(&w->check, s->lineage);
+    world_trace(w, "node %d adopted epoch %llu, lineage %02x%02x%02x%02x", n->index,
+                (unsigned long long)s->epoch, s->lineage[0], s->lineage[1], s->lineage[2],
+                s->lineage[3]);
+    if (known < 0) {
+        world_violated(w, "bits: node %d adopted a lineage that nobody ever had", n->index);
+        return;
+    }
+    bool heavier = s->lineage_tokens > before->lineage_tokens ||
+                   (s->lineage_tokens == before->lineage_tokens &&
+                    memcmp(s->lineage, before->lineage, CRYPTO_DIGEST_BYTES) < 0);
+    if (!heavier)
+        world_violated(w,
+                       "back: node %d gave up epoch %llu with %llu tokens for epoch %llu with "
+                       "%llu: the lighter lineage",
+                       n->index, (unsigned long long)before->epoch,
+                       (unsigned long long)before->lineage_tokens, (unsigned long long)s->epoch,
+                       (unsigned long long)s->lineage_tokens);
+    n->watch.history = history_hold(w, n, -1, "adopted");
+    n->watch.adopted = true;
+    w->report->adoptions++;
+    look_for_sameness(w);
+}
+
+void check_note(struct world *w, struct sim_node *n, const struct action *a)
+{
+    if (strstr(a->text, "fork")) {
+        n->watch.fork_said = w->now;
+        w->report->forks++;
+    }
+}
+
+/* ---- bounds ---- */
+
+static bool busy(enum peer_phase p) { return p == PHASE_MATCH || p == PHASE_REDUCE; }
+
+void check_step(struct world *w, struct sim_node *n)
+{
+    struct node_peer self;
+    if (!n->alive || node_peers(n->node, &self, 1) < 1) return;
+    if (self.phase != n->watch.phase) {
+        if (!busy(n->watch.phase) && busy(self.phase)) {
+            n->watch.busy_since = w->now;
+            n->watch.tokens_ready = n->trainer.round.tokens;
+        }
+        if (!busy(self.phase)) n->watch.busy_since = INSTANT_NEVER;
+        n->watch.phase = self.phase;
+    }
+}
+
+static void check_bounds(struct world *w, struct sim_node *n)
+{
+    span slowest = span_s(0);
+    for (uint32_t i = 0; i < w->node_count; i++)
+        if (w->scenario.step[i].ns > slowest.ns) slowest = w->scenario.step[i];
+    /* A process that stood still has its bound from when it woke. */
+    instant awake = n->paused_until;
+    instant busy_since = instant_max(n->watch.busy_since, awake);
+    span allowed = span_ns(span_s(SIM_ROUND_S).ns + 2 * slowest.ns);
+    if (n->watch.busy_since.ns != INSTANT_NEVER.ns &&
+        instant_since(w->now, busy_since).ns > allowed.ns)
+        world_violated(w, "bound: node %d is in %s for %.1f s", n->index,
+                       n->watch.phase == PHASE_MATCH ? "MATCH" : "REDUCE",
+                       span_in_s(instant_since(w->now, busy_since)));
+    instant held_since = instant_max(n->trainer.held_since, awake);
+    allowed = span_ns(span_s(SIM_HELD_S).ns + 2 * slowest.ns);
+    if (n->trainer.held && instant_since(w->now, held_since).ns > allowed.ns)
+        world_violated(w, "bound: node %d's trainer stands still for %.1f s", n->index,
+                       span_in_s(instant_since(w->now, held_since)));
+    if (network_degree(w, n) > SIM_LINKS_MAX)
+        world_violated(w, "memory: node %d holds %u links", n->index, network_degree(w, n));
+    if (n->card.queued_max > SIM_QUEUED_MAX)
+        world_violated(w, "memory: %llu bytes of node %d were on their way",
+                       (unsigned long long)n->card.queued_max, n->index);
+    if (n->card.sent_count > SIM_MESSAGES_MAX)
+        world_violated(w, "memory: node %d sent %llu messages in a second", n->index,
+                       (unsigned long long)n->card.sent_count);
+    n->card.sent_count = 0;
+}
+
+/* Nodes in contact that hold forked lineages must notice. */
+static void check_forks(struct world *w)
+{
+    bool contact[SIM_NODES_MAX][SIM_NODES_MAX];
+    network_contacts(w, contact);
+    struct check *c = &w->check;
+    for (uint32_t a = 0; a < w->node_count; a++)
+        for (uint32_t b = a + 1; b < w->node_count; b++) {
+            struct sim_node *x = &w->nodes[a], *y = &w->nodes[b];
+            if (!contact[a][b] || !forked(c, x->watch.history, y->watch.history)) {
+                c->forked_since[a][b] = INSTANT_NEVER;
+                continue;
+            }
+            instant *since = &c->forked_since[a][b];
+            if (since->ns == INSTANT_NEVER.ns) *since = w->now;
+            bool said = (x->watch.fork_said.ns &&
+                         x->watch.fork_said.ns + span_s(SIM_FORK_S).ns >= since->ns) ||
+                        (y->watch.fork_said.ns &&
+                         y->watch.fork_said.ns + span_s(SIM_FORK_S).ns >= since->ns);
+            if (!said && instant_since(w->now, *since).ns > span_s(SIM_FORK_S).ns)
+                world_violated(w,
+                               "fork: nodes %d and %d have been in contact for %d s with different "
+                               "lineages, and neither has noticed",
+                               x->index, y->index, SIM_FORK_S);
+        }
+}
+
+/* ---- the end ---- */
+
+static void check_proof(struct world *w)
+{
+    struct sim_report *r = w->report;
+    for (int f = 0; f < FAULT_COUNT; f++)
+        if (r->faults[f] < r->needed[f])
+            world_violated(w, "proved nothing: %llu of kind %s were met, %llu are needed",
+                           (unsigned long long)r->faults[f], fault_name((enum fault)f),
+                           (unsigned long long)r->needed[f]);
+    if (r->rounds < SIM_ROUNDS_MIN)
+        world_violated(w, "proved nothing: %llu rounds, %d are needed",
+                       (unsigned long long)r->rounds, SIM_ROUNDS_MIN);
+    if (w->scenario.nodes > 1 && r->grouped < 2)
+        world_violated(w, "proved nothing: only %llu averages had two contributions or more",
+                       (unsigned long long)r->grouped);
+}
+
+static void count_rounds(struct world *w)
+{
+    struct sim_report *r = w->report;
+    r->rounds = r->grouped = 0;
+    for (int32_t i = 0; i < w->check.history_count; i++) {
+        const struct history *h = &w->check.histories[i];
+        if (h->epoch > r->rounds) r->rounds = h->epoch;
+        for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++)
+            if (__builtin_popcount(h->members[c]) > 1) {
+                r->grouped++;
+                break;
+            }
+    }
+}
+
+static void finish(struct world *w)
+{
+    count_rounds(w);
+    check_proof(w);
+    w->over = true;
+}
+
+/* The run has ended for everybody: all have finished, with the same state. */
+static void check_ended(struct world *w)
+{
+    int32_t last = -1;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        const struct sim_node *n = &w->nodes[i];
+        if (!n->finished || n->leaving) continue;
+        if (last >= 0 && n->watch.history != last)
+            world_violated(w, "heal: node %d finished the run with another state than others",
+                           n->index);
+        last = n->watch.history;
+    }
+    if (last < 0 || w->check.histories[last].epoch != w->scenario.epochs)
+        world_violated(w, "heal: the run ended before its last epoch");
+    finish(w);
+}
+
+static void check_heal(struct world *w)
+{
+    struct check *c = &w->check;
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < w->node_count; i++) live += w->nodes[i].alive;
+    if (!live) {
+        check_ended(w);
+        return;
+    }
+    if (c->calm_since.ns == 0) c->calm_since = w->now;
+    span calm = instant_since(w->now, c->calm_since);
+    count_rounds(w);
+    bool ends = w->scenario.kind == SCENARIO_END;
+    if (!ends && c->same_count >= 3 && w->report->rounds >= SIM_ROUNDS_MIN) {
+        finish(w);
+        return;
+    }
+    if (c->same_count == 0 && calm.ns > span_s(SIM_HEAL_S).ns)
+        world_violated(w, "heal: %d s after the last fault the live nodes still differ",
+                       SIM_HEAL_S);
+    uint64_t rounds = ends ? w->scenario.epochs : SIM_ROUNDS_MIN + 3;
+    span limit =
+        span_ns(span_s(SIM_HEAL_S).ns + rounds * (w->scenario.round.ns * 3 + span_s(10).ns));
+    if (calm.ns > limit.ns)
+        world_violated(w,
+                       "heal: %.0f s after the last fault there were %llu rounds, and the live "
+                       "nodes were identical after %llu",
+                       span_in_s(calm), (unsigned long long)w->report->rounds,
+                       (unsigned long long)c->same_count);
+}
+
+void check_watch(struct world *w)
+{
+    for (uint32_t i = 0; i < w->node_count; i++)
+        if (node_runs(w, &w->nodes[i])) check_bounds(w, &w->nodes[i]);
+    check_forks(w);
+    if (w->calm && !w->over) check_heal(w);
+}
+
+void check_init(struct world *w)
+{
+    memset(&w->check, 0, sizeof w->check);
+    for (int a = 0; a < SIM_NODES_MAX; a++)
+        for (int b = 0; b < SIM_NODES_MAX; b++) w->check.forked_since[a][b] = INSTANT_NEVER;
+}
+
+void check_fini(struct check *c)
+{
+    for (int32_t i = 0; i < c->history_count; i++) {
+        free(c->histories[i].anchor);
+        free(c->histories[i].momentum);
+    }
+    free(c->histories);
+    for (int i = 0; i < CHECK_SNAPSHOTS; i++) free(c->snapshots[i].delta);
+}

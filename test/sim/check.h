@@ -1,0 +1,99 @@
+/* check.h -- what must be true of a swarm, looked at after every event; the first that is not ends the run.
+ *
+ *     bits       equal lineage means equal anchor, momentum, epoch and tokens, in memory and on disk
+ *     survivors  where the only faults are crashes: nodes that lived through round r have one lineage at r
+ *     average    a mean is the weighted mean of contributions to this very round, each counted once with the weight it
+ *                was READY with, recomputed in float64 from what the trainers handed over; nothing is missing that is
+ *                claimed to be in it, and nothing is in it that is claimed not to be
+ *     bound      from READY to applied or solo: T_MATCH + T_REDUCE + 2 T_CLOSE and a margin (SIM_ROUND_S); the
+ *                trainer stands still for T_REDUCE + 2 T_CLOSE and a margin at most (SIM_HELD_S)
+ *     back       an epoch grows by one, or changes by adopting a heavier lineage
+ *     fork       two nodes in contact whose lineages are neither one the other's past: within SIM_FORK_S one of them
+ *                says so or gives way
+ *     heal       SIM_HEAL_S after the last fault all live nodes are identical, and at least twice again after that
+ *     ghost      nothing is done after ACTION_FINISHED
+ *     memory     bytes on the way from one node, its links, its messages a second
+ *     driver     what an action asks for can be done: the link exists, the request was made, the vector is that long */
+#ifndef SHOAL_SIM_CHECK_H
+#define SHOAL_SIM_CHECK_H
+
+#include "network.h"
+#include "swarm/node.h"
+
+/* SPEC.md's timers: T_MATCH 15 s; T_REDUCE 10 s and three times the estimate, which is under a second for vectors as
+ * short as these; T_CLOSE 10 s. To them: two inner steps of the slowest worker, and 5 s for latency. */
+#define SIM_HELD_S  (10 + 3 + 2 * 10 + 5)
+#define SIM_ROUND_S (15 + SIM_HELD_S)
+/* Two gossip periods, a suspicion that is refuted, and a round in which READY carries the lineage. */
+#define SIM_FORK_S 90
+/* A round that began before the end (SIM_ROUND_S), T_max of the suspicion timers (60 s), two periods of the
+ * reconnector (60 s), a download and a round. */
+#define SIM_HEAL_S 240
+
+#define SIM_ROUNDS_MIN 10
+
+#define SIM_LINKS_MAX    64         /* of one node at a time */
+#define SIM_QUEUED_MAX   (32 << 20) /* bytes on their way from one node */
+#define SIM_MESSAGES_MAX 4000       /* of one node in a second */
+
+struct world;
+struct sim_node;
+
+#define CHECK_SNAPSHOTS 128
+#define SIM_CHUNKS_MAX  16
+
+struct history { /* one lineage that ever was */
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    int32_t parent; /* index; -1: genesis */
+    uint64_t epoch, tokens;
+    float *anchor, *momentum;         /* its bits */
+    uint32_t members[SIM_CHUNKS_MAX]; /* bit i: node i's contribution is in that chunk's mean */
+};
+
+struct snapshot { /* what a trainer handed over */
+    int node;
+    int32_t base;                  /* index of the history it started from */
+    uint64_t tokens_ready, tokens; /* processed when the node became ready, and at the snapshot */
+    float *delta;
+};
+
+struct check {
+    struct history *histories;
+    int32_t history_count, history_room;
+    struct snapshot snapshots[CHECK_SNAPSHOTS]; /* a ring */
+    uint32_t snapshot_next;
+    instant forked_since[SIM_NODES_MAX][SIM_NODES_MAX]; /* and in contact; INSTANT_NEVER: not */
+    instant calm_since, same_since;
+    uint64_t same_count, same_epoch; /* epochs after the calm at which all were identical */
+    uint64_t means_count;
+};
+
+struct node_watch {
+    int32_t history; /* of its state */
+    enum peer_phase phase;
+    instant busy_since;               /* in MATCH or REDUCE; INSTANT_NEVER: not */
+    uint64_t tokens_ready;            /* when it became ready */
+    bool adopted;                     /* ever, in this life */
+    instant fork_said;                /* the latest note of a fork */
+    uint32_t members[SIM_CHUNKS_MAX]; /* of the means that are being applied */
+};
+
+void check_init(struct world *w);
+void check_fini(struct check *c);
+
+/* A process starts with this state. */
+void check_state(struct world *w, struct sim_node *n, const char *how);
+/* The trainer has handed over anchor - parameters. */
+void check_snapshot(struct world *w, struct sim_node *n);
+/* ACTION_APPLY is about to be carried out. */
+void check_means(struct world *w, struct sim_node *n);
+/* It was: the state before it is `before`. */
+void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before);
+void check_adopted(struct world *w, struct sim_node *n, const struct lineage_state *before);
+void check_note(struct world *w, struct sim_node *n, const struct action *a);
+/* After every event that a node was given. */
+void check_step(struct world *w, struct sim_node *n);
+/* Once a second. Ends the run when all that had to be shown has been. */
+void check_watch(struct world *w);
+
+#endif

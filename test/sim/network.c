@@ -1,0 +1,688 @@
+#include "network.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+#define PACKET_BYTES 1200 /* of payload in one packet */
+#define CODE_IDLE    1u
+#define CODE_RESET   2u
+#define CODE_DOUBLE  3u
+#define ALWAYS       UINT64_MAX /* HAPPEN_IDLE: whatever was heard */
+
+static link_id id_of(uint32_t link, int side) { return 1 + 2 * link + (uint32_t)side; }
+
+static double chance(struct world *w) { return rng_unit(&w->rng); }
+
+static span scaled(span s, double by) { return span_ns((uint64_t)((double)s.ns * by)); }
+
+static span latency(struct world *w, int from, int to)
+{
+    return scaled(w->network.latency[from][to], 1.0 + 0.2 * chance(w));
+}
+
+static struct sim_node *node_of(struct world *w, const struct link_end *e)
+{
+    return &w->nodes[e->node];
+}
+
+/* Does the process that holds this end still exist? */
+static bool lives(const struct world *w, const struct link_end *e)
+{
+    return e->node >= 0 && w->nodes[e->node].alive && w->nodes[e->node].life == e->life;
+}
+
+static bool blocked(const struct world *w, const struct link_end *from, const struct link_end *to)
+{
+    return w->network.blocked[from->node][to->node] > 0;
+}
+
+static void happen(struct world *w, enum happening_kind kind, instant at, uint32_t link, int side,
+                   uint64_t stamp)
+{
+    queue_push(&w->queue, (struct happening){.at = at,
+                                             .kind = kind,
+                                             .node = -1,
+                                             .link = link,
+                                             .side = (uint8_t)side,
+                                             .stamp = stamp});
+}
+
+/* ---- messages ---- */
+
+static struct message *message_new(struct world *w, enum event_kind kind, uint32_t link,
+                                   int to_side, struct bytes a, struct bytes b)
+{
+    struct message *m = calloc(1, sizeof *m + a.count + b.count);
+    if (!m) abort();
+    m->kind = kind;
+    m->link = link;
+    m->side = (uint8_t)to_side;
+    m->count = a.count + b.count;
+    if (a.count) memcpy(m->data, a.data, a.count);
+    if (b.count) memcpy(m->data + a.count, b.data, b.count);
+    struct network_card *card = &node_of(w, &w->network.links[link].end[!to_side])->card;
+    card->queued += m->count;
+    card->sent_count++;
+    if (card->queued > card->queued_max) card->queued_max = card->queued;
+    return m;
+}
+
+static void message_free(struct world *w, struct message *m)
+{
+    node_of(w, &w->network.links[m->link].end[!m->side])->card.queued -= m->count;
+    free(m);
+}
+
+static void arrive_at(struct world *w, struct message *m, instant at)
+{
+    queue_push(&w->queue,
+               (struct happening){.at = at, .kind = HAPPEN_ARRIVE, .node = -1, .message = m});
+}
+
+/* What lost packets cost a reliable message: a probe time-out that doubles, for each time in a row. */
+static span recovery(struct world *w, size_t count, span round_trip)
+{
+    double keep = 1.0;
+    for (size_t i = 0; i < 1 + count / PACKET_BYTES && keep > 0.01; i++)
+        keep *= 1.0 - w->network.loss;
+    span cost = span_ns(0);
+    span timeout = span_ns(round_trip.ns * 3 / 2 + span_ms(25).ns);
+    for (int i = 0; i < 6 && chance(w) >= keep; i++, timeout.ns *= 2) {
+        cost.ns += timeout.ns;
+        keep = 1.0 - w->network.loss;
+        w->report->faults[FAULT_LOSS]++;
+    }
+    return cost;
+}
+
+/* Sends a reliable message. Bulk waits for its turn at the sender's uplink; frames slip in between. */
+static void send_reliable(struct world *w, struct message *m, bool bulk)
+{
+    struct link *l = &w->network.links[m->link];
+    struct link_end *to = &l->end[m->side], *from = &l->end[!m->side];
+    struct network_card *card = &node_of(w, from)->card;
+    span wire = span_ns((uint64_t)((double)(m->count + 40) * 8e3 / card->mbps));
+    instant start = bulk ? instant_max(w->now, card->uplink_free) : w->now;
+    instant done = instant_after(start, wire);
+    if (bulk) card->uplink_free = done;
+    span one_way = latency(w, from->node, to->node);
+    m->left = instant_after(done, recovery(w, m->count, span_ns(2 * one_way.ns)));
+    instant at = instant_max(instant_after(m->left, one_way), to->up_at);
+    if (m->kind == EVENT_FRAME) {
+        m->number = to->frame_sent++;
+        at = instant_max(at, instant_after(to->frame_at, span_ns(1)));
+        to->frame_at = at;
+    }
+    arrive_at(w, m, at);
+}
+
+static void send_datagram(struct world *w, struct message *m)
+{
+    struct link *l = &w->network.links[m->link];
+    struct link_end *to = &l->end[m->side], *from = &l->end[!m->side];
+    m->number = to->datagram_sent++;
+    m->left = w->now;
+    if (chance(w) < w->network.loss) {
+        w->report->faults[FAULT_LOSS]++;
+        message_free(w, m);
+        return;
+    }
+    if (chance(w) < w->network.duplicate) {
+        struct message *twin =
+            message_new(w, m->kind, m->link, m->side, bytes_of(m->data, m->count), bytes_of("", 0));
+        twin->number = m->number;
+        twin->left = m->left;
+        twin->doubled = true;
+        arrive_at(w, twin,
+                  instant_after(instant_max(w->now, to->up_at),
+                                scaled(latency(w, from->node, to->node), 1.0 + chance(w))));
+    }
+    span one_way = latency(w, from->node, to->node);
+    if (chance(w) < w->network.reorder) one_way = scaled(one_way, 1.0 + 4.0 * chance(w));
+    arrive_at(w, m, instant_max(instant_after(w->now, one_way), to->up_at));
+}
+
+/* ---- the life of a link ---- */
+
+static uint32_t pending_new(struct link *l, enum event_kind kind, int side, uint64_t ticket)
+{
+    if (l->pending_count == l->pending_room) {
+        l->pending_room = l->pending_room ? 2 * l->pending_room : 16;
+        l->pending = realloc(l->pending, l->pending_room * sizeof *l->pending);
+        if (!l->pending) abort();
+    }
+    l->pending[l->pending_count] =
+        (struct pending){.open = true, .side = (uint8_t)side, .kind = kind, .ticket = ticket};
+    return (uint32_t)l->pending_count++; /* never used again: an answer may still be on its way */
+}
+
+static uint32_t link_new(struct network *n)
+{
+    if (n->link_count == n->link_room) {
+        n->link_room = n->link_room ? 2 * n->link_room : 64;
+        n->links = realloc(n->links, n->link_room * sizeof *n->links);
+        if (!n->links) abort();
+    }
+    struct link *l = &n->links[n->link_count];
+    memset(l, 0, sizeof *l);
+    for (int s = 0; s < 2; s++) {
+        l->end[s].node = -1;
+        l->end[s].deaf_since = INSTANT_NEVER;
+    }
+    return n->link_count++;
+}
+
+/* An end is gone: its process hears what failed, then that the link is down. */
+static void end_down(struct world *w, uint32_t link, int side, uint32_t code)
+{
+    struct link_end *e = &w->network.links[link].end[side];
+    e->up = false;
+    e->deaf_since = INSTANT_NEVER;
+    for (size_t i = 0; i < e->stalled_count; i++) message_free(w, e->stalled[i]);
+    e->stalled_count = 0;
+    /* Each event may move the list of links, kill the node, or open a link: look everything up anew. */
+    for (size_t i = 0; i < w->network.links[link].pending_count; i++) {
+        struct pending *p = &w->network.links[link].pending[i];
+        if (!p->open || p->side != side) continue;
+        p->open = false;
+        if (!lives(w, &w->network.links[link].end[side])) continue;
+        struct event v = {.kind = p->kind, .link = id_of(link, side), .ticket = p->ticket};
+        world_give(w, node_of(w, &w->network.links[link].end[side]), &v);
+    }
+    e = &w->network.links[link].end[side];
+    if (e->told && lives(w, e)) {
+        e->told = false;
+        struct event v = {.kind = EVENT_LINK_DOWN, .link = id_of(link, side), .code = code};
+        world_give(w, node_of(w, e), &v);
+    }
+    network_review(w);
+}
+
+static bool same_address(const struct address *a, const struct address *b)
+{
+    return a->family == b->family && a->port == b->port &&
+           memcmp(a->ip, b->ip, a->family == 4 ? 4 : 16) == 0;
+}
+
+static void dial(struct world *w, struct sim_node *n, const struct action *a)
+{
+    uint32_t i = link_new(&w->network);
+    struct link *l = &w->network.links[i];
+    l->dialling = true;
+    l->dial_until = instant_after(w->now, span_s(NETWORK_DIAL_S));
+    memcpy(l->id, a->id, sizeof l->id);
+    l->end[0].node = n->index;
+    l->end[0].life = n->life;
+    for (uint32_t j = 0; j < w->node_count; j++)
+        if (same_address(&w->nodes[j].address, &a->address)) l->end[1].node = (int)j;
+    happen(w, HAPPEN_DIAL, instant_after(w->now, span_us(100)), i, 0, 0);
+}
+
+static void dial_failed(struct world *w, uint32_t link)
+{
+    struct link *l = &w->network.links[link];
+    l->dialling = false;
+    struct event v = {.kind = EVENT_DIAL_FAILED};
+    memcpy(v.id, l->id, sizeof v.id);
+    world_give(w, node_of(w, &l->end[0]), &v);
+}
+
+static void dial_try(struct world *w, uint32_t link)
+{
+    struct link *l = &w->network.links[link];
+    struct link_end *us = &l->end[0], *them = &l->end[1];
+    bool there = them->node >= 0 && them->node != us->node && node_runs(w, &w->nodes[them->node]) &&
+                 !blocked(w, us, them) && !blocked(w, them, us);
+    bool wrong_key = there && memcmp(w->nodes[them->node].id, l->id, sizeof l->id) != 0;
+    if (wrong_key || w->now.ns >= l->dial_until.ns) {
+        dial_failed(w, link);
+        return;
+    }
+    double keep = (1.0 - w->network.loss) * (1.0 - w->network.loss);
+    if (!there || chance(w) >= keep) {
+        happen(w, HAPPEN_DIAL, instant_after(w->now, span_ms(500 + (uint64_t)(500 * chance(w)))),
+               link, 0, 0);
+        return;
+    }
+    l->dialling = false;
+    them->life = w->nodes[them->node].life;
+    span one_way = latency(w, us->node, them->node);
+    us->up_at = instant_after(w->now, span_ns(2 * one_way.ns));
+    them->up_at = instant_after(w->now, span_ns(3 * one_way.ns));
+    happen(w, HAPPEN_UP, us->up_at, link, 0, 0);
+    happen(w, HAPPEN_UP, them->up_at, link, 1, 0);
+}
+
+/* Of two links of one pair one is too many. True when `b` is the one to close. */
+static bool worse(const struct world *w, const struct link *a, const struct link *b, uint32_t a_i,
+                  uint32_t b_i)
+{
+    int da = a->end[0].node, db = b->end[0].node;
+    if (da == db) return a_i > b_i; /* dialled again: the older one is stale */
+    return memcmp(w->nodes[da].id, w->nodes[db].id, CRYPTO_KEY_BYTES) < 0;
+}
+
+static void close_doubles(struct world *w, uint32_t link)
+{
+    const struct network *n = &w->network;
+    const struct link *l = &n->links[link];
+    instant at = instant_after(w->now, span_s(NETWORK_DOUBLE_S));
+    for (uint32_t i = n->link_first; i < n->link_count; i++) {
+        const struct link *o = &n->links[i];
+        if (i == link || !o->end[0].up || !o->end[1].up) continue;
+        bool same = (o->end[0].node == l->end[0].node && o->end[1].node == l->end[1].node) ||
+                    (o->end[0].node == l->end[1].node && o->end[1].node == l->end[0].node);
+        if (!same || !lives(w, &o->end[0]) || !lives(w, &o->end[1])) continue;
+        uint32_t loser = worse(w, l, o, link, i) ? i : link;
+        happen(w, HAPPEN_CLOSE, at, loser, 0, CODE_DOUBLE);
+        happen(w, HAPPEN_CLOSE, at, loser, 1, CODE_DOUBLE);
+    }
+}
+
+static void end_up(struct world *w, uint32_t link, int side)
+{
+    struct link *l = &w->network.links[link];
+    struct link_end *e = &l->end[side], *peer = &l->end[!side];
+    e->up = e->told = true;
+    struct event v = {.kind = EVENT_LINK_UP,
+                      .link = id_of(link, side),
+                      .address = node_of(w, peer)->address,
+                      .dialled = side == 0};
+    memcpy(v.id, node_of(w, peer)->id, sizeof v.id);
+    world_give(w, node_of(w, e), &v);
+    network_review(w);
+    l = &w->network.links[link];
+    if (l->end[0].up && l->end[1].up) close_doubles(w, link);
+}
+
+static void hang_up(struct world *w, uint32_t link, int side, uint32_t code)
+{
+    struct link *l = &w->network.links[link];
+    struct link_end *e = &l->end[side], *peer = &l->end[!side];
+    e->up = false;
+    happen(w, HAPPEN_CLOSE, w->now, link, side, code);
+    if (!blocked(w, e, peer) && chance(w) >= w->network.loss)
+        happen(w, HAPPEN_CLOSE, instant_after(w->now, latency(w, e->node, peer->node)), link, !side,
+               code);
+}
+
+/* ---- arriving ---- */
+
+static void stall(struct link_end *e, struct message *m)
+{
+    if (e->stalled_count == e->stalled_room) {
+        e->stalled_room = e->stalled_room ? 2 * e->stalled_room : 16;
+        e->stalled = realloc(e->stalled, e->stalled_room * sizeof(struct message *));
+        if (!e->stalled) abort();
+    }
+    e->stalled[e->stalled_count++] = m;
+}
+
+/* The path is open again: what waited comes when the sender's next probe is due. */
+static void unstall(struct world *w, struct link *l, int side)
+{
+    struct link_end *e = &l->end[side], *from = &l->end[!side];
+    if (e->stalled_count == 0 || blocked(w, from, e)) return;
+    instant at = instant_after(w->now, scaled(span_s(5), chance(w)));
+    for (size_t i = 0; i < e->stalled_count; i++) {
+        struct message *m = e->stalled[i];
+        m->left = instant_max(m->left, at);
+        instant then = instant_after(at, latency(w, from->node, e->node));
+        if (m->kind == EVENT_FRAME) {
+            then = instant_max(then, instant_after(e->frame_at, span_ns(1)));
+            e->frame_at = then;
+        }
+        arrive_at(w, m, then);
+    }
+    e->stalled_count = 0;
+}
+
+/* Acknowledges a parcel. */
+static void acknowledge(struct world *w, const struct message *m)
+{
+    struct link *l = &w->network.links[m->link];
+    struct message *ack =
+        message_new(w, EVENT_PARCEL_DONE, m->link, !m->side, bytes_of("", 0), bytes_of("", 0));
+    ack->pending = m->pending;
+    ack->left = w->now;
+    arrive_at(w, ack,
+              instant_after(w->now, latency(w, l->end[m->side].node, l->end[!m->side].node)));
+}
+
+static void hand_over(struct world *w, struct message *m)
+{
+    struct link *l = &w->network.links[m->link];
+    struct link_end *e = &l->end[m->side];
+    struct event v = {.kind = m->kind,
+                      .link = id_of(m->link, m->side),
+                      .type = m->type,
+                      .ok = true,
+                      .bytes = bytes_of(m->data, m->count)};
+    if (m->kind == EVENT_DATAGRAM) {
+        if (m->doubled) w->report->faults[FAULT_DUPLICATE]++;
+        else if (m->number < e->datagram_latest) w->report->faults[FAULT_REORDER]++;
+        if (m->number > e->datagram_latest) e->datagram_latest = m->number;
+    } else if (m->kind == EVENT_FRAME) {
+        e->frame_next++;
+    } else if (m->kind == EVENT_PARCEL) {
+        acknowledge(w, m);
+    } else if (m->kind == EVENT_REQUEST) {
+        v.ticket = (uint64_t)m->link << 24 | m->pending;
+    } else {
+        struct pending *p = &l->pending[m->pending];
+        bool waited = p->open;
+        p->open = false;
+        v.ticket = p->ticket;
+        if (!waited) return;
+    }
+    world_give(w, node_of(w, &w->network.links[m->link].end[m->side]), &v);
+}
+
+/* A message is for a process that knows no such link: it says so, if it can. */
+static void refuse(struct world *w, const struct message *m)
+{
+    const struct link *l = &w->network.links[m->link];
+    const struct link_end *e = &l->end[m->side], *from = &l->end[!m->side];
+    if (node_runs(w, &w->nodes[e->node]) && !blocked(w, e, from))
+        happen(w, HAPPEN_RESET, instant_after(w->now, latency(w, e->node, from->node)), m->link,
+               !m->side, 0);
+}
+
+/* True when the message must wait, is lost or was refused: nothing is left to do with it here. */
+static bool held_back(struct world *w, struct message *m)
+{
+    struct link *l = &w->network.links[m->link];
+    struct link_end *e = &l->end[m->side], *from = &l->end[!m->side];
+    struct sim_node *sender = node_of(w, from), *receiver = node_of(w, e);
+    if (!lives(w, from) && sender->died_at.ns < m->left.ns) { /* it never left */
+        message_free(w, m);
+        return true;
+    }
+    if (lives(w, from) && !node_runs(w, sender) && sender->paused_since.ns < m->left.ns) {
+        m->left = sender->paused_until;
+        arrive_at(w, m, instant_after(sender->paused_until, latency(w, from->node, e->node)));
+        return true;
+    }
+    if (blocked(w, from, e)) {
+        if (m->kind == EVENT_DATAGRAM || !e->up) message_free(w, m);
+        else stall(e, m);
+        return true;
+    }
+    if (!lives(w, e) || (!e->up && w->now.ns >= e->up_at.ns)) {
+        refuse(w, m);
+        message_free(w, m);
+        return true;
+    }
+    if (!node_runs(w, receiver)) {
+        if (m->kind == EVENT_DATAGRAM && !m->waiting && ++receiver->card.inbox > NETWORK_INBOX) {
+            message_free(w, m);
+            return true;
+        }
+        m->waiting = true;
+        arrive_at(w, m, receiver->paused_until);
+        return true;
+    }
+    return false;
+}
+
+static void arrive(struct world *w, struct message *m)
+{
+    if (held_back(w, m)) return;
+    struct link_end *e = &w->network.links[m->link].end[m->side];
+    if (m->kind == EVENT_FRAME && m->number != e->frame_next) {
+        /* One before it comes later, or never: then neither does this one. */
+        if (!lives(w, &w->network.links[m->link].end[!m->side])) {
+            message_free(w, m);
+            return;
+        }
+        e->frame_at = instant_after(instant_max(w->now, e->frame_at), span_us(10));
+        arrive_at(w, m, e->frame_at);
+        return;
+    }
+    hand_over(w, m);
+    message_free(w, m);
+}
+
+/* ---- what the world asks for ---- */
+
+static void act_request(struct world *w, uint32_t link, int side, const struct action *a)
+{
+    struct link *l = &w->network.links[link];
+    enum event_kind kind = a->kind == ACTION_PARCEL ? EVENT_PARCEL : EVENT_REQUEST;
+    uint32_t p =
+        pending_new(l, a->kind == ACTION_PARCEL ? EVENT_PARCEL_DONE : EVENT_REPLY, side, a->ticket);
+    struct message *m = message_new(w, kind, link, !side, a->bytes, a->more);
+    m->pending = p;
+    send_reliable(w, m, true);
+}
+
+static void act_reply(struct world *w, struct sim_node *n, const struct action *a)
+{
+    uint32_t link = (uint32_t)(a->ticket >> 24), index = (uint32_t)(a->ticket & 0xffffff);
+    if (link >= w->network.link_count || index >= w->network.links[link].pending_count) {
+        world_violated(w, "driver: node %d replies to request %llu, which there never was",
+                       n->index, (unsigned long long)a->ticket);
+        return;
+    }
+    struct link *l = &w->network.links[link];
+    struct pending *p = &l->pending[index];
+    int side = !p->side;
+    if (!p->open || p->answered || !l->end[side].up || !lives(w, &l->end[side])) return;
+    if (l->end[side].node != n->index || p->kind != EVENT_REPLY) {
+        world_violated(w, "driver: node %d replies to a request that was not its", n->index);
+        return;
+    }
+    p->answered = true;
+    struct message *m = message_new(w, EVENT_REPLY, link, p->side, a->bytes, a->more);
+    m->pending = index;
+    send_reliable(w, m, true);
+}
+
+/* The link is down, and the machine may not know it yet: what it sends fails, as with a real driver. */
+static void act_in_vain(struct world *w, const struct action *a)
+{
+    if (a->kind != ACTION_PARCEL && a->kind != ACTION_REQUEST) return;
+    uint32_t link = (a->link - 1) / 2;
+    int side = (int)((a->link - 1) % 2);
+    struct link *l = &w->network.links[link];
+    (void)pending_new(l, a->kind == ACTION_PARCEL ? EVENT_PARCEL_DONE : EVENT_REPLY, side,
+                      a->ticket);
+    happen(w, HAPPEN_CLOSE, w->now, link, side, CODE_IDLE);
+}
+
+void network_act(struct world *w, struct sim_node *n, const struct action *a)
+{
+    if (a->kind == ACTION_DIAL) {
+        dial(w, n, a);
+        return;
+    }
+    if (a->kind == ACTION_REPLY) {
+        act_reply(w, n, a);
+        return;
+    }
+    uint32_t link = (a->link - 1) / 2;
+    int side = (int)((a->link - 1) % 2);
+    if (a->link == LINK_NONE || link >= w->network.link_count ||
+        w->network.links[link].end[side].node != n->index ||
+        w->network.links[link].end[side].life != n->life) {
+        world_violated(w, "driver: node %d uses link %u, which it does not have", n->index,
+                       a->link);
+        return;
+    }
+    struct link_end *e = &w->network.links[link].end[side];
+    if (!e->up) {
+        act_in_vain(w, a);
+        return;
+    }
+    switch (a->kind) {
+    case ACTION_HANG_UP:
+        hang_up(w, link, side, a->code);
+        break;
+    case ACTION_DATAGRAM:
+        if (a->bytes.count > 1150)
+            world_violated(w, "driver: node %d sends a datagram of %zu bytes", n->index,
+                           a->bytes.count);
+        else send_datagram(w, message_new(w, EVENT_DATAGRAM, link, !side, a->bytes, a->more));
+        break;
+    case ACTION_FRAME: {
+        struct message *m = message_new(w, EVENT_FRAME, link, !side, a->bytes, a->more);
+        m->type = a->type;
+        send_reliable(w, m, false);
+        break;
+    }
+    case ACTION_PARCEL:
+    case ACTION_REQUEST:
+        act_request(w, link, side, a);
+        break;
+    default:
+        assert(!"not an action for the network");
+    }
+}
+
+/* Puts a happening off while its process stands still; true when it is void or put off. */
+static bool not_now(struct world *w, const struct happening *h, const struct link_end *e)
+{
+    if (!lives(w, e)) return true;
+    if (node_runs(w, node_of(w, e))) return false;
+    struct happening later = *h;
+    later.at = node_of(w, e)->paused_until;
+    queue_push(&w->queue, later);
+    return true;
+}
+
+void network_happen(struct world *w, const struct happening *h)
+{
+    if (h->kind == HAPPEN_ARRIVE) {
+        arrive(w, h->message);
+        return;
+    }
+    struct link *l = &w->network.links[h->link];
+    struct link_end *e = &l->end[h->side], *peer = &l->end[!h->side];
+    if (not_now(w, h, e)) return;
+    switch (h->kind) {
+    case HAPPEN_DIAL:
+        dial_try(w, h->link);
+        break;
+    case HAPPEN_UP:
+        end_up(w, h->link, h->side);
+        break;
+    case HAPPEN_IDLE:
+        if (e->up && (h->stamp == ALWAYS || e->deaf_since.ns == h->stamp))
+            end_down(w, h->link, h->side, CODE_IDLE);
+        break;
+    case HAPPEN_RESET:
+        if (e->up && !(lives(w, peer) && peer->up) && !blocked(w, peer, e))
+            end_down(w, h->link, h->side, CODE_RESET);
+        break;
+    case HAPPEN_CLOSE:
+        if (e->up || e->told || l->pending_count) end_down(w, h->link, h->side, (uint32_t)h->stamp);
+        break;
+    default:
+        assert(!"not a happening of the network");
+    }
+}
+
+void network_review(struct world *w)
+{
+    struct network *n = &w->network;
+    while (n->link_first < n->link_count) {
+        const struct link *l = &n->links[n->link_first];
+        bool over = !l->dialling && !(lives(w, &l->end[0]) && (l->end[0].up || l->end[0].told)) &&
+                    !(lives(w, &l->end[1]) && (l->end[1].up || l->end[1].told)) &&
+                    w->now.ns > l->end[1].up_at.ns + span_s(120).ns;
+        if (!over) break;
+        n->link_first++;
+    }
+    for (uint32_t i = n->link_first; i < n->link_count; i++) {
+        struct link *l = &n->links[i];
+        for (int s = 0; s < 2; s++) {
+            struct link_end *e = &l->end[s], *peer = &l->end[!s];
+            if (!e->up || !lives(w, e)) continue;
+            bool deaf = !lives(w, peer) || !node_runs(w, node_of(w, peer)) || !peer->up ||
+                        blocked(w, peer, e);
+            if (!deaf) e->deaf_since = INSTANT_NEVER;
+            else if (e->deaf_since.ns == INSTANT_NEVER.ns) {
+                e->deaf_since = w->now;
+                happen(w, HAPPEN_IDLE, instant_after(w->now, span_s(NETWORK_IDLE_S)), i, s,
+                       w->now.ns);
+            }
+            unstall(w, l, s);
+        }
+    }
+}
+
+void network_paused(struct world *w, struct sim_node *n)
+{
+    n->card.inbox = 0;
+    if (instant_since(n->paused_until, n->paused_since).ns < span_s(NETWORK_IDLE_S).ns) return;
+    for (uint32_t i = w->network.link_first; i < w->network.link_count; i++)
+        for (int s = 0; s < 2; s++) {
+            struct link_end *e = &w->network.links[i].end[s];
+            if (e->up && e->node == n->index && e->life == n->life)
+                happen(w, HAPPEN_IDLE, n->paused_until, i, s, ALWAYS);
+        }
+}
+
+void network_restarted(struct world *w, struct sim_node *n)
+{
+    for (uint32_t i = w->network.link_first; i < w->network.link_count; i++)
+        for (int s = 0; s < 2; s++) {
+            struct link_end *e = &w->network.links[i].end[s], *peer = &w->network.links[i].end[!s];
+            if (!e->up || !lives(w, e) || peer->node != n->index || lives(w, peer)) continue;
+            span wait = scaled(span_s(NETWORK_KEEP_S), chance(w));
+            happen(w, HAPPEN_RESET, instant_after(w->now, wait), i, s, 0);
+        }
+}
+
+void network_closed(struct world *w, struct sim_node *n)
+{
+    for (uint32_t i = w->network.link_first; i < w->network.link_count; i++)
+        for (int s = 0; s < 2; s++) {
+            struct link_end *e = &w->network.links[i].end[s], *peer = &w->network.links[i].end[!s];
+            if (!e->up || e->node != n->index || e->life != n->life) continue;
+            e->up = false;
+            if (!blocked(w, e, peer) && chance(w) >= w->network.loss)
+                happen(w, HAPPEN_CLOSE, instant_after(w->now, latency(w, e->node, peer->node)), i,
+                       !s, 0);
+        }
+}
+
+void network_contacts(const struct world *w, bool out[SIM_NODES_MAX][SIM_NODES_MAX])
+{
+    memset(out, 0, SIM_NODES_MAX * sizeof *out);
+    for (uint32_t i = w->network.link_first; i < w->network.link_count; i++) {
+        const struct link_end *a = &w->network.links[i].end[0], *b = &w->network.links[i].end[1];
+        if (!a->up || !b->up || !lives(w, a) || !lives(w, b) || blocked(w, a, b) ||
+            blocked(w, b, a) || !node_runs(w, &w->nodes[a->node]) ||
+            !node_runs(w, &w->nodes[b->node]))
+            continue;
+        out[a->node][b->node] = out[b->node][a->node] = true;
+    }
+}
+
+uint32_t network_degree(const struct world *w, const struct sim_node *n)
+{
+    uint32_t degree = 0;
+    for (uint32_t i = w->network.link_first; i < w->network.link_count; i++)
+        for (int s = 0; s < 2; s++) {
+            const struct link_end *e = &w->network.links[i].end[s];
+            degree += e->up && e->node == n->index && e->life == n->life;
+        }
+    return degree;
+}
+
+void network_fini(struct network *n)
+{
+    for (uint32_t i = 0; i < n->link_count; i++) {
+        for (int s = 0; s < 2; s++) {
+            for (size_t j = 0; j < n->links[i].end[s].stalled_count; j++)
+                free(n->links[i].end[s].stalled[j]);
+            free(n->links[i].end[s].stalled);
+        }
+        free(n->links[i].pending);
+    }
+    free(n->links);
+}

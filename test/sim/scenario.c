@@ -1,0 +1,306 @@
+#include "scenario.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "world.h"
+
+static const char *const kind_names[SCENARIO_COUNT] = {
+    "quiet",   "lossy", "crash", "restart",    "partition",
+    "one-way", "pause", "churn", "everything", "end of the run",
+};
+
+const char *scenario_name(enum scenario_kind k) { return kind_names[k]; }
+
+static const char *const fault_names[FAULT_COUNT] = {
+    "loss",      "duplicate", "reorder", "crash", "restart", "empty",
+    "partition", "one-way",   "pause",   "slow",  "join",    "leave",
+};
+
+const char *fault_name(enum fault f) { return fault_names[f]; }
+
+static uint64_t between(struct rng *r, uint64_t low, uint64_t high)
+{
+    return low + rng_below(r, high - low + 1);
+}
+
+static span milliseconds(struct rng *r, uint64_t low, uint64_t high)
+{
+    return span_ms(between(r, low, high));
+}
+
+/* ---- who takes part ---- */
+
+static void draw_kind(struct rng *r, uint64_t seed, uint32_t nodes, struct scenario *s)
+{
+    s->kind = (enum scenario_kind)(seed % SCENARIO_COUNT);
+    s->nodes = nodes ? nodes : (uint32_t)between(r, 1, 20);
+    bool alone = s->nodes == 1;
+    /* Most faults need somebody to meet them: alone there is only to die and to come back. */
+    if (alone && s->kind != SCENARIO_QUIET && s->kind != SCENARIO_END) s->kind = SCENARIO_RESTART;
+}
+
+static void draw_workers(struct rng *r, struct scenario *s, uint64_t needed[FAULT_COUNT])
+{
+    s->parameters = s->nodes <= 8 ? between(r, 5000, 40000) : between(r, 5000, 20000);
+    if (s->parameters % 4096 < 512) s->parameters += 512;
+    s->every = between(r, 8, 24);
+    s->batch_tokens = 64u << rng_below(r, 5);
+    s->epochs = s->kind == SCENARIO_END ? 14 : 1u << 30;
+    s->checkpoint_every = rng_below(r, 2) ? span_s(0) : span_s(20);
+    uint64_t step_ms = between(r, 200, 600);
+    bool slow = s->nodes > 1 && (s->kind == SCENARIO_LOSSY || s->kind == SCENARIO_ALL);
+    for (uint32_t i = 0; i < s->nodes; i++) {
+        s->step[i] = milliseconds(r, step_ms * 6 / 10, step_ms * 14 / 10);
+        s->mbps[i] = (double)between(r, 2, 50);
+        s->start[i] = (instant){milliseconds(r, 0, 4000).ns};
+    }
+    if (slow) {
+        s->step[0] = span_ns(s->step[0].ns * between(r, 3, 5));
+        needed[FAULT_SLOW] = 1;
+    }
+    s->round = span_ms(step_ms * s->every + 4000);
+}
+
+static void draw_packets(struct rng *r, struct scenario *s, uint64_t needed[FAULT_COUNT])
+{
+    static const double losses[] = {0.01, 0.05, 0.10, 0.20};
+    if (s->nodes == 1) return;
+    bool all = s->kind == SCENARIO_LOSSY || s->kind == SCENARIO_ALL;
+    bool some = all || s->kind == SCENARIO_CHURN || s->kind == SCENARIO_PARTITION ||
+                s->kind == SCENARIO_ONE_WAY || s->kind == SCENARIO_PAUSE || s->kind == SCENARIO_END;
+    if (!some) return;
+    s->loss = all ? losses[rng_below(r, 4)] : losses[rng_below(r, 2)] * (double)rng_below(r, 2);
+    s->duplicate = all ? 0.05 : 0.01;
+    s->reorder = all ? 0.2 : 0.05;
+    if (s->loss > 0) needed[FAULT_LOSS] = 20;
+    needed[FAULT_DUPLICATE] = all ? 20 : 1;
+    needed[FAULT_REORDER] = all ? 20 : 1;
+}
+
+/* ---- what goes wrong ---- */
+
+static struct planned *plan(struct scenario *s, enum fault kind, uint64_t needed[FAULT_COUNT])
+{
+    assert(s->plan_count < SCENARIO_PLAN_MAX);
+    struct planned *p = &s->plan[s->plan_count++];
+    *p = (struct planned){.kind = kind, .node = -1};
+    needed[kind]++;
+    return p;
+}
+
+static void plan_crashes(struct rng *r, struct scenario *s, uint64_t count, bool back,
+                         uint64_t needed[FAULT_COUNT])
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct planned *p = plan(s, FAULT_CRASH, needed);
+        p->actions = between(r, 1, 200);
+        if (!back) continue;
+        p->length = milliseconds(r, 500, rng_below(r, 2) ? 10000 : 60000);
+        p->empty = rng_below(r, 3) == 0;
+        needed[p->empty ? FAULT_EMPTY : FAULT_RESTART]++;
+    }
+}
+
+static void plan_partitions(struct rng *r, struct scenario *s, enum fault kind, uint64_t count,
+                            uint64_t needed[FAULT_COUNT])
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct planned *p = plan(s, kind, needed);
+        uint32_t all = (1u << s->nodes) - 1;
+        do p->sides = (uint32_t)rng_next(r) & all;
+        while (p->sides == 0 || p->sides == all);
+        p->length = milliseconds(r, 5000, 90000);
+    }
+}
+
+static void plan_pauses(struct rng *r, struct scenario *s, uint64_t count,
+                        uint64_t needed[FAULT_COUNT])
+{
+    for (uint64_t i = 0; i < count; i++)
+        plan(s, FAULT_PAUSE, needed)->length = milliseconds(r, 1000, 60000);
+}
+
+static void plan_joins(struct rng *r, struct scenario *s, uint64_t count,
+                       uint64_t needed[FAULT_COUNT])
+{
+    for (uint32_t i = s->nodes; i-- > 1 && count > 0; count--) {
+        s->late[i] = true;
+        s->start[i] = (instant){s->round.ns * between(r, 2, 5)};
+        needed[FAULT_JOIN]++;
+    }
+}
+
+/* Shuffles the plan, so that kinds alternate, and gives each fault its time. */
+static void plan_times(struct rng *r, struct scenario *s)
+{
+    for (uint32_t i = s->plan_count; i > 1; i--) {
+        uint32_t j = (uint32_t)rng_below(r, i);
+        struct planned p = s->plan[j];
+        s->plan[j] = s->plan[i - 1];
+        s->plan[i - 1] = p;
+    }
+    instant at = {2 * s->round.ns}, calm = {3 * s->round.ns};
+    for (uint32_t i = 0; i < s->plan_count; i++) {
+        struct planned *p = &s->plan[i];
+        at.ns += (uint64_t)((double)s->round.ns * (0.2 + rng_unit(r)));
+        p->at = at;
+        /* Partitions of one world follow one another, and a lonely node must be back before it dies again. */
+        bool alone = p->kind == FAULT_PARTITION || p->kind == FAULT_ONE_WAY || s->nodes == 1;
+        if (alone) at.ns += p->length.ns + span_s(25).ns * (s->nodes == 1);
+        calm = instant_max(calm, instant_after(p->at, span_ns(p->length.ns + span_s(25).ns)));
+    }
+    for (uint32_t i = 0; i < s->nodes; i++)
+        calm = instant_max(calm, instant_after(s->start[i], s->round));
+    s->calm_at = calm;
+}
+
+void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])
+{
+    struct rng r = rng_split(rng_init(seed), 1);
+    memset(s, 0, sizeof *s);
+    draw_kind(&r, seed, nodes, s);
+    draw_workers(&r, s, needed);
+    draw_packets(&r, s, needed);
+    bool pair = s->nodes > 1;
+    switch (s->kind) {
+    case SCENARIO_CRASH:
+        plan_crashes(&r, s, between(&r, 1, s->nodes - 1), false, needed);
+        break;
+    case SCENARIO_RESTART:
+        plan_crashes(&r, s, between(&r, 2, 4), true, needed);
+        break;
+    case SCENARIO_PARTITION:
+        plan_partitions(&r, s, FAULT_PARTITION, 2, needed);
+        break;
+    case SCENARIO_ONE_WAY:
+        plan_partitions(&r, s, FAULT_ONE_WAY, 2, needed);
+        break;
+    case SCENARIO_PAUSE:
+        plan_pauses(&r, s, 4, needed);
+        break;
+    case SCENARIO_CHURN:
+        plan_joins(&r, s, between(&r, 1, s->nodes - 1) / 2 + 1, needed);
+        if (s->nodes > 2) plan(s, FAULT_LEAVE, needed);
+        plan_crashes(&r, s, 2, true, needed);
+        break;
+    case SCENARIO_ALL:
+        plan_joins(&r, s, 1, needed);
+        plan_crashes(&r, s, 2, true, needed);
+        plan_partitions(&r, s, FAULT_PARTITION, 1, needed);
+        plan_partitions(&r, s, FAULT_ONE_WAY, 1, needed);
+        plan_pauses(&r, s, 2, needed);
+        if (s->nodes > 3) plan(s, FAULT_LEAVE, needed);
+        break;
+    case SCENARIO_END:
+        if (pair) plan_joins(&r, s, 1, needed);
+        plan_crashes(&r, s, 1, true, needed);
+        break;
+    default:
+        break;
+    }
+    plan_times(&r, s);
+}
+
+/* ---- when it happens ---- */
+
+/* A node that runs, is not on its way out and is not about to die; NULL when one must be left and there is no other. */
+static struct sim_node *victim(struct world *w, bool last_too)
+{
+    struct sim_node *found[SIM_NODES_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        struct sim_node *n = &w->nodes[i];
+        if (node_runs(w, n) && !n->leaving && n->crash_after == 0) found[count++] = n;
+    }
+    if (count == 0 || (count == 1 && !last_too)) return NULL;
+    return found[rng_below(&w->rng, count)];
+}
+
+static void block(struct world *w, const struct planned *p, int by)
+{
+    for (uint32_t a = 0; a < w->node_count; a++)
+        for (uint32_t b = 0; b < w->node_count; b++) {
+            bool a_in = p->sides >> a & 1, b_in = p->sides >> b & 1;
+            if (a_in == b_in || (p->kind == FAULT_ONE_WAY && !a_in)) continue;
+            w->network.blocked[a][b] = (uint8_t)(w->network.blocked[a][b] + by);
+        }
+    network_review(w);
+}
+
+/* Does it come between any two that run? */
+static bool divides(const struct world *w, const struct planned *p)
+{
+    bool in = false, out = false;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        if (!w->nodes[i].alive) continue;
+        if (p->sides >> i & 1) in = true;
+        else out = true;
+    }
+    return in && out;
+}
+
+static void begin(struct world *w, struct planned *p, uint64_t index)
+{
+    struct sim_node *n = NULL;
+    instant heal = instant_after(w->now, p->length);
+    switch (p->kind) {
+    case FAULT_CRASH:
+        n = victim(w, p->length.ns > 0);
+        if (!n) return;
+        n->crash_after = p->actions;
+        n->crash_latest = instant_after(w->now, span_s(20));
+        p->node = n->index;
+        n->back_after = p->length;
+        n->back_empty = p->empty;
+        break;
+    case FAULT_PARTITION:
+    case FAULT_ONE_WAY:
+        if (divides(w, p)) w->report->faults[p->kind]++;
+        block(w, p, 1);
+        queue_push(&w->queue,
+                   (struct happening){.at = heal, .kind = HAPPEN_HEAL, .node = -1, .stamp = index});
+        break;
+    case FAULT_PAUSE:
+        n = victim(w, true);
+        if (!n) return;
+        n->paused_since = w->now;
+        n->paused_until = heal;
+        w->report->faults[FAULT_PAUSE]++;
+        network_paused(w, n);
+        network_review(w);
+        queue_push(
+            &w->queue,
+            (struct happening){.at = heal, .kind = HAPPEN_WAKE, .node = n->index, .life = n->life});
+        break;
+    case FAULT_LEAVE: {
+        n = victim(w, false);
+        if (!n) return;
+        n->leaving = true;
+        w->report->faults[FAULT_LEAVE]++;
+        struct event e = {.kind = EVENT_LEAVE};
+        world_give(w, n, &e);
+        break;
+    }
+    default:
+        assert(!"not a fault that is planned");
+    }
+    world_trace(w, "fault: %s, node %d, %.1f s", fault_name(p->kind), n ? n->index : -1,
+                span_in_s(p->length));
+}
+
+void scenario_happen(struct world *w, const struct happening *h)
+{
+    if (h->stamp == SCENARIO_PLAN_MAX) {
+        w->network.loss = w->network.duplicate = w->network.reorder = 0;
+        w->calm = true;
+        world_trace(w, "calm: the faults have ended");
+        return;
+    }
+    struct planned *p = &w->scenario.plan[h->stamp];
+    if (h->kind == HAPPEN_FAULT) begin(w, p, h->stamp);
+    else {
+        block(w, p, -1);
+        world_trace(w, "healed: %s", fault_name(p->kind));
+    }
+}

@@ -1,0 +1,61 @@
+/* scenario.h -- what a seed decides before the world starts: who takes part, and what will go wrong when. */
+#ifndef SHOAL_SIM_SCENARIO_H
+#define SHOAL_SIM_SCENARIO_H
+
+#include "base/instant.h"
+#include "base/rng.h"
+#include "network.h"
+#include "sim.h"
+
+#define SCENARIO_PLAN_MAX 64
+
+enum scenario_kind { /* seed modulo their number, so that 200 seeds have 20 of each */
+                     SCENARIO_QUIET, /* no fault at all */
+                     SCENARIO_LOSSY, /* packets lost, doubled, reordered; slow nodes; otherwise all is well */
+                     SCENARIO_CRASH, /* crashes only; the dead stay dead */
+                     SCENARIO_RESTART, /* crashes; the dead come back with their checkpoint or without */
+                     SCENARIO_PARTITION, /* the swarm is cut in two, and healed */
+                     SCENARIO_ONE_WAY,   /* some do not hear some others */
+                     SCENARIO_PAUSE,     /* processes stand still for up to a minute */
+                     SCENARIO_CHURN,     /* joins, leaves, crashes, restarts */
+                     SCENARIO_ALL,       /* everything at once */
+                     SCENARIO_END, /* the run ends after some epochs; a crash and a join on the way */
+                     SCENARIO_COUNT
+};
+
+struct planned {
+    enum fault kind;
+    instant at;
+    span length;      /* pause, partition; downtime of a crash, 0: for ever */
+    int node;         /* pause, crash, leave; -1: chosen when it happens */
+    uint32_t sides;   /* partition: bit i set: node i is on the one side */
+    bool empty;       /* crash: it comes back with an empty folder */
+    uint64_t actions; /* crash: after so many more actions of its */
+};
+
+struct scenario {
+    enum scenario_kind kind;
+    uint32_t nodes;
+    uint64_t parameters, every, batch_tokens, epochs;
+    double loss, duplicate, reorder;
+    span step[SIM_NODES_MAX]; /* of an inner step */
+    double mbps[SIM_NODES_MAX];
+    instant start[SIM_NODES_MAX];
+    bool late[SIM_NODES_MAX]; /* joins when the others are under way */
+    span round;               /* a guess of how long one takes */
+    span checkpoint_every;    /* epochs are written to disk no more often than this */
+    struct planned plan[SCENARIO_PLAN_MAX];
+    uint32_t plan_count;
+    instant calm_at; /* all faults have ended */
+};
+
+void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);
+
+const char *scenario_name(enum scenario_kind k);
+
+struct world;
+
+/* A planned fault begins or ends. */
+void scenario_happen(struct world *w, const struct happening *h);
+
+#endif

@@ -1,0 +1,152 @@
+/* The simulator itself, with the false swarm of oracle.h: what it is told it does, and what is wrong it sees. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "oracle.h"
+#include "queue.h"
+#include "scenario.h"
+#include "sim.h"
+#include "standin.h"
+
+static struct sim_report run(enum cheat c, uint64_t seed, uint32_t nodes)
+{
+    struct sim_report r;
+    oracle_reset(c);
+    sim_run(&(struct sim_options){.seed = seed, .nodes = nodes}, &r);
+    return r;
+}
+
+#define QUIET (10 * SCENARIO_COUNT + SCENARIO_QUIET)
+#define LOSSY (10 * SCENARIO_COUNT + SCENARIO_LOSSY)
+
+static void expect(enum cheat c, const char *invariant)
+{
+    struct sim_report r = run(c, QUIET, 4);
+    cr_assert_not(r.ok, "the cheat was not seen");
+    cr_assert(strncmp(r.violation, invariant, strlen(invariant)) == 0, "it said: %s", r.violation);
+}
+
+Test(queue, gives_what_is_earliest_and_of_equals_what_was_asked_first)
+{
+    struct queue q = {0};
+    struct happening h = {0}, last = {0};
+    struct rng r = rng_init(1);
+    for (int i = 0; i < 5000; i++) queue_push(&q, (struct happening){.at = {rng_below(&r, 100)}});
+    for (int i = 0; i < 5000; i++) {
+        cr_assert(queue_next(&q, &h));
+        cr_assert(h.at.ns > last.at.ns || i == 0 ||
+                  (h.at.ns == last.at.ns && h.sequence > last.sequence));
+        last = h;
+    }
+    cr_assert_not(queue_next(&q, &h));
+    queue_fini(&q);
+}
+
+Test(standin, refuses_a_signature_of_another_key_another_message_or_another_world)
+{
+    struct standin a = {.key = {1}, .world = 5}, b = {.key = {2}, .world = 5},
+                   c = {.key = {1}, .world = 6};
+    struct crypto ca = standin_crypto(&a), cb = standin_crypto(&b), cc = standin_crypto(&c);
+    uint8_t sig[CRYPTO_SIGNATURE_BYTES];
+    ca.sign(ca.self, bytes_of("yes", 3), sig);
+    cr_assert(cb.verify(cb.self, a.key, bytes_of("yes", 3), sig));
+    cr_assert_not(cb.verify(cb.self, b.key, bytes_of("yes", 3), sig));
+    cr_assert_not(cb.verify(cb.self, a.key, bytes_of("yet", 3), sig));
+    cr_assert_not(cc.verify(cc.self, a.key, bytes_of("yes", 3), sig));
+    sig[63] ^= 1;
+    cr_assert_not(cb.verify(cb.self, a.key, bytes_of("yes", 3), sig));
+    cr_assert_eq(b.refused_count, 3);
+}
+
+Test(standin, hashes_parts_as_if_they_were_one)
+{
+    struct standin s = {0};
+    struct crypto c = standin_crypto(&s);
+    struct bytes parts[] = {bytes_of("ab", 2), bytes_of("", 0), bytes_of("c", 1)};
+    uint8_t one[32], many[32];
+    c.hash(c.self, parts, 3, many);
+    crypto_hash(&c, bytes_of("abc", 3), one);
+    cr_assert(memcmp(one, many, 32) == 0);
+    crypto_hash(&c, bytes_of("abd", 3), one);
+    cr_assert(memcmp(one, many, 32) != 0);
+}
+
+Test(network, gives_each_reliable_message_once_and_frames_in_order_whatever_is_lost)
+{
+    const struct oracle_counts *c = &oracle_counts;
+    run(CHEAT_NONE, LOSSY, 5);
+    cr_assert_gt(c->ups, 0);
+    cr_assert_eq(c->frames, c->frames_sent);
+    cr_assert_eq(c->frames_disordered, 0);
+    cr_assert_eq(c->parcels, c->parcels_sent);
+    cr_assert_eq(c->done_ok, c->parcels_sent);
+    cr_assert_eq(c->replies_ok, c->requests_sent);
+    cr_assert_eq(c->parcels_damaged + c->replies_wrong, 0);
+}
+
+Test(network, keeps_one_link_of_two_that_a_pair_dialled)
+{
+    struct sim_report r = run(CHEAT_NONE, QUIET, 5);
+    cr_assert(r.ok, "%s", r.violation);
+    /* All dial all: two links a pair of which one is closed, at both its ends. */
+    cr_assert_eq(oracle_counts.ups, 5 * 4 * 2);
+    cr_assert_eq(oracle_counts.downs, 5 * 4);
+}
+
+Test(network, loses_doubles_and_reorders_datagrams_only_where_the_scenario_says_so)
+{
+    struct oracle_counts quiet, lossy;
+    run(CHEAT_NONE, QUIET, 5);
+    quiet = oracle_counts;
+    cr_assert_eq(quiet.datagrams, quiet.datagrams_sent);
+    cr_assert_eq(quiet.datagrams_double, 0);
+    uint64_t lost = 0;
+    for (uint64_t seed = LOSSY; seed < LOSSY + 100; seed += SCENARIO_COUNT) {
+        run(CHEAT_NONE, seed, 6);
+        lossy = oracle_counts;
+        lost += lossy.datagrams < lossy.datagrams_sent + lossy.datagrams_double;
+    }
+    cr_assert_gt(lost, 3);
+}
+
+Test(network, fails_what_is_under_way_when_the_peer_dies_and_then_says_that_the_link_is_down)
+{
+    struct sim_report r = run(CHEAT_TALK, 10 * SCENARIO_COUNT + SCENARIO_RESTART, 4);
+    cr_assert_gt(r.faults[FAULT_CRASH], 0, "%s", r.violation);
+    cr_assert_gt(oracle_counts.downs, 0);
+    cr_assert_eq(oracle_counts.frames_disordered, 0);
+}
+
+Test(sim, passes_a_swarm_that_averages_rightly)
+{
+    struct sim_report r = run(CHEAT_NONE, QUIET, 4);
+    cr_assert(r.ok, "%s", r.violation);
+    cr_assert_geq(r.rounds, 10);
+    cr_assert_geq(r.grouped, 10);
+}
+
+Test(sim, gives_the_same_hash_for_the_same_seed_and_another_for_another)
+{
+    uint64_t a = run(CHEAT_NONE, LOSSY, 5).hash, b = run(CHEAT_NONE, LOSSY, 5).hash,
+             c = run(CHEAT_NONE, LOSSY + SCENARIO_COUNT, 5).hash;
+    cr_assert_eq(a, b);
+    cr_assert_neq(a, c);
+}
+
+Test(sim, sees_a_contribution_that_is_added_twice) { expect(CHEAT_TWICE, "average:"); }
+Test(sim, sees_a_contribution_that_is_counted_and_missing) { expect(CHEAT_MISSING, "average:"); }
+Test(sim, sees_weights_that_are_not_the_tokens) { expect(CHEAT_WEIGHT, "average:"); }
+Test(sim, sees_a_member_that_is_told_it_is_not_in_the_mean) { expect(CHEAT_CLAIM, "average:"); }
+Test(sim, sees_a_mean_of_what_nobody_contributed) { expect(CHEAT_NOISE, "average:"); }
+Test(sim, sees_a_contribution_to_another_round) { expect(CHEAT_STALE, "average:"); }
+Test(sim, sees_one_bit_of_difference_under_one_lineage) { expect(CHEAT_BITS, "bits:"); }
+Test(sim, sees_survivors_that_differ) { expect(CHEAT_LINEAGE, "survivors:"); }
+Test(sim, sees_an_epoch_that_is_skipped) { expect(CHEAT_EPOCH, "back:"); }
+Test(sim, sees_a_node_that_adopts_the_lighter_lineage) { expect(CHEAT_LIGHTER, "back:"); }
+Test(sim, sees_a_round_that_does_not_end) { expect(CHEAT_MATCH, "bound:"); }
+Test(sim, sees_a_trainer_that_stands_still) { expect(CHEAT_HOLD, "bound:"); }
+Test(sim, sees_a_swarm_that_makes_no_progress) { expect(CHEAT_STOP, "heal:"); }
+Test(sim, sees_a_node_that_acts_after_it_has_finished) { expect(CHEAT_GHOST, "ghost:"); }
+Test(sim, sees_a_node_that_spins) { expect(CHEAT_SPIN, "driver:"); }
+Test(sim, sees_a_node_that_floods) { expect(CHEAT_FLOOD, "memory:"); }
+Test(sim, sees_a_node_that_uses_a_link_it_does_not_have) { expect(CHEAT_LINK, "driver:"); }

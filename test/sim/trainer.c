@@ -1,0 +1,299 @@
+#include "trainer.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "swarm/lineage.h"
+#include "world.h"
+
+#define STRIDE 8 /* an inner step moves every eighth block: eight of them move all */
+
+static float *vector(uint64_t n)
+{
+    float *v = calloc(n, sizeof *v);
+    if (!v) abort();
+    return v;
+}
+
+void trainer_open(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    uint64_t count = w->scenario.parameters;
+    t->layout = outer_layout_of(count);
+    t->parameters = vector(count);
+    for (int i = 0; i < 2; i++) {
+        t->anchor[i] = vector(count);
+        t->momentum[i] = vector(count);
+    }
+    t->wire = calloc(1, outer_wire_offset(&t->layout, t->layout.chunks));
+    if (!t->wire) abort();
+    n->disk.anchor = vector(count);
+    n->disk.momentum = vector(count);
+}
+
+void trainer_close(struct sim_node *n)
+{
+    free(n->trainer.parameters);
+    for (int i = 0; i < 2; i++) {
+        free(n->trainer.anchor[i]);
+        free(n->trainer.momentum[i]);
+    }
+    free(n->trainer.wire);
+    free(n->disk.anchor);
+    free(n->disk.momentum);
+}
+
+/* The current pair becomes the state of this epoch. */
+static void become(struct sim_node *n, uint64_t epoch, const uint8_t *lineage, uint64_t tokens)
+{
+    struct trainer *t = &n->trainer;
+    t->state.epoch = epoch;
+    memcpy(t->state.lineage, lineage, sizeof t->state.lineage);
+    t->state.lineage_tokens = tokens;
+    t->state.anchor = t->anchor[t->current];
+    t->state.momentum = t->momentum[t->current];
+    outer_digest(&n->crypto, t->state.anchor, t->state.momentum, t->layout.parameters,
+                 t->state.digest);
+}
+
+static void restart_from_anchor(struct trainer *t)
+{
+    memcpy(t->parameters, t->anchor[t->current], t->layout.parameters * sizeof(float));
+}
+
+static void save(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    struct disk *d = &n->disk;
+    size_t bytes = t->layout.parameters * sizeof(float);
+    (void)w;
+    memcpy(d->anchor, t->state.anchor, bytes);
+    memcpy(d->momentum, t->state.momentum, bytes);
+    d->state = t->state;
+    d->state.anchor = d->anchor;
+    d->state.momentum = d->momentum;
+    d->any = true;
+    d->saved = w->now;
+}
+
+void trainer_boot(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    size_t bytes = t->layout.parameters * sizeof(float);
+    t->current = 0;
+    t->on = t->held = false;
+    t->job = JOB_NONE;
+    t->order_count = 0;
+    t->round = (struct round_progress){.tokens_per_s = 1, .step_ms = (uint32_t)span_in_ms(t->step)};
+    if (n->disk.any) {
+        memcpy(t->anchor[0], n->disk.anchor, bytes);
+        memcpy(t->momentum[0], n->disk.momentum, bytes);
+        become(n, n->disk.state.epoch, n->disk.state.lineage, n->disk.state.lineage_tokens);
+    } else {
+        uint8_t genesis[CRYPTO_DIGEST_BYTES];
+        lineage_genesis(&n->crypto, w->run_id, genesis);
+        for (uint64_t i = 0; i < t->layout.parameters; i++)
+            t->anchor[0][i] = (float)(int32_t)rng_at(w->options.seed, i) * 0x1p-33f;
+        memset(t->momentum[0], 0, bytes);
+        become(n, 0, genesis, 0);
+    }
+    restart_from_anchor(t);
+    check_state(w, n, n->disk.any ? "restored" : "genesis");
+}
+
+/* Chance for every eighth block of 256, from a stream of its own for each node and step. */
+static void inner_step(struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    struct rng r = rng_init(rng_at(0x5eed + (uint64_t)n->index, t->steps));
+    for (uint64_t block = t->steps % STRIDE; block * OUTER_BLOCK < t->layout.parameters;
+         block += STRIDE) {
+        uint64_t from = block * OUTER_BLOCK, to = from + OUTER_BLOCK;
+        if (to > t->layout.parameters) to = t->layout.parameters;
+        uint64_t word = 0;
+        for (uint64_t i = from; i < to; i++, word >>= 8) {
+            if ((i - from) % 8 == 0) word = rng_next(&r);
+            t->parameters[i] += (float)(int8_t)(word & 0xff) * 0x1p-14f;
+        }
+    }
+    t->steps++;
+}
+
+static struct event told(enum event_kind kind, const struct trainer *t)
+{
+    return (struct event){.kind = kind, .ok = true, .round = t->round, .state = t->state};
+}
+
+static void step_done(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    inner_step(n);
+    t->round.steps++;
+    t->round.tokens += w->scenario.batch_tokens;
+    t->round.loss = 5.0f + 1.0f / (float)(1 + t->steps);
+    t->round.step_ms = (uint32_t)span_in_ms(t->step);
+    t->round.tokens_per_s = (uint32_t)((double)w->scenario.batch_tokens / span_in_s(t->step));
+    struct event e = told(EVENT_STEP, t);
+    world_give(w, n, &e);
+}
+
+static void snapshot_done(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    struct event e = told(EVENT_SNAPSHOT, t);
+    for (uint32_t c = 0; c < t->layout.chunks; c++) {
+        size_t at = (size_t)c * t->layout.chunk_elements;
+        e.ok = e.ok && outer_quantize_delta(t->state.anchor + at, t->parameters + at,
+                                            outer_chunk_count(&t->layout, c),
+                                            t->wire + outer_wire_offset(&t->layout, c));
+    }
+    e.bytes = bytes_of(t->wire, outer_wire_offset(&t->layout, t->layout.chunks));
+    t->snapshot_tokens = t->round.tokens;
+    check_snapshot(w, n);
+    world_give(w, n, &e);
+}
+
+/* One chunk of the outer step, from the current pair to the spare one; the parameters follow. */
+static void apply_chunk(struct world *w, struct trainer *t, uint32_t c)
+{
+    size_t at = (size_t)c * t->layout.chunk_elements, n = outer_chunk_count(&t->layout, c);
+    const float *a = t->anchor[t->current] + at, *m = t->momentum[t->current] + at;
+    float *a_out = t->anchor[!t->current] + at, *m_out = t->momentum[!t->current] + at;
+    const struct outer_rule rule = {.lr = 0.7f, .momentum = 0.9f, .nesterov = true};
+    (void)w;
+    if (t->apply.apply.null[c]) {
+        memcpy(a_out, a, n * sizeof *a);
+        memcpy(m_out, m, n * sizeof *m);
+        return;
+    }
+    outer_step(&rule, a, m, t->apply.apply.means + outer_wire_offset(&t->layout, c), n, a_out,
+               m_out);
+    for (size_t i = 0; i < n; i++)
+        t->parameters[at + i] =
+            t->apply.apply.mine[c] ? a_out[i] : a_out[i] + (t->parameters[at + i] - a[i]);
+}
+
+static void apply_done(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    struct lineage_state before = t->state;
+    check_means(w, n);
+    for (uint32_t c = 0; c < t->layout.chunks; c++) apply_chunk(w, t, c);
+    t->current = !t->current;
+    become(n, t->apply.apply.epoch, t->apply.apply.lineage, t->apply.apply.lineage_tokens);
+    t->round.steps = t->round.tokens = 0;
+    check_applied(w, n, &before);
+    if (instant_since(w->now, n->disk.saved).ns >= w->scenario.checkpoint_every.ns) save(w, n);
+    struct event e = told(EVENT_APPLIED, t);
+    world_give(w, n, &e);
+}
+
+static void adopt_done(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    struct lineage_state before = t->state;
+    t->current = !t->current;
+    become(n, t->apply.adopt.epoch, t->apply.adopt.lineage, t->apply.adopt.lineage_tokens);
+    restart_from_anchor(t);
+    t->round.steps = t->round.tokens = 0;
+    check_adopted(w, n, &before);
+    save(w, n);
+    struct event e = told(EVENT_ADOPTED, t);
+    world_give(w, n, &e);
+}
+
+static void start_job(struct world *w, struct sim_node *n, enum trainer_job job, span takes)
+{
+    n->trainer.job = job;
+    queue_push(&w->queue, (struct happening){.at = instant_after(w->now, takes),
+                                             .kind = HAPPEN_TRAINER,
+                                             .node = n->index,
+                                             .life = n->life});
+}
+
+/* Carries out orders until one takes time; then trains on if it may. */
+static void next_job(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    span brief = span_us(500 + rng_below(&w->rng, 20000));
+    while (t->job == JOB_NONE && t->order_count > 0) {
+        struct action a = t->orders[0];
+        memmove(t->orders, t->orders + 1, --t->order_count * sizeof *t->orders);
+        if (a.kind == ACTION_TRAIN) t->on = a.ok;
+        if (a.kind == ACTION_RESUME) t->held = false;
+        if (a.kind == ACTION_SNAPSHOT) {
+            t->held = true;
+            t->held_since = w->now;
+            start_job(w, n, JOB_SNAPSHOT, brief);
+        }
+        if (a.kind == ACTION_APPLY || a.kind == ACTION_ADOPT) {
+            t->held = false;
+            t->apply = a;
+            start_job(w, n, a.kind == ACTION_APPLY ? JOB_APPLY : JOB_ADOPT, brief);
+        }
+    }
+    if (t->job != JOB_NONE || !t->on || t->held) return;
+    span jitter = span_ns((uint64_t)((double)t->step.ns * (0.9 + 0.2 * rng_unit(&w->rng))));
+    start_job(w, n, JOB_STEP, jitter);
+}
+
+static void take_part(struct world *w, struct sim_node *n, const struct action *a)
+{
+    struct trainer *t = &n->trainer;
+    uint64_t count = a->bytes.count / sizeof(float);
+    if (a->part.vector > 1 || a->bytes.count % sizeof(float) ||
+        a->part.offset > t->layout.parameters || count > t->layout.parameters - a->part.offset) {
+        world_violated(w, "driver: node %d writes state outside of the vector", n->index);
+        return;
+    }
+    if (t->job == JOB_APPLY || t->job == JOB_ADOPT) {
+        world_violated(w, "driver: node %d writes to the spare buffers while they are being used",
+                       n->index);
+        return;
+    }
+    float *spare = a->part.vector ? t->momentum[!t->current] : t->anchor[!t->current];
+    memcpy(spare + a->part.offset, a->bytes.data, a->bytes.count);
+}
+
+void trainer_act(struct world *w, struct sim_node *n, const struct action *a)
+{
+    struct trainer *t = &n->trainer;
+    if (a->kind == ACTION_STATE) {
+        take_part(w, n, a);
+        return;
+    }
+    if (t->order_count == TRAINER_ORDERS) {
+        world_violated(w, "driver: node %d has %d orders for its trainer waiting", n->index,
+                       TRAINER_ORDERS);
+        return;
+    }
+    t->orders[t->order_count++] = *a;
+    if (t->job == JOB_NONE) next_job(w, n);
+}
+
+void trainer_happen(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    enum trainer_job job = t->job;
+    uint32_t life = n->life;
+    t->job = JOB_NONE;
+    switch (job) {
+    case JOB_NONE:
+        assert(!"the trainer has nothing to finish");
+        break;
+    case JOB_STEP:
+        step_done(w, n);
+        break;
+    case JOB_SNAPSHOT:
+        snapshot_done(w, n);
+        break;
+    case JOB_APPLY:
+        apply_done(w, n);
+        break;
+    case JOB_ADOPT:
+        adopt_done(w, n);
+        break;
+    }
+    if (n->alive && n->life == life && t->job == JOB_NONE) next_job(w, n);
+}

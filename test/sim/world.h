@@ -1,0 +1,87 @@
+/* world.h -- the simulated world and all in it; its parts are network.h, trainer.h, scenario.h and check.h. */
+#ifndef SHOAL_SIM_WORLD_H
+#define SHOAL_SIM_WORLD_H
+
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "check.h"
+#include "network.h"
+#include "queue.h"
+#include "scenario.h"
+#include "sim.h"
+#include "standin.h"
+#include "swarm/node.h"
+#include "trainer.h"
+
+/* A machine with at most one process on it. */
+struct sim_node {
+    struct world *world;
+    int index;
+    uint64_t clock_ns; /* its clock's origin: no two agree on what time it is */
+    uint8_t id[CRYPTO_KEY_BYTES];
+    struct address address;
+    bool alive;    /* the process runs (it may be paused) */
+    bool finished; /* it ended by itself: ACTION_FINISHED */
+    bool leaving;  /* EVENT_LEAVE was given */
+    bool dying; /* the crash has happened inside the present step: what it does now nobody sees */
+    bool stepping; /* node_step is running: it must not be called again */
+    uint32_t life; /* which process this is, from 1 */
+    uint64_t incarnation;
+    instant paused_since, paused_until; /* runs when `paused_until` is past */
+    instant died_at;                    /* the latest process that ended */
+    instant tick_at;                    /* of the earliest tick in the queue; INSTANT_NEVER: none */
+    uint32_t ticks_now;                 /* ticks at one and the same moment */
+    instant ticked;
+    uint64_t crash_after; /* actions until it dies; 0: not planned */
+    instant crash_latest; /* or then, whatever it does */
+    span back_after;      /* downtime after that crash; 0: for ever */
+    bool back_empty;
+    struct node *node;
+    struct node_config config;
+    struct peer_address bootstrap[SIM_NODES_MAX];
+    struct standin standin;
+    struct crypto crypto;
+    struct arena room;
+    struct trainer trainer;
+    struct disk disk;
+    struct network_card card;
+    struct node_watch watch;
+};
+
+struct world {
+    struct sim_options options;
+    struct scenario scenario;
+    struct sim_report *report;
+    struct queue queue;
+    instant now;
+    bool over; /* violated or done */
+    bool calm; /* the faults have ended */
+    struct rng rng;
+    uint8_t run_id[CRYPTO_DIGEST_BYTES];
+    struct sim_node nodes[SIM_NODES_MAX];
+    uint32_t node_count;
+    struct network network;
+    struct check check;
+    uint64_t hash;
+};
+
+/* Notes the first broken invariant and ends the run. */
+void world_violated(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Gives an event to a node's machine: it must be alive and not paused. */
+void world_give(struct world *w, struct sim_node *n, struct event *e);
+
+/* A line for --trace. */
+void world_trace(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static inline bool node_runs(const struct world *w, const struct sim_node *n)
+{
+    return n->alive && n->paused_until.ns <= w->now.ns;
+}
+
+/* Life and death of a process. */
+void world_start(struct world *w, struct sim_node *n);
+void world_crash(struct world *w, struct sim_node *n);
+
+#endif
