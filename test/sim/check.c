@@ -153,6 +153,15 @@ static void dequantize(const uint8_t *wire, size_t n, double *y)
     }
 }
 
+/* A member of any mean adds its tokens to the lineage, once. */
+static void count_tokens(struct node_watch *v, const struct snapshot *s)
+{
+    for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++)
+        if (v->members[c] >> s->node & 1) return;
+    v->tokens_low += s->tokens_ready;
+    v->tokens_high += s->tokens;
+}
+
 #define COUNTED 0.002 /* a smaller factor is noise: the weakest of 20 workers has more than this */
 
 /* Keeps those that were counted; false, with the run ended, when one node was counted twice. */
@@ -169,6 +178,7 @@ static bool fit_members(struct world *w, struct sim_node *n, uint32_t chunk, str
                            node, chunk, n->index);
             return false;
         }
+        count_tokens(&n->watch, f->of[i]);
         *members |= 1u << node;
         f->of[k] = f->of[i];
         f->factor[k++] = f->factor[i];
@@ -236,6 +246,7 @@ void check_means(struct world *w, struct sim_node *n)
     const struct trainer *t = &n->trainer;
     int32_t known = history_find(&w->check, t->apply.apply.lineage);
     memset(n->watch.members, 0, sizeof n->watch.members);
+    n->watch.tokens_low = n->watch.tokens_high = 0;
     w->check.means_count++;
     for (uint32_t c = 0; c < t->layout.chunks && !w->over; c++) {
         if (t->apply.apply.null[c]) continue;
@@ -331,6 +342,12 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
                        n->index);
     else if (s->lineage_tokens <= before->lineage_tokens)
         world_violated(w, "back: node %d's outer step added no tokens to its lineage", n->index);
+    else if (known < 0 && (s->lineage_tokens - before->lineage_tokens < n->watch.tokens_low ||
+                           s->lineage_tokens - before->lineage_tokens > n->watch.tokens_high))
+        world_violated(w, "average: node %d adds %llu tokens to its lineage, not %llu to %llu",
+                       n->index, (unsigned long long)(s->lineage_tokens - before->lineage_tokens),
+                       (unsigned long long)n->watch.tokens_low,
+                       (unsigned long long)n->watch.tokens_high);
     n->watch.history = now;
     uint32_t count = 0;
     for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++) {
@@ -405,17 +422,20 @@ static void check_bounds(struct world *w, struct sim_node *n)
     /* A process that stood still has its bound from when it woke. */
     instant awake = n->paused_until;
     instant busy_since = instant_max(n->watch.busy_since, awake);
-    span allowed = span_ns(span_s(SIM_ROUND_S).ns + 2 * slowest.ns);
+    span allowed = span_ns(span_s(SIM_ROUND_S).ns + 4 * slowest.ns);
     if (n->watch.busy_since.ns != INSTANT_NEVER.ns &&
         instant_since(w->now, busy_since).ns > allowed.ns)
         world_violated(w, "bound: node %d is in %s for %.1f s", n->index,
                        n->watch.phase == PHASE_MATCH ? "MATCH" : "REDUCE",
                        span_in_s(instant_since(w->now, busy_since)));
     instant held_since = instant_max(n->trainer.held_since, awake);
-    allowed = span_ns(span_s(SIM_HELD_S).ns + 2 * slowest.ns);
+    allowed = span_ns(span_s(SIM_HELD_S).ns + 4 * slowest.ns);
     if (n->trainer.held && instant_since(w->now, held_since).ns > allowed.ns)
         world_violated(w, "bound: node %d's trainer stands still for %.1f s", n->index,
                        span_in_s(instant_since(w->now, held_since)));
+    if (n->leaving &&
+        instant_since(w->now, instant_max(n->left_at, awake)).ns > span_s(SIM_LEAVE_S).ns)
+        world_violated(w, "leave: node %d was told to leave and is still there", n->index);
     if (network_degree(w, n) > SIM_LINKS_MAX)
         world_violated(w, "memory: node %d holds %u links", n->index, network_degree(w, n));
     if (n->card.queued_max > SIM_QUEUED_MAX)

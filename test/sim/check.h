@@ -12,6 +12,7 @@
  *                says so or gives way
  *     heal       SIM_HEAL_S after the last fault all live nodes are identical, and at least twice again after that
  *     ghost      nothing is done after ACTION_FINISHED
+ *     leave      who was told to leave has finished SIM_LEAVE_S later
  *     memory     bytes on the way from one node, its links, its messages a second
  *     driver     what an action asks for can be done: the link exists, the request was made, the vector is that long */
 #ifndef SHOAL_SIM_CHECK_H
@@ -20,15 +21,19 @@
 #include "network.h"
 #include "swarm/node.h"
 
-/* SPEC.md's timers: T_MATCH 15 s; T_REDUCE 10 s and three times the estimate, which is under a second for vectors as
- * short as these; T_CLOSE 10 s. To them: two inner steps of the slowest worker, and 5 s for latency. */
-#define SIM_HELD_S  (10 + 3 + 2 * 10 + 5)
-#define SIM_ROUND_S (15 + SIM_HELD_S)
+/* From the snapshot on (SPEC.md, "Timers"): 10 s and three inner steps of the slowest member for the others' snapshots,
+ * T_REDUCE = 10 s and three estimates for the chunks, 2 T_CLOSE = 20 s and one estimate to agree. The estimate is under a
+ * second for vectors as short as these. 5 s of margin for latency; inner steps are added by check.c. */
+#define SIM_HELD_S (10 + 10 + 20 + 4 + 5)
+/* Before it T_MATCH = 15 s and one timer of its last attempt. */
+#define SIM_ROUND_S (15 + 3 + SIM_HELD_S)
 /* Two gossip periods, a suspicion that is refuted, and a round in which READY carries the lineage. */
 #define SIM_FORK_S 90
 /* A round that began before the end (SIM_ROUND_S), T_max of the suspicion timers (60 s), two periods of the
  * reconnector (60 s), a download and a round. */
 #define SIM_HEAL_S 240
+/* A polite leave: T_REDUCE of a round under way, and the good-byes. */
+#define SIM_LEAVE_S (SIM_ROUND_S + 10)
 
 #define SIM_ROUNDS_MIN 10
 
@@ -74,6 +79,7 @@ struct node_watch {
     instant busy_since;               /* in MATCH or REDUCE; INSTANT_NEVER: not */
     uint64_t tokens_ready;            /* when it became ready */
     bool adopted;                     /* ever, in this life */
+    uint64_t tokens_low, tokens_high; /* of all who are in any of the means being applied */
     instant fork_said;                /* the latest note of a fork */
     uint32_t members[SIM_CHUNKS_MAX]; /* of the means that are being applied */
 };

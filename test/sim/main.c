@@ -29,6 +29,7 @@ struct choice {
     uint64_t first, last;
     uint32_t nodes, jobs;
     bool trace, quiet;
+    bool stop; /* at the first failure */
 };
 
 static struct sim_report report; /* of the child: a signal handler looks at its time */
@@ -150,9 +151,10 @@ static bool read_seeds(const char *s, struct choice *c)
 
 static void usage(void)
 {
-    fprintf(stderr,
-            "usage: sim [SEED | FIRST..LAST] [--nodes 1..20] [--trace] [--jobs N] [--quiet]\n"
-            "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
+    fprintf(
+        stderr,
+        "usage: sim [SEED | FIRST..LAST] [--nodes 1..20] [--trace] [--jobs N] [--quiet] [--stop]\n"
+        "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
     exit(2);
 }
 
@@ -170,6 +172,7 @@ static void choose(int argc, char **argv, struct choice *c)
         bool has = i + 1 < argc && read_number(argv[i + 1], &end, &number) && *end == 0;
         if (strcmp(argv[i], "--trace") == 0) c->trace = true;
         else if (strcmp(argv[i], "--quiet") == 0) c->quiet = true;
+        else if (strcmp(argv[i], "--stop") == 0) c->stop = true;
         else if (strcmp(argv[i], "--nodes") == 0 && has && number >= 1 && number <= 20)
             c->nodes = (uint32_t)number, i++;
         else if (strcmp(argv[i], "--jobs") == 0 && has && number >= 1 && number <= JOBS_MAX)
@@ -190,8 +193,8 @@ int main(int argc, char **argv)
     uint64_t count = c.last - c.first + 1;
     for (uint64_t i = 0; i < count + c.jobs; i++) {
         struct job *j = &jobs[i % c.jobs];
-        if (i >= c.jobs && i - c.jobs < count) collect(j, &c, &t);
-        if (i < count) start(j, c.first + i, &c);
+        if (j->child) collect(j, &c, &t);
+        if (i < count && !(c.stop && t.failed)) start(j, c.first + i, &c);
     }
     if (count > 1) {
         printf("%llu seeds passed, %llu failed; %llu rounds, %llu events, ",

@@ -201,12 +201,6 @@ static void end_down(struct world *w, uint32_t link, int side, uint32_t code)
     network_review(w);
 }
 
-static bool same_address(const struct address *a, const struct address *b)
-{
-    return a->family == b->family && a->port == b->port &&
-           memcmp(a->ip, b->ip, a->family == 4 ? 4 : 16) == 0;
-}
-
 static void dial(struct world *w, struct sim_node *n, const struct action *a)
 {
     uint32_t i = link_new(&w->network);
@@ -217,7 +211,7 @@ static void dial(struct world *w, struct sim_node *n, const struct action *a)
     l->end[0].node = n->index;
     l->end[0].life = n->life;
     for (uint32_t j = 0; j < w->node_count; j++)
-        if (same_address(&w->nodes[j].address, &a->address)) l->end[1].node = (int)j;
+        if (address_equal(&w->nodes[j].address, &a->address)) l->end[1].node = (int)j;
     happen(w, HAPPEN_DIAL, instant_after(w->now, span_us(100)), i, 0, 0);
 }
 

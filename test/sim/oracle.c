@@ -139,7 +139,8 @@ static void apply(struct node *n, const struct sink *out)
     if (odd && cheat == CHEAT_CLAIM) n->mine[0] = 0;
     if (odd && cheat == CHEAT_LINEAGE) root[0] = 1;
     a.apply.epoch = n->state.epoch + 1 + (odd && cheat == CHEAT_EPOCH);
-    a.apply.lineage_tokens = n->state.lineage_tokens + 1;
+    a.apply.lineage_tokens = n->state.lineage_tokens + (cheat == CHEAT_TOKENS);
+    for (uint32_t i = 0; i < all_count; i++) a.apply.lineage_tokens += all[i]->weight;
     lineage_next(n->config.crypto, n->state.lineage, a.apply.epoch, root, a.apply.lineage);
     a.apply.means = n->means;
     a.apply.null = n->null;

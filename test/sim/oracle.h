@@ -12,6 +12,7 @@ enum cheat {
     CHEAT_TWICE,   /* the first contribution is added twice, and counted twice */
     CHEAT_MISSING, /* the last contribution is counted in the weights but not added */
     CHEAT_WEIGHT,  /* all weigh the same, whatever they have done */
+    CHEAT_TOKENS,  /* a token is added to the lineage that nobody trained on */
     CHEAT_CLAIM,   /* a node is told that it is not in the mean, and it is */
     CHEAT_NOISE,   /* something is in the mean that nobody contributed */
     CHEAT_STALE,   /* the contribution of the round before is in the mean */

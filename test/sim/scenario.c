@@ -277,6 +277,7 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
         n = victim(w, false);
         if (!n) return;
         n->leaving = true;
+        n->left_at = w->now;
         w->report->faults[FAULT_LEAVE]++;
         struct event e = {.kind = EVENT_LEAVE};
         world_give(w, n, &e);

@@ -117,6 +117,23 @@ Test(network, fails_what_is_under_way_when_the_peer_dies_and_then_says_that_the_
     cr_assert_eq(oracle_counts.frames_disordered, 0);
 }
 
+Test(network, keeps_frames_in_order_across_partitions_and_pauses)
+{
+    for (int kind = SCENARIO_PARTITION; kind <= SCENARIO_PAUSE; kind++) {
+        struct sim_report r = run(CHEAT_TALK, (uint64_t)(10 * SCENARIO_COUNT + kind), 6);
+        cr_assert_gt(r.faults[kind == SCENARIO_PARTITION ? FAULT_PARTITION
+                              : kind == SCENARIO_ONE_WAY ? FAULT_ONE_WAY
+                                                         : FAULT_PAUSE],
+                     0);
+        cr_assert_gt(oracle_counts.frames, 0);
+        cr_assert_eq(oracle_counts.frames_disordered, 0);
+        cr_assert_leq(oracle_counts.parcels, oracle_counts.parcels_sent);
+        cr_assert_eq(oracle_counts.done_ok + oracle_counts.done_failed, oracle_counts.parcels_sent);
+        cr_assert_eq(oracle_counts.replies_ok + oracle_counts.replies_failed,
+                     oracle_counts.requests_sent);
+    }
+}
+
 Test(sim, passes_a_swarm_that_averages_rightly)
 {
     struct sim_report r = run(CHEAT_NONE, QUIET, 4);
@@ -136,6 +153,7 @@ Test(sim, gives_the_same_hash_for_the_same_seed_and_another_for_another)
 Test(sim, sees_a_contribution_that_is_added_twice) { expect(CHEAT_TWICE, "average:"); }
 Test(sim, sees_a_contribution_that_is_counted_and_missing) { expect(CHEAT_MISSING, "average:"); }
 Test(sim, sees_weights_that_are_not_the_tokens) { expect(CHEAT_WEIGHT, "average:"); }
+Test(sim, sees_tokens_that_nobody_trained_on) { expect(CHEAT_TOKENS, "average:"); }
 Test(sim, sees_a_member_that_is_told_it_is_not_in_the_mean) { expect(CHEAT_CLAIM, "average:"); }
 Test(sim, sees_a_mean_of_what_nobody_contributed) { expect(CHEAT_NOISE, "average:"); }
 Test(sim, sees_a_contribution_to_another_round) { expect(CHEAT_STALE, "average:"); }

@@ -21,9 +21,10 @@ struct sim_node {
     uint64_t clock_ns; /* its clock's origin: no two agree on what time it is */
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address address;
-    bool alive;    /* the process runs (it may be paused) */
-    bool finished; /* it ended by itself: ACTION_FINISHED */
-    bool leaving;  /* EVENT_LEAVE was given */
+    bool alive;      /* the process runs (it may be paused) */
+    bool finished;   /* it ended by itself: ACTION_FINISHED */
+    bool leaving;    /* EVENT_LEAVE was given */
+    instant left_at; /* when */
     bool dying; /* the crash has happened inside the present step: what it does now nobody sees */
     bool stepping; /* node_step is running: it must not be called again */
     uint32_t life; /* which process this is, from 1 */

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""mutate.py -- plants bugs in copies of swarm/, one at a time, and sees whether the simulator finds them.
+
+    mutate.py ZIG [NAME...]      all planted bugs of mutations.py, or those named
+
+For each: its text is replaced in a copy of the file, the copy is compiled with the rest of the simulator, and seeds
+are run until one fails. A line says which seed caught it and by which invariant. It fails when a bug is missed, when
+a text to be replaced is not there exactly once, when the changed file does not compile (a bug that the compiler finds
+proves nothing), or when the code without a bug fails a seed that caught one.
+"""
+import os, re, subprocess, sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+import mutations
+
+OUT = os.path.join(ROOT, ".zig-cache", "mutate")
+FLAGS = ["-target", "x86_64-linux-gnu.2.28", "-mcpu=x86_64_v3+aes+pclmul", "-std=gnu17", "-O2", "-ffp-contract=off",
+         "-fno-sanitize=undefined", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
+         "-Ic", "-I.", "-I.deps/system/include"]
+LIBRARY = ".deps/system/lib/libxxhash.a"
+SEEDS = "1..200"
+
+
+def sources():
+    def folder(path, but=()):
+        names = sorted(n for n in os.listdir(os.path.join(ROOT, path)) if n.endswith(".c"))
+        return [path + "/" + n for n in names if not n.endswith(but or "\0")]
+    return folder("c/base") + ["c/model/outer.c"] + folder("swarm") + folder("test/sim", ("_test.c", "oracle.c"))
+
+
+def compile_all(zig, files, into, warnings=True):
+    """Compiles two at a time; returns what the compiler said of the first that failed, or None."""
+    os.makedirs(into, exist_ok=True)
+    waiting, running = list(files), []
+    flags = FLAGS if warnings else [f for f in FLAGS if f != "-Werror"] + ["-w"]
+    while waiting or running:
+        while waiting and len(running) < 2:
+            f = waiting.pop(0)
+            target = os.path.join(into, os.path.basename(f)[:-2] + ".o")
+            running.append(subprocess.Popen([zig, "cc"] + flags + ["-c", f, "-o", target], cwd=ROOT,
+                                            stderr=subprocess.PIPE, text=True))
+        child = running.pop(0)
+        said = child.communicate()[1]
+        if child.returncode:
+            for other in running:
+                other.wait()
+            return said
+    return None
+
+
+def link(zig, objects, target):
+    done = subprocess.run([zig, "cc"] + FLAGS[:2] + objects + [LIBRARY, "-lm", "-lpthread", "-o", target], cwd=ROOT,
+                          capture_output=True, text=True)
+    return done.stderr if done.returncode else None
+
+
+def objects_of(files, into):
+    return [os.path.join(into, os.path.basename(f)[:-2] + ".o") for f in files]
+
+
+def simulate(program, seeds):
+    """None when all seeds pass, else (seed, what was violated)."""
+    done = subprocess.run([program, seeds, "--quiet", "--stop"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == 0:
+        return None
+    failed = re.search(r"seed (\d+): FAILED(?: at [^:]*)?: (.*)", done.stdout)
+    if not failed:
+        sys.exit("mutate: the simulator ended with code %d and said:\n%s%s"
+                 % (done.returncode, done.stdout[-2000:], done.stderr[-2000:]))
+    said = failed[2]
+    if "process died" in said:
+        assertion = re.search(r"Assertion.*", done.stderr)
+        said = "assert: " + (assertion[0] if assertion else done.stderr.strip().splitlines()[-1])
+    return int(failed[1]), said
+
+
+def plant(m):
+    """The mutated copy of a file, beside copies of all its siblings' headers."""
+    folder = os.path.join(OUT, m["name"].replace(" ", "-"))
+    os.makedirs(folder, exist_ok=True)
+    text = open(os.path.join(ROOT, m["file"])).read()
+    if text.count(m["old"]) != 1:
+        return None
+    for name in os.listdir(os.path.join(ROOT, "swarm")):
+        if name.endswith(".h"):
+            with open(os.path.join(folder, name), "w") as f:
+                f.write(open(os.path.join(ROOT, "swarm", name)).read())
+    path = os.path.join(folder, os.path.basename(m["file"]))
+    with open(path, "w") as f:
+        f.write(text.replace(m["old"], m["new"]))
+    return path
+
+
+def try_one(zig, m, files, control):
+    """(caught, line to print, seed)."""
+    path = plant(m)
+    if path is None:
+        return False, "its text is not in %s exactly once: bring mutations.py up to date" % m["file"], None
+    folder = os.path.dirname(path)
+    said = compile_all(zig, [path], folder, warnings=False)
+    if said:
+        return False, "does not compile:\n" + said, None
+    mine = os.path.basename(path)[:-2] + ".o"
+    objects = [os.path.join(folder, mine) if os.path.basename(o) == mine else o for o in objects_of(files, control)]
+    program = os.path.join(folder, "sim")
+    said = link(zig, objects, program)
+    if said:
+        return False, "does not link:\n" + said, None
+    found = simulate(program, m.get("seeds", SEEDS))
+    if found is None:
+        return False, "MISSED: seeds %s pass" % m.get("seeds", SEEDS), None
+    if found[1].startswith("proved nothing"):
+        return False, "MISSED: seed %d only says: %s" % found, None
+    return True, "caught by seed %d: %s" % found, found[0]
+
+
+def main():
+    zig, names = sys.argv[1], sys.argv[2:]
+    files, control = sources(), os.path.join(OUT, "control")
+    said = compile_all(zig, files, control) or link(zig, objects_of(files, control), os.path.join(control, "sim"))
+    if said:
+        sys.exit("mutate: the code without a bug does not build:\n" + said)
+    good, seeds = True, set()
+    chosen = [m for m in mutations.MUTATIONS if not names or m["name"] in names]
+    for m in chosen:
+        caught, line, seed = try_one(zig, m, files, control)
+        print("%-8s %s: %s" % ("caught" if caught else "NOT OK", m["name"], line), flush=True)
+        good = good and caught
+        seeds.add(seed)
+    for seed in sorted(s for s in seeds if s is not None):
+        found = simulate(os.path.join(control, "sim"), str(seed))
+        if found:
+            print("NOT OK   the code without a bug fails seed %d too: %s" % found)
+            good = False
+    print("%d planted bugs, %s" % (len(chosen), "each caught; without them the same seeds pass" if good else "NOT all well"))
+    sys.exit(0 if good and chosen else 1)
+
+
+if __name__ == "__main__":
+    main()
