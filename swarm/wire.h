@@ -1,0 +1,174 @@
+/* wire.h -- what travels between nodes: message types, records, signatures. SPEC.md, "Messages" and "Records".
+ *
+ *     carrier     first byte    body
+ *     datagram    type          to the end; <= WIRE_DATAGRAM_MAX with the type
+ *     frame       (driver)      action.type and action.bytes; the driver frames them as type u8, length u24, body
+ *     parcel      type          one whole chunk stream
+ *     request     type          one reply, without a type of its own; an empty one means "I have not got that"
+ *
+ * A record is what one node says to all, signed by it: passed on unchanged from node to node, with its age. Of two
+ * of one writer and kind the newer version counts. Readers never trust a length; what they refuse has no effect. */
+#ifndef SHOAL_SWARM_WIRE_H
+#define SHOAL_SWARM_WIRE_H
+
+#include "action.h"
+#include "node.h"
+
+#define WIRE_MAJOR 1 /* another major: another protocol */
+#define WIRE_MINOR 0 /* types of a later minor are skipped */
+
+#define WIRE_DATAGRAM_MAX 1150
+#define WIRE_FRAME_MAX    (64 << 10) /* longer ones end the link */
+#define WIRE_SIGNED_MAX   2048       /* bytes under one signature */
+
+enum wire_type {
+    WIRE_HELLO = 0x00,        /* frame, the first one on every link */
+    WIRE_CONTRIBUTION = 0x01, /* parcel */
+    WIRE_RESULT = 0x02,       /* parcel */
+    WIRE_PING = 0x10,         /* datagram */
+    WIRE_PONG = 0x11,         /* datagram */
+    WIRE_GOSSIP = 0x12,       /* datagram, frame */
+    WIRE_SYNC = 0x13,         /* request */
+    WIRE_READY = 0x20,        /* frames of matchmaking */
+    WIRE_NOTREADY = 0x21,
+    WIRE_PROPOSE = 0x22,
+    WIRE_ACCEPT = 0x23,
+    WIRE_CERT = 0x24,
+    WIRE_WITHDRAW = 0x25,
+    WIRE_CLOSE = 0x30, /* frames and requests of averaging */
+    WIRE_VEC = 0x31,   /* request */
+    WIRE_APPLIED = 0x32,
+    WIRE_NEED = 0x33,
+    WIRE_FETCH = 0x34, /* request */
+    WIRE_STAGE = 0x35,
+    WIRE_GET_MANIFEST = 0x40, /* request */
+    WIRE_GET_CHUNK = 0x41     /* request */
+};
+
+/* Of ACTION_HANG_UP and the peer's close. QUIC application error codes. */
+enum wire_close {
+    WIRE_CLOSE_OK = 0,
+    WIRE_CLOSE_PROTOCOL = 1, /* bytes that the protocol does not allow */
+    WIRE_CLOSE_VERSION = 2,  /* another major */
+    WIRE_CLOSE_RUN = 3,      /* another experiment */
+    WIRE_CLOSE_DOUBLE = 4,   /* another link to the same peer stays */
+    WIRE_CLOSE_FULL = 5,     /* the swarm has NODE_GROUP_MAX members */
+    WIRE_CLOSE_LEAVING = 6,
+    WIRE_CLOSE_SELF = 7, /* that is me */
+    WIRE_CLOSE_DEAD = 8  /* silent for too long */
+};
+
+/* ---- signatures ---- */
+
+/* Ed25519 over "shoal1" || run_id || kind || body; kind is the record kind or the message type. */
+void wire_sign(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES], uint8_t kind,
+               struct bytes body, uint8_t out[CRYPTO_SIGNATURE_BYTES]);
+bool wire_verify(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES], uint8_t kind,
+                 struct bytes body, const uint8_t id[CRYPTO_KEY_BYTES],
+                 const uint8_t signature[CRYPTO_SIGNATURE_BYTES]);
+
+/* The short name of an ID. An ID whose first 8 bytes are zero is not valid: sid 0 means nobody. */
+sid wire_sid(const uint8_t id[CRYPTO_KEY_BYTES]);
+
+/* ---- records ---- */
+
+/* Kinds are at 0x80 and above, apart from message types, as both are signed kinds. */
+enum record_kind {
+    RECORD_PEER = 0x81,
+    RECORD_PROGRESS = 0x82,
+    RECORD_SUSPECT = 0x83,
+    RECORD_LEAVE = 0x84
+};
+
+#define RECORD_ADDRESSES_MAX  2
+#define RECORD_PEER_BYTES(n)  (117 + 19 * (n)) /* with n addresses */
+#define RECORD_PROGRESS_BYTES 155
+#define RECORD_SUSPECT_BYTES  89
+#define RECORD_LEAVE_BYTES    85
+#define RECORD_BYTES_MAX      RECORD_PROGRESS_BYTES
+#define RECORD_ENVELOPE_BYTES 6 /* in GOSSIP: length u16, age_ms u32 */
+
+struct version { /* the later incarnation is newer, within one the higher seq */
+    uint64_t incarnation;
+    uint32_t seq;
+};
+
+static inline bool version_newer(struct version a, struct version b)
+{
+    return a.incarnation != b.incarnation ? a.incarnation > b.incarnation : a.seq > b.seq;
+}
+
+struct record_peer {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    struct version version;
+    uint32_t capabilities; /* 0 in version 1 */
+    uint8_t addresses_count;
+    struct address addresses[RECORD_ADDRESSES_MAX];
+};
+
+enum progress_flag {
+    PROGRESS_UNSURE = 1, /* closed its latest round without agreement */
+    PROGRESS_SERVES = 2  /* holds a state and gives it to joiners */
+};
+
+struct record_progress {
+    enum peer_phase phase;
+    uint8_t flags;
+    sid sid;
+    struct version version;
+    uint32_t epoch;
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    uint64_t lineage_tokens;
+    uint32_t steps; /* since the latest outer step */
+    uint64_t tokens;
+    uint32_t tokens_per_s, step_ms, eta_ms; /* eta: until `every` steps are done */
+    float loss;
+    uint32_t digest_epoch;
+    uint64_t digest; /* first 8 bytes of the state's digest at digest_epoch */
+};
+
+struct record_suspect {
+    sid accuser, target;
+    uint64_t incarnation; /* the target's that is suspected */
+};
+
+struct record_leave {
+    sid sid;
+    struct version version;
+};
+
+struct record {
+    enum record_kind kind;
+    union {
+        struct record_peer peer;
+        struct record_progress progress;
+        struct record_suspect suspect;
+        struct record_leave leave;
+    };
+};
+
+/* Reads a record's fields; its signature is judged by record_verify, for which the writer's ID must be known. False
+ * for anything but a whole record of a known kind with values that can be. */
+bool record_read(struct bytes bytes, struct record *out);
+
+/* The writer. */
+sid record_writer(const struct record *r);
+
+bool record_verify(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
+                   struct bytes bytes, const uint8_t id[CRYPTO_KEY_BYTES]);
+
+/* Writes and signs a record with the node's own key; `out` has room for RECORD_BYTES_MAX. Returns its size. */
+size_t record_write(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
+                    const struct record *r, uint8_t *out);
+
+/* Appends envelope and record, or nothing when there is no room: false. */
+bool record_pack(struct writer *w, uint32_t age_ms, struct bytes record);
+/* The next of them. False at the end, and with r->bad when what is left is none. */
+bool record_unpack(struct reader *r, uint32_t *age_ms, struct bytes *record);
+
+/* ---- fields ---- */
+
+void wire_write_address(struct writer *w, const struct address *a); /* family u8, ip 16, port u16 */
+bool wire_read_address(struct reader *r, struct address *out);
+
+#endif
