@@ -1,0 +1,198 @@
+/* backend.h -- what a compute device can do, as a table of operations. c/model/ is written once, as calls of these.
+ *
+ * Operations are queued in order on the device and return at once; sum, norm and download wait for what was queued
+ * before them and report its failures. (The CPU backend has done each when it returns.) Shapes are the caller's
+ * promise: ops check nothing that a peer or a file can influence. The same calls on the same machine give the same bits,
+ * with any number of threads: no summation order depends on how many there are.
+ *
+ * Memory belongs to the device: pointers handed to ops come from `take` (or point into it), and the host may follow
+ * them only where `host` is true. Two kinds of numbers live there: fp32 (`float *`: parameters, gradients, moments,
+ * statistics, losses), and activations (`void *`, of activation_bytes each: a device that computes in bf16 keeps
+ * them in 2). All arrays are row-major and dense unless a stride is named; a row is one token of one sequence, rows =
+ * sequences x length, sequence after sequence.
+ *
+ * Gradients of parameters are added to what is there (accumulation over micro-batches); those of activations are
+ * written, except where a field says add. */
+#ifndef SHOAL_BACKEND_H
+#define SHOAL_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* What a model will ask for at most: the backend takes its scratch memory by it, once. */
+struct op_sizes {
+    size_t rows, dim, heads, kv_heads, head_dim, ffn, vocab, length;
+};
+
+/* out[r] = table[tokens[r]]. */
+struct op_embed {
+    void *out;              /* [rows, dim] */
+    const float *table;     /* [vocab, dim] */
+    const uint32_t *tokens; /* [rows], each below vocab */
+    size_t rows, dim;
+};
+
+/* table_grad[tokens[r]] += out_grad[r], in the order of r. */
+struct op_embed_backward {
+    float *table_grad;
+    const void *out_grad;
+    const uint32_t *tokens;
+    size_t rows, dim;
+};
+
+/* RMSNorm (arXiv 1910.07467) of a residual stream that may grow first:
+ *     sum = x + add;  out = gain * sum * inverse,  inverse = 1 / sqrt(mean(sum^2) + eps) */
+struct op_norm {
+    void *sum;           /* [rows, dim]; written when add is given; may be x */
+    void *out;           /* [rows, dim] */
+    float *inverse;      /* [rows], for backward */
+    const void *x, *add; /* add: NULL for none */
+    const float *gain;   /* [dim] */
+    size_t rows, dim;
+    float eps;
+};
+
+/* x is op_norm's sum (x where nothing was added). */
+struct op_norm_backward {
+    void *x_grad; /* [rows, dim] */
+    bool
+        add; /* to what x_grad holds, the gradient that came by the residual path; otherwise written */
+    float *gain_grad;
+    const void *out_grad, *x;
+    const float *inverse, *gain;
+    size_t rows, dim;
+};
+
+/* Rotary embedding (arXiv 2104.09864), in place on the first `heads` heads of each row. The pair (i, i + head_dim/2)
+ * of a head at position p turns by the angle p * theta^(-2i / head_dim): Hugging Face's pairing of halves, not
+ * neighbours. The row's position is start + row % length. */
+struct op_rotary {
+    void *x; /* [rows, stride] */
+    size_t rows, length, start;
+    size_t heads, head_dim, stride;
+    const float *cosine, *sine; /* [positions, head_dim / 2] */
+    bool inverse;               /* turn back: the gradient */
+};
+
+/* Causal softmax(q k^T / sqrt(head_dim)) v. A row of qkv holds heads queries, then kv_heads keys, then kv_heads values;
+ * query head h uses key head h / (heads / kv_heads). */
+struct op_attention {
+    void *out;     /* [rows, heads * head_dim] */
+    float *logsum; /* [sequences, heads, length]: log of the softmax's denominator, for backward */
+    const void *qkv; /* [rows, (heads + 2 kv_heads) * head_dim] */
+    size_t sequences, length, heads, kv_heads, head_dim;
+};
+
+struct op_attention_backward {
+    void *qkv_grad;
+    const void *out_grad, *out, *qkv;
+    const float *logsum;
+    size_t sequences, length, heads, kv_heads, head_dim;
+};
+
+/* One sequence that goes on: appends the keys and values of `rows` new tokens to the cache, behind the `past` that
+ * are there, and attends from each new token to all up to itself. */
+struct op_attention_cached {
+    void *out;           /* [rows, heads * head_dim] */
+    const void *qkv;     /* [rows, (heads + 2 kv_heads) * head_dim], rotated */
+    void *keys, *values; /* [past + rows or more, kv_heads * head_dim] */
+    size_t rows, past, heads, kv_heads, head_dim;
+};
+
+/* out = silu(gate) * up, silu(z) = z / (1 + exp(-z)) (arXiv 2002.05202). */
+struct op_swiglu {
+    void *out;           /* [rows, ffn] */
+    const void *gate_up; /* [rows, 2 ffn]: gate, then up */
+    size_t rows, ffn;
+};
+
+struct op_swiglu_backward {
+    void *gate_up_grad;
+    const void *out_grad, *gate_up;
+    size_t rows, ffn;
+};
+
+/* The three matrix products of a layer y = x w^T with w [n_out, n_in]: */
+struct op_linear {
+    void *y;        /* [rows, n_out] */
+    const void *x;  /* [rows, n_in] */
+    const float *w; /* [n_out, n_in] */
+    size_t rows, n_in, n_out;
+};
+struct op_linear_input { /* x_grad = y_grad w */
+    void *x_grad;
+    const void *y_grad;
+    const float *w;
+    size_t rows, n_in, n_out;
+};
+struct op_linear_weight { /* w_grad += y_grad^T x */
+    float *w_grad;
+    const void *y_grad, *x;
+    size_t rows, n_in, n_out;
+};
+
+/* loss[r] = log(sum_j exp(logits[r, j])) - logits[r, target[r]], in nats. With `gradient` the logits are replaced by
+ * scale * (softmax - onehot), the gradient of scale * sum of losses; otherwise they are unspecified afterwards. */
+struct op_cross_entropy {
+    float *loss;  /* [rows] */
+    void *logits; /* [rows, vocab] */
+    const uint32_t *targets;
+    size_t rows, vocab;
+    bool gradient;
+    float scale;
+};
+
+/* AdamW (arXiv 1711.05101) on n elements, g = gradient * gradient_scale:
+ *     m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
+ *     p = p - lr * decay * p - lr * (m / correction1) / (sqrt(v / correction2) + eps)
+ * decay on the first decayed_count elements only (layout.h puts matrices first). */
+struct op_adamw {
+    float *parameters, *moment1, *moment2;
+    const float *gradient;
+    size_t count, decayed_count;
+    float lr, beta1, beta2, eps, decay;
+    float gradient_scale;           /* of clipping */
+    float correction1, correction2; /* 1 - beta^steps */
+};
+
+struct backend {
+    const char *name;        /* "cpu" */
+    bool host;               /* its memory is the host's */
+    size_t activation_bytes; /* 4: fp32 */
+    void *self;
+
+    /* Takes scratch for ops up to these sizes; again for larger ones. ERR_MEMORY, ERR_DEVICE. */
+    enum err (*prepare)(void *self, const struct op_sizes *sizes, struct why *w);
+
+    /* Zeroed memory, aligned to 256 bytes. ERR_MEMORY. */
+    enum err (*take)(void *self, size_t bytes, void **out, struct why *w);
+    void (*give)(void *self, void *memory, size_t bytes);
+    void (*upload)(void *self, void *device, const void *host, size_t bytes);
+    enum err (*download)(void *self, void *host, const void *device, size_t bytes, struct why *w);
+    void (*zero)(void *self, void *device, size_t bytes);
+
+    void (*embed)(void *self, const struct op_embed *o);
+    void (*embed_backward)(void *self, const struct op_embed_backward *o);
+    void (*norm)(void *self, const struct op_norm *o);
+    void (*norm_backward)(void *self, const struct op_norm_backward *o);
+    void (*rotary)(void *self, const struct op_rotary *o);
+    void (*attention)(void *self, const struct op_attention *o);
+    void (*attention_backward)(void *self, const struct op_attention_backward *o);
+    void (*attention_cached)(void *self, const struct op_attention_cached *o);
+    void (*swiglu)(void *self, const struct op_swiglu *o);
+    void (*swiglu_backward)(void *self, const struct op_swiglu_backward *o);
+    void (*linear)(void *self, const struct op_linear *o);
+    void (*linear_input)(void *self, const struct op_linear_input *o);
+    void (*linear_weight)(void *self, const struct op_linear_weight *o);
+    void (*cross_entropy)(void *self, const struct op_cross_entropy *o);
+    void (*adamw)(void *self, const struct op_adamw *o);
+
+    /* Sum of x, and the Euclidean norm of x, accumulated in fp64 and given to the host. ERR_DEVICE. */
+    enum err (*sum)(void *self, const float *x, size_t count, double *out, struct why *w);
+    enum err (*norm2)(void *self, const float *x, size_t count, double *out, struct why *w);
+};
+
+#endif

@@ -1,0 +1,59 @@
+/* model.h -- a Llama-style transformer's loss, gradients and next-token logits, as calls of backend ops.
+ *
+ *     x = embed(tokens)
+ *     each layer:  x += o_proj(attention(rotary(q, k, v = proj(rms_norm(x)))))      causal, grouped query heads
+ *                  x += down_proj(silu(gate_proj(n)) * up_proj(n)),  n = rms_norm(x)
+ *     logits = head(rms_norm(x))
+ *
+ * Parameters and gradients are flat vectors in backend memory (layout.h), lent for the call. Activations are taken
+ * once, at open, for `sequences` of the model's context; the logits exist only for a chunk of rows at a time. */
+#ifndef SHOAL_MODEL_MODEL_H
+#define SHOAL_MODEL_MODEL_H
+
+#include "backend.h"
+#include "model/layout.h"
+
+struct model;
+
+/* Bytes of backend memory that model_open takes. */
+size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t sequences,
+                   bool training);
+
+/* Room for up to `sequences` >= 1 at once; without `training` there is room for losses and generation only. The backend
+ * must outlive the model. ERR_MEMORY with what was needed. */
+enum err model_open(struct model **out, const struct model_shape *s, const struct backend *b,
+                    size_t sequences, bool training, struct why *w);
+void model_close(struct model *m);
+
+const struct layout *model_layout(const struct model *m);
+
+/* A micro-batch: `sequences` rows of length + 1 tokens each, in host memory: token i predicts token i + 1. */
+struct model_batch {
+    const uint32_t *tokens; /* [sequences, length + 1], each below vocab */
+    size_t sequences;       /* 1 .. those of model_open */
+    size_t length;          /* 1 .. context */
+};
+
+/* Sum of the losses of all sequences x length predictions, in nats. ERR_DEVICE. */
+enum err model_loss(struct model *m, const float *parameters, const struct model_batch *batch,
+                    double *loss_sum, struct why *w);
+
+/* The same, and gradients += scale * d loss_sum / d parameters. */
+enum err model_loss_and_gradients(struct model *m, const float *parameters, float *gradients,
+                                  const struct model_batch *batch, float scale, double *loss_sum,
+                                  struct why *w);
+
+/* Generation: one sequence that grows up to the context. `model_feed` appends `count` >= 1 tokens (host memory; as many as
+ * fit: model_fed + count <= context) and writes the logits [vocab] of what follows the last of them to host memory.
+ * model_restart forgets the sequence. */
+enum err model_feed(struct model *m, const float *parameters, const uint32_t *tokens, size_t count,
+                    float *logits, struct why *w);
+size_t model_fed(const struct model *m);
+void model_restart(struct model *m);
+
+/* Floating-point operations of one training token (forward and backward, matrix products only, attention counted
+ * over the causal half): 6 * (parameters in matrices that multiply) + 6 * layers * heads * head_dim * context. The
+ * embedding is a lookup and not counted, the head is. Used for utilization. */
+double model_flops_per_token(const struct model_shape *s);
+
+#endif

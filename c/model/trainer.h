@@ -1,0 +1,73 @@
+/* trainer.h -- inner training: AdamW on what the sampler hands out, one step of train.batch_tokens at a time.
+ *
+ *     trainer_open --> trainer_step, trainer_step, ... trainer_evaluate ... --> trainer_close
+ *
+ * All that a run depends on lies in struct trainer_state: saved and put back it continues bit for bit on the same
+ * machine (and build, and micro-batch). The outer step reads and overwrites `parameters` between calls; the moments and
+ * counters stay the worker's own. One thread uses a trainer at a time. It calls the backend and its pool; for a pool
+ * that gives way to the network thread, open it with TRAINER_NICENESS and give the calling thread the same. */
+#ifndef SHOAL_MODEL_TRAINER_H
+#define SHOAL_MODEL_TRAINER_H
+
+#include "backend.h"
+#include "config/experiment.h"
+#include "model/layout.h"
+#include "model/model.h"
+
+#define TRAINER_NICENESS 5
+
+struct corpus; /* data/corpus.h */
+struct trainer;
+
+struct trainer_state {
+    /* Flat vectors of layout.parameters fp32 in backend memory (host memory where backend.host). */
+    float *parameters, *moment1, *moment2;
+    uint64_t steps;    /* AdamW steps taken: its bias correction */
+    uint64_t position; /* of the sampler: sequences this worker has read */
+    uint64_t tokens;   /* trained on, in steps that were kept or not: position x context */
+};
+
+struct trainer_report {
+    double loss;          /* mean nats per token of this step's batch, before its update */
+    double gradient_norm; /* before clipping */
+    double lr;
+    uint64_t tokens; /* of this step: train.batch_tokens */
+};
+
+/* Genesis parameters from the experiment's seed, zero moments and counters. `identity` decides what is read: 32 bytes,
+ * the worker's node ID or zeros for one alone. Experiment, backend and corpus must outlive the trainer.
+ * ERR_USAGE when experiment and corpus do not fit together, ERR_UNSUPPORTED for a precision that the backend lacks,
+ * ERR_MEMORY. */
+enum err trainer_open(const struct experiment *x, const struct backend *b, const struct corpus *c,
+                      const uint8_t identity[32], struct trainer **out, struct why *w);
+void trainer_close(struct trainer *t);
+
+/* One inner step with the learning rate of global step `schedule_step` (schedule.h). ERR_NUMBER when loss or gradient
+ * is not finite: parameters, moments and `steps` are then unchanged, position and tokens have moved on, so that the
+ * next try reads other text. ERR_DEVICE. */
+enum err trainer_step(struct trainer *t, double schedule_step, struct trainer_report *out,
+                      struct why *w);
+
+/* Mean nats per token over the corpus's validation windows in order, at most tokens_max of them (at least one window);
+ * `tokens_used` says how many. Leaves the state alone. ERR_USAGE when nothing is held out. */
+enum err trainer_evaluate(struct trainer *t, uint64_t tokens_max, double *loss,
+                          uint64_t *tokens_used, struct why *w);
+
+/* The state, to read and to overwrite between calls; the pointers in it stay. */
+struct trainer_state *trainer_state(struct trainer *t);
+const struct layout *trainer_layout(const struct trainer *t);
+const struct backend *trainer_backend(const struct trainer *t);
+
+/* Sequences at once: train.micro_batch, or what auto came to: a pure function of the experiment. */
+uint32_t trainer_micro_batch(const struct trainer *t);
+
+/* What train.micro_batch: auto means: about TRAINER_AUTO_TOKENS tokens at once, activations of at most
+ * TRAINER_AUTO_BYTES, a divisor of the batch's sequences. */
+#define TRAINER_AUTO_TOKENS 4096
+#define TRAINER_AUTO_BYTES  ((size_t)2 << 30)
+uint32_t trainer_micro_batch_auto(const struct experiment *x, const struct backend *b);
+
+/* Bytes of backend memory a trainer takes: parameters, gradients, two moments, activations. */
+size_t trainer_bytes(const struct experiment *x, const struct backend *b);
+
+#endif
