@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """tally.py -- runs test programs and adds up what they say.
 
-    tally.py [SHOAL_BIN=PATH] PROGRAM...
+    tally.py [SHOAL_BIN=PATH] [SIM_BIN=PATH] PROGRAM...
 
 A PROGRAM is a Criterion executable, or one that prints TAP itself (a *.py, or a sanitizer build): "ok - name", "not ok - name",
 "ok - name # SKIP reason". Programs run two at a time; each is stopped after its time limit. The last line is
 "N passed, N failed, N skipped"; a program that ends badly without having reported a failure counts as one, and so
-does a program that reports no test at all. SHOAL_BIN=PATH is put into their environment: the program under test.
+does a program that reports no test at all. Each NAME_BIN=PATH is put into their environment: programs under test.
 """
 import concurrent.futures, os, re, signal, subprocess, sys, tempfile, time
 
@@ -57,8 +57,9 @@ def run(program):
 def main():
     programs = []
     for word in sys.argv[1:]:
-        if word.startswith("SHOAL_BIN="):
-            os.environ["SHOAL_BIN"] = os.path.abspath(word[len("SHOAL_BIN="):])
+        named = re.match(r"([A-Z]+_BIN)=(.*)", word)
+        if named:
+            os.environ[named[1]] = os.path.abspath(named[2])
         else:
             programs.append(word)
     totals = [0, 0, 0]

@@ -6,10 +6,10 @@
 
 #include "world.h"
 
-#define PACKET_BYTES 1200 /* of payload in one packet */
-#define CODE_IDLE    1u
-#define CODE_RESET   2u
-#define CODE_DOUBLE  3u
+#define PACKET_BYTES 1200       /* of payload in one packet */
+#define CODE_DOUBLE  2u         /* enum link_close of net/link.h: duplicate, */
+#define CODE_IDLE    0x1000u    /* idle */
+#define CODE_RESET   0x1002u    /* and reset */
 #define ALWAYS       UINT64_MAX /* HAPPEN_IDLE: whatever was heard */
 
 static link_id id_of(uint32_t link, int side) { return 1 + 2 * link + (uint32_t)side; }
@@ -64,6 +64,7 @@ static struct message *message_new(struct world *w, enum event_kind kind, uint32
     if (a.count) memcpy(m->data, a.data, a.count);
     if (b.count) memcpy(m->data + a.count, b.data, b.count);
     struct network_card *card = &node_of(w, &w->network.links[link].end[!to_side])->card;
+    w->network.links[link].under_way++;
     card->queued += m->count;
     card->sent_count++;
     if (card->queued > card->queued_max) card->queued_max = card->queued;
@@ -72,6 +73,7 @@ static struct message *message_new(struct world *w, enum event_kind kind, uint32
 
 static void message_free(struct world *w, struct message *m)
 {
+    w->network.links[m->link].under_way--;
     node_of(w, &w->network.links[m->link].end[!m->side])->card.queued -= m->count;
     free(m);
 }
@@ -244,7 +246,7 @@ static void dial_try(struct world *w, uint32_t link)
     l->dialling = false;
     them->life = w->nodes[them->node].life;
     span one_way = latency(w, us->node, them->node);
-    us->up_at = instant_after(w->now, span_ns(2 * one_way.ns));
+    us->up_at = instant_after(w->now, span_ns(4 * one_way.ns)); /* the peer confirms */
     them->up_at = instant_after(w->now, span_ns(3 * one_way.ns));
     happen(w, HAPPEN_UP, us->up_at, link, 0, 0);
     happen(w, HAPPEN_UP, them->up_at, link, 1, 0);
@@ -259,21 +261,21 @@ static bool worse(const struct world *w, const struct link *a, const struct link
     return memcmp(w->nodes[da].id, w->nodes[db].id, CRYPTO_KEY_BYTES) < 0;
 }
 
-static void close_doubles(struct world *w, uint32_t link)
+/* A process looks at its own ends only: it does not know whether the peer still holds the other one. */
+static void close_doubles(struct world *w, uint32_t link, int side)
 {
     const struct network *n = &w->network;
-    const struct link *l = &n->links[link];
-    instant at = instant_after(w->now, span_s(NETWORK_DOUBLE_S));
-    for (uint32_t i = n->link_first; i < n->link_count; i++) {
-        const struct link *o = &n->links[i];
-        if (i == link || !o->end[0].up || !o->end[1].up) continue;
-        bool same = (o->end[0].node == l->end[0].node && o->end[1].node == l->end[1].node) ||
-                    (o->end[0].node == l->end[1].node && o->end[1].node == l->end[0].node);
-        if (!same || !lives(w, &o->end[0]) || !lives(w, &o->end[1])) continue;
-        uint32_t loser = worse(w, l, o, link, i) ? i : link;
-        happen(w, HAPPEN_CLOSE, at, loser, 0, CODE_DOUBLE);
-        happen(w, HAPPEN_CLOSE, at, loser, 1, CODE_DOUBLE);
-    }
+    const struct link_end *me = &n->links[link].end[side], *peer = &n->links[link].end[!side];
+    for (uint32_t i = n->link_first; i < n->link_count; i++)
+        for (int s = 0; s < 2; s++) {
+            const struct link_end *e = &n->links[i].end[s];
+            if (i == link || !e->up || e->node != me->node || e->life != me->life ||
+                n->links[i].end[!s].node != peer->node)
+                continue;
+            bool old = worse(w, &n->links[link], &n->links[i], link, i);
+            happen(w, HAPPEN_DOUBLE, instant_after(w->now, span_s(NETWORK_DOUBLE_S)),
+                   old ? i : link, old ? s : side, 0);
+        }
 }
 
 static void end_up(struct world *w, uint32_t link, int side)
@@ -288,8 +290,7 @@ static void end_up(struct world *w, uint32_t link, int side)
     memcpy(v.id, node_of(w, peer)->id, sizeof v.id);
     world_give(w, node_of(w, e), &v);
     network_review(w);
-    l = &w->network.links[link];
-    if (l->end[0].up && l->end[1].up) close_doubles(w, link);
+    if (w->network.links[link].end[side].up) close_doubles(w, link, side);
 }
 
 static void hang_up(struct world *w, uint32_t link, int side, uint32_t code)
@@ -301,6 +302,16 @@ static void hang_up(struct world *w, uint32_t link, int side, uint32_t code)
     if (!blocked(w, e, peer) && chance(w) >= w->network.loss)
         happen(w, HAPPEN_CLOSE, instant_after(w->now, latency(w, e->node, peer->node)), link, !side,
                code);
+}
+
+/* The worse of two links goes once nothing is under way on it. */
+static void close_double(struct world *w, uint32_t link, int side)
+{
+    struct link *l = &w->network.links[link];
+    if (!l->end[side].up) return;
+    if (l->under_way > 0)
+        happen(w, HAPPEN_DOUBLE, instant_after(w->now, span_s(NETWORK_DOUBLE_S)), link, side, 0);
+    else hang_up(w, link, side, CODE_DOUBLE);
 }
 
 /* ---- arriving ---- */
@@ -570,6 +581,9 @@ void network_happen(struct world *w, const struct happening *h)
     case HAPPEN_RESET:
         if (e->up && !(lives(w, peer) && peer->up) && !blocked(w, peer, e))
             end_down(w, h->link, h->side, CODE_RESET);
+        break;
+    case HAPPEN_DOUBLE:
+        close_double(w, h->link, h->side);
         break;
     case HAPPEN_CLOSE:
         if (e->up || e->told || l->pending_count) end_down(w, h->link, h->side, (uint32_t)h->stamp);

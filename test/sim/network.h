@@ -20,11 +20,12 @@
 
 #define SIM_NODES_MAX 24
 
-#define NETWORK_IDLE_S   30 /* idle time-out of a connection */
-#define NETWORK_DIAL_S   10 /* a handshake without answer is given up */
-#define NETWORK_KEEP_S   10 /* keep-alive: how late a restarted peer's reset may come */
-#define NETWORK_INBOX    64 /* datagrams that a stopped process's socket holds */
-#define NETWORK_DOUBLE_S 1  /* until the worse of two links of a pair is closed */
+#define NETWORK_IDLE_S 30 /* idle time-out of a connection */
+#define NETWORK_DIAL_S 10 /* a handshake without answer is given up */
+#define NETWORK_KEEP_S 10 /* keep-alive: how late a restarted peer's reset may come */
+#define NETWORK_INBOX  64 /* datagrams that a stopped process's socket holds */
+#define NETWORK_DOUBLE_S                                                                           \
+    1 /* how often the worse of two links is looked at: it goes once it is quiet */
 
 struct world;
 struct sim_node;
@@ -70,6 +71,7 @@ struct link {
     uint8_t id[CRYPTO_KEY_BYTES]; /* who was dialled */
     bool dialling;
     instant dial_until;
+    uint32_t under_way; /* messages, both ways */
     struct pending *pending;
     size_t pending_count, pending_room;
 };
