@@ -48,7 +48,6 @@ struct match_config {
 /* A member of my cell as membership sees it: alive or suspected, never dead. */
 struct match_peer {
     uint8_t id[CRYPTO_KEY_BYTES];
-    bool suspect;
     uint32_t rtt_ms; /* 0: unknown */
 };
 
@@ -97,18 +96,19 @@ enum match_status { /* of a mate, in the present attempt */
 struct match_mate {
     sid sid;
     uint8_t id[CRYPTO_KEY_BYTES];
-    bool known;         /* its ID: a name I only heard in a proposal has none yet */
-    bool listed;        /* membership lists it */
-    bool suspect, left; /* left: said that it leaves, or was dropped by match_gone */
+    bool known;  /* its ID: a name I only heard in a proposal has none yet */
+    bool listed; /* membership lists it */
+    bool left;   /* said that it leaves, or was dropped by match_gone */
     uint32_t rtt_ms;
     instant
         distrusted; /* until then it is not waited for: it let me down, and has not been heard since */
     enum match_status status;
-    instant asked;                         /* when my READY of this attempt went out to it */
-    instant eta;                           /* MATE_LATER: when it will be ready */
-    struct match_ready ready;              /* the latest; attempt 0: none */
-    bool unanswered;                       /* it said READY and has had no answer: match_decline */
-    uint64_t hearsay;                      /* hash of its READY as others say it */
+    instant asked;            /* when my READY of this attempt went out to it */
+    instant eta;              /* MATE_LATER: when it will be ready */
+    struct match_ready ready; /* the latest; attempt 0: none */
+    bool unanswered;          /* it said READY and has had no answer: match_decline */
+    uint16_t refused; /* attempt in which it said NOTREADY itself: hearsay does not bring it back */
+    uint64_t hearsay; /* hash of its READY as others say it */
     bool proposed, verified;               /* its latest PROPOSE in this attempt */
     uint8_t proposal[CRYPTO_DIGEST_BYTES]; /* gid of it */
     uint16_t accepted;                     /* attempt of its latest ACCEPT; 0: none */
@@ -129,8 +129,9 @@ struct match {
     struct match_config config;
     sid self;
     enum match_state state;
-    bool
-        called; /* IDLE or SOLO: somebody of my lineage said READY for my round; match_start clears it */
+    instant now; /* latest time heard of */
+    /* IDLE or SOLO: somebody of my lineage said READY for my round; match_start clears it */
+    bool called;
     struct { /* the heaviest history met in a READY that is not mine */
         bool seen;
         sid peer;
@@ -164,6 +165,7 @@ struct match {
     struct match_group group; /* LOCKED, COMMITTED; kept for a CERT that comes late */
     uint8_t signatures[NODE_GROUP_MAX][CRYPTO_SIGNATURE_BYTES];
     uint32_t signed_mask;
+    uint32_t withdrawn; /* COMMITTED: members that said WITHDRAW, by index: reduce_gone */
     struct match_mate mates[NODE_GROUP_MAX];
     uint32_t mates_count;
 };

@@ -35,12 +35,11 @@ enum wire_type {
     WIRE_ACCEPT = 0x23,
     WIRE_CERT = 0x24,
     WIRE_WITHDRAW = 0x25,
-    WIRE_CLOSE = 0x30, /* frames and requests of averaging */
+    WIRE_STAGE = 0x30, /* frames and requests of averaging */
     WIRE_VEC = 0x31,   /* request */
-    WIRE_APPLIED = 0x32,
+    WIRE_HAVE = 0x32,
     WIRE_NEED = 0x33,
     WIRE_FETCH = 0x34, /* request */
-    WIRE_STAGE = 0x35,
     WIRE_GET_MANIFEST = 0x40, /* request */
     WIRE_GET_CHUNK = 0x41     /* request */
 };
