@@ -39,22 +39,23 @@ enum wire_type {
     WIRE_VEC = 0x31,   /* request */
     WIRE_HAVE = 0x32,
     WIRE_NEED = 0x33,
-    WIRE_FETCH = 0x34, /* request */
+    WIRE_FETCH = 0x34,        /* request */
     WIRE_GET_MANIFEST = 0x40, /* request */
     WIRE_GET_CHUNK = 0x41     /* request */
 };
 
-/* Of ACTION_HANG_UP and the peer's close. QUIC application error codes. */
+/* Of ACTION_HANG_UP and of the peer's close: QUIC application error codes. net/link.h knows the same
+ * numbers; SPEC.md fixes them for both. */
 enum wire_close {
-    WIRE_CLOSE_OK = 0,
-    WIRE_CLOSE_PROTOCOL = 1, /* bytes that the protocol does not allow */
-    WIRE_CLOSE_VERSION = 2,  /* another major */
-    WIRE_CLOSE_RUN = 3,      /* another experiment */
-    WIRE_CLOSE_DOUBLE = 4,   /* another link to the same peer stays */
-    WIRE_CLOSE_FULL = 5,     /* the swarm has NODE_GROUP_MAX members */
-    WIRE_CLOSE_LEAVING = 6,
-    WIRE_CLOSE_SELF = 7, /* that is me */
-    WIRE_CLOSE_DEAD = 8  /* silent for too long */
+    WIRE_CLOSE_OK = 0x00,
+    WIRE_CLOSE_FULL = 0x01,     /* the swarm has NODE_GROUP_MAX members */
+    WIRE_CLOSE_DOUBLE = 0x02,   /* another link to the same peer stays */
+    WIRE_CLOSE_SELF = 0x03,     /* that is me */
+    WIRE_CLOSE_PROTOCOL = 0x05, /* bytes that the protocol does not allow */
+    WIRE_CLOSE_VERSION = 0x06,  /* another major */
+    WIRE_CLOSE_RUN = 0x07,      /* another experiment */
+    WIRE_CLOSE_LEAVING = 0x08,
+    WIRE_CLOSE_DEAD = 0x40 /* silent for too long */
 };
 
 /* ---- signatures ---- */
@@ -80,11 +81,11 @@ enum record_kind {
 };
 
 #define RECORD_ADDRESSES_MAX  2
-#define RECORD_PEER_BYTES(n)  (117 + 19 * (n)) /* with n addresses */
+#define RECORD_PEER_BYTES(n)  (119 + 19 * (n)) /* with n addresses */
 #define RECORD_PROGRESS_BYTES 155
 #define RECORD_SUSPECT_BYTES  89
 #define RECORD_LEAVE_BYTES    85
-#define RECORD_BYTES_MAX      RECORD_PROGRESS_BYTES
+#define RECORD_BYTES_MAX      RECORD_PEER_BYTES(RECORD_ADDRESSES_MAX)
 #define RECORD_ENVELOPE_BYTES 6 /* in GOSSIP: length u16, age_ms u32 */
 
 struct version { /* the later incarnation is newer, within one the higher seq */
