@@ -9,6 +9,7 @@ const steps = .{
     .{ "sim", "the simulated swarm: seeds 1 .. 200, or those after -- (test/sim/sim.h)" },
     .{ "mutate", "plant eight bugs in the protocol and see the simulator catch each" },
     .{ "quickstart", "four workers train together on real English text (-Dtext=FILE: on yours)" },
+    .{ "bench", "is a swarm better than one worker alone? Three seeds, after the quickstart" },
     .{ "fuzz", "every fuzz target for some seconds (-Dfuzz=SECONDS)" },
     .{ "fmt", "lay out our C sources with clang-format" },
 };
@@ -221,6 +222,13 @@ pub fn build(b: *std.Build) void {
     if (b.option([]const u8, "text", "a text file for the quickstart, instead of the dictionary")) |text| quickstart.addArg(text);
     quickstart.stdio = .inherit;
     top.get("quickstart").?.dependOn(&quickstart.step);
+
+    const bench = b.addSystemCommand(&.{ "python3", "test/bench/alone.py" });
+    bench.setCwd(b.path("."));
+    bench.has_side_effects = true;
+    bench.addArtifactArg(shoal);
+    bench.stdio = .inherit;
+    top.get("bench").?.dependOn(&bench.step);
 
     const fmt = b.addSystemCommand(&.{ "sh", "-c", "clang-format -i $(git ls-files 'c/*.[ch]' 'net/*.[ch]' 'swarm/*.[ch]' 'test/*.[ch]')" });
     fmt.setCwd(b.path("."));
