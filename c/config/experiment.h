@@ -19,6 +19,9 @@
 #define EXPERIMENT_PATH_BYTES 512 /* longest path, URL or address, with its zero byte */
 #define EXPERIMENT_NAME_BYTES 64
 #define EXPERIMENT_PEERS_MAX  64 /* entries of swarm.peers */
+#define EXPERIMENT_KEYS_MAX   80 /* keys that the format has, or more (schema.h) */
+
+#define EXPERIMENT_PROTOCOL_MAJOR 1 /* of the wire protocol (SPEC.md): part of what names a swarm */
 
 enum schedule_kind { SCHEDULE_COSINE, SCHEDULE_WSD, SCHEDULE_CONSTANT };
 enum precision { PRECISION_FP32, PRECISION_BF16 };
@@ -41,11 +44,18 @@ struct model_shape {
     bool tied;         /* the head is the embedding */
 };
 
+/* Where something stands in the file: counted from 1, columns in characters. */
+struct experiment_place {
+    uint32_t line, column;
+    bool given; /* false: the key is not in the file, and this is the mapping that it would be in */
+};
+
 struct experiment {
     char path[EXPERIMENT_PATH_BYTES]; /* the file it was read from, for messages */
     char name[EXPERIMENT_NAME_BYTES]; /* letters, digits, '-', '_', '.' */
     uint64_t seed;
 
+    char preset[8]; /* the name of model.preset, or empty; `model` holds what came of it */
     struct model_shape model;
 
     struct {
@@ -115,6 +125,10 @@ struct experiment {
         uint32_t device_index;
         uint32_t threads; /* 0: auto */
     } machine;
+
+    /* Only for messages: where each key's value stands, by its index in schema_keys, and each entry of swarm.peers. */
+    struct experiment_place places[EXPERIMENT_KEYS_MAX];
+    struct experiment_place peers_places[EXPERIMENT_PEERS_MAX];
 };
 
 /* Reads, checks and completes. ERR_USAGE with file:line:column for what is wrong in it, ERR_UNSUPPORTED for what is
@@ -124,6 +138,16 @@ enum err experiment_read(const char *path, struct experiment *out, struct why *w
 /* The same from memory; `name` stands for the file in messages. */
 enum err experiment_parse(const char *name, struct bytes text, struct experiment *out,
                           struct why *w);
+
+/* What the file system has to say, apart from experiment_read so that a file can be judged on another machine:
+ * the corpus and listed peer files exist, and what will be written is not in the way of something else. ERR_USAGE
+ * with file:line:column. */
+enum err experiment_check_files(const struct experiment *x, struct why *w);
+
+/* Says what is wrong with the value of `key` ("model.vocab"), found out later: "file:line:column: key: " and the
+ * sentence. Returns `e`. */
+enum err experiment_complain(const struct experiment *x, const char *key, struct why *w, enum err e,
+                             const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* Writes the whole experiment, defaults filled in, as YAML that experiment_parse reads back to the same values. */
 void experiment_print(const struct experiment *x, FILE *to);

@@ -1,0 +1,226 @@
+#include "config/document.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <yaml.h>
+
+enum err document_complain(const char *name, struct document_place at, struct why *w, enum err e,
+                           const char *format, ...)
+{
+    char story[WHY_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(story, sizeof story, format, args);
+    va_end(args);
+    return why(w, e, "%s:%u:%u: %s", name, at.line, at.column, story);
+}
+
+const char *document_shown(const char *text, size_t bytes, char out[DOCUMENT_SHOWN_BYTES])
+{
+    size_t cut = bytes;
+    if (bytes > 40) {
+        cut = 40;
+        while (cut > 0 && ((uint8_t)text[cut] & 0xc0) == 0x80) cut--; /* not within a character */
+    }
+    size_t at = 0;
+    out[at++] = '\'';
+    for (size_t i = 0; i < cut; i++) {
+        uint8_t c = (uint8_t)text[i];
+        bool c1 = c == 0xc2 && i + 1 < cut && (uint8_t)text[i + 1] < 0xa0; /* U+0080 .. U+009F */
+        if (c1) i++;
+        out[at++] = c < 0x20 || c == 0x7f || c1 ? '?' : text[i];
+    }
+    snprintf(out + at, DOCUMENT_SHOWN_BYTES - at, "%s", cut < bytes ? "...'" : "'");
+    return out;
+}
+
+/* The bytes of the UTF-8 character at `p`, and which one it is; 0 for what is none (RFC 3629). */
+static size_t character(const uint8_t *p, size_t left, uint32_t *out)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t n = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
+    if (n == 0 || n > left) return 0;
+    uint32_t c = n == 1 ? p[0] : p[0] & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++) {
+        if (p[i] >> 6 != 2) return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return 0;
+    *out = c;
+    return n;
+}
+
+/* The characters YAML knows as printable (YAML 1.1, 5.1). */
+static bool printable(uint32_t c)
+{
+    return c == '\t' || c == '\n' || c == '\r' || (c >= 0x20 && c < 0x7f) || c == 0x85 ||
+           (c >= 0xa0 && c < 0xfffe) || c >= 0x10000;
+}
+
+/* libyaml would refuse these too, but without saying where. */
+static enum err characters_check(const char *name, struct bytes text, struct why *w)
+{
+    struct document_place at = {1, 1};
+    for (size_t i = 0; i < text.count;) {
+        uint32_t c = 0;
+        size_t n = character(text.data + i, text.count - i, &c);
+        if (n == 0)
+            return document_complain(name, at, w, ERR_USAGE,
+                                     "byte 0x%02x is not UTF-8: save the file as UTF-8",
+                                     text.data[i]);
+        if (!printable(c))
+            return document_complain(name, at, w, ERR_USAGE,
+                                     "control character U+%04X is not allowed: delete it", c);
+        i += n;
+        at.column++;
+        if (c == '\n') at = (struct document_place){at.line + 1, 1};
+    }
+    return ERR_OK;
+}
+
+static struct document_place place(yaml_mark_t m)
+{
+    return (struct document_place){(uint32_t)m.line + 1, (uint32_t)m.column + 1};
+}
+
+/* What is open while the tree grows: the containers around the next node. */
+struct growth {
+    const char *name;
+    struct document *d;
+    size_t open[DOCUMENT_DEPTH_MAX]; /* node indices */
+    size_t last[DOCUMENT_DEPTH_MAX]; /* newest child of each; 0: none */
+    size_t depth;
+    bool finished; /* the document's end was seen */
+};
+
+static enum err node_add(struct growth *g, struct document_node n, struct why *w)
+{
+    struct document *d = g->d;
+    if (d->count == d->room) {
+        size_t room = d->room ? 2 * d->room : 128;
+        struct document_node *more = realloc(d->nodes, room * sizeof *more);
+        if (!more) {
+            free(n.text);
+            return why(w, ERR_MEMORY, "no memory to read %s", g->name);
+        }
+        d->nodes = more;
+        d->room = room;
+    }
+    size_t index = d->count++;
+    d->nodes[index] = n;
+    if (g->depth > 0) {
+        size_t level = g->depth - 1;
+        if (g->last[level]) d->nodes[g->last[level]].next = index;
+        else d->nodes[g->open[level]].first = index;
+        g->last[level] = index;
+    }
+    if (n.kind == DOCUMENT_SCALAR) return ERR_OK;
+    if (g->depth == DOCUMENT_DEPTH_MAX)
+        return document_complain(g->name, n.at, w, ERR_USAGE,
+                                 "nested more than %d deep: no key of an experiment is there",
+                                 DOCUMENT_DEPTH_MAX);
+    g->open[g->depth] = index;
+    g->last[g->depth++] = 0;
+    return ERR_OK;
+}
+
+static enum err refuse(const struct growth *g, yaml_mark_t at, const char *what, struct why *w)
+{
+    return document_complain(g->name, place(at), w, ERR_USAGE, "%s", what);
+}
+
+static const char anchors[] =
+    "anchors and aliases are not used in an experiment: write the value out";
+static const char tags[] = "tags are not used in an experiment: leave it out, keys know their type";
+
+/* Takes one event of libyaml into the tree. */
+static enum err event_take(struct growth *g, yaml_event_t *v, struct why *w)
+{
+    struct document_node n = {.at = place(v->start_mark)};
+    switch (v->type) {
+    case YAML_ALIAS_EVENT:
+        return refuse(g, v->start_mark, anchors, w);
+    case YAML_SCALAR_EVENT:
+        if (v->data.scalar.anchor) return refuse(g, v->start_mark, anchors, w);
+        if (v->data.scalar.tag) return refuse(g, v->start_mark, tags, w);
+        n.kind = DOCUMENT_SCALAR;
+        n.quoted = v->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+        n.text = (char *)v->data.scalar.value;
+        n.bytes = v->data.scalar.length;
+        v->data.scalar.value = NULL; /* ours now: yaml_event_delete must not free it */
+        return node_add(g, n, w);
+    case YAML_SEQUENCE_START_EVENT:
+        if (v->data.sequence_start.anchor) return refuse(g, v->start_mark, anchors, w);
+        if (v->data.sequence_start.tag) return refuse(g, v->start_mark, tags, w);
+        n.kind = DOCUMENT_SEQUENCE;
+        return node_add(g, n, w);
+    case YAML_MAPPING_START_EVENT:
+        if (v->data.mapping_start.anchor) return refuse(g, v->start_mark, anchors, w);
+        if (v->data.mapping_start.tag) return refuse(g, v->start_mark, tags, w);
+        n.kind = DOCUMENT_MAPPING;
+        return node_add(g, n, w);
+    case YAML_SEQUENCE_END_EVENT:
+    case YAML_MAPPING_END_EVENT:
+        g->depth--;
+        return ERR_OK;
+    case YAML_DOCUMENT_START_EVENT:
+        if (!g->finished) return ERR_OK;
+        return refuse(g, v->start_mark,
+                      "a second document starts here: an experiment is one document", w);
+    case YAML_DOCUMENT_END_EVENT:
+        g->finished = true;
+        return ERR_OK;
+    default:
+        return ERR_OK; /* the stream's start and end */
+    }
+}
+
+static enum err syntax(const char *name, const yaml_parser_t *p, struct why *w)
+{
+    if (p->error == YAML_MEMORY_ERROR) return why(w, ERR_MEMORY, "no memory to read %s", name);
+    return document_complain(name, place(p->problem_mark), w, ERR_USAGE, "not YAML: %s%s%s",
+                             p->context ? p->context : "", p->context ? ": " : "",
+                             p->problem ? p->problem : "it cannot be read");
+}
+
+enum err document_parse(const char *name, struct bytes text, struct document *out, struct why *w)
+{
+    *out = (struct document){0};
+    if (text.count > DOCUMENT_BYTES_MAX)
+        return document_complain(name, (struct document_place){1, 1}, w, ERR_USAGE,
+                                 "the file has %zu bytes, an experiment at most %u", text.count,
+                                 DOCUMENT_BYTES_MAX);
+    enum err e = characters_check(name, text, w);
+    if (e) return e;
+
+    yaml_parser_t p;
+    if (!yaml_parser_initialize(&p)) return why(w, ERR_MEMORY, "no memory to read %s", name);
+    yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&p, text.data, text.count);
+    struct growth g = {.name = name, .d = out};
+    for (bool end = false; !end && !e;) {
+        yaml_event_t v;
+        if (!yaml_parser_parse(&p, &v)) {
+            e = syntax(name, &p, w);
+            break;
+        }
+        end = v.type == YAML_STREAM_END_EVENT;
+        e = event_take(&g, &v, w);
+        yaml_event_delete(&v);
+    }
+    yaml_parser_delete(&p);
+    if (!e && out->count == 0)
+        e = document_complain(name, (struct document_place){1, 1}, w, ERR_USAGE,
+                              "the file is empty: an experiment is a mapping of keys to values");
+    if (e) document_fini(out);
+    return e;
+}
+
+void document_fini(struct document *d)
+{
+    for (size_t i = 0; i < d->count; i++) free(d->nodes[i].text);
+    free(d->nodes);
+    *d = (struct document){0};
+}

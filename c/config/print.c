@@ -1,0 +1,166 @@
+/* print.c -- an experiment as YAML that reads back to the same values. */
+#include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/schema.h"
+#include "config/value.h"
+
+/* One line of the output as it grows; comments are set in a column of their own. */
+struct line {
+    FILE *to;
+    int column;
+};
+
+static void say(struct line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct line *l, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int n = vfprintf(l->to, format, args);
+    va_end(args);
+    if (n > 0) l->column += n;
+}
+
+/* The fewest digits that read back to the same number; 4e-4, not 4e-04, and 10000, not 1e+04. */
+static void say_number(struct line *l, double v)
+{
+    char text[32];
+    if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v) {
+        say(l, "%" PRId64, (int64_t)v);
+        return;
+    }
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v) break;
+    }
+    char *exponent = strstr(text, "e-0");
+    if (exponent) memmove(exponent + 2, exponent + 3, strlen(exponent + 3) + 1);
+    say(l, "%s", text);
+}
+
+/* Plain where YAML and value_look see a word in it, else in quotes. */
+static void say_text(struct line *l, const char *text)
+{
+    bool plain = isalpha((unsigned char)*text) && value_look(text, strlen(text)) == VALUE_WORD;
+    for (const char *c = text; *c && plain; c++)
+        plain = isalnum((unsigned char)*c) || strchr("-_./", *c);
+    if (plain) {
+        say(l, "%s", text);
+        return;
+    }
+    say(l, "\"");
+    for (const char *c = text; *c; c++) say(l, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
+    say(l, "\"");
+}
+
+static void say_peers(struct line *l, const struct experiment *x)
+{
+    say(l, "[");
+    for (size_t i = 0; i < x->swarm.peers_count; i++) {
+        if (i) say(l, ", ");
+        say_text(l, x->swarm.peers[i]);
+    }
+    say(l, "]");
+}
+
+static void say_device(struct line *l, const struct experiment *x)
+{
+    static const char *const words[] = {"auto", "cpu", "cuda"};
+    say(l, "%s", words[x->machine.device]);
+    if (x->machine.device == DEVICE_CUDA) say(l, ":%" PRIu32, x->machine.device_index);
+}
+
+static void say_value(struct line *l, const struct schema_key *k, const struct experiment *x)
+{
+    const char *from = (const char *)x + k->offset;
+    uint64_t v = 0;
+    double numbers[2];
+    switch (k->type) {
+    case SCHEMA_U32:
+    case SCHEMA_WORD:
+        memcpy(&v, from, sizeof(uint32_t));
+        break; /* little-endian */
+    case SCHEMA_U64:
+        memcpy(&v, from, sizeof v);
+        break;
+    case SCHEMA_F64:
+        memcpy(numbers, from, (k->count > 1 ? 2 : 1) * sizeof *numbers);
+        break;
+    default:
+        break;
+    }
+    switch (k->type) {
+    case SCHEMA_U32:
+    case SCHEMA_U64:
+        if (k->automatic && v == 0) say(l, "auto");
+        else say(l, "%" PRIu64, v);
+        break;
+    case SCHEMA_F64:
+        if (k->count > 1) say(l, "[");
+        say_number(l, numbers[0]);
+        if (k->count > 1) say(l, ", ");
+        if (k->count > 1) say_number(l, numbers[1]);
+        if (k->count > 1) say(l, "]");
+        break;
+    case SCHEMA_BOOL:
+        say(l, "%s", *(const bool *)from ? "true" : "false");
+        break;
+    case SCHEMA_WORD:
+        say(l, "%s", k->words[v]);
+        break;
+    case SCHEMA_TEXT:
+        say_text(l, from);
+        break;
+    case SCHEMA_PEERS:
+        say_peers(l, x);
+        break;
+    case SCHEMA_DEVICE:
+        say_device(l, x);
+        break;
+    }
+}
+
+/* Is the key there only in another form of its mapping, or of the model? */
+static bool absent(const struct schema_key *k, const struct experiment *x)
+{
+    if (!strcmp(k->path, "model.preset")) return !x->preset[0];
+    if (!strcmp(k->path, "swarm.access")) return x->swarm.access != ACCESS_OPEN;
+    if (!strcmp(k->path, "swarm.access.psk")) return x->swarm.access != ACCESS_PSK;
+    if (!strcmp(k->path, "swarm.access.ticket")) return x->swarm.access != ACCESS_TICKET;
+    return false;
+}
+
+/* Opens the mappings of `path` that are not open since `last`; returns the name at its end and its depth. */
+static const char *mappings(FILE *to, const char *path, const char *last, int *depth)
+{
+    bool same = true;
+    *depth = 0;
+    for (const char *dot; (dot = strchr(path, '.')); path = dot + 1) {
+        size_t n = (size_t)(dot - path) + 1;
+        same = same && !strncmp(path, last, n);
+        if (!same) fprintf(to, "%*s%.*s:\n", 2 * *depth, "", (int)(n - 1), path);
+        if (same) last += n;
+        ++*depth;
+    }
+    return path;
+}
+
+void experiment_print(const struct experiment *x, FILE *to)
+{
+    const char *last = "";
+    for (size_t i = 0; i < schema_count; i++) {
+        const struct schema_key *k = &schema_keys[i];
+        if (absent(k, x)) continue;
+        struct line l = {to, 0};
+        int depth;
+        const char *name = mappings(to, k->path, last, &depth);
+        last = k->path;
+        say(&l, "%*s%s: ", 2 * depth, "", name);
+        say_value(&l, k, x);
+        fprintf(to, "%*s# %s\n", l.column < 40 ? 40 - l.column : 1, "", k->what);
+    }
+}

@@ -1,0 +1,90 @@
+/* schema.h -- every key that an experiment may have: type, bounds, where its value is kept, what holds without it.
+ *
+ * One table is the format: the parser, the printer, the messages and the generated tests read it. `shoal plan`
+ * prints an experiment with what the table fills in. Required are experiment.name, data.corpus, train.steps,
+ * outer.every and a model: model.preset, or layers, dim, heads, ffn and vocab. */
+#ifndef SHOAL_CONFIG_SCHEMA_H
+#define SHOAL_CONFIG_SCHEMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/experiment.h"
+
+enum schema_type {
+    SCHEMA_U32, /* a whole number */
+    SCHEMA_U64,
+    SCHEMA_F64,    /* a number; `count` > 1: a list of so many */
+    SCHEMA_BOOL,   /* true or false */
+    SCHEMA_WORD,   /* one of `words`; the index is kept, as an enum */
+    SCHEMA_TEXT,   /* `most` bytes at most */
+    SCHEMA_PEERS,  /* a text or a list of texts: swarm.peers */
+    SCHEMA_DEVICE, /* auto, cpu, cuda or cuda:N: machine.device */
+};
+
+enum schema_form { /* of a text */
+                   SCHEMA_FORM_ANY,
+                   SCHEMA_FORM_NAME,    /* letters, digits, '-', '_', '.'; it names folders */
+                   SCHEMA_FORM_LISTEN,  /* host:port, port 0 for any */
+                   SCHEMA_FORM_ADDRESS, /* host:port */
+                   SCHEMA_FORM_PRESET,
+};
+
+struct schema_key {
+    const char *path; /* "train.optimizer.lr" */
+    const char *what; /* unit or meaning, for messages and `shoal plan` */
+    enum schema_type type;
+    size_t offset;        /* in struct experiment */
+    uint64_t least, most; /* of a whole number; of a text's bytes */
+    double low, high;     /* of a number */
+    bool above, below;    /* the bound itself is out: low < x, x < high */
+    bool automatic;       /* `auto` is allowed, and kept as 0 */
+    bool required;
+    unsigned count; /* of numbers in a list; 0 as 1 */
+    enum schema_form form;
+    const char *const *words; /* ended by NULL */
+    const char *initial; /* what holds without the key; NULL: see `derived`, or it is required */
+    const char *derived; /* a default that follows from other keys, in words */
+};
+
+extern const struct schema_key schema_keys[];
+extern const size_t schema_count; /* <= EXPERIMENT_KEYS_MAX */
+
+#define SCHEMA_NONE SIZE_MAX
+
+/* The index of the key whose path is these bytes; SCHEMA_NONE when there is none. */
+size_t schema_find(const char *path, size_t bytes);
+size_t schema_index(const char *path); /* of a key that exists */
+
+/* True when keys begin with "path.": it is a mapping. The empty path is the whole file. */
+bool schema_is_mapping(const char *path, size_t bytes);
+
+/* The name of the `index`-th key or mapping that stands directly within the mapping `path`, as a view; false after
+ * the last. "train", 3 -> "optimizer". */
+bool schema_child(const char *path, size_t index, const char **name, size_t *bytes);
+
+/* What may stand there, in words: "a whole number from 1 to 256 (layers)". */
+#define SCHEMA_TEXT_BYTES 256
+const char *schema_allowed(const struct schema_key *k, char out[SCHEMA_TEXT_BYTES]);
+
+/* What to add to "there is no key NAME in MAPPING": the nearest known key, or where NAME does stand, or all that
+ * MAPPING may hold. */
+const char *schema_advice(const char *mapping, const char *name, size_t bytes, char *out,
+                          size_t room);
+
+/* The nearest of `words` (ended by NULL) to a word that is none of them; NULL when none is near. */
+const char *schema_near(const char *const *words, const char *word, size_t bytes);
+
+/* How many letters must be added, dropped, changed or swapped with their neighbour to make b of a (the restricted
+ * Damerau-Levenshtein distance); SIZE_MAX when one is longer than 64 bytes. */
+size_t schema_distance(const char *a, size_t a_bytes, const char *b, size_t b_bytes);
+
+/* The shapes of model.preset, ended by a NULL name. */
+struct schema_preset {
+    const char *name;
+    struct model_shape shape;
+};
+extern const struct schema_preset schema_presets[];
+
+#endif

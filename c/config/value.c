@@ -1,0 +1,337 @@
+#include "config/value.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What is being stored; handed down to whoever may complain. */
+struct take {
+    const struct schema_key *k;
+    const struct document *d;
+    struct experiment *x;
+    struct why *w;
+};
+
+static size_t digits(const char *s)
+{
+    size_t n = 0;
+    while (s[n] >= '0' && s[n] <= '9') n++;
+    return n;
+}
+
+/* [+-] digits [. digits] [e [+-] digits]; no hexadecimal, no inf, no nan. */
+static bool is_number(const char *s, bool *whole)
+{
+    if (*s == '+' || *s == '-') s++;
+    size_t n = digits(s);
+    s += n;
+    *whole = n > 0 && !*s;
+    if (*s == '.') {
+        size_t after = digits(++s);
+        s += after;
+        n += after;
+    }
+    if (n == 0) return false;
+    if (*s == 'e' || *s == 'E') {
+        s++;
+        if (*s == '+' || *s == '-') s++;
+        if (!(n = digits(s))) return false;
+        s += n;
+    }
+    return !*s;
+}
+
+enum value_look value_look(const char *text, size_t bytes)
+{
+    bool whole;
+    if (strlen(text) != bytes) return VALUE_WORD;
+    if (!bytes || !strcmp(text, "~") || !strcasecmp(text, "null")) return VALUE_NOTHING;
+    if (!strcasecmp(text, "true") || !strcasecmp(text, "false")) return VALUE_BOOL;
+    if (is_number(text, &whole)) return whole ? VALUE_WHOLE : VALUE_NUMBER;
+    return VALUE_WORD;
+}
+
+static enum value_look look(const struct document_node *n)
+{
+    return n->quoted ? VALUE_WORD : value_look(n->text, n->bytes);
+}
+
+#define FOUND_BYTES (DOCUMENT_SHOWN_BYTES + 16)
+
+static const char *found(const struct document_node *n, char out[FOUND_BYTES])
+{
+    char shown[DOCUMENT_SHOWN_BYTES];
+    if (n->kind == DOCUMENT_SEQUENCE) return "a list";
+    if (n->kind == DOCUMENT_MAPPING) return "a mapping";
+    if (look(n) == VALUE_NOTHING) return "nothing";
+    if (n->quoted && n->bytes == 0) return "an empty text";
+    document_shown(n->text, n->bytes, shown);
+    snprintf(out, FOUND_BYTES, "%s%s", n->quoted ? "the text " : "", shown);
+    return out;
+}
+
+static enum err unfit(const struct take *t, const struct document_node *n, const char *advice)
+{
+    char was[FOUND_BYTES], allowed[SCHEMA_TEXT_BYTES];
+    return document_complain(t->x->path, n->at, t->w, ERR_USAGE, "%s: found %s, needs %s%s%s",
+                             t->k->path, found(n, was), schema_allowed(t->k, allowed),
+                             advice ? "; " : "", advice ? advice : "");
+}
+
+static void *field(const struct take *t) { return (char *)t->x + t->k->offset; }
+
+static enum err take_whole(const struct take *t, const struct document_node *n)
+{
+    const struct schema_key *k = t->k;
+    if (n->kind != DOCUMENT_SCALAR) return unfit(t, n, NULL);
+    bool automatic = k->automatic && !strcmp(n->text, "auto");
+    if (!automatic && look(n) != VALUE_WHOLE)
+        return unfit(t, n,
+                     n->quoted && value_look(n->text, n->bytes) == VALUE_WHOLE
+                         ? "leave out the quotes"
+                         : NULL);
+    errno = 0;
+    uint64_t v = automatic ? 0 : strtoull(n->text, NULL, 10);
+    bool negative = n->text[0] == '-' && v != 0;
+    if (!automatic && (errno || negative || v < k->least || v > k->most)) return unfit(t, n, NULL);
+    if (k->type == SCHEMA_U32) memcpy(field(t), &(uint32_t){(uint32_t)v}, sizeof(uint32_t));
+    else memcpy(field(t), &v, sizeof v);
+    return ERR_OK;
+}
+
+static enum err take_number(const struct take *t, const struct document_node *n, double *to)
+{
+    const struct schema_key *k = t->k;
+    if (n->kind != DOCUMENT_SCALAR) return unfit(t, n, NULL);
+    enum value_look l = look(n);
+    if (l != VALUE_WHOLE && l != VALUE_NUMBER) return unfit(t, n, NULL);
+    double v = strtod(n->text, NULL) + 0.0; /* -0 becomes 0: they would name different swarms */
+    bool fits = (k->above ? v > k->low : v >= k->low) && (k->below ? v < k->high : v <= k->high);
+    if (!fits) return unfit(t, n, NULL);
+    *to = v;
+    return ERR_OK;
+}
+
+static enum err take_numbers(const struct take *t, const struct document_node *n)
+{
+    double *to = field(t);
+    if (t->k->count <= 1) return take_number(t, n, to);
+    if (n->kind != DOCUMENT_SEQUENCE) return unfit(t, n, NULL);
+    unsigned count = 0;
+    for (size_t i = n->first; i; i = t->d->nodes[i].next) {
+        if (count == t->k->count) return unfit(t, &t->d->nodes[i], "this one is too many");
+        enum err e = take_number(t, &t->d->nodes[i], &to[count++]);
+        if (e) return e;
+    }
+    return count == t->k->count ? ERR_OK : unfit(t, n, "this one is too short");
+}
+
+static enum err take_bool(const struct take *t, const struct document_node *n)
+{
+    bool yes = n->kind == DOCUMENT_SCALAR && !n->quoted && !strcmp(n->text, "true");
+    bool no = n->kind == DOCUMENT_SCALAR && !n->quoted && !strcmp(n->text, "false");
+    if (!yes && !no) return unfit(t, n, NULL);
+    *(bool *)field(t) = yes;
+    return ERR_OK;
+}
+
+static enum err unfit_word(const struct take *t, const struct document_node *n,
+                           const char *const *words)
+{
+    char advice[64];
+    const char *near = n->kind == DOCUMENT_SCALAR ? schema_near(words, n->text, n->bytes) : NULL;
+    snprintf(advice, sizeof advice, "did you mean %s?", near ? near : "");
+    return unfit(t, n, near ? advice : NULL);
+}
+
+static bool is_word(const struct document_node *n, const char *word)
+{
+    return n->kind == DOCUMENT_SCALAR && n->bytes == strlen(word) &&
+           !memcmp(n->text, word, n->bytes);
+}
+
+static enum err take_word(const struct take *t, const struct document_node *n)
+{
+    for (uint32_t i = 0; t->k->words[i]; i++) {
+        if (!is_word(n, t->k->words[i])) continue;
+        static_assert(sizeof(enum wire_format) == sizeof i,
+                      "an enum of the experiment is kept as u32");
+        memcpy(field(t), &i, sizeof i);
+        return ERR_OK;
+    }
+    return unfit_word(t, n, t->k->words);
+}
+
+static enum err take_device(const struct take *t, const struct document_node *n)
+{
+    static const char *const words[] = {"auto", "cpu", "cuda", NULL};
+    struct experiment *x = t->x;
+    x->machine.device_index = 0;
+    for (uint32_t i = 0; words[i]; i++) {
+        if (!is_word(n, words[i])) continue;
+        x->machine.device = (enum device_kind)i;
+        return ERR_OK;
+    }
+    bool indexed = n->kind == DOCUMENT_SCALAR && !strncmp(n->text, "cuda:", 5) && n->bytes > 5;
+    if (!indexed || 5 + digits(n->text + 5) != n->bytes) return unfit_word(t, n, words);
+    errno = 0;
+    uint64_t index = strtoull(n->text + 5, NULL, 10);
+    if (errno || index > t->k->most) return unfit(t, n, NULL);
+    x->machine.device = DEVICE_CUDA;
+    x->machine.device_index = (uint32_t)index;
+    return ERR_OK;
+}
+
+bool value_is_address(const char *text, uint32_t port_least)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon || colon == text) return false;
+    size_t host = (size_t)(colon - text), n = digits(colon + 1);
+    if (n == 0 || n > 5 || colon[1 + n]) return false;
+    uint32_t port = (uint32_t)strtoul(colon + 1, NULL, 10);
+    if (port < port_least || port > 65535) return false;
+    bool bracketed = text[0] == '[';
+    if (bracketed && (host < 4 || text[host - 1] != ']')) return false;
+    for (size_t i = bracketed; i < host - bracketed; i++) {
+        bool ok = bracketed ? isxdigit((unsigned char)text[i]) || strchr(":.", text[i])
+                            : isalnum((unsigned char)text[i]) || strchr("-._", text[i]);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+bool value_is_peer(const char *text)
+{
+    const char *at = strchr(text, '@');
+    if (!at || at - text != 64) return false;
+    for (const char *c = text; c < at; c++)
+        if (!isxdigit((unsigned char)*c)) return false;
+    return value_is_address(at + 1, 1);
+}
+
+static bool is_name(const char *s)
+{
+    for (const char *c = s; *c; c++)
+        if (!isalnum((unsigned char)*c) && !strchr("-_.", *c)) return false;
+    return isalnum((unsigned char)*s);
+}
+
+static const char *form_advice(enum schema_form form, const char *s)
+{
+    switch (form) {
+    case SCHEMA_FORM_NAME:
+        return is_name(s) ? NULL
+                          : "letters, digits, '-', '_' and '.' alone, a letter or digit first";
+    case SCHEMA_FORM_LISTEN:
+        return !*s || value_is_address(s, 0) ? NULL : "write host:port, an IPv6 address in []";
+    case SCHEMA_FORM_ADDRESS:
+        return !*s || value_is_address(s, 1) ? NULL : "write host:port, an IPv6 address in []";
+    default:
+        return NULL;
+    }
+}
+
+/* A text that may stand in a path, an address or a name: no control characters. */
+static enum err text_check(const struct take *t, const struct document_node *n)
+{
+    if (n->kind != DOCUMENT_SCALAR) return unfit(t, n, NULL);
+    enum value_look l = look(n);
+    if (l == VALUE_NOTHING) return unfit(t, n, NULL);
+    if (l != VALUE_WORD) return unfit(t, n, "put it in quotes if it is meant as text");
+    if (n->bytes < t->k->least || n->bytes > t->k->most) return unfit(t, n, NULL);
+    for (size_t i = 0; i < n->bytes; i++)
+        if ((uint8_t)n->text[i] < 0x20 || n->text[i] == 0x7f)
+            return unfit(t, n, "without control characters");
+    return ERR_OK;
+}
+
+static enum err preset_check(const struct take *t, const struct document_node *n)
+{
+    const char *words[16] = {NULL};
+    for (size_t i = 0; schema_presets[i].name; i++) {
+        words[i] = schema_presets[i].name;
+        if (is_word(n, words[i])) return ERR_OK;
+    }
+    return unfit_word(t, n, words);
+}
+
+static enum err take_text(const struct take *t, const struct document_node *n)
+{
+    enum err e = text_check(t, n);
+    if (!e && t->k->form == SCHEMA_FORM_PRESET) e = preset_check(t, n);
+    if (e) return e;
+    const char *advice = form_advice(t->k->form, n->text);
+    if (advice) return unfit(t, n, advice);
+    memcpy(field(t), n->text, n->bytes + 1);
+    return ERR_OK;
+}
+
+static enum err take_peer(const struct take *t, const struct document_node *n)
+{
+    struct experiment *x = t->x;
+    enum err e = text_check(t, n);
+    if (e) return e;
+    size_t i = x->swarm.peers_count;
+    if (i == EXPERIMENT_PEERS_MAX) return unfit(t, n, "put more into a file and name that");
+    const char *at = strchr(n->text, '@'), *slash = strchr(n->text, '/');
+    if (at && (!slash || at < slash) && !value_is_peer(n->text))
+        return unfit(t, n,
+                     "ID@host:port has an ID of 64 hexadecimal digits and a port from 1 to 65535");
+    memcpy(x->swarm.peers[i], n->text, n->bytes + 1);
+    x->peers_places[i] = (struct experiment_place){n->at.line, n->at.column, true};
+    x->swarm.peers_count++;
+    return ERR_OK;
+}
+
+static enum err take_peers(const struct take *t, const struct document_node *n)
+{
+    if (n->kind == DOCUMENT_MAPPING) return unfit(t, n, NULL);
+    if (n->kind == DOCUMENT_SCALAR) return take_peer(t, n);
+    enum err e = ERR_OK;
+    for (size_t i = n->first; i && !e; i = t->d->nodes[i].next) e = take_peer(t, &t->d->nodes[i]);
+    return e;
+}
+
+enum err value_store(const struct schema_key *k, const struct document *d,
+                     const struct document_node *node, struct experiment *x, struct why *w)
+{
+    struct take t = {k, d, x, w};
+    switch (k->type) {
+    case SCHEMA_U32:
+    case SCHEMA_U64:
+        return take_whole(&t, node);
+    case SCHEMA_F64:
+        return take_numbers(&t, node);
+    case SCHEMA_BOOL:
+        return take_bool(&t, node);
+    case SCHEMA_WORD:
+        return take_word(&t, node);
+    case SCHEMA_TEXT:
+        return take_text(&t, node);
+    case SCHEMA_PEERS:
+        return take_peers(&t, node);
+    case SCHEMA_DEVICE:
+        return take_device(&t, node);
+    }
+    return ERR_OK;
+}
+
+void value_store_initial(const struct schema_key *k, struct experiment *x)
+{
+    struct document d = {0};
+    struct why w;
+    char text[64];
+    enum err e = ERR_OK;
+    if (!*k->initial || !strcmp(k->initial, "[]")) return; /* zeros say so already */
+    if (*k->initial == '[')
+        e = document_parse(k->path, bytes_of(k->initial, strlen(k->initial)), &d, &w);
+    snprintf(text, sizeof text, "%s", k->initial);
+    struct document_node scalar = {
+        .quoted = k->type == SCHEMA_TEXT, .text = text, .bytes = strlen(text)};
+    if (!e) e = value_store(k, &d, d.count ? &d.nodes[0] : &scalar, x, &w);
+    document_fini(&d);
+    assert(!e);
+}

@@ -1,0 +1,26 @@
+/* value.h -- one value of an experiment: from a node of the file into its field, by the schema's row. */
+#ifndef SHOAL_CONFIG_VALUE_H
+#define SHOAL_CONFIG_VALUE_H
+
+#include "config/document.h"
+#include "config/schema.h"
+
+/* Stores what `node` says where the row wants it. ERR_USAGE with x->path:line:column, what was found and what is
+ * allowed. */
+enum err value_store(const struct schema_key *k, const struct document *d,
+                     const struct document_node *node, struct experiment *x, struct why *w);
+
+/* Stores the row's `initial`, which is there and valid. */
+void value_store_initial(const struct schema_key *k, struct experiment *x);
+
+/* Is this "host:port", a name, an IPv4 address or an IPv6 address in brackets, with a port from `port_least`? */
+bool value_is_address(const char *text, uint32_t port_least);
+
+/* Is this "ID@host:port", the ID 64 hexadecimal digits? */
+bool value_is_peer(const char *text);
+
+/* What a plain scalar looks like. */
+enum value_look { VALUE_NOTHING, VALUE_BOOL, VALUE_WHOLE, VALUE_NUMBER, VALUE_WORD };
+enum value_look value_look(const char *text, size_t bytes);
+
+#endif
