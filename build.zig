@@ -31,7 +31,7 @@ const components = [_]Component{
     .{ .name = "base", .dir = "c/base" },
     .{ .name = "config", .dir = "c/config", .needs = &.{"base"}, .third = &.{"yaml"} },
     .{ .name = "data", .dir = "c/data", .needs = &.{"base"}, .third = &.{ "jansson", "xxhash", "pcre2" } },
-    .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .third = &.{"openblas"} },
+    .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .third = &.{"openblas"}, .unchecked = &.{ "kernels_avx2.c", "kernels_avx512.c" } },
     .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" }, .test_needs = &.{"cpu"}, .unchecked = &.{"outer.c"} },
     .{ .name = "swarm", .dir = "swarm", .needs = &.{ "base", "model" }, .third = &.{"xxhash"} },
     .{ .name = "net", .dir = "net", .needs = &.{"base"}, .third = &.{ "quic", "wolfssl" } },

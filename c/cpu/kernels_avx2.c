@@ -1,0 +1,10 @@
+/* kernels_avx2.c -- kernels.inc for x86-64-v3, the least that shoal runs on: 8 floats a vector. */
+#define LANES   8
+#define KERNELS kernels_avx2
+#define NAME    "AVX2"
+#include "cpu/kernels.inc"
+
+bool kernels_avx2_here(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}

@@ -1,0 +1,23 @@
+/* kernels_avx512.c -- kernels.inc for machines with AVX-512 (F, BW, DQ, VL): 16 floats a vector. The attribute stands
+ * here and not in build.zig because Zig's -mcpu overrides flags such as -mavx512f. */
+#include <assert.h>
+#include <immintrin.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cpu/kernels.h"
+
+bool kernels_avx512_here(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))),        \
+                             apply_to = function)
+#define LANES   16
+#define KERNELS kernels_avx512
+#define NAME    "AVX-512"
+#include "cpu/kernels.inc"
+#pragma clang attribute pop

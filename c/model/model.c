@@ -1,0 +1,542 @@
+#include "model/model.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows whose logits exist at once: enough for the products to run well, and few enough to hold 262144 columns. */
+#define HEAD_ROWS 256
+
+/* Tokens that model_feed takes through the layers at once. */
+#define FEED_ROWS 256
+
+/* What one layer remembers for its backward pass; one set is shared by all layers where there is none. */
+struct activations {
+    void *attention_in; /* [rows, dim] the residual stream before attention */
+    void *attention_normed;
+    float *attention_inverse;
+    void *qkv;   /* [rows, (heads + 2 kv_heads) * head_dim], rotated */
+    void *heads; /* [rows, heads * head_dim] what attention gave */
+    float *logsum;
+    void *ffn_in; /* [rows, dim] the residual stream before the feed-forward part */
+    void *ffn_normed;
+    float *ffn_inverse;
+    void *gate_up; /* [rows, 2 ffn] */
+    void *gated;   /* [rows, ffn] */
+};
+
+struct model {
+    const struct backend *b;
+    struct layout layout;
+    size_t rows; /* at most at once */
+    size_t sequences;
+    bool training;
+    void *memory;
+    size_t bytes;
+
+    uint32_t *inputs, *targets; /* [rows] */
+    float *cosine, *sine;       /* [context, head_dim / 2] */
+    struct activations *layers; /* host array */
+    void *final_in, *final_normed;
+    float *final_inverse;
+    void *branch;  /* [rows, dim] what a layer's half adds to the residual stream */
+    void *logits;  /* [HEAD_ROWS, vocab] */
+    float *losses; /* [rows] */
+    void *x_grad, *branch_grad, *wide_grad,
+        *gated_grad; /* training: the stream's, a branch's input's, qkv's or gate_up's */
+
+    void **keys,
+        **values; /* generation: [context, kv_heads * head_dim] of each layer; host arrays */
+    size_t fed;
+
+    uint32_t *host_inputs, *host_targets; /* staging, [rows] */
+};
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+static size_t head_dim(const struct model_shape *s) { return s->dim / s->heads; }
+static size_t kv_width(const struct model_shape *s) { return s->kv_heads * head_dim(s); }
+static size_t qkv_width(const struct model_shape *s) { return s->dim + 2 * kv_width(s); }
+
+/* Memory: one walk over all that a model needs, run twice: to count, then to hand out. */
+
+struct carver {
+    uint8_t *start; /* NULL: only count */
+    size_t used;
+};
+
+static void *carve(struct carver *c, size_t bytes)
+{
+    void *at = c->start ? c->start + c->used : NULL;
+    c->used += (bytes + 255) / 256 * 256;
+    return at;
+}
+
+static void carve_layer(struct carver *c, const struct model *m, struct activations *a)
+{
+    const struct model_shape *s = &m->layout.shape;
+    const size_t rows = m->rows, one = m->b->activation_bytes;
+    a->attention_in = carve(c, rows * s->dim * one);
+    a->attention_normed = carve(c, rows * s->dim * one);
+    a->attention_inverse = carve(c, rows * sizeof(float));
+    a->qkv = carve(c, rows * qkv_width(s) * one);
+    a->heads = carve(c, rows * s->dim * one);
+    a->logsum = carve(c, rows * s->heads * sizeof(float));
+    a->ffn_in = carve(c, rows * s->dim * one);
+    a->ffn_normed = carve(c, rows * s->dim * one);
+    a->ffn_inverse = carve(c, rows * sizeof(float));
+    a->gate_up = carve(c, rows * 2 * s->ffn * one);
+    a->gated = carve(c, rows * s->ffn * one);
+}
+
+static void carve_all(struct carver *c, struct model *m)
+{
+    const struct model_shape *s = &m->layout.shape;
+    const size_t rows = m->rows, one = m->b->activation_bytes;
+    m->inputs = carve(c, rows * sizeof(uint32_t));
+    m->targets = carve(c, rows * sizeof(uint32_t));
+    m->cosine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
+    m->sine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
+    carve_layer(c, m, &m->layers[0]);
+    for (uint32_t l = 1; l < s->layers; l++)
+        if (m->training) carve_layer(c, m, &m->layers[l]);
+        else m->layers[l] = m->layers[0];
+    m->final_in = carve(c, rows * s->dim * one);
+    m->final_normed = carve(c, rows * s->dim * one);
+    m->final_inverse = carve(c, rows * sizeof(float));
+    m->branch = carve(c, rows * s->dim * one);
+    m->logits = carve(c, least(rows, HEAD_ROWS) * s->vocab * one);
+    m->losses = carve(c, rows * sizeof(float));
+    if (m->training) {
+        m->x_grad = carve(c, rows * s->dim * one);
+        m->branch_grad = carve(c, rows * s->dim * one);
+        m->wide_grad = carve(c, rows * most(qkv_width(s), 2 * s->ffn) * one);
+        m->gated_grad = carve(c, rows * most(s->ffn, s->dim) * one);
+    }
+    for (uint32_t l = 0; l < s->layers && !m->training; l++) {
+        m->keys[l] = carve(c, s->context * kv_width(s) * one);
+        m->values[l] = carve(c, s->context * kv_width(s) * one);
+    }
+}
+
+static enum err model_init(struct model *m, const struct model_shape *s, const struct backend *b,
+                           size_t sequences, bool training, struct why *w)
+{
+    *m = (struct model){.b = b,
+                        .layout = layout_of(s),
+                        .rows = sequences * s->context,
+                        .sequences = sequences,
+                        .training = training};
+    m->layers = calloc(s->layers, sizeof *m->layers);
+    m->keys = calloc(s->layers, sizeof *m->keys);
+    m->values = calloc(s->layers, sizeof *m->values);
+    m->host_inputs = calloc(m->rows, sizeof(uint32_t));
+    m->host_targets = calloc(m->rows, sizeof(uint32_t));
+    if (!m->layers || !m->keys || !m->values || !m->host_inputs || !m->host_targets)
+        return why(w, ERR_MEMORY, "no memory for a model of %u layers", (unsigned)s->layers);
+    struct carver count = {0};
+    carve_all(&count, m);
+    m->bytes = count.used;
+    return ERR_OK;
+}
+
+static void model_fini(struct model *m)
+{
+    if (m->memory) m->b->give(m->b->self, m->memory, m->bytes);
+    free(m->layers);
+    free(m->keys);
+    free(m->values);
+    free(m->host_inputs);
+    free(m->host_targets);
+}
+
+size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t sequences,
+                   bool training)
+{
+    struct model m;
+    size_t bytes = model_init(&m, s, b, sequences, training, NULL) ? SIZE_MAX : m.bytes;
+    model_fini(&m);
+    return bytes;
+}
+
+/* Angles in fp64, rounded once. */
+static enum err turn_tables(struct model *m, struct why *w)
+{
+    const struct model_shape *s = &m->layout.shape;
+    const size_t half = head_dim(s) / 2, count = s->context * half;
+    float *table = malloc(2 * count * sizeof(float));
+    if (!table) return why(w, ERR_MEMORY, "no memory for the rotary tables");
+    for (size_t p = 0; p < s->context; p++)
+        for (size_t i = 0; i < half; i++) {
+            double angle = (double)p * pow(s->rope_theta, -(double)i / (double)half);
+            table[p * half + i] = (float)cos(angle);
+            table[count + p * half + i] = (float)sin(angle);
+        }
+    m->b->upload(m->b->self, m->cosine, table, count * sizeof(float));
+    m->b->upload(m->b->self, m->sine, table + count, count * sizeof(float));
+    free(table);
+    return ERR_OK;
+}
+
+enum err model_open(struct model **out, const struct model_shape *s, const struct backend *b,
+                    size_t sequences, bool training, struct why *w)
+{
+    assert(sequences >= 1);
+    struct model *m = malloc(sizeof *m);
+    if (!m) return why(w, ERR_MEMORY, "no memory for a model");
+    enum err e = model_init(m, s, b, sequences, training, w);
+    const struct op_sizes sizes = {.rows = m->rows,
+                                   .dim = s->dim,
+                                   .heads = s->heads,
+                                   .kv_heads = s->kv_heads,
+                                   .head_dim = head_dim(s),
+                                   .ffn = s->ffn,
+                                   .vocab = s->vocab,
+                                   .length = s->context};
+    if (!e) e = b->prepare(b->self, &sizes, w);
+    if (!e) e = b->take(b->self, m->bytes, &m->memory, w);
+    if (!e) {
+        struct carver carver = {.start = m->memory};
+        carve_all(&carver, m);
+        e = turn_tables(m, w);
+    }
+    if (e) {
+        model_close(m);
+        return why_while(w, e,
+                         "setting up a model of %zu parameters for %zu sequences of %u tokens",
+                         layout_of(s).parameters, sequences, (unsigned)s->context);
+    }
+    *out = m;
+    return ERR_OK;
+}
+
+void model_close(struct model *m)
+{
+    if (!m) return;
+    model_fini(m);
+    free(m);
+}
+
+const struct layout *model_layout(const struct model *m) { return &m->layout; }
+
+/* One pass: what the ops below work on. */
+struct pass {
+    struct model *m;
+    const float *parameters;
+    float *gradients;
+    size_t sequences, length, rows;
+    bool cached;  /* generation: attend to the cache, behind what is there */
+    size_t start; /* position of the first row of each sequence */
+};
+
+static const float *weight(const struct pass *p, enum layout_kind kind, uint32_t layer)
+{
+    return p->parameters + layout_offset(&p->m->layout, kind, layer);
+}
+static float *gradient(const struct pass *p, enum layout_kind kind, uint32_t layer)
+{
+    return p->gradients + layout_offset(&p->m->layout, kind, layer);
+}
+
+static void linear(const struct pass *p, void *y, const void *x, const float *w, size_t n_in,
+                   size_t n_out)
+{
+    p->m->b->linear(
+        p->m->b->self,
+        &(struct op_linear){.y = y, .x = x, .w = w, .rows = p->rows, .n_in = n_in, .n_out = n_out});
+}
+
+/* Both gradients of y = x w^T. */
+static void linear_backward(const struct pass *p, void *x_grad, float *w_grad, const void *y_grad,
+                            const void *x, const float *w, size_t n_in, size_t n_out)
+{
+    const struct backend *b = p->m->b;
+    b->linear_weight(b->self, &(struct op_linear_weight){.w_grad = w_grad,
+                                                         .y_grad = y_grad,
+                                                         .x = x,
+                                                         .rows = p->rows,
+                                                         .n_in = n_in,
+                                                         .n_out = n_out});
+    b->linear_input(b->self, &(struct op_linear_input){.x_grad = x_grad,
+                                                       .y_grad = y_grad,
+                                                       .w = w,
+                                                       .rows = p->rows,
+                                                       .n_in = n_in,
+                                                       .n_out = n_out});
+}
+
+static void norm(const struct pass *p, void *sum, void *out, float *inverse, const void *x,
+                 const void *add, const float *gain)
+{
+    const struct model_shape *s = &p->m->layout.shape;
+    p->m->b->norm(p->m->b->self, &(struct op_norm){.sum = sum,
+                                                   .out = out,
+                                                   .inverse = inverse,
+                                                   .x = x,
+                                                   .add = add,
+                                                   .gain = gain,
+                                                   .rows = p->rows,
+                                                   .dim = s->dim,
+                                                   .eps = (float)s->rms_eps});
+}
+
+static void norm_backward(const struct pass *p, bool add, const void *out_grad, const void *x,
+                          const float *inverse, enum layout_kind kind, uint32_t layer)
+{
+    struct model *m = p->m;
+    m->b->norm_backward(m->b->self,
+                        &(struct op_norm_backward){.x_grad = m->x_grad,
+                                                   .add = add,
+                                                   .gain_grad = gradient(p, kind, layer),
+                                                   .out_grad = out_grad,
+                                                   .x = x,
+                                                   .inverse = inverse,
+                                                   .gain = weight(p, kind, layer),
+                                                   .rows = p->rows,
+                                                   .dim = m->layout.shape.dim});
+}
+
+/* Queries and keys lie side by side in a row of qkv, so one call turns both. */
+static void rotate(const struct pass *p, void *qkv, bool inverse)
+{
+    const struct model_shape *s = &p->m->layout.shape;
+    p->m->b->rotary(p->m->b->self, &(struct op_rotary){.x = qkv,
+                                                       .rows = p->rows,
+                                                       .length = p->length,
+                                                       .start = p->start,
+                                                       .heads = s->heads + s->kv_heads,
+                                                       .head_dim = head_dim(s),
+                                                       .stride = qkv_width(s),
+                                                       .cosine = p->m->cosine,
+                                                       .sine = p->m->sine,
+                                                       .inverse = inverse});
+}
+
+static void attend(const struct pass *p, const struct activations *a, uint32_t layer)
+{
+    const struct model_shape *s = &p->m->layout.shape;
+    const struct backend *b = p->m->b;
+    if (p->cached)
+        b->attention_cached(b->self, &(struct op_attention_cached){.out = a->heads,
+                                                                   .qkv = a->qkv,
+                                                                   .keys = p->m->keys[layer],
+                                                                   .values = p->m->values[layer],
+                                                                   .rows = p->rows,
+                                                                   .past = p->start,
+                                                                   .heads = s->heads,
+                                                                   .kv_heads = s->kv_heads,
+                                                                   .head_dim = head_dim(s)});
+    else
+        b->attention(b->self, &(struct op_attention){.out = a->heads,
+                                                     .logsum = a->logsum,
+                                                     .qkv = a->qkv,
+                                                     .sequences = p->sequences,
+                                                     .length = p->length,
+                                                     .heads = s->heads,
+                                                     .kv_heads = s->kv_heads,
+                                                     .head_dim = head_dim(s)});
+}
+
+/* One layer. The stream enters as x, plus what the layer before wants added (or NULL); it leaves as a->ffn_in plus
+ * m->branch. */
+static void layer_forward(const struct pass *p, uint32_t l, const void *x, const void *add)
+{
+    struct model *m = p->m;
+    const struct model_shape *s = &m->layout.shape;
+    struct activations *a = &m->layers[l];
+    norm(p, a->attention_in, a->attention_normed, a->attention_inverse, x, add,
+         weight(p, LAYOUT_NORM_ATTENTION, l));
+    linear(p, a->qkv, a->attention_normed, weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
+    rotate(p, a->qkv, false);
+    attend(p, a, l);
+    linear(p, m->branch, a->heads, weight(p, LAYOUT_O, l), s->dim, s->dim);
+    norm(p, a->ffn_in, a->ffn_normed, a->ffn_inverse, a->attention_in, m->branch,
+         weight(p, LAYOUT_NORM_FFN, l));
+    linear(p, a->gate_up, a->ffn_normed, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
+    m->b->swiglu(m->b->self,
+                 &(struct op_swiglu){
+                     .out = a->gated, .gate_up = a->gate_up, .rows = p->rows, .ffn = s->ffn});
+    linear(p, m->branch, a->gated, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
+}
+
+/* Embedding, layers and last norm: m->final_normed. */
+static void forward(const struct pass *p)
+{
+    struct model *m = p->m;
+    void *x = m->layers[0].attention_in;
+    const void *add = NULL;
+    m->b->embed(m->b->self, &(struct op_embed){.out = x,
+                                               .table = weight(p, LAYOUT_EMBED, 0),
+                                               .tokens = m->inputs,
+                                               .rows = p->rows,
+                                               .dim = m->layout.shape.dim});
+    for (uint32_t l = 0; l < m->layout.shape.layers; l++) {
+        layer_forward(p, l, x, add);
+        x = m->layers[l].ffn_in;
+        add = m->branch;
+    }
+    norm(p, m->final_in, m->final_normed, m->final_inverse, x, add,
+         weight(p, LAYOUT_NORM_FINAL, 0));
+}
+
+/* Element `n` of an array of activations. */
+static void *at(const struct model *m, void *x, size_t n)
+{
+    return (uint8_t *)x + n * m->b->activation_bytes;
+}
+
+/* Logits, losses and, with gradients, those of the head and of m->final_normed (into m->branch_grad), chunk by chunk. */
+static void head(const struct pass *p, float scale)
+{
+    struct model *m = p->m;
+    const struct model_shape *s = &m->layout.shape;
+    const float *w = weight(p, LAYOUT_HEAD, 0);
+    for (size_t r = 0; r < p->rows; r += HEAD_ROWS) {
+        struct pass chunk = *p;
+        chunk.rows = least(HEAD_ROWS, p->rows - r);
+        void *x = at(m, m->final_normed, r * s->dim);
+        linear(&chunk, m->logits, x, w, s->dim, s->vocab);
+        m->b->cross_entropy(m->b->self, &(struct op_cross_entropy){.loss = m->losses + r,
+                                                                   .logits = m->logits,
+                                                                   .targets = m->targets + r,
+                                                                   .rows = chunk.rows,
+                                                                   .vocab = s->vocab,
+                                                                   .gradient = p->gradients,
+                                                                   .scale = scale});
+        if (p->gradients)
+            linear_backward(&chunk, at(m, m->branch_grad, r * s->dim), gradient(p, LAYOUT_HEAD, 0),
+                            m->logits, x, w, s->dim, s->vocab);
+    }
+}
+
+/* m->x_grad holds the gradient of what leaves the layer, and then that of what enters it. Both halves end in a
+ * projection whose output is added to the stream: its gradient is the stream's. */
+static void layer_backward(const struct pass *p, uint32_t l)
+{
+    struct model *m = p->m;
+    const struct model_shape *s = &m->layout.shape;
+    struct activations *a = &m->layers[l];
+    linear_backward(p, m->gated_grad, gradient(p, LAYOUT_DOWN, l), m->x_grad, a->gated,
+                    weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
+    m->b->swiglu_backward(m->b->self, &(struct op_swiglu_backward){.gate_up_grad = m->wide_grad,
+                                                                   .out_grad = m->gated_grad,
+                                                                   .gate_up = a->gate_up,
+                                                                   .rows = p->rows,
+                                                                   .ffn = s->ffn});
+    linear_backward(p, m->branch_grad, gradient(p, LAYOUT_GATE, l), m->wide_grad, a->ffn_normed,
+                    weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
+    norm_backward(p, true, m->branch_grad, a->ffn_in, a->ffn_inverse, LAYOUT_NORM_FFN, l);
+
+    linear_backward(p, m->gated_grad, gradient(p, LAYOUT_O, l), m->x_grad, a->heads,
+                    weight(p, LAYOUT_O, l), s->dim, s->dim);
+    m->b->attention_backward(m->b->self, &(struct op_attention_backward){.qkv_grad = m->wide_grad,
+                                                                         .out_grad = m->gated_grad,
+                                                                         .out = a->heads,
+                                                                         .qkv = a->qkv,
+                                                                         .logsum = a->logsum,
+                                                                         .sequences = p->sequences,
+                                                                         .length = p->length,
+                                                                         .heads = s->heads,
+                                                                         .kv_heads = s->kv_heads,
+                                                                         .head_dim = head_dim(s)});
+    rotate(p, m->wide_grad, true);
+    linear_backward(p, m->branch_grad, gradient(p, LAYOUT_Q, l), m->wide_grad, a->attention_normed,
+                    weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
+    norm_backward(p, true, m->branch_grad, a->attention_in, a->attention_inverse,
+                  LAYOUT_NORM_ATTENTION, l);
+}
+
+static void backward(const struct pass *p)
+{
+    struct model *m = p->m;
+    norm_backward(p, false, m->branch_grad, m->final_in, m->final_inverse, LAYOUT_NORM_FINAL, 0);
+    for (uint32_t l = m->layout.shape.layers; l-- > 0;) layer_backward(p, l);
+    m->b->embed_backward(m->b->self,
+                         &(struct op_embed_backward){.table_grad = gradient(p, LAYOUT_EMBED, 0),
+                                                     .out_grad = m->x_grad,
+                                                     .tokens = m->inputs,
+                                                     .rows = p->rows,
+                                                     .dim = m->layout.shape.dim});
+}
+
+/* Splits rows of length + 1 tokens into what goes in and what should come out. */
+static void load(struct model *m, const struct model_batch *batch)
+{
+    const size_t length = batch->length, rows = batch->sequences * length;
+    assert(batch->sequences >= 1 && batch->sequences <= m->sequences);
+    assert(length >= 1 && length <= m->layout.shape.context);
+    for (size_t s = 0; s < batch->sequences; s++) {
+        const uint32_t *row = batch->tokens + s * (length + 1);
+        for (size_t i = 0; i <= length; i++) assert(row[i] < m->layout.shape.vocab);
+        memcpy(m->host_inputs + s * length, row, length * sizeof(uint32_t));
+        memcpy(m->host_targets + s * length, row + 1, length * sizeof(uint32_t));
+    }
+    m->b->upload(m->b->self, m->inputs, m->host_inputs, rows * sizeof(uint32_t));
+    m->b->upload(m->b->self, m->targets, m->host_targets, rows * sizeof(uint32_t));
+}
+
+static enum err run(struct model *m, const float *parameters, float *gradients,
+                    const struct model_batch *batch, float scale, double *loss_sum, struct why *w)
+{
+    const struct pass p = {.m = m,
+                           .parameters = parameters,
+                           .gradients = gradients,
+                           .sequences = batch->sequences,
+                           .length = batch->length,
+                           .rows = batch->sequences * batch->length};
+    load(m, batch);
+    forward(&p);
+    head(&p, scale);
+    if (gradients) backward(&p);
+    return m->b->sum(m->b->self, m->losses, p.rows, loss_sum, w);
+}
+
+enum err model_loss(struct model *m, const float *parameters, const struct model_batch *batch,
+                    double *loss_sum, struct why *w)
+{
+    return run(m, parameters, NULL, batch, 1, loss_sum, w);
+}
+
+enum err model_loss_and_gradients(struct model *m, const float *parameters, float *gradients,
+                                  const struct model_batch *batch, float scale, double *loss_sum,
+                                  struct why *w)
+{
+    assert(m->training);
+    return run(m, parameters, gradients, batch, scale, loss_sum, w);
+}
+
+size_t model_fed(const struct model *m) { return m->fed; }
+void model_restart(struct model *m) { m->fed = 0; }
+
+enum err model_feed(struct model *m, const float *parameters, const uint32_t *tokens, size_t count,
+                    float *logits, struct why *w)
+{
+    const struct model_shape *s = &m->layout.shape;
+    assert(!m->training);
+    assert(count >= 1 && m->fed + count <= s->context);
+    struct pass p = {.m = m, .parameters = parameters, .sequences = 1, .cached = true};
+    for (size_t done = 0; done < count; done += p.rows) {
+        p.rows = p.length = least(FEED_ROWS, count - done);
+        p.start = m->fed;
+        for (size_t i = 0; i < p.rows; i++) assert(tokens[done + i] < s->vocab);
+        m->b->upload(m->b->self, m->inputs, tokens + done, p.rows * sizeof(uint32_t));
+        forward(&p);
+        m->fed += p.rows;
+    }
+    void *last = at(m, m->final_normed, (p.rows - 1) * s->dim);
+    p.rows = 1;
+    linear(&p, m->logits, last, weight(&p, LAYOUT_HEAD, 0), s->dim, s->vocab);
+    assert(m->b->activation_bytes == sizeof(float)); /* a bf16 backend will have to widen them */
+    return m->b->download(m->b->self, logits, m->logits, s->vocab * sizeof(float), w);
+}
+
+double model_flops_per_token(const struct model_shape *s)
+{
+    const struct layout l = layout_of(s);
+    const double gains = (double)(l.parameters - l.decayed_count);
+    const double table = s->tied ? 0 : (double)s->vocab * s->dim; /* a lookup */
+    const double matrices = (double)l.parameters - gains - table;
+    return 6 * matrices + 6.0 * s->layers * s->dim * s->context;
+}
