@@ -1,0 +1,336 @@
+#include "contact.h"
+
+#include <assert.h>
+
+#define RETRY_FIRST     span_s(1)
+#define RETRY_DOUBLINGS 3 /* 8 s at most */
+#define RECONNECT       span_s(30)
+#define RECONNECT_ALONE span_s(5)
+#define REFUSED         span_s(300) /* another run or version will not change its mind soon */
+#define REDIAL          span_ms(300)
+#define UNHEARD                                                                                    \
+    span_s(15) /* no news of it from anybody either: then a failed dial is an accusation */
+#define REMEMBERED span_s(24 * 3600)
+
+/* ---- links ---- */
+
+static struct member_link *link_of(struct member *p, link_id link)
+{
+    for (int j = 0; j < MEMBER_LINKS; j++)
+        if (p->links[j].link == link) return &p->links[j];
+    return NULL;
+}
+
+bool contact_any(const struct member *p)
+{
+    for (int j = 0; j < MEMBER_LINKS; j++)
+        if (p->links[j].link != LINK_NONE) return true;
+    return false;
+}
+
+bool contact_greeted(const struct member *p, link_id link)
+{
+    for (int j = 0; j < MEMBER_LINKS; j++)
+        if (p->links[j].link == link) return p->links[j].greeted;
+    return false;
+}
+
+int members_by_link(const struct members *m, link_id link)
+{
+    if (link == LINK_NONE) return NOBODY;
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        for (int j = 0; m->members[i].used && j < MEMBER_LINKS; j++)
+            if (m->members[i].links[j].link == link) return i;
+    return NOBODY;
+}
+
+/* Both sides choose alike: the link that the smaller ID dialled, of those the newest. */
+static bool better(const struct members *m, const struct member *p, const struct member_link *a,
+                   const struct member_link *b)
+{
+    bool smaller = memcmp(m->config.id, p->id, CRYPTO_KEY_BYTES) < 0;
+    bool a_stays = a->dialled == smaller, b_stays = b->dialled == smaller;
+    return a_stays != b_stays ? a_stays : a->order > b->order;
+}
+
+link_id member_link(const struct members *m, int member)
+{
+    const struct member *p = &m->members[member];
+    const struct member_link *best = NULL;
+    for (int j = 0; j < MEMBER_LINKS; j++) {
+        const struct member_link *l = &p->links[j];
+        if (l->link != LINK_NONE && l->greeted && (!best || better(m, p, l, best))) best = l;
+    }
+    return best ? best->link : LINK_NONE;
+}
+
+static bool any_usable(const struct members *m)
+{
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        if (m->members[i].used && member_link(m, i) != LINK_NONE) return true;
+    return false;
+}
+
+static span jittered(struct members *m, span s)
+{
+    return span_ns(s.ns * 3 / 4 + rng_below(&m->rng, s.ns / 2 + 1));
+}
+
+static void hang_up(const struct members *m, link_id link, uint32_t code, const char *text,
+                    const struct sink *out)
+{
+    int i = members_by_link(m, link);
+    struct action a = {.kind = ACTION_HANG_UP,
+                       .peer = i == NOBODY ? 0 : m->members[i].sid,
+                       .link = link,
+                       .code = code,
+                       .text = text};
+    sink_act(out, &a);
+}
+
+/* When to dial a member to which there is no link. */
+static void plan_dial(struct members *m, int i, span first)
+{
+    struct member *p = &m->members[i];
+    uint32_t doublings = p->failures < RETRY_DOUBLINGS ? p->failures : RETRY_DOUBLINGS;
+    span wait = p->failures ? span_ns(RETRY_FIRST.ns << doublings) : first;
+    bool listed = p->bootstrap.family != 0;
+    if (member_live(p) || (listed && !any_usable(m)))
+        p->dial_at = instant_after(m->now, jittered(m, wait));
+    else if (listed) p->dial_at = instant_after(m->now, jittered(m, RECONNECT));
+    else p->dial_at = INSTANT_NEVER; /* the reconnector's turn */
+}
+
+static void forget_link(struct members *m, int i, struct member_link *l)
+{
+    link_id before = member_link(m, i);
+    bool used = l->link == before;
+    *l = (struct member_link){.link = LINK_NONE};
+    if (!used || before == LINK_NONE) return;
+    m->members[i].nonce = 0; /* its probe went over the lost link */
+    members_tell(m, NEWS_UNLINKED, i);
+    if (member_link(m, i) != LINK_NONE) members_tell(m, NEWS_LINKED, i);
+}
+
+void contact_drop(struct members *m, int i, uint32_t code, const struct sink *out)
+{
+    struct member *p = &m->members[i];
+    for (int j = 0; j < MEMBER_LINKS; j++) {
+        link_id link = p->links[j].link;
+        if (link == LINK_NONE) continue;
+        hang_up(m, link, code, code == WIRE_CLOSE_DEAD ? "silent for too long" : "goodbye", out);
+        forget_link(m, i, &p->links[j]);
+    }
+    p->failures = 0;
+    plan_dial(m, i, RETRY_FIRST);
+}
+
+static void say_hello(struct members *m, link_id link, const struct address *seen,
+                      const struct sink *out)
+{
+    uint8_t room[64 + RECORD_BYTES_MAX];
+    struct writer w = writer_init(room, sizeof room);
+    writer_u16(&w, WIRE_MAJOR);
+    writer_u16(&w, WIRE_MINOR);
+    writer_copy(&w, m->config.run_id, CRYPTO_DIGEST_BYTES);
+    wire_write_address(&w, seen);
+    writer_u16(&w, 0); /* admission: open */
+    writer_u16(&w, m->mine[STORED_PEER].count);
+    writer_copy(&w, m->mine[STORED_PEER].bytes, m->mine[STORED_PEER].count);
+    assert(!w.full);
+    struct action a = {
+        .kind = ACTION_FRAME, .link = link, .type = WIRE_HELLO, .bytes = writer_bytes(&w)};
+    sink_act(out, &a);
+}
+
+static struct member_link *free_slot(struct members *m, int i, const struct sink *out)
+{
+    struct member *p = &m->members[i];
+    struct member_link *worst = &p->links[0];
+    for (int j = 0; j < MEMBER_LINKS; j++) {
+        if (p->links[j].link == LINK_NONE) return &p->links[j];
+        if (better(m, p, worst, &p->links[j])) worst = &p->links[j];
+    }
+    hang_up(m, worst->link, WIRE_CLOSE_DOUBLE, "another connection stays", out);
+    forget_link(m, i, worst);
+    return worst;
+}
+
+void members_link_up(struct members *m, const struct event *e, const struct sink *out)
+{
+    m->now = e->now;
+    if (memcmp(e->id, m->config.id, CRYPTO_KEY_BYTES) == 0) {
+        hang_up(m, e->link, WIRE_CLOSE_SELF, "this is your own key", out);
+        return;
+    }
+    int i = members_by_id(m, e->id);
+    if (i == NOBODY) i = members_add(m, e->id);
+    if (i == NOBODY) {
+        hang_up(m, e->link, WIRE_CLOSE_FULL, "no room for another peer", out);
+        return;
+    }
+    struct member *p = &m->members[i];
+    struct member_link *l = free_slot(m, i, out);
+    *l = (struct member_link){.link = e->link, .dialled = e->dialled, .order = ++m->order};
+    if (e->dialled) p->dialling = false;
+    p->observed = e->address;
+    say_hello(m, e->link, &e->address, out);
+}
+
+void members_link_down(struct members *m, link_id link, uint32_t code, instant now,
+                       const struct sink *out)
+{
+    m->now = now;
+    (void)out;
+    int i = members_by_link(m, link);
+    if (i == NOBODY) return;
+    struct member *p = &m->members[i];
+    forget_link(m, i, link_of(p, link));
+    if (contact_any(p)) return;
+    plan_dial(m, i, REDIAL);
+    if (code == WIRE_CLOSE_RUN || code == WIRE_CLOSE_VERSION || code == WIRE_CLOSE_FULL ||
+        code == WIRE_CLOSE_SELF)
+        p->dial_at = instant_after(now, REFUSED);
+}
+
+void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], instant now,
+                         const struct sink *out)
+{
+    m->now = now;
+    int i = members_by_id(m, id);
+    if (i == NOBODY) return;
+    struct member *p = &m->members[i];
+    p->dialling = false;
+    if (contact_any(p)) return;
+    p->failures++;
+    plan_dial(m, i, RETRY_FIRST);
+    if (instant_since(now, p->heard).ns > UNHEARD.ns) members_accuse(m, i, out);
+}
+
+/* ---- HELLO ---- */
+
+bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
+                   const struct sink *out)
+{
+    m->now = now;
+    int i = members_by_link(m, link);
+    if (i == NOBODY) return true; /* hung up already */
+    struct member *p = &m->members[i];
+    struct member_link *l = link_of(p, link);
+    struct reader r = reader_init(body);
+    uint16_t major = reader_u16(&r);
+    (void)reader_u16(&r);
+    struct bytes run = reader_bytes(&r, CRYPTO_DIGEST_BYTES);
+    struct address seen;
+    const char *text = NULL;
+    uint32_t code = 0;
+    if (r.bad || l->greeted) return false;
+    if (major != WIRE_MAJOR) {
+        code = WIRE_CLOSE_VERSION;
+        text = "this node speaks version 1 of the protocol";
+    } else if (memcmp(run.data, m->config.run_id, CRYPTO_DIGEST_BYTES) != 0) {
+        code = WIRE_CLOSE_RUN;
+        text = "this node takes part in another experiment";
+    }
+    if (text) {
+        hang_up(m, link, code, text, out);
+        forget_link(m, i, l);
+        p->dial_at = instant_after(now, REFUSED);
+        return true;
+    }
+    (void)wire_read_address(&r, &seen);
+    (void)reader_bytes(&r, reader_u16(&r));
+    struct bytes record = reader_bytes(&r, reader_u16(&r));
+    if (r.bad || !members_absorb_hello(m, i, record, out)) return false;
+    if (!p->known) {
+        hang_up(m, link, WIRE_CLOSE_FULL, "this swarm has all the members it can have", out);
+        forget_link(m, i, l);
+        p->dial_at = instant_after(now, REFUSED);
+        return true;
+    }
+    link_id before = member_link(m, i);
+    l->greeted = true;
+    p->failures = 0;
+    p->heard = now;
+    members_observed(m, &seen);
+    if (member_link(m, i) != before) {
+        if (before == LINK_NONE) members_greet(m, i);
+        members_tell(m, NEWS_LINKED, i);
+    }
+    return true;
+}
+
+/* ---- dialling ---- */
+
+/* The addresses known for it, in turn. */
+static struct address address_to_dial(const struct member *p)
+{
+    struct address all[RECORD_ADDRESSES_MAX + 2];
+    uint32_t count = 0;
+    for (size_t j = 0; p->known && j < p->peer.addresses_count; j++)
+        all[count++] = p->peer.addresses[j];
+    if (p->bootstrap.family) all[count++] = p->bootstrap;
+    if (p->observed.family) all[count++] = p->observed;
+    return count ? all[p->failures % count] : (struct address){0};
+}
+
+static void dial(struct members *m, int i, const struct sink *out)
+{
+    struct member *p = &m->members[i];
+    struct action a = {.kind = ACTION_DIAL, .peer = p->sid, .address = address_to_dial(p)};
+    p->dial_at = INSTANT_NEVER;
+    if (a.address.family == 0) return;
+    memcpy(a.id, p->id, sizeof a.id);
+    p->dialling = true;
+    sink_act(out, &a);
+}
+
+/* Of all who are gone, one. */
+static void reconnect(struct members *m)
+{
+    int found[MEMBERS_MAX], count = 0;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = &m->members[i];
+        if (!p->used || member_live(p) || p->health == HEALTH_LEFT || p->dialling || contact_any(p))
+            continue;
+        if (instant_since(m->now, p->gone).ns < REMEMBERED.ns) found[count++] = i;
+    }
+    if (count) m->members[found[rng_below(&m->rng, (uint64_t)count)]].dial_at = m->now;
+}
+
+void contact_tick(struct members *m, const struct sink *out)
+{
+    if (m->now.ns >= m->reconnect_at.ns) {
+        m->reconnect_at =
+            instant_after(m->now, jittered(m, any_usable(m) ? RECONNECT : RECONNECT_ALONE));
+        reconnect(m);
+    }
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = &m->members[i];
+        if (p->used && m->now.ns >= p->dial_at.ns && !p->dialling && !contact_any(p))
+            dial(m, i, out);
+    }
+}
+
+instant contact_due(const struct members *m)
+{
+    instant due = m->reconnect_at;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = &m->members[i];
+        if (p->used && !p->dialling && !contact_any(p)) due = instant_min(due, p->dial_at);
+    }
+    return due;
+}
+
+void contact_init(struct members *m)
+{
+    m->reconnect_at = instant_after(m->now, RECONNECT_ALONE);
+    for (size_t b = 0; b < m->config.bootstrap_count && b < MEMBERS_MAX / 2; b++) {
+        const struct peer_address *p = &m->config.bootstrap[b];
+        if (memcmp(p->id, m->config.id, CRYPTO_KEY_BYTES) == 0) continue;
+        int i = members_add(m, p->id);
+        if (i == NOBODY) continue;
+        m->members[i].bootstrap = p->address;
+        m->members[i].dial_at = m->now;
+    }
+}

@@ -1,0 +1,40 @@
+/* contact.h -- links to members: who is dialled when, which of several links is used, HELLO.
+ *
+ * Part of membership (member.h), on the same struct. A link is usable when the peer's HELLO has come on it. Live
+ * members are dialled with back-off until there is a link, at most one dial to each at a time; of the dead and of the
+ * peer list's entries one every half minute, or all of the list's when there is no link at all. */
+#ifndef SHOAL_SWARM_CONTACT_H
+#define SHOAL_SWARM_CONTACT_H
+
+#include "member.h"
+
+/* Enters the bootstrap peers. */
+void contact_init(struct members *m);
+
+/* Any link at all to it, greeted or not? */
+bool contact_any(const struct member *p);
+
+/* Has its HELLO come on this link? */
+bool contact_greeted(const struct member *p, link_id link);
+
+/* Hangs up all links to a member. */
+void contact_drop(struct members *m, int member, uint32_t code, const struct sink *out);
+
+void contact_tick(struct members *m, const struct sink *out);
+instant contact_due(const struct members *m);
+
+/* ---- member.c's, for contact.c ---- */
+
+/* A new entry, not known yet; NOBODY when the table is full or the name is taken. */
+int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
+void members_tell(struct members *m, enum member_news kind, int member);
+/* The PEER record of a HELLO. False when it is not this member's. */
+bool members_absorb_hello(struct members *m, int member, struct bytes record,
+                          const struct sink *out);
+void members_greet(struct members *m, int member);
+/* I cannot reach it. */
+void members_accuse(struct members *m, int member, const struct sink *out);
+/* A peer sees me at this address. */
+void members_observed(struct members *m, const struct address *a);
+
+#endif
