@@ -1,13 +1,16 @@
 #include "config/check.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "config/schema.h"
+#include "config/document.h"
 #include "config/value.h"
+
+static struct document_place place_of(struct experiment_place p)
+{
+    return (struct document_place){p.line, p.column};
+}
 
 typedef unsigned long long big; /* what %llu takes */
 
@@ -92,31 +95,34 @@ enum err check_contradictions(const struct experiment *x, struct why *w)
 static enum err peers_built(const struct experiment *x, struct why *w)
 {
     for (size_t i = 0; i < x->swarm.peers_count; i++) {
-        if (!strstr(x->swarm.peers[i], "://")) continue;
-        const struct experiment_place *p = &x->peers_places[i];
-        return why(w, ERR_UNSUPPORTED,
-                   "%s:%u:%u: swarm.peers: lists over the web are not built yet: download %s to a "
-                   "file and "
-                   "name the file",
-                   x->path, p->line, p->column, x->swarm.peers[i]);
+        const char *peer = x->swarm.peers[i];
+        char shown[DOCUMENT_SHOWN_BYTES];
+        if (!strstr(peer, "://")) continue;
+        return document_complain(
+            x->path, place_of(x->peers_places[i]), w, ERR_UNSUPPORTED,
+            "swarm.peers: a list from the web is not built yet: download %s and name "
+            "the file",
+            document_shown(peer, strlen(peer), shown));
     }
     return ERR_OK;
 }
 
 enum err check_built(const struct experiment *x, struct why *w)
 {
+    static const char *const wires[] = {"fp32", "bf16", "int8", "int4"};
     if (x->train.precision != PRECISION_FP32)
         return UNBUILT("train.precision", "bf16 is not built yet: write fp32");
     if (x->outer.wire != WIRE_INT8)
-        return UNBUILT("outer.wire", "only int8 is built yet: write int8");
+        return UNBUILT("outer.wire", "%s is not built yet: write int8", wires[x->outer.wire]);
     if (x->outer.overlap > 0)
         return UNBUILT("outer.overlap",
-                       "training on while averages are under way is not built yet: "
-                       "write 0");
+                       "training on while an average is under way is not built yet: write 0");
     if (x->outer.fragments > 1)
         return UNBUILT("outer.fragments", "averaging in parts is not built yet: write 1");
-    if (x->swarm.access != ACCESS_OPEN)
-        return UNBUILT("swarm.access", "access control is not built yet: write open");
+    if (x->swarm.access == ACCESS_PSK)
+        return UNBUILT("swarm.access", "a shared secret is not built yet: write open");
+    if (x->swarm.access == ACCESS_TICKET)
+        return UNBUILT("swarm.access", "tickets are not built yet: write open");
     if (x->metrics.listen[0])
         return UNBUILT("metrics.listen", "the metrics endpoint is not built yet: leave it out");
     if (x->machine.device == DEVICE_CUDA)
@@ -135,32 +141,27 @@ static bool there(const char *path, bool *folder)
 
 enum err experiment_check_files(const struct experiment *x, struct why *w)
 {
+    const char *corpus = x->data.corpus;
     bool folder;
-    if (!there(x->data.corpus, &folder))
+    if (!there(corpus, &folder))
         return CONTRADICTION("data.corpus",
-                             "%s: %s; `shoal prepare TEXT... -o %s` makes a corpus there",
-                             x->data.corpus, strerror(errno), x->data.corpus);
+                             "there is no folder %s; `shoal prepare TEXT... -o %s` makes one",
+                             corpus, corpus);
     if (!folder)
-        return CONTRADICTION("data.corpus",
-                             "%s is a file; the folder that `shoal prepare` made is "
-                             "needed",
-                             x->data.corpus);
+        return CONTRADICTION("data.corpus", "%s is a file, not a folder made by `shoal prepare`",
+                             corpus);
     for (size_t i = 0; i < x->swarm.peers_count; i++) {
         const char *peer = x->swarm.peers[i];
-        const struct experiment_place *p = &x->peers_places[i];
-        bool listed = value_is_peer(peer) || (there(peer, &folder) && !folder);
-        if (!listed)
-            return why(w, ERR_USAGE,
-                       "%s:%u:%u: swarm.peers: there is no file %s, and it is not ID@host:port",
-                       x->path, p->line, p->column, peer);
+        if (value_is_peer(peer) || (there(peer, &folder) && !folder)) continue;
+        return document_complain(x->path, place_of(x->peers_places[i]), w, ERR_USAGE,
+                                 "swarm.peers: there is no file %s, and it is not ID@host:port",
+                                 peer);
     }
     if (there(x->swarm.identity, &folder) && folder)
-        return CONTRADICTION("swarm.identity", "%s is a folder; a file is needed",
-                             x->swarm.identity);
+        return CONTRADICTION("swarm.identity", "%s is a folder, not a file", x->swarm.identity);
     if (there(x->checkpoint.dir, &folder) && !folder)
-        return CONTRADICTION("checkpoint.dir", "%s is a file; a folder is needed",
-                             x->checkpoint.dir);
+        return CONTRADICTION("checkpoint.dir", "%s is a file, not a folder", x->checkpoint.dir);
     if (x->metrics.log[0] && there(x->metrics.log, &folder) && folder)
-        return CONTRADICTION("metrics.log", "%s is a folder; a file is needed", x->metrics.log);
+        return CONTRADICTION("metrics.log", "%s is a folder, not a file", x->metrics.log);
     return ERR_OK;
 }

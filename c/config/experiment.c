@@ -12,7 +12,7 @@
 #include "config/schema.h"
 #include "config/value.h"
 
-#define PATH_MAX_BYTES 64 /* longer than any key's path; asserted where one is built */
+#define PATH_MAX_BYTES 64 /* longer than any key's path */
 
 struct walk {
     const struct document *d;
@@ -20,30 +20,25 @@ struct walk {
     struct why *w;
 };
 
-static enum err vcomplain(const char *file, struct experiment_place p, const char *key,
-                          struct why *w, enum err e, const char *format, va_list args)
-{
-    char story[WHY_BYTES];
-    vsnprintf(story, sizeof story, format, args);
-    return why(w, e, "%s:%u:%u: %s%s%s", file, p.line, p.column, key, *key ? ": " : "", story);
-}
-
 enum err experiment_complain(const struct experiment *x, const char *key, struct why *w, enum err e,
                              const char *format, ...)
 {
+    char story[WHY_BYTES];
     va_list args;
     va_start(args, format);
-    vcomplain(x->path, x->places[schema_index(key)], key, w, e, format, args);
+    vsnprintf(story, sizeof story, format, args);
     va_end(args);
-    return e;
+    const struct experiment_place *p = &x->places[schema_index(key)];
+    struct document_place at = {p->line, p->column};
+    return document_complain(x->path, at, w, e, "%s: %s", key, story);
 }
 
-/* "mapping.name", or "name" at the top. False when it is longer than any key. */
+/* "mapping.name", or "name" at the top. False when no key can have that name. */
 static bool path_join(const char *mapping, const struct document_node *name,
                       char out[PATH_MAX_BYTES])
 {
     size_t n = strlen(mapping), dot = n > 0;
-    if (n + dot + name->bytes >= PATH_MAX_BYTES) return false;
+    if (name->bytes == 0 || n + dot + name->bytes >= PATH_MAX_BYTES) return false;
     memcpy(out, mapping, n);
     if (dot) out[n] = '.';
     memcpy(out + n + dot, name->text, name->bytes);
@@ -93,7 +88,8 @@ static enum err walk_value(const struct walk *k, const char *path, const struct 
     bool mapping = schema_is_mapping(path, strlen(path));
     if (i != SCHEMA_NONE)
         k->x->places[i] = (struct experiment_place){v->at.line, v->at.column, true};
-    if (mapping && v->kind == DOCUMENT_MAPPING) return walk_mapping(k, path, v);
+    bool empty_word = i != SCHEMA_NONE && !v->first; /* access: {} is neither open nor a mapping */
+    if (mapping && v->kind == DOCUMENT_MAPPING && !empty_word) return walk_mapping(k, path, v);
     if (i != SCHEMA_NONE) return value_store(&schema_keys[i], k->d, v, k->x, k->w);
     char allowed[256];
     return document_complain(k->x->path, v->at, k->w, ERR_USAGE, "%s needs a mapping of keys: %s",

@@ -63,6 +63,11 @@ const char *schema_advice(const char *mapping, const char *name, size_t bytes, c
                           size_t room)
 {
     const char *dot = *mapping ? "." : "", *child, *best = NULL;
+    if (bytes && schema_find(name, bytes) != SCHEMA_NONE) {
+        int first = (int)strcspn(name, ".");
+        snprintf(out, room, "write it as %.*s: {%s: ...}", first, name, name + first + 1);
+        return out;
+    }
     size_t n, best_bytes = 0, distance = SIZE_MAX;
     for (size_t i = 0; schema_child(mapping, i, &child, &n); i++) {
         size_t d = schema_distance(child, n, name, bytes);
@@ -83,7 +88,7 @@ const char *schema_advice(const char *mapping, const char *name, size_t bytes, c
     int at = snprintf(out, room, "it may hold ");
     for (size_t i = 0; schema_child(mapping, i, &child, &n) && (size_t)at < room; i++)
         at += snprintf(out + at, room - (size_t)at, "%s%.*s", i ? ", " : "", (int)n, child);
-    if (best && (size_t)at < room)
+    if (best && bytes && (size_t)at < room)
         snprintf(out + at, room - (size_t)at, "; the nearest is %.*s", (int)best_bytes, best);
     return out;
 }

@@ -64,8 +64,8 @@ static enum value_look look(const struct document_node *n)
 static const char *found(const struct document_node *n, char out[FOUND_BYTES])
 {
     char shown[DOCUMENT_SHOWN_BYTES];
-    if (n->kind == DOCUMENT_SEQUENCE) return "a list";
-    if (n->kind == DOCUMENT_MAPPING) return "a mapping";
+    if (n->kind == DOCUMENT_SEQUENCE) return n->first ? "a list" : "an empty list";
+    if (n->kind == DOCUMENT_MAPPING) return n->first ? "a mapping" : "an empty mapping";
     if (look(n) == VALUE_NOTHING) return "nothing";
     if (n->quoted && n->bytes == 0) return "an empty text";
     document_shown(n->text, n->bytes, shown);
