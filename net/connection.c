@@ -1,0 +1,665 @@
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "crypto.h"
+#include "inside.h"
+
+#define TLS_ALERT_HANDSHAKE_FAILURE       40
+#define TLS_ALERT_BAD_CERTIFICATE         42
+#define TLS_ALERT_CERTIFICATE_REQUIRED    116
+#define H3_EXCESSIVE_LOAD                 0x107 /* RFC 9114, 8.1 */
+#define TLS_ALERT_NO_APPLICATION_PROTOCOL 120   /* RFC 7301 */
+
+static void finish(struct connection *c, uint32_t code, const char *reason, bool by_peer,
+                   const ngtcp2_ccerr *tell, instant now);
+
+/* --- what ngtcp2 calls ------------------------------------------------------------------------------------------ */
+
+static ngtcp2_conn *quic_of(ngtcp2_crypto_conn_ref *ref)
+{
+    return ((struct connection *)ref->user_data)->quic;
+}
+
+static void on_random(uint8_t *to, size_t count, const ngtcp2_rand_ctx *ctx)
+{
+    crypto_random(to, count);
+}
+
+static int on_new_cid(ngtcp2_conn *quic, ngtcp2_cid *cid, ngtcp2_stateless_reset_token *token,
+                      size_t count, void *user)
+{
+    struct connection *c = user;
+    struct endpoint *e = c->endpoint;
+    cid->datalen = count;
+    crypto_random(cid->data, count);
+    if (ngtcp2_crypto_generate_stateless_reset_token(token->data, e->reset_secret,
+                                                     sizeof e->reset_secret, cid) ||
+        !cid_map_add(&e->cids, cid->data, count, c, &c->cids))
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    return 0;
+}
+
+static int on_remove_cid(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user)
+{
+    struct connection *c = user;
+    cid_map_drop(&c->endpoint->cids, cid->data, cid->datalen, &c->cids);
+    return 0;
+}
+
+/* The protocol is chosen, and the server has not asked for a certificate yet. */
+static int on_key(ngtcp2_conn *quic, ngtcp2_encryption_level level, void *user)
+{
+    struct connection *c = user;
+    if (!c->dialled && level == NGTCP2_ENCRYPTION_LEVEL_HANDSHAKE) tls_relax_for_h3(c->tls);
+    return 0;
+}
+
+/* Shall this peer be let in? Dooms the connection when not. */
+static bool admit(struct connection *c)
+{
+    struct endpoint *e = c->endpoint;
+    char reason[128] = "refused";
+    if (c->protocol == &http3_protocol) {
+        if (c->dialled || e->counters.http3 < 1 + e->slot_count / 4) return true;
+        connection_doom(c, H3_EXCESSIVE_LOAD, "too many HTTP/3 connections: come back later");
+        return false;
+    }
+    if (!c->peer.known) {
+        connection_doom(c, CLOSE_PROTOCOL, "links need a certificate with an Ed25519 key");
+        return false;
+    }
+    if (!memcmp(c->peer.id, identity_id(e->self), CRYPTO_KEY_BYTES)) {
+        connection_doom(c, CLOSE_SELF,
+                        "this is my own key: each worker needs an identity of its own");
+        return false;
+    }
+    if (e->handlers.accept &&
+        !e->handlers.accept(e->handlers.ctx, c->peer.id, c->dialled, reason)) {
+        connection_doom(c, CLOSE_REFUSED, "%s", reason);
+        return false;
+    }
+    return true;
+}
+
+static bool come_up(struct connection *c)
+{
+    if (c->up || c->doomed) return true;
+    c->up = true;
+    c->state = CONNECTION_OPEN;
+    if (c->protocol == &http3_protocol) c->endpoint->counters.http3++;
+    else c->endpoint->counters.links_up++;
+    if (c->protocol == &link_protocol && c->dialled && c->endpoint->config.keep_alive.ns)
+        ngtcp2_conn_set_keep_alive_timeout(c->quic, c->endpoint->config.keep_alive.ns);
+    return c->protocol->up(c);
+}
+
+static int on_handshake_completed(ngtcp2_conn *quic, void *user)
+{
+    struct connection *c = user;
+    char alpn[TLS_ALPN_BYTES];
+    tls_alpn(c->tls, alpn);
+    if (!c->dialled) c->protocol = strcmp(alpn, TLS_ALPN_H3) ? &link_protocol : &http3_protocol;
+    if (!admit(c)) return 0; /* the reason travels in CONNECTION_CLOSE */
+    if (!c->protocol->start(c)) return NGTCP2_ERR_CALLBACK_FAILURE;
+    /* Who dialled waits until the other side has let it in: HANDSHAKE_DONE, or the first data. */
+    if (!c->dialled && !come_up(c)) return NGTCP2_ERR_CALLBACK_FAILURE;
+    return 0;
+}
+
+static int on_handshake_confirmed(ngtcp2_conn *quic, void *user)
+{
+    return come_up(user) ? 0 : NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
+static int on_data(ngtcp2_conn *quic, uint32_t flags, int64_t stream, uint64_t offset,
+                   const uint8_t *data, size_t count, void *user, void *of)
+{
+    struct connection *c = user;
+    if (c->doomed || !c->session) return 0;
+    if (!come_up(c) || !c->protocol->data(c, stream, of, bytes_of(data, count),
+                                          flags & NGTCP2_STREAM_DATA_FLAG_FIN))
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    return 0;
+}
+
+static int on_acked(ngtcp2_conn *quic, int64_t stream, uint64_t offset, uint64_t count, void *user,
+                    void *of)
+{
+    struct connection *c = user;
+    if (c->session) c->protocol->acked(c, stream, of, count);
+    return 0;
+}
+
+static int on_stream_close(ngtcp2_conn *quic, uint32_t flags, int64_t stream, uint64_t code,
+                           void *user, void *of)
+{
+    struct connection *c = user;
+    bool whole = !(flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET);
+    if (c->session) c->protocol->closed(c, stream, of, whole, whole ? 0 : code);
+    if (!ngtcp2_conn_is_local_stream2(quic, stream)) {
+        if (ngtcp2_is_bidi_stream(stream)) ngtcp2_conn_extend_max_streams_bidi(quic, 1);
+        else ngtcp2_conn_extend_max_streams_uni(quic, 1);
+    }
+    return 0;
+}
+
+static int on_stream_reset(ngtcp2_conn *quic, int64_t stream, uint64_t size, uint64_t code,
+                           void *user, void *of)
+{
+    struct connection *c = user;
+    if (c->session) c->protocol->reset(c, stream, of);
+    return 0;
+}
+
+static int on_stop_sending(ngtcp2_conn *quic, int64_t stream, uint64_t code, void *user, void *of)
+{
+    struct connection *c = user;
+    if (c->session) c->protocol->stopped(c, stream, of);
+    return 0;
+}
+
+static int on_datagram(ngtcp2_conn *quic, uint32_t flags, const uint8_t *data, size_t count,
+                       void *user)
+{
+    struct connection *c = user;
+    if (c->doomed || !c->session) return 0;
+    if (!come_up(c)) return NGTCP2_ERR_CALLBACK_FAILURE;
+    c->protocol->datagram(c, bytes_of(data, count));
+    return 0;
+}
+
+static int on_stream_credit(ngtcp2_conn *quic, uint64_t max, void *user)
+{
+    struct connection *c = user;
+    if (c->session) c->protocol->credit(c);
+    return 0;
+}
+
+static int on_data_credit(ngtcp2_conn *quic, int64_t stream, uint64_t max, void *user, void *of)
+{
+    struct connection *c = user;
+    if (c->session) c->protocol->stream_credit(c, stream, of);
+    return 0;
+}
+
+static int on_stateless_reset(ngtcp2_conn *quic, const ngtcp2_pkt_stateless_reset2 *sr, void *user)
+{
+    struct connection *c = user;
+    connection_doom(c, CLOSE_RESET, "the peer no longer knows this connection: it restarted");
+    return 0;
+}
+
+static const ngtcp2_callbacks callbacks = {
+    .client_initial = ngtcp2_crypto_client_initial_cb,
+    .recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
+    .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+    .handshake_completed = on_handshake_completed,
+    .handshake_confirmed = on_handshake_confirmed,
+    .encrypt = ngtcp2_crypto_encrypt_cb,
+    .decrypt = ngtcp2_crypto_decrypt_cb,
+    .hp_mask = ngtcp2_crypto_hp_mask_cb,
+    .recv_retry = ngtcp2_crypto_recv_retry_cb,
+    .update_key = ngtcp2_crypto_update_key_cb,
+    .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
+    .delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
+    .version_negotiation = ngtcp2_crypto_version_negotiation_cb,
+    .get_path_challenge_data2 = ngtcp2_crypto_get_path_challenge_data2_cb,
+    .rand = on_random,
+    .get_new_connection_id2 = on_new_cid,
+    .remove_connection_id = on_remove_cid,
+    .recv_tx_key = on_key,
+    .recv_stream_data = on_data,
+    .acked_stream_data_offset = on_acked,
+    .stream_close = on_stream_close,
+    .stream_reset = on_stream_reset,
+    .recv_stop_sending = on_stop_sending,
+    .recv_datagram = on_datagram,
+    .extend_max_local_streams_bidi = on_stream_credit,
+    .extend_max_local_streams_uni = on_stream_credit,
+    .extend_max_stream_data = on_data_credit,
+    .recv_stateless_reset2 = on_stateless_reset,
+};
+
+/* --- a new one --------------------------------------------------------------------------------------------------- */
+
+static void settings_of(const struct endpoint *e, instant now, ngtcp2_settings *s,
+                        ngtcp2_transport_params *t)
+{
+    const struct endpoint_config *f = &e->config;
+    ngtcp2_settings_default(s);
+    s->initial_ts = now.ns;
+    s->cc_algo = f->bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC;
+    s->max_tx_udp_payload_size = PAYLOAD_BYTES_MAX;
+    s->handshake_timeout = f->handshake.ns;
+    ngtcp2_transport_params_default(t);
+    /* A message is handed on whole, so a stream's window is the longest message, its kind and one byte to see that a
+     * message is too long. What all of them hold together is bounded by the connection's window. */
+    t->initial_max_data = f->window_bytes;
+    t->initial_max_stream_data_uni = f->parcel_bytes_max + 2;
+    if (t->initial_max_stream_data_uni < LINK_FRAME_BYTES_MAX + 4)
+        t->initial_max_stream_data_uni = LINK_FRAME_BYTES_MAX + 4;
+    t->initial_max_stream_data_bidi_local = f->reply_bytes_max + 1;
+    t->initial_max_stream_data_bidi_remote = LINK_REQUEST_BYTES_MAX + 2;
+    t->initial_max_streams_uni = 256;
+    t->initial_max_streams_bidi = 64;
+    t->max_idle_timeout = f->idle.ns;
+    t->max_datagram_frame_size = 65535; /* RFC 9221, 3: any size */
+    t->active_connection_id_limit = 4;
+}
+
+static struct connection *connection_new(struct endpoint *e, bool dialled, const char *alpn)
+{
+    struct connection *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    c->endpoint = e;
+    c->dialled = dialled;
+    c->ref = (ngtcp2_crypto_conn_ref){quic_of, c};
+    c->tls = tls_session(&e->tls, !dialled, alpn, &c->ref, &c->peer);
+    c->id = endpoint_slot(e, c);
+    if (c->tls && c->id != LINK_NONE) return c;
+    connection_free(c);
+    return NULL;
+}
+
+static void on_timer(void *ctx, instant now);
+
+static struct connection *connection_begin(struct connection *c)
+{
+    c->timer.fire = on_timer;
+    c->timer.ctx = c;
+    ngtcp2_conn_set_tls_native_handle(c->quic, c->tls);
+    connection_touch(c);
+    return c;
+}
+
+struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd,
+                                     const ngtcp2_cid *odcid, const ngtcp2_path *path, instant now)
+{
+    ngtcp2_settings s;
+    ngtcp2_transport_params t;
+    ngtcp2_cid scid = {.datalen = CID_BYTES};
+    char alpn[2 * TLS_ALPN_BYTES];
+    snprintf(alpn, sizeof alpn, "%s,%s", e->tls.alpn, TLS_ALPN_H3);
+    struct connection *c = connection_new(e, false, alpn);
+    if (!c) return NULL;
+    settings_of(e, now, &s, &t);
+    t.original_dcid = odcid ? *odcid : hd->dcid;
+    t.original_dcid_present = 1;
+    if (odcid) {
+        t.retry_scid = hd->dcid;
+        t.retry_scid_present = 1;
+        s.token = hd->token;
+        s.tokenlen = hd->tokenlen;
+        s.token_type = NGTCP2_TOKEN_TYPE_RETRY;
+    }
+    crypto_random(scid.data, scid.datalen);
+    t.stateless_reset_token_present = 1;
+    c->remote = udp_address_of(path->remote.addr);
+    if (ngtcp2_crypto_generate_stateless_reset_token(t.stateless_reset_token, e->reset_secret,
+                                                     sizeof e->reset_secret, &scid) ||
+        !cid_map_add(&e->cids, scid.data, scid.datalen, c, &c->cids) ||
+        !cid_map_add(&e->cids, hd->dcid.data, hd->dcid.datalen, c, &c->cids) ||
+        ngtcp2_conn_server_new(&c->quic, &hd->scid, &scid, path, hd->version, &callbacks, &s, &t,
+                               NULL, c)) {
+        connection_free(c);
+        return NULL;
+    }
+    return connection_begin(c);
+}
+
+struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
+                                   const struct address *to, const struct protocol *p,
+                                   struct why *w)
+{
+    ngtcp2_settings s;
+    ngtcp2_transport_params t;
+    ngtcp2_cid scid = {.datalen = CID_BYTES}, dcid = {.datalen = 18};
+    union udp_name name;
+    char text[ADDRESS_TEXT_BYTES];
+    if (to->family != e->udp.local.family || !to->port) {
+        why(w, ERR_NETWORK, "cannot dial %s from a socket for IPv%d", address_print(to, text),
+            e->udp.local.family);
+        return NULL;
+    }
+    struct connection *c =
+        connection_new(e, true, p == &http3_protocol ? TLS_ALPN_H3 : e->tls.alpn);
+    if (!c) {
+        why(w, ERR_NETWORK, "no room for one more connection: all %zu are in use", e->slot_count);
+        return NULL;
+    }
+    c->protocol = p;
+    c->remote = *to;
+    c->peer.pinned = pinned;
+    if (pinned) memcpy(c->peer.id, pinned, CRYPTO_KEY_BYTES);
+    settings_of(e, clock_now(), &s, &t);
+    crypto_random(scid.data, scid.datalen);
+    crypto_random(dcid.data, dcid.datalen);
+    ngtcp2_path path = {
+        .local = {&e->udp.local_name.any, e->udp.local_name_bytes},
+        .remote = {&name.any, udp_name_of(to, &name)},
+    };
+    if (!cid_map_add(&e->cids, scid.data, scid.datalen, c, &c->cids) ||
+        ngtcp2_conn_client_new(&c->quic, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &callbacks, &s,
+                               &t, NULL, c)) {
+        connection_free(c);
+        why(w, ERR_MEMORY, "no memory for one more connection");
+        return NULL;
+    }
+    return connection_begin(c);
+}
+
+void connection_free(struct connection *c)
+{
+    struct endpoint *e = c->endpoint;
+    loop_timer_clear(e->loop, &c->timer);
+    cid_map_drop_all(&e->cids, &c->cids);
+    assert(!c->session);
+    endpoint_release(e, c);
+    ngtcp2_conn_del(c->quic);
+    wolfSSL_free(c->tls);
+    free(c->farewell);
+    free(c);
+}
+
+/* --- its life ---------------------------------------------------------------------------------------------------- */
+
+void connection_touch(struct connection *c)
+{
+    struct endpoint *e = c->endpoint;
+    if (!c->dirty) {
+        c->dirty = true;
+        c->dirty_next = NULL;
+        *e->dirty_end = c;
+        e->dirty_end = &c->dirty_next;
+    }
+    if (!e->send_blocked) loop_defer(e->loop, &e->job);
+}
+
+void connection_doom(struct connection *c, uint32_t code, const char *format, ...)
+{
+    if (c->doomed || c->state > CONNECTION_OPEN) return;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(c->doom_reason, sizeof c->doom_reason, format, args);
+    va_end(args);
+    c->doomed = true;
+    c->doom_code = code;
+    connection_touch(c);
+}
+
+static void set_timer(struct connection *c)
+{
+    loop_timer_set(c->endpoint->loop, &c->timer, (instant){ngtcp2_conn_get_expiry2(c->quic)});
+}
+
+/* The peer said goodbye, or what it sent could not be. */
+static void finish_by_peer(struct connection *c, instant now)
+{
+    const ngtcp2_ccerr *e = ngtcp2_conn_get_ccerr2(c->quic);
+    char reason[REASON_BYTES];
+    uint32_t code = CLOSE_TRANSPORT;
+    int count = (int)(e->reasonlen < sizeof reason ? e->reasonlen : sizeof reason - 1);
+    snprintf(reason, sizeof reason, "%.*s", count, count ? (const char *)e->reason : "");
+    if (e->type == NGTCP2_CCERR_TYPE_APPLICATION) {
+        code = e->error_code < CLOSE_IDLE ? (uint32_t)e->error_code : CLOSE_PROTOCOL;
+    } else if ((e->error_code & ~(uint64_t)0xff) == NGTCP2_CRYPTO_ERROR) {
+        unsigned alert = (unsigned)(e->error_code & 0xff);
+        code = alert == TLS_ALERT_NO_APPLICATION_PROTOCOL ? CLOSE_ALPN : CLOSE_TLS;
+        if (code == CLOSE_ALPN)
+            snprintf(reason, sizeof reason, "the peer does not speak %s",
+                     c->dialled && c->protocol == &http3_protocol ? TLS_ALPN_H3
+                                                                  : c->endpoint->tls.alpn);
+        else if (!count)
+            snprintf(reason, sizeof reason, "the peer ended the handshake with TLS alert %u",
+                     alert);
+    } else if (e->error_code == NGTCP2_CONNECTION_REFUSED) {
+        code = CLOSE_BUSY;
+        if (!count) snprintf(reason, sizeof reason, "the peer has no room for one more connection");
+    } else if (!count) {
+        snprintf(reason, sizeof reason, "the peer ended the connection with QUIC error 0x%llx",
+                 (unsigned long long)e->error_code);
+    }
+    finish(c, code, reason, true, NULL, now);
+}
+
+/* TLS said no, on our side. */
+static void finish_by_tls(struct connection *c, instant now)
+{
+    char reason[REASON_BYTES], shown[IDENTITY_TEXT_BYTES], wanted[IDENTITY_TEXT_BYTES];
+    uint8_t alert = ngtcp2_conn_get_tls_alert2(c->quic);
+    uint32_t code = CLOSE_TLS;
+    ngtcp2_ccerr tell;
+    ngtcp2_ccerr_default(&tell);
+    if (c->peer.wrong_key) {
+        code = CLOSE_WRONG_KEY;
+        alert = TLS_ALERT_BAD_CERTIFICATE;
+        snprintf(reason, sizeof reason, "the key is %.16s..., not %.16s... as dialled",
+                 identity_print(c->peer.shown, shown), identity_print(c->peer.id, wanted));
+    } else if (alert == TLS_ALERT_NO_APPLICATION_PROTOCOL) {
+        code = CLOSE_ALPN;
+        snprintf(reason, sizeof reason, "no common protocol: this is %s", c->endpoint->tls.alpn);
+    } else if (alert == TLS_ALERT_CERTIFICATE_REQUIRED || alert == TLS_ALERT_BAD_CERTIFICATE) {
+        snprintf(reason, sizeof reason, "%s needs a self-signed certificate of an Ed25519 key",
+                 c->endpoint->tls.alpn);
+    } else {
+        snprintf(reason, sizeof reason, "the TLS handshake failed with alert %u", alert);
+        if (!alert) alert = TLS_ALERT_HANDSHAKE_FAILURE;
+    }
+    ngtcp2_ccerr_set_tls_alert(&tell, alert, (const uint8_t *)reason, strlen(reason));
+    finish(c, code, reason, false, &tell, now);
+}
+
+static void finish_by_error(struct connection *c, int error, instant now)
+{
+    char reason[REASON_BYTES];
+    ngtcp2_ccerr tell;
+    switch (error) {
+    case NGTCP2_ERR_DRAINING:
+        if (c->doomed && c->doom_code == CLOSE_RESET)
+            finish(c, CLOSE_RESET, c->doom_reason, true, NULL, now);
+        else finish_by_peer(c, now);
+        return;
+    case NGTCP2_ERR_CRYPTO:
+        finish_by_tls(c, now);
+        return;
+    case NGTCP2_ERR_RECV_VERSION_NEGOTIATION:
+        finish(c, CLOSE_QUIC_VERSION, "the peer speaks no version of QUIC that we do", false, NULL,
+               now);
+        return;
+    case NGTCP2_ERR_DROP_CONN:
+        finish(c, CLOSE_TRANSPORT, "its first packet made no connection", false, NULL, now);
+        return;
+    case NGTCP2_ERR_IDLE_CLOSE:
+        if (c->up) {
+            snprintf(reason, sizeof reason, "nothing was heard from the peer for %.0f s",
+                     span_in_s(c->endpoint->config.idle));
+            finish(c, CLOSE_IDLE, reason, false, NULL, now);
+            return;
+        }
+        __attribute__((fallthrough));
+    case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
+        finish(c, CLOSE_TIMEOUT, "nobody answered in time", false, NULL, now);
+        return;
+    default:
+        if (c->doomed) { /* our own protocol saw it first and said why */
+            connection_end(c, now);
+            return;
+        }
+        ngtcp2_ccerr_default(&tell);
+        snprintf(reason, sizeof reason, "QUIC: %s", ngtcp2_strerror(error));
+        ngtcp2_ccerr_set_liberr(&tell, error, (const uint8_t *)reason, strlen(reason));
+        finish(c, CLOSE_TRANSPORT, reason, false, &tell, now);
+    }
+}
+
+/* A closing one repeats its farewell, for each doubling of packets heard once. */
+static void answer_late(struct connection *c)
+{
+    struct endpoint *e = c->endpoint;
+    union udp_name to;
+    if (c->state != CONNECTION_CLOSING || ++c->farewell_heard < c->farewell_next || e->send_blocked)
+        return;
+    c->farewell_next *= 2;
+    memcpy(e->out, c->farewell, c->farewell_count);
+    socklen_t bytes = udp_name_of(&c->remote, &to);
+    endpoint_send(e, c, &to.any, bytes, c->farewell_count, c->farewell_count);
+}
+
+void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes packet,
+                     instant now)
+{
+    ngtcp2_pkt_info info = {0};
+    if (c->state > CONNECTION_OPEN) {
+        answer_late(c);
+        return;
+    }
+    c->received += packet.count;
+    int error = ngtcp2_conn_read_pkt(c->quic, path, &info, packet.data, packet.count, now.ns);
+    if (error) finish_by_error(c, error, now);
+    else connection_touch(c);
+}
+
+static void on_timer(void *ctx, instant now)
+{
+    struct connection *c = ctx;
+    if (c->state > CONNECTION_OPEN) return;
+    int error = ngtcp2_conn_handle_expiry(c->quic, now.ns);
+    if (error) finish_by_error(c, error, now);
+    else connection_touch(c);
+}
+
+/* One packet, filled with datagrams first and then with what the streams have. */
+static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pkt_info *info,
+                                 uint8_t *to, size_t room, ngtcp2_tstamp now, void *user)
+{
+    struct connection *c = user;
+    const struct protocol *p = c->session && c->up ? c->protocol : NULL;
+    for (struct bytes d; p && (d = p->next_datagram(c)).count;) {
+        int taken = 0;
+        ngtcp2_vec v = {(uint8_t *)d.data, d.count};
+        ngtcp2_ssize n = ngtcp2_conn_writev_datagram(
+            quic, path, info, to, room, &taken, NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &v, 1, now);
+        if (taken || n == NGTCP2_ERR_INVALID_STATE || n == NGTCP2_ERR_INVALID_ARGUMENT)
+            p->datagram_done(c); /* sent, or the peer does not take datagrams */
+        if (n == NGTCP2_ERR_WRITE_MORE || n == NGTCP2_ERR_INVALID_STATE ||
+            n == NGTCP2_ERR_INVALID_ARGUMENT)
+            continue;
+        if (n) return n;
+        break; /* the congestion window is full */
+    }
+    for (;;) {
+        struct piece piece = {.stream = -1};
+        ngtcp2_ssize took = -1;
+        if (p) p->next(c, &piece);
+        uint32_t flags = piece.stream < 0 ? 0 : NGTCP2_WRITE_STREAM_FLAG_MORE;
+        if (piece.fin) flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
+        ngtcp2_ssize n =
+            ngtcp2_conn_writev_stream(quic, path, info, to, room, &took, flags, piece.stream,
+                                      piece.parts, piece.part_count, now);
+        if (piece.stream >= 0 && took >= 0) p->took(c, &piece, (size_t)took);
+        if (n == NGTCP2_ERR_WRITE_MORE) continue;
+        if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED) p->blocked(c, &piece, false);
+        else if (n == NGTCP2_ERR_STREAM_SHUT_WR || n == NGTCP2_ERR_STREAM_NOT_FOUND)
+            p->blocked(c, &piece, true);
+        else return n;
+    }
+}
+
+bool connection_write(struct connection *c, instant now)
+{
+    struct endpoint *e = c->endpoint;
+    for (int batch = 0; batch < 4; batch++) { /* then others get their turn */
+        ngtcp2_path_storage path;
+        ngtcp2_pkt_info info;
+        size_t segment = 0;
+        if (e->send_blocked) return true;
+        ngtcp2_path_storage_zero(&path);
+        ngtcp2_ssize n = ngtcp2_conn_write_aggregate_pkt2(
+            c->quic, &path.path, &info, e->out, sizeof e->out, &segment, write_packet,
+            e->udp.gso ? SEND_BATCH_PACKETS : 1, now.ns);
+        if (n < 0) {
+            finish_by_error(c, (int)n, now);
+            return false;
+        }
+        if (n == 0) {
+            ngtcp2_conn_update_pkt_tx_time(c->quic, now.ns);
+            set_timer(c);
+            return false;
+        }
+        endpoint_send(e, c, path.path.remote.addr, path.path.remote.addrlen, (size_t)n,
+                      segment ? segment : (size_t)n);
+        ngtcp2_conn_update_pkt_tx_time(c->quic, now.ns);
+    }
+    set_timer(c);
+    return true;
+}
+
+/* --- its end ----------------------------------------------------------------------------------------------------- */
+
+/* Writes CONNECTION_CLOSE and keeps it for packets that come late. */
+static void say_farewell(struct connection *c, const ngtcp2_ccerr *tell, instant now)
+{
+    struct endpoint *e = c->endpoint;
+    ngtcp2_path_storage path;
+    ngtcp2_pkt_info info;
+    uint8_t packet[PAYLOAD_BYTES_MAX];
+    ngtcp2_path_storage_zero(&path);
+    ngtcp2_ssize n = ngtcp2_conn_write_connection_close(c->quic, &path.path, &info, packet,
+                                                        sizeof packet, tell, now.ns);
+    if (n <= 0) return;
+    c->farewell = malloc((size_t)n);
+    if (c->farewell) {
+        memcpy(c->farewell, packet, (size_t)n);
+        c->farewell_count = (size_t)n;
+        c->farewell_next = 1;
+        c->state = CONNECTION_CLOSING;
+    }
+    if (e->send_blocked) return; /* it goes out when the peer next says something */
+    memcpy(e->out, packet, (size_t)n);
+    endpoint_send(e, c, path.path.remote.addr, path.path.remote.addrlen, (size_t)n, (size_t)n);
+}
+
+static void finish(struct connection *c, uint32_t code, const char *reason, bool by_peer,
+                   const ngtcp2_ccerr *tell, instant now)
+{
+    struct endpoint *e = c->endpoint;
+    char text[REASON_BYTES];
+    snprintf(text, sizeof text, "%s", reason);
+    struct link_end end = {.code = code,
+                           .reason = text,
+                           .by_peer = by_peer,
+                           .up = c->up,
+                           .dialled = c->dialled,
+                           .address = c->remote};
+    memcpy(end.id, c->peer.id, sizeof end.id);
+    span rest = span_ns(3 * ngtcp2_conn_get_pto2(c->quic));
+    c->state = CONNECTION_DRAINING;
+    if (tell) say_farewell(c, tell, now);
+    loop_timer_clear(e->loop, &c->timer);
+    if (c->up) {
+        if (c->protocol == &http3_protocol) e->counters.http3--;
+        else e->counters.links_up--;
+    } else if (!c->dialled) {
+        e->counters.handshakes_failed++;
+    }
+    if (c->protocol) c->protocol->end(c, &end);
+    assert(!c->session);
+    ngtcp2_conn_del(c->quic);
+    wolfSSL_free(c->tls);
+    c->quic = NULL;
+    c->tls = NULL;
+    endpoint_retire(e, c, rest);
+}
+
+void connection_end(struct connection *c, instant now)
+{
+    ngtcp2_ccerr tell;
+    assert(c->doomed);
+    ngtcp2_ccerr_default(&tell);
+    ngtcp2_ccerr_set_application_error(&tell, c->doom_code, (const uint8_t *)c->doom_reason,
+                                       strlen(c->doom_reason));
+    finish(c, c->doom_code, c->doom_reason, false, &tell, now);
+}

@@ -1,0 +1,449 @@
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+#include "base/clock.h"
+#include "crypto.h"
+#include "inside.h"
+#include "resolve.h"
+
+/* A link_id is a slot in the low bits and how often the slot was used above them. */
+#define SLOT_BITS 12
+#define SLOT_MASK ((1u << SLOT_BITS) - 1)
+
+#define RECEIVES_PER_TURN       32 /* of up to 64 KiB each; then timers and writes get their turn */
+#define RESETS_PER_S            50 /* stateless resets: enough for a restart, nothing to amplify */
+#define CLOSING_MAX             256
+#define RETRY_TOKEN_S           10
+#define RESET_BYTES_MIN         43   /* RFC 9000, 10.3: shorter packets may be resets themselves */
+#define SERVER_PACKET_BYTES_MIN 1200 /* RFC 9000, 14.1 */
+
+struct endpoint_config endpoint_defaults(const char *listen)
+{
+    return (struct endpoint_config){.listen = listen,
+                                    .gso = true,
+                                    .gro = true,
+                                    .socket_bytes = 4u << 20,
+                                    .idle = span_s(30),
+                                    .keep_alive = span_s(10),
+                                    .handshake = span_s(10),
+                                    .links_max = 256,
+                                    .parcel_bytes_max = 2u << 20,
+                                    .reply_bytes_max = 2u << 20,
+                                    .window_bytes = 16u << 20,
+                                    .queue_bytes_max = 64u << 20,
+                                    .retry_above = 64,
+                                    .alpn = "shoal/1"};
+}
+
+void endpoint_warn(struct endpoint *e, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (e->handlers.warn) e->handlers.warn(e->handlers.ctx, text);
+}
+
+/* --- the table of links ------------------------------------------------------------------------------------------ */
+
+link_id endpoint_slot(struct endpoint *e, struct connection *c)
+{
+    for (size_t i = 0; i < e->slot_count; i++) {
+        size_t at = (e->slot_next + i) % e->slot_count;
+        struct slot *s = &e->slots[at];
+        if (s->connection) continue;
+        s->connection = c;
+        e->slot_next = (at + 1) % e->slot_count;
+        e->counters.links++;
+        return s->generation << SLOT_BITS | (link_id)(at + 1);
+    }
+    return LINK_NONE;
+}
+
+struct connection *endpoint_connection(struct endpoint *e, link_id l)
+{
+    size_t at = l & SLOT_MASK;
+    if (at == 0 || at > e->slot_count) return NULL;
+    struct slot *s = &e->slots[at - 1];
+    return s->connection && s->generation == l >> SLOT_BITS &&
+                   s->connection->state <= CONNECTION_OPEN
+               ? s->connection
+               : NULL;
+}
+
+void endpoint_release(struct endpoint *e, struct connection *c)
+{
+    if (c->id != LINK_NONE) {
+        struct slot *s = &e->slots[(c->id & SLOT_MASK) - 1];
+        s->connection = NULL;
+        s->generation = (s->generation + 1) & (UINT32_MAX >> SLOT_BITS);
+        e->counters.links--;
+        c->id = LINK_NONE;
+    }
+    if (!c->dirty) return;
+    struct connection **at = &e->dirty;
+    while (*at != c) at = &(*at)->dirty_next;
+    *at = c->dirty_next;
+    if (!*at) e->dirty_end = at;
+    c->dirty = false;
+}
+
+static void unlink_closing(struct endpoint *e, struct connection *c)
+{
+    struct connection **at = &e->closing;
+    while (*at != c) at = &(*at)->closing_next;
+    *at = c->closing_next;
+    e->closing_count--;
+}
+
+static void on_rested(void *ctx, instant now)
+{
+    struct connection *c = ctx;
+    unlink_closing(c->endpoint, c);
+    connection_free(c);
+}
+
+void endpoint_retire(struct endpoint *e, struct connection *c, span rest)
+{
+    endpoint_release(e, c);
+    c->closing_next = e->closing;
+    e->closing = c;
+    c->timer.fire = on_rested;
+    loop_timer_set(e->loop, &c->timer, instant_after(clock_now(), rest));
+    if (++e->closing_count <= CLOSING_MAX) return;
+    struct connection *oldest = e->closing;
+    while (oldest->closing_next) oldest = oldest->closing_next;
+    loop_timer_set(e->loop, &oldest->timer,
+                   clock_now()); /* its packets are unknown ones from now on */
+}
+
+/* --- packets out ------------------------------------------------------------------------------------------------- */
+
+static bool send_now(struct endpoint *e, const struct sockaddr *to, socklen_t to_bytes, size_t from,
+                     size_t count, size_t segment)
+{
+    size_t step = e->udp.gso ? count : segment;
+    for (size_t at = 0; at < count; at += step) {
+        size_t n = count - at < step ? count - at : step;
+        switch (udp_send(&e->udp, to, to_bytes, bytes_of(e->out + from + at, n), segment)) {
+        case UDP_SENT:
+            e->counters.sent_bytes += n;
+            e->counters.sent_datagrams += (n + segment - 1) / segment;
+            break;
+        case UDP_FULL:
+            memmove(e->out, e->out + from + at, count - at);
+            e->waiting.count = count - at;
+            return false;
+        case UDP_NO_GSO:
+            endpoint_warn(e, "this network device cannot segment UDP (GSO): sending one by one");
+            e->udp.gso = false;
+            return send_now(e, to, to_bytes, from + at, count - at, segment);
+        case UDP_LOST:
+            break;
+        }
+    }
+    return true;
+}
+
+void endpoint_send(struct endpoint *e, struct connection *c, const struct sockaddr *to,
+                   socklen_t to_bytes, size_t count, size_t segment)
+{
+    assert(!e->send_blocked);
+    if (c) c->sent += count;
+    if (send_now(e, to, to_bytes, 0, count, segment)) return;
+    e->send_blocked = true;
+    memcpy(&e->waiting.to, to, to_bytes);
+    e->waiting.to_bytes = to_bytes;
+    e->waiting.segment = segment;
+    loop_rewatch(e->loop, &e->socket, EPOLLIN | EPOLLOUT);
+}
+
+static void on_writable(struct endpoint *e)
+{
+    if (!send_now(e, &e->waiting.to.any, e->waiting.to_bytes, 0, e->waiting.count,
+                  e->waiting.segment))
+        return;
+    e->send_blocked = false;
+    loop_rewatch(e->loop, &e->socket, EPOLLIN);
+    if (e->dirty) loop_defer(e->loop, &e->job);
+}
+
+/* The end of a turn: ends what is doomed, writes what may leave. */
+static void on_job(void *ctx)
+{
+    struct endpoint *e = ctx;
+    struct connection *again = NULL, **again_end = &again;
+    for (struct connection *c; (c = e->dirty) && !e->send_blocked;) {
+        e->dirty = c->dirty_next;
+        if (!e->dirty) e->dirty_end = &e->dirty;
+        c->dirty = false;
+        if (c->state > CONNECTION_OPEN) continue;
+        instant now = clock_now();
+        if (c->doomed) {
+            connection_end(c, now);
+        } else if (connection_write(c, now) && !c->dirty) {
+            c->dirty =
+                true; /* it may have more: after the others, and after what comes in meanwhile */
+            c->dirty_next = NULL;
+            *again_end = c;
+            again_end = &c->dirty_next;
+        }
+    }
+    if (!again) return;
+    *again_end = NULL;
+    *e->dirty_end = again;
+    e->dirty_end = again_end;
+    if (!e->send_blocked) loop_defer(e->loop, &e->job);
+}
+
+/* --- packets in -------------------------------------------------------------------------------------------------- */
+
+static void count_second(struct endpoint *e, instant now)
+{
+    if (instant_since(now, e->second).ns < 1000000000u) return;
+    e->second = now;
+    e->handshakes_now = e->resets_now = 0;
+}
+
+static void send_stray(struct endpoint *e, const union udp_name *to, socklen_t to_bytes,
+                       ngtcp2_ssize n)
+{
+    if (n > 0) endpoint_send(e, NULL, &to->any, to_bytes, (size_t)n, (size_t)n);
+}
+
+static void negotiate_version(struct endpoint *e, const ngtcp2_version_cid *v,
+                              const union udp_name *from, socklen_t from_bytes)
+{
+    uint8_t chance;
+    const uint32_t versions[] = {NGTCP2_PROTO_VER_V1};
+    crypto_random(&chance, 1);
+    e->counters.negotiations_sent++;
+    send_stray(e, from, from_bytes,
+               ngtcp2_pkt_write_version_negotiation(e->out, PAYLOAD_BYTES_MAX, chance, v->scid,
+                                                    v->scidlen, v->dcid, v->dcidlen, versions, 1));
+}
+
+/* A packet of a connection that we no longer know: its owner should know that, too. */
+static void reset_stateless(struct endpoint *e, const ngtcp2_version_cid *v, size_t packet_bytes,
+                            const union udp_name *from, socklen_t from_bytes)
+{
+    ngtcp2_cid cid;
+    ngtcp2_stateless_reset_token token;
+    uint8_t chance[RESET_BYTES_MIN - 1 - NGTCP2_STATELESS_RESET_TOKENLEN];
+    if (packet_bytes < RESET_BYTES_MIN || e->resets_now >= RESETS_PER_S) return;
+    ngtcp2_cid_init(&cid, v->dcid, v->dcidlen);
+    if (ngtcp2_crypto_generate_stateless_reset_token(token.data, e->reset_secret,
+                                                     sizeof e->reset_secret, &cid))
+        return;
+    e->resets_now++;
+    e->counters.resets_sent++;
+    crypto_random(chance, sizeof chance);
+    /* Shorter than what it answers, so that two who know nothing do not answer each other for ever. */
+    send_stray(
+        e, from, from_bytes,
+        ngtcp2_pkt_write_stateless_reset2(e->out, packet_bytes - 1, &token, chance, sizeof chance));
+}
+
+/* Asks a client to come back with a token that proves its address. */
+static void ask_back(struct endpoint *e, const ngtcp2_pkt_hd *hd, const union udp_name *from,
+                     socklen_t from_bytes, instant now)
+{
+    ngtcp2_cid scid = {.datalen = CID_BYTES};
+    uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2];
+    crypto_random(scid.data, scid.datalen);
+    ngtcp2_ssize n = ngtcp2_crypto_generate_retry_token2(
+        token, e->token_secret, sizeof e->token_secret, hd->version, &from->any, from_bytes, &scid,
+        &hd->dcid, now.ns);
+    if (n < 0) return;
+    e->counters.retries_sent++;
+    send_stray(e, from, from_bytes,
+               ngtcp2_crypto_write_retry(e->out, PAYLOAD_BYTES_MAX, hd->version, &hd->scid, &scid,
+                                         &hd->dcid, token, (size_t)n));
+}
+
+static void turn_away(struct endpoint *e, const ngtcp2_pkt_hd *hd, uint64_t code,
+                      const char *reason, const union udp_name *from, socklen_t from_bytes)
+{
+    e->counters.refused++;
+    send_stray(e, from, from_bytes,
+               ngtcp2_crypto_write_connection_close(e->out, PAYLOAD_BYTES_MAX, hd->version,
+                                                    &hd->scid, &hd->dcid, code,
+                                                    (const uint8_t *)reason, strlen(reason)));
+}
+
+/* A long header that belongs to nobody: perhaps a new client. */
+static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes packet,
+                  const union udp_name *from, socklen_t from_bytes, instant now)
+{
+    ngtcp2_pkt_hd hd;
+    ngtcp2_cid odcid;
+    bool proven = false;
+    if (packet.count < SERVER_PACKET_BYTES_MIN || ngtcp2_accept(&hd, packet.data, packet.count)) {
+        e->counters.garbage_datagrams++;
+        return;
+    }
+    if (hd.tokenlen && hd.token[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2) {
+        proven = !ngtcp2_crypto_verify_retry_token2(
+            &odcid, hd.token, hd.tokenlen, e->token_secret, sizeof e->token_secret, hd.version,
+            &from->any, from_bytes, &hd.dcid, span_s(RETRY_TOKEN_S).ns, now.ns);
+        if (!proven) {
+            turn_away(e, &hd, NGTCP2_INVALID_TOKEN, "the address token is not valid", from,
+                      from_bytes);
+            return;
+        }
+    }
+    if (!proven && e->handshakes_now >= e->config.retry_above) {
+        ask_back(e, &hd, from, from_bytes, now);
+        return;
+    }
+    e->handshakes_now++;
+    struct connection *c = connection_accept(e, &hd, proven ? &odcid : NULL, path, now);
+    if (c) connection_read(c, path, packet, now);
+    else
+        turn_away(e, &hd, NGTCP2_CONNECTION_REFUSED, "no room for one more connection", from,
+                  from_bytes);
+}
+
+static void take_packet(struct endpoint *e, struct bytes packet, union udp_name *from,
+                        socklen_t from_bytes, instant now)
+{
+    ngtcp2_version_cid v;
+    ngtcp2_path path = {.local = {&e->udp.local_name.any, e->udp.local_name_bytes},
+                        .remote = {&from->any, from_bytes}};
+    int error = ngtcp2_pkt_decode_version_cid(&v, packet.data, packet.count, CID_BYTES);
+    e->counters.received_datagrams++;
+    struct connection *c = error && error != NGTCP2_ERR_VERSION_NEGOTIATION
+                               ? NULL
+                               : cid_map_find(&e->cids, v.dcid, v.dcidlen);
+    if (c) {
+        connection_read(c, &path, packet, now);
+    } else if (e->send_blocked) {
+        return; /* an answer would not get out; who meant it will say it again */
+    } else if (error == NGTCP2_ERR_VERSION_NEGOTIATION) {
+        if (packet.count >= SERVER_PACKET_BYTES_MIN) negotiate_version(e, &v, from, from_bytes);
+        else e->counters.garbage_datagrams++;
+    } else if (error) {
+        e->counters.garbage_datagrams++;
+    } else if (packet.data[0] & 0x80) {
+        greet(e, &path, packet, from, from_bytes, now);
+    } else {
+        e->counters.garbage_datagrams++;
+        reset_stateless(e, &v, packet.count, from, from_bytes);
+    }
+}
+
+static void on_socket(void *ctx, uint32_t events)
+{
+    struct endpoint *e = ctx;
+    if (events & EPOLLOUT && e->send_blocked) on_writable(e);
+    for (int i = 0; i < RECEIVES_PER_TURN; i++) {
+        union udp_name from;
+        socklen_t from_bytes;
+        size_t segment, count = udp_receive(&e->udp, e->in, &from, &from_bytes, &segment);
+        if (!count) return;
+        instant now = clock_now();
+        count_second(e, now);
+        e->counters.received_bytes += count;
+        for (size_t at = 0; at < count; at += segment)
+            take_packet(e, bytes_of(e->in + at, count - at < segment ? count - at : segment), &from,
+                        from_bytes, now);
+    }
+}
+
+/* --- what others call -------------------------------------------------------------------------------------------- */
+
+static enum err check_config(const struct endpoint_config *c, struct why *w)
+{
+    size_t longest =
+        c->parcel_bytes_max > c->reply_bytes_max ? c->parcel_bytes_max : c->reply_bytes_max;
+    if (!c->links_max || c->links_max > 4000)
+        return why(w, ERR_USAGE, "an endpoint holds 1 to 4000 connections, not %u", c->links_max);
+    if (longest > c->window_bytes / 2)
+        return why(w, ERR_USAGE, "a message of %zu bytes needs a window of twice that, not %zu",
+                   longest, c->window_bytes);
+    return ERR_OK;
+}
+
+enum err endpoint_open(struct loop *l, const struct endpoint_config *c, struct identity *self,
+                       const struct endpoint_handlers *h, struct endpoint **out, struct why *w)
+{
+    struct address listen;
+    size_t clamped;
+    uint64_t key;
+    enum err err = check_config(c, w);
+    if (!err) err = resolve_address(c->listen, &listen, w);
+    if (err) return err;
+    struct endpoint *e = calloc(1, sizeof *e);
+    if (!e) return why(w, ERR_MEMORY, "no memory for an endpoint");
+    e->loop = l;
+    e->config = *c;
+    e->self = self;
+    e->handlers = *h;
+    e->udp.fd = -1;
+    e->dirty_end = &e->dirty;
+    e->job = (struct loop_job){.run = on_job, .ctx = e};
+    e->slot_count = c->links_max;
+    e->slots = calloc(e->slot_count, sizeof *e->slots);
+    crypto_random(&key, sizeof key);
+    crypto_random(e->token_secret, sizeof e->token_secret);
+    /* The same at every start, so that a restarted node can end its peers' old connections. */
+    identity_secret(self, "stateless reset", e->reset_secret);
+    if (!e->slots || !cid_map_init(&e->cids, 4096, key))
+        err = why(w, ERR_MEMORY, "no memory for an endpoint");
+    if (!err) err = tls_init(&e->tls, self, c->alpn, w);
+    if (!err) err = udp_open(&e->udp, &listen, c->gso, c->gro, c->socket_bytes, &clamped, w);
+    e->socket = (struct loop_socket){e->udp.fd, on_socket, e};
+    if (!err) err = loop_watch(l, &e->socket, EPOLLIN, w);
+    if (err) {
+        e->socket.fd = -1;
+        endpoint_close(e);
+        return err;
+    }
+    if (clamped)
+        endpoint_warn(e,
+                      "the kernel grants %zu KiB of UDP socket buffer instead of %zu: raise "
+                      "net.core.rmem_max and net.core.wmem_max to %zu",
+                      clamped >> 10, c->socket_bytes >> 10, c->socket_bytes);
+    *out = e;
+    return ERR_OK;
+}
+
+void endpoint_close(struct endpoint *e)
+{
+    if (!e) return;
+    e->handlers = (struct endpoint_handlers){0};
+    e->ending = true;
+    for (size_t i = 0; e->slots && i < e->slot_count; i++) {
+        struct connection *c = e->slots[i].connection;
+        if (!c) continue;
+        connection_doom(c, CLOSE_LEAVING, "the node leaves");
+        connection_end(c, clock_now());
+    }
+    while (e->closing) on_rested(e->closing, clock_now());
+    loop_undefer(e->loop, &e->job);
+    if (e->socket.fd >= 0) loop_forget(e->loop, &e->socket);
+    udp_close(&e->udp);
+    tls_fini(&e->tls);
+    cid_map_fini(&e->cids);
+    free(e->slots);
+    free(e);
+}
+
+struct address endpoint_address(const struct endpoint *e) { return e->udp.local; }
+
+link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
+                      const struct address *to, struct why *w)
+{
+    if (!memcmp(id, identity_id(e->self), CRYPTO_KEY_BYTES)) {
+        why(w, ERR_NETWORK, "this is my own ID: a node does not dial itself");
+        return LINK_NONE;
+    }
+    struct connection *c = connection_dial(e, id, to, &link_protocol, w);
+    return c ? c->id : LINK_NONE;
+}
+
+struct endpoint_counters endpoint_counters(const struct endpoint *e) { return e->counters; }

@@ -1,0 +1,93 @@
+/* endpoint.h -- one UDP socket that speaks QUIC with many peers at once, as client and as server.
+ *
+ *     dialled   HANDSHAKE --the peer confirms, its key is the one dialled--> UP --either side closes, or silence--> DOWN
+ *     accepted  HANDSHAKE --its key is proven, the accept handler agrees---> UP
+ *
+ * TLS 1.3. Connections with ALPN shoal/1 are links (link.h): both sides show a self-signed Ed25519 certificate, and a
+ * peer's key is its ID. Connections with ALPN h3 are HTTP/3 (http3.h): the client shows no certificate.
+ *
+ * Promises: a link is reported up only when both sides have proven their keys, down exactly once after that, and every
+ * dial ends in up or down. Two nodes that dial each other at once get both connections; the one that the smaller ID
+ * dialled stays, the other ends with CLOSE_DUPLICATE once it is quiet; of two in the same direction the newer stays.
+ * What a peer may make us hold is bounded: window_bytes a link for what it sends, queue_bytes_max for what we queue.
+ *
+ * One thread: everything here is called on the loop's thread, handlers too, and any of them may call any function
+ * here except endpoint_close. */
+#ifndef SHOAL_NET_ENDPOINT_H
+#define SHOAL_NET_ENDPOINT_H
+
+#include "base/err.h"
+#include "identity.h"
+#include "link.h"
+#include "loop.h"
+
+struct endpoint_config {
+    const char *listen;      /* "host:port"; port 0: one the system chooses */
+    bool bbr;                /* congestion control; else CUBIC */
+    bool gso, gro;           /* segmentation by the kernel, out and in */
+    size_t socket_bytes;     /* asked for each of the socket's two buffers */
+    span idle;               /* silence after which a connection is dead */
+    span keep_alive;         /* silence after which the side that dialled speaks up; 0: never */
+    span handshake;          /* a connection must be up within it */
+    uint32_t links_max;      /* connections at once, handshakes and HTTP/3 counted; <= 4000 */
+    size_t parcel_bytes_max; /* a longer one is refused by STOP_SENDING; <= window_bytes / 2 */
+    size_t reply_bytes_max;  /* the same */
+    size_t window_bytes;     /* what a peer may have sent and we not yet handed on, per link */
+    size_t queue_bytes_max;  /* what may be queued and unacknowledged, per link */
+    uint32_t
+        retry_above; /* new connections in a second beyond which a sender must prove its address (Retry) */
+    const char *alpn; /* of links; tests may set another than shoal/1 */
+};
+
+/* Loop-wide defaults: CUBIC, GSO and GRO on, 4 MiB of socket buffers, 30 s idle, 10 s keep-alive, 10 s handshake,
+ * 256 links, parcels and replies up to 2 MiB, 16 MiB windows, 64 MiB queues, Retry above 64/s. */
+struct endpoint_config endpoint_defaults(const char *listen);
+
+/* Handlers get `ctx` first. All bytes are lent for the call. Each may be NULL. */
+struct endpoint_handlers {
+    void *ctx;
+    /* Shall a peer that has proven this key be let in? Otherwise `reason` (a sentence) goes to it. */
+    bool (*accept)(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], bool dialled, char reason[128]);
+    void (*link_up)(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
+                    const struct address *remote, bool dialled);
+    /* After it the handle means nothing. Parcels and requests under way failed just before it. */
+    void (*link_down)(void *ctx, link_id l, const struct link_end *end);
+    void (*datagram)(void *ctx, link_id l, struct bytes payload);
+    void (*frame)(void *ctx, link_id l, uint8_t type, struct bytes body);
+    void (*parcel)(void *ctx, link_id l, struct bytes message);
+    void (*parcel_done)(void *ctx, link_id l, uint64_t ticket, bool ok);
+    void (*request)(void *ctx, link_id l, uint64_t handle, struct bytes message);
+    void (*reply)(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes message);
+    /* Something an operator wants to know, once each: a clamped buffer, GSO that the device cannot do. */
+    void (*warn)(void *ctx, const char *text);
+};
+
+/* Opens the socket and starts to listen. Loop and identity must outlive the endpoint. */
+enum err endpoint_open(struct loop *l, const struct endpoint_config *c, struct identity *self,
+                       const struct endpoint_handlers *h, struct endpoint **out, struct why *w);
+
+/* Says goodbye to all (CLOSE_LEAVING), calls no handler, frees everything. */
+void endpoint_close(struct endpoint *e);
+
+/* Where it listens, with the port that the system chose. */
+struct address endpoint_address(const struct endpoint *e);
+
+/* Starts a connection to whoever holds this key at this address. LINK_NONE with a reason when it cannot even start:
+ * our own ID, no room, an address of the wrong family. */
+link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
+                      const struct address *to, struct why *w);
+
+struct endpoint_counters {
+    uint64_t sent_bytes, sent_datagrams;         /* UDP payload that left the socket */
+    uint64_t received_bytes, received_datagrams; /* all of it, garbage too */
+    uint64_t garbage_datagrams; /* ignored: no QUIC, or of no connection and no start of one */
+    uint64_t resets_sent;       /* stateless resets for connections that we no longer know */
+    uint64_t retries_sent, negotiations_sent,
+        refused;                /* Retry, Version Negotiation, turned away for lack of room */
+    uint64_t handshakes_failed; /* of those who came to us */
+    uint64_t links, links_up;   /* now */
+    uint64_t http3;             /* now */
+};
+struct endpoint_counters endpoint_counters(const struct endpoint *e);
+
+#endif

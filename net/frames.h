@@ -1,0 +1,31 @@
+/* frames.h -- cuts the control stream of a link into frames: type u8, length u24 little-endian, body.
+ * Private to net/; apart from link.c so that it can be fuzzed. */
+#ifndef SHOAL_NET_FRAMES_H
+#define SHOAL_NET_FRAMES_H
+
+#include "base/bytes.h"
+
+#define FRAMES_HEAD_BYTES 4
+
+struct frames {
+    uint32_t body_max;
+    uint8_t head[FRAMES_HEAD_BYTES];
+    size_t head_count;
+    uint8_t *body; /* grows with what has arrived, not with what was announced */
+    size_t body_count, body_room, body_want;
+};
+
+enum frames_said {
+    FRAMES_MORE,     /* took it all; the next frame is not whole yet */
+    FRAMES_ONE,      /* *type and *body hold a frame; call again with what is left in *in */
+    FRAMES_TOO_LONG, /* a frame announces more than body_max: the stream means nothing from here on */
+    FRAMES_NO_MEMORY
+};
+
+void frames_init(struct frames *f, uint32_t body_max);
+void frames_fini(struct frames *f);
+
+/* Takes bytes off the front of *in. `body` is lent until the next call. */
+enum frames_said frames_take(struct frames *f, struct bytes *in, uint8_t *type, struct bytes *body);
+
+#endif

@@ -1,0 +1,815 @@
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "frames.h"
+#include "inside.h"
+
+/* Kinds of streams: their first byte. */
+#define KIND_CONTROL 0x01
+#define KIND_PARCEL  0x02
+#define KIND_REQUEST 0x10
+
+/* Application codes of RESET_STREAM and STOP_SENDING. */
+#define STREAM_UNKNOWN  0x01 /* no such kind of stream */
+#define STREAM_TOO_LONG 0x02
+#define STREAM_FULL     0x03 /* too many unfinished messages at once: send it again later */
+#define STREAM_DECLINED 0x04 /* the request has no answer */
+
+#define DATAGRAMS_MAX 128 /* waiting; further ones are lost, as datagrams may be */
+/* A duplicate ends once nothing has moved on it for this long, or after the second time at the latest. */
+#define RETIRE_QUIET_S 1
+#define RETIRE_S       30
+
+struct chunk { /* bytes we send, kept until they are acknowledged */
+    struct chunk *next;
+    size_t count, sent;
+    uint8_t bytes[];
+};
+
+struct chunks {
+    struct chunk *first, **end;
+    struct chunk *unsent; /* the first that is not sent whole */
+    size_t first_acked;   /* bytes of `first` that are acknowledged */
+};
+
+struct stream {
+    struct stream *next; /* in one of the session's lists */
+    struct stream *all_next, *all_before;
+    int64_t id; /* -1: not opened yet */
+    uint8_t kind;
+    bool ours; /* we opened it, or will */
+    bool queued, blocked;
+    uint64_t ticket;
+    /* out */
+    struct chunks out;
+    bool out_open; /* may still send: FIN was not written, the peer did not stop it */
+    bool out_fin;  /* ends after its chunks */
+    /* in */
+    bool in_open, kind_known;
+    uint8_t *in;
+    size_t in_count, in_room, in_max;
+    bool asked; /* a request handed on and not answered yet */
+};
+
+struct list {
+    struct stream *first, **end;
+};
+
+struct session {
+    struct stream *all;
+    struct stream *control; /* ours */
+    bool control_seen;      /* the peer's */
+    struct frames frames;   /* of the peer's control stream */
+    struct list urgent,
+        bulk; /* with data to send: control and requests before parcels and replies */
+    struct list unopened_uni, unopened_bidi; /* waiting for the peer to allow one more */
+    struct chunks datagrams;
+    size_t datagram_count;
+    size_t queued;           /* bytes not acknowledged */
+    size_t held;             /* bytes of unfinished messages of the peer's */
+    struct loop_timer quiet; /* of a duplicate */
+    instant retired, moved;
+};
+
+/* --- chunks and lists -------------------------------------------------------------------------------------------- */
+
+static void chunks_init(struct chunks *q) { *q = (struct chunks){.end = &q->first}; }
+
+static struct chunk *chunk_new(size_t count)
+{
+    struct chunk *k = malloc(sizeof *k + count);
+    if (k) *k = (struct chunk){.count = count};
+    return k;
+}
+
+static void chunks_add(struct chunks *q, struct chunk *k)
+{
+    *q->end = k;
+    q->end = &k->next;
+    if (!q->unsent) q->unsent = k;
+}
+
+static void chunks_drop_first(struct chunks *q)
+{
+    struct chunk *k = q->first;
+    q->first = k->next;
+    if (!q->first) q->end = &q->first;
+    if (q->unsent == k) q->unsent = k->next;
+    q->first_acked = 0;
+    free(k);
+}
+
+static size_t chunks_clear(struct chunks *q)
+{
+    size_t bytes = 0;
+    while (q->first) {
+        bytes += q->first->count - q->first_acked;
+        chunks_drop_first(q);
+    }
+    return bytes;
+}
+
+/* Acknowledgements reach us in the order of the stream. */
+static void chunks_ack(struct chunks *q, size_t count)
+{
+    while (q->first && count >= q->first->count - q->first_acked && q->first != q->unsent) {
+        count -= q->first->count - q->first_acked;
+        chunks_drop_first(q);
+    }
+    if (q->first) q->first_acked += count;
+}
+
+static void list_init(struct list *l) { *l = (struct list){.end = &l->first}; }
+
+static void list_add(struct list *l, struct stream *s)
+{
+    s->next = NULL;
+    *l->end = s;
+    l->end = &s->next;
+}
+
+static bool list_remove(struct list *l, struct stream *s)
+{
+    for (struct stream **at = &l->first; *at; at = &(*at)->next) {
+        if (*at != s) continue;
+        *at = s->next;
+        if (!*at) l->end = at;
+        return true;
+    }
+    return false;
+}
+
+static bool has_data(const struct stream *s)
+{
+    return s->out_open && (s->out.unsent || s->out_fin);
+}
+
+static struct list *list_of(struct session *n, const struct stream *s)
+{
+    return s->kind == KIND_CONTROL || (s->kind == KIND_REQUEST && s->ours) ? &n->urgent : &n->bulk;
+}
+
+static void enqueue(struct session *n, struct stream *s)
+{
+    if (s->queued || s->blocked || s->id < 0 || !has_data(s)) return;
+    s->queued = true;
+    list_add(list_of(n, s), s);
+}
+
+static void dequeue(struct session *n, struct stream *s)
+{
+    if (s->queued) list_remove(list_of(n, s), s);
+    s->queued = false;
+}
+
+/* --- streams ----------------------------------------------------------------------------------------------------- */
+
+static struct stream *stream_new(struct session *n, int64_t id, uint8_t kind, bool ours)
+{
+    struct stream *s = calloc(1, sizeof *s);
+    if (!s) return NULL;
+    s->id = id;
+    s->kind = kind;
+    s->ours = ours;
+    chunks_init(&s->out);
+    s->all_next = n->all;
+    if (n->all) n->all->all_before = s;
+    n->all = s;
+    return s;
+}
+
+/* Gives back what an unfinished message holds, and the peer's credit for it. */
+static void release_in(struct connection *c, struct stream *s)
+{
+    struct session *n = c->session;
+    if (s->in_count && c->quic) ngtcp2_conn_extend_max_offset(c->quic, s->in_count);
+    n->held -= s->in_count;
+    free(s->in);
+    s->in = NULL;
+    s->in_count = s->in_room = 0;
+}
+
+static void stream_free(struct connection *c, struct stream *s)
+{
+    struct session *n = c->session;
+    dequeue(n, s);
+    if (s->id < 0) {
+        if (!list_remove(&n->unopened_uni, s)) list_remove(&n->unopened_bidi, s);
+    }
+    n->queued -= chunks_clear(&s->out);
+    release_in(c, s);
+    if (s->all_before) s->all_before->all_next = s->all_next;
+    else n->all = s->all_next;
+    if (s->all_next) s->all_next->all_before = s->all_before;
+    if (n->control == s) n->control = NULL;
+    free(s);
+}
+
+/* Opens as many waiting streams as the peer allows. */
+static void open_waiting(struct connection *c)
+{
+    struct session *n = c->session;
+    for (int bidi = 0; bidi < 2; bidi++) {
+        struct list *l = bidi ? &n->unopened_bidi : &n->unopened_uni;
+        for (struct stream *s; (s = l->first);) {
+            int64_t id;
+            int bad = bidi ? ngtcp2_conn_open_bidi_stream(c->quic, &id, s)
+                           : ngtcp2_conn_open_uni_stream(c->quic, &id, s);
+            if (bad) break; /* none left: on_stream_credit comes back here */
+            list_remove(l, s);
+            s->id = id;
+            enqueue(n, s);
+        }
+    }
+}
+
+/* We no longer want what comes on this stream. */
+static void refuse(struct connection *c, struct stream *s, uint64_t code)
+{
+    s->in_open = false;
+    ngtcp2_conn_shutdown_stream_read(c->quic, 0, s->id, code);
+    if (s->ours || s->kind != KIND_REQUEST) return;
+    s->out_open = false;
+    dequeue(c->session, s);
+    ngtcp2_conn_shutdown_stream_write(c->quic, 0, s->id, code);
+}
+
+/* --- the protocol ------------------------------------------------------------------------------------------------ */
+
+static bool start(struct connection *c)
+{
+    struct session *n = calloc(1, sizeof *n);
+    struct stream *s = n ? stream_new(n, -1, KIND_CONTROL, true) : NULL;
+    struct chunk *k = s ? chunk_new(1) : NULL;
+    if (!k) {
+        free(s);
+        free(n);
+        connection_doom(c, CLOSE_BUSY, "no memory for one more link");
+        return false;
+    }
+    list_init(&n->urgent);
+    list_init(&n->bulk);
+    list_init(&n->unopened_uni);
+    list_init(&n->unopened_bidi);
+    chunks_init(&n->datagrams);
+    frames_init(&n->frames, LINK_FRAME_BYTES_MAX);
+    n->control = s;
+    s->out_open = true;
+    k->bytes[0] = KIND_CONTROL;
+    chunks_add(&s->out, k);
+    n->queued = 1;
+    list_add(&n->unopened_uni, s);
+    c->session = n;
+    open_waiting(c);
+    connection_touch(c);
+    return true;
+}
+
+static bool up(struct connection *c)
+{
+    struct endpoint_handlers *h = &c->endpoint->handlers;
+    if (h->link_up) h->link_up(h->ctx, c->id, c->peer.id, &c->remote, c->dialled);
+    if (!c->doomed) link_settle_duplicates(c);
+    return true;
+}
+
+static bool control_data(struct connection *c, struct bytes b)
+{
+    struct session *n = c->session;
+    struct endpoint_handlers *h = &c->endpoint->handlers;
+    for (;;) {
+        uint8_t type;
+        struct bytes body;
+        switch (frames_take(&n->frames, &b, &type, &body)) {
+        case FRAMES_MORE:
+            return true;
+        case FRAMES_ONE:
+            if (h->frame && !c->doomed) h->frame(h->ctx, c->id, type, body);
+            break;
+        case FRAMES_TOO_LONG:
+            connection_doom(c, CLOSE_PROTOCOL, "a frame is longer than 1 MiB");
+            return false;
+        case FRAMES_NO_MEMORY:
+            connection_doom(c, CLOSE_BUSY, "no memory for a frame");
+            return false;
+        }
+    }
+}
+
+/* A stream of the peer's shows its kind. */
+static bool meet(struct connection *c, struct stream *s, uint8_t kind)
+{
+    struct session *n = c->session;
+    bool bidi = ngtcp2_is_bidi_stream(s->id);
+    s->kind = kind;
+    s->kind_known = true;
+    if (kind == KIND_CONTROL && !bidi) {
+        if (n->control_seen) {
+            connection_doom(c, CLOSE_PROTOCOL, "a second control stream");
+            return false;
+        }
+        n->control_seen = true;
+    } else if (kind == KIND_PARCEL && !bidi) {
+        s->in_max = c->endpoint->config.parcel_bytes_max;
+    } else if (kind == KIND_REQUEST && bidi) {
+        s->in_max = LINK_REQUEST_BYTES_MAX;
+        s->out_open = true;
+    } else {
+        s->kind = bidi ? KIND_REQUEST : KIND_PARCEL; /* so that both its directions are refused */
+        refuse(c, s, STREAM_UNKNOWN);
+    }
+    return true;
+}
+
+static bool keep(struct session *n, struct stream *s, struct bytes b)
+{
+    size_t need = s->in_count + b.count;
+    if (need > s->in_room) {
+        size_t room = s->in_room ? s->in_room : 2048;
+        while (room < need) room *= 2;
+        uint8_t *in = realloc(s->in, room);
+        if (!in) return false;
+        s->in = in;
+        s->in_room = room;
+    }
+    if (b.count) memcpy(s->in + s->in_count, b.data, b.count);
+    s->in_count = need;
+    n->held += b.count;
+    return true;
+}
+
+/* When unfinished messages hold nearly all the peer may send, none of them could end any more: the youngest goes. Who
+ * sends its messages one after the other never gets here. */
+static void make_room(struct connection *c)
+{
+    struct session *n = c->session;
+    const struct endpoint_config *f = &c->endpoint->config;
+    size_t longest =
+        f->parcel_bytes_max > f->reply_bytes_max ? f->parcel_bytes_max : f->reply_bytes_max;
+    while (n->held > f->window_bytes - longest) {
+        struct stream *youngest = NULL;
+        for (struct stream *s = n->all; s; s = s->all_next)
+            if (s->in_count && (!youngest || s->id > youngest->id)) youngest = s;
+        if (!youngest) return;
+        release_in(c, youngest);
+        refuse(c, youngest, STREAM_FULL);
+    }
+}
+
+/* A whole message is there. */
+static void deliver(struct connection *c, struct stream *s)
+{
+    struct endpoint_handlers *h = &c->endpoint->handlers;
+    struct bytes message = bytes_of(s->in, s->in_count);
+    s->in_open = false;
+    if (s->kind == KIND_PARCEL && h->parcel) h->parcel(h->ctx, c->id, message);
+    if (s->kind == KIND_REQUEST && !s->ours) {
+        s->asked = true;
+        if (h->request) h->request(h->ctx, c->id, (uint64_t)s->id, message);
+    }
+    if (s->kind == KIND_REQUEST && s->ours) {
+        s->asked = false;
+        if (h->reply) h->reply(h->ctx, c->id, s->ticket, true, message);
+    }
+    if (!s->kind_known && !s->ours) refuse(c, s, STREAM_UNKNOWN); /* it ended before it began */
+    release_in(c, s);
+}
+
+static bool data(struct connection *c, int64_t id, void *of, struct bytes b, bool fin)
+{
+    struct session *n = c->session;
+    struct stream *s = of;
+    size_t consumed = 0;
+    if (!s) {
+        s = stream_new(n, id, 0, false);
+        if (!s) {
+            connection_doom(c, CLOSE_BUSY, "no memory for one more stream");
+            return false;
+        }
+        s->in_open = true;
+        ngtcp2_conn_set_stream_user_data(c->quic, id, s);
+    }
+    n->moved = clock_now();
+    if (!s->ours && !s->kind_known && b.count) {
+        if (!meet(c, s, b.data[0])) return false;
+        b.data++;
+        b.count--;
+        consumed = 1;
+    }
+    if (s->kind == KIND_CONTROL || !s->in_open) {
+        consumed += b.count;
+        if (s->kind == KIND_CONTROL && !control_data(c, b)) return false;
+        if (s->kind == KIND_CONTROL) ngtcp2_conn_extend_max_stream_offset(c->quic, id, consumed);
+    } else if (s->in_count + b.count > s->in_max) {
+        consumed += b.count;
+        release_in(c, s);
+        refuse(c, s, STREAM_TOO_LONG);
+    } else if (!keep(n, s, b)) {
+        connection_doom(c, CLOSE_BUSY, "no memory for a message");
+        return false;
+    } else if (fin) {
+        deliver(c, s);
+    } else {
+        make_room(c);
+    }
+    ngtcp2_conn_extend_max_offset(c->quic, consumed);
+    return true;
+}
+
+static void acked(struct connection *c, int64_t id, void *of, uint64_t count)
+{
+    struct session *n = c->session;
+    struct stream *s = of;
+    if (!s) return;
+    instant now = clock_now();
+    chunks_ack(&s->out, count);
+    n->queued -= count;
+    n->moved = now;
+    c->rate.acked += count;
+    span busy = instant_since(now, c->rate.since);
+    /* Short bursts say little: they end before the window opens. */
+    if (busy.ns < 100000000u && (n->queued || c->rate.acked < 256u << 10)) return;
+    double per_s = (double)c->rate.acked / (span_in_s(busy) + 1e-6);
+    c->rate.per_s = c->rate.per_s > 0 ? 0.7 * c->rate.per_s + 0.3 * per_s : per_s;
+    c->rate.acked = 0;
+    c->rate.since = now;
+}
+
+static void closed(struct connection *c, int64_t id, void *of, bool whole, uint64_t code)
+{
+    struct endpoint_handlers *h = &c->endpoint->handlers;
+    struct stream *s = of;
+    if (!s) return;
+    bool control = s->kind == KIND_CONTROL;
+    if (s->kind == KIND_PARCEL && s->ours && h->parcel_done)
+        h->parcel_done(h->ctx, c->id, s->ticket, whole && !s->out.first);
+    if (s->kind == KIND_REQUEST && s->ours && s->asked && h->reply)
+        h->reply(h->ctx, c->id, s->ticket, false, bytes_of(NULL, 0));
+    stream_free(c, s);
+    if (control) connection_doom(c, CLOSE_PROTOCOL, "the control stream ended");
+}
+
+static void reset(struct connection *c, int64_t id, void *of)
+{
+    struct stream *s = of;
+    if (!s) return;
+    s->in_open = false;
+    release_in(c, s);
+    /* Who gives up a request wants no reply either. */
+    if (s->kind == KIND_REQUEST && !s->ours) refuse(c, s, STREAM_DECLINED);
+}
+
+static void stopped(struct connection *c, int64_t id, void *of)
+{
+    struct stream *s = of;
+    if (!s) return;
+    s->out_open = false;
+    dequeue(c->session, s);
+    /* A request that the peer does not want to hear will not be answered. */
+    if (s->kind == KIND_REQUEST && s->ours)
+        ngtcp2_conn_shutdown_stream_read(c->quic, 0, id, STREAM_DECLINED);
+}
+
+static void datagram(struct connection *c, struct bytes b)
+{
+    struct endpoint_handlers *h = &c->endpoint->handlers;
+    if (h->datagram) h->datagram(h->ctx, c->id, b);
+}
+
+static void credit(struct connection *c)
+{
+    open_waiting(c);
+    connection_touch(c);
+}
+
+static void stream_credit(struct connection *c, int64_t id, void *of)
+{
+    struct stream *s = of;
+    if (!s || !s->blocked) return;
+    s->blocked = false;
+    enqueue(c->session, s);
+    connection_touch(c);
+}
+
+static struct bytes next_datagram(struct connection *c)
+{
+    struct session *n = c->session;
+    struct chunk *k = n->datagrams.first;
+    return k ? bytes_of(k->bytes, k->count) : bytes_of(NULL, 0);
+}
+
+static void datagram_done(struct connection *c)
+{
+    struct session *n = c->session;
+    chunks_drop_first(&n->datagrams);
+    n->datagram_count--;
+}
+
+static void next(struct connection *c, struct piece *p)
+{
+    struct session *n = c->session;
+    struct stream *s = n->urgent.first ? n->urgent.first : n->bulk.first;
+    if (!s) return;
+    p->stream = s->id;
+    p->of = s;
+    struct chunk *k = s->out.unsent;
+    for (; k && p->part_count < sizeof p->parts / sizeof *p->parts; k = k->next)
+        p->parts[p->part_count++] = (ngtcp2_vec){k->bytes + k->sent, k->count - k->sent};
+    p->fin = s->out_fin && !k;
+}
+
+static void took(struct connection *c, struct piece *p, size_t count)
+{
+    struct session *n = c->session;
+    struct stream *s = p->of;
+    size_t offered = 0, left = count;
+    for (size_t i = 0; i < p->part_count; i++) offered += p->parts[i].len;
+    for (struct chunk *k; left && (k = s->out.unsent);) {
+        size_t step = k->count - k->sent < left ? k->count - k->sent : left;
+        k->sent += step;
+        left -= step;
+        if (k->sent == k->count) s->out.unsent = k->next;
+    }
+    if (p->fin && count == offered) s->out_open = false;
+    if (!has_data(s)) dequeue(n, s);
+}
+
+static void blocked(struct connection *c, struct piece *p, bool gone)
+{
+    struct stream *s = p->of;
+    dequeue(c->session, s);
+    if (gone) s->out_open = false;
+    else s->blocked = true;
+}
+
+static void end(struct connection *c, const struct link_end *how)
+{
+    struct endpoint_handlers *h = &c->endpoint->handlers;
+    struct session *n = c->session;
+    link_id id = c->id;
+    /* Handlers come first: what they ask of this link is refused from here on. */
+    while (n && n->all) {
+        struct stream *s = n->all;
+        bool parcel = s->kind == KIND_PARCEL && s->ours;
+        bool request = s->kind == KIND_REQUEST && s->ours && s->asked;
+        uint64_t ticket = s->ticket;
+        stream_free(c, s);
+        if (parcel && h->parcel_done && c->up) h->parcel_done(h->ctx, id, ticket, false);
+        if (request && h->reply && c->up) h->reply(h->ctx, id, ticket, false, bytes_of(NULL, 0));
+    }
+    if (n) {
+        loop_timer_clear(c->endpoint->loop, &n->quiet);
+        chunks_clear(&n->datagrams);
+        frames_fini(&n->frames);
+        free(n);
+        c->session = NULL;
+    }
+    if (h->link_down && (how->up || how->dialled)) h->link_down(h->ctx, id, how);
+}
+
+const struct protocol link_protocol = {
+    .start = start,
+    .up = up,
+    .data = data,
+    .acked = acked,
+    .closed = closed,
+    .reset = reset,
+    .stopped = stopped,
+    .datagram = datagram,
+    .credit = credit,
+    .stream_credit = stream_credit,
+    .next_datagram = next_datagram,
+    .datagram_done = datagram_done,
+    .next = next,
+    .took = took,
+    .blocked = blocked,
+    .end = end,
+};
+
+/* --- duplicates -------------------------------------------------------------------------------------------------- */
+
+/* Is a parcel or a request under way? */
+static bool busy(const struct session *n)
+{
+    for (const struct stream *s = n->all; s; s = s->all_next)
+        if (s->kind != KIND_CONTROL) return true;
+    return n->queued;
+}
+
+static void on_quiet(void *ctx, instant now)
+{
+    struct connection *c = ctx;
+    struct session *n = c->session;
+    instant quiet = instant_after(n->moved, span_s(RETIRE_QUIET_S));
+    instant last = instant_after(n->retired, span_s(RETIRE_S));
+    if ((instant_reached(now, quiet) && !busy(n)) || instant_reached(now, last))
+        connection_doom(c, CLOSE_DUPLICATE, "another connection to the same peer stays");
+    else
+        loop_timer_set(
+            c->endpoint->loop, &n->quiet,
+            instant_min(instant_reached(now, quiet) ? instant_after(now, span_ms(100)) : quiet,
+                        last));
+}
+
+static void retire(struct connection *c)
+{
+    struct session *n = c->session;
+    if (c->retiring || c->doomed || !n) return;
+    c->retiring = true;
+    n->retired = n->moved = clock_now();
+    n->quiet = (struct loop_timer){.fire = on_quiet, .ctx = c};
+    ngtcp2_conn_set_keep_alive_timeout(c->quic, 0);
+    loop_timer_set(c->endpoint->loop, &n->quiet, instant_after(n->retired, span_s(RETIRE_QUIET_S)));
+}
+
+/* Did the node with the smaller ID dial it? */
+static bool by_smaller(const struct connection *c)
+{
+    return (memcmp(identity_id(c->endpoint->self), c->peer.id, CRYPTO_KEY_BYTES) < 0) == c->dialled;
+}
+
+void link_settle_duplicates(struct connection *newest)
+{
+    struct endpoint *e = newest->endpoint;
+    for (size_t i = 0; i < e->slot_count; i++) {
+        struct connection *c = e->slots[i].connection;
+        if (!c || c == newest || !c->up || c->retiring || c->protocol != &link_protocol ||
+            memcmp(c->peer.id, newest->peer.id, CRYPTO_KEY_BYTES))
+            continue;
+        retire(c->dialled == newest->dialled || by_smaller(newest) ? c : newest);
+    }
+}
+
+/* --- what others call -------------------------------------------------------------------------------------------- */
+
+/* A link that takes what its user gives it; NULL for one that is gone. */
+static struct connection *usable(struct endpoint *e, link_id l)
+{
+    struct connection *c = endpoint_connection(e, l);
+    return c && c->session && c->up && !c->doomed && c->protocol == &link_protocol ? c : NULL;
+}
+
+/* A chunk of these parts, when the link's queue has room for it. */
+static struct chunk *chunk_of(struct connection *c, const struct bytes *parts, size_t count)
+{
+    struct session *n = c->session;
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) bytes += parts[i].count;
+    if (n->queued + bytes > c->endpoint->config.queue_bytes_max) return NULL;
+    struct chunk *k = chunk_new(bytes);
+    if (!k) return NULL;
+    for (size_t i = 0, at = 0; i < count; at += parts[i++].count)
+        if (parts[i].count) memcpy(k->bytes + at, parts[i].data, parts[i].count);
+    return k;
+}
+
+static void queue_chunk(struct connection *c, struct stream *s, struct chunk *k)
+{
+    struct session *n = c->session;
+    if (!n->queued) {
+        c->rate.since = clock_now();
+        c->rate.acked = 0;
+    }
+    chunks_add(&s->out, k);
+    n->queued += k->count;
+    n->moved = clock_now();
+    enqueue(n, s);
+    connection_touch(c);
+}
+
+bool link_datagram(struct endpoint *e, link_id l, struct bytes payload)
+{
+    struct connection *c = usable(e, l);
+    assert(payload.count <= LINK_DATAGRAM_BYTES_MAX);
+    if (!c || !payload.count) return false;
+    struct session *n = c->session;
+    if (n->datagram_count >= DATAGRAMS_MAX) return false;
+    struct chunk *k = chunk_new(payload.count);
+    if (!k) return false;
+    memcpy(k->bytes, payload.data, payload.count);
+    chunks_add(&n->datagrams, k);
+    n->datagram_count++;
+    connection_touch(c);
+    return true;
+}
+
+bool link_frame(struct endpoint *e, link_id l, uint8_t type, struct bytes body)
+{
+    struct connection *c = usable(e, l);
+    assert(body.count <= LINK_FRAME_BYTES_MAX);
+    if (!c || !((struct session *)c->session)->control) return false;
+    uint8_t head[FRAMES_HEAD_BYTES] = {type, (uint8_t)body.count, (uint8_t)(body.count >> 8),
+                                       (uint8_t)(body.count >> 16)};
+    struct bytes parts[] = {bytes_of(head, sizeof head), body};
+    struct chunk *k = chunk_of(c, parts, 2);
+    if (k) queue_chunk(c, ((struct session *)c->session)->control, k);
+    return k;
+}
+
+/* A stream of ours with one message on it. */
+static struct stream *send_message(struct connection *c, uint8_t kind, const struct bytes *parts,
+                                   size_t count, uint64_t ticket)
+{
+    struct session *n = c->session;
+    struct bytes all[4] = {bytes_of(&kind, 1)};
+    assert(count <= 3);
+    for (size_t i = 0; i < count; i++) all[i + 1] = parts[i];
+    struct chunk *k = chunk_of(c, all, count + 1);
+    struct stream *s = k ? stream_new(n, -1, kind, true) : NULL;
+    if (!s) {
+        free(k);
+        return NULL;
+    }
+    s->ticket = ticket;
+    s->out_open = s->out_fin = true;
+    list_add(kind == KIND_REQUEST ? &n->unopened_bidi : &n->unopened_uni, s);
+    queue_chunk(c, s, k);
+    open_waiting(c);
+    return s;
+}
+
+bool link_parcel(struct endpoint *e, link_id l, struct bytes head, struct bytes body,
+                 uint64_t ticket)
+{
+    struct connection *c = usable(e, l);
+    struct bytes parts[] = {head, body};
+    return c && send_message(c, KIND_PARCEL, parts, 2, ticket);
+}
+
+bool link_request(struct endpoint *e, link_id l, struct bytes message, uint64_t ticket)
+{
+    struct connection *c = usable(e, l);
+    assert(message.count <= LINK_REQUEST_BYTES_MAX);
+    struct stream *s = c ? send_message(c, KIND_REQUEST, &message, 1, ticket) : NULL;
+    if (!s) return false;
+    s->asked = s->in_open = true;
+    s->in_max = c->endpoint->config.reply_bytes_max;
+    return true;
+}
+
+static struct stream *asked_stream(struct connection *c, uint64_t handle)
+{
+    struct session *n = c ? c->session : NULL;
+    for (struct stream *s = n ? n->all : NULL; s; s = s->all_next)
+        if (s->id == (int64_t)handle && s->kind == KIND_REQUEST && !s->ours && s->asked) return s;
+    return NULL;
+}
+
+bool link_reply(struct endpoint *e, link_id l, uint64_t handle, const struct bytes *parts,
+                size_t count)
+{
+    struct connection *c = usable(e, l);
+    struct stream *s = asked_stream(c, handle);
+    if (!s || !s->out_open) return false;
+    struct chunk *k = chunk_of(c, parts, count);
+    if (!k) return false;
+    s->asked = false;
+    s->out_fin = true;
+    queue_chunk(c, s, k);
+    return true;
+}
+
+void link_decline(struct endpoint *e, link_id l, uint64_t handle)
+{
+    struct connection *c = usable(e, l);
+    struct stream *s = asked_stream(c, handle);
+    if (!s) return;
+    s->asked = false;
+    refuse(c, s, STREAM_DECLINED);
+    connection_touch(c);
+}
+
+void link_close(struct endpoint *e, link_id l, uint32_t code, const char *reason)
+{
+    struct connection *c = endpoint_connection(e, l);
+    if (c && c->protocol == &link_protocol) connection_doom(c, code, "%s", reason);
+}
+
+size_t link_queued(struct endpoint *e, link_id l)
+{
+    struct connection *c = usable(e, l);
+    return c ? ((struct session *)c->session)->queued : 0;
+}
+
+bool link_info(struct endpoint *e, link_id l, struct link_info *out)
+{
+    struct connection *c = endpoint_connection(e, l);
+    ngtcp2_conn_info i;
+    if (!c || !c->quic || c->protocol != &link_protocol) return false;
+    ngtcp2_conn_get_conn_info2(c->quic, &i);
+    *out = (struct link_info){.address = c->remote,
+                              .up = c->up,
+                              .dialled = c->dialled,
+                              .retiring = c->retiring,
+                              .rtt = span_ns(i.smoothed_rtt),
+                              .rtt_min = span_ns(i.min_rtt == UINT64_MAX ? 0 : i.min_rtt),
+                              .window_bytes = i.cwnd,
+                              .sent = c->sent,
+                              .received = c->received,
+                              .lost = i.bytes_lost,
+                              .delivered_per_s = c->rate.per_s,
+                              .queued = link_queued(e, l)};
+    memcpy(out->id, c->peer.id, sizeof out->id);
+    return true;
+}

@@ -1,0 +1,108 @@
+/* link.h -- an authenticated connection to a peer, and what may be said over it (ALPN shoal/1).
+ *
+ *     datagram   at most 1150 bytes, may be lost
+ *     frame      a type and up to 1 MiB: reliable, in order; one stream each way for all of them
+ *     parcel     one message, reliable, on a stream of its own: no parcel waits for another one's lost packet
+ *     request    one message there, one reply back, on a stream of its own
+ *
+ * On the wire (RFC 9000 streams): the first byte of a stream is its kind. 0x01 control, one unidirectional stream each
+ * way, then frames as type u8, length u24 little-endian, body; 0x02 parcel, unidirectional, the message up to FIN;
+ * 0x10 request, bidirectional, each message up to FIN. An unknown kind is refused by STOP_SENDING.
+ *
+ * Everything passed in is copied before the call returns. Every function here may be called from a handler, and takes
+ * a link that is gone or not up yet: it says false, as it does when the link's queue is full. A frame that was taken is
+ * delivered, or the link goes down; of a parcel or a request the handler hears what became of it. */
+#ifndef SHOAL_NET_LINK_H
+#define SHOAL_NET_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/crypto.h"
+#include "base/instant.h"
+
+struct endpoint;
+
+typedef uint32_t
+    link_id; /* never reused while the program lives, until 2^20 links had the same slot */
+#define LINK_NONE 0u
+
+#define LINK_DATAGRAM_BYTES_MAX 1150
+#define LINK_FRAME_BYTES_MAX    (1u << 20)
+#define LINK_REQUEST_BYTES_MAX  (64u << 10)
+
+/* Why a link ended. Below 0x1000: sent in CONNECTION_CLOSE, by us or by the peer; those from CLOSE_USER up belong to
+ * whoever uses the endpoint. From 0x1000 up: what we saw ourselves, never sent. */
+enum link_close {
+    CLOSE_OK = 0x00,        /* politely: nothing more to say */
+    CLOSE_BUSY = 0x01,      /* no room for one more link: try another peer, or later */
+    CLOSE_DUPLICATE = 0x02, /* another connection to the same peer stays */
+    CLOSE_SELF = 0x03,      /* the peer has our own key */
+    CLOSE_REFUSED = 0x04,   /* the accept handler said no; the reason says why */
+    CLOSE_PROTOCOL = 0x05,  /* bytes that shoal/1 does not allow */
+    CLOSE_VERSION = 0x06,   /* another major version of the protocol */
+    CLOSE_RUN = 0x07,       /* a peer of another experiment */
+    CLOSE_LEAVING = 0x08,   /* the process ends */
+    CLOSE_USER = 0x40,
+
+    CLOSE_IDLE = 0x1000, /* nothing heard for the idle time-out */
+    CLOSE_TIMEOUT,       /* the handshake did not finish in time: nobody there, or no way through */
+    CLOSE_RESET,         /* the peer no longer knows the connection: it restarted */
+    CLOSE_WRONG_KEY,     /* who answered has another key than the one dialled */
+    CLOSE_ALPN,          /* the peer speaks UDP and QUIC, but not our protocol */
+    CLOSE_QUIC_VERSION,  /* no common version of QUIC */
+    CLOSE_TLS,           /* the handshake failed for another reason: the text says which */
+    CLOSE_TRANSPORT,     /* a QUIC error: the text says which */
+};
+
+/* How a link ended. */
+struct link_end {
+    uint32_t code;      /* enum link_close, or the peer's own number */
+    const char *reason; /* a sentence, the peer's or ours; lent for the call */
+    bool by_peer;
+    bool up;                      /* it had been up: link_up was called */
+    bool dialled;                 /* by us */
+    uint8_t id[CRYPTO_KEY_BYTES]; /* the peer, or whom we dialled */
+    struct address address;
+};
+
+/* Ends a link: what was queued and not sent is lost. The link_down handler is called before the loop sleeps again. */
+void link_close(struct endpoint *e, link_id l, uint32_t code, const char *reason);
+
+bool link_datagram(struct endpoint *e, link_id l, struct bytes payload);
+bool link_frame(struct endpoint *e, link_id l, uint8_t type, struct bytes body);
+bool link_parcel(struct endpoint *e, link_id l, struct bytes head, struct bytes body,
+                 uint64_t ticket);
+bool link_request(struct endpoint *e, link_id l, struct bytes message, uint64_t ticket);
+
+/* Answers a request once; `handle` is what the request handler got. False when the peer has given up on it. */
+bool link_reply(struct endpoint *e, link_id l, uint64_t handle, const struct bytes *parts,
+                size_t count);
+/* Does not answer it: the peer's reply handler hears ok = false. */
+void link_decline(struct endpoint *e, link_id l, uint64_t handle);
+
+/* Bytes taken and not yet acknowledged by the peer; 0 for a link that is gone. */
+size_t link_queued(struct endpoint *e, link_id l);
+
+struct link_info {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    struct address address;
+    bool up, dialled;
+    bool retiring; /* a duplicate that ends when it is quiet */
+    span rtt, rtt_min;
+    uint64_t window_bytes;   /* congestion window */
+    uint64_t sent, received; /* bytes of QUIC packets */
+    uint64_t lost;           /* bytes of packets declared lost */
+    double
+        delivered_per_s; /* bytes acknowledged per second while there was something to send, over the last
+                                  seconds; 0: not known yet */
+    size_t queued;
+};
+
+/* False for a link that is gone. */
+bool link_info(struct endpoint *e, link_id l, struct link_info *out);
+
+#endif

@@ -1,0 +1,90 @@
+/* loop.h -- one thread that waits for sockets, timers and other threads, and sleeps in between.
+ *
+ *     turn:   sleep until something is due  ->  posts  ->  sockets  ->  timers  ->  jobs deferred meanwhile
+ *
+ * All storage of sources is the caller's and is linked in while it is set; nothing is allocated after loop_open. Only
+ * loop_post and loop_stop may be called from other threads. How late timers and posts are served is measured: that is
+ * the loop's lag, and what a peer waits for when something holds this thread up. */
+#ifndef SHOAL_NET_LOOP_H
+#define SHOAL_NET_LOOP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/instant.h"
+
+struct loop;
+
+struct loop_socket { /* any file descriptor that epoll takes */
+    int fd;
+    void (*ready)(void *ctx, uint32_t events); /* EPOLLIN, EPOLLOUT, ... */
+    void *ctx;
+};
+
+struct loop_timer {
+    void (*fire)(void *ctx, instant now); /* once; set it again for more */
+    void *ctx;
+    instant due;  /* while it is set */
+    size_t place; /* 1-based in the loop's heap; 0: not set. Start with 0. */
+};
+
+struct loop_job { /* runs once, at the end of this turn */
+    void (*run)(void *ctx);
+    void *ctx;
+    struct loop_job *next;
+    uint64_t turn; /* in which it was deferred */
+    bool queued;
+};
+
+struct loop_call { /* from another thread; several posts before it runs are one */
+    void (*run)(void *ctx);
+    void *ctx;
+    struct loop_call *next;
+    instant posted;
+    atomic_bool queued;
+};
+
+enum err loop_open(struct loop **out, struct why *w);
+void loop_close(struct loop *l);
+
+/* Level-triggered. The socket must outlive its watching. */
+enum err loop_watch(struct loop *l, struct loop_socket *s, uint32_t events, struct why *w);
+void loop_rewatch(struct loop *l, struct loop_socket *s, uint32_t events);
+void loop_forget(struct loop *l, struct loop_socket *s);
+
+/* Fires once when `due` has come, never earlier, and in the order of `due`. Setting a set timer moves it; setting it
+ * to INSTANT_NEVER clears it. */
+void loop_timer_set(struct loop *l, struct loop_timer *t, instant due);
+void loop_timer_clear(struct loop *l, struct loop_timer *t);
+
+/* Once, after the sockets and timers of this turn; a job that defers itself runs again in the next turn, which then
+ * does not sleep. */
+void loop_defer(struct loop *l, struct loop_job *j);
+void loop_undefer(struct loop *l, struct loop_job *j);
+
+/* Any thread. The call must stay valid until it ran. */
+void loop_post(struct loop *l, struct loop_call *c);
+
+/* Turns until loop_stop, which any thread and a signal handler may call. */
+void loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+
+/* One turn that sleeps until `until` at the latest. */
+void loop_turn(struct loop *l, instant until);
+
+struct loop_lag {
+    uint64_t count; /* timers and posts served */
+    double p50_ms, p99_ms,
+        max_ms; /* percentiles are upper edges of buckets that are 9 % wide; max is exact */
+};
+
+/* Since the start, or since the last call with `reset`. Loop's thread only. */
+struct loop_lag loop_lag(struct loop *l, bool reset);
+
+/* How often the loop woke from sleep since the start: an idle program's must stay small. */
+uint64_t loop_wakeups(const struct loop *l);
+
+#endif

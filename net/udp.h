@@ -1,0 +1,48 @@
+/* udp.h -- one UDP socket that takes and gives batches of datagrams (GSO, GRO). Private to net/. */
+#ifndef SHOAL_NET_UDP_H
+#define SHOAL_NET_UDP_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/err.h"
+
+union udp_name { /* a socket address of either family */
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+socklen_t udp_name_of(const struct address *a, union udp_name *out); /* its length */
+struct address udp_address_of(const struct sockaddr *s);
+
+struct udp {
+    int fd;
+    bool gso, gro;
+    struct address local;
+    union udp_name local_name;
+    socklen_t local_name_bytes;
+};
+
+/* Binds to `listen`; sets `clamped` to what the kernel granted when that is less than `socket_bytes`, else 0. */
+enum err udp_open(struct udp *u, const struct address *listen, bool gso, bool gro,
+                  size_t socket_bytes, size_t *clamped, struct why *w);
+void udp_close(struct udp *u);
+
+enum udp_sent {
+    UDP_SENT,
+    UDP_FULL, /* the socket's buffer: try again when it is writable */
+    UDP_LOST, /* the kernel would not: no route, a firewall, too large. As good as lost on the way. */
+    UDP_NO_GSO /* the device cannot segment: nothing was sent, send one by one */
+};
+/* Sends `all`, cut into pieces of `segment` bytes, the last one perhaps shorter. More than one piece needs gso. */
+enum udp_sent udp_send(struct udp *u, const struct sockaddr *to, socklen_t to_bytes,
+                       struct bytes all, size_t segment);
+
+/* Receives up to 64 KiB from one sender, cut into pieces of `segment`. 0 when there is nothing now. */
+size_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
+                   socklen_t *from_bytes, size_t *segment);
+
+#endif

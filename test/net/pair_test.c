@@ -1,0 +1,132 @@
+/* pair_test.c -- the shared part of the tests (see pair.h); holds no test of its own. */
+#include "pair.h"
+
+struct loop *loop;
+
+static bool accept_peer(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], bool dialled,
+                        char reason[128])
+{
+    struct node *n = ctx;
+    if (n->refuses) strcpy(reason, "you are of another experiment");
+    return !n->refuses;
+}
+
+static void link_up(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
+                    const struct address *remote, bool dialled)
+{
+    struct node *n = ctx;
+    n->up = l;
+    n->ups++;
+}
+
+static void link_down(void *ctx, link_id l, const struct link_end *end)
+{
+    struct node *n = ctx;
+    n->downs++;
+    n->down = l;
+    n->end = *end;
+    snprintf(n->reason, sizeof n->reason, "%s", end->reason);
+}
+
+static void frame(void *ctx, link_id l, uint8_t type, struct bytes b)
+{
+    struct node *n = ctx;
+    saw(n->frames, &n->frame_count, (struct saw){.link = l, .type = type}, b);
+}
+static void parcel(void *ctx, link_id l, struct bytes b)
+{
+    struct node *n = ctx;
+    saw(n->parcels, &n->parcel_count, (struct saw){.link = l}, b);
+}
+static void parcel_done(void *ctx, link_id l, uint64_t ticket, bool ok)
+{
+    struct node *n = ctx;
+    saw(n->dones, &n->done_count, (struct saw){.link = l, .number = ticket, .ok = ok},
+        bytes_of("", 0));
+}
+static void request(void *ctx, link_id l, uint64_t handle, struct bytes b)
+{
+    struct node *n = ctx;
+    saw(n->requests, &n->request_count, (struct saw){.link = l, .number = handle}, b);
+    if (n->echo) link_reply(n->endpoint, l, handle, &b, 1);
+}
+static void reply(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes b)
+{
+    struct node *n = ctx;
+    saw(n->replies, &n->reply_count, (struct saw){.link = l, .number = ticket, .ok = ok}, b);
+}
+static void datagram(void *ctx, link_id l, struct bytes b)
+{
+    struct node *n = ctx;
+    saw(n->datagrams, &n->datagram_count, (struct saw){.link = l}, b);
+}
+static void warn(void *ctx, const char *text)
+{
+    struct node *n = ctx;
+    n->warnings++;
+}
+
+void node_open(struct node *n, const struct endpoint_config *c)
+{
+    struct endpoint_config defaults = endpoint_defaults("127.0.0.1:0");
+    struct endpoint_handlers h = {.ctx = n,
+                                  .accept = accept_peer,
+                                  .link_up = link_up,
+                                  .link_down = link_down,
+                                  .frame = frame,
+                                  .parcel = parcel,
+                                  .parcel_done = parcel_done,
+                                  .request = request,
+                                  .reply = reply,
+                                  .datagram = datagram,
+                                  .warn = warn};
+    struct why w = {0};
+    cr_assert_eq(endpoint_open(loop, c ? c : &defaults, n->self, &h, &n->endpoint, &w), ERR_OK,
+                 "%s", w.text);
+    n->address = endpoint_address(n->endpoint);
+}
+
+void node_start(struct node *n, const struct endpoint_config *c, uint8_t seed)
+{
+    uint8_t bytes[IDENTITY_SEED_BYTES] = {seed};
+    struct why w = {0};
+    if (!loop) cr_assert_eq(loop_open(&loop, &w), ERR_OK, "%s", w.text);
+    memset(n, 0, sizeof *n);
+    cr_assert_eq(identity_from_seed(bytes, &n->self, &w), ERR_OK, "%s", w.text);
+    node_open(n, c);
+}
+
+static void forget(struct saw *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) free(list[i].bytes);
+}
+
+void node_stop(struct node *n)
+{
+    endpoint_close(n->endpoint);
+    identity_close(n->self);
+    forget(n->frames, n->frame_count);
+    forget(n->parcels, n->parcel_count);
+    forget(n->requests, n->request_count);
+    forget(n->replies, n->reply_count);
+    forget(n->dones, n->done_count);
+    forget(n->datagrams, n->datagram_count);
+}
+
+link_id node_dial(struct node *n, const struct node *to)
+{
+    struct why w = {0};
+    link_id l = endpoint_dial(n->endpoint, identity_id(to->self), &to->address, &w);
+    cr_assert_neq(l, LINK_NONE, "%s", w.text);
+    return l;
+}
+
+void link_pair(struct node *a, struct node *b, const struct endpoint_config *c)
+{
+    node_start(a, c, 1);
+    node_start(b, c, 2);
+    node_dial(a, b);
+    turn_until(a->ups && b->ups, 5);
+    cr_assert(a->ups == 1 && b->ups == 1, "no link: a says '%s', b says '%s'", a->reason,
+              b->reason);
+}
