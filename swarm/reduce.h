@@ -23,6 +23,9 @@
 
 #define REDUCE_WINDOW 8 /* parcels in flight to a peer; contributions an owner holds of one peer */
 #define REDUCE_RESCUE 4 /* chunks of lost owners that I gather at one time */
+#define REDUCE_FETCH  4 /* chunks I fetch at one time */
+
+#define REDUCE_PARCEL_HEAD 44 /* bytes before a chunk's wire bytes */
 
 /* Every ticket of reduce has this bit; whoever composes it gives other tickets none. */
 #define REDUCE_TICKET ((uint64_t)1 << 63)
@@ -44,38 +47,65 @@ struct reduce_config {
     uint32_t group_max;
 };
 
-struct reduce_chunk;
-struct reduce_work;
+/* What a member holds for a chunk. Of two variants the lower rank counts, at the same rank the smaller digest. */
+struct reduce_variant {
+    uint8_t rank;  /* of the owner who averaged it; REDUCE_NULL: nobody has */
+    uint32_t mask; /* whose contributions are in it; 0: nobody's, and the chunk stays as it is */
+    uint8_t digest[CRYPTO_DIGEST_BYTES]; /* of mask u32 and wire bytes; zeros when mask is 0 */
+};
+#define REDUCE_NULL 255
+
+enum reduce_fetch { REDUCE_FETCH_NONE, REDUCE_FETCH_WANTED, REDUCE_FETCH_SENT };
+
+struct reduce_chunk {
+    uint8_t owner;
+    bool settled;
+    struct reduce_variant best;
+    uint32_t place; /* among its owner's chunks */
+    uint8_t given;  /* 1 + highest rank at which my contribution went out; 0: not yet */
+    uint32_t told;  /* I averaged it: members to whom that went out */
+    uint32_t asked; /* members who asked for it and have had no answer */
+    enum reduce_fetch fetch;
+    uint8_t fetch_from; /* member */
+    struct reduce_variant wanted;
+};
+
+struct reduce_work { /* a chunk that I average */
+    bool busy;
+    uint32_t chunk;
+    uint8_t rank;
+    uint32_t arrived, absent; /* members, by index */
+    instant due;              /* who has not contributed by then is left out */
+    uint8_t *contributions;   /* [group_max] wire bytes of a chunk */
+};
 
 struct reduce_peer { /* a member of the group */
-    bool linked;
-    bool suspect;
+    bool linked, suspect;
+    bool heard; /* a STAGE of it has come: it is in the group and takes parcels */
     enum reduce_stage stage;
-    bool heard;       /* a STAGE of it has come: it is in the group and takes parcels */
     bool contributes; /* it has not said EMPTY */
     instant heard_at;
     uint32_t close; /* number of its latest root */
     uint8_t root[CRYPTO_DIGEST_BYTES];
-    uint32_t examined; /* `close` of the root whose chunks I have asked for; 0: none */
+    uint32_t examined; /* `close` of the root that I have compared with mine; 0: none */
+    bool examining;    /* VEC is under way */
     uint32_t in_flight;
-    uint32_t owned;   /* chunks it owns */
-    uint32_t first;   /* index in `order` of the first of them */
-    uint32_t settled; /* of them, from the first: how many are settled at me */
-    uint32_t given;   /* of them: how many I have sent my contribution of, or need not */
+    uint32_t first, owned; /* its chunks: order[first .. first + owned) */
+    uint32_t settled;      /* of them, from the first, how many are settled at me */
+    uint32_t results_next; /* of `results`: the first that may have to be sent to it */
 };
 
 struct reduce {
     struct reduce_config config;
     enum reduce_state state;
     struct match_group group;
-    instant now;
-    instant began; /* reduce_start */
-    instant base; /* when all had taken their snapshots, or were no longer waited for; 0: not yet */
+    instant now;      /* latest time heard of */
     instant waits;    /* snapshots are waited for until then */
-    instant deadline; /* GATHER: T_REDUCE; CLOSING: T_CLOSE; valid when not 0 */
+    instant base;     /* when all had taken theirs, or time was over; INSTANT_NEVER: not yet */
+    instant deadline; /* GATHER: T_REDUCE; CLOSING: T_CLOSE */
     instant beat;     /* next STAGE to all */
     span estimate;    /* of the transfer */
-    uint32_t serial;  /* of this group, in tickets */
+    uint16_t serial;  /* of this group, in tickets */
     bool more;        /* work is left for the next tick */
     enum reduce_stage stage;
     uint32_t close; /* number of my latest root */
@@ -84,12 +114,14 @@ struct reduce {
     struct reduce_peer peers[NODE_GROUP_MAX];
     struct reduce_chunk *chunks; /* [layout.chunks] */
     uint32_t *order;             /* [layout.chunks] by owner, then by index */
-    struct reduce_work *work;    /* [REDUCE_WINDOW + REDUCE_RESCUE] */
-    uint32_t settled;            /* chunks */
-    uint32_t fetching;           /* requests under way */
-    int adopting;                /* member whose applied root I am taking over; -1: none */
-    float *accumulator;          /* [layout.chunk_elements] */
-    uint8_t *scratch;            /* a VEC reply, or what the root is made of */
+    uint32_t *results;           /* [layout.chunks] those I averaged */
+    uint32_t results_count;
+    uint32_t settled;                  /* chunks */
+    uint32_t fetch_wanted, fetch_sent; /* chunks */
+    int adopting;                      /* member whose applied root I am taking over; -1: none */
+    struct reduce_work work[REDUCE_WINDOW + REDUCE_RESCUE];
+    float *accumulator; /* [layout.chunk_elements] */
+    uint8_t *scratch;   /* a VEC reply, or what the root is made of */
     /* the outcome, in AGREED: for ACTION_APPLY */
     uint8_t root[CRYPTO_DIGEST_BYTES];
     uint64_t tokens;    /* sum of the weights of all who are in any mean */
@@ -104,9 +136,9 @@ size_t reduce_bytes(const struct reduce_config *c);
 /* False when the arena is too small. */
 bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *room);
 
-/* The group is committed; linked[i] says whether a link to member i is up. Parcels are answered from now on, and the
+/* The group is committed; linked[i] says whether a link to member i is up. Parcels are taken from now on, and the
  * snapshot is to be ordered. Ends within 10 s + 3 step_ms (slowest member) for snapshots, 10 s + 3 estimates for the
- * chunks, and 20 s + one estimate for closing. */
+ * chunks, and 10 s + one estimate for closing. */
 void reduce_start(struct reduce *r, const struct match_group *g, const bool linked[NODE_GROUP_MAX],
                   instant now, const struct sink *out);
 
@@ -114,7 +146,7 @@ void reduce_start(struct reduce *r, const struct match_group *g, const bool link
  * carried out; empty when it was not finite. Does nothing in other states than GATHER. */
 void reduce_snapshot(struct reduce *r, struct bytes wire, instant now, const struct sink *out);
 
-/* Is this frame type, or this request's first byte, one of averaging's? */
+/* Is this frame type, or this first byte of a parcel or request, one of averaging's? */
 bool reduce_takes(uint8_t type);
 
 /* From the peer named. False: bytes that the protocol does not allow; nothing changed. A message of another group is
@@ -135,7 +167,8 @@ bool reduce_reply(struct reduce *r, uint64_t ticket, bool ok, struct bytes reply
 
 void reduce_link(struct reduce *r, sid peer, bool up, instant now, const struct sink *out);
 
-/* This peer is dead, has left, or has withdrawn from the group: do not wait for it. */
+/* This peer is dead, has left, or has withdrawn from the group: do not wait for it. If it is heard again in this
+ * group, it counts again. */
 void reduce_gone(struct reduce *r, sid peer, instant now, const struct sink *out);
 
 void reduce_tick(struct reduce *r, instant now, const struct sink *out);

@@ -1,0 +1,111 @@
+#include "owners.h"
+
+#include <assert.h>
+
+#include "base/rng.h"
+
+/* How many of the fastest members own anything: the largest k with T b_k >= 1, T = (g - 2 + k) / (b_1 + ... + b_k).
+ * `by` lists members by falling bandwidth; *sum is of those k. */
+static uint32_t owning(const struct match_group *g, const uint32_t by[NODE_GROUP_MAX],
+                       uint64_t *sum)
+{
+    uint32_t k = 0;
+    uint64_t so_far = 0;
+    for (uint32_t i = 0; i < g->count; i++) {
+        uint64_t b = g->members[by[i]].offer.up_mbps;
+        so_far += b;
+        if ((uint64_t)(g->count - 2 + i + 1) * b < so_far) break;
+        k = i + 1;
+        *sum = so_far;
+    }
+    assert(k > 0);
+    return k;
+}
+
+/* Hands the rest out, one each, by falling remainder; ties in member order. */
+static void round_up(uint64_t remainder[NODE_GROUP_MAX], uint32_t count, uint32_t left,
+                     uint32_t share[NODE_GROUP_MAX])
+{
+    for (; left > 0; left--) {
+        uint32_t most = 0;
+        for (uint32_t i = 1; i < count; i++)
+            if (remainder[i] > remainder[most]) most = i;
+        share[most]++;
+        remainder[most] = 0;
+    }
+}
+
+void owners_share(const struct match_group *g, uint32_t chunks, uint32_t share[NODE_GROUP_MAX])
+{
+    uint32_t by[NODE_GROUP_MAX], given = 0;
+    uint64_t remainder[NODE_GROUP_MAX] = {0};
+    for (uint32_t i = 0; i < NODE_GROUP_MAX; i++) share[i] = 0;
+    if (g->count <= 2) { /* alone, or halves: with g = 2 what one owns costs it nothing */
+        for (uint32_t i = 0; i < g->count; i++) share[i] = (chunks + i) / g->count;
+        return;
+    }
+    for (uint32_t i = 0; i < g->count; i++) {
+        uint32_t at = i;
+        for (; at > 0 && g->members[by[at - 1]].offer.up_mbps < g->members[i].offer.up_mbps; at--)
+            by[at] = by[at - 1];
+        by[at] = i;
+    }
+    uint64_t sum = 0;
+    uint32_t k = owning(g, by, &sum);
+    /* f_i = (T b_i - 1) / (g - 2) = ((g - 2 + k) b_i - sum) / (sum (g - 2)) */
+    uint64_t divisor = sum * (g->count - 2);
+    for (uint32_t i = 0; i < k; i++) {
+        uint64_t b = g->members[by[i]].offer.up_mbps;
+        unsigned __int128 part = (unsigned __int128)((g->count - 2 + k) * b - sum) * chunks;
+        share[by[i]] = (uint32_t)(part / divisor);
+        remainder[by[i]] = (uint64_t)(part % divisor);
+        given += share[by[i]];
+    }
+    round_up(remainder, g->count, chunks - given, share);
+}
+
+void owners_assign(const uint32_t share[NODE_GROUP_MAX], uint32_t count, uint32_t chunks,
+                   uint8_t *owner)
+{
+    int64_t credit[NODE_GROUP_MAX] = {0};
+    for (uint32_t c = 0; c < chunks; c++) {
+        uint32_t most = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            credit[i] += share[i];
+            if (credit[i] > credit[most]) most = i;
+        }
+        credit[most] -= chunks;
+        owner[c] = (uint8_t)most;
+    }
+}
+
+uint32_t owners_at_rank(const struct match_group *g, uint32_t c, uint32_t owner, uint32_t rank)
+{
+    assert(rank < g->count);
+    if (rank == 0) return owner;
+    struct reader r = reader_init(bytes_of(g->gid, sizeof g->gid));
+    uint64_t key = reader_u64(&r) ^ c;
+    uint64_t score[NODE_GROUP_MAX];
+    for (uint32_t i = 0; i < g->count; i++) score[i] = rng_at(key, g->members[i].sid);
+    for (uint32_t i = 0; i < g->count; i++) {
+        uint32_t before = 1;
+        for (uint32_t j = 0; j < g->count; j++)
+            before += j != owner && (score[j] < score[i] || (score[j] == score[i] && j < i));
+        if (i != owner && before == rank) return i;
+    }
+    assert(false);
+    return owner;
+}
+
+span owners_estimate(const struct match_group *g, const uint32_t share[NODE_GROUP_MAX],
+                     uint32_t chunks, uint64_t wire)
+{
+    uint64_t longest = 0;
+    for (uint32_t i = 0; i < g->count && g->count > 1; i++) {
+        uint64_t owned = (uint64_t)((unsigned __int128)wire * share[i] / chunks);
+        uint64_t bytes = wire + (g->count - 2) * owned;
+        uint64_t us = bytes * 8 / g->members[i].offer.up_mbps; /* Mbit/s: bits a microsecond */
+        if (us > longest) longest = us;
+    }
+    return span_us(longest);
+}
