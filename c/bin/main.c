@@ -5,6 +5,7 @@
 #include "bin/command.h"
 
 static const struct command commands[] = {
+    {"keygen", keygen_main, "make the identity of a node"},
     {"version", version_main, "print the version of shoal and of what it is built on"},
 };
 
