@@ -1,0 +1,329 @@
+#include "model/checkpoint.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/file.h"
+
+#define HEADER_BYTES 4096
+#define SUM_BYTES    16
+#define NAME_FORMAT  "step-%012llu.ckpt"
+
+static const char magic[8] = "SHOALCKP";
+static const char *const section_names[CHECKPOINT_SECTIONS] = {"parameters", "moment1", "moment2",
+                                                               "anchor", "momentum"};
+
+struct section {
+    uint64_t offset; /* 0: not in the file */
+    uint8_t sum[SUM_BYTES];
+};
+
+static void sum_of(const void *data, size_t count, uint8_t out[SUM_BYTES])
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, count));
+    memcpy(out, canonical.digest, SUM_BYTES);
+}
+
+static uint64_t aligned(uint64_t n) { return (n + HEADER_BYTES - 1) / HEADER_BYTES * HEADER_BYTES; }
+
+static void put_f64(struct writer *w, double v)
+{
+    uint64_t u;
+    memcpy(&u, &v, sizeof u);
+    writer_u64(w, u);
+}
+
+static double get_f64(struct reader *r)
+{
+    uint64_t u = reader_u64(r);
+    double v;
+    memcpy(&v, &u, sizeof v);
+    return v;
+}
+
+static void encode(const struct checkpoint *c, const struct section table[CHECKPOINT_SECTIONS],
+                   uint64_t file_bytes, uint8_t header[HEADER_BYTES])
+{
+    memset(header, 0, HEADER_BYTES);
+    struct writer w = writer_init(header, HEADER_BYTES - SUM_BYTES);
+    writer_copy(&w, magic, sizeof magic);
+    writer_u32(&w, CHECKPOINT_VERSION);
+    writer_u32(&w, CHECKPOINT_SECTIONS);
+    writer_u64(&w, file_bytes);
+    writer_u64(&w, c->parameters);
+    for (int i = 0; i < CHECKPOINT_SECTIONS; i++) {
+        writer_u64(&w, table[i].offset);
+        writer_copy(&w, table[i].sum, SUM_BYTES);
+    }
+    writer_u64(&w, c->step);
+    writer_u64(&w, c->epoch);
+    writer_copy(&w, c->lineage, sizeof c->lineage);
+    writer_u64(&w, c->lineage_tokens);
+    writer_u64(&w, c->round_steps);
+    writer_u64(&w, c->round_tokens);
+    writer_u64(&w, c->adam_steps);
+    writer_u64(&w, c->position);
+    writer_u64(&w, c->tokens);
+    writer_u32(&w, c->micro_batch);
+    writer_copy(&w, c->run_id, sizeof c->run_id);
+    writer_copy(&w, c->identity, sizeof c->identity);
+    const struct model_shape *s = &c->shape;
+    const uint32_t whole[] = {s->layers, s->dim,   s->heads,   s->kv_heads,
+                              s->ffn,    s->vocab, s->context, s->tied};
+    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) writer_u32(&w, whole[i]);
+    put_f64(&w, s->rope_theta);
+    put_f64(&w, s->rms_eps);
+    writer_copy(&w, c->corpus, sizeof c->corpus);
+    assert(!w.full);
+    sum_of(header, HEADER_BYTES - SUM_BYTES, header + HEADER_BYTES - SUM_BYTES);
+}
+
+static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
+                       struct section table[CHECKPOINT_SECTIONS], uint64_t *file_bytes,
+                       struct why *w)
+{
+    struct reader r = reader_init(bytes_of(header, HEADER_BYTES));
+    uint8_t sum[SUM_BYTES];
+    if (memcmp(reader_bytes(&r, sizeof magic).data, magic, sizeof magic))
+        return why(w, ERR_FORMAT, "it is not a checkpoint of shoal");
+    uint32_t version = reader_u32(&r);
+    if (version != CHECKPOINT_VERSION)
+        return why(w, ERR_FORMAT, "it is of version %u, this program reads version %u", version,
+                   CHECKPOINT_VERSION);
+    sum_of(header, HEADER_BYTES - SUM_BYTES, sum);
+    if (memcmp(sum, header + HEADER_BYTES - SUM_BYTES, SUM_BYTES))
+        return why(w, ERR_FORMAT, "its header is damaged: the checksum does not match");
+    if (reader_u32(&r) != CHECKPOINT_SECTIONS)
+        return why(w, ERR_FORMAT, "its number of sections is wrong");
+    memset(c, 0, sizeof *c);
+    *file_bytes = reader_u64(&r);
+    c->parameters = reader_u64(&r);
+    for (int i = 0; i < CHECKPOINT_SECTIONS; i++) {
+        table[i].offset = reader_u64(&r);
+        reader_copy(&r, table[i].sum, SUM_BYTES);
+    }
+    c->step = reader_u64(&r);
+    c->epoch = reader_u64(&r);
+    reader_copy(&r, c->lineage, sizeof c->lineage);
+    c->lineage_tokens = reader_u64(&r);
+    c->round_steps = reader_u64(&r);
+    c->round_tokens = reader_u64(&r);
+    c->adam_steps = reader_u64(&r);
+    c->position = reader_u64(&r);
+    c->tokens = reader_u64(&r);
+    c->micro_batch = reader_u32(&r);
+    reader_copy(&r, c->run_id, sizeof c->run_id);
+    reader_copy(&r, c->identity, sizeof c->identity);
+    struct model_shape *s = &c->shape;
+    uint32_t *const whole[] = {&s->layers, &s->dim,   &s->heads,  &s->kv_heads,
+                               &s->ffn,    &s->vocab, &s->context};
+    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) *whole[i] = reader_u32(&r);
+    s->tied = reader_u32(&r) != 0;
+    s->rope_theta = get_f64(&r);
+    s->rms_eps = get_f64(&r);
+    reader_copy(&r, c->corpus, sizeof c->corpus);
+    c->corpus[sizeof c->corpus - 1] = 0;
+    if (r.bad) return why(w, ERR_FORMAT, "its header is too short");
+    if (c->parameters == 0 || c->parameters > UINT64_C(1) << 40)
+        return why(w, ERR_FORMAT, "it claims %llu parameters", (unsigned long long)c->parameters);
+    return ERR_OK;
+}
+
+/* Writing. */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)b, *(char *const *)a);
+}
+
+static bool is_checkpoint(const char *name)
+{
+    unsigned long long step;
+    char again[64];
+    if (sscanf(name, "step-%llu.ckpt", &step) != 1) return false;
+    snprintf(again, sizeof again, NAME_FORMAT, step);
+    return !strcmp(name, again);
+}
+
+/* Names of all checkpoints in a folder, newest first; the caller frees each and the array. */
+static enum err list(const char *dir, char ***out, size_t *count, struct why *w)
+{
+    DIR *d = opendir(dir);
+    if (!d) return why(w, ERR_IO, "opening folder %s: %s", dir, strerror(errno));
+    size_t room = 16, n = 0;
+    char **names = malloc(room * sizeof *names);
+    for (struct dirent *e; names && (e = readdir(d));) {
+        if (!is_checkpoint(e->d_name)) continue;
+        if (n == room) {
+            char **more = realloc(names, 2 * room * sizeof *names);
+            if (!more) break;
+            names = more;
+            room *= 2;
+        }
+        names[n] = strdup(e->d_name);
+        if (!names[n]) break;
+        n++;
+    }
+    closedir(d);
+    if (!names) return why(w, ERR_MEMORY, "no memory to list %s", dir);
+    qsort(names, n, sizeof *names, by_name);
+    *out = names;
+    *count = n;
+    return ERR_OK;
+}
+
+static void free_list(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) free(names[i]);
+    free(names);
+}
+
+static void keep_newest(const char *dir, uint32_t keep)
+{
+    char **names;
+    size_t count;
+    char path[EXPERIMENT_PATH_BYTES + 32];
+    if (list(dir, &names, &count, NULL)) return;
+    for (size_t i = keep; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    free_list(names, count);
+}
+
+enum err checkpoint_write(const char *dir, const struct checkpoint *c, uint32_t keep, char *path,
+                          struct why *w)
+{
+    static const uint8_t zeros[HEADER_BYTES];
+    struct section table[CHECKPOINT_SECTIONS] = {0};
+    struct bytes parts[1 + 2 * CHECKPOINT_SECTIONS];
+    uint8_t header[HEADER_BYTES];
+    size_t count = 1, bytes = c->parameters * sizeof(float);
+    uint64_t at = HEADER_BYTES;
+    for (int i = 0; i < CHECKPOINT_SECTIONS; i++) {
+        if (!c->sections[i]) continue;
+        table[i].offset = at;
+        sum_of(c->sections[i], bytes, table[i].sum);
+        parts[count++] = bytes_of(c->sections[i], bytes);
+        parts[count++] = bytes_of(zeros, aligned(bytes) - bytes);
+        at += aligned(bytes);
+    }
+    encode(c, table, at, header);
+    parts[0] = bytes_of(header, sizeof header);
+    char name[EXPERIMENT_PATH_BYTES + 32];
+    snprintf(name, sizeof name, "%s/" NAME_FORMAT, dir, (unsigned long long)c->step);
+    enum err e = file_write_atomic(name, parts, count, 0644, w);
+    if (e) return why_while(w, e, "writing a checkpoint (the one before it is untouched)");
+    if (path) memcpy(path, name, sizeof name);
+    keep_newest(dir, keep);
+    return ERR_OK;
+}
+
+/* Reading. */
+
+static enum err check_sections(struct bytes file, const struct section table[CHECKPOINT_SECTIONS],
+                               uint64_t file_bytes, struct checkpoint *c, struct why *w)
+{
+    if (file.count != file_bytes)
+        return why(w, ERR_FORMAT,
+                   "it has %zu bytes and should have %llu: it is truncated, or was added to",
+                   file.count, (unsigned long long)file_bytes);
+    uint64_t bytes = c->parameters * sizeof(float);
+    for (int i = 0; i < CHECKPOINT_SECTIONS; i++) {
+        const struct section *s = &table[i];
+        if (!s->offset && c->sections[i])
+            return why(w, ERR_FORMAT, "it holds no %s: it was written by a worker alone",
+                       section_names[i]);
+        if (!s->offset) continue;
+        if (s->offset % HEADER_BYTES || s->offset > file.count || bytes > file.count - s->offset)
+            return why(w, ERR_FORMAT, "its %s lie outside of the file", section_names[i]);
+        uint8_t sum[SUM_BYTES];
+        sum_of(file.data + s->offset, bytes, sum);
+        if (memcmp(sum, s->sum, SUM_BYTES))
+            return why(w, ERR_FORMAT, "its %s are damaged: the checksum does not match",
+                       section_names[i]);
+        if (c->sections[i]) memcpy(c->sections[i], file.data + s->offset, bytes);
+    }
+    return ERR_OK;
+}
+
+static enum err read_file(struct bytes file, bool header_only, uint64_t parameters,
+                          struct checkpoint *out, struct why *w)
+{
+    float *wanted[CHECKPOINT_SECTIONS];
+    memcpy(wanted, out->sections, sizeof wanted);
+    struct section table[CHECKPOINT_SECTIONS];
+    uint64_t file_bytes;
+    if (file.count < HEADER_BYTES)
+        return why(w, ERR_FORMAT, "it has %zu bytes, less than a header", file.count);
+    enum err e = decode(file.data, out, table, &file_bytes, w);
+    if (e || header_only) return e;
+    memcpy(out->sections, wanted, sizeof wanted);
+    if (parameters && parameters != out->parameters)
+        return why(w, ERR_FORMAT, "it is of a model of %llu parameters, %llu are expected",
+                   (unsigned long long)out->parameters, (unsigned long long)parameters);
+    return check_sections(file, table, file_bytes, out, w);
+}
+
+static enum err open_and_read(const char *path, bool header_only, uint64_t parameters,
+                              struct checkpoint *out, struct why *w)
+{
+    struct bytes file;
+    enum err e = file_map(path, &file, w);
+    if (e) return why_while(w, e, "reading checkpoint %s", path);
+    e = read_file(file, header_only, parameters, out, w);
+    file_unmap(file);
+    return e ? why_while(w, e, "reading checkpoint %s", path) : ERR_OK;
+}
+
+enum err checkpoint_peek(const char *path, struct checkpoint *out, struct why *w)
+{
+    memset(out->sections, 0, sizeof out->sections);
+    return open_and_read(path, true, 0, out, w);
+}
+
+enum err checkpoint_read(const char *path, uint64_t parameters, struct checkpoint *out,
+                         struct why *w)
+{
+    return open_and_read(path, false, parameters, out, w);
+}
+
+static enum err usable(const char *path, const uint8_t *run_id, struct why *w)
+{
+    struct checkpoint c = {0};
+    enum err e = checkpoint_read(path, 0, &c, w);
+    if (!e && run_id && memcmp(c.run_id, run_id, sizeof c.run_id))
+        e = why(w, ERR_FORMAT,
+                "checkpoint %s is of another run: model, tokenizer, seed, training or outer "
+                "settings differ; "
+                "use another checkpoint.dir, or --fresh",
+                path);
+    return e;
+}
+
+enum err checkpoint_newest(const char *dir, const uint8_t run_id[CRYPTO_DIGEST_BYTES], bool *found,
+                           char path[EXPERIMENT_PATH_BYTES + 32], struct why *w)
+{
+    char **names;
+    size_t count;
+    *found = false;
+    enum err e = list(dir, &names, &count, w);
+    if (e) return e;
+    for (size_t i = 0; i < count && !*found; i++) {
+        snprintf(path, EXPERIMENT_PATH_BYTES + 32, "%s/%s", dir, names[i]);
+        e = usable(path, run_id, w);
+        *found = !e;
+        if (e && i + 1 < count)
+            fprintf(stderr, "shoal: %s; trying the one before it\n",
+                    w ? w->text : "it cannot be used");
+    }
+    free_list(names, count);
+    return *found || !count ? ERR_OK : e;
+}
