@@ -212,7 +212,7 @@ static void send_result(struct reduce *r, uint32_t member, uint32_t c, const str
 static void fill_window_of(struct reduce *r, uint32_t i, const struct sink *out)
 {
     struct reduce_peer *p = &r->peers[i];
-    if (!p->linked || !p->heard || p->stage >= REDUCE_STAGE_CLOSE) return;
+    if (!p->linked || !p->heard || p->suspect || p->stage >= REDUCE_STAGE_CLOSE) return;
     for (; p->results_next < r->results_count && p->in_flight < REDUCE_WINDOW; p->results_next++) {
         uint32_t c = r->results[p->results_next];
         if (!(r->chunks[c].told & bit(i))) send_result(r, i, c, out);
@@ -284,10 +284,20 @@ static void average(struct reduce *r, const struct reduce_work *w, const struct 
     settle(r, c, &v, out);
 }
 
+/* When contributions that are not there yet are given up: half of T_REDUCE, so that a late result still gets round.
+ * For the chunk of a lost owner not before the others had time to answer. */
+static instant contributions_due(const struct reduce *r, const struct reduce_work *w)
+{
+    if (r->base.ns == INSTANT_NEVER.ns) return INSTANT_NEVER;
+    instant due =
+        instant_after(r->base, span_ns(T_STALL_S * 1000000000ull + r->estimate.ns * 3 / 2));
+    return w->rank ? instant_max(due, instant_after(w->began, span_s(T_STALL_S))) : due;
+}
+
 /* Is everybody's contribution there, or no longer waited for? */
 static bool complete(const struct reduce *r, const struct reduce_work *w)
 {
-    if (instant_reached(r->now, w->due)) return true;
+    if (instant_reached(r->now, contributions_due(r, w))) return true;
     for (uint32_t i = 0; i < r->group.count; i++) {
         const struct reduce_peer *p = &r->peers[i];
         if (i == self_of(r) ? r->stage == REDUCE_STAGE_COMMITTED
@@ -306,16 +316,8 @@ static void open_own_work(struct reduce *r)
         uint32_t c = r->order[me->first + place];
         struct reduce_work *w = &r->work[place % REDUCE_WINDOW];
         if (w->busy || r->chunks[c].settled) continue;
-        *w = (struct reduce_work){
-            .busy = true, .chunk = c, .due = INSTANT_NEVER, .contributions = w->contributions};
+        *w = (struct reduce_work){.busy = true, .chunk = c, .contributions = w->contributions};
     }
-}
-
-/* When contributions that are not there yet are given up: half of T_REDUCE, so that a late result still gets round. */
-static instant contributions_due(const struct reduce *r)
-{
-    if (r->base.ns == INSTANT_NEVER.ns) return INSTANT_NEVER;
-    return instant_after(r->base, span_ns(T_STALL_S * 1000000000ull + r->estimate.ns * 3 / 2));
 }
 
 static void do_work(struct reduce *r, const struct sink *out)
@@ -326,7 +328,6 @@ static void do_work(struct reduce *r, const struct sink *out)
     for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++) {
         struct reduce_work *w = &r->work[i];
         if (!w->busy) continue;
-        if (i < REDUCE_WINDOW) w->due = contributions_due(r);
         if (!complete(r, w)) continue;
         if (done == AVERAGES_A_CALL) r->more = true;
         else {
@@ -375,13 +376,10 @@ static void rescue(struct reduce *r, uint32_t c, uint8_t rank, const struct sink
     for (uint32_t i = REDUCE_WINDOW; !w && i < REDUCE_WINDOW + REDUCE_RESCUE; i++)
         if (!r->work[i].busy) {
             w = &r->work[i];
-            instant soon = instant_after(r->now, span_s(T_STALL_S));
-            instant due = contributions_due(r);
             *w = (struct reduce_work){.busy = true,
                                       .chunk = c,
                                       .rank = rank,
-                                      .due =
-                                          due.ns == INSTANT_NEVER.ns ? due : instant_max(due, soon),
+                                      .began = r->now,
                                       .contributions = w->contributions};
         }
     if (!w) return;
@@ -957,20 +955,17 @@ bool reduce_reply(struct reduce *r, uint64_t ticket, bool ok, struct bytes bytes
     uint32_t c = (uint32_t)(ticket >> 8), i = ticket & 0xff;
     enum ticket_kind kind = ticket >> 60 & 7;
     assert(i < r->group.count);
-    struct reduce_peer *p = &r->peers[i];
     bool good = true, has = ok && bytes.count > 0;
     if (has) heard(r, i);
     if (kind == TICKET_VEC) {
-        p->examining = false;
+        r->peers[i].examining = false;
         if (!running(r)) return true;
         good = !has || on_vector(r, i, bytes, out);
-        if (!has || !good) p->examined = 0; /* the next beat asks again */
     } else if (kind == TICKET_FETCH) {
         assert(c < r->config.layout.chunks);
         unwant(r, c);
         if (!running(r)) return true;
         good = !has || on_fetched(r, c, i, bytes, out);
-        if (!has || !good) p->examined = 0;
     }
     review(r, out);
     return good;
@@ -1100,6 +1095,7 @@ void reduce_tick(struct reduce *r, instant now, const struct sink *out)
     if (instant_reached(r->now, r->beat)) {
         say_stage_to_all(r, out);
         recover(r, out);
+        for (uint32_t i = 0; i < r->group.count; i++) r->peers[i].examined = 0; /* ask once more */
     }
     review(r, out);
 }

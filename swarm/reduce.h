@@ -75,8 +75,8 @@ struct reduce_work { /* a chunk that I average */
     uint32_t chunk;
     uint8_t rank;
     uint32_t arrived, absent; /* members, by index */
-    instant due;              /* who has not contributed by then is left out */
-    uint8_t *contributions;   /* [group_max] wire bytes of a chunk */
+    instant began;
+    uint8_t *contributions; /* [group_max] wire bytes of a chunk */
 };
 
 struct reduce_peer { /* a member of the group */
