@@ -4,12 +4,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "config/document.h"
+#include "config/tree.h"
 #include "config/value.h"
 
-static struct document_place place_of(struct experiment_place p)
+static struct tree_place place_of(struct experiment_place p)
 {
-    return (struct document_place){p.line, p.column};
+    return (struct tree_place){p.line, p.column};
 }
 
 typedef unsigned long long big; /* what %llu takes */
@@ -96,13 +96,13 @@ static enum err peers_built(const struct experiment *x, struct why *w)
 {
     for (size_t i = 0; i < x->swarm.peers_count; i++) {
         const char *peer = x->swarm.peers[i];
-        char shown[DOCUMENT_SHOWN_BYTES];
+        char shown[TREE_SHOWN_BYTES];
         if (!strstr(peer, "://")) continue;
-        return document_complain(
+        return tree_complain(
             x->path, place_of(x->peers_places[i]), w, ERR_UNSUPPORTED,
             "swarm.peers: a list from the web is not built yet: download %s and name "
             "the file",
-            document_shown(peer, strlen(peer), shown));
+            tree_shown(peer, strlen(peer), shown));
     }
     return ERR_OK;
 }
@@ -153,9 +153,8 @@ enum err experiment_check_files(const struct experiment *x, struct why *w)
     for (size_t i = 0; i < x->swarm.peers_count; i++) {
         const char *peer = x->swarm.peers[i];
         if (value_is_peer(peer) || (there(peer, &folder) && !folder)) continue;
-        return document_complain(x->path, place_of(x->peers_places[i]), w, ERR_USAGE,
-                                 "swarm.peers: there is no file %s, and it is not ID@host:port",
-                                 peer);
+        return tree_complain(x->path, place_of(x->peers_places[i]), w, ERR_USAGE,
+                             "swarm.peers: there is no file %s, and it is not ID@host:port", peer);
     }
     if (there(x->swarm.identity, &folder) && folder)
         return CONTRADICTION("swarm.identity", "%s is a folder, not a file", x->swarm.identity);

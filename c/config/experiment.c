@@ -8,14 +8,14 @@
 
 #include "base/file.h"
 #include "config/check.h"
-#include "config/document.h"
+#include "config/tree.h"
 #include "config/schema.h"
 #include "config/value.h"
 
 #define PATH_MAX_BYTES 64 /* longer than any key's path */
 
 struct walk {
-    const struct document *d;
+    const struct tree *d;
     struct experiment *x;
     struct why *w;
 };
@@ -29,13 +29,12 @@ enum err experiment_complain(const struct experiment *x, const char *key, struct
     vsnprintf(story, sizeof story, format, args);
     va_end(args);
     const struct experiment_place *p = &x->places[schema_index(key)];
-    struct document_place at = {p->line, p->column};
-    return document_complain(x->path, at, w, e, "%s: %s", key, story);
+    struct tree_place at = {p->line, p->column};
+    return tree_complain(x->path, at, w, e, "%s: %s", key, story);
 }
 
 /* "mapping.name", or "name" at the top. False when no key can have that name. */
-static bool path_join(const char *mapping, const struct document_node *name,
-                      char out[PATH_MAX_BYTES])
+static bool path_join(const char *mapping, const struct tree_node *name, char out[PATH_MAX_BYTES])
 {
     size_t n = strlen(mapping), dot = n > 0;
     if (name->bytes == 0 || n + dot + name->bytes >= PATH_MAX_BYTES) return false;
@@ -46,32 +45,31 @@ static bool path_join(const char *mapping, const struct document_node *name,
     return strlen(out) == n + dot + name->bytes && !memchr(name->text, '.', name->bytes);
 }
 
-static enum err unknown(const struct walk *k, const char *mapping, const struct document_node *name)
+static enum err unknown(const struct walk *k, const char *mapping, const struct tree_node *name)
 {
-    char shown[DOCUMENT_SHOWN_BYTES], advice[512];
-    return document_complain(
-        k->x->path, name->at, k->w, ERR_USAGE, "%s%shas no key %s: %s",
-        *mapping ? mapping : "an experiment", *mapping ? " " : " ",
-        document_shown(name->text, name->bytes, shown),
-        schema_advice(mapping, name->text, name->bytes, advice, sizeof advice));
+    char shown[TREE_SHOWN_BYTES], advice[512];
+    return tree_complain(k->x->path, name->at, k->w, ERR_USAGE, "%s%shas no key %s: %s",
+                         *mapping ? mapping : "an experiment", *mapping ? " " : " ",
+                         tree_shown(name->text, name->bytes, shown),
+                         schema_advice(mapping, name->text, name->bytes, advice, sizeof advice));
 }
 
 /* Is this key in the mapping before `key`, too? */
-static enum err twice(const struct walk *k, const struct document_node *mapping, size_t key)
+static enum err twice(const struct walk *k, const struct tree_node *mapping, size_t key)
 {
-    const struct document_node *nodes = k->d->nodes, *n = &nodes[key];
+    const struct tree_node *nodes = k->d->nodes, *n = &nodes[key];
     for (size_t i = mapping->first; i != key; i = nodes[nodes[i].next].next) {
         if (nodes[i].bytes != n->bytes || memcmp(nodes[i].text, n->text, n->bytes)) continue;
-        char shown[DOCUMENT_SHOWN_BYTES];
-        return document_complain(k->x->path, n->at, k->w, ERR_USAGE,
-                                 "the key %s is here a second time: it stands in line %u already",
-                                 document_shown(n->text, n->bytes, shown), nodes[i].at.line);
+        char shown[TREE_SHOWN_BYTES];
+        return tree_complain(k->x->path, n->at, k->w, ERR_USAGE,
+                             "the key %s is here a second time: it stands in line %u already",
+                             tree_shown(n->text, n->bytes, shown), nodes[i].at.line);
     }
     return ERR_OK;
 }
 
 /* Until something better is known, keys stand where the mapping around them begins. */
-static void place_all(struct experiment *x, const char *mapping, struct document_place at)
+static void place_all(struct experiment *x, const char *mapping, struct tree_place at)
 {
     size_t n = strlen(mapping);
     for (size_t i = 0; i < schema_count; i++)
@@ -80,33 +78,33 @@ static void place_all(struct experiment *x, const char *mapping, struct document
 }
 
 static enum err walk_mapping(const struct walk *k, const char *path,
-                             const struct document_node *mapping);
+                             const struct tree_node *mapping);
 
-static enum err walk_value(const struct walk *k, const char *path, const struct document_node *v)
+static enum err walk_value(const struct walk *k, const char *path, const struct tree_node *v)
 {
     size_t i = schema_find(path, strlen(path));
     bool mapping = schema_is_mapping(path, strlen(path));
     if (i != SCHEMA_NONE)
         k->x->places[i] = (struct experiment_place){v->at.line, v->at.column, true};
     bool empty_word = i != SCHEMA_NONE && !v->first; /* access: {} is neither open nor a mapping */
-    if (mapping && v->kind == DOCUMENT_MAPPING && !empty_word) return walk_mapping(k, path, v);
+    if (mapping && v->kind == TREE_MAPPING && !empty_word) return walk_mapping(k, path, v);
     if (i != SCHEMA_NONE) return value_store(&schema_keys[i], k->d, v, k->x, k->w);
     char allowed[256];
-    return document_complain(k->x->path, v->at, k->w, ERR_USAGE, "%s needs a mapping of keys: %s",
-                             path, schema_advice(path, "", 0, allowed, sizeof allowed));
+    return tree_complain(k->x->path, v->at, k->w, ERR_USAGE, "%s needs a mapping of keys: %s", path,
+                         schema_advice(path, "", 0, allowed, sizeof allowed));
 }
 
 static enum err walk_mapping(const struct walk *k, const char *path,
-                             const struct document_node *mapping)
+                             const struct tree_node *mapping)
 {
-    const struct document_node *nodes = k->d->nodes;
+    const struct tree_node *nodes = k->d->nodes;
     place_all(k->x, path, mapping->at);
     for (size_t i = mapping->first; i; i = nodes[nodes[i].next].next) {
-        const struct document_node *name = &nodes[i];
+        const struct tree_node *name = &nodes[i];
         char child[PATH_MAX_BYTES];
-        if (name->kind != DOCUMENT_SCALAR)
-            return document_complain(k->x->path, name->at, k->w, ERR_USAGE,
-                                     "a key is a word, not a list or a mapping");
+        if (name->kind != TREE_SCALAR)
+            return tree_complain(k->x->path, name->at, k->w, ERR_USAGE,
+                                 "a key is a word, not a list or a mapping");
         bool known =
             path_join(path, name, child) && (schema_find(child, strlen(child)) != SCHEMA_NONE ||
                                              schema_is_mapping(child, strlen(child)));
@@ -209,18 +207,18 @@ static enum err complete(struct experiment *x, struct why *w)
 enum err experiment_parse(const char *name, struct bytes text, struct experiment *out,
                           struct why *w)
 {
-    struct document d;
+    struct tree d;
     struct walk k = {&d, out, w};
     memset(out, 0, sizeof *out);
     snprintf(out->path, sizeof out->path, "%s", name);
-    enum err e = document_parse(out->path, text, &d, w);
+    enum err e = tree_parse(out->path, text, &d, w);
     if (e) return e;
-    if (d.nodes[0].kind == DOCUMENT_MAPPING) e = walk_mapping(&k, "", &d.nodes[0]);
+    if (d.nodes[0].kind == TREE_MAPPING) e = walk_mapping(&k, "", &d.nodes[0]);
     else
-        e = document_complain(name, d.nodes[0].at, w, ERR_USAGE,
-                              "an experiment is a mapping of keys to values, like `experiment: "
-                              "{name: mine}`");
-    document_fini(&d);
+        e = tree_complain(name, d.nodes[0].at, w, ERR_USAGE,
+                          "an experiment is a mapping of keys to values, like `experiment: "
+                          "{name: mine}`");
+    tree_fini(&d);
     if (!e) e = complete(out, w);
     if (!e) e = check_contradictions(out, w);
     if (!e) e = check_built(out, w);
@@ -231,7 +229,7 @@ enum err experiment_read(const char *path, struct experiment *out, struct why *w
 {
     uint8_t *text = NULL;
     size_t count = 0;
-    enum err e = file_read(path, DOCUMENT_BYTES_MAX, &text, &count, w);
+    enum err e = file_read(path, TREE_BYTES_MAX, &text, &count, w);
     if (e == ERR_FORMAT) return why_while(w, ERR_USAGE, "%s:1:1", path);
     if (e) return why_while(w, e, "reading the experiment");
     e = experiment_parse(path, bytes_of(text, count), out, w);

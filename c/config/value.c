@@ -10,7 +10,7 @@
 /* What is being stored; handed down to whoever may complain. */
 struct take {
     const struct schema_key *k;
-    const struct document *d;
+    const struct tree *d;
     struct experiment *x;
     struct why *w;
 };
@@ -54,39 +54,39 @@ enum value_look value_look(const char *text, size_t bytes)
     return VALUE_WORD;
 }
 
-static enum value_look look(const struct document_node *n)
+static enum value_look look(const struct tree_node *n)
 {
     return n->quoted ? VALUE_WORD : value_look(n->text, n->bytes);
 }
 
-#define FOUND_BYTES (DOCUMENT_SHOWN_BYTES + 16)
+#define FOUND_BYTES (TREE_SHOWN_BYTES + 16)
 
-static const char *found(const struct document_node *n, char out[FOUND_BYTES])
+static const char *found(const struct tree_node *n, char out[FOUND_BYTES])
 {
-    char shown[DOCUMENT_SHOWN_BYTES];
-    if (n->kind == DOCUMENT_SEQUENCE) return n->first ? "a list" : "an empty list";
-    if (n->kind == DOCUMENT_MAPPING) return n->first ? "a mapping" : "an empty mapping";
+    char shown[TREE_SHOWN_BYTES];
+    if (n->kind == TREE_SEQUENCE) return n->first ? "a list" : "an empty list";
+    if (n->kind == TREE_MAPPING) return n->first ? "a mapping" : "an empty mapping";
     if (look(n) == VALUE_NOTHING) return "nothing";
     if (n->quoted && n->bytes == 0) return "an empty text";
-    document_shown(n->text, n->bytes, shown);
+    tree_shown(n->text, n->bytes, shown);
     snprintf(out, FOUND_BYTES, "%s%s", n->quoted ? "the text " : "", shown);
     return out;
 }
 
-static enum err unfit(const struct take *t, const struct document_node *n, const char *advice)
+static enum err unfit(const struct take *t, const struct tree_node *n, const char *advice)
 {
     char was[FOUND_BYTES], allowed[SCHEMA_TEXT_BYTES];
-    return document_complain(t->x->path, n->at, t->w, ERR_USAGE, "%s: found %s, needs %s%s%s",
-                             t->k->path, found(n, was), schema_allowed(t->k, allowed),
-                             advice ? "; " : "", advice ? advice : "");
+    return tree_complain(t->x->path, n->at, t->w, ERR_USAGE, "%s: found %s, needs %s%s%s",
+                         t->k->path, found(n, was), schema_allowed(t->k, allowed),
+                         advice ? "; " : "", advice ? advice : "");
 }
 
 static void *field(const struct take *t) { return (char *)t->x + t->k->offset; }
 
-static enum err take_whole(const struct take *t, const struct document_node *n)
+static enum err take_whole(const struct take *t, const struct tree_node *n)
 {
     const struct schema_key *k = t->k;
-    if (n->kind != DOCUMENT_SCALAR) return unfit(t, n, NULL);
+    if (n->kind != TREE_SCALAR) return unfit(t, n, NULL);
     bool automatic = k->automatic && !strcmp(n->text, "auto");
     if (!automatic && look(n) != VALUE_WHOLE)
         return unfit(t, n,
@@ -102,10 +102,10 @@ static enum err take_whole(const struct take *t, const struct document_node *n)
     return ERR_OK;
 }
 
-static enum err take_number(const struct take *t, const struct document_node *n, double *to)
+static enum err take_number(const struct take *t, const struct tree_node *n, double *to)
 {
     const struct schema_key *k = t->k;
-    if (n->kind != DOCUMENT_SCALAR) return unfit(t, n, NULL);
+    if (n->kind != TREE_SCALAR) return unfit(t, n, NULL);
     enum value_look l = look(n);
     if (l != VALUE_WHOLE && l != VALUE_NUMBER) return unfit(t, n, NULL);
     double v = strtod(n->text, NULL) + 0.0; /* -0 becomes 0: they would name different swarms */
@@ -115,11 +115,11 @@ static enum err take_number(const struct take *t, const struct document_node *n,
     return ERR_OK;
 }
 
-static enum err take_numbers(const struct take *t, const struct document_node *n)
+static enum err take_numbers(const struct take *t, const struct tree_node *n)
 {
     double *to = field(t);
     if (t->k->count <= 1) return take_number(t, n, to);
-    if (n->kind != DOCUMENT_SEQUENCE) return unfit(t, n, NULL);
+    if (n->kind != TREE_SEQUENCE) return unfit(t, n, NULL);
     unsigned count = 0;
     for (size_t i = n->first; i; i = t->d->nodes[i].next) {
         if (count == t->k->count) return unfit(t, &t->d->nodes[i], "this one is too many");
@@ -129,31 +129,30 @@ static enum err take_numbers(const struct take *t, const struct document_node *n
     return count == t->k->count ? ERR_OK : unfit(t, n, "this one is too short");
 }
 
-static enum err take_bool(const struct take *t, const struct document_node *n)
+static enum err take_bool(const struct take *t, const struct tree_node *n)
 {
-    bool yes = n->kind == DOCUMENT_SCALAR && !n->quoted && !strcmp(n->text, "true");
-    bool no = n->kind == DOCUMENT_SCALAR && !n->quoted && !strcmp(n->text, "false");
+    bool yes = n->kind == TREE_SCALAR && !n->quoted && !strcmp(n->text, "true");
+    bool no = n->kind == TREE_SCALAR && !n->quoted && !strcmp(n->text, "false");
     if (!yes && !no) return unfit(t, n, NULL);
     *(bool *)field(t) = yes;
     return ERR_OK;
 }
 
-static enum err unfit_word(const struct take *t, const struct document_node *n,
+static enum err unfit_word(const struct take *t, const struct tree_node *n,
                            const char *const *words)
 {
     char advice[64];
-    const char *near = n->kind == DOCUMENT_SCALAR ? schema_near(words, n->text, n->bytes) : NULL;
+    const char *near = n->kind == TREE_SCALAR ? schema_near(words, n->text, n->bytes) : NULL;
     snprintf(advice, sizeof advice, "did you mean %s?", near ? near : "");
     return unfit(t, n, near ? advice : NULL);
 }
 
-static bool is_word(const struct document_node *n, const char *word)
+static bool is_word(const struct tree_node *n, const char *word)
 {
-    return n->kind == DOCUMENT_SCALAR && n->bytes == strlen(word) &&
-           !memcmp(n->text, word, n->bytes);
+    return n->kind == TREE_SCALAR && n->bytes == strlen(word) && !memcmp(n->text, word, n->bytes);
 }
 
-static enum err take_word(const struct take *t, const struct document_node *n)
+static enum err take_word(const struct take *t, const struct tree_node *n)
 {
     for (uint32_t i = 0; t->k->words[i]; i++) {
         if (!is_word(n, t->k->words[i])) continue;
@@ -165,7 +164,7 @@ static enum err take_word(const struct take *t, const struct document_node *n)
     return unfit_word(t, n, t->k->words);
 }
 
-static enum err take_device(const struct take *t, const struct document_node *n)
+static enum err take_device(const struct take *t, const struct tree_node *n)
 {
     static const char *const words[] = {"auto", "cpu", "cuda", NULL};
     struct experiment *x = t->x;
@@ -175,7 +174,7 @@ static enum err take_device(const struct take *t, const struct document_node *n)
         x->machine.device = (enum device_kind)i;
         return ERR_OK;
     }
-    bool indexed = n->kind == DOCUMENT_SCALAR && !strncmp(n->text, "cuda:", 5) && n->bytes > 5;
+    bool indexed = n->kind == TREE_SCALAR && !strncmp(n->text, "cuda:", 5) && n->bytes > 5;
     if (!indexed || 5 + digits(n->text + 5) != n->bytes) return unfit_word(t, n, words);
     errno = 0;
     uint64_t index = strtoull(n->text + 5, NULL, 10);
@@ -235,9 +234,9 @@ static const char *form_advice(enum schema_form form, const char *s)
 }
 
 /* A text that may stand in a path, an address or a name: no control characters. */
-static enum err text_check(const struct take *t, const struct document_node *n)
+static enum err text_check(const struct take *t, const struct tree_node *n)
 {
-    if (n->kind != DOCUMENT_SCALAR) return unfit(t, n, NULL);
+    if (n->kind != TREE_SCALAR) return unfit(t, n, NULL);
     enum value_look l = look(n);
     if (l == VALUE_NOTHING) return unfit(t, n, NULL);
     if (l != VALUE_WORD) return unfit(t, n, "put it in quotes if it is meant as text");
@@ -248,7 +247,7 @@ static enum err text_check(const struct take *t, const struct document_node *n)
     return ERR_OK;
 }
 
-static enum err preset_check(const struct take *t, const struct document_node *n)
+static enum err preset_check(const struct take *t, const struct tree_node *n)
 {
     const char *words[16] = {NULL};
     for (size_t i = 0; schema_presets[i].name; i++) {
@@ -258,7 +257,7 @@ static enum err preset_check(const struct take *t, const struct document_node *n
     return unfit_word(t, n, words);
 }
 
-static enum err take_text(const struct take *t, const struct document_node *n)
+static enum err take_text(const struct take *t, const struct tree_node *n)
 {
     enum err e = text_check(t, n);
     if (!e && t->k->form == SCHEMA_FORM_PRESET) e = preset_check(t, n);
@@ -269,7 +268,7 @@ static enum err take_text(const struct take *t, const struct document_node *n)
     return ERR_OK;
 }
 
-static enum err take_peer(const struct take *t, const struct document_node *n)
+static enum err take_peer(const struct take *t, const struct tree_node *n)
 {
     struct experiment *x = t->x;
     enum err e = text_check(t, n);
@@ -286,17 +285,17 @@ static enum err take_peer(const struct take *t, const struct document_node *n)
     return ERR_OK;
 }
 
-static enum err take_peers(const struct take *t, const struct document_node *n)
+static enum err take_peers(const struct take *t, const struct tree_node *n)
 {
-    if (n->kind == DOCUMENT_MAPPING) return unfit(t, n, NULL);
-    if (n->kind == DOCUMENT_SCALAR) return take_peer(t, n);
+    if (n->kind == TREE_MAPPING) return unfit(t, n, NULL);
+    if (n->kind == TREE_SCALAR) return take_peer(t, n);
     enum err e = ERR_OK;
     for (size_t i = n->first; i && !e; i = t->d->nodes[i].next) e = take_peer(t, &t->d->nodes[i]);
     return e;
 }
 
-enum err value_store(const struct schema_key *k, const struct document *d,
-                     const struct document_node *node, struct experiment *x, struct why *w)
+enum err value_store(const struct schema_key *k, const struct tree *d, const struct tree_node *node,
+                     struct experiment *x, struct why *w)
 {
     struct take t = {k, d, x, w};
     switch (k->type) {
@@ -321,17 +320,17 @@ enum err value_store(const struct schema_key *k, const struct document *d,
 
 void value_store_initial(const struct schema_key *k, struct experiment *x)
 {
-    struct document d = {0};
+    struct tree d = {0};
     struct why w;
     char text[64];
     enum err e = ERR_OK;
     if (!*k->initial || !strcmp(k->initial, "[]")) return; /* zeros say so already */
     if (*k->initial == '[')
-        e = document_parse(k->path, bytes_of(k->initial, strlen(k->initial)), &d, &w);
+        e = tree_parse(k->path, bytes_of(k->initial, strlen(k->initial)), &d, &w);
     snprintf(text, sizeof text, "%s", k->initial);
-    struct document_node scalar = {
+    struct tree_node scalar = {
         .quoted = k->type == SCHEMA_TEXT, .text = text, .bytes = strlen(text)};
     if (!e) e = value_store(k, &d, d.count ? &d.nodes[0] : &scalar, x, &w);
-    document_fini(&d);
+    tree_fini(&d);
     assert(!e);
 }

@@ -2,13 +2,13 @@
 #ifndef SHOAL_CONFIG_VALUE_H
 #define SHOAL_CONFIG_VALUE_H
 
-#include "config/document.h"
+#include "config/tree.h"
 #include "config/schema.h"
 
 /* Stores what `node` says where the row wants it. ERR_USAGE with x->path:line:column, what was found and what is
  * allowed. */
-enum err value_store(const struct schema_key *k, const struct document *d,
-                     const struct document_node *node, struct experiment *x, struct why *w);
+enum err value_store(const struct schema_key *k, const struct tree *d, const struct tree_node *node,
+                     struct experiment *x, struct why *w);
 
 /* Stores the row's `initial`, which is there and valid. */
 void value_store_initial(const struct schema_key *k, struct experiment *x);

@@ -1,4 +1,4 @@
-#include "config/document.h"
+#include "config/tree.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <yaml.h>
 
-enum err document_complain(const char *name, struct document_place at, struct why *w, enum err e,
-                           const char *format, ...)
+enum err tree_complain(const char *name, struct tree_place at, struct why *w, enum err e,
+                       const char *format, ...)
 {
     char story[WHY_BYTES];
     va_list args;
@@ -17,7 +17,7 @@ enum err document_complain(const char *name, struct document_place at, struct wh
     return why(w, e, "%s:%u:%u: %s", name, at.line, at.column, story);
 }
 
-const char *document_shown(const char *text, size_t bytes, char out[DOCUMENT_SHOWN_BYTES])
+const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES])
 {
     size_t cut = bytes;
     if (bytes > 40) {
@@ -32,7 +32,7 @@ const char *document_shown(const char *text, size_t bytes, char out[DOCUMENT_SHO
         if (c1) i++;
         out[at++] = c < 0x20 || c == 0x7f || c1 ? '?' : text[i];
     }
-    snprintf(out + at, DOCUMENT_SHOWN_BYTES - at, "%s", cut < bytes ? "...'" : "'");
+    snprintf(out + at, TREE_SHOWN_BYTES - at, "%s", cut < bytes ? "...'" : "'");
     return out;
 }
 
@@ -62,45 +62,44 @@ static bool printable(uint32_t c)
 /* libyaml would refuse these too, but without saying where. */
 static enum err characters_check(const char *name, struct bytes text, struct why *w)
 {
-    struct document_place at = {1, 1};
+    struct tree_place at = {1, 1};
     for (size_t i = 0; i < text.count;) {
         uint32_t c = 0;
         size_t n = character(text.data + i, text.count - i, &c);
         if (n == 0)
-            return document_complain(name, at, w, ERR_USAGE,
-                                     "byte 0x%02x is not UTF-8: save the file as UTF-8",
-                                     text.data[i]);
+            return tree_complain(name, at, w, ERR_USAGE,
+                                 "byte 0x%02x is not UTF-8: save the file as UTF-8", text.data[i]);
         if (!printable(c))
-            return document_complain(name, at, w, ERR_USAGE,
-                                     "control character U+%04X is not allowed: delete it", c);
+            return tree_complain(name, at, w, ERR_USAGE,
+                                 "control character U+%04X is not allowed: delete it", c);
         i += n;
         at.column++;
-        if (c == '\n') at = (struct document_place){at.line + 1, 1};
+        if (c == '\n') at = (struct tree_place){at.line + 1, 1};
     }
     return ERR_OK;
 }
 
-static struct document_place place(yaml_mark_t m)
+static struct tree_place place(yaml_mark_t m)
 {
-    return (struct document_place){(uint32_t)m.line + 1, (uint32_t)m.column + 1};
+    return (struct tree_place){(uint32_t)m.line + 1, (uint32_t)m.column + 1};
 }
 
 /* What is open while the tree grows: the containers around the next node. */
 struct growth {
     const char *name;
-    struct document *d;
-    size_t open[DOCUMENT_DEPTH_MAX]; /* node indices */
-    size_t last[DOCUMENT_DEPTH_MAX]; /* newest child of each; 0: none */
+    struct tree *d;
+    size_t open[TREE_DEPTH_MAX]; /* node indices */
+    size_t last[TREE_DEPTH_MAX]; /* newest child of each; 0: none */
     size_t depth;
     bool finished; /* the document's end was seen */
 };
 
-static enum err node_add(struct growth *g, struct document_node n, struct why *w)
+static enum err node_add(struct growth *g, struct tree_node n, struct why *w)
 {
-    struct document *d = g->d;
+    struct tree *d = g->d;
     if (d->count == d->room) {
         size_t room = d->room ? 2 * d->room : 128;
-        struct document_node *more = realloc(d->nodes, room * sizeof *more);
+        struct tree_node *more = realloc(d->nodes, room * sizeof *more);
         if (!more) {
             free(n.text);
             return why(w, ERR_MEMORY, "no memory to read %s", g->name);
@@ -116,11 +115,11 @@ static enum err node_add(struct growth *g, struct document_node n, struct why *w
         else d->nodes[g->open[level]].first = index;
         g->last[level] = index;
     }
-    if (n.kind == DOCUMENT_SCALAR) return ERR_OK;
-    if (g->depth == DOCUMENT_DEPTH_MAX)
-        return document_complain(g->name, n.at, w, ERR_USAGE,
-                                 "nested more than %d deep: no key of an experiment is there",
-                                 DOCUMENT_DEPTH_MAX);
+    if (n.kind == TREE_SCALAR) return ERR_OK;
+    if (g->depth == TREE_DEPTH_MAX)
+        return tree_complain(g->name, n.at, w, ERR_USAGE,
+                             "nested more than %d deep: no key of an experiment is there",
+                             TREE_DEPTH_MAX);
     g->open[g->depth] = index;
     g->last[g->depth++] = 0;
     return ERR_OK;
@@ -128,7 +127,7 @@ static enum err node_add(struct growth *g, struct document_node n, struct why *w
 
 static enum err refuse(const struct growth *g, yaml_mark_t at, const char *what, struct why *w)
 {
-    return document_complain(g->name, place(at), w, ERR_USAGE, "%s", what);
+    return tree_complain(g->name, place(at), w, ERR_USAGE, "%s", what);
 }
 
 static const char anchors[] =
@@ -138,14 +137,14 @@ static const char tags[] = "tags are not used in an experiment: leave it out, ke
 /* Takes one event of libyaml into the tree. */
 static enum err event_take(struct growth *g, yaml_event_t *v, struct why *w)
 {
-    struct document_node n = {.at = place(v->start_mark)};
+    struct tree_node n = {.at = place(v->start_mark)};
     switch (v->type) {
     case YAML_ALIAS_EVENT:
         return refuse(g, v->start_mark, anchors, w);
     case YAML_SCALAR_EVENT:
         if (v->data.scalar.anchor) return refuse(g, v->start_mark, anchors, w);
         if (v->data.scalar.tag) return refuse(g, v->start_mark, tags, w);
-        n.kind = DOCUMENT_SCALAR;
+        n.kind = TREE_SCALAR;
         n.quoted = v->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
         n.text = (char *)v->data.scalar.value;
         n.bytes = v->data.scalar.length;
@@ -154,12 +153,12 @@ static enum err event_take(struct growth *g, yaml_event_t *v, struct why *w)
     case YAML_SEQUENCE_START_EVENT:
         if (v->data.sequence_start.anchor) return refuse(g, v->start_mark, anchors, w);
         if (v->data.sequence_start.tag) return refuse(g, v->start_mark, tags, w);
-        n.kind = DOCUMENT_SEQUENCE;
+        n.kind = TREE_SEQUENCE;
         return node_add(g, n, w);
     case YAML_MAPPING_START_EVENT:
         if (v->data.mapping_start.anchor) return refuse(g, v->start_mark, anchors, w);
         if (v->data.mapping_start.tag) return refuse(g, v->start_mark, tags, w);
-        n.kind = DOCUMENT_MAPPING;
+        n.kind = TREE_MAPPING;
         return node_add(g, n, w);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
@@ -180,18 +179,18 @@ static enum err event_take(struct growth *g, yaml_event_t *v, struct why *w)
 static enum err syntax(const char *name, const yaml_parser_t *p, struct why *w)
 {
     if (p->error == YAML_MEMORY_ERROR) return why(w, ERR_MEMORY, "no memory to read %s", name);
-    return document_complain(name, place(p->problem_mark), w, ERR_USAGE, "not YAML: %s%s%s",
-                             p->context ? p->context : "", p->context ? ": " : "",
-                             p->problem ? p->problem : "it cannot be read");
+    return tree_complain(name, place(p->problem_mark), w, ERR_USAGE, "not YAML: %s%s%s",
+                         p->context ? p->context : "", p->context ? ": " : "",
+                         p->problem ? p->problem : "it cannot be read");
 }
 
-enum err document_parse(const char *name, struct bytes text, struct document *out, struct why *w)
+enum err tree_parse(const char *name, struct bytes text, struct tree *out, struct why *w)
 {
-    *out = (struct document){0};
-    if (text.count > DOCUMENT_BYTES_MAX)
-        return document_complain(name, (struct document_place){1, 1}, w, ERR_USAGE,
-                                 "the file has %zu bytes, an experiment at most %u", text.count,
-                                 DOCUMENT_BYTES_MAX);
+    *out = (struct tree){0};
+    if (text.count > TREE_BYTES_MAX)
+        return tree_complain(name, (struct tree_place){1, 1}, w, ERR_USAGE,
+                             "the file has %zu bytes, an experiment at most %u", text.count,
+                             TREE_BYTES_MAX);
     enum err e = characters_check(name, text, w);
     if (e) return e;
 
@@ -212,15 +211,15 @@ enum err document_parse(const char *name, struct bytes text, struct document *ou
     }
     yaml_parser_delete(&p);
     if (!e && out->count == 0)
-        e = document_complain(name, (struct document_place){1, 1}, w, ERR_USAGE,
-                              "the file is empty: an experiment is a mapping of keys to values");
-    if (e) document_fini(out);
+        e = tree_complain(name, (struct tree_place){1, 1}, w, ERR_USAGE,
+                          "the file is empty: an experiment is a mapping of keys to values");
+    if (e) tree_fini(out);
     return e;
 }
 
-void document_fini(struct document *d)
+void tree_fini(struct tree *d)
 {
     for (size_t i = 0; i < d->count; i++) free(d->nodes[i].text);
     free(d->nodes);
-    *d = (struct document){0};
+    *d = (struct tree){0};
 }
