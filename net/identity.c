@@ -159,8 +159,16 @@ static enum err read_file(const char *path, struct identity **out, struct why *w
 enum err identity_create(const char *path, struct identity **out, struct why *w)
 {
     uint8_t seed[IDENTITY_SEED_BYTES];
-    char hex[IDENTITY_TEXT_BYTES], id[IDENTITY_TEXT_BYTES], text[256], aside[4096];
     crypto_random(seed, sizeof seed);
+    enum err e = identity_create_from_seed(path, seed, out, w);
+    explicit_bzero(seed, sizeof seed);
+    return e;
+}
+
+enum err identity_create_from_seed(const char *path, const uint8_t seed[IDENTITY_SEED_BYTES],
+                                   struct identity **out, struct why *w)
+{
+    char hex[IDENTITY_TEXT_BYTES], id[IDENTITY_TEXT_BYTES], text[256], aside[4096];
     struct identity *i = NULL;
     enum err e = identity_from_seed(seed, &i, w);
     if (e) return e;
@@ -178,7 +186,6 @@ enum err identity_create(const char *path, struct identity **out, struct why *w)
                 ? why(w, ERR_IO, "%s exists already: an identity is never overwritten", path)
                 : why(w, ERR_IO, "making %s: %s", path, strerror(errno));
     unlink(aside);
-    explicit_bzero(seed, sizeof seed);
     explicit_bzero(hex, sizeof hex);
     explicit_bzero(text, sizeof text);
     if (e) identity_close(i);

@@ -26,6 +26,10 @@ enum err identity_open(const char *path, bool create, struct identity **out, str
 /* Makes a new key file; one that exists already is never overwritten: ERR_IO. */
 enum err identity_create(const char *path, struct identity **out, struct why *w);
 
+/* The same with the identity that these 32 bytes decide: for runs that must repeat, not for secrets. */
+enum err identity_create_from_seed(const char *path, const uint8_t seed[IDENTITY_SEED_BYTES],
+                                   struct identity **out, struct why *w);
+
 /* The identity that these 32 bytes decide, kept nowhere. */
 enum err identity_from_seed(const uint8_t seed[IDENTITY_SEED_BYTES], struct identity **out,
                             struct why *w);
