@@ -15,7 +15,7 @@
 #define SUM_BYTES    16
 #define NAME_FORMAT  "step-%012llu.ckpt"
 
-static const char magic[8] = "SHOALCKP";
+static const char magic[] = "SHOALCKP"; /* without its zero */
 static const char *const section_names[CHECKPOINT_SECTIONS] = {"parameters", "moment1", "moment2",
                                                                "anchor", "momentum"};
 
@@ -53,7 +53,7 @@ static void encode(const struct checkpoint *c, const struct section table[CHECKP
 {
     memset(header, 0, HEADER_BYTES);
     struct writer w = writer_init(header, HEADER_BYTES - SUM_BYTES);
-    writer_copy(&w, magic, sizeof magic);
+    writer_copy(&w, magic, sizeof magic - 1);
     writer_u32(&w, CHECKPOINT_VERSION);
     writer_u32(&w, CHECKPOINT_SECTIONS);
     writer_u64(&w, file_bytes);
@@ -91,7 +91,7 @@ static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
 {
     struct reader r = reader_init(bytes_of(header, HEADER_BYTES));
     uint8_t sum[SUM_BYTES];
-    if (memcmp(reader_bytes(&r, sizeof magic).data, magic, sizeof magic))
+    if (memcmp(reader_bytes(&r, sizeof magic - 1).data, magic, sizeof magic - 1))
         return why(w, ERR_FORMAT, "it is not a checkpoint of shoal");
     uint32_t version = reader_u32(&r);
     if (version != CHECKPOINT_VERSION)
