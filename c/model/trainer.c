@@ -1,11 +1,11 @@
 #include "model/trainer.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "data/corpus.h"
 #include "data/sampler.h"
+#include "model/adamw.h"
 #include "model/init.h"
 #include "model/schedule.h"
 
@@ -156,28 +156,9 @@ static enum err accumulate(struct trainer *t, double *loss, struct why *w)
 
 static void update(struct trainer *t, double lr, double gradient_norm)
 {
-    const struct layout *l = model_layout(t->model);
-    const double clip = t->x->train.optimizer.clip;
-    const double beta1 = t->x->train.optimizer.beta1, beta2 = t->x->train.optimizer.beta2;
-    const double steps = (double)++t->state.steps;
-    t->b->adamw(
-        t->b->self,
-        &(struct op_adamw){
-            .parameters = t->state.parameters,
-            .moment1 = t->state.moment1,
-            .moment2 = t->state.moment2,
-            .gradient = t->gradients,
-            .count = l->parameters,
-            .decayed_count = l->decayed_count,
-            .lr = (float)lr,
-            .beta1 = (float)beta1,
-            .beta2 = (float)beta2,
-            .eps = (float)t->x->train.optimizer.eps,
-            .decay = (float)t->x->train.optimizer.weight_decay,
-            .gradient_scale = clip > 0 && gradient_norm > clip ? (float)(clip / gradient_norm) : 1,
-            .correction1 = (float)(1 - pow(beta1, steps)),
-            .correction2 = (float)(1 - pow(beta2, steps)),
-        });
+    const struct adamw_vectors v = {t->state.parameters, t->state.moment1, t->state.moment2,
+                                    t->gradients};
+    adamw_step(t->b, model_layout(t->model), t->x, &v, ++t->state.steps, lr, gradient_norm);
 }
 
 enum err trainer_step(struct trainer *t, double schedule_step, struct trainer_report *out,

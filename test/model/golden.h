@@ -1,0 +1,92 @@
+/* golden.h -- reads what test/golden/model.py wrote, and says how far two vectors are apart. */
+#ifndef SHOAL_TEST_MODEL_GOLDEN_H
+#define SHOAL_TEST_MODEL_GOLDEN_H
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend.h"
+#include "base/bytes.h"
+#include "base/file.h"
+#include "cpu/cpu.h"
+
+struct golden {
+    uint8_t *data;
+    size_t bytes;
+};
+
+static inline struct golden golden_open(const char *name)
+{
+    struct golden g = {0};
+    struct why w;
+    char path[200];
+    snprintf(path, sizeof path, "test/golden/%s", name);
+    cr_assert_eq(file_read(path, 1 << 20, &g.data, &g.bytes, &w), ERR_OK, "%s", w.text);
+    return g;
+}
+static inline void golden_close(struct golden *g) { free(g->data); }
+
+/* The values of a tensor, copied (the caller frees); fails the test when there is none of this kind and name. */
+static inline void *golden_find(const struct golden *g, int kind, size_t *count, const char *name)
+{
+    struct reader r = reader_init(bytes_of(g->data, g->bytes));
+    while (reader_left(&r)) {
+        struct bytes label = reader_bytes(&r, reader_u32(&r));
+        int is = reader_u8(&r);
+        uint32_t n = reader_u32(&r);
+        struct bytes values = reader_bytes(&r, (size_t)n * 4);
+        cr_assert(!r.bad);
+        if (is != kind || label.count != strlen(name) || memcmp(label.data, name, label.count))
+            continue;
+        *count = n;
+        void *copy = malloc(values.count + 4);
+        memcpy(copy, values.data, values.count);
+        return copy;
+    }
+    cr_assert(false, "the golden file has no %s", name);
+    return NULL;
+}
+static inline float *golden_floats(const struct golden *g, size_t *count, const char *name)
+{
+    return golden_find(g, 0, count, name);
+}
+static inline uint32_t *golden_integers(const struct golden *g, size_t *count, const char *name)
+{
+    return golden_find(g, 1, count, name);
+}
+/* The largest |a - b| over the largest |b|: the error on the scale of the result. Infinite for a number that is none. */
+static inline double golden_error(const float *a, const float *b, size_t n)
+{
+    double worst = 0, scale = 1e-30;
+    for (size_t i = 0; i < n; i++) {
+        double d = fabs((double)a[i] - (double)b[i]);
+        if (!(d <= 1e300)) return INFINITY;
+        worst = fmax(worst, d);
+        scale = fmax(scale, fabs((double)b[i]));
+    }
+    return worst / scale;
+}
+
+/* Every backend of this machine; a test runs on each. */
+struct device {
+    struct pool *pool;
+    struct backend b;
+};
+static inline struct device device_open(size_t threads)
+{
+    struct device d;
+    struct why w;
+    cr_assert_eq(pool_open(&d.pool, threads, 0, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(cpu_open(&d.b, d.pool, &w), ERR_OK, "%s", w.text);
+    return d;
+}
+static inline void device_close(struct device *d)
+{
+    cpu_close(&d->b);
+    pool_close(d->pool);
+}
+
+#endif
