@@ -5,6 +5,7 @@
 #include "bin/command.h"
 
 static const struct command commands[] = {
+    {"prepare", prepare_main, "turn text files into a tokenizer and a corpus of tokens"},
     {"keygen", keygen_main, "make the identity of a node"},
     {"version", version_main, "print the version of shoal and of what it is built on"},
 };

@@ -22,7 +22,7 @@
 struct tokenizer;
 struct vocabulary;
 
-/* What one thread keeps between calls: words it has met, and scratch. About 12 MiB. */
+/* What one thread keeps between calls: words it has met, and scratch. About 4 MiB. */
 struct tokenizer_cache;
 
 /* Reads a tokenizer.json; the caller closes it. ERR_IO; ERR_FORMAT when it is damaged; ERR_UNSUPPORTED when it asks
