@@ -207,6 +207,17 @@ void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], 
     if (instant_since(now, p->heard).ns > UNHEARD.ns) members_accuse(m, i, out);
 }
 
+void contact_refuse(struct members *m, link_id link)
+{
+    int i = members_by_link(m, link);
+    if (i == NOBODY) return;
+    struct member *p = &m->members[i];
+    forget_link(m, i, link_of(p, link));
+    if (contact_any(p)) return;
+    p->failures++;
+    plan_dial(m, i, RETRY_FIRST);
+}
+
 /* ---- HELLO ---- */
 
 bool members_hello(struct members *m, link_id link, struct bytes body, instant now,

@@ -20,6 +20,9 @@ bool contact_greeted(const struct member *p, link_id link);
 /* Hangs up all links to a member. */
 void contact_drop(struct members *m, int member, uint32_t code, const struct sink *out);
 
+/* This link was hung up: it is not used any more. */
+void contact_refuse(struct members *m, link_id link);
+
 void contact_tick(struct members *m, const struct sink *out);
 instant contact_due(const struct members *m);
 

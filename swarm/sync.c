@@ -1,0 +1,518 @@
+#include "sync.h"
+
+#include <assert.h>
+
+#include "wire.h"
+
+#define MANIFEST_PATIENCE span_s(5)
+#define CHUNK_PATIENCE    span_s(30)
+#define HASH_STEP         (1u << 18) /* elements hashed in one tick: 1 MiB, about half a millisecond */
+#define WHOLE_MANIFEST    UINT32_MAX
+
+enum { NEEDED, ASKED, WRITTEN };
+
+#define MANIFEST_HEAD (1 + 8 + CRYPTO_DIGEST_BYTES + 8 + 8 + 4 + 4)
+
+/* ---- layout ---- */
+
+uint32_t sync_chunk_elements(uint64_t parameters)
+{
+    uint32_t e = SYNC_CHUNK_MAX;
+    while (e > SYNC_CHUNK_MIN && parameters <= (uint64_t)e * 7) e /= 2;
+    return e;
+}
+
+static uint32_t chunks_of(const struct sync_config *c)
+{
+    uint32_t e = sync_chunk_elements(c->parameters);
+    return (uint32_t)((c->parameters + e - 1) / e);
+}
+
+static size_t leaves_bytes(const struct sync *s)
+{
+    return 2 * (size_t)s->chunks * CRYPTO_DIGEST_BYTES;
+}
+
+/* Chunks 0 .. chunks-1 are the anchor's, the others the momentum's. */
+static uint64_t chunk_offset(const struct sync *s, uint32_t c)
+{
+    return (uint64_t)(c % s->chunks) * s->elements;
+}
+
+static size_t chunk_bytes(const struct sync *s, uint32_t c)
+{
+    uint64_t left = s->config.parameters - chunk_offset(s, c);
+    return (size_t)(left < s->elements ? left : s->elements) * sizeof(float);
+}
+
+static struct bytes chunk_of(const struct sync *s, const struct lineage_state *state, uint32_t c)
+{
+    const float *v = c < s->chunks ? state->anchor : state->momentum;
+    return bytes_of(v + chunk_offset(s, c), chunk_bytes(s, c));
+}
+
+static void digest_of(const struct sync *s, struct bytes b, uint8_t out[CRYPTO_DIGEST_BYTES])
+{
+    crypto_digest(s->config.crypto, &b, 1, out);
+}
+
+size_t sync_bytes(const struct sync_config *c)
+{
+    size_t leaves = 2 * (size_t)chunks_of(c) * CRYPTO_DIGEST_BYTES;
+    return 4 * (leaves + 64) + MANIFEST_HEAD + 2 * (size_t)chunks_of(c) + 2 * 64;
+}
+
+bool sync_init(struct sync *s, const struct sync_config *c, struct arena *room)
+{
+    *s = (struct sync){
+        .config = *c, .elements = sync_chunk_elements(c->parameters), .chunks = chunks_of(c)};
+    s->leaves = arena_array(room, uint8_t, leaves_bytes(s));
+    s->now.leaves = arena_array(room, uint8_t, leaves_bytes(s));
+    s->before.leaves = arena_array(room, uint8_t, leaves_bytes(s));
+    s->reply = arena_array(room, uint8_t, MANIFEST_HEAD + leaves_bytes(s));
+    s->have = arena_array(room, uint8_t, 2 * (size_t)s->chunks);
+    return s->leaves && s->now.leaves && s->before.leaves && s->reply && s->have;
+}
+
+/* ---- taking: requests ---- */
+
+static struct sync_request *free_request(struct sync *s)
+{
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
+        if (s->requests[i].ticket == 0) return &s->requests[i];
+    return NULL;
+}
+
+static bool active(const struct sync *s)
+{
+    return s->state == SYNC_MANIFEST || s->state == SYNC_CHUNKS;
+}
+
+static void ask(struct sync *s, uint32_t server, uint32_t chunk, instant now,
+                const struct sink *out)
+{
+    struct sync_request *q = free_request(s);
+    uint8_t room[1 + CRYPTO_DIGEST_BYTES + 4];
+    struct writer w = writer_init(room, sizeof room);
+    if (!q) return;
+    bool manifest = chunk == WHOLE_MANIFEST;
+    writer_u8(&w, manifest ? WIRE_GET_MANIFEST : WIRE_GET_CHUNK);
+    writer_copy(&w, s->target.lineage, CRYPTO_DIGEST_BYTES);
+    if (!manifest) writer_u32(&w, chunk);
+    *q = (struct sync_request){
+        .ticket = SYNC_TICKET | ++s->tickets,
+        .server = server,
+        .chunk = chunk,
+        .until = instant_after(now, manifest ? MANIFEST_PATIENCE : CHUNK_PATIENCE)};
+    if (!manifest) {
+        s->have[chunk] = ASKED;
+        s->servers[server].in_flight++;
+    }
+    struct action a = {.kind = ACTION_REQUEST,
+                       .peer = s->servers[server].sid,
+                       .ticket = q->ticket,
+                       .bytes = writer_bytes(&w)};
+    sink_act(out, &a);
+}
+
+/* Takes back what was asked of a server, so that others are asked for it. */
+static void take_back(struct sync *s, struct sync_request *q)
+{
+    if (q->chunk != WHOLE_MANIFEST) {
+        if (s->have[q->chunk] == ASKED) s->have[q->chunk] = NEEDED;
+        s->servers[q->server].in_flight--;
+    }
+    q->ticket = 0;
+}
+
+static void lose(struct sync *s, uint32_t server)
+{
+    s->servers[server].lost = true;
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
+        if (s->requests[i].ticket && s->requests[i].server == server) take_back(s, &s->requests[i]);
+}
+
+static uint32_t servers_left(const struct sync *s)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->servers_count; i++) n += !s->servers[i].lost;
+    return n;
+}
+
+static uint32_t asked_for_manifest(const struct sync *s)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->servers_count; i++)
+        n += s->servers[i].asked && (s->servers[i].answered || !s->servers[i].lost);
+    return n;
+}
+
+/* The next chunk that nobody was asked for; UINT32_MAX when there is none. */
+static uint32_t next_chunk(struct sync *s)
+{
+    for (uint32_t n = 0; n < 2 * s->chunks; n++) {
+        uint32_t c = (s->next + n) % (2 * s->chunks);
+        if (s->have[c] != NEEDED) continue;
+        s->next = c + 1;
+        return c;
+    }
+    return UINT32_MAX;
+}
+
+/* Asks for chunks, of the least busy first, so that the work is even. */
+static void ask_chunks(struct sync *s, instant now, const struct sink *out)
+{
+    for (;;) {
+        uint32_t best = UINT32_MAX;
+        for (uint32_t i = 0; i < s->servers_count; i++) {
+            const struct sync_server *v = &s->servers[i];
+            if (v->lost || v->in_flight >= SYNC_IN_FLIGHT) continue;
+            const struct sync_server *b = best == UINT32_MAX ? NULL : &s->servers[best];
+            if (!b || v->in_flight < b->in_flight ||
+                (v->in_flight == b->in_flight && v->served < b->served))
+                best = i;
+        }
+        if (best == UINT32_MAX) return;
+        uint32_t c = next_chunk(s);
+        if (c == UINT32_MAX) return;
+        ask(s, best, c, now, out);
+    }
+}
+
+static void go_on(struct sync *s, instant now, const struct sink *out)
+{
+    if (!active(s)) return;
+    if (servers_left(s) == 0) {
+        s->state = SYNC_FAILED;
+        return;
+    }
+    if (s->state == SYNC_CHUNKS) {
+        ask_chunks(s, now, out);
+        return;
+    }
+    for (uint32_t i = 0; i < s->servers_count && asked_for_manifest(s) < SYNC_MANIFESTS; i++) {
+        if (s->servers[i].lost || s->servers[i].asked) continue;
+        s->servers[i].asked = true;
+        ask(s, i, WHOLE_MANIFEST, now, out);
+    }
+}
+
+/* ---- taking: the manifest ---- */
+
+/* The root that most have answered; of as many the smaller one, so that all who ask choose alike. */
+static void choose_root(const struct sync *s, uint8_t out[CRYPTO_DIGEST_BYTES])
+{
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < s->servers_count; i++) {
+        const struct sync_server *v = &s->servers[i];
+        if (!v->answered || v->lost) continue;
+        uint32_t votes = 0;
+        for (uint32_t j = 0; j < s->servers_count; j++)
+            votes += s->servers[j].answered && !s->servers[j].lost &&
+                     memcmp(s->servers[j].root, v->root, CRYPTO_DIGEST_BYTES) == 0;
+        if (votes > best || (votes == best && memcmp(v->root, out, CRYPTO_DIGEST_BYTES) < 0)) {
+            best = votes;
+            memcpy(out, v->root, CRYPTO_DIGEST_BYTES);
+        }
+    }
+}
+
+/* All that were asked have answered, or time is over. */
+static void settle_manifest(struct sync *s, instant now, const struct sink *out)
+{
+    bool waiting = false, any = false, held = false;
+    for (uint32_t i = 0; i < s->servers_count; i++) {
+        const struct sync_server *v = &s->servers[i];
+        any = any || (v->answered && !v->lost);
+        waiting = waiting || (v->asked && !v->answered && !v->lost);
+    }
+    if (!any || (waiting && now.ns < s->manifest_until.ns)) return;
+    uint8_t chosen[CRYPTO_DIGEST_BYTES];
+    choose_root(s, chosen);
+    held = memcmp(chosen, s->root, CRYPTO_DIGEST_BYTES) == 0;
+    for (uint32_t i = 0; i < s->servers_count; i++) {
+        struct sync_server *v = &s->servers[i];
+        if (!v->answered || v->lost) continue;
+        if (memcmp(v->root, chosen, CRYPTO_DIGEST_BYTES) != 0) {
+            lose(s, i);
+            s->liars++;
+        } else if (!held) {
+            v->asked = v->answered = false; /* once more: another's leaves were kept */
+            v->again = true;
+        }
+    }
+    memcpy(s->root, chosen, CRYPTO_DIGEST_BYTES);
+    if (held) s->state = SYNC_CHUNKS;
+    go_on(s, now, out);
+}
+
+static bool read_manifest(struct sync *s, struct bytes reply, struct bytes *leaves)
+{
+    struct reader r = reader_init(reply);
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    (void)reader_u8(&r); /* flags */
+    uint64_t epoch = reader_u64(&r);
+    reader_copy(&r, lineage, sizeof lineage);
+    uint64_t tokens = reader_u64(&r), parameters = reader_u64(&r);
+    uint32_t elements = reader_u32(&r), count = reader_u32(&r);
+    *leaves = reader_bytes(&r, leaves_bytes(s));
+    return reader_done(&r) && epoch == s->target.epoch && tokens == s->target.lineage_tokens &&
+           parameters == s->config.parameters && elements == s->elements &&
+           count == 2 * s->chunks && memcmp(lineage, s->target.lineage, sizeof lineage) == 0;
+}
+
+static void take_manifest(struct sync *s, uint32_t server, struct bytes reply, instant now,
+                          const struct sink *out)
+{
+    struct sync_server *v = &s->servers[server];
+    struct bytes leaves;
+    if (!read_manifest(s, reply, &leaves)) {
+        if (reply.count) s->liars++;
+        lose(s, server);
+    } else {
+        digest_of(s, leaves, v->root);
+        if (v->again &&
+            memcmp(v->root, s->root, sizeof s->root) != 0) { /* it said otherwise before */
+            s->liars++;
+            lose(s, server);
+            settle_manifest(s, now, out);
+            go_on(s, now, out);
+            return;
+        }
+        bool first = true;
+        for (uint32_t i = 0; i < s->servers_count; i++)
+            first = first && (!s->servers[i].answered || s->servers[i].lost);
+        v->answered = true;
+        /* Kept: the leaves of the first who answers, or those of the root that was chosen. */
+        if (first && memcmp(s->root, (uint8_t[CRYPTO_DIGEST_BYTES]){0}, sizeof s->root) == 0)
+            memcpy(s->root, v->root, sizeof s->root);
+        if (memcmp(s->root, v->root, sizeof s->root) == 0)
+            memcpy(s->leaves, leaves.data, leaves.count);
+    }
+    settle_manifest(s, now, out);
+    go_on(s, now, out);
+}
+
+/* ---- taking: chunks ---- */
+
+static void take_chunk(struct sync *s, uint32_t server, uint32_t chunk, struct bytes reply,
+                       instant now, const struct sink *out)
+{
+    uint8_t digest[CRYPTO_DIGEST_BYTES];
+    struct sync_server *v = &s->servers[server];
+    bool good = reply.count == chunk_bytes(s, chunk);
+    if (good) {
+        digest_of(s, reply, digest);
+        good = memcmp(digest, s->leaves + (size_t)chunk * CRYPTO_DIGEST_BYTES, sizeof digest) == 0;
+    }
+    if (!good) {
+        if (reply.count) s->liars++;
+        lose(s, server);
+    } else if (s->have[chunk] != WRITTEN) {
+        s->have[chunk] = WRITTEN;
+        s->written++;
+        s->bytes += reply.count;
+        v->served++;
+        struct action a = {.kind = ACTION_STATE, .bytes = reply};
+        a.part.vector = chunk >= s->chunks;
+        a.part.offset = chunk_offset(s, chunk);
+        sink_act(out, &a);
+    }
+    if (s->written == 2 * s->chunks) s->state = SYNC_WHOLE;
+    go_on(s, now, out);
+}
+
+void sync_reply(struct sync *s, uint64_t ticket, bool ok, struct bytes reply, instant now,
+                const struct sink *out)
+{
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++) {
+        struct sync_request q = s->requests[i];
+        if (q.ticket == 0 || q.ticket != ticket) continue;
+        take_back(s, &s->requests[i]);
+        if (!active(s)) return;
+        if (!ok) reply = bytes_of("", 0);
+        if (q.chunk == WHOLE_MANIFEST) take_manifest(s, q.server, reply, now, out);
+        else take_chunk(s, q.server, q.chunk, reply, now, out);
+        return;
+    }
+}
+
+void sync_start(struct sync *s, const struct lineage_state *target, instant now)
+{
+    sync_stop(s);
+    s->state = SYNC_MANIFEST;
+    s->target = *target;
+    s->servers_count = 0;
+    s->written = s->next = 0;
+    s->bytes = 0;
+    s->began = now;
+    s->manifest_until = instant_after(now, MANIFEST_PATIENCE);
+    memset(s->root, 0, sizeof s->root);
+    memset(s->have, NEEDED, 2 * (size_t)s->chunks);
+}
+
+void sync_stop(struct sync *s)
+{
+    s->state = SYNC_IDLE;
+    memset(s->requests, 0, sizeof s->requests); /* answers to these are nobody's any more */
+}
+
+void sync_server(struct sync *s, sid peer, instant now, const struct sink *out)
+{
+    if (!active(s) || s->servers_count == SYNC_SERVERS) return;
+    for (uint32_t i = 0; i < s->servers_count; i++)
+        if (s->servers[i].sid == peer) return;
+    s->servers[s->servers_count++] = (struct sync_server){.sid = peer};
+    go_on(s, now, out);
+}
+
+void sync_gone(struct sync *s, sid peer, instant now, const struct sink *out)
+{
+    for (uint32_t i = 0; active(s) && i < s->servers_count; i++)
+        if (s->servers[i].sid == peer && !s->servers[i].lost) lose(s, i);
+    if (s->state == SYNC_MANIFEST) settle_manifest(s, now, out);
+    go_on(s, now, out);
+}
+
+uint32_t sync_givers(const struct sync *s)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->servers_count; i++) n += s->servers[i].served > 0;
+    return n;
+}
+
+/* ---- giving ---- */
+
+void sync_offer(struct sync *s, const struct lineage_state *state, bool keep)
+{
+    struct sync_offer old = s->now;
+    uint8_t *spare = s->before.leaves;
+    s->before = old;
+    s->before.any = old.any && keep;
+    s->now = (struct sync_offer){.any = true, .state = *state, .leaves = spare};
+    for (int i = 0; i < SYNC_WAITING; i++) s->waiting[i].before = true;
+}
+
+static void answer(const struct sink *out, sid peer, link_id link, uint64_t ticket,
+                   struct bytes bytes)
+{
+    struct action a = {
+        .kind = ACTION_REPLY, .peer = peer, .link = link, .ticket = ticket, .bytes = bytes};
+    sink_act(out, &a);
+}
+
+static void answer_waiting(struct sync *s, bool before, struct bytes bytes, const struct sink *out)
+{
+    for (int i = 0; i < SYNC_WAITING; i++) {
+        if (!s->waiting[i].used || s->waiting[i].before != before) continue;
+        s->waiting[i].used = false;
+        answer(out, 0, s->waiting[i].link, s->waiting[i].ticket, bytes);
+    }
+}
+
+void sync_withdraw(struct sync *s, const struct sink *out)
+{
+    s->before.any = false;
+    answer_waiting(s, true, bytes_of("", 0), out);
+}
+
+bool sync_takes(uint8_t type) { return type == WIRE_GET_MANIFEST || type == WIRE_GET_CHUNK; }
+
+static struct sync_offer *offer_of(struct sync *s, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
+{
+    if (s->now.any && memcmp(s->now.state.lineage, lineage, CRYPTO_DIGEST_BYTES) == 0)
+        return &s->now;
+    if (s->before.any && memcmp(s->before.state.lineage, lineage, CRYPTO_DIGEST_BYTES) == 0)
+        return &s->before;
+    return NULL;
+}
+
+static struct bytes manifest(struct sync *s, const struct sync_offer *o)
+{
+    struct writer w = writer_init(s->reply, MANIFEST_HEAD + leaves_bytes(s));
+    writer_u8(&w, 0);
+    writer_u64(&w, o->state.epoch);
+    writer_copy(&w, o->state.lineage, CRYPTO_DIGEST_BYTES);
+    writer_u64(&w, o->state.lineage_tokens);
+    writer_u64(&w, s->config.parameters);
+    writer_u32(&w, s->elements);
+    writer_u32(&w, 2 * s->chunks);
+    writer_copy(&w, o->leaves, leaves_bytes(s));
+    assert(!w.full);
+    return writer_bytes(&w);
+}
+
+static void wait_for_manifest(struct sync *s, link_id link, uint64_t ticket, bool before,
+                              const struct sink *out)
+{
+    for (int i = 0; i < SYNC_WAITING; i++) {
+        if (s->waiting[i].used) continue;
+        s->waiting[i].used = true;
+        s->waiting[i].before = before;
+        s->waiting[i].link = link;
+        s->waiting[i].ticket = ticket;
+        return;
+    }
+    answer(out, 0, link, ticket, bytes_of("", 0));
+}
+
+void sync_request(struct sync *s, sid peer, link_id link, uint64_t ticket, struct bytes request,
+                  instant now, const struct sink *out)
+{
+    (void)now;
+    struct reader r = reader_init(request);
+    uint8_t type = reader_u8(&r), lineage[CRYPTO_DIGEST_BYTES];
+    reader_copy(&r, lineage, sizeof lineage);
+    uint32_t chunk = type == WIRE_GET_CHUNK ? reader_u32(&r) : 0;
+    struct sync_offer *o = r.bad ? NULL : offer_of(s, lineage);
+    if (!o || !reader_done(&r) || chunk >= 2 * s->chunks)
+        answer(out, peer, link, ticket, bytes_of("", 0));
+    else if (type == WIRE_GET_CHUNK) answer(out, peer, link, ticket, chunk_of(s, &o->state, chunk));
+    else if (o->hashed == 2 * s->chunks) answer(out, peer, link, ticket, manifest(s, o));
+    else wait_for_manifest(s, link, ticket, o == &s->before, out);
+}
+
+static bool wanted(const struct sync *s, bool before)
+{
+    for (int i = 0; i < SYNC_WAITING; i++)
+        if (s->waiting[i].used && s->waiting[i].before == before) return true;
+    return false;
+}
+
+/* Computes some more leaves; true when all are done. */
+static bool hash_some(struct sync *s, struct sync_offer *o)
+{
+    for (uint32_t n = 0; n < HASH_STEP && o->hashed < 2 * s->chunks; n += s->elements) {
+        digest_of(s, chunk_of(s, &o->state, o->hashed),
+                  o->leaves + (size_t)o->hashed * CRYPTO_DIGEST_BYTES);
+        o->hashed++;
+    }
+    return o->hashed == 2 * s->chunks;
+}
+
+void sync_tick(struct sync *s, instant now, const struct sink *out)
+{
+    for (int b = 0; b < 2; b++) {
+        struct sync_offer *o = b ? &s->before : &s->now;
+        if (!wanted(s, b)) continue;
+        if (!o->any) answer_waiting(s, b, bytes_of("", 0), out);
+        else if (hash_some(s, o)) answer_waiting(s, b, manifest(s, o), out);
+    }
+    if (!active(s)) return;
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
+        if (s->requests[i].ticket && now.ns >= s->requests[i].until.ns)
+            lose(s, s->requests[i].server);
+    if (s->state == SYNC_MANIFEST) settle_manifest(s, now, out);
+    go_on(s, now, out);
+}
+
+instant sync_due(const struct sync *s)
+{
+    if (wanted(s, false) || wanted(s, true)) return (instant){0};
+    instant due = INSTANT_NEVER;
+    if (!active(s)) return due;
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
+        if (s->requests[i].ticket) due = instant_min(due, s->requests[i].until);
+    if (s->servers_count == 0) due = s->manifest_until;
+    return due;
+}
