@@ -11,6 +11,7 @@
 #include "backend.h"
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/rng.h"
 #include "cpu/cpu.h"
 
 struct golden {
