@@ -539,7 +539,9 @@ static void snapshot(struct node *n, const struct event *e)
         note(n, (struct action){.text = "not_finite",
                                 .note.numbers = {{"epoch", n->state.epoch + 1}}});
     }
-    if (mine) reduce_snapshot(&n->reduce, e->ok ? e->bytes : bytes_of("", 0), n->now, &in);
+    size_t count = outer_wire_bytes((size_t)n->config.parameters);
+    assert(!e->ok || e->bytes.count >= count);
+    if (mine) reduce_snapshot(&n->reduce, bytes_of(e->bytes.data, e->ok ? count : 0), n->now, &in);
 }
 
 static void apply(struct node *n)
