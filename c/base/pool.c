@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 struct helper {
@@ -44,7 +43,7 @@ static void *helper_main(void *arg)
 {
     struct helper *h = arg;
     struct pool *p = h->pool;
-    if (p->niceness) setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), p->niceness);
+    if (p->niceness) setpriority(PRIO_PROCESS, 0, p->niceness);
     unsigned long seen = 0;
     pthread_mutex_lock(&p->lock);
     for (;;) {

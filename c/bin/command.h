@@ -25,6 +25,11 @@ bool command_help(int argc, char **argv, const char *usage);
 
 int keygen_main(int argc, char **argv);
 int prepare_main(int argc, char **argv);
+int peers_main(int argc, char **argv);
+int run_main(int argc, char **argv);
+int status_main(int argc, char **argv);
+int swarm_main(int argc, char **argv);
+int train_main(int argc, char **argv);
 int version_main(int argc, char **argv);
 
 #endif

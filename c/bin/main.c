@@ -7,6 +7,11 @@
 static const struct command commands[] = {
     {"prepare", prepare_main, "turn text files into a tokenizer and a corpus of tokens"},
     {"keygen", keygen_main, "make the identity of a node"},
+    {"run", run_main, "train as one worker of a swarm"},
+    {"swarm", swarm_main, "start a whole swarm on this machine and watch it"},
+    {"status", status_main, "the swarm as one peer sees it"},
+    {"peers", peers_main, "a list of peers that a newcomer can start from"},
+    {"train", train_main, "train one worker alone"},
     {"version", version_main, "print the version of shoal and of what it is built on"},
 };
 

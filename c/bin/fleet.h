@@ -1,0 +1,48 @@
+/* fleet.h -- a swarm on one machine as `shoal swarm` ran it: its workers, what befell them, what came of it. */
+#ifndef SHOAL_BIN_FLEET_H
+#define SHOAL_BIN_FLEET_H
+
+#include <sys/types.h>
+
+#include "bin/watch.h"
+#include "config/experiment.h"
+
+#define FLEET_MAX 20 /* one averaging group: what this version of the protocol forms */
+
+struct fleet_worker {
+    char dir[EXPERIMENT_PATH_BYTES];
+    char address[64]; /* host:port */
+    char id[65];
+    pid_t pid;           /* 0: not running */
+    double began, ended; /* unix seconds; ended 0 while it runs */
+    bool crashed;        /* ended by a signal, or with a code that is not 0 */
+    bool killed;         /* by us, on purpose */
+    bool joined_late;
+    struct watch watch;
+};
+
+struct fleet {
+    const struct experiment *experiment;
+    char dir[EXPERIMENT_PATH_BYTES];
+    struct fleet_worker workers[FLEET_MAX + 1]; /* one more for a joiner */
+    size_t count;
+};
+
+/* What summary.json says (README, "What the summary says"). */
+struct fleet_summary {
+    uint64_t workers, epochs, inner_steps, tokens, joins, crashes;
+    double tokens_per_second, train_loss_first, train_loss_last;
+    double validation_loss_first, validation_loss, unigram_entropy; /* nats per token */
+    double bytes_sent, bytes_data_parallel, sync_share;
+    bool digests_equal;
+    char digest[65];
+    char sample[2048];
+};
+
+/* Adds up the workers' logs; digests come from the checkpoints on disk. */
+enum err fleet_sum(const struct fleet *f, struct fleet_summary *out, struct why *w);
+
+/* Writes DIR/summary.json and DIR/report.html. */
+enum err fleet_report(const struct fleet *f, const struct fleet_summary *s, struct why *w);
+
+#endif

@@ -1,0 +1,384 @@
+/* swarm.c -- `shoal swarm`: a whole swarm on this machine, watched in one terminal.
+ *
+ * Each worker is a process of its own, started as `shoal run` with a folder and a peer list, and left alone: this
+ * program only starts them, reads their logs, draws, and does the harm it was asked to do. It takes no part in the
+ * swarm; if it dies, the swarm goes on. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "bin/command.h"
+#include "bin/fleet.h"
+#include "net/crypto.h"
+#include "net/identity.h"
+
+static const char usage[] =
+    "usage: shoal swarm EXPERIMENT.yaml -n WORKERS [options]\n"
+    "\n"
+    "Starts WORKERS (1 to 20) workers on this machine, watches them to the end, and writes "
+    "DIR/summary.json and\n"
+    "DIR/report.html. The first Ctrl-C lets them leave politely, a second one ends them at once.\n"
+    "\n"
+    "  --out DIR          workers' folders, logs and results; default out/NAME\n"
+    "  --kill EPOCH       SIGKILL one worker in the middle of the averaging round that leads to "
+    "EPOCH\n"
+    "  --join EPOCH       let a new worker with an empty folder join when EPOCH is reached\n"
+    "  --deterministic    identities from the seed; with outer.count: steps the run ends in the "
+    "same bits each time\n"
+    "  --fresh            do not go on from checkpoints that DIR holds\n"
+    "  --json             print the summary as JSON at the end\n";
+
+struct options {
+    const char *experiment, *out;
+    size_t workers;
+    uint64_t kill, join; /* epochs; 0: never */
+    bool deterministic, fresh, json;
+};
+
+static volatile sig_atomic_t interrupts;
+
+static void on_interrupt(int signal)
+{
+    (void)signal;
+    interrupts++;
+}
+
+static double unix_now(void) { return (double)clock_unix_ms() * 1e-3; }
+
+static enum err parse_count(const char *name, const char *text, uint64_t low, uint64_t high,
+                            uint64_t *out, struct why *w)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = text ? strtoull(text, &end, 10) : 0;
+    if (!text || *text < '0' || *text > '9' || *end || errno || v < low || v > high)
+        return why(w, ERR_USAGE, "%s needs a whole number from %llu to %llu, not '%s'", name,
+                   (unsigned long long)low, (unsigned long long)high, text ? text : "");
+    *out = v;
+    return ERR_OK;
+}
+
+static enum err parse(int argc, char **argv, struct options *o, struct why *w)
+{
+    uint64_t workers = 0;
+    enum err e = ERR_OK;
+    for (int i = 1; i < argc && !e; i++) {
+        const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (!strcmp(a, "-n")) e = parse_count(a, value, 1, FLEET_MAX, &workers, w), i++;
+        else if (!strcmp(a, "--kill")) e = parse_count(a, value, 1, UINT32_MAX, &o->kill, w), i++;
+        else if (!strcmp(a, "--join")) e = parse_count(a, value, 1, UINT32_MAX, &o->join, w), i++;
+        else if (!strcmp(a, "--deterministic")) o->deterministic = true;
+        else if (!strcmp(a, "--fresh")) o->fresh = true;
+        else if (!strcmp(a, "--json")) o->json = true;
+        else if (!strcmp(a, "--out") && value) o->out = value, i++;
+        else if (a[0] == '-')
+            e = why(w, ERR_USAGE, "there is no option %s; see shoal swarm --help", a);
+        else if (o->experiment)
+            e = why(w, ERR_USAGE, "one experiment at a time: '%s' is the second", a);
+        else o->experiment = a;
+    }
+    if (e) return e;
+    if (!o->experiment) return why(w, ERR_USAGE, "name an experiment file; see shoal swarm --help");
+    if (!workers) return why(w, ERR_USAGE, "say how many workers: -n 4");
+    o->workers = workers;
+    return ERR_OK;
+}
+
+/* A port nobody has now. Between this and the worker's own bind somebody else may take it; then that worker says so
+ * and ends. */
+static enum err free_port(uint16_t *out, struct why *w)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    bool bound = fd >= 0 && !bind(fd, (struct sockaddr *)&a, sizeof a) &&
+                 !getsockname(fd, (struct sockaddr *)&a, &n);
+    enum err e =
+        bound ? ERR_OK
+              : why(w, ERR_NETWORK, "finding a free UDP port on loopback: %s", strerror(errno));
+    if (fd >= 0) close(fd);
+    *out = ntohs(a.sin_port);
+    return e;
+}
+
+/* The identity of worker `i` of a run that must repeat: SHA-256("shoal worker" || seed u64 || i u64) is its secret. */
+static enum err create_repeatable(const char *path, uint64_t seed, uint64_t i,
+                                  struct identity **out, struct why *w)
+{
+    uint8_t numbers[16], secret[CRYPTO_HASH_BYTES];
+    struct writer to = writer_init(numbers, sizeof numbers);
+    writer_u64(&to, seed);
+    writer_u64(&to, i);
+    struct crypto c = crypto_of(NULL);
+    struct bytes parts[] = {bytes_of("shoal worker", 12), writer_bytes(&to)};
+    c.hash(c.self, parts, 2, secret);
+    return identity_create_from_seed(path, secret, out, w);
+}
+
+/* Gives worker `i` a folder, an identity and an address. */
+static enum err settle(struct fleet *f, size_t i, const struct options *o, struct why *w)
+{
+    struct fleet_worker *k = &f->workers[i];
+    if (snprintf(k->dir, sizeof k->dir, "%s/worker-%zu", f->dir, i) >= (int)sizeof k->dir)
+        return why(w, ERR_USAGE, "--out %s is too long", f->dir);
+    enum err e = file_make_dirs(k->dir, w);
+    char key[EXPERIMENT_PATH_BYTES + 16], log[EXPERIMENT_PATH_BYTES + 16];
+    snprintf(key, sizeof key, "%s/node.key", k->dir);
+    snprintf(log, sizeof log, "%s/log.jsonl", k->dir);
+    if (o->fresh) unlink(log);
+    struct identity *id = NULL;
+    if (!e && o->deterministic && !file_exists(key))
+        e = create_repeatable(key, f->experiment->seed, i, &id, w);
+    else if (!e) e = identity_open(key, true, &id, w);
+    if (e) return e;
+    identity_print(identity_id(id), k->id);
+    identity_close(id);
+    uint16_t port;
+    e = free_port(&port, w);
+    snprintf(k->address, sizeof k->address, "127.0.0.1:%u", port);
+    watch_init(&k->watch, log);
+    f->count = i + 1;
+    return e;
+}
+
+static enum err write_peers(const struct fleet *f, struct why *w)
+{
+    char path[EXPERIMENT_PATH_BYTES + 16], text[(FLEET_MAX + 1) * 160];
+    size_t used = 0;
+    for (size_t i = 0; i < f->count; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s@%s\n", f->workers[i].id,
+                                 f->workers[i].address);
+    snprintf(path, sizeof path, "%s/peers.txt", f->dir);
+    struct bytes all = bytes_of(text, used);
+    return file_write_atomic(path, &all, 1, 0644, w);
+}
+
+static enum err start(struct fleet *f, size_t i, const struct options *o, struct why *w)
+{
+    struct fleet_worker *k = &f->workers[i];
+    char peers[EXPERIMENT_PATH_BYTES + 16], said[EXPERIMENT_PATH_BYTES + 16];
+    snprintf(peers, sizeof peers, "%s/peers.txt", f->dir);
+    snprintf(said, sizeof said, "%s/output.txt", k->dir);
+    const char *argv[] = {
+        "shoal",    "run",      o->experiment, "--dir", k->dir,
+        "--listen", k->address, "--peers",     peers,   o->fresh ? "--fresh" : NULL,
+        NULL};
+    pid_t parent = getpid();
+    k->pid = fork();
+    if (k->pid < 0) return why(w, ERR_MEMORY, "starting worker %zu: %s", i, strerror(errno));
+    if (k->pid == 0) {
+        setpgid(0, 0); /* the terminal's Ctrl-C is ours to pass on */
+        if (!freopen(said, "a", stdout) || dup2(STDOUT_FILENO, STDERR_FILENO) < 0) _exit(127);
+        if (getppid() != parent) _exit(127);
+        execv("/proc/self/exe", (char *const *)argv);
+        _exit(127);
+    }
+    k->began = unix_now();
+    return ERR_OK;
+}
+
+static void reap(struct fleet *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        struct fleet_worker *k = &f->workers[i];
+        int status;
+        if (k->pid <= 0 || waitpid(k->pid, &status, WNOHANG) != k->pid) continue;
+        k->pid = 0;
+        k->ended = unix_now();
+        k->crashed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+        if (k->crashed && !k->killed)
+            fprintf(stderr, "shoal swarm: worker %zu ended badly; see %s/output.txt\n", i, k->dir);
+    }
+}
+
+static size_t running(const struct fleet *f)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < f->count; i++) n += f->workers[i].pid > 0;
+    return n;
+}
+
+static void signal_all(const struct fleet *f, int signal)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (f->workers[i].pid > 0) kill(f->workers[i].pid, signal);
+}
+
+static uint64_t epoch_of(const struct fleet *f)
+{
+    uint64_t epoch = 0;
+    for (size_t i = 0; i < f->count; i++)
+        if (f->workers[i].watch.epoch > epoch) epoch = f->workers[i].watch.epoch;
+    return epoch;
+}
+
+/* Kills a worker whose log says it has committed to a group and not yet applied: the worst moment for the others. */
+static void do_harm(struct fleet *f, struct options *o)
+{
+    for (size_t i = f->count; o->kill && i-- > 0;) {
+        struct fleet_worker *k = &f->workers[i];
+        if (k->pid <= 0 || strcmp(k->watch.round_event, "committed") ||
+            k->watch.round_epoch < o->kill)
+            continue;
+        kill(k->pid, SIGKILL);
+        k->killed = true;
+        o->kill = 0;
+    }
+}
+
+static enum err let_join(struct fleet *f, struct options *o, struct why *w)
+{
+    if (!o->join || epoch_of(f) < o->join || !running(f)) return ERR_OK;
+    o->join = 0;
+    size_t i = f->count;
+    enum err e = settle(f, i, o, w);
+    f->workers[i].joined_late = true;
+    return e ? e : start(f, i, o, w);
+}
+
+static void draw_table(const struct fleet *f, bool again)
+{
+    if (again) printf("\033[%zuA", f->count + 1);
+    printf("\033[K%-7s %-7s %6s %9s %8s %9s %6s %9s %8s\n", "worker", "state", "epoch", "step",
+           "loss", "tokens/s", "peers", "sent MB", "lag ms");
+    for (size_t i = 0; i < f->count; i++) {
+        const struct fleet_worker *k = &f->workers[i];
+        const struct watch *w = &k->watch;
+        double loss = w->steps.count ? w->steps.points[w->steps.count - 1].value : 0;
+        printf("\033[K%-7zu %-7s %6llu %9zu %8.4f %9.0f %6llu %9.2f %8.1f\n", i,
+               k->pid > 0   ? w->phase
+               : k->crashed ? "dead"
+                            : "ended",
+               (unsigned long long)w->epoch, w->steps.count, loss, k->pid > 0 ? w->tokens_per_s : 0,
+               (unsigned long long)w->links, (double)(w->sent + w->sent_before) * 1e-6,
+               w->lag_p99_ms);
+    }
+    fflush(stdout);
+}
+
+/* In a pipe: one plain line a worker and outer step. */
+static void print_outers(const struct fleet *f, size_t *printed)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        const struct watch *w = &f->workers[i].watch;
+        for (; printed[i] < w->outers.count; printed[i]++) {
+            const struct watch_point *p = &w->outers.points[printed[i]];
+            double loss = w->steps.count ? w->steps.points[w->steps.count - 1].value : 0;
+            printf("worker %zu: epoch %llu after %zu steps, loss %.4f, %.0f tokens/s, stood still "
+                   "%.0f ms\n",
+                   i, (unsigned long long)p->epoch, w->steps.count, loss, w->tokens_per_s,
+                   p->value);
+        }
+    }
+    fflush(stdout);
+}
+
+static enum err watch_all(struct fleet *f, struct options *o, struct why *w)
+{
+    bool terminal = isatty(STDOUT_FILENO), drawn = false;
+    size_t printed[FLEET_MAX + 1] = {0}, drawn_count = 0;
+    instant next_draw = clock_now();
+    int passed_on = 0;
+    enum err e = ERR_OK;
+    while (running(f) && !e) {
+        for (size_t i = 0; i < f->count; i++) watch_update(&f->workers[i].watch);
+        do_harm(f, o);
+        reap(f);
+        e = let_join(f, o, w);
+        if (interrupts > passed_on)
+            signal_all(f, interrupts > 1 ? SIGKILL : SIGTERM), passed_on = interrupts;
+        if (terminal && instant_reached(clock_now(), next_draw)) {
+            draw_table(f, drawn && drawn_count == f->count);
+            drawn = true, drawn_count = f->count;
+            next_draw = instant_after(clock_now(), span_ms(500));
+        } else if (!terminal) {
+            print_outers(f, printed);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = o->kill ? 2000000 : 50000000}, NULL);
+    }
+    for (size_t i = 0; i < f->count; i++) watch_update(&f->workers[i].watch);
+    if (terminal) draw_table(f, drawn && drawn_count == f->count);
+    else print_outers(f, printed);
+    if (e) signal_all(f, SIGTERM);
+    return e;
+}
+
+static enum err run(struct options *o, struct fleet *f, struct experiment *x, struct why *w)
+{
+    enum err e = experiment_read(o->experiment, x, w);
+    if (e) return e;
+    if (o->deterministic && x->outer.count != OUTER_COUNT_STEPS)
+        return why(
+            w, ERR_USAGE,
+            "--deterministic needs outer.count: steps in %s: with tokens, the clock decides how "
+            "many steps a worker does",
+            o->experiment);
+    f->experiment = x;
+    if (o->out) snprintf(f->dir, sizeof f->dir, "%s", o->out);
+    else snprintf(f->dir, sizeof f->dir, "out/%s", x->name);
+    e = file_make_dirs(f->dir, w);
+    for (size_t i = 0; i < o->workers && !e; i++) e = settle(f, i, o, w);
+    if (!e) e = write_peers(f, w);
+    for (size_t i = 0; i < o->workers && !e; i++) e = start(f, i, o, w);
+    if (!e) e = watch_all(f, o, w);
+    if (e) {
+        signal_all(f, SIGTERM);
+        return e;
+    }
+    struct fleet_summary s;
+    e = fleet_sum(f, &s, w);
+    if (!e) e = fleet_report(f, &s, w);
+    if (e) return e;
+    bool whole = s.epochs >= experiment_epochs(x);
+    if (o->json) {
+        char path[EXPERIMENT_PATH_BYTES + 16];
+        uint8_t *text;
+        size_t count;
+        snprintf(path, sizeof path, "%s/summary.json", f->dir);
+        e = file_read(path, 1 << 20, &text, &count, w);
+        if (e) return e;
+        fwrite(text, 1, count, stdout);
+        free(text);
+    } else {
+        printf("%llu epochs, validation loss %.4f, replicas %s, %.2f MB sent; see %s/report.html\n",
+               (unsigned long long)s.epochs, s.validation_loss,
+               s.digests_equal ? "bit-identical" : "NOT identical", s.bytes_sent * 1e-6, f->dir);
+    }
+    if (!whole && !interrupts)
+        return why(w, ERR_STOPPED,
+                   "the run ended at epoch %llu of %llu; see %s/worker-*/output.txt",
+                   (unsigned long long)s.epochs, (unsigned long long)experiment_epochs(x), f->dir);
+    return s.digests_equal || interrupts
+               ? ERR_OK
+               : why(w, ERR_FORMAT, "the workers' last checkpoints in %s differ", f->dir);
+}
+
+int swarm_main(int argc, char **argv)
+{
+    if (command_help(argc, argv, usage)) return 0;
+    struct why w = {0};
+    struct options o = {0};
+    enum err e = parse(argc, argv, &o, &w);
+    if (!e) {
+        struct sigaction act = {.sa_handler = on_interrupt};
+        sigaction(SIGINT, &act, NULL);
+        sigaction(SIGTERM, &act, NULL);
+        struct fleet *f = calloc(1, sizeof *f);
+        struct experiment *x = calloc(1, sizeof *x);
+        e = f && x ? run(&o, f, x, &w) : why(&w, ERR_MEMORY, "no memory to watch a swarm");
+        for (size_t i = 0; f && i < f->count; i++) watch_fini(&f->workers[i].watch);
+        free(x);
+        free(f);
+    }
+    return e ? command_failed("swarm", &w) : 0;
+}

@@ -1,0 +1,23 @@
+/* tools.h -- what every command that trains needs, opened from an experiment: corpus, threads, backend. */
+#ifndef SHOAL_BIN_TOOLS_H
+#define SHOAL_BIN_TOOLS_H
+
+#include "backend.h"
+#include "base/pool.h"
+#include "config/experiment.h"
+#include "data/corpus.h"
+
+struct tools {
+    struct corpus *corpus;
+    struct pool *pool;
+    struct backend backend;
+    bool backend_open;
+    uint8_t run_id[CRYPTO_DIGEST_BYTES];
+};
+
+/* Opens all. ERR_USAGE when corpus and experiment do not fit together; what was opened is closed by tools_close. */
+enum err tools_open(struct tools *t, const struct experiment *x, const struct crypto *hash,
+                    struct why *w);
+void tools_close(struct tools *t);
+
+#endif

@@ -1,0 +1,223 @@
+/* train.c -- `shoal train`: one worker alone, the baseline: inner steps to the end, no peers, no outer step.
+ *
+ * All it depends on lies in the checkpoint, so a run that is stopped at any step and goes on ends in the same bits as
+ * one that never stopped, on the same machine. It reads what a node with an ID of zeros would read. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/journal.h"
+#include "bin/command.h"
+#include "bin/tools.h"
+#include "model/checkpoint.h"
+#include "model/trainer.h"
+#include "net/crypto.h"
+
+static const char usage[] =
+    "usage: shoal train EXPERIMENT.yaml [--steps N] [--fresh]\n"
+    "\n"
+    "Trains one worker alone, to compare a swarm with. Goes on from its newest checkpoint. The "
+    "first Ctrl-C saves and\n"
+    "ends after the present step, a second one ends at once.\n"
+    "\n"
+    "  --steps N   stop after global step N (and save), instead of train.steps\n"
+    "  --fresh     do not go on from a checkpoint\n";
+
+struct options {
+    const char *experiment;
+    uint64_t steps; /* 0: all */
+    bool fresh;
+};
+
+struct alone {
+    struct experiment x;
+    struct tools tools;
+    struct trainer *trainer;
+    struct trainer_state *state;
+    struct journal *journal;
+    uint64_t step; /* global: how many are done */
+    int lock;
+};
+
+static volatile sig_atomic_t interrupts;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    if (interrupts++) _exit(130);
+}
+
+static enum err parse(int argc, char **argv, struct options *o, struct why *w)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i];
+        char *end = NULL;
+        if (!strcmp(a, "--fresh")) o->fresh = true;
+        else if (!strcmp(a, "--steps")) {
+            o->steps = i + 1 < argc ? strtoull(argv[i + 1], &end, 10) : 0;
+            if (!o->steps || *end) return why(w, ERR_USAGE, "--steps needs a whole number above 0");
+            i++;
+        } else if (a[0] == '-')
+            return why(w, ERR_USAGE, "there is no option %s; see shoal train --help", a);
+        else if (o->experiment)
+            return why(w, ERR_USAGE, "one experiment at a time: '%s' is the second", a);
+        else o->experiment = a;
+    }
+    return o->experiment ? ERR_OK
+                         : why(w, ERR_USAGE, "name an experiment file; see shoal train --help");
+}
+
+static struct checkpoint describe(struct alone *a)
+{
+    struct checkpoint c = {
+        .shape = a->x.model,
+        .parameters = trainer_layout(a->trainer)->parameters,
+        .step = a->step,
+        .adam_steps = a->state->steps,
+        .position = a->state->position,
+        .tokens = a->state->tokens,
+        .micro_batch = trainer_micro_batch(a->trainer),
+        .sections = {a->state->parameters, a->state->moment1, a->state->moment2}};
+    memcpy(c.run_id, a->tools.run_id, sizeof c.run_id);
+    snprintf(c.corpus, sizeof c.corpus, "%s", a->x.data.corpus);
+    return c;
+}
+
+static enum err save(struct alone *a, struct why *w)
+{
+    struct checkpoint c = describe(a);
+    struct why failed = {0};
+    enum err e = checkpoint_write(a->x.checkpoint.dir, &c, a->x.checkpoint.keep, NULL, &failed);
+    if (e) fprintf(stderr, "shoal train: %s\n", failed.text);
+    return e && a->x.checkpoint.required ? why(w, e, "%s", failed.text) : ERR_OK;
+}
+
+static enum err restore(struct alone *a, struct why *w)
+{
+    bool found;
+    char path[EXPERIMENT_PATH_BYTES + 32];
+    enum err e = checkpoint_newest(a->x.checkpoint.dir, a->tools.run_id, &found, path, w);
+    if (e || !found) return e;
+    struct checkpoint c = describe(a);
+    e = checkpoint_read(path, c.parameters, &c, w);
+    if (e) return e;
+    a->step = c.step;
+    a->state->steps = c.adam_steps;
+    a->state->position = c.position;
+    a->state->tokens = c.tokens;
+    printf("goes on from %s\n", path);
+    return ERR_OK;
+}
+
+static enum err open_all(struct alone *a, const struct options *o, struct why *w)
+{
+    static const uint8_t nobody[CRYPTO_KEY_BYTES];
+    char lock[EXPERIMENT_PATH_BYTES + 8];
+    struct crypto hash = crypto_of(NULL);
+    enum err e = experiment_read(o->experiment, &a->x, w);
+    if (!e) e = file_make_dirs(a->x.checkpoint.dir, w);
+    snprintf(lock, sizeof lock, "%s/lock", a->x.checkpoint.dir);
+    if (!e) e = file_lock(lock, &a->lock, w);
+    if (!e && a->x.metrics.log[0]) e = journal_open(&a->journal, a->x.metrics.log, w);
+    if (!e) e = tools_open(&a->tools, &a->x, &hash, w);
+    if (!e) e = trainer_open(&a->x, &a->tools.backend, a->tools.corpus, nobody, &a->trainer, w);
+    if (e) return e;
+    a->state = trainer_state(a->trainer);
+    return o->fresh ? ERR_OK : restore(a, w);
+}
+
+static void close_all(struct alone *a)
+{
+    if (a->trainer) trainer_close(a->trainer);
+    tools_close(&a->tools);
+    journal_close(a->journal);
+    if (a->lock >= 0) file_unlock(a->lock);
+}
+
+static enum err evaluate(struct alone *a, struct why *w)
+{
+    double loss;
+    uint64_t tokens;
+    enum err e = trainer_evaluate(a->trainer, a->x.evaluate.tokens, &loss, &tokens, w);
+    if (e) return e;
+    journal_begin(a->journal, "evaluate");
+    journal_u64(a->journal, "step", a->step);
+    journal_f64(a->journal, "loss", loss);
+    journal_u64(a->journal, "tokens", tokens);
+    journal_end(a->journal);
+    if (isatty(STDOUT_FILENO)) printf("\r\033[K");
+    printf("step %llu: validation loss %.4f on %llu tokens\n", (unsigned long long)a->step, loss,
+           (unsigned long long)tokens);
+    return ERR_OK;
+}
+
+/* On a terminal one live line; in a pipe a line at every evaluation is enough. */
+static void show(struct alone *a, uint64_t last, const struct trainer_report *r, double seconds)
+{
+    if (!isatty(STDOUT_FILENO)) return;
+    double rate = seconds > 0 ? (double)r->tokens / seconds : 0;
+    double left = (double)(last - a->step) * seconds;
+    printf("\r\033[Kstep %llu of %llu, loss %.4f, %.0f tokens/s, %.0f s left",
+           (unsigned long long)a->step, (unsigned long long)last, r->loss, rate, left);
+    fflush(stdout);
+}
+
+static enum err train(struct alone *a, uint64_t last, struct why *w)
+{
+    enum err e = a->step == 0 ? evaluate(a, w) : ERR_OK;
+    while (!e && a->step < last && !interrupts) {
+        struct trainer_report r;
+        instant began = clock_now();
+        e = trainer_step(a->trainer, (double)a->step, &r, w);
+        if (e) break;
+        double seconds = span_in_s(instant_since(clock_now(), began));
+        a->step++;
+        journal_begin(a->journal, "step");
+        journal_u64(a->journal, "step", a->step);
+        journal_f64(a->journal, "loss", r.loss);
+        journal_f64(a->journal, "lr", r.lr);
+        journal_f64(a->journal, "gradient_norm", r.gradient_norm);
+        journal_f64(a->journal, "ms", seconds * 1e3);
+        journal_end(a->journal);
+        show(a, last, &r, seconds);
+        if (a->step % a->x.evaluate.every == 0 || a->step == a->x.train.steps) e = evaluate(a, w);
+        if (!e && a->step % a->x.checkpoint.every == 0) e = save(a, w);
+    }
+    if (isatty(STDOUT_FILENO)) printf("\n");
+    if (e == ERR_NUMBER)
+        return why_while(w, e,
+                         "step %llu; lower train.optimizer.lr or raise schedule.warmup, and go on "
+                         "from the newest "
+                         "checkpoint",
+                         (unsigned long long)a->step + 1);
+    return e ? e : save(a, w);
+}
+
+int train_main(int argc, char **argv)
+{
+    if (command_help(argc, argv, usage)) return 0;
+    struct why w = {0};
+    struct options o = {0};
+    enum err e = parse(argc, argv, &o, &w);
+    struct alone *a = calloc(1, sizeof *a);
+    if (!a) e = why(&w, ERR_MEMORY, "no memory to train");
+    if (!e) {
+        struct sigaction act = {.sa_handler = on_interrupt};
+        sigaction(SIGINT, &act, NULL);
+        sigaction(SIGTERM, &act, NULL);
+        a->lock = -1;
+        e = open_all(a, &o, &w);
+        uint64_t last = o.steps && o.steps < a->x.train.steps ? o.steps : a->x.train.steps;
+        if (!e) e = train(a, last, &w);
+        if (!e)
+            printf("%llu of %llu steps done\n", (unsigned long long)a->step,
+                   (unsigned long long)a->x.train.steps);
+        close_all(a);
+    }
+    free(a);
+    return e ? command_failed("train", &w) : 0;
+}

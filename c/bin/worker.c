@@ -1,0 +1,492 @@
+#include "bin/worker.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/journal.h"
+#include "bin/driver.h"
+#include "bin/exchange.h"
+#include "bin/replica.h"
+#include "bin/tools.h"
+#include "model/checkpoint.h"
+#include "model/trainer.h"
+#include "net/crypto.h"
+#include "net/identity.h"
+
+struct worker {
+    struct experiment *x;
+    const struct worker_options *options;
+    struct journal *journal;
+    struct identity *identity;
+    struct crypto sign, hash; /* the network's thread signs, the trainer's only hashes */
+    struct tools tools;
+    struct trainer *trainer;
+    struct trainer_state *state; /* of the trainer */
+    struct arena room;
+    struct replica replica;
+    struct exchange exchange;
+    struct driver *driver;
+    int lock;
+    struct round_progress round; /* since the last outer step */
+    uint64_t epoch_evaluated;    /* epoch + 1 of the latest evaluation; 0: none */
+    instant still_since;         /* training stands still for the swarm since; 0: it does not */
+    double busy_ms;              /* evaluation and checkpoints since then */
+    bool training, finished;
+    char farewell[200];
+};
+
+static double ms_since(instant t) { return span_in_s(instant_since(clock_now(), t)) * 1e3; }
+
+/* The step that the schedule counts: epoch x every + the share of the present epoch that is done. */
+static double schedule_step(struct worker *k)
+{
+    double every = (double)k->x->outer.every;
+    double share = k->x->outer.count == OUTER_COUNT_STEPS ? (double)k->round.steps / every
+                                                          : atomic_load(&k->exchange.share);
+    return ((double)k->replica.state.epoch + fmin(share, 1)) * every;
+}
+
+static void tell(struct worker *k, struct event e)
+{
+    e.now = clock_now();
+    e.round = k->round;
+    exchange_tell(&k->exchange, &e);
+}
+
+static void drop_round(struct worker *k, const char *reason)
+{
+    if (k->round.steps) {
+        journal_begin(k->journal, "dropped");
+        journal_u64(k->journal, "steps", k->round.steps);
+        journal_text(k->journal, "why", reason);
+        journal_end(k->journal);
+    }
+    k->round.steps = k->round.tokens = 0;
+}
+
+/* A loss, gradient or parameter that is not finite: nothing of this round can be trusted, nor the moments it left. */
+static void restart_from_anchor(struct worker *k, const char *reason)
+{
+    fprintf(stderr,
+            "shoal: %s: restarting from the anchor; this round goes without our contribution\n",
+            reason);
+    drop_round(k, reason);
+    replica_restart(&k->replica, k->state->parameters);
+    size_t bytes = trainer_layout(k->trainer)->parameters * sizeof(float);
+    memset(k->state->moment1, 0, bytes);
+    memset(k->state->moment2, 0, bytes);
+    k->state->steps = 0;
+    tell(k, (struct event){.kind = EVENT_STEP});
+}
+
+static enum err evaluate(struct worker *k, struct why *w)
+{
+    uint64_t tokens;
+    double loss;
+    instant began = clock_now();
+    enum err e = trainer_evaluate(k->trainer, k->x->evaluate.tokens, &loss, &tokens, w);
+    if (e) return e;
+    double ms = ms_since(began);
+    k->busy_ms += ms;
+    k->epoch_evaluated = k->replica.state.epoch + 1;
+    journal_begin(k->journal, "evaluate");
+    journal_u64(k->journal, "epoch", k->replica.state.epoch);
+    journal_u64(k->journal, "step", k->replica.state.epoch * k->x->outer.every);
+    journal_f64(k->journal, "loss", loss);
+    journal_u64(k->journal, "tokens", tokens);
+    journal_f64(k->journal, "ms", ms);
+    journal_end(k->journal);
+    return ERR_OK;
+}
+
+/* After an outer step: does a multiple of evaluate.every lie in it, or is it the last? */
+static bool evaluation_due(const struct worker *k)
+{
+    uint64_t step = k->replica.state.epoch * k->x->outer.every;
+    if (k->epoch_evaluated == k->replica.state.epoch + 1) return false;
+    return k->replica.state.epoch >= experiment_epochs(k->x) ||
+           step / k->x->evaluate.every != (step - k->x->outer.every) / k->x->evaluate.every;
+}
+
+static void journal_step(struct worker *k, const struct trainer_report *r, double step, double ms)
+{
+    journal_begin(k->journal, "step");
+    journal_u64(k->journal, "epoch", k->replica.state.epoch);
+    journal_f64(k->journal, "step", step);
+    journal_f64(k->journal, "loss", r->loss);
+    journal_f64(k->journal, "lr", r->lr);
+    journal_f64(k->journal, "gradient_norm", r->gradient_norm);
+    journal_f64(k->journal, "tokens_per_s", k->round.tokens_per_s);
+    journal_f64(k->journal, "ms", ms);
+    journal_end(k->journal);
+}
+
+static enum err inner_step(struct worker *k, struct why *w)
+{
+    struct trainer_report r;
+    double at = schedule_step(k);
+    instant began = clock_now();
+    enum err e = trainer_step(k->trainer, at, &r, w);
+    if (e == ERR_NUMBER) {
+        restart_from_anchor(k, w->text);
+        return ERR_OK;
+    }
+    if (e) return e;
+    double ms = ms_since(began);
+    k->round.steps++;
+    k->round.tokens += r.tokens;
+    k->round.loss = (float)r.loss;
+    k->round.step_ms = (uint32_t)fmax(1, ms);
+    /* Smoothed over about eight steps: the rate extrapolates our work between two records. */
+    double rate = (double)r.tokens / fmax(ms, 1e-3) * 1e3;
+    k->round.tokens_per_s =
+        (uint32_t)(k->round.tokens_per_s ? 0.875 * k->round.tokens_per_s + 0.125 * rate : rate);
+    journal_step(k, &r, at, ms);
+    tell(k, (struct event){.kind = EVENT_STEP});
+    return ERR_OK;
+}
+
+/* With count: steps a worker stops at `every` and waits for the others; else it trains on while they meet. */
+static bool may_step(const struct worker *k)
+{
+    return k->training &&
+           (k->x->outer.count != OUTER_COUNT_STEPS || k->round.steps < k->x->outer.every);
+}
+
+/* Orders. */
+
+static void take_snapshot(struct worker *k)
+{
+    k->training = false;
+    k->still_since = clock_now();
+    k->busy_ms = 0;
+    bool good = replica_snapshot(&k->replica, k->state->parameters);
+    struct outer_layout *l = &k->replica.layout;
+    tell(k, (struct event){.kind = EVENT_SNAPSHOT,
+                           .ok = good,
+                           .bytes = bytes_of(k->replica.wire, outer_wire_offset(l, l->chunks))});
+    if (!good) restart_from_anchor(k, "parameters are not finite");
+}
+
+static enum err save(struct worker *k, struct why *w);
+
+static void journal_outer(struct worker *k)
+{
+    const struct lineage_state *s = &k->replica.state;
+    journal_begin(k->journal, "outer");
+    journal_u64(k->journal, "epoch", s->epoch);
+    journal_u64(k->journal, "step", s->epoch * k->x->outer.every);
+    journal_hex(k->journal, "digest", s->digest, sizeof s->digest);
+    journal_hex(k->journal, "lineage", s->lineage, sizeof s->lineage);
+    journal_f64(k->journal, "paused_ms", k->still_since.ns ? ms_since(k->still_since) : 0);
+    journal_end(k->journal);
+}
+
+/* What follows a new epoch: tell the swarm first, so that nobody waits for our disk. */
+static enum err new_epoch(struct worker *k, enum event_kind kind, struct why *w)
+{
+    k->round.steps = k->round.tokens = 0;
+    tell(k, (struct event){.kind = kind, .state = k->replica.state});
+    journal_outer(k);
+    uint64_t step = k->replica.state.epoch * k->x->outer.every;
+    bool last = k->replica.state.epoch >= experiment_epochs(k->x);
+    enum err e = ERR_OK;
+    if (evaluation_due(k)) e = evaluate(k, w);
+    if (!e && (last || step / k->x->checkpoint.every !=
+                           (step - k->x->outer.every) / k->x->checkpoint.every))
+        e = save(k, w);
+    k->training = !last;
+    k->still_since.ns = 0;
+    return e;
+}
+
+static enum err carry_out(struct worker *k, const struct order *o, struct why *w)
+{
+    switch (o->kind) {
+    case ORDER_TRAIN:
+    case ORDER_RESUME:
+        k->training = true;
+        break;
+    case ORDER_HOLD:
+        k->training = false;
+        break;
+    case ORDER_SNAPSHOT:
+        take_snapshot(k);
+        break;
+    case ORDER_APPLY:
+        replica_apply(&k->replica, o, k->state->parameters);
+        return new_epoch(k, EVENT_APPLIED, w);
+    case ORDER_ADOPT:
+        drop_round(k, "the swarm's state was taken over");
+        replica_adopt(&k->replica, o, k->state->parameters);
+        return new_epoch(k, EVENT_ADOPTED, w);
+    case ORDER_FINISH:
+        k->finished = true;
+        snprintf(k->farewell, sizeof k->farewell, "%s", o->text);
+        break;
+    }
+    return ERR_OK;
+}
+
+static enum err train(struct worker *k, struct why *w)
+{
+    enum err e = ERR_OK;
+    while (!k->finished && !e) {
+        struct order o;
+        if (exchange_next(&k->exchange, !may_step(k), &o)) e = carry_out(k, &o, w);
+        else e = inner_step(k, w);
+    }
+    return e;
+}
+
+/* Setting up. */
+
+/* Where things lie: under --dir when that is given, else where the experiment says. */
+static enum err choose_paths(struct worker *k, struct why *w)
+{
+    struct experiment *x = k->x;
+    const char *dir = k->options->dir;
+    if (dir) {
+        enum err e = file_make_dirs(dir, w);
+        if (e) return e;
+        bool fits = snprintf(x->swarm.identity, sizeof x->swarm.identity, "%s/node.key", dir) <
+                    EXPERIMENT_PATH_BYTES - 16;
+        snprintf(x->checkpoint.dir, sizeof x->checkpoint.dir, "%s/checkpoints", dir);
+        snprintf(x->metrics.log, sizeof x->metrics.log, "%s/log.jsonl", dir);
+        if (!fits) return why(w, ERR_USAGE, "--dir %s is too long", dir);
+    }
+    enum err e = file_make_dirs(x->checkpoint.dir, w);
+    char lock[EXPERIMENT_PATH_BYTES + 8];
+    snprintf(lock, sizeof lock, "%s/lock", x->checkpoint.dir);
+    return e ? e : file_lock(lock, &k->lock, w);
+}
+
+/* max(unix milliseconds, last + 1), the last kept beside the key: a node that died and came back is told from the one
+ * that it was, even if the clock went backwards. */
+static enum err next_incarnation(const struct worker *k, uint64_t *out, struct why *w)
+{
+    char path[EXPERIMENT_PATH_BYTES + 16], text[32];
+    snprintf(path, sizeof path, "%s.incarnation", k->x->swarm.identity);
+    uint64_t last = 0;
+    uint8_t *kept;
+    size_t count;
+    if (file_exists(path)) {
+        enum err e = file_read(path, 64, &kept, &count, w);
+        if (e) return e;
+        last = strtoull((char *)kept, NULL, 10);
+        free(kept);
+    }
+    uint64_t now = clock_unix_ms();
+    *out = now > last ? now : last + 1;
+    int n = snprintf(text, sizeof text, "%llu\n", (unsigned long long)*out);
+    struct bytes all = bytes_of(text, (size_t)n);
+    return file_write_atomic(path, &all, 1, 0600, w);
+}
+
+static void journal_start(struct worker *k)
+{
+    char id[IDENTITY_TEXT_BYTES], address[ADDRESS_TEXT_BYTES];
+    struct address listen = driver_address(k->driver);
+    journal_begin(k->journal, "start");
+    journal_text(k->journal, "id", identity_print(identity_id(k->identity), id));
+    journal_text(k->journal, "address", address_print(&listen, address));
+    journal_u64(k->journal, "parameters", k->replica.layout.parameters);
+    journal_u64(k->journal, "batch_tokens", k->x->train.batch_tokens);
+    journal_u64(k->journal, "threads", pool_threads(k->tools.pool));
+    journal_u64(k->journal, "epoch", k->replica.state.epoch);
+    journal_hex(k->journal, "lineage", k->replica.state.lineage, CRYPTO_DIGEST_BYTES);
+    journal_end(k->journal);
+    printf("shoal: %s@%s, epoch %llu of %llu, %llu parameters\n", id, address,
+           (unsigned long long)k->replica.state.epoch, (unsigned long long)experiment_epochs(k->x),
+           (unsigned long long)k->replica.layout.parameters);
+    fflush(stdout);
+}
+
+/* Everything a run depends on, with pointers to where it lies. */
+static struct checkpoint describe(struct worker *k)
+{
+    const struct lineage_state *r = &k->replica.state;
+    struct checkpoint c = {
+        .shape = k->x->model,
+        .parameters = k->replica.layout.parameters,
+        .step = r->epoch * k->x->outer.every + k->round.steps,
+        .epoch = r->epoch,
+        .lineage_tokens = r->lineage_tokens,
+        .round_steps = k->round.steps,
+        .round_tokens = k->round.tokens,
+        .adam_steps = k->state->steps,
+        .position = k->state->position,
+        .tokens = k->state->tokens,
+        .micro_batch = trainer_micro_batch(k->trainer),
+        .sections = {k->state->parameters, k->state->moment1, k->state->moment2, (float *)r->anchor,
+                     (float *)r->momentum},
+    };
+    memcpy(c.run_id, k->tools.run_id, sizeof c.run_id);
+    memcpy(c.identity, identity_id(k->identity), sizeof c.identity);
+    memcpy(c.lineage, r->lineage, sizeof c.lineage);
+    snprintf(c.corpus, sizeof c.corpus, "%s", k->x->data.corpus);
+    return c;
+}
+
+/* A checkpoint that cannot be written ends this worker only when the experiment says so; it is loud in either case. */
+static enum err save(struct worker *k, struct why *w)
+{
+    instant began = clock_now();
+    struct checkpoint c = describe(k);
+    struct why failed = {0};
+    enum err e = checkpoint_write(k->x->checkpoint.dir, &c, k->x->checkpoint.keep, NULL, &failed);
+    double ms = ms_since(began);
+    k->busy_ms += ms;
+    journal_begin(k->journal, "checkpoint");
+    journal_u64(k->journal, "epoch", c.epoch);
+    journal_u64(k->journal, "step", c.step);
+    journal_f64(k->journal, "ms", ms);
+    journal_bool(k->journal, "written", !e);
+    if (e) journal_text(k->journal, "why", failed.text);
+    journal_end(k->journal);
+    if (!e) return ERR_OK;
+    fprintf(stderr, "shoal: %s\n", failed.text);
+    return k->x->checkpoint.required ? why(w, e, "%s", failed.text) : ERR_OK;
+}
+
+/* Goes on from the newest checkpoint, when there is one and --fresh does not say otherwise. */
+static enum err restore(struct worker *k, struct why *w)
+{
+    bool found;
+    char path[EXPERIMENT_PATH_BYTES + 32];
+    if (k->options->fresh) return ERR_OK;
+    enum err e = checkpoint_newest(k->x->checkpoint.dir, k->tools.run_id, &found, path, w);
+    if (e || !found) return e;
+    struct checkpoint c = describe(k);
+    e = checkpoint_read(path, k->replica.layout.parameters, &c, w);
+    if (e) return e;
+    k->state->steps = c.adam_steps;
+    k->state->position = c.position;
+    k->state->tokens = c.tokens;
+    k->round.steps = c.round_steps;
+    k->round.tokens = c.round_tokens;
+    replica_restored(&k->replica, c.epoch, c.lineage, c.lineage_tokens);
+    printf("shoal: goes on from %s\n", path);
+    return ERR_OK;
+}
+
+static enum err open_replica(struct worker *k, struct why *w)
+{
+    uint64_t parameters = trainer_layout(k->trainer)->parameters;
+    struct outer_rule rule = {.lr = (float)k->x->outer.optimizer.lr,
+                              .momentum = (float)k->x->outer.optimizer.momentum,
+                              .nesterov = k->x->outer.optimizer.nesterov};
+    enum err e = arena_open(&k->room, replica_bytes(parameters), w);
+    return e ? e
+             : replica_init(&k->replica, &k->room, &rule, k->state->parameters, parameters,
+                            k->tools.run_id, &k->hash, k->tools.pool, w);
+}
+
+static enum err open_driver(struct worker *k, struct why *w)
+{
+    size_t count = k->x->swarm.peers_count + k->options->peers_count;
+    const char **peers = calloc(count + 1, sizeof *peers);
+    if (!peers) return why(w, ERR_MEMORY, "no memory for the peer list");
+    for (size_t i = 0; i < count; i++)
+        peers[i] = i < k->x->swarm.peers_count ? k->x->swarm.peers[i]
+                                               : k->options->peers[i - k->x->swarm.peers_count];
+    struct driver_config c = {.experiment = k->x,
+                              .identity = k->identity,
+                              .crypto = &k->sign,
+                              .exchange = &k->exchange,
+                              .replica = &k->replica,
+                              .journal = k->journal,
+                              .listen =
+                                  k->options->listen ? k->options->listen : k->x->swarm.listen,
+                              .peers = peers,
+                              .peers_count = count,
+                              .round = k->round};
+    memcpy(c.run_id, k->tools.run_id, sizeof c.run_id);
+    enum err e = next_incarnation(k, &c.incarnation, w);
+    if (!e) e = driver_open(&k->driver, &c, w);
+    free(peers);
+    return e;
+}
+
+static enum err open_all(struct worker *k, struct why *w)
+{
+    struct experiment *x = k->x;
+    enum err e = choose_paths(k, w);
+    if (!e && x->metrics.log[0]) e = journal_open(&k->journal, x->metrics.log, w);
+    if (!e) e = identity_open(x->swarm.identity, true, &k->identity, w);
+    if (e) return e;
+    k->sign = crypto_of(k->identity);
+    k->hash = crypto_of(NULL);
+    e = tools_open(&k->tools, x, &k->hash, w);
+    if (!e)
+        e = trainer_open(x, &k->tools.backend, k->tools.corpus, identity_id(k->identity),
+                         &k->trainer, w);
+    if (e) return e;
+    k->state = trainer_state(k->trainer);
+    e = open_replica(k, w);
+    if (!e) e = restore(k, w);
+    return e ? e : open_driver(k, w);
+}
+
+static void close_all(struct worker *k)
+{
+    driver_close(k->driver);
+    if (k->trainer) trainer_close(k->trainer);
+    tools_close(&k->tools);
+    if (k->identity) identity_close(k->identity);
+    journal_close(k->journal);
+    arena_close(&k->room);
+    if (k->lock >= 0) file_unlock(k->lock);
+}
+
+/* The last words of a worker that ends in order. */
+static enum err say_goodbye(struct worker *k, struct why *w)
+{
+    enum err e = save(k, w);
+    driver_close(k->driver); /* what it sent until now is in the log before "end" */
+    k->driver = NULL;
+    journal_begin(k->journal, "end");
+    journal_u64(k->journal, "epoch", k->replica.state.epoch);
+    journal_text(k->journal, "why", k->farewell);
+    journal_end(k->journal);
+    printf("shoal: epoch %llu of %llu: %s\n", (unsigned long long)k->replica.state.epoch,
+           (unsigned long long)experiment_epochs(k->x), k->farewell);
+    return e;
+}
+
+enum err worker_run(struct experiment *x, const struct worker_options *o, struct why *w)
+{
+    struct worker *k = calloc(1, sizeof *k);
+    if (!k) return why(w, ERR_MEMORY, "no memory for a worker");
+    k->x = x;
+    k->options = o;
+    k->lock = -1;
+    exchange_init(&k->exchange);
+    sigset_t set; /* they come in by the driver; threads made from here on inherit the block */
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    enum err e = open_all(k, w);
+    if (!e) {
+        setpriority(PRIO_PROCESS, 0,
+                    TRAINER_NICENESS); /* the network's thread comes first */
+        journal_start(k);
+        if (k->replica.state.epoch == 0 && k->round.steps == 0) e = evaluate(k, w);
+        if (!e) e = train(k, w);
+        if (!e) e = say_goodbye(k, w);
+    }
+    close_all(k);
+    exchange_fini(&k->exchange);
+    free(k);
+    return e;
+}

@@ -1,0 +1,35 @@
+/* worker.h -- one member of a swarm: trains, talks to peers, averages.
+ *
+ *     trainer's thread (the caller's)   inner steps, snapshot, outer step, checkpoints, evaluation
+ *     network's thread                  the QUIC endpoint and the swarm's state machine (driver.h)
+ *
+ * The event log (metrics.log) has a line for everything that happens, each with `t` (unix seconds) and `event`:
+ *
+ *     start      id, address, parameters, batch_tokens, threads, epoch, lineage
+ *     step       epoch, step (global, as the schedule counts), loss, lr, gradient_norm, tokens_per_s, ms
+ *     outer      epoch, step, digest (SHA-256 of anchor and momentum), lineage, paused_ms (training stood still)
+ *     dropped    steps, why: steps whose result was not kept
+ *     evaluate   epoch, step, loss, tokens, ms
+ *     checkpoint epoch, step, ms
+ *     net        each second: sent, received (bytes of UDP payload), links, lag_p50_ms, lag_p99_ms, lag_max_ms
+ *     end        epoch, why
+ *
+ * and the swarm's notes under their own names (SPEC.md, "Notes"): ready, committed, applied, solo, joined, suspect... */
+#ifndef SHOAL_BIN_WORKER_H
+#define SHOAL_BIN_WORKER_H
+
+#include "config/experiment.h"
+
+struct worker_options {
+    const char
+        *dir; /* holds identity, checkpoints and log instead of the experiment's paths; or NULL */
+    const char *listen;       /* instead of the experiment's; or NULL */
+    const char *const *peers; /* more entries of a peer list: files or ID@host:port */
+    size_t peers_count;
+    bool fresh; /* do not go on from a checkpoint */
+};
+
+/* Runs a worker to the end of the run, or until SIGINT or SIGTERM asks it to leave; both are success. */
+enum err worker_run(struct experiment *x, const struct worker_options *o, struct why *w);
+
+#endif
