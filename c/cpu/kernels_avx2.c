@@ -2,9 +2,10 @@
 #define LANES   8
 #define KERNELS kernels_avx2
 #define NAME    "AVX2"
+#include "cpu/features.h"
 #include "cpu/kernels.inc"
 
 bool kernels_avx2_here(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return features_avx2();
 }

@@ -6,12 +6,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "cpu/features.h"
 #include "cpu/kernels.h"
 
 bool kernels_avx512_here(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return features_avx512();
 }
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))),        \

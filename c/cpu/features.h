@@ -1,0 +1,35 @@
+/* features.h -- what this processor can do, asked by CPUID (Intel SDM volume 2A) and XGETBV: compilers' own tables
+ * (__builtin_cpu_supports) stay empty in a program that Zig links. */
+#ifndef SHOAL_CPU_FEATURES_H
+#define SHOAL_CPU_FEATURES_H
+
+#include <cpuid.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Does the system save the registers that `mask` of XCR0 names? */
+static inline bool features_saved(uint32_t mask)
+{
+    uint32_t a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return false;
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & mask) == mask;
+}
+
+/* AVX2 and FMA: x86-64-v3. */
+static inline bool features_avx2(void)
+{
+    uint32_t a, b, c, d;
+    bool fma = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_FMA);
+    return fma && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2) && features_saved(0x06);
+}
+
+/* AVX-512 F, BW, DQ and VL. */
+static inline bool features_avx512(void)
+{
+    uint32_t a, b, c, d, want = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & want) == want && features_saved(0xe6);
+}
+
+#endif
