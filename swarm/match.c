@@ -352,7 +352,8 @@ static void open_attempt(struct match *m, uint16_t attempt, instant now, const s
     uint64_t grace = 2u * (uint64_t)m->offer.step_ms;
     grace = grace < GRACE_MIN_MS ? GRACE_MIN_MS : grace > GRACE_MAX_MS ? GRACE_MAX_MS : grace;
     if (m->attempts > 1) grace = GRACE_AGAIN_MS;
-    m->grace = instant_after(now, m->config.count_steps ? span_s(MATCH_WAIT_S) : span_ms(grace));
+    bool counts = m->config.count_steps && m->until.ns == INSTANT_NEVER.ns;
+    m->grace = counts ? m->waits : instant_after(now, span_ms(grace));
     for (uint32_t i = 0; i < m->mates_count; i++) {
         struct match_mate *mate = &m->mates[i];
         mate->proposed = mate->verified = false;
@@ -374,18 +375,32 @@ static void solo(struct match *m, const struct sink *out)
     note(m, out, "match.solo", "attempts", m->attempts);
 }
 
+static void distrust(struct match_mate *mate, instant now)
+{
+    mate->distrusted = instant_after(now, span_s(DISTRUST_S));
+}
+
+/* Who is in others' sets and has said nothing to me for so long is out of my reach. */
+static void block_unheard(struct match *m, instant now)
+{
+    for (uint32_t i = 0; i < m->mates_count; i++) {
+        struct match_mate *mate = &m->mates[i];
+        if (mate->left || mate->status != MATE_HEARSAY ||
+            !instant_reached(now, instant_after(mate->asked, patience(m))))
+            continue;
+        block(m, m->self, mate->sid);
+        distrust(mate, now);
+    }
+}
+
 static void next_attempt(struct match *m, uint16_t attempt, instant now, const struct sink *out)
 {
     if (m->attempts >= ATTEMPTS_MAX || instant_reached(now, m->until)) solo(m, out);
     else {
+        block_unheard(m, now);
         open_attempt(m, attempt, now, out);
         review(m, now, out);
     }
-}
-
-static void distrust(struct match_mate *mate, instant now)
-{
-    mate->distrusted = instant_after(now, span_s(DISTRUST_S));
 }
 
 static bool waits_for(const struct match *m, const struct match_mate *mate, instant now)
@@ -1021,6 +1036,7 @@ void match_start(struct match *m, const struct match_offer *offer, instant now,
     m->attempts = 0;
     m->blocked_count = 0;
     m->until = m->config.count_steps ? INSTANT_NEVER : instant_after(now, span_s(T_MATCH_S));
+    m->waits = instant_after(now, span_s(MATCH_WAIT_S));
     uint16_t attempt = (uint16_t)(m->attempt + 1);
     for (uint32_t i = 0; i < m->mates_count; i++) {
         struct match_mate *mate = &m->mates[i];

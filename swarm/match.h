@@ -149,6 +149,7 @@ struct match {
     uint16_t accepted; /* the latest that I signed an ACCEPT in */
     uint16_t attempts; /* since match_start */
     instant until;     /* when matching as a whole ends (T_MATCH) */
+    instant waits;     /* count_steps: mates that train are waited for until then */
     instant grace;     /* OPEN: closes at the latest then */
     instant over;      /* CLOSED, LOCKED: when the state's patience ends */
     uint32_t set;      /* CLOSED: mates I propose, by index */
