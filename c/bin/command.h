@@ -24,6 +24,7 @@ int command_failed(const char *name, const struct why *w);
 bool command_help(int argc, char **argv, const char *usage);
 
 int keygen_main(int argc, char **argv);
+int plan_main(int argc, char **argv);
 int prepare_main(int argc, char **argv);
 int peers_main(int argc, char **argv);
 int run_main(int argc, char **argv);

@@ -6,6 +6,7 @@
 
 static const struct command commands[] = {
     {"prepare", prepare_main, "turn text files into a tokenizer and a corpus of tokens"},
+    {"plan", plan_main, "say what an experiment takes, before anything is spent"},
     {"keygen", keygen_main, "make the identity of a node"},
     {"run", run_main, "train as one worker of a swarm"},
     {"swarm", swarm_main, "start a whole swarm on this machine and watch it"},

@@ -27,7 +27,8 @@ enum err tools_open(struct tools *t, const struct experiment *x, const struct cr
                     struct why *w)
 {
     memset(t, 0, sizeof *t);
-    enum err e = corpus_open(x->data.corpus, &t->corpus, w);
+    enum err e = experiment_check_files(x, w);
+    if (!e) e = corpus_open(x->data.corpus, &t->corpus, w);
     if (!e) e = name_run(t, x, hash, w);
     size_t threads = x->machine.threads ? x->machine.threads : cpu_threads();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);

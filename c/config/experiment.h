@@ -152,6 +152,9 @@ enum err experiment_complain(const struct experiment *x, const char *key, struct
 /* Writes the whole experiment, defaults filled in, as YAML that experiment_parse reads back to the same values. */
 void experiment_print(const struct experiment *x, FILE *to);
 
+/* The same as one JSON object, without a newline. */
+void experiment_print_json(const struct experiment *x, FILE *to);
+
 /* The hash that names the swarm (SPEC.md, "The run"): model, seed, train without precision, micro_batch, outer, the
  * protocol's major version and `tokenizer`, the SHA-256 of tokenizer.json. No path, address or corpus enters it. */
 void experiment_run_id(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_BYTES],

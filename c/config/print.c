@@ -1,4 +1,4 @@
-/* print.c -- an experiment as YAML that reads back to the same values. */
+/* print.c -- an experiment as YAML that reads back to the same values, or as JSON for programs. */
 #include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
@@ -13,6 +13,7 @@
 struct line {
     FILE *to;
     int column;
+    bool json; /* all words in quotes */
 };
 
 static void say(struct line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -45,7 +46,8 @@ static void say_number(struct line *l, double v)
 /* Plain where YAML and value_look see a word in it, else in quotes. */
 static void say_text(struct line *l, const char *text)
 {
-    bool plain = isalpha((unsigned char)*text) && value_look(text, strlen(text)) == VALUE_WORD;
+    bool word = isalpha((unsigned char)*text) && value_look(text, strlen(text)) == VALUE_WORD;
+    bool plain = word && !l->json;
     for (const char *c = text; *c && plain; c++)
         plain = isalnum((unsigned char)*c) || strchr("-_./", *c);
     if (plain) {
@@ -70,8 +72,10 @@ static void say_peers(struct line *l, const struct experiment *x)
 static void say_device(struct line *l, const struct experiment *x)
 {
     static const char *const words[] = {"auto", "cpu", "cuda"};
-    say(l, "%s", words[x->machine.device]);
+    const char *quote = l->json ? "\"" : "";
+    say(l, "%s%s", quote, words[x->machine.device]);
     if (x->machine.device == DEVICE_CUDA) say(l, ":%" PRIu32, x->machine.device_index);
+    say(l, "%s", quote);
 }
 
 static void say_value(struct line *l, const struct schema_key *k, const struct experiment *x)
@@ -96,7 +100,7 @@ static void say_value(struct line *l, const struct schema_key *k, const struct e
     switch (k->type) {
     case SCHEMA_U32:
     case SCHEMA_U64:
-        if (k->automatic && v == 0) say(l, "auto");
+        if (k->automatic && v == 0) say_text(l, "auto");
         else say(l, "%" PRIu64, v);
         break;
     case SCHEMA_F64:
@@ -110,7 +114,7 @@ static void say_value(struct line *l, const struct schema_key *k, const struct e
         say(l, "%s", *(const bool *)from ? "true" : "false");
         break;
     case SCHEMA_WORD:
-        say(l, "%s", k->words[v]);
+        say_text(l, k->words[v]);
         break;
     case SCHEMA_TEXT:
         say_text(l, from);
@@ -134,19 +138,32 @@ static bool absent(const struct schema_key *k, const struct experiment *x)
     return false;
 }
 
-/* Opens the mappings of `path` that are not open since `last`; returns the name at its end and its depth. */
-static const char *mappings(FILE *to, const char *path, const char *last, int *depth)
+/* How many bytes of both paths, up to and with a dot, are the same. */
+static size_t shared_bytes(const char *a, const char *b)
 {
-    bool same = true;
-    *depth = 0;
-    for (const char *dot; (dot = strchr(path, '.')); path = dot + 1) {
-        size_t n = (size_t)(dot - path) + 1;
-        same = same && !strncmp(path, last, n);
-        if (!same) fprintf(to, "%*s%.*s:\n", 2 * *depth, "", (int)(n - 1), path);
-        if (same) last += n;
-        ++*depth;
+    size_t shared = 0;
+    for (size_t i = 0; a[i] && a[i] == b[i]; i++)
+        if (a[i] == '.') shared = i + 1;
+    return shared;
+}
+
+static int dots(const char *s)
+{
+    int n = 0;
+    for (; *s; s++) n += *s == '.';
+    return n;
+}
+
+/* Opens the mappings of `path` from byte `shared` on; returns the name at its end. */
+static const char *open_mappings(FILE *to, const char *path, size_t shared, bool json)
+{
+    const char *name = path + shared;
+    for (const char *dot; (dot = strchr(name, '.')); name = dot + 1) {
+        int n = (int)(dot - name), depth = dots(path) - dots(name);
+        if (json) fprintf(to, "\"%.*s\": {", n, name);
+        else fprintf(to, "%*s%.*s:\n", 2 * depth, "", n, name);
     }
-    return path;
+    return name;
 }
 
 void experiment_print(const struct experiment *x, FILE *to)
@@ -155,12 +172,29 @@ void experiment_print(const struct experiment *x, FILE *to)
     for (size_t i = 0; i < schema_count; i++) {
         const struct schema_key *k = &schema_keys[i];
         if (absent(k, x)) continue;
-        struct line l = {to, 0};
-        int depth;
-        const char *name = mappings(to, k->path, last, &depth);
-        last = k->path;
-        say(&l, "%*s%s: ", 2 * depth, "", name);
+        struct line l = {.to = to};
+        const char *name = open_mappings(to, k->path, shared_bytes(k->path, last), false);
+        say(&l, "%*s%s: ", 2 * dots(k->path), "", name);
         say_value(&l, k, x);
         fprintf(to, "%*s# %s\n", l.column < 40 ? 40 - l.column : 1, "", k->what);
+        last = k->path;
     }
+}
+
+void experiment_print_json(const struct experiment *x, FILE *to)
+{
+    const char *last = "";
+    fputs("{", to);
+    for (size_t i = 0; i < schema_count; i++) {
+        const struct schema_key *k = &schema_keys[i];
+        if (absent(k, x)) continue;
+        struct line l = {.to = to, .json = true};
+        size_t shared = shared_bytes(k->path, last);
+        for (int n = dots(last + shared); n > 0; n--) fputs("}", to);
+        if (*last) fputs(", ", to);
+        fprintf(to, "\"%s\": ", open_mappings(to, k->path, shared, true));
+        say_value(&l, k, x);
+        last = k->path;
+    }
+    for (int n = dots(last); n >= 0; n--) fputs("}", to);
 }

@@ -1,0 +1,250 @@
+/* plan.c -- `shoal plan`: what an experiment takes, before anything is spent. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "bin/command.h"
+#include "bin/replica.h"
+#include "config/experiment.h"
+#include "cpu/cpu.h"
+#include "model/trainer.h"
+#include "net/crypto.h"
+#include "swarm/node.h"
+
+static const char usage[] = "usage: shoal plan EXPERIMENT.yaml [--json]\n\n"
+                            "Prints the experiment with all defaults filled in, and, as comments, "
+                            "what it takes: parameters, memory of a\n"
+                            "worker, work, traffic. The output is an experiment itself. Nothing is "
+                            "written and nobody is contacted.\n";
+
+#define TRAFFIC_ROWS 4
+
+struct plan {
+    uint64_t parameters, epochs;
+    uint32_t micro_batch; /* sequences at once */
+    struct {              /* bytes that a worker takes at its start */
+        uint64_t parameters, gradients, moments, activations, replica, swarm, total;
+    } memory;
+    double step_flops;    /* of one inner step of one worker */
+    struct plan_traffic { /* what a worker sends; it receives as much */
+        unsigned members; /* g of one group */
+        uint64_t
+            epoch; /* bytes of one average: 2 (g-1)/g times the vector's wire form, out and back */
+        uint64_t run;       /* bytes of all averages */
+        double alternative; /* bytes of averaging fp32 gradients after each inner step of the run */
+        double seconds;     /* of one average at swarm.bandwidth_mbps */
+    } traffic[TRAFFIC_ROWS];
+    bool named; /* the corpus is here, and with it the tokenizer: the run's ID is known */
+    uint8_t run_id[CRYPTO_DIGEST_BYTES];
+};
+
+/* The memory that trainer, replica and swarm say they take. */
+static enum err plan_memory(struct plan *p, const struct experiment *x, struct why *w)
+{
+    struct pool *pool;
+    struct backend cpu;
+    enum err e = pool_open(&pool, 1, 0, w);
+    if (e) return e;
+    e = cpu_open(&cpu, pool, w);
+    if (!e) {
+        struct node_config n = {.parameters = p->parameters, .group_max = x->swarm.group_max};
+        uint64_t vector = p->parameters * sizeof(float);
+        p->micro_batch =
+            x->train.micro_batch ? x->train.micro_batch : trainer_micro_batch_auto(x, &cpu);
+        p->memory.parameters = p->memory.gradients = vector;
+        p->memory.moments = 2 * vector;
+        p->memory.activations = trainer_bytes(x, &cpu) - 4 * vector;
+        p->memory.replica = replica_bytes(p->parameters);
+        p->memory.swarm = node_bytes(&n);
+        p->memory.total = trainer_bytes(x, &cpu) + p->memory.replica + p->memory.swarm;
+        cpu_close(&cpu);
+    }
+    pool_close(pool);
+    return e;
+}
+
+static void plan_traffic(struct plan *p, const struct experiment *x)
+{
+    static const unsigned members[TRAFFIC_ROWS] = {2, 4, 8, 16};
+    struct outer_layout l = outer_layout_of(p->parameters);
+    uint64_t wire =
+        outer_wire_offset(&l, l.chunks - 1) + outer_wire_bytes(outer_chunk_count(&l, l.chunks - 1));
+    for (size_t i = 0; i < TRAFFIC_ROWS; i++) {
+        double share = 2.0 * (members[i] - 1) / members[i];
+        struct plan_traffic *t = &p->traffic[i];
+        t->members = members[i];
+        t->epoch = (uint64_t)(share * (double)wire);
+        t->run = t->epoch * p->epochs;
+        t->alternative = share * 4.0 * (double)p->parameters * (double)x->train.steps;
+        t->seconds = (double)t->epoch * 8 / (x->swarm.bandwidth_mbps * 1e6);
+    }
+}
+
+/* The run's ID, where the corpus has been prepared already. */
+static void plan_name(struct plan *p, const struct experiment *x)
+{
+    char path[EXPERIMENT_PATH_BYTES + 32];
+    uint8_t *text, tokenizer[CRYPTO_HASH_BYTES];
+    size_t count;
+    snprintf(path, sizeof path, "%s/tokenizer.json", x->data.corpus);
+    if (file_read(path, (size_t)256 << 20, &text, &count, NULL)) return;
+    struct crypto hash = crypto_of(NULL);
+    crypto_hash(&hash, bytes_of(text, count), tokenizer);
+    experiment_run_id(x, tokenizer, &hash, p->run_id);
+    p->named = true;
+    free(text);
+}
+
+static enum err plan_make(struct plan *p, const struct experiment *x, struct why *w)
+{
+    *p = (struct plan){.parameters = model_shape_parameters(&x->model),
+                       .epochs = experiment_epochs(x),
+                       .step_flops =
+                           model_flops_per_token(&x->model) * (double)x->train.batch_tokens};
+    plan_traffic(p, x);
+    plan_name(p, x);
+    return plan_memory(p, x, w);
+}
+
+/* 1234567890 -> "1.23 GB"; powers of 1000, as networks and disks are sold. */
+static const char *bytes_text(double bytes, char out[32])
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+    size_t u = 0;
+    for (; bytes >= 999.5 && u + 1 < sizeof units / sizeof *units; u++) bytes /= 1000;
+    snprintf(out, 32,
+             bytes < 9.995 && u   ? "%.2f %s"
+             : bytes < 99.95 && u ? "%.1f %s"
+                                  : "%.0f %s",
+             bytes, units[u]);
+    return out;
+}
+
+static const char *time_text(double seconds, char out[32])
+{
+    if (seconds < 100) snprintf(out, 32, "%.3g s", seconds);
+    else if (seconds < 6000) snprintf(out, 32, "%.3g min", seconds / 60);
+    else if (seconds < 360000) snprintf(out, 32, "%.3g h", seconds / 3600);
+    else snprintf(out, 32, "%.4g days", seconds / 86400);
+    return out;
+}
+
+static void print_memory(const struct plan *p)
+{
+    char b[32], label[64];
+    snprintf(label, sizeof label, "activations, %" PRIu32 " sequences at once", p->micro_batch);
+    const struct {
+        const char *what;
+        uint64_t bytes;
+    } rows[] = {{"parameters", p->memory.parameters},
+                {"gradients", p->memory.gradients},
+                {"AdamW's moments", p->memory.moments},
+                {label, p->memory.activations},
+                {"anchor and momentum, twice, and own contribution", p->memory.replica},
+                {"averaging and state transfer", p->memory.swarm},
+                {"together", p->memory.total}};
+    printf("#\n# Memory of a worker on the CPU\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        printf("#   %-50s %10s\n", rows[i].what, bytes_text((double)rows[i].bytes, b));
+}
+
+static void print_traffic(const struct plan *p, const struct experiment *x)
+{
+    char a[32], b[32], c[32], d[32];
+    printf(
+        "#\n# Traffic of a worker: sent, and as much received; an average out and back at %" PRIu32
+        " Mbit/s\n",
+        x->swarm.bandwidth_mbps);
+    printf("#   %-8s %12s %12s %12s %20s %8s\n", "workers", "an average", "takes", "whole run",
+           "data parallel's run", "ratio");
+    for (size_t i = 0; i < TRAFFIC_ROWS; i++) {
+        const struct plan_traffic *t = &p->traffic[i];
+        printf("#   %-8u %12s %12s %12s %20s %8.0f\n", t->members, bytes_text((double)t->epoch, a),
+               time_text(t->seconds, b), bytes_text((double)t->run, c),
+               bytes_text(t->alternative, d), t->alternative / (double)t->run);
+    }
+}
+
+static void print_plan(const struct plan *p, const struct experiment *x)
+{
+    char a[32], b[32];
+    experiment_print(x, stdout);
+    printf("\n# %" PRIu64 " parameters\n", p->parameters);
+    printf("# %" PRIu64 " epochs of %" PRIu64 " inner steps of %" PRIu64
+           " tokens: %.3g tokens a worker\n",
+           p->epochs, x->outer.every, x->train.batch_tokens,
+           (double)x->train.steps * (double)x->train.batch_tokens);
+    printf("# %.3g floating-point operations an inner step: at 1 TFLOP/s %s, %s the whole run\n",
+           p->step_flops, time_text(p->step_flops / 1e12, a),
+           time_text(p->step_flops / 1e12 * (double)x->train.steps, b));
+    printf("# run ");
+    for (size_t i = 0; p->named && i < sizeof p->run_id; i++) printf("%02x", p->run_id[i]);
+    printf("%s\n",
+           p->named ? ""
+                    : "unnamed: its name follows from the tokenizer, and there is no corpus yet");
+    print_memory(p);
+    print_traffic(p, x);
+}
+
+static json_t *json_of(const struct plan *p, const struct experiment *x)
+{
+    json_t *rows = json_array();
+    char id[2 * CRYPTO_DIGEST_BYTES + 1] = "";
+    for (size_t i = 0; i < TRAFFIC_ROWS; i++) {
+        const struct plan_traffic *t = &p->traffic[i];
+        json_array_append_new(
+            rows, json_pack("{s:i, s:I, s:I, s:f, s:f}", "workers", (int)t->members, "bytes_epoch",
+                            (json_int_t)t->epoch, "bytes_run", (json_int_t)t->run,
+                            "bytes_data_parallel", t->alternative, "seconds_epoch", t->seconds));
+    }
+    for (size_t i = 0; p->named && i < sizeof p->run_id; i++)
+        snprintf(id + 2 * i, 3, "%02x", p->run_id[i]);
+    json_t *memory = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)p->memory.parameters,
+        "gradients", (json_int_t)p->memory.gradients, "moments", (json_int_t)p->memory.moments,
+        "activations", (json_int_t)p->memory.activations, "replica", (json_int_t)p->memory.replica,
+        "swarm", (json_int_t)p->memory.swarm, "total", (json_int_t)p->memory.total);
+    return json_pack("{s:s?, s:I, s:I, s:f, s:i, s:f, s:o, s:o}", "run", p->named ? id : NULL,
+                     "parameters", (json_int_t)p->parameters, "epochs", (json_int_t)p->epochs,
+                     "tokens_worker", (double)x->train.steps * (double)x->train.batch_tokens,
+                     "micro_batch", (int)p->micro_batch, "flops_step", p->step_flops,
+                     "memory_bytes", memory, "traffic", rows);
+}
+
+static void print_json(const struct plan *p, const struct experiment *x)
+{
+    json_t *rest = json_of(p, x);
+    /* By hand, because a seed of 64 bits does not fit jansson's integers. */
+    printf("{\"experiment\": ");
+    experiment_print_json(x, stdout);
+    printf(", ");
+    json_dumpf(rest, stdout, JSON_EMBED);
+    printf("}\n");
+    json_decref(rest);
+}
+
+int plan_main(int argc, char **argv)
+{
+    if (command_help(argc, argv, usage)) return 0;
+    static struct experiment x;
+    struct plan p;
+    struct why w = {0};
+    const char *path = NULL;
+    bool json = false, odd = false;
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--json")) json = true;
+        else if (argv[i][0] == '-' || path) odd = true;
+        else path = argv[i];
+    }
+    if (odd || !path) {
+        why(&w, ERR_USAGE, "it takes one experiment and --json; see 'shoal plan --help'");
+        return command_failed("plan", &w);
+    }
+    if (experiment_read(path, &x, &w) || plan_make(&p, &x, &w)) return command_failed("plan", &w);
+    if (json) print_json(&p, &x);
+    else print_plan(&p, &x);
+    return 0;
+}

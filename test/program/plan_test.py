@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""`shoal plan`: what it prints is an experiment again, its figures are the ones that follow from the formulas, and bad
+files end with one sentence and code 2."""
+from swarms import *
+
+SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "experiments")
+path = os.path.join(PLACE, "sixty.yaml")
+with open(path, "w") as f:
+    f.write("""experiment: {name: sixty, seed: 18446744073709551615}
+model: {preset: 60m}
+data: {corpus: "no \\"such\\" folder"}
+train: {steps: 88000}
+outer: {every: 500}
+swarm: {bandwidth_mbps: 200}
+""")
+
+done = run("plan", path, "--json")
+ok(done.returncode == 0, "a plan needs no corpus", done.stdout)
+plan = json.loads(done.stdout)
+ok(plan["experiment"]["experiment"] == {"name": "sixty", "seed": 18446744073709551615} and
+   plan["experiment"]["data"]["corpus"] == 'no "such" folder' and
+   plan["experiment"]["train"]["optimizer"]["betas"] == [0.9, 0.95] and
+   plan["experiment"]["train"]["micro_batch"] == "auto", "JSON holds the experiment with its defaults", plan)
+
+parameters = plan["parameters"]
+ok(parameters == 102898688 and plan["epochs"] == 176 and plan["run"] is None, "parameters and epochs are counted", plan)
+memory = plan["memory_bytes"]
+ok(memory["parameters"] == memory["gradients"] == 4 * parameters and memory["moments"] == 8 * parameters,
+   "the vectors are of fp32", memory)
+ok(memory["total"] == sum(v for k, v in memory.items() if k != "total"), "the table adds up", memory)
+ok(memory["replica"] > 17 * parameters and memory["swarm"] > parameters and memory["activations"] > 1 << 28,
+   "replica, averaging and activations are in it", memory)
+
+blocks = -(-parameters // 256)
+wire = parameters + 4 * blocks
+for row in plan["traffic"]:
+    g = row["workers"]
+    share = 2 * (g - 1) / g
+    ok(abs(row["bytes_epoch"] - share * wire) <= 1 and row["bytes_run"] == 176 * row["bytes_epoch"] and
+       abs(row["bytes_data_parallel"] / (share * 4 * parameters * 88000) - 1) < 1e-9 and
+       abs(row["seconds_epoch"] - row["bytes_epoch"] * 8 / 200e6) < 1e-6,
+       "%d workers: traffic and time follow from the formula" % g, row)
+ok([row["workers"] for row in plan["traffic"]] == [2, 4, 8, 16], "groups of 2, 4, 8 and 16", plan["traffic"])
+
+for name in ("tiny", "gcide-60m", "quickstart"):
+    first = run("plan", os.path.join(SHIPPED, name + ".yaml"))
+    again = os.path.join(PLACE, name + ".yaml")
+    with open(again, "w") as f:
+        f.write(first.stdout)
+    second = run("plan", again)
+    ok(first.returncode == 0 and first.stdout == second.stdout and "# " in first.stdout,
+       "the plan of %s is an experiment with the same plan" % name, first.stdout + second.stdout)
+
+with open(os.path.join(PLACE, "bad.yaml"), "w") as f:
+    f.write("experiment: {name: bad}\ntrain: {stesp: 5}\n")
+done = run("plan", "bad.yaml")
+ok(done.returncode == 2 and done.stdout == "shoal plan: bad.yaml:2:9: train has no key 'stesp': did you mean train.steps?\n",
+   "a bad file ends with one sentence and code 2", done.stdout)
+done = run("plan", "missing.yaml")
+ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "missing.yaml" in done.stdout,
+   "a missing file is named", done.stdout)
+
+prepared = run("plan", experiment("named"))
+ids = [line for line in prepared.stdout.splitlines() if line.startswith("# run ")]
+ok(len(ids) == 1 and len(ids[0]) == 6 + 32, "with a corpus the run has a name", ids)
+finish()
