@@ -568,6 +568,9 @@ void check_watch(struct world *w)
         if (node_runs(w, &w->nodes[i])) check_bounds(w, &w->nodes[i]);
     check_forks(w);
     if (w->calm && !w->over) check_heal(w);
+    if (w->now.ns > span_s(SIM_LIMIT_S).ns)
+        world_violated(w, "proved nothing: after %d s the faults have not all happened",
+                       SIM_LIMIT_S);
 }
 
 void check_init(struct world *w)

@@ -36,6 +36,7 @@
 #define SIM_LEAVE_S (SIM_ROUND_S + 10)
 
 #define SIM_ROUNDS_MIN 10
+#define SIM_LIMIT_S    5000 /* no world lasts longer */
 
 #define SIM_LINKS_MAX    64         /* of one node at a time */
 #define SIM_QUEUED_MAX   (32 << 20) /* bytes on their way from one node */

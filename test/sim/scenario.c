@@ -240,6 +240,29 @@ static bool divides(const struct world *w, const struct planned *p)
     return in && out;
 }
 
+/* Nobody is there to meet it: later. */
+static void postpone(struct world *w, uint64_t index)
+{
+    queue_push(&w->queue, (struct happening){.at = instant_after(w->now, span_s(5)),
+                                             .kind = HAPPEN_FAULT,
+                                             .node = -1,
+                                             .stamp = index});
+}
+
+/* Have all faults happened and passed? */
+static bool passed(const struct world *w)
+{
+    bool anybody = false;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        const struct sim_node *n = &w->nodes[i];
+        if (n->returning || n->crash_after || (n->alive && !node_runs(w, n))) return false;
+        anybody = anybody || n->alive;
+    }
+    for (uint32_t i = 0; anybody && i < w->scenario.plan_count; i++)
+        if (!w->scenario.plan[i].done) return false;
+    return true;
+}
+
 static void begin(struct world *w, struct planned *p, uint64_t index)
 {
     struct sim_node *n = NULL;
@@ -247,7 +270,7 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
     switch (p->kind) {
     case FAULT_CRASH:
         n = victim(w, p->length.ns > 0);
-        if (!n) return;
+        if (!n) break;
         n->crash_after = p->actions;
         n->crash_latest = instant_after(w->now, span_s(20));
         p->node = n->index;
@@ -256,14 +279,16 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
         break;
     case FAULT_PARTITION:
     case FAULT_ONE_WAY:
-        if (divides(w, p)) w->report->faults[p->kind]++;
+        if (!divides(w, p)) break;
+        w->report->faults[p->kind]++;
+        p->node = 0;
         block(w, p, 1);
         queue_push(&w->queue,
                    (struct happening){.at = heal, .kind = HAPPEN_HEAL, .node = -1, .stamp = index});
         break;
     case FAULT_PAUSE:
         n = victim(w, true);
-        if (!n) return;
+        if (!n) break;
         n->paused_since = w->now;
         n->paused_until = heal;
         w->report->faults[FAULT_PAUSE]++;
@@ -275,7 +300,7 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
         break;
     case FAULT_LEAVE: {
         n = victim(w, false);
-        if (!n) return;
+        if (!n) break;
         n->leaving = true;
         n->left_at = w->now;
         w->report->faults[FAULT_LEAVE]++;
@@ -286,6 +311,11 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
     default:
         assert(!"not a fault that is planned");
     }
+    if (!n && p->node < 0) {
+        postpone(w, index);
+        return;
+    }
+    p->done = p->kind != FAULT_PARTITION && p->kind != FAULT_ONE_WAY; /* those: when healed */
     world_trace(w, "fault: %s, node %d, %.1f s", fault_name(p->kind), n ? n->index : -1,
                 span_in_s(p->length));
 }
@@ -293,6 +323,10 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
 void scenario_happen(struct world *w, const struct happening *h)
 {
     if (h->stamp == SCENARIO_PLAN_MAX) {
+        if (!passed(w)) {
+            postpone(w, h->stamp);
+            return;
+        }
         w->network.loss = w->network.duplicate = w->network.reorder = 0;
         w->calm = true;
         world_trace(w, "calm: the faults have ended");
@@ -302,6 +336,7 @@ void scenario_happen(struct world *w, const struct happening *h)
     if (h->kind == HAPPEN_FAULT) begin(w, p, h->stamp);
     else {
         block(w, p, -1);
+        p->done = true;
         world_trace(w, "healed: %s", fault_name(p->kind));
     }
 }

@@ -31,6 +31,7 @@ struct planned {
     uint32_t sides;   /* partition: bit i set: node i is on the one side */
     bool empty;       /* crash: it comes back with an empty folder */
     uint64_t actions; /* crash: after so many more actions of its */
+    bool done;        /* it has happened, and what it began has ended */
 };
 
 struct scenario {
@@ -46,7 +47,7 @@ struct scenario {
     span checkpoint_every;    /* epochs are written to disk no more often than this */
     struct planned plan[SCENARIO_PLAN_MAX];
     uint32_t plan_count;
-    instant calm_at; /* all faults have ended */
+    instant calm_at; /* not before it; when all faults have passed */
 };
 
 void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);

@@ -12,7 +12,8 @@ static void hash_seeded(const struct bytes *parts, size_t count, uint64_t seed, 
     XXH3_state_t low, high;
     XXH3_INITSTATE(&low); /* or a seed left over on the stack is taken for its own */
     XXH3_INITSTATE(&high);
-    XXH3_INITSTATE(&low); /* or reset takes what lies on the stack for a secret made from this seed */
+    XXH3_INITSTATE(
+        &low); /* or reset takes what lies on the stack for a secret made from this seed */
     XXH3_INITSTATE(&high);
     XXH3_128bits_reset_withSeed(&low, SEED_LOW ^ seed);
     XXH3_128bits_reset_withSeed(&high, SEED_HIGH ^ seed);

@@ -200,7 +200,7 @@ void world_start(struct world *w, struct sim_node *n)
     struct why why = {0};
     n->life++;
     n->alive = true;
-    n->finished = false;
+    n->finished = n->returning = false;
     n->tick_at = INSTANT_NEVER;
     n->watch = (struct node_watch){.history = -1, .busy_since = INSTANT_NEVER};
     configure(w, n);
@@ -233,6 +233,7 @@ void world_crash(struct world *w, struct sim_node *n)
     network_review(w);
     if (n->back_after.ns == 0) return;
     if (n->back_empty) n->disk.any = false;
+    n->returning = true;
     queue_push(&w->queue, (struct happening){.at = instant_after(w->now, n->back_after),
                                              .kind = HAPPEN_START,
                                              .node = n->index});

@@ -34,10 +34,10 @@ struct sim_node {
     instant tick_at;                    /* of the earliest tick in the queue; INSTANT_NEVER: none */
     uint32_t ticks_now;                 /* ticks at one and the same moment */
     instant ticked;
-    uint64_t crash_after; /* actions until it dies; 0: not planned */
-    instant crash_latest; /* or then, whatever it does */
-    span back_after;      /* downtime after that crash; 0: for ever */
-    bool back_empty;
+    uint64_t crash_after;       /* actions until it dies; 0: not planned */
+    instant crash_latest;       /* or then, whatever it does */
+    span back_after;            /* downtime after that crash; 0: for ever */
+    bool back_empty, returning; /* it will be started again */
     struct node *node;
     struct node_config config;
     struct peer_address bootstrap[SIM_NODES_MAX];
