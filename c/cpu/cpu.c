@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
 #include "cpu/attention.h"
 #include "cpu/blas.h"
 #include "cpu/kernels.h"
@@ -499,6 +500,28 @@ size_t cpu_threads(void)
     if (sched_getaffinity(0, sizeof set, &set)) return 1;
     int count = CPU_COUNT(&set);
     return count > 0 ? (size_t)count : 1;
+}
+
+#define PEAK_ROUNDS ((size_t)1 << 22) /* of multiply_add: some 10 ms */
+#define PEAK_PIECES 8                 /* a thread */
+
+static void peak_piece(void *ctx, size_t index, size_t thread)
+{
+    (void)thread;
+    struct job *j = ctx;
+    j->cpu->partials[index] = j->cpu->kernels->multiply_add(PEAK_ROUNDS);
+}
+
+double cpu_peak(const struct backend *b)
+{
+    struct cpu *c = b->self;
+    const size_t pieces = least(PEAK_PIECES * pool_threads(c->pool), PARTIALS);
+    instant began = clock_now();
+    share_out(c, NULL, peak_piece, pieces);
+    const double seconds = span_in_s(instant_since(clock_now(), began));
+    double operations = 0;
+    for (size_t i = 0; i < pieces; i++) operations += c->partials[i];
+    return operations / seconds;
 }
 
 const char *cpu_describe(const struct backend *b) { return ((struct cpu *)b->self)->text; }

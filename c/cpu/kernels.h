@@ -39,6 +39,8 @@ struct kernels {
     float (*dot)(const float *a, const float *b, size_t count);
     double (*sum)(const float *x, size_t count);
     double (*square_sum)(const float *x, size_t count);
+    /* Fused multiply-adds in registers alone, as fast as they come; how many operations that were. For benchmarks. */
+    double (*multiply_add)(size_t rounds);
 };
 
 extern const struct kernels kernels_avx2, kernels_avx512;

@@ -5,7 +5,4 @@
 #include "cpu/features.h"
 #include "cpu/kernels.inc"
 
-bool kernels_avx2_here(void)
-{
-    return features_avx2();
-}
+bool kernels_avx2_here(void) { return features_avx2(); }

@@ -9,10 +9,7 @@
 #include "cpu/features.h"
 #include "cpu/kernels.h"
 
-bool kernels_avx512_here(void)
-{
-    return features_avx512();
-}
+bool kernels_avx512_here(void) { return features_avx512(); }
 
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))),        \
                              apply_to = function)

@@ -1,0 +1,256 @@
+/* bench_cpu.c -- `shoal bench cpu`: inner steps on made-up tokens, timed. */
+#include <errno.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "bin/bench.h"
+#include "bin/command.h"
+#include "cpu/cpu.h"
+#include "model/adamw.h"
+#include "model/init.h"
+#include "model/model.h"
+#include "model/trainer.h"
+
+static const char usage[] =
+    "usage: shoal bench cpu [--preset 2m|14m|60m|150m|1b] [--context N] [--batch TOKENS] "
+    "[--threads N]\n"
+    "                       [--seconds N] [--json]\n"
+    "       shoal bench cpu EXPERIMENT.yaml [--threads N] [--seconds N] [--json]\n"
+    "\n"
+    "Trains on made-up tokens and tells how fast: whole inner steps, forward, backward and AdamW.\n"
+    "\n"
+    "  --preset P     shape of the model; default 2m\n"
+    "  --context N    tokens of a sequence; default 256\n"
+    "  --batch N      tokens of an inner step, a multiple of the context; default 4096\n"
+    "  --threads N    default: the processors that this process may use\n"
+    "  --seconds N    how long to measure; default 5; three steps at least\n"
+    "  --json         one line of JSON\n"
+    "\n"
+    "peak    what fused multiply-adds in registers reach on the same threads, measured first\n"
+    "share   tokens/s x operations a token / peak. Operations a token: 6 x parameters of the "
+    "matrices that\n"
+    "        multiply (the embedding is a lookup) + 6 x layers x dim x context for causal "
+    "attention.\n";
+
+struct options {
+    const char *experiment, *preset;
+    uint64_t context, batch, threads, seconds;
+    bool json;
+};
+
+struct result {
+    double loss, seconds, tokens_per_s, flops, peak;
+    uint64_t steps;
+};
+
+/* What a step works on. */
+struct bench {
+    struct experiment x;
+    struct backend b;
+    struct layout layout;
+    struct model *model;
+    uint32_t micro_batch, *tokens;
+    float *gradients;
+    struct adamw_vectors v;
+    uint64_t steps;
+};
+
+static enum err number(int argc, char **argv, int *i, uint64_t *out, struct why *w)
+{
+    const char *name = argv[*i];
+    char *end;
+    if (++*i >= argc) return why(w, ERR_USAGE, "%s needs a number after it", name);
+    errno = 0;
+    *out = strtoull(argv[*i], &end, 10);
+    if (errno || *end || end == argv[*i] || argv[*i][0] == '-' || *out == 0 || *out > UINT32_MAX)
+        return why(w, ERR_USAGE, "%s needs a whole number above 0, not '%s'", name, argv[*i]);
+    return ERR_OK;
+}
+
+static enum err parse(int argc, char **argv, struct options *o, struct why *w)
+{
+    const struct {
+        const char *name;
+        uint64_t *value;
+    } numbers[] = {{"--context", &o->context},
+                   {"--batch", &o->batch},
+                   {"--threads", &o->threads},
+                   {"--seconds", &o->seconds}};
+    const size_t count = sizeof numbers / sizeof numbers[0];
+    for (int i = 1; i < argc; i++) {
+        size_t n = 0;
+        while (n < count && strcmp(argv[i], numbers[n].name)) n++;
+        enum err e = ERR_OK;
+        if (n < count) e = number(argc, argv, &i, numbers[n].value, w);
+        else if (!strcmp(argv[i], "--json")) o->json = true;
+        else if (!strcmp(argv[i], "--preset")) {
+            if (++i >= argc) return why(w, ERR_USAGE, "--preset needs a name: 2m, 14m, 60m, ...");
+            o->preset = argv[i];
+        } else if (argv[i][0] == '-')
+            return why(w, ERR_USAGE, "there is no option %s; see shoal bench cpu --help", argv[i]);
+        else if (o->experiment)
+            return why(w, ERR_USAGE, "one experiment at a time, not also %s", argv[i]);
+        else o->experiment = argv[i];
+        if (e) return e;
+    }
+    if (o->experiment && (o->preset || o->context || o->batch))
+        return why(w, ERR_USAGE, "%s says preset, context and batch: leave those options out",
+                   o->experiment);
+    if (o->threads > 1024) return why(w, ERR_USAGE, "--threads may be 1024 at most");
+    return ERR_OK;
+}
+
+/* The experiment named, or the smallest one that has these options. */
+static enum err experiment_of(const struct options *o, struct experiment *x, struct why *w)
+{
+    if (o->experiment) return experiment_read(o->experiment, x, w);
+    char text[400];
+    unsigned long long context = o->context ? o->context : 256, batch = o->batch;
+    if (!batch) batch = (4096 + context - 1) / context * context;
+    snprintf(text, sizeof text,
+             "experiment: {name: bench}\nmodel: {preset: \"%.20s\", context: %llu}\n"
+             "data: {corpus: none}\ntrain: {steps: 1, batch_tokens: %llu}\nouter: {every: 1}\n",
+             o->preset ? o->preset : "2m", context, batch);
+    return experiment_parse("shoal bench cpu", bytes_of(text, strlen(text)), x, w);
+}
+
+static enum err vectors_take(struct bench *k, struct why *w)
+{
+    const size_t bytes = k->layout.parameters * sizeof(float);
+    float **const all[] = {&k->v.parameters, &k->v.moment1, &k->v.moment2, &k->gradients};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        void *vector;
+        enum err e = k->b.take(k->b.self, bytes, &vector, w);
+        if (e) return e;
+        *all[i] = vector;
+    }
+    k->v.gradients = k->gradients;
+    init_parameters(&k->layout, k->x.seed, 0, k->layout.parameters, k->v.parameters);
+    return ERR_OK;
+}
+
+static void vectors_give(struct bench *k)
+{
+    float *const all[] = {k->v.parameters, k->v.moment1, k->v.moment2, k->gradients};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i]) k->b.give(k->b.self, all[i], k->layout.parameters * sizeof(float));
+}
+
+static enum err step(struct bench *k, double *loss, struct why *w)
+{
+    const size_t context = k->x.model.context, sequences = k->x.train.batch_tokens / context;
+    double total = 0, norm;
+    enum err e = ERR_OK;
+    k->b.zero(k->b.self, k->gradients, k->layout.parameters * sizeof(float));
+    for (size_t done = 0; !e && done < sequences;) {
+        size_t count = k->micro_batch < sequences - done ? k->micro_batch : sequences - done;
+        double sum;
+        e = model_loss_and_gradients(
+            k->model, k->v.parameters, k->gradients,
+            &(struct model_batch){k->tokens + done * (context + 1), count, context},
+            1.0f / (float)k->x.train.batch_tokens, &sum, w);
+        total += sum;
+        done += count;
+    }
+    if (!e) e = k->b.norm2(k->b.self, k->gradients, k->layout.parameters, &norm, w);
+    *loss = total / (double)k->x.train.batch_tokens;
+    if (!e && !isfinite(*loss + norm)) e = why(w, ERR_NUMBER, "the loss is not a number");
+    if (!e) adamw_step(&k->b, &k->layout, &k->x, &k->v, ++k->steps, 1e-4, norm);
+    return e;
+}
+
+static enum err measure(struct bench *k, const struct options *o, struct result *r, struct why *w)
+{
+    const double least = o->seconds ? (double)o->seconds : 5;
+    r->peak = cpu_peak(&k->b);
+    enum err e = step(k, &r->loss, w); /* memory is touched, caches are warm */
+    instant began = clock_now();
+    while (!e && (r->seconds < least || r->steps < 3)) {
+        e = step(k, &r->loss, w);
+        r->steps++;
+        r->seconds = span_in_s(instant_since(clock_now(), began));
+    }
+    if (e) return e;
+    r->tokens_per_s = (double)(r->steps * k->x.train.batch_tokens) / r->seconds;
+    r->flops = r->tokens_per_s * model_flops_per_token(&k->x.model);
+    return ERR_OK;
+}
+
+static void report(const struct bench *k, const struct options *o, const struct result *r,
+                   size_t threads)
+{
+    const char *name = o->experiment ? k->x.name : o->preset ? o->preset : "2m";
+    const double per_token = model_flops_per_token(&k->x.model);
+    if (o->json) {
+        printf(
+            "{\"model\":\"%s\",\"parameters\":%zu,\"context\":%u,\"batch_tokens\":%llu,"
+            "\"micro_batch\":%u,\"threads\":%zu,\"backend\":\"%s\",\"steps\":%llu,\"seconds\":%.3f,"
+            "\"tokens_per_second\":%.1f,\"flops_per_token\":%.0f,\"flops\":%.4g,\"peak_flops\":%."
+            "4g,"
+            "\"share\":%.4f,\"loss\":%.4f}\n",
+            name, k->layout.parameters, (unsigned)k->x.model.context,
+            (unsigned long long)k->x.train.batch_tokens, (unsigned)k->micro_batch, threads,
+            cpu_describe(&k->b), (unsigned long long)r->steps, r->seconds, r->tokens_per_s,
+            per_token, r->flops, r->peak, r->flops / r->peak, r->loss);
+        return;
+    }
+    printf("model    %s: %zu parameters, context %u, %u sequences at once\n", name,
+           k->layout.parameters, (unsigned)k->x.model.context, (unsigned)k->micro_batch);
+    printf("machine  %zu threads, %s\n", threads, cpu_describe(&k->b));
+    printf("steps    %llu of %llu tokens in %.2f s\n", (unsigned long long)r->steps,
+           (unsigned long long)k->x.train.batch_tokens, r->seconds);
+    printf("speed    %.0f tokens/s, %.1f GFLOP/s (%.2f MFLOP a token)\n", r->tokens_per_s,
+           r->flops * 1e-9, per_token * 1e-6);
+    printf("peak     %.1f GFLOP/s of fused multiply-adds; share %.1f %%\n", r->peak * 1e-9,
+           100 * r->flops / r->peak);
+}
+
+static enum err tokens_make(struct bench *k, struct why *w)
+{
+    const size_t context = k->x.model.context, sequences = k->x.train.batch_tokens / context;
+    const size_t count = sequences * (context + 1);
+    struct rng rng = rng_init(k->x.seed);
+    k->tokens = malloc(count * sizeof *k->tokens);
+    if (!k->tokens) return why(w, ERR_MEMORY, "no memory for %zu tokens", count);
+    for (size_t i = 0; i < count; i++) k->tokens[i] = (uint32_t)rng_below(&rng, k->x.model.vocab);
+    return ERR_OK;
+}
+
+int bench_cpu(int argc, char **argv)
+{
+    struct bench *k = calloc(1, sizeof *k);
+    struct options o = {0};
+    struct result r = {0};
+    struct pool *pool = NULL;
+    struct why w;
+    if (command_help(argc, argv, usage)) return free(k), 0;
+    enum err e = k ? parse(argc, argv, &o, &w) : why(&w, ERR_MEMORY, "no memory");
+    if (!e) e = experiment_of(&o, &k->x, &w);
+    const size_t threads = o.threads ? o.threads : cpu_threads();
+    if (!e) e = pool_open(&pool, threads, 0, &w);
+    if (!e) e = cpu_open(&k->b, pool, &w);
+    if (!e) {
+        k->layout = layout_of(&k->x.model);
+        k->micro_batch = k->x.train.micro_batch ? k->x.train.micro_batch
+                                                : trainer_micro_batch_auto(&k->x, &k->b);
+        e = vectors_take(k, &w);
+    }
+    if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, true, &w);
+    if (!e) e = tokens_make(k, &w);
+    if (!e) e = measure(k, &o, &r, &w);
+    if (!e) report(k, &o, &r, threads);
+    if (k) {
+        model_close(k->model);
+        vectors_give(k);
+        if (k->b.self) cpu_close(&k->b);
+        free(k->tokens);
+    }
+    pool_close(pool);
+    free(k);
+    return e ? command_failed("bench cpu", &w) : 0;
+}
