@@ -49,6 +49,20 @@ static int on_remove_cid(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user)
     return 0;
 }
 
+/* The peer may end this connection by a packet that holds nothing but this token (RFC 9000, 10.3). */
+static int on_token(ngtcp2_conn *quic, ngtcp2_connection_id_status_type type, uint64_t sequence,
+                    const ngtcp2_cid *cid, const ngtcp2_stateless_reset_token *token, void *user)
+{
+    struct connection *c = user;
+    struct endpoint *e = c->endpoint;
+    if (!token) return 0;
+    if (type == NGTCP2_CONNECTION_ID_STATUS_TYPE_DEACTIVATE)
+        cid_map_drop(&e->tokens, token->data, sizeof token->data, &c->tokens);
+    else if (!cid_map_add(&e->tokens, token->data, sizeof token->data, c, &c->tokens))
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    return 0;
+}
+
 /* The protocol is chosen, and the server has not asked for a certificate yet. */
 static int on_key(ngtcp2_conn *quic, ngtcp2_encryption_level level, void *user)
 {
@@ -210,6 +224,7 @@ static const ngtcp2_callbacks callbacks = {
     .rand = on_random,
     .get_new_connection_id2 = on_new_cid,
     .remove_connection_id = on_remove_cid,
+    .dcid_status2 = on_token,
     .recv_tx_key = on_key,
     .recv_stream_data = on_data,
     .acked_stream_data_offset = on_acked,
@@ -356,6 +371,7 @@ void connection_free(struct connection *c)
     struct endpoint *e = c->endpoint;
     loop_timer_clear(e->loop, &c->timer);
     cid_map_drop_all(&e->cids, &c->cids);
+    cid_map_drop_all(&e->tokens, &c->tokens);
     assert(!c->session);
     endpoint_release(e, c);
     ngtcp2_conn_del(c->quic);

@@ -29,10 +29,10 @@ struct endpoint_config endpoint_defaults(const char *listen)
                                     .idle = span_s(30),
                                     .keep_alive = span_s(10),
                                     .handshake = span_s(10),
-                                    .links_max = 256,
+                                    .links_max = 128,
                                     .parcel_bytes_max = 2u << 20,
                                     .reply_bytes_max = 2u << 20,
-                                    .window_bytes = 16u << 20,
+                                    .window_bytes = 32u << 20,
                                     .queue_bytes_max = 64u << 20,
                                     .retry_above = 64,
                                     .alpn = "shoal/1"};
@@ -308,6 +308,14 @@ static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes pack
                   from_bytes);
 }
 
+/* The connection that this packet of no connection is a stateless reset for. */
+static struct connection *reset_connection(struct endpoint *e, struct bytes packet)
+{
+    size_t token = NGTCP2_STATELESS_RESET_TOKENLEN;
+    if (packet.count < NGTCP2_MIN_STATELESS_RESET_RANDLEN + token) return NULL;
+    return cid_map_find(&e->tokens, packet.data + packet.count - token, token);
+}
+
 static void take_packet(struct endpoint *e, struct bytes packet, union udp_name *from,
                         socklen_t from_bytes, instant now)
 {
@@ -319,6 +327,7 @@ static void take_packet(struct endpoint *e, struct bytes packet, union udp_name 
     struct connection *c = error && error != NGTCP2_ERR_VERSION_NEGOTIATION
                                ? NULL
                                : cid_map_find(&e->cids, v.dcid, v.dcidlen);
+    if (!c && !error && !(packet.data[0] & 0x80)) c = reset_connection(e, packet);
     if (c) {
         connection_read(c, &path, packet, now);
     } else if (e->send_blocked) {
@@ -392,7 +401,7 @@ enum err endpoint_open(struct loop *l, const struct endpoint_config *c, struct i
     crypto_random(e->token_secret, sizeof e->token_secret);
     /* The same at every start, so that a restarted node can end its peers' old connections. */
     identity_secret(self, "stateless reset", e->reset_secret);
-    if (!e->slots || !cid_map_init(&e->cids, 4096, key))
+    if (!e->slots || !cid_map_init(&e->cids, 4096, key) || !cid_map_init(&e->tokens, 4096, ~key))
         err = why(w, ERR_MEMORY, "no memory for an endpoint");
     if (!err) err = tls_init(&e->tls, self, c->alpn, w);
     if (!err) err = udp_open(&e->udp, &listen, c->gso, c->gro, c->socket_bytes, &clamped, w);
@@ -429,6 +438,7 @@ void endpoint_close(struct endpoint *e)
     udp_close(&e->udp);
     tls_fini(&e->tls);
     cid_map_fini(&e->cids);
+    cid_map_fini(&e->tokens);
     free(e->slots);
     free(e);
 }
@@ -444,6 +454,14 @@ link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
     }
     struct connection *c = connection_dial(e, id, to, &link_protocol, w);
     return c ? c->id : LINK_NONE;
+}
+
+size_t endpoint_queued(struct endpoint *e)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < e->slot_count; i++)
+        if (e->slots[i].connection) bytes += link_queued(e, e->slots[i].connection->id);
+    return bytes;
 }
 
 struct endpoint_counters endpoint_counters(const struct endpoint *e) { return e->counters; }

@@ -40,7 +40,7 @@ struct endpoint_config {
 };
 
 /* Loop-wide defaults: CUBIC, GSO and GRO on, 4 MiB of socket buffers, 30 s idle, 10 s keep-alive, 10 s handshake,
- * 256 links, parcels and replies up to 2 MiB, 16 MiB windows, 64 MiB queues, Retry above 64/s. */
+ * 128 links, parcels and replies up to 2 MiB, 32 MiB windows, 64 MiB queues, Retry above 64/s. */
 struct endpoint_config endpoint_defaults(const char *listen);
 
 /* Handlers get `ctx` first. All bytes are lent for the call. Each may be NULL. */
@@ -55,6 +55,7 @@ struct endpoint_handlers {
     void (*datagram)(void *ctx, link_id l, struct bytes payload);
     void (*frame)(void *ctx, link_id l, uint8_t type, struct bytes body);
     void (*parcel)(void *ctx, link_id l, struct bytes message);
+    /* ok: the peer's QUIC has all of it. A peer that refuses the last bytes of a parcel may do so after that. */
     void (*parcel_done)(void *ctx, link_id l, uint64_t ticket, bool ok);
     void (*request)(void *ctx, link_id l, uint64_t handle, struct bytes message);
     void (*reply)(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes message);
@@ -76,6 +77,10 @@ struct address endpoint_address(const struct endpoint *e);
  * our own ID, no room, an address of the wrong family. */
 link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
                       const struct address *to, struct why *w);
+
+/* Bytes that wait on all links, until their acknowledgement: 0 when all that was said has arrived. Who wants to leave
+ * without losing last words waits for it, a moment. */
+size_t endpoint_queued(struct endpoint *e);
 
 struct endpoint_counters {
     uint64_t sent_bytes, sent_datagrams;         /* UDP payload that left the socket */

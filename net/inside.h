@@ -86,7 +86,7 @@ struct connection {
     link_id id;        /* of its slot; LINK_NONE once it ended */
     bool dialled, up, retiring;
     struct address remote;
-    struct cid_entry *cids;
+    struct cid_entry *cids, *tokens;
     struct loop_timer timer;
     struct connection *dirty_next; /* in the endpoint's list of those with something to do */
     bool dirty;
@@ -121,6 +121,7 @@ struct endpoint {
     struct loop_socket socket;
     struct loop_job job;
     struct cid_map cids;
+    struct cid_map tokens; /* of stateless resets that peers may send */
     struct slot *slots;
     size_t slot_count, slot_next;
     struct connection *dirty, **dirty_end;

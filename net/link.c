@@ -339,15 +339,13 @@ static bool keep(struct session *n, struct stream *s, struct bytes b)
     return true;
 }
 
-/* When unfinished messages hold nearly all the peer may send, none of them could end any more: the youngest goes. Who
- * sends its messages one after the other never gets here. */
+/* ngtcp2 renews the connection's window when more than a quarter of it was handed on. When unfinished messages hold the
+ * rest, none of them could end any more. So the youngest goes when they hold half. Who sends its messages one after
+ * the other does not get here, unless lost packets leave holes in half a window's worth of them at once. */
 static void make_room(struct connection *c)
 {
     struct session *n = c->session;
-    const struct endpoint_config *f = &c->endpoint->config;
-    size_t longest =
-        f->parcel_bytes_max > f->reply_bytes_max ? f->parcel_bytes_max : f->reply_bytes_max;
-    while (n->held > f->window_bytes - longest) {
+    while (n->held > c->endpoint->config.window_bytes / 2) {
         struct stream *youngest = NULL;
         for (struct stream *s = n->all; s; s = s->all_next)
             if (s->in_count && (!youngest || s->id > youngest->id)) youngest = s;
@@ -734,6 +732,7 @@ bool link_parcel(struct endpoint *e, link_id l, struct bytes head, struct bytes 
 {
     struct connection *c = usable(e, l);
     struct bytes parts[] = {head, body};
+    if (head.count + body.count > e->config.parcel_bytes_max) return false;
     return c && send_message(c, KIND_PARCEL, parts, 2, ticket);
 }
 
