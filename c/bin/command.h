@@ -23,6 +23,7 @@ int command_failed(const char *name, const struct why *w);
 /* True when an argument is --help or -h; then `usage` was printed on stdout and the command returns 0. */
 bool command_help(int argc, char **argv, const char *usage);
 
+int bench_main(int argc, char **argv);
 int keygen_main(int argc, char **argv);
 int plan_main(int argc, char **argv);
 int prepare_main(int argc, char **argv);
