@@ -858,8 +858,9 @@ static void on_network(struct node *n, const struct event *e)
 
 static void on_step(struct node *n, const struct event *e)
 {
+    /* A step that was under way when the trainer was told to hold still counts, should training go on. */
     bool lives = n->life == LIFE_TRAIN || n->life == LIFE_MATCH || n->life == LIFE_REDUCE ||
-                 n->life == LIFE_JOIN;
+                 n->life == LIFE_JOIN || n->life == LIFE_SYNC;
     if (lives) n->round = e->round;
 }
 
