@@ -27,8 +27,10 @@ static size_t write_all(uint8_t *out)
     return used;
 }
 
-/* Group 1, 2 or 3 of the match is the class. */
-static const char pattern[] = "(\\p{L}+)|(\\p{N}+)|(\\p{White_Space}+)";
+/* The group that matched is the class; none is WORD_OTHER. That one is matched too since runs are fast, and looking for
+ * the next start is not. */
+static const char pattern[] =
+    "(\\p{L}+)|(\\p{N}+)|(\\p{White_Space}+)|[^\\p{L}\\p{N}\\p{White_Space}]+";
 
 static enum err mark(const pcre2_code *code, pcre2_match_data *match, const uint8_t *all,
                      size_t count)
