@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "data/shard.h"
 #include "data/utf8.h"
 
 #define GOLDEN_TOKENIZER "test/golden/tokenizer.json"
@@ -111,6 +112,13 @@ static inline void sample_bytes(uint64_t key, uint64_t index, struct text *to)
         uint8_t b = (uint8_t)(kinds[k].first + rng_below(&r, kinds[k].count));
         text_add(to, &b, 1);
     }
+}
+
+static inline bool headers_equal(const struct shard_header *a, const struct shard_header *b)
+{
+    return a->id_bytes == b->id_bytes && a->split == b->split && a->index == b->index &&
+           a->count == b->count && a->before == b->before && a->checksum == b->checksum &&
+           a->tokenizer == b->tokenizer;
 }
 
 /* FNV-1a over ids. */
