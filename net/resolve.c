@@ -1,6 +1,7 @@
 #include "resolve.h"
 
 #include <netdb.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "identity.h"
@@ -12,7 +13,8 @@ static enum err ask_resolver(const char *text, struct address *out, struct why *
     const char *colon = strrchr(text, ':');
     size_t count = colon ? (size_t)(colon - text) : 0;
     if (!count || count >= sizeof host || !colon[1] || memchr(text, ':', count) ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1))
+        strspn(colon + 1, "0123456789") != strlen(colon + 1) || strlen(colon + 1) > 5 ||
+        atoi(colon + 1) > 65535)
         return why(w, ERR_USAGE, "'%.80s' is not an address: write host:port, as in 192.0.2.1:4433",
                    text);
     memcpy(host, text, count);

@@ -70,3 +70,84 @@ Test(http3, answers_a_client_without_a_certificate)
     cr_assert(!memcmp(got.id, identity_id(b.self), CRYPTO_KEY_BYTES));
     cr_assert_eq(b.ups, 0, "it is no link");
 }
+
+Test(http3, answers_what_it_does_not_have_with_404)
+{
+    ask(NULL, "/nothing", 1000);
+    cr_assert_str_eq(got.failed, "");
+    cr_assert_eq(got.status, 404);
+    cr_assert_eq(got.count, 0);
+}
+
+Test(http3, carries_large_and_empty_answers)
+{
+    for (size_t i = 0; i < sizeof large; i++) large[i] = (uint8_t)(i >> 3);
+    ask(NULL, "/large", sizeof large);
+    cr_assert_str_eq(got.failed, "");
+    cr_assert_eq(got.count, sizeof large);
+    got.calls = 0;
+    ask(NULL, "/empty", 0);
+    cr_assert_eq(got.status, 204);
+    cr_assert_eq(got.count, 0);
+}
+
+Test(http3, refuses_an_answer_that_is_longer_than_was_asked_for)
+{
+    ask(NULL, "/large", 1000);
+    cr_assert_str_eq(got.failed, "the answer is longer than 1000 bytes");
+}
+
+Test(http3, takes_only_the_server_whose_key_was_named)
+{
+    uint8_t wrong[32] = {1};
+    ask(identity_id(b.self), "/status?x=1", 1000);
+    cr_assert_eq(got.status, 200);
+    got.calls = 0;
+    ask(wrong, "/status?x=1", 1000);
+    cr_assert(strstr(got.failed, "as dialled"), "%s", got.failed);
+    cr_assert_eq(got.status, 0);
+}
+
+Test(http3, gives_up_when_nobody_answers)
+{
+    struct address nobody = b.address;
+    struct why w;
+    node_stop(&b);
+    cr_assert_eq(http3_get(a.endpoint, NULL, &nobody, "/", 10, span_ms(500), done, NULL, &w),
+                 ERR_OK);
+    turn_until(got.calls, 5);
+    cr_assert_eq(got.calls, 1);
+    cr_assert_str_eq(got.failed, "no answer came in time");
+    node_start(&b, NULL, 2);
+}
+
+Test(http3, serves_many_clients_beside_links_and_bounds_them)
+{
+    node_dial(&a, &b);
+    turn_until(a.ups, 5);
+    struct why w;
+    int asked = 0;
+    for (int i = 0; i < 60; i++)
+        asked +=
+            !http3_get(a.endpoint, NULL, &b.address, "/status?x=1", 100, span_s(5), done, NULL, &w);
+    turn_until(got.calls == asked, 10);
+    cr_assert_eq(got.calls, asked);
+    cr_assert_eq(got.status == 200 || strstr(got.failed, "too many HTTP/3"), 1, "%s", got.failed);
+    got.calls = 0;
+    turn_until(endpoint_counters(b.endpoint).http3 == 0, 5);
+    ask(NULL, "/status?x=1", 1000);
+    cr_assert_eq(got.status, 200, "there is room again");
+    cr_assert_eq(a.downs, 0);
+}
+
+Test(http3, refuses_a_path_that_is_none)
+{
+    struct why w = {0};
+    char path[2000];
+    memset(path, '/', sizeof path - 1);
+    path[sizeof path - 1] = 0;
+    cr_assert_eq(http3_get(a.endpoint, NULL, &b.address, path, 1, span_s(1), done, NULL, &w),
+                 ERR_USAGE);
+    cr_assert_eq(http3_get(a.endpoint, NULL, &b.address, "status", 1, span_s(1), done, NULL, &w),
+                 ERR_USAGE);
+}
