@@ -8,17 +8,21 @@
 #include "base/file.h"
 #include "bin/command.h"
 #include "bin/replica.h"
-#include "config/experiment.h"
+#include "config/schema.h"
 #include "cpu/cpu.h"
 #include "model/trainer.h"
 #include "net/crypto.h"
 #include "swarm/node.h"
 
-static const char usage[] = "usage: shoal plan EXPERIMENT.yaml [--json]\n\n"
-                            "Prints the experiment with all defaults filled in, and, as comments, "
-                            "what it takes: parameters, memory of a\n"
-                            "worker, work, traffic. The output is an experiment itself. Nothing is "
-                            "written and nobody is contacted.\n";
+static const char usage[] =
+    "usage: shoal plan EXPERIMENT.yaml [--json]\n"
+    "       shoal plan --keys\n\n"
+    "Prints the experiment with all defaults filled in and, as comments, what it takes: the "
+    "memory\n"
+    "of a worker, work and traffic. The output is an experiment itself. Nothing is written and\n"
+    "nobody is contacted.\n\n"
+    "  --json   the same for a program, as one JSON object\n"
+    "  --keys   every key that an experiment may have, what it may hold, and its default\n";
 
 #define TRAFFIC_ROWS 4
 
@@ -226,9 +230,28 @@ static void print_json(const struct plan *p, const struct experiment *x)
     json_decref(rest);
 }
 
+/* The manual of the format, from the table that is the format. */
+static void print_keys(void)
+{
+    char allowed[SCHEMA_TEXT_BYTES];
+    for (size_t i = 0; i < schema_count; i++) {
+        const struct schema_key *k = &schema_keys[i];
+        bool model = !strncmp(k->path, "model.", 6);
+        const char *none =
+            k->required ? model ? "from model.preset, or required" : "required" : "none";
+        const char *initial = k->initial ? *k->initial ? k->initial : "empty" : k->derived;
+        printf("%-29s %s\n%-29s default: %s\n", k->path, schema_allowed(k, allowed), "",
+               initial ? initial : none);
+    }
+}
+
 int plan_main(int argc, char **argv)
 {
     if (command_help(argc, argv, usage)) return 0;
+    if (argc == 2 && !strcmp(argv[1], "--keys")) {
+        print_keys();
+        return 0;
+    }
     static struct experiment x;
     struct plan p;
     struct why w = {0};
@@ -240,7 +263,7 @@ int plan_main(int argc, char **argv)
         else path = argv[i];
     }
     if (odd || !path) {
-        why(&w, ERR_USAGE, "it takes one experiment and --json; see 'shoal plan --help'");
+        why(&w, ERR_USAGE, "it takes one experiment, and perhaps --json; see 'shoal plan --help'");
         return command_failed("plan", &w);
     }
     if (experiment_read(path, &x, &w) || plan_make(&p, &x, &w)) return command_failed("plan", &w);

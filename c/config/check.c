@@ -68,6 +68,9 @@ static enum err outer_check(const struct experiment *x, struct why *w)
     if (x->train.steps % x->outer.every)
         return CONTRADICTION("outer.every", "%llu does not divide train.steps, which is %llu",
                              (big)x->outer.every, (big)x->train.steps);
+    if (experiment_epochs(x) > UINT32_MAX) /* they go on the wire as 32 bits */
+        return CONTRADICTION("outer.every", "%llu makes %llu epochs of train.steps, more than %u",
+                             (big)x->outer.every, (big)experiment_epochs(x), UINT32_MAX);
     if (x->outer.overlap >= x->outer.every)
         return CONTRADICTION("outer.overlap", "%u is not less than outer.every, which is %llu",
                              x->outer.overlap, (big)x->outer.every);

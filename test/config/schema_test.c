@@ -463,3 +463,81 @@ Test(schema, distance_counts_letters_added_dropped_changed_and_swapped)
             schema_distance(cases[i].a, strlen(cases[i].a), cases[i].b, strlen(cases[i].b)),
             cases[i].distance, "%s %s", cases[i].a, cases[i].b);
 }
+
+/* The table against what experiment.h and the format's description promise, written down a second time. */
+Test(schema, whole_numbers_have_the_bounds_of_the_manual)
+{
+    static const struct {
+        const char *path;
+        uint64_t least, most;
+    } bounds[] = {{"experiment.seed", 0, UINT64_MAX},
+                  {"model.layers", 1, 256},
+                  {"model.dim", 16, 16384},
+                  {"model.heads", 1, 256},
+                  {"model.kv_heads", 1, 256},
+                  {"model.ffn", 16, 65536},
+                  {"model.vocab", 257, 262144},
+                  {"model.context", 8, 32768},
+                  {"train.steps", 1, 1000000000000},
+                  {"train.batch_tokens", 8, 1073741824},
+                  {"train.micro_batch", 1, 65536},
+                  {"train.schedule.warmup", 0, 1000000000000},
+                  {"outer.every", 1, 1000000000000},
+                  {"outer.overlap", 0, 1000000},
+                  {"outer.fragments", 1, 256},
+                  {"swarm.group.min", 2, 20},
+                  {"swarm.group.max", 2, 20},
+                  {"swarm.bandwidth_mbps", 1, 1000000},
+                  {"checkpoint.every", 1, 1000000000000},
+                  {"checkpoint.keep", 1, 1000000},
+                  {"evaluate.every", 1, 1000000000000},
+                  {"evaluate.tokens", 8, 1000000000000},
+                  {"machine.threads", 1, 1024}};
+    size_t whole = 0;
+    for (size_t i = 0; i < schema_count; i++)
+        whole += schema_keys[i].type == SCHEMA_U32 || schema_keys[i].type == SCHEMA_U64;
+    cr_assert_eq(whole, sizeof bounds / sizeof *bounds);
+    for (size_t i = 0; i < whole; i++) {
+        const struct schema_key *k = &schema_keys[schema_index(bounds[i].path)];
+        cr_assert(k->least == bounds[i].least && k->most == bounds[i].most, "%s", k->path);
+    }
+}
+
+Test(schema, numbers_have_the_bounds_of_the_manual)
+{
+    static const struct {
+        const char *path;
+        double low, high;
+        bool above, below;
+    } bounds[] = {{"model.rope_theta", 1, 1e9, true, false},
+                  {"model.rms_eps", 0, 0.1, true, false},
+                  {"data.validation", 0, 0.5, true, true},
+                  {"train.optimizer.lr", 0, 10, true, false},
+                  {"train.optimizer.betas", 0, 1, false, true},
+                  {"train.optimizer.eps", 0, 1, true, false},
+                  {"train.optimizer.weight_decay", 0, 10, false, false},
+                  {"train.optimizer.clip", 0, 1e6, false, false},
+                  {"train.schedule.final", 0, 1, false, false},
+                  {"train.schedule.decay", 0, 1, false, false},
+                  {"outer.optimizer.lr", 0, 10, true, false},
+                  {"outer.optimizer.momentum", 0, 1, false, true}};
+    size_t numbers = 0;
+    for (size_t i = 0; i < schema_count; i++) numbers += schema_keys[i].type == SCHEMA_F64;
+    cr_assert_eq(numbers, sizeof bounds / sizeof *bounds);
+    for (size_t i = 0; i < numbers; i++) {
+        const struct schema_key *k = &schema_keys[schema_index(bounds[i].path)];
+        cr_assert(k->low == bounds[i].low && k->high == bounds[i].high &&
+                      k->above == bounds[i].above && k->below == bounds[i].below,
+                  "%s", k->path);
+    }
+}
+
+Test(schema, what_is_allowed_is_said_in_full)
+{
+    for (size_t i = 0; i < schema_count; i++) {
+        char text[SCHEMA_TEXT_BYTES];
+        schema_allowed(&schema_keys[i], text);
+        cr_assert_lt(strlen(text), sizeof text - 1, "%s is cut", schema_keys[i].path);
+        cr_assert(strstr(text, schema_keys[i].what));
+    }
+}
