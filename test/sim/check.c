@@ -1,6 +1,5 @@
 #include "check.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +8,7 @@
 
 /* ---- histories: which lineages there are, and their bits ---- */
 
-static int32_t history_find(const struct check *c, const uint8_t *lineage)
+int32_t check_history(const struct check *c, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
 {
     for (int32_t i = c->history_count - 1; i >= 0; i--)
         if (memcmp(c->histories[i].lineage, lineage, CRYPTO_DIGEST_BYTES) == 0) return i;
@@ -59,7 +58,7 @@ static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent,
 {
     const struct lineage_state *s = &n->trainer.state;
     size_t bytes = w->scenario.parameters * sizeof(float);
-    int32_t i = history_find(&w->check, s->lineage);
+    int32_t i = check_history(&w->check, s->lineage);
     if (i < 0) return history_add(w, s, parent);
     const struct history *h = &w->check.histories[i];
     if (h->epoch != s->epoch || h->tokens != s->lineage_tokens)
@@ -73,210 +72,6 @@ static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent,
         world_violated(w, "bits: node %d (%s) differs from others of its lineage at epoch %llu",
                        n->index, how, (unsigned long long)s->epoch);
     return i;
-}
-
-/* ---- the average ---- */
-
-struct fit { /* y as a sum of k vectors: the factors that explain it best */
-    uint32_t k;
-    const struct snapshot *of[CHECK_SNAPSHOTS];
-    double factor[CHECK_SNAPSHOTS];
-};
-
-/* Least squares by the normal equations, Cholesky. Contributions of different workers are nearly orthogonal here, so
- * the equations are well conditioned. */
-static void fit_solve(struct fit *f, size_t at, size_t n, const double *y)
-{
-    uint32_t k = f->k;
-    double g[CHECK_SNAPSHOTS][CHECK_SNAPSHOTS], b[CHECK_SNAPSHOTS];
-    for (uint32_t i = 0; i < k; i++) {
-        const float *x = f->of[i]->delta + at;
-        b[i] = 0;
-        for (size_t e = 0; e < n; e++) b[i] += (double)x[e] * y[e];
-        for (uint32_t j = 0; j <= i; j++) {
-            const float *z = f->of[j]->delta + at;
-            double sum = 0;
-            for (size_t e = 0; e < n; e++) sum += (double)x[e] * (double)z[e];
-            g[i][j] = sum + (i == j ? 1e-30 : 0);
-        }
-    }
-    for (uint32_t i = 0; i < k; i++)
-        for (uint32_t j = 0; j <= i; j++) {
-            for (uint32_t l = 0; l < j; l++) g[i][j] -= g[i][l] * g[j][l];
-            g[i][j] = i == j ? sqrt(fmax(g[i][i], 1e-30)) : g[i][j] / g[j][j];
-        }
-    for (uint32_t i = 0; i < k; i++) {
-        for (uint32_t l = 0; l < i; l++) b[i] -= g[i][l] * b[l];
-        b[i] /= g[i][i];
-    }
-    for (uint32_t i = k; i-- > 0;) {
-        for (uint32_t l = i + 1; l < k; l++) b[i] -= g[l][i] * b[l];
-        f->factor[i] = b[i] /= g[i][i];
-    }
-}
-
-static double absmax(const float *x, size_t n)
-{
-    double most = 0;
-    for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)x[i]));
-    return most;
-}
-
-/* Largest share of the quantization error that the sum of the counted contributions allows: > 1 is too much. */
-static double fit_error(const struct fit *f, size_t at, size_t n, const double *y)
-{
-    double worst = 0;
-    for (size_t from = 0; from < n; from += OUTER_BLOCK) {
-        size_t m = n - from < OUTER_BLOCK ? n - from : OUTER_BLOCK;
-        double allowed = 1e-12, mean_max = 0;
-        for (uint32_t i = 0; i < f->k; i++)
-            allowed += f->factor[i] * absmax(f->of[i]->delta + at + from, m) * (0.5 / 127 + 2e-4);
-        for (size_t e = from; e < from + m; e++) mean_max = fmax(mean_max, fabs(y[e]));
-        allowed += mean_max * (0.5 / 127 + 2e-4);
-        for (size_t e = from; e < from + m; e++) {
-            double sum = 0;
-            for (uint32_t i = 0; i < f->k; i++)
-                sum += f->factor[i] * (double)f->of[i]->delta[at + e];
-            worst = fmax(worst, fabs(sum - y[e]) / allowed);
-        }
-    }
-    return worst;
-}
-
-static void dequantize(const uint8_t *wire, size_t n, double *y)
-{
-    size_t blocks = (n + OUTER_BLOCK - 1) / OUTER_BLOCK;
-    for (size_t i = 0; i < n; i++) {
-        float scale;
-        memcpy(&scale, wire + 4 * (i / OUTER_BLOCK), 4);
-        y[i] = (double)scale * (double)(int8_t)wire[4 * blocks + i];
-    }
-}
-
-/* A member of any mean adds its tokens to the lineage, once. */
-static void count_tokens(struct node_watch *v, const struct snapshot *s)
-{
-    for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++)
-        if (v->members[c] >> s->node & 1) return;
-    v->tokens_low += s->tokens_ready;
-    v->tokens_high += s->tokens;
-}
-
-#define COUNTED 0.002 /* a smaller factor is noise: the weakest of 20 workers has more than this */
-
-/* Keeps those that were counted; false, with the run ended, when one node was counted twice. */
-static bool fit_members(struct world *w, struct sim_node *n, uint32_t chunk, struct fit *f,
-                        uint32_t *members)
-{
-    uint32_t k = 0;
-    *members = 0;
-    for (uint32_t i = 0; i < f->k; i++) {
-        if (fabs(f->factor[i]) < COUNTED) continue;
-        int node = f->of[i]->node;
-        if (*members >> node & 1) {
-            world_violated(w, "average: node %d's contribution is twice in chunk %u of node %d",
-                           node, chunk, n->index);
-            return false;
-        }
-        count_tokens(&n->watch, f->of[i]);
-        *members |= 1u << node;
-        f->of[k] = f->of[i];
-        f->factor[k++] = f->factor[i];
-    }
-    f->k = k;
-    return true;
-}
-
-/* Sum 1, and in proportion to the tokens that each was READY with. */
-static bool fit_weights(struct world *w, struct sim_node *n, uint32_t chunk, struct fit *f)
-{
-    double sum = 0, low = 0, high = INFINITY;
-    for (uint32_t i = 0; i < f->k; i++) {
-        sum += f->factor[i];
-        low = fmax(low, (double)f->of[i]->tokens_ready / f->factor[i]);
-        high = fmin(high, (double)f->of[i]->tokens / f->factor[i]);
-    }
-    if (fabs(sum - 1.0) > 0.01) {
-        world_violated(w,
-                       "average: the contributions in chunk %u of node %d have weights that sum to "
-                       "%.3f: one is claimed and missing, or counted and not claimed",
-                       chunk, n->index, sum);
-        return false;
-    }
-    if (low > high * 1.04) {
-        world_violated(w,
-                       "average: the contributions in chunk %u of node %d are not weighted by "
-                       "their tokens (a weight is off by %.2f or more)",
-                       chunk, n->index, low / high);
-        return false;
-    }
-    for (uint32_t i = 0; i < f->k; i++) f->factor[i] /= sum;
-    return true;
-}
-
-/* One chunk's mean against the contributions to this round. */
-static void check_chunk(struct world *w, struct sim_node *n, uint32_t chunk)
-{
-    const struct trainer *t = &n->trainer;
-    size_t at = (size_t)chunk * t->layout.chunk_elements;
-    size_t count = outer_chunk_count(&t->layout, chunk);
-    uint32_t *members = &n->watch.members[chunk];
-    double *y = malloc(count * sizeof *y);
-    if (!y) abort();
-    dequantize(t->apply.apply.means + outer_wire_offset(&t->layout, chunk), count, y);
-    struct fit f = {0};
-    for (uint32_t i = 0; i < CHECK_SNAPSHOTS; i++) {
-        const struct snapshot *s = &w->check.snapshots[i];
-        if (s->delta && s->base == n->watch.history) f.of[f.k++] = s;
-    }
-    fit_solve(&f, at, count, y);
-    if (fit_members(w, n, chunk, &f, members) && fit_weights(w, n, chunk, &f)) {
-        double error = fit_error(&f, at, count, y);
-        if (error > 1.0)
-            world_violated(w,
-                           "average: chunk %u of node %d is off by %.1f times what quantization "
-                           "allows: it is no mean of contributions to epoch %llu",
-                           chunk, n->index, error, (unsigned long long)t->apply.apply.epoch);
-    }
-    free(y);
-}
-
-void check_means(struct world *w, struct sim_node *n)
-{
-    const struct trainer *t = &n->trainer;
-    int32_t known = history_find(&w->check, t->apply.apply.lineage);
-    memset(n->watch.members, 0, sizeof n->watch.members);
-    n->watch.tokens_low = n->watch.tokens_high = 0;
-    w->check.means_count++;
-    for (uint32_t c = 0; c < t->layout.chunks && !w->over; c++) {
-        if (t->apply.apply.null[c]) continue;
-        /* Equal lineage means equal bits, which check_applied sees to: what is known holds here too. */
-        if (known >= 0) n->watch.members[c] = w->check.histories[known].members[c];
-        else check_chunk(w, n, c);
-        if (w->over) return;
-        bool in = n->watch.members[c] >> n->index & 1;
-        if (in != (bool)t->apply.apply.mine[c])
-            world_violated(w,
-                           "average: node %d is told that its contribution is %s chunk %u, but it "
-                           "is %s it",
-                           n->index, t->apply.apply.mine[c] ? "in" : "not in", c,
-                           in ? "in" : "not in");
-    }
-}
-
-void check_snapshot(struct world *w, struct sim_node *n)
-{
-    struct trainer *t = &n->trainer;
-    struct snapshot *s = &w->check.snapshots[w->check.snapshot_next++ % CHECK_SNAPSHOTS];
-    free(s->delta);
-    uint64_t count = t->layout.parameters;
-    *s = (struct snapshot){.node = n->index,
-                           .base = n->watch.history,
-                           .tokens_ready = n->watch.tokens_ready,
-                           .tokens = t->round.tokens,
-                           .delta = malloc(count * sizeof(float))};
-    if (!s->delta) abort();
-    for (uint64_t i = 0; i < count; i++) s->delta[i] = t->state.anchor[i] - t->parameters[i];
 }
 
 /* ---- states ---- */
@@ -330,10 +125,10 @@ static void look_for_sameness(struct world *w)
 void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before)
 {
     const struct lineage_state *s = &n->trainer.state;
-    int32_t old = n->watch.history, known = history_find(&w->check, s->lineage);
+    int32_t old = n->watch.history, known = check_history(&w->check, s->lineage);
     int32_t now = history_hold(w, n, old, "applied");
     struct history *h = &w->check.histories[now];
-    if (known < 0) memcpy(h->members, n->watch.members, sizeof h->members);
+    if (known < 0) h->means = n->watch.means;
     if (s->epoch != before->epoch + 1)
         world_violated(w, "back: node %d's outer step leads from epoch %llu to %llu", n->index,
                        (unsigned long long)before->epoch, (unsigned long long)s->epoch);
@@ -342,16 +137,17 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
                        n->index);
     else if (s->lineage_tokens <= before->lineage_tokens)
         world_violated(w, "back: node %d's outer step added no tokens to its lineage", n->index);
-    else if (known < 0 && (s->lineage_tokens - before->lineage_tokens < n->watch.tokens_low ||
-                           s->lineage_tokens - before->lineage_tokens > n->watch.tokens_high))
+    else if (known < 0 && (s->lineage_tokens - before->lineage_tokens < n->watch.means.tokens_low ||
+                           s->lineage_tokens - before->lineage_tokens > n->watch.means.tokens_high))
         world_violated(w, "average: node %d adds %llu tokens to its lineage, not %llu to %llu",
                        n->index, (unsigned long long)(s->lineage_tokens - before->lineage_tokens),
-                       (unsigned long long)n->watch.tokens_low,
-                       (unsigned long long)n->watch.tokens_high);
+                       (unsigned long long)n->watch.means.tokens_low,
+                       (unsigned long long)n->watch.means.tokens_high);
     n->watch.history = now;
+    n->watch.tokens_ready = 0;
     uint32_t count = 0;
     for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++) {
-        uint32_t in = (uint32_t)__builtin_popcount(h->members[c]);
+        uint32_t in = (uint32_t)__builtin_popcount(h->means.members[c]);
         if (in > count) count = in;
     }
     world_trace(w, "node %d applied epoch %llu, %u contributions, lineage %02x%02x%02x%02x",
@@ -364,7 +160,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
 void check_adopted(struct world *w, struct sim_node *n, const struct lineage_state *before)
 {
     const struct lineage_state *s = &n->trainer.state;
-    int32_t known = history_find(&w->check, s->lineage);
+    int32_t known = check_history(&w->check, s->lineage);
     world_trace(w, "node %d adopted epoch %llu, lineage %02x%02x%02x%02x", n->index,
                 (unsigned long long)s->epoch, s->lineage[0], s->lineage[1], s->lineage[2],
                 s->lineage[3]);
@@ -384,6 +180,7 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
                        (unsigned long long)s->lineage_tokens);
     n->watch.history = history_hold(w, n, -1, "adopted");
     n->watch.adopted = true;
+    n->watch.tokens_ready = 0;
     w->report->adoptions++;
     look_for_sameness(w);
 }
@@ -407,7 +204,8 @@ void check_step(struct world *w, struct sim_node *n)
     if (self.phase != n->watch.phase) {
         if (!busy(n->watch.phase) && busy(self.phase)) {
             n->watch.busy_since = w->now;
-            n->watch.tokens_ready = n->trainer.round.tokens;
+            /* The first READY of a round: a certificate may come after the node has given up and started anew. */
+            if (!n->watch.tokens_ready) n->watch.tokens_ready = n->trainer.round.tokens;
         }
         if (!busy(self.phase)) n->watch.busy_since = INSTANT_NEVER;
         n->watch.phase = self.phase;
@@ -500,7 +298,7 @@ static void count_rounds(struct world *w)
         const struct history *h = &w->check.histories[i];
         if (h->epoch > r->rounds) r->rounds = h->epoch;
         for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++)
-            if (__builtin_popcount(h->members[c]) > 1) {
+            if (__builtin_popcount(h->means.members[c]) > 1) {
                 r->grouped++;
                 break;
             }

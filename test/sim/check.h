@@ -48,12 +48,18 @@ struct sim_node;
 #define CHECK_SNAPSHOTS 128
 #define SIM_CHUNKS_MAX  16
 
+struct means {                        /* what average.c found in the means of one outer step */
+    uint32_t members[SIM_CHUNKS_MAX]; /* bit i: node i's contribution is in that chunk's mean */
+    uint32_t faint[SIM_CHUNKS_MAX];   /* so small beside the others that quantization hides it */
+    uint64_t tokens_low, tokens_high; /* what all who are in any of them have processed */
+};
+
 struct history { /* one lineage that ever was */
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     int32_t parent; /* index; -1: genesis */
     uint64_t epoch, tokens;
-    float *anchor, *momentum;         /* its bits */
-    uint32_t members[SIM_CHUNKS_MAX]; /* bit i: node i's contribution is in that chunk's mean */
+    float *anchor, *momentum; /* its bits */
+    struct means means;       /* that led to it */
 };
 
 struct snapshot { /* what a trainer handed over */
@@ -71,28 +77,29 @@ struct check {
     instant forked_since[SIM_NODES_MAX][SIM_NODES_MAX]; /* and in contact; INSTANT_NEVER: not */
     instant calm_since, same_since;
     uint64_t same_count, same_epoch; /* epochs after the calm at which all were identical */
-    uint64_t means_count;
 };
 
 struct node_watch {
     int32_t history; /* of its state */
     enum peer_phase phase;
-    instant busy_since;               /* in MATCH or REDUCE; INSTANT_NEVER: not */
-    uint64_t tokens_ready;            /* when it became ready */
-    bool adopted;                     /* ever, in this life */
-    uint64_t tokens_low, tokens_high; /* of all who are in any of the means being applied */
-    instant fork_said;                /* the latest note of a fork */
-    uint32_t members[SIM_CHUNKS_MAX]; /* of the means that are being applied */
+    instant busy_since;    /* in MATCH or REDUCE; INSTANT_NEVER: not */
+    uint64_t tokens_ready; /* when it first became ready in this round; 0: not yet */
+    bool adopted;          /* ever, in this life */
+    instant fork_said;     /* the latest note of a fork */
+    struct means means;    /* that are being applied */
 };
+
+/* The index of a lineage that somebody has held, or -1. */
+int32_t check_history(const struct check *c, const uint8_t lineage[CRYPTO_DIGEST_BYTES]);
 
 void check_init(struct world *w);
 void check_fini(struct check *c);
 
 /* A process starts with this state. */
 void check_state(struct world *w, struct sim_node *n, const char *how);
-/* The trainer has handed over anchor - parameters. */
+/* The trainer has handed over anchor - parameters (average.c). */
 void check_snapshot(struct world *w, struct sim_node *n);
-/* ACTION_APPLY is about to be carried out. */
+/* ACTION_APPLY is about to be carried out (average.c). */
 void check_means(struct world *w, struct sim_node *n);
 /* It was: the state before it is `before`. */
 void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before);

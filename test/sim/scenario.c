@@ -73,9 +73,9 @@ static void draw_packets(struct rng *r, struct scenario *s, uint64_t needed[FAUL
     s->loss = all ? losses[rng_below(r, 4)] : losses[rng_below(r, 2)] * (double)rng_below(r, 2);
     s->duplicate = all ? 0.05 : 0.01;
     s->reorder = all ? 0.2 : 0.05;
-    if (s->loss > 0) needed[FAULT_LOSS] = 20;
-    needed[FAULT_DUPLICATE] = all ? 20 : 1;
-    needed[FAULT_REORDER] = all ? 20 : 1;
+    if (s->loss > 0) needed[FAULT_LOSS] = 5;
+    needed[FAULT_DUPLICATE] = 1;
+    needed[FAULT_REORDER] = 1;
 }
 
 /* ---- what goes wrong ---- */

@@ -7,8 +7,6 @@
 #include "swarm/lineage.h"
 #include "world.h"
 
-#define STRIDE 8 /* an inner step moves every eighth block: eight of them move all */
-
 static float *vector(uint64_t n)
 {
     float *v = calloc(n, sizeof *v);
@@ -102,22 +100,16 @@ void trainer_boot(struct world *w, struct sim_node *n)
     check_state(w, n, n->disk.any ? "restored" : "genesis");
 }
 
-/* Chance for every eighth block of 256, from a stream of its own for each node and step. */
+/* Chance for every element, from a stream of its own for each node and step. */
 static void inner_step(struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
-    struct rng r = rng_init(rng_at(0x5eed + (uint64_t)n->index, t->steps));
-    for (uint64_t block = t->steps % STRIDE; block * OUTER_BLOCK < t->layout.parameters;
-         block += STRIDE) {
-        uint64_t from = block * OUTER_BLOCK, to = from + OUTER_BLOCK;
-        if (to > t->layout.parameters) to = t->layout.parameters;
-        uint64_t word = 0;
-        for (uint64_t i = from; i < to; i++, word >>= 8) {
-            if ((i - from) % 8 == 0) word = rng_next(&r);
-            t->parameters[i] += (float)(int8_t)(word & 0xff) * 0x1p-14f;
-        }
+    struct rng r = rng_init(rng_at(0x5eed + (uint64_t)n->index, t->steps++));
+    uint64_t word = 0;
+    for (uint64_t i = 0; i < t->layout.parameters; i++, word >>= 8) {
+        if (i % 8 == 0) word = rng_next(&r);
+        t->parameters[i] += (float)(int8_t)(word & 0xff) * 0x1p-14f;
     }
-    t->steps++;
 }
 
 static struct event told(enum event_kind kind, const struct trainer *t)

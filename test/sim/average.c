@@ -1,0 +1,253 @@
+/* average.c -- is a mean what it says? Recomputed in float64 from what the trainers handed over.
+ *
+ * Which contributions are in a mean is not taken from anybody's word. A mean is a weighted sum of vectors that are
+ * known, so least squares finds the weights: those of whoever is in it come out as its share of the tokens, the others'
+ * as 0, a contribution that counts twice as twice its share. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+struct fit { /* y as a sum of k vectors: the factors that explain it best */
+    uint32_t k;
+    const struct snapshot *of[CHECK_SNAPSHOTS];
+    double factor[CHECK_SNAPSHOTS];
+    uint32_t sure; /* of them: surely in the mean; of the others the factor is what it would be */
+};
+
+/* Least squares by the normal equations, Cholesky. Contributions of different workers are nearly orthogonal here, so
+ * the equations are well conditioned. */
+static void fit_solve(struct fit *f, size_t at, size_t n, const double *y)
+{
+    uint32_t k = f->k;
+    double g[CHECK_SNAPSHOTS][CHECK_SNAPSHOTS], b[CHECK_SNAPSHOTS];
+    for (uint32_t i = 0; i < k; i++) {
+        const float *x = f->of[i]->delta + at;
+        b[i] = 0;
+        for (size_t e = 0; e < n; e++) b[i] += (double)x[e] * y[e];
+        for (uint32_t j = 0; j <= i; j++) {
+            const float *z = f->of[j]->delta + at;
+            double sum = 0;
+            for (size_t e = 0; e < n; e++) sum += (double)x[e] * (double)z[e];
+            g[i][j] = sum + (i == j ? 1e-30 : 0);
+        }
+    }
+    for (uint32_t i = 0; i < k; i++)
+        for (uint32_t j = 0; j <= i; j++) {
+            for (uint32_t l = 0; l < j; l++) g[i][j] -= g[i][l] * g[j][l];
+            g[i][j] = i == j ? sqrt(fmax(g[i][i], 1e-30)) : g[i][j] / g[j][j];
+        }
+    for (uint32_t i = 0; i < k; i++) {
+        for (uint32_t l = 0; l < i; l++) b[i] -= g[i][l] * b[l];
+        b[i] /= g[i][i];
+    }
+    for (uint32_t i = k; i-- > 0;) {
+        for (uint32_t l = i + 1; l < k; l++) b[i] -= g[l][i] * b[l];
+        f->factor[i] = b[i] /= g[i][i];
+    }
+}
+
+static double absmax(const float *x, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)x[i]));
+    return most;
+}
+
+#define SLACK                                                                                      \
+    5e-4 /* of a block's largest value: what the factors are off by, and fp32's rounding */
+
+/* Largest share of the quantization error that the sum of the counted contributions allows: > 1 is too much. */
+static double fit_error(const struct fit *f, size_t at, size_t n, const double *y)
+{
+    double worst = 0;
+    for (size_t from = 0; from < n; from += OUTER_BLOCK) {
+        size_t m = n - from < OUTER_BLOCK ? n - from : OUTER_BLOCK;
+        double allowed = 1e-12, mean_max = 0;
+        for (uint32_t i = 0; i < f->k; i++)
+            allowed += f->factor[i] * absmax(f->of[i]->delta + at + from, m) *
+                       (i < f->sure ? 0.5 / 127 + SLACK : 1.0);
+        for (size_t e = from; e < from + m; e++) mean_max = fmax(mean_max, fabs(y[e]));
+        allowed += mean_max * (0.5 / 127 + SLACK);
+        for (size_t e = from; e < from + m; e++) {
+            double sum = 0;
+            for (uint32_t i = 0; i < f->sure; i++)
+                sum += f->factor[i] * (double)f->of[i]->delta[at + e];
+            worst = fmax(worst, fabs(sum - y[e]) / allowed);
+        }
+    }
+    return worst;
+}
+
+/* Into float64; returns the mean of the blocks' scales: what one step of q is worth. */
+static double dequantize(const uint8_t *wire, size_t n, double *y)
+{
+    size_t blocks = (n + OUTER_BLOCK - 1) / OUTER_BLOCK;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        float scale;
+        memcpy(&scale, wire + 4 * (i / OUTER_BLOCK), 4);
+        y[i] = (double)scale * (double)(int8_t)wire[4 * blocks + i];
+        if (i % OUTER_BLOCK == 0) sum += (double)scale;
+    }
+    return sum / (double)blocks;
+}
+
+/* A member of any mean adds its tokens to the lineage, once. */
+static void count_tokens(struct means *m, const struct snapshot *s, bool surely)
+{
+    for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++)
+        if ((m->members[c] | m->faint[c]) >> s->node & 1) return;
+    if (surely) m->tokens_low += s->tokens_ready;
+    m->tokens_high += s->tokens;
+}
+
+#define STRONG 0.02 /* a factor that is no noise, to begin with */
+#define HIDDEN 2.0  /* steps of the mean's scale: a share of less may be rounded away as a whole */
+
+/* Tokens behind a factor of 1, from those who are surely in the mean. */
+static double tokens_of_all(const struct fit *f)
+{
+    double tokens = 0, factors = 0;
+    for (uint32_t i = 0; i < f->k; i++)
+        if (f->factor[i] > STRONG) {
+            tokens += (double)f->of[i]->tokens_ready;
+            factors += f->factor[i];
+        }
+    return factors > 0 ? tokens / factors : 1;
+}
+
+static double rms(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    return sqrt(sum / (double)n);
+}
+
+/* Keeps those that were counted, and those of whom it cannot be told, at the end. False, with the run ended, when one
+ * node was counted twice. */
+static bool fit_members(struct world *w, struct sim_node *n, uint32_t chunk, struct fit *f,
+                        size_t at, size_t count, double step)
+{
+    struct means *m = &n->watch.means;
+    double all = tokens_of_all(f);
+    struct fit in = {0}, faint = {0};
+    for (uint32_t i = 0; i < f->k; i++) {
+        const struct snapshot *s = f->of[i];
+        double share = (double)s->tokens_ready / all;
+        if (share * rms(s->delta + at, count) < HIDDEN * step) {
+            if (m->faint[chunk] >> s->node & 1) continue;
+            count_tokens(m, s, false);
+            m->faint[chunk] |= 1u << s->node;
+            faint.of[faint.k] = s;
+            faint.factor[faint.k++] = (double)s->tokens / all;
+        } else if (fabs(f->factor[i]) > share / 3) {
+            if (m->members[chunk] >> s->node & 1) {
+                world_violated(w, "average: node %d's contribution is twice in chunk %u of node %d",
+                               s->node, chunk, n->index);
+                return false;
+            }
+            count_tokens(m, s, true);
+            m->members[chunk] |= 1u << s->node;
+            in.of[in.k] = s;
+            in.factor[in.k++] = f->factor[i];
+        }
+    }
+    in.sure = in.k;
+    for (uint32_t i = 0; i < faint.k; i++) {
+        in.of[in.k] = faint.of[i];
+        in.factor[in.k++] = faint.factor[i];
+    }
+    *f = in;
+    return true;
+}
+
+/* Sum 1, and in proportion to the tokens that each was READY with. */
+static bool fit_weights(struct world *w, struct sim_node *n, uint32_t chunk, const struct fit *f)
+{
+    double sum = 0, low = 0, high = INFINITY, hidden = 0;
+    for (uint32_t i = 0; i < f->sure; i++) {
+        sum += f->factor[i];
+        low = fmax(low, (double)f->of[i]->tokens_ready / f->factor[i]);
+        high = fmin(high, (double)f->of[i]->tokens / f->factor[i]);
+    }
+    for (uint32_t i = f->sure; i < f->k; i++) hidden += f->factor[i];
+    if (sum > 1.01 || sum + hidden < 0.99) {
+        world_violated(w,
+                       "average: the contributions in chunk %u of node %d have weights that sum to "
+                       "%.3f: one is claimed and missing, or counted and not claimed",
+                       chunk, n->index, sum);
+        return false;
+    }
+    if (low > high * 1.04) {
+        world_violated(w,
+                       "average: the contributions in chunk %u of node %d are not weighted by "
+                       "their tokens (a weight is off by %.2f or more)",
+                       chunk, n->index, low / high);
+        return false;
+    }
+    return true;
+}
+
+/* One chunk's mean against the contributions to this round. */
+static void check_chunk(struct world *w, struct sim_node *n, uint32_t chunk)
+{
+    const struct trainer *t = &n->trainer;
+    size_t at = (size_t)chunk * t->layout.chunk_elements;
+    size_t count = outer_chunk_count(&t->layout, chunk);
+    double *y = malloc(count * sizeof *y);
+    if (!y) abort();
+    double step = dequantize(t->apply.apply.means + outer_wire_offset(&t->layout, chunk), count, y);
+    struct fit f = {0};
+    for (uint32_t i = 0; i < CHECK_SNAPSHOTS; i++) {
+        const struct snapshot *s = &w->check.snapshots[i];
+        if (s->delta && s->base == n->watch.history) f.of[f.k++] = s;
+    }
+    fit_solve(&f, at, count, y);
+    if (fit_members(w, n, chunk, &f, at, count, step) && fit_weights(w, n, chunk, &f)) {
+        double error = fit_error(&f, at, count, y);
+        if (error > 1.0)
+            world_violated(w,
+                           "average: chunk %u of node %d is off by %.1f times what quantization "
+                           "allows: it is no mean of contributions to epoch %llu",
+                           chunk, n->index, error, (unsigned long long)t->apply.apply.epoch);
+    }
+    free(y);
+}
+
+void check_means(struct world *w, struct sim_node *n)
+{
+    const struct trainer *t = &n->trainer;
+    int32_t known = check_history(&w->check, t->apply.apply.lineage);
+    struct means *m = &n->watch.means;
+    memset(m, 0, sizeof *m);
+    /* Equal lineage means equal bits, which check_applied sees to: what is known holds here too. */
+    if (known >= 0) *m = w->check.histories[known].means;
+    for (uint32_t c = 0; c < t->layout.chunks && !w->over; c++) {
+        if (t->apply.apply.null[c]) continue;
+        if (known < 0) check_chunk(w, n, c);
+        bool in = m->members[c] >> n->index & 1, hidden = m->faint[c] >> n->index & 1;
+        if (in != (bool)t->apply.apply.mine[c] && !hidden)
+            world_violated(w,
+                           "average: node %d is told that its contribution is %s chunk %u, but it "
+                           "is %s it",
+                           n->index, t->apply.apply.mine[c] ? "in" : "not in", c,
+                           in ? "in" : "not in");
+    }
+}
+
+void check_snapshot(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    struct snapshot *s = &w->check.snapshots[w->check.snapshot_next++ % CHECK_SNAPSHOTS];
+    free(s->delta);
+    uint64_t count = t->layout.parameters;
+    *s = (struct snapshot){.node = n->index,
+                           .base = n->watch.history,
+                           .tokens_ready = n->watch.tokens_ready,
+                           .tokens = t->round.tokens,
+                           .delta = malloc(count * sizeof(float))};
+    if (!s->delta) abort();
+    for (uint64_t i = 0; i < count; i++) s->delta[i] = t->state.anchor[i] - t->parameters[i];
+}
