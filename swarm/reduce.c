@@ -15,8 +15,8 @@
 #define GAP_S        3 /* no tick for so long: this process stood still, and accuses nobody of it */
 
 #define AVERAGES_A_CALL                                                                            \
-    8                 /* chunks averaged in one call: some milliseconds each at the largest size */
-#define ASKS_A_BEAT 8 /* chunks asked of whoever has taken them over */
+    8               /* chunks averaged in one call: some milliseconds each at the largest size */
+#define ASKS_MAX 16 /* chunks asked of whoever has taken them over, at one time */
 
 #define CODEC_INT8    1
 #define VARIANT_BYTES (1 + CRYPTO_DIGEST_BYTES)
@@ -248,6 +248,7 @@ static void settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
     }
     if (chunk->settled) return;
     chunk->settled = true;
+    r->rescued = r->rescued || r->peers[chunk->owner].suspect;
     r->settled++;
     struct reduce_peer *owner = &r->peers[chunk->owner];
     while (owner->settled < owner->owned &&
@@ -284,27 +285,40 @@ static void average(struct reduce *r, const struct reduce_work *w, const struct 
     settle(r, c, &v, out);
 }
 
-/* When contributions that are not there yet are given up: half of T_REDUCE, so that a late result still gets round.
- * For the chunk of a lost owner not before the others had time to answer. */
+/* When contributions that are not there yet are given up: half of T_REDUCE, so that a late result still gets round;
+ * but not before those whose turn has just come could send theirs. */
 static instant contributions_due(const struct reduce *r, const struct reduce_work *w)
 {
     if (r->base.ns == INSTANT_NEVER.ns) return INSTANT_NEVER;
-    instant due =
-        instant_after(r->base, span_ns(T_STALL_S * 1000000000ull + r->estimate.ns * 3 / 2));
-    return w->rank ? instant_max(due, instant_after(w->began, span_s(T_STALL_S))) : due;
+    return instant_max(
+        instant_after(r->base, span_ns(T_STALL_S * 1000000000ull + r->estimate.ns * 3 / 2)),
+        instant_after(w->began, span_s(T_STALL_S)));
+}
+
+/* Is this member's contribution to come still? */
+static bool awaited(const struct reduce *r, const struct reduce_work *w, uint32_t i)
+{
+    const struct reduce_peer *p = &r->peers[i];
+    if (p->late) return false;
+    if (i == self_of(r)) return r->stage == REDUCE_STAGE_COMMITTED;
+    return !((w->arrived | w->absent) & bit(i)) && !p->suspect && p->contributes;
 }
 
 /* Is everybody's contribution there, or no longer waited for? */
 static bool complete(const struct reduce *r, const struct reduce_work *w)
 {
-    if (instant_reached(r->now, contributions_due(r, w))) return true;
-    for (uint32_t i = 0; i < r->group.count; i++) {
-        const struct reduce_peer *p = &r->peers[i];
-        if (i == self_of(r) ? r->stage == REDUCE_STAGE_COMMITTED
-                            : !((w->arrived | w->absent) & bit(i)) && !p->suspect && p->contributes)
-            return false;
-    }
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if (awaited(r, w, i)) return false;
     return true;
+}
+
+/* Whoever lets a chunk wait for too long is not waited for in the next ones either: what it still sends in time
+ * counts. */
+static void give_up_on_late(struct reduce *r, const struct reduce_work *w)
+{
+    if (!instant_reached(r->now, contributions_due(r, w))) return;
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if (awaited(r, w, i)) r->peers[i].late = true;
 }
 
 /* Begins with chunks of mine up to the window's end. */
@@ -316,7 +330,8 @@ static void open_own_work(struct reduce *r)
         uint32_t c = r->order[me->first + place];
         struct reduce_work *w = &r->work[place % REDUCE_WINDOW];
         if (w->busy || r->chunks[c].settled) continue;
-        *w = (struct reduce_work){.busy = true, .chunk = c, .contributions = w->contributions};
+        *w = (struct reduce_work){
+            .busy = true, .chunk = c, .began = r->now, .contributions = w->contributions};
     }
 }
 
@@ -328,6 +343,7 @@ static void do_work(struct reduce *r, const struct sink *out)
     for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++) {
         struct reduce_work *w = &r->work[i];
         if (!w->busy) continue;
+        give_up_on_late(r, w);
         if (!complete(r, w)) continue;
         if (done == AVERAGES_A_CALL) r->more = true;
         else {
@@ -369,41 +385,44 @@ static struct reduce_work *rescue_of(struct reduce *r, uint32_t c)
     return NULL;
 }
 
-/* I am the heir of this chunk: everybody is asked for what it has of it. */
-static void rescue(struct reduce *r, uint32_t c, uint8_t rank, const struct sink *out)
+/* I am the heir of this chunk: everybody is asked for what it has of it. False: no room to gather another one. */
+static bool rescue(struct reduce *r, uint32_t c, uint8_t rank, bool again, const struct sink *out)
 {
     struct reduce_work *w = rescue_of(r, c);
+    if (w && !again && w->rank == rank) return true;
     for (uint32_t i = REDUCE_WINDOW; !w && i < REDUCE_WINDOW + REDUCE_RESCUE; i++)
         if (!r->work[i].busy) {
             w = &r->work[i];
-            *w = (struct reduce_work){.busy = true,
-                                      .chunk = c,
-                                      .rank = rank,
-                                      .began = r->now,
-                                      .contributions = w->contributions};
+            *w = (struct reduce_work){
+                .busy = true, .chunk = c, .began = r->now, .contributions = w->contributions};
         }
-    if (!w) return;
+    if (!w) return false;
     w->rank = rank;
     for (uint32_t i = 0; i < r->group.count; i++)
         if (i != self_of(r) && !r->peers[i].suspect && !((w->arrived | w->absent) & bit(i)))
             say_need(r, i, c, rank, out);
+    return true;
 }
 
-/* Goes for the chunks whose owners I suspect; at a suspicion, and again at each beat. */
-static void recover(struct reduce *r, const struct sink *out)
+/* Goes for the chunks whose owners I suspect, some at a time: at a suspicion, whenever one of them is settled, and
+ * `again` at each beat. */
+static void recover(struct reduce *r, bool again, const struct sink *out)
 {
+    r->rescued = false;
     if (r->state != REDUCE_GATHER || !any_suspect(r)) return;
     uint32_t asked = 0;
-    for (uint32_t c = 0; c < r->config.layout.chunks && asked < ASKS_A_BEAT; c++) {
+    bool room = true;
+    for (uint32_t c = 0; c < r->config.layout.chunks && (room || asked < ASKS_MAX); c++) {
         struct reduce_chunk *chunk = &r->chunks[c];
         if (chunk->settled || !r->peers[chunk->owner].suspect || chunk->fetch != REDUCE_FETCH_NONE)
             continue;
         uint8_t rank;
         uint32_t heir = heir_of(r, c, &rank);
-        if (heir == self_of(r)) rescue(r, c, rank, out);
-        else {
-            say_need(r, heir, c, rank, out);
+        if (heir == self_of(r)) room = room && rescue(r, c, rank, again, out);
+        else if (asked < ASKS_MAX) {
             asked++;
+            if (again || chunk->sought != rank) say_need(r, heir, c, rank, out);
+            chunk->sought = rank;
         }
     }
 }
@@ -591,13 +610,13 @@ static void suspect(struct reduce *r, uint32_t member, const struct sink *out)
     struct reduce_peer *p = &r->peers[member];
     if (p->suspect) return;
     p->suspect = true;
+    p->examining = false; /* answers of its that still come are as good as unasked */
     if (r->adopting == (int)member) r->adopting = -1;
     for (uint32_t c = 0; c < r->config.layout.chunks; c++)
-        if (r->chunks[c].fetch == REDUCE_FETCH_WANTED && r->chunks[c].fetch_from == member)
-            unwant(r, c);
+        if (r->chunks[c].fetch_from == member) unwant(r, c);
     if (!running(r)) return;
     note(r, out, "reduce.suspect", "member", r->group.members[member].sid);
-    recover(r, out);
+    recover(r, false, out);
 }
 
 /* Sets the start of the clock for transfers once all have taken their snapshots. */
@@ -609,6 +628,9 @@ static void start_clock(struct reduce *r)
         if (i != self_of(r) && !r->peers[i].suspect)
             all = all && r->peers[i].stage != REDUCE_STAGE_COMMITTED;
     if (!all && !instant_reached(r->now, r->waits)) return;
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if ((i == self_of(r) ? r->stage : r->peers[i].stage) == REDUCE_STAGE_COMMITTED)
+            r->peers[i].late = true;
     r->base = r->now;
     r->deadline = instant_after(r->now, span_ns(T_REDUCE_S * 1000000000ull + r->estimate.ns * 3));
 }
@@ -628,6 +650,7 @@ static void review(struct reduce *r, const struct sink *out)
     if (r->state == REDUCE_GATHER) {
         start_clock(r);
         do_work(r, out);
+        if (r->rescued) recover(r, false, out);
         if (r->settled == r->config.layout.chunks || instant_reached(r->now, r->deadline))
             freeze(r, out);
     }
@@ -963,6 +986,7 @@ bool reduce_reply(struct reduce *r, uint64_t ticket, bool ok, struct bytes bytes
         good = !has || on_vector(r, i, bytes, out);
     } else if (kind == TICKET_FETCH) {
         assert(c < r->config.layout.chunks);
+        if (r->chunks[c].fetch != REDUCE_FETCH_SENT || r->chunks[c].fetch_from != i) return true;
         unwant(r, c);
         if (!running(r)) return true;
         good = !has || on_fetched(r, c, i, bytes, out);
@@ -1042,7 +1066,7 @@ void reduce_start(struct reduce *r, const struct match_group *g, const bool link
     r->close = r->settled = r->results_count = r->fetch_wanted = r->fetch_sent = 0;
     r->mine = NULL;
     r->adopting = -1;
-    r->unsure = r->more = false;
+    r->unsure = r->more = r->rescued = false;
     r->base = r->deadline = INSTANT_NEVER;
     uint64_t slowest = 0;
     for (uint32_t i = 0; i < g->count; i++) {
@@ -1094,7 +1118,7 @@ void reduce_tick(struct reduce *r, instant now, const struct sink *out)
     if (!running(r)) return;
     if (instant_reached(r->now, r->beat)) {
         say_stage_to_all(r, out);
-        recover(r, out);
+        recover(r, true, out);
         for (uint32_t i = 0; i < r->group.count; i++) r->peers[i].examined = 0; /* ask once more */
     }
     review(r, out);

@@ -65,6 +65,7 @@ struct reduce_chunk {
     uint8_t given;  /* 1 + highest rank at which my contribution went out; 0: not yet */
     uint32_t told;  /* I averaged it: members to whom that went out */
     uint32_t asked; /* members who asked for it and have had no answer */
+    uint8_t sought; /* rank of the heir whom I have asked for it; 0: nobody */
     enum reduce_fetch fetch;
     uint8_t fetch_from; /* member */
     struct reduce_variant wanted;
@@ -75,8 +76,8 @@ struct reduce_work { /* a chunk that I average */
     uint32_t chunk;
     uint8_t rank;
     uint32_t arrived, absent; /* members, by index */
-    instant began;
-    uint8_t *contributions; /* [group_max] wire bytes of a chunk */
+    instant began;            /* when it was its turn */
+    uint8_t *contributions;   /* [group_max] wire bytes of a chunk */
 };
 
 struct reduce_peer { /* a member of the group */
@@ -84,6 +85,7 @@ struct reduce_peer { /* a member of the group */
     bool heard; /* a STAGE of it has come: it is in the group and takes parcels */
     enum reduce_stage stage;
     bool contributes; /* it has not said EMPTY */
+    bool late;        /* its contributions are not waited for any more */
     instant heard_at;
     uint32_t close; /* number of its latest root */
     uint8_t root[CRYPTO_DIGEST_BYTES];
@@ -107,6 +109,7 @@ struct reduce {
     span estimate;    /* of the transfer */
     uint16_t serial;  /* of this group, in tickets */
     bool more;        /* work is left for the next tick */
+    bool rescued;     /* a chunk of a lost owner was settled: there is room for the next */
     enum reduce_stage stage;
     uint32_t close; /* number of my latest root */
     const uint8_t
