@@ -49,6 +49,12 @@ static const struct bad cases[] = {
      "1:19: byte 0xe9 is not UTF-8: save the file as UTF-8"},
     {"data: {corpus: \"\xc3\xa9\xed\xa0\x80\"}\n", 0, ERR_USAGE,
      "1:18: byte 0xed is not UTF-8: save the file as UTF-8"}, /* a surrogate; columns are characters */
+    {"data: {corpus: \xc0\xaf}\n", 0, ERR_USAGE,
+     "1:16: byte 0xc0 is not UTF-8: save the file as UTF-8"}, /* an overlong '/' */
+    {"data: {corpus: \xf4\x90\x80\x80}\n", 0, ERR_USAGE,
+     "1:16: byte 0xf4 is not UTF-8: save the file as UTF-8"}, /* above U+10FFFF */
+    {"data: {corpus: a}\n# \xe2\x82", 0, ERR_USAGE,
+     "2:3: byte 0xe2 is not UTF-8: save the file as UTF-8"}, /* cut */
     {"\xff\xfe"
      "d\0",
      4, ERR_USAGE, "1:1: byte 0xff is not UTF-8: save the file as UTF-8"},

@@ -376,10 +376,12 @@ static void write_file(const char *path, const char *text)
 
 TestSuite(files, .init = enter, .fini = leave);
 
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static const char files[] =
     "experiment: {name: a}\ntrain: {steps: 100}\nouter: {every: 10}\nmodel: {preset: 2m}\n"
     "data: {corpus: corpus}\n"
-    "swarm: {identity: key, peers: [one.txt, \"two.txt\"]}\n"
+    "swarm: {identity: key, peers: [one.txt, \"two.txt\", \"" ID "@example.org:4433\"]}\n"
     "checkpoint: {dir: kept}\n"
     "metrics: {log: a.jsonl}\n";
 
