@@ -289,7 +289,6 @@ static void new_state(struct node *n, const struct lineage_state *s, bool keep)
     n->round.steps = n->round.tokens = 0;
     n->round_began = n->round_ended = n->now;
     n->solo_until = n->now;
-    n->behind_since = INSTANT_NEVER;
     n->publish = true;
     n->publish_at = n->now; /* others wait for this one */
     sync_offer(&n->sync, s, keep);
@@ -426,6 +425,7 @@ static void adopted(struct node *n, const struct event *e)
     uint32_t givers = sync_givers(&n->sync);
     sync_stop(&n->sync);
     new_state(n, &e->state, false);
+    n->behind_since = INSTANT_NEVER; /* an outer step does not end it: both sides of a fork make them */
     note(n,
          (struct action){.text = "joined",
                          .note.numbers = {{"epoch", n->state.epoch},
@@ -1050,6 +1050,7 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
     n->join_until = instant_after(now, JOIN_PATIENCE);
     n->published = n->publish_at = now;
     new_state(n, state, false);
+    n->behind_since = INSTANT_NEVER;
     n->round = *round;
     settle(n);
     n->promised = node_due(n);
