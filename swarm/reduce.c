@@ -10,6 +10,7 @@
 #define T_BEAT_S     1  /* STAGE goes to all members this often */
 #define T_STALL_S    5  /* a member without a word for so long is suspected */
 #define T_REDUCE_S   10 /* and three estimates: from the snapshots to the end of GATHER */
+#define T_RESCUE_S   5 /* and one estimate: GATHER lasts so long after a member was lost, at least */
 #define T_SNAPSHOT_S 10 /* and three inner steps: the wait for snapshots */
 #define T_CLOSE_S    10 /* and one estimate: the wait for agreement */
 #define GAP_S        3 /* no tick for so long: this process stood still, and accuses nobody of it */
@@ -180,7 +181,7 @@ static struct bytes parcel_head(const struct reduce *r, uint8_t type, uint32_t c
 static void send_contribution(struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
                               const struct sink *out)
 {
-    r->chunks[c].given = rank + 1;
+    r->chunks[c].given |= bit(member);
     r->peers[member].in_flight++;
     struct bytes wire =
         bytes_of(r->mine + outer_wire_offset(&r->config.layout, c), wire_bytes_of(r, c));
@@ -223,7 +224,8 @@ static void fill_window_of(struct reduce *r, uint32_t i, const struct sink *out)
          place < p->owned && place < p->settled + REDUCE_WINDOW && p->in_flight < REDUCE_WINDOW;
          place++) {
         uint32_t c = r->order[p->first + place];
-        if (!r->chunks[c].settled && !r->chunks[c].given) send_contribution(r, i, c, 0, out);
+        if (!r->chunks[c].settled && !(r->chunks[c].given & bit(i)))
+            send_contribution(r, i, c, 0, out);
     }
 }
 
@@ -616,6 +618,13 @@ static void suspect(struct reduce *r, uint32_t member, const struct sink *out)
         if (r->chunks[c].fetch_from == member) unwant(r, c);
     if (!running(r)) return;
     note(r, out, "reduce.suspect", "member", r->group.members[member].sid);
+    if (r->state == REDUCE_GATHER && r->base.ns != INSTANT_NEVER.ns && !p->lost) {
+        /* time to gather its chunks; once a member, so that the bound stays one */
+        instant gathered =
+            instant_after(r->now, span_ns(T_RESCUE_S * 1000000000ull + r->estimate.ns));
+        r->deadline = instant_max(r->deadline, gathered);
+        p->lost = true;
+    }
     recover(r, false, out);
 }
 
@@ -718,7 +727,7 @@ static bool on_need(struct reduce *r, uint32_t i, struct reader *in, const struc
     else if (heir == self_of(r)) chunk->asked |= bit(i); /* answered when it is settled */
     else if (heir != i) return true;
     else if (r->state == REDUCE_GATHER && r->mine) {
-        if (chunk->given <= rank) send_contribution(r, i, c, rank, out);
+        if (!(chunk->given & bit(i))) send_contribution(r, i, c, rank, out);
     } else if (r->stage != REDUCE_STAGE_COMMITTED) say_have(r, i, c, out);
     return true;
 }
@@ -926,7 +935,7 @@ void reduce_parcel_done(struct reduce *r, uint64_t ticket, bool ok, instant now,
     struct reduce_peer *p = &r->peers[i];
     assert(p->in_flight > 0);
     p->in_flight--;
-    if (!ok && kind == TICKET_CONTRIBUTION) r->chunks[c].given = 0;
+    if (!ok && kind == TICKET_CONTRIBUTION) r->chunks[c].given &= ~bit(i);
     if (!ok && kind == TICKET_RESULT) {
         r->chunks[c].told &= ~bit(i);
         p->results_next = 0;

@@ -62,7 +62,7 @@ struct reduce_chunk {
     bool settled;
     struct reduce_variant best;
     uint32_t place; /* among its owner's chunks */
-    uint8_t given;  /* 1 + highest rank at which my contribution went out; 0: not yet */
+    uint32_t given; /* members to whom my contribution went out */
     uint32_t told;  /* I averaged it: members to whom that went out */
     uint32_t asked; /* members who asked for it and have had no answer */
     uint8_t sought; /* rank of the heir whom I have asked for it; 0: nobody */
@@ -82,6 +82,7 @@ struct reduce_work { /* a chunk that I average */
 
 struct reduce_peer { /* a member of the group */
     bool linked, suspect;
+    bool lost;  /* it was suspected in GATHER, and GATHER prolonged for it */
     bool heard; /* a STAGE of it has come: it is in the group and takes parcels */
     enum reduce_stage stage;
     bool contributes; /* it has not said EMPTY */
@@ -141,7 +142,7 @@ bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *
 
 /* The group is committed; linked[i] says whether a link to member i is up. Parcels are taken from now on, and the
  * snapshot is to be ordered. Ends within 10 s + 3 step_ms (slowest member) for snapshots, 10 s + 3 estimates for the
- * chunks, and 10 s + one estimate for closing. */
+ * chunks, 5 s + one estimate for each member that is lost meanwhile, and 10 s + one estimate for closing. */
 void reduce_start(struct reduce *r, const struct match_group *g, const bool linked[NODE_GROUP_MAX],
                   instant now, const struct sink *out);
 

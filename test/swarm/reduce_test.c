@@ -1,0 +1,766 @@
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "swarm/owners.h"
+#include "swarm/reduce.h"
+#include "swarm/wire.h"
+#include "test/sim/standin.h"
+
+/* A committed group and what its members say to each other; deaths, duplicates and delays as the test wants them. */
+
+#define MEMBERS_MAX  8
+#define MESSAGES_MAX 32768
+#define PARAMETERS   300000 /* 74 chunks, the last one short */
+
+enum message_kind { M_FRAME, M_PARCEL, M_DONE, M_REQUEST, M_REPLY, M_SNAPSHOT };
+
+struct message {
+    instant at;
+    uint64_t number;
+    enum message_kind kind;
+    int from, to;
+    uint8_t type;
+    bool ok;
+    uint64_t ticket;
+    uint8_t *data;
+    size_t count;
+};
+
+struct one {
+    struct reduce reduce;
+    struct standin standin;
+    struct crypto crypto;
+    struct arena room;
+    bool dead, paused;
+    uint64_t dies_after; /* actions; 0: never */
+    uint64_t actions;
+    span snapshot_takes;
+    bool empty; /* its snapshot is not finite */
+    uint8_t *wire;
+    float *delta; /* decoded */
+    instant ended;
+};
+
+struct world {
+    struct one nodes[MEMBERS_MAX];
+    int count, acting;
+    struct match_group group;
+    struct outer_layout layout;
+    instant now;
+    span delay, jitter;
+    bool duplicates;
+    bool blocked[MEMBERS_MAX][MEMBERS_MAX];
+    struct message *messages;
+    size_t messages_count;
+    uint64_t sent, results;
+    instant latest[MEMBERS_MAX][MEMBERS_MAX];
+    struct rng rng;
+};
+
+static struct world world;
+
+static void post(struct message m, struct bytes head, struct bytes body)
+{
+    cr_assert_lt(world.messages_count, MESSAGES_MAX);
+    m.count = head.count + body.count;
+    m.data = malloc(m.count + 1);
+    if (head.count) memcpy(m.data, head.data, head.count);
+    if (body.count) memcpy(m.data + head.count, body.data, body.count);
+    m.number = world.sent++;
+    world.messages[world.messages_count++] = m;
+}
+
+static instant arrival(void)
+{
+    span d = world.delay;
+    if (world.jitter.ns) d.ns += rng_below(&world.rng, world.jitter.ns);
+    return instant_after(world.now, d);
+}
+
+static void act(void *self, const struct action *a)
+{
+    (void)self;
+    int from = world.acting;
+    struct one *n = &world.nodes[from];
+    if (n->dead || a->kind == ACTION_NOTE) return;
+    if (n->dies_after && ++n->actions >= n->dies_after) {
+        n->dead = true;
+        return;
+    }
+    int to = 0;
+    while (to < world.count && world.group.members[to].sid != a->peer) to++;
+    cr_assert_lt(to, world.count);
+    cr_assert_neq(to, from);
+    struct message m = {
+        .from = from, .to = to, .type = a->type, .ticket = a->ticket, .ok = true, .at = arrival()};
+    struct bytes none = {0};
+    bool lost = world.blocked[from][to] || world.nodes[to].dead;
+    switch (a->kind) {
+    case ACTION_FRAME:
+        m.kind = M_FRAME;
+        m.at = world.latest[from][to] = instant_max(m.at, world.latest[from][to]);
+        if (!lost) post(m, a->bytes, none);
+        break;
+    case ACTION_PARCEL:
+        m.kind = M_PARCEL;
+        if (a->bytes.data[0] == WIRE_RESULT) world.results++;
+        if (lost) break; /* never acknowledged */
+        post(m, a->bytes, a->more);
+        if (world.duplicates) {
+            m.at = arrival();
+            post(m, a->bytes, a->more);
+        }
+        m.kind = M_DONE;
+        m.to = from;
+        m.at = instant_after(m.at, world.delay);
+        post(m, none, none);
+        break;
+    case ACTION_REQUEST:
+        m.kind = M_REQUEST;
+        if (!lost) post(m, a->bytes, none);
+        break;
+    case ACTION_REPLY:
+        m.kind = M_REPLY;
+        m.ok = a->ok;
+        if (!lost) post(m, a->bytes, a->more);
+        break;
+    default:
+        cr_assert_fail("an action of kind %d", a->kind);
+    }
+}
+static const struct sink sink = {NULL, act};
+
+static float *decode(const uint8_t *wire)
+{
+    float *to = calloc(PARAMETERS, sizeof *to);
+    for (uint32_t c = 0; c < world.layout.chunks; c++)
+        outer_accumulate(to + (size_t)c * world.layout.chunk_elements,
+                         wire + outer_wire_offset(&world.layout, c),
+                         outer_chunk_count(&world.layout, c), 1.0f);
+    return to;
+}
+
+static uint8_t *wire_of(uint64_t key)
+{
+    float *anchor = calloc(PARAMETERS, sizeof *anchor), *now = calloc(PARAMETERS, sizeof *now);
+    for (size_t i = 0; i < PARAMETERS; i++)
+        now[i] = (float)(((double)(rng_at(key, i) >> 11) * 0x1p-53 - 0.5) * 0.01);
+    uint8_t *wire = malloc(outer_wire_bytes(PARAMETERS));
+    for (uint32_t c = 0; c < world.layout.chunks; c++) {
+        size_t at = (size_t)c * world.layout.chunk_elements;
+        cr_assert(outer_quantize_delta(anchor + at, now + at, outer_chunk_count(&world.layout, c),
+                                       wire + outer_wire_offset(&world.layout, c)));
+    }
+    free(anchor);
+    free(now);
+    return wire;
+}
+
+static void world_init(int count)
+{
+    world = (struct world){.count = count,
+                           .now = {1000000000},
+                           .delay = span_ms(30),
+                           .layout = outer_layout_of(PARAMETERS),
+                           .messages = malloc(sizeof(struct message) * MESSAGES_MAX),
+                           .rng = rng_init(3)};
+    world.group =
+        (struct match_group){.gid = {1, 2, 3}, .round = 1, .attempt = 1, .count = (uint32_t)count};
+    for (int i = 0; i < count; i++) {
+        world.group.members[i].sid = 100 + (sid)i;
+        world.group.members[i].offer = (struct match_offer){
+            .weight = 1000 + 333 * (uint64_t)i, .steps = 5, .up_mbps = 100, .step_ms = 100};
+        struct one *n = &world.nodes[i];
+        n->standin = (struct standin){.world = 3};
+        n->crypto = standin_crypto(&n->standin);
+        n->snapshot_takes = span_ms(100);
+        struct reduce_config c = {&n->crypto, world.layout, MEMBERS_MAX};
+        cr_assert_eq(arena_open(&n->room, reduce_bytes(&c), NULL), ERR_OK);
+        cr_assert(reduce_init(&n->reduce, &c, &n->room));
+        arena_seal(&n->room);
+        n->wire = wire_of((uint64_t)i + 1);
+        n->delta = decode(n->wire);
+    }
+}
+
+static void begin(void)
+{
+    for (int i = 0; i < world.count; i++) {
+        struct one *n = &world.nodes[i];
+        if (n->dead) continue;
+        struct match_group g = world.group;
+        g.self = (uint32_t)i;
+        bool linked[NODE_GROUP_MAX];
+        for (int j = 0; j < NODE_GROUP_MAX; j++) linked[j] = true;
+        world.acting = i;
+        reduce_start(&n->reduce, &g, linked, world.now, &sink);
+        struct message m = {.kind = M_SNAPSHOT,
+                            .from = i,
+                            .to = i,
+                            .at = instant_after(world.now, n->snapshot_takes)};
+        post(m, (struct bytes){0}, (struct bytes){0});
+    }
+}
+
+static void deliver(const struct message *m)
+{
+    struct one *n = &world.nodes[m->to];
+    sid from = world.group.members[m->from].sid;
+    struct bytes b = bytes_of(m->data, m->count);
+    world.acting = m->to;
+    bool good = true;
+    switch (m->kind) {
+    case M_FRAME:
+        good = reduce_frame(&n->reduce, from, m->type, b, world.now, &sink);
+        break;
+    case M_PARCEL:
+        good = reduce_parcel(&n->reduce, from, b, world.now, &sink);
+        break;
+    case M_DONE:
+        reduce_parcel_done(&n->reduce, m->ticket, m->ok, world.now, &sink);
+        break;
+    case M_REQUEST:
+        good = reduce_request(&n->reduce, from, 0, m->ticket, b, world.now, &sink);
+        break;
+    case M_REPLY:
+        good = reduce_reply(&n->reduce, m->ticket, m->ok, b, world.now, &sink);
+        break;
+    case M_SNAPSHOT:
+        reduce_snapshot(&n->reduce, bytes_of(n->wire, n->empty ? 0 : outer_wire_bytes(PARAMETERS)),
+                        world.now, &sink);
+        break;
+    }
+    cr_assert(good, "node %d refused message %d of node %d", m->to, m->kind, m->from);
+}
+
+static bool ended(const struct one *n)
+{
+    return n->reduce.state == REDUCE_AGREED || n->reduce.state == REDUCE_FAILED;
+}
+
+static void run_for(span how_long)
+{
+    instant end = instant_after(world.now, how_long);
+    for (uint64_t events = 0;; events++) {
+        cr_assert_lt(events, 2000000, "an event loop that spins");
+        size_t first = SIZE_MAX;
+        for (size_t i = 0; i < world.messages_count; i++) {
+            const struct message *m = &world.messages[i];
+            if (world.nodes[m->to].paused) continue;
+            if (first == SIZE_MAX || m->at.ns < world.messages[first].at.ns ||
+                (m->at.ns == world.messages[first].at.ns &&
+                 m->number < world.messages[first].number))
+                first = i;
+        }
+        instant at = first == SIZE_MAX ? INSTANT_NEVER : world.messages[first].at;
+        int ticking = -1;
+        for (int i = 0; i < world.count; i++) {
+            instant due = reduce_due(&world.nodes[i].reduce);
+            if (!world.nodes[i].dead && !world.nodes[i].paused && due.ns < at.ns) {
+                at = due;
+                ticking = i;
+            }
+        }
+        if (at.ns > end.ns) break;
+        world.now = instant_max(world.now, at);
+        int who = ticking;
+        if (ticking >= 0) {
+            world.acting = ticking;
+            reduce_tick(&world.nodes[ticking].reduce, world.now, &sink);
+        } else {
+            struct message m = world.messages[first];
+            world.messages[first] = world.messages[--world.messages_count];
+            who = m.to;
+            if (!world.nodes[m.to].dead) deliver(&m);
+            free(m.data);
+        }
+        if (ended(&world.nodes[who]) && !world.nodes[who].ended.ns)
+            world.nodes[who].ended = world.now;
+    }
+    world.now = end;
+}
+
+/* The mean of a chunk against an independent float64 sum of the contributions its mask names. */
+static void check_mean(const struct one *n, uint32_t c)
+{
+    const struct reduce *r = &n->reduce;
+    uint32_t mask = r->chunks[c].best.mask;
+    size_t count = outer_chunk_count(&world.layout, c),
+           at = (size_t)c * world.layout.chunk_elements;
+    const uint8_t *wire = r->means + outer_wire_offset(&world.layout, c);
+    for (size_t i = 0; i < count; i += 7) {
+        double sum = 0, weights = 0;
+        for (int j = 0; j < world.count; j++)
+            if (mask >> j & 1) {
+                sum += (double)world.group.members[j].offer.weight *
+                       (double)world.nodes[j].delta[at + i];
+                weights += (double)world.group.members[j].offer.weight;
+            }
+        float scale;
+        memcpy(&scale, wire + i / OUTER_BLOCK * 4, 4);
+        int8_t q = (int8_t)wire[(count + OUTER_BLOCK - 1) / OUTER_BLOCK * 4 + i];
+        double error = fabs((double)scale * q - sum / weights);
+        cr_assert_leq(error, (double)scale * 0.5001,
+                      "chunk %u element %zu mask %x: off by %g of %g", c, i, mask, error, scale);
+    }
+}
+
+/* Survivors who agreed hold the same bits; their means are means. Returns how many agreed. */
+static int check_agreement(void)
+{
+    const struct reduce *first = NULL;
+    int agreed = 0;
+    for (int i = 0; i < world.count; i++) {
+        struct one *n = &world.nodes[i];
+        if (n->dead || n->reduce.state != REDUCE_AGREED) continue;
+        agreed++;
+        const struct reduce *r = &n->reduce;
+        for (uint32_t c = 0; c < world.layout.chunks; c++) {
+            cr_assert_eq(r->null[c], r->chunks[c].best.mask == 0);
+            if (!r->null[c] && (!first || c % 9 == 0)) check_mean(n, c);
+            if (!first) continue;
+            cr_assert_eq(r->null[c], first->null[c]);
+            cr_assert_eq(r->chunks[c].best.mask, first->chunks[c].best.mask);
+            cr_assert(r->null[c] || !memcmp(r->means + outer_wire_offset(&world.layout, c),
+                                            first->means + outer_wire_offset(&world.layout, c),
+                                            outer_wire_bytes(outer_chunk_count(&world.layout, c))));
+        }
+        if (first) {
+            cr_assert(!memcmp(r->root, first->root, sizeof r->root));
+            cr_assert_eq(r->tokens, first->tokens);
+        } else first = r;
+    }
+    return agreed;
+}
+
+static int alive(void)
+{
+    int n = 0;
+    for (int i = 0; i < world.count; i++) n += !world.nodes[i].dead;
+    return n;
+}
+
+static void world_fini(void)
+{
+    for (size_t i = 0; i < world.messages_count; i++) free(world.messages[i].data);
+    free(world.messages);
+    for (int i = 0; i < world.count; i++) {
+        arena_close(&world.nodes[i].room);
+        free(world.nodes[i].wire);
+        free(world.nodes[i].delta);
+    }
+}
+
+static double seconds(instant t) { return (double)(t.ns - 1000000000) * 1e-9; }
+
+Test(reduce, all_members_hold_the_same_means_of_all_contributions)
+{
+    for (int n = 1; n <= 8; n++) {
+        world_init(n);
+        begin();
+        run_for(span_s(20));
+        cr_assert_eq(check_agreement(), n);
+        uint64_t tokens = 0;
+        for (int i = 0; i < n; i++) tokens += world.group.members[i].offer.weight;
+        for (int i = 0; i < n; i++) {
+            const struct reduce *r = &world.nodes[i].reduce;
+            cr_assert_eq(r->tokens, tokens);
+            cr_assert_lt(seconds(world.nodes[i].ended), 1.5);
+            cr_assert(reduce_finished(r));
+            for (uint32_t c = 0; c < world.layout.chunks; c++) {
+                cr_assert_eq(r->chunks[c].best.mask, (1u << n) - 1);
+                cr_assert_eq(r->in[c], 1);
+            }
+        }
+        cr_assert_eq(world.results, (uint64_t)world.layout.chunks * (uint64_t)(n - 1));
+        world_fini();
+    }
+}
+
+Test(reduce, the_mean_is_what_the_outer_arithmetic_says_bit_for_bit)
+{
+    world_init(3);
+    begin();
+    run_for(span_s(20));
+    const struct reduce *r = &world.nodes[1].reduce;
+    for (uint32_t c = 0; c < world.layout.chunks; c++) {
+        size_t n = outer_chunk_count(&world.layout, c), at = outer_wire_offset(&world.layout, c);
+        float *acc = calloc(n, sizeof *acc);
+        uint8_t *mean = malloc(outer_wire_bytes(n));
+        for (int i = 0; i < 3; i++)
+            outer_accumulate(acc, world.nodes[i].wire + at, n, (float)(1000 + 333 * i));
+        cr_assert(outer_quantize_mean(acc, n, 3999.0f, mean));
+        cr_assert(!memcmp(mean, r->means + at, outer_wire_bytes(n)), "chunk %u", c);
+        free(acc);
+        free(mean);
+    }
+    world_fini();
+}
+
+Test(reduce, duplicates_and_reordering_change_nothing)
+{
+    world_init(4);
+    world.duplicates = true;
+    world.jitter = span_ms(400);
+    begin();
+    run_for(span_s(30));
+    cr_assert_eq(check_agreement(), 4);
+    for (uint32_t c = 0; c < world.layout.chunks; c++)
+        cr_assert_eq(world.nodes[0].reduce.chunks[c].best.mask, 15);
+    world_fini();
+}
+
+Test(reduce, a_member_without_a_finite_contribution_still_owns_and_applies)
+{
+    world_init(4);
+    world.nodes[2].empty = true;
+    begin();
+    run_for(span_s(20));
+    cr_assert_eq(check_agreement(), 4);
+    for (uint32_t c = 0; c < world.layout.chunks; c++) {
+        cr_assert_eq(world.nodes[0].reduce.chunks[c].best.mask, 11);
+        cr_assert_eq(world.nodes[2].reduce.in[c], 0);
+    }
+    cr_assert_eq(world.nodes[2].reduce.tokens, 1000 + 1333 + 1999);
+    world_fini();
+}
+
+Test(reduce, nothing_to_average_is_no_average)
+{
+    world_init(2);
+    world.nodes[0].empty = world.nodes[1].empty = true;
+    begin();
+    run_for(span_s(40));
+    for (int i = 0; i < 2; i++) cr_assert_eq(world.nodes[i].reduce.state, REDUCE_FAILED);
+    world_fini();
+}
+
+Test(reduce, a_slow_snapshot_is_waited_for_and_time_counts_from_it)
+{
+    world_init(3);
+    world.group.members[1].offer.step_ms = 20000; /* an inner step takes 20 s */
+    world.nodes[1].snapshot_takes = span_s(55);
+    begin();
+    run_for(span_s(100));
+    cr_assert_eq(check_agreement(), 3);
+    for (uint32_t c = 0; c < world.layout.chunks; c++)
+        cr_assert_eq(world.nodes[0].reduce.chunks[c].best.mask, 7);
+    world_fini();
+}
+
+Test(reduce, a_snapshot_that_never_comes_costs_its_contribution_and_no_more)
+{
+    world_init(4);
+    world.nodes[1].snapshot_takes = span_s(1000);
+    begin();
+    run_for(span_s(60));
+    cr_assert_eq(check_agreement(), 4);
+    for (uint32_t c = 0; c < world.layout.chunks; c++)
+        cr_assert_eq(world.nodes[3].reduce.chunks[c].best.mask, 13);
+    cr_assert_lt(seconds(world.nodes[0].ended), 10.3 + 5 + 5);
+    world_fini();
+}
+
+Test(reduce, a_member_dead_from_the_start_costs_its_contribution_and_no_more)
+{
+    world_init(4);
+    world.nodes[2].dead = true;
+    begin();
+    run_for(span_s(60));
+    cr_assert_eq(check_agreement(), 3);
+    for (int i = 0; i < 4; i++)
+        for (uint32_t c = 0; c < world.layout.chunks && i != 2; c++) {
+            cr_assert_eq(world.nodes[i].reduce.chunks[c].best.mask, 11);
+            cr_assert(!world.nodes[i].reduce.null[c]);
+        }
+    for (int i = 0; i < 4; i++)
+        if (i != 2) cr_assert_lt(seconds(world.nodes[i].ended), 12.0);
+    world_fini();
+}
+
+Test(reduce, a_death_that_membership_reports_is_acted_on_at_once)
+{
+    world_init(4);
+    world.nodes[2].dead = true;
+    begin();
+    run_for(span_ms(200));
+    for (int i = 0; i < 4; i++) {
+        if (i == 2) continue;
+        world.acting = i;
+        reduce_gone(&world.nodes[i].reduce, 102, world.now, &sink);
+    }
+    run_for(span_s(5));
+    cr_assert_eq(check_agreement(), 3);
+    for (int i = 0; i < 4; i++)
+        if (i != 2) cr_assert_lt(seconds(world.nodes[i].ended), 5.0);
+    world_fini();
+}
+
+/* One member dies after each possible number of actions, in steps: as contributor, as owner before, while and after
+ * it broadcasts results, and in closing. All survivors agree, whatever had got out. */
+static void deaths(int n, uint64_t from, uint64_t to, uint64_t step, bool duplicates)
+{
+    uint64_t with_some = 0;
+    for (uint64_t after = from; after < to; after += step) {
+        world_init(n);
+        world.rng = rng_init(after);
+        world.jitter = span_ms(after % 3 * 60);
+        world.duplicates = duplicates;
+        world.nodes[1].dies_after = after;
+        begin();
+        run_for(span_s(60));
+        int agreed = check_agreement();
+        cr_assert_eq(agreed, alive(), "after %lu actions %d of %d agreed", after, agreed, alive());
+        bool all = true;
+        for (uint32_t c = 0; c < world.layout.chunks; c++) {
+            cr_assert_not(world.nodes[0].reduce.null[c], "chunk %u is null, after %lu", c, after);
+            all = all && world.nodes[0].reduce.in[c] &&
+                  world.nodes[0].reduce.chunks[c].best.mask == (1u << n) - 1;
+        }
+        with_some += !all;
+        for (int i = 0; i < n; i++)
+            if (!world.nodes[i].dead) cr_assert_lt(seconds(world.nodes[i].ended), 30.0);
+        world_fini();
+    }
+    cr_assert_gt(with_some, 0, "no death cost a contribution: nothing was tested");
+}
+
+Test(reduce, a_death_after_any_action_leaves_the_survivors_alike) { deaths(3, 1, 200, 3, false); }
+Test(reduce, a_death_with_duplicates_leaves_the_survivors_alike) { deaths(4, 2, 300, 11, true); }
+
+Test(reduce, two_deaths_leave_the_survivors_alike)
+{
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        world_init(5);
+        world.rng = rng_init(seed);
+        world.jitter = span_ms(100);
+        world.nodes[seed % 5].dies_after = 1 + rng_below(&world.rng, 250);
+        world.nodes[(seed + 2) % 5].dies_after = 1 + rng_below(&world.rng, 250);
+        begin();
+        run_for(span_s(80));
+        int agreed = check_agreement();
+        cr_assert_eq(agreed, alive(), "seed %lu: %d of %d agreed", seed, agreed, alive());
+        world_fini();
+    }
+}
+
+Test(reduce, the_last_one_left_does_not_apply)
+{
+    world_init(3);
+    world.nodes[0].dies_after = 60;
+    world.nodes[2].dies_after = 70;
+    begin();
+    run_for(span_s(60));
+    cr_assert_eq(world.nodes[1].reduce.state, REDUCE_FAILED);
+    world_fini();
+}
+
+Test(reduce, a_pair_that_does_not_hear_each_other_agrees_through_the_others)
+{
+    world_init(4);
+    world.blocked[0][1] = world.blocked[1][0] = true;
+    begin();
+    run_for(span_s(60));
+    cr_assert_eq(check_agreement(), 4);
+    world_fini();
+}
+
+Test(reduce, one_that_stood_still_catches_up_with_what_the_others_applied)
+{
+    world_init(4);
+    begin();
+    run_for(span_ms(250));
+    world.nodes[3].paused = true;
+    run_for(span_s(40));
+    cr_assert_eq(check_agreement(), 3);
+    for (int i = 0; i < 3; i++) cr_assert_lt(seconds(world.nodes[i].ended), 20.0);
+    world.nodes[3].paused = false;
+    run_for(span_s(5));
+    cr_assert_eq(check_agreement(), 4);
+    world_fini();
+}
+
+Test(reduce, every_round_ends_even_when_the_group_is_cut_in_two)
+{
+    for (uint64_t cut = 100; cut < 700; cut += 60) {
+        world_init(4);
+        begin();
+        run_for(span_ms(cut));
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < 4; j++) world.blocked[i][j] = (i < 2) != (j < 2);
+        for (size_t i = 0; i < world.messages_count;) { /* what is on its way is lost, too */
+            struct message *m = &world.messages[i];
+            if ((m->from < 2) == (m->to < 2)) i++;
+            else {
+                free(m->data);
+                *m = world.messages[--world.messages_count];
+            }
+        }
+        run_for(span_s(60));
+        for (int i = 0; i < 4; i++) {
+            cr_assert(ended(&world.nodes[i]), "cut at %lu ms: node %d in state %d", cut, i,
+                      world.nodes[i].reduce.state);
+            cr_assert_lt(seconds(world.nodes[i].ended), 10.3 + 10.2 + 10.1);
+        }
+        world_fini();
+    }
+}
+
+Test(reduce, a_second_round_reuses_the_memory_and_old_completions_are_nothing_to_it)
+{
+    world_init(3);
+    begin();
+    run_for(span_ms(400));
+    size_t under_way = world.messages_count;
+    run_for(span_s(10));
+    cr_assert_eq(check_agreement(), 3);
+    (void)under_way;
+    world.group.gid[0]++;
+    for (int i = 0; i < 3; i++) {
+        free(world.nodes[i].wire);
+        free(world.nodes[i].delta);
+        world.nodes[i].wire = wire_of(50 + (uint64_t)i);
+        world.nodes[i].delta = decode(world.nodes[i].wire);
+    }
+    begin();
+    run_for(span_s(10));
+    cr_assert_eq(check_agreement(), 3);
+    world_fini();
+}
+
+/* ---- what a peer must not get away with ---- */
+
+static struct message *first_parcel(uint8_t type)
+{
+    for (size_t i = 0; i < world.messages_count; i++)
+        if (world.messages[i].kind == M_PARCEL && world.messages[i].data[0] == type)
+            return &world.messages[i];
+    return NULL;
+}
+
+Test(reduce, a_damaged_or_foreign_parcel_is_refused)
+{
+    world_init(3);
+    begin();
+    struct message *m = NULL;
+    for (int i = 0; i < 400 && !m; i++) {
+        run_for(span_ms(1));
+        m = first_parcel(WIRE_CONTRIBUTION);
+    }
+    cr_assert(m);
+    struct reduce *r = &world.nodes[m->to].reduce;
+    sid from = world.group.members[m->from].sid;
+    world.acting = m->to;
+    size_t spots[] = {0, 1, 20, 21, 24, 25, 28, 32, 36, 44, 47, m->count - 1};
+    for (size_t s = 0; s < sizeof spots / sizeof *spots; s++) {
+        m->data[spots[s]] ^= 0x80;
+        cr_assert_not(reduce_parcel(r, from, bytes_of(m->data, m->count), world.now, &sink),
+                      "byte %zu", spots[s]);
+        m->data[spots[s]] ^= 0x80;
+    }
+    for (size_t cut = 0; cut < 60; cut++)
+        cr_assert_not(reduce_parcel(r, from, bytes_of(m->data, cut), world.now, &sink));
+    cr_assert_not(reduce_parcel(r, from, bytes_of(m->data, m->count - 1), world.now, &sink));
+    uint32_t c;
+    memcpy(&c, m->data + 20, 4);
+    cr_assert_eq(r->work[r->chunks[c].place % REDUCE_WINDOW].arrived, 0);
+    cr_assert(reduce_parcel(r, from, bytes_of(m->data, m->count), world.now, &sink));
+    cr_assert_neq(r->work[r->chunks[c].place % REDUCE_WINDOW].arrived, 0);
+    world_fini();
+}
+
+Test(reduce, a_result_from_one_who_does_not_own_the_chunk_is_refused)
+{
+    world_init(3);
+    begin();
+    struct message *m = NULL;
+    for (int i = 0; i < 400 && !m; i++) {
+        run_for(span_ms(1));
+        m = first_parcel(WIRE_RESULT);
+    }
+    cr_assert(m);
+    int other = 3 - m->from - m->to;
+    world.acting = m->to;
+    cr_assert_not(reduce_parcel(&world.nodes[m->to].reduce, world.group.members[other].sid,
+                                bytes_of(m->data, m->count), world.now, &sink));
+    world_fini();
+}
+
+/* ---- owners ---- */
+
+static struct match_group group_with(const uint32_t *mbps, uint32_t n)
+{
+    struct match_group g = {.count = n, .gid = {7, 7}};
+    for (uint32_t i = 0; i < n; i++) {
+        g.members[i].sid = 50 + i;
+        g.members[i].offer.up_mbps = mbps[i];
+    }
+    return g;
+}
+
+Test(owners, shares_add_up_and_follow_the_bandwidth)
+{
+    for (uint64_t seed = 0; seed < 2000; seed++) {
+        uint32_t n = 1 + (uint32_t)(seed % 20), mbps[NODE_GROUP_MAX];
+        uint32_t chunks = 1 + (uint32_t)(rng_at(1, seed) % 5000);
+        double sum = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            mbps[i] = 1 + (uint32_t)(rng_at(seed, i) >> (34 + seed % 25));
+            sum += mbps[i];
+        }
+        struct match_group g = group_with(mbps, n);
+        uint32_t share[NODE_GROUP_MAX], total = 0;
+        owners_share(&g, chunks, share);
+        for (uint32_t i = 0; i < n; i++) {
+            total += share[i];
+            for (uint32_t j = 0; j < n && n > 2; j++)
+                if (mbps[i] > mbps[j]) cr_assert_geq(share[i] + 1, share[j]);
+        }
+        cr_assert_eq(total, chunks);
+        if (n <= 2) continue;
+        /* no other division ends earlier: moving a chunk from the last to finish to any other makes that one later */
+        double finish[NODE_GROUP_MAX], last = 0;
+        uint32_t slowest = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            finish[i] = (1.0 + (n - 2.0) * share[i] / chunks) / mbps[i];
+            if (finish[i] > last) last = finish[i], slowest = i;
+        }
+        if (share[slowest] == 0) continue; /* its own vector alone takes that long */
+        for (uint32_t i = 0; i < n; i++) {
+            double more = (1.0 + (n - 2.0) * (share[i] + 2) / chunks) / mbps[i];
+            cr_assert_gt(more, last * (1 - 1e-12), "seed %lu: %u could take over from %u", seed, i,
+                         slowest);
+        }
+        (void)sum;
+    }
+}
+
+Test(owners, every_chunk_has_each_member_at_exactly_one_rank)
+{
+    uint32_t mbps[NODE_GROUP_MAX];
+    for (int i = 0; i < NODE_GROUP_MAX; i++) mbps[i] = 100;
+    uint32_t heirs[NODE_GROUP_MAX] = {0};
+    for (uint32_t n = 1; n <= 20; n++) {
+        struct match_group g = group_with(mbps, n);
+        uint32_t share[NODE_GROUP_MAX];
+        uint8_t owner[300];
+        owners_share(&g, 300, share);
+        owners_assign(share, n, 300, owner);
+        uint32_t owned[NODE_GROUP_MAX] = {0};
+        for (uint32_t c = 0; c < 300; c++) {
+            owned[owner[c]]++;
+            uint32_t seen = 0;
+            for (uint32_t k = 0; k < n; k++) {
+                uint32_t i = owners_at_rank(&g, c, owner[c], k);
+                cr_assert_not(seen >> i & 1);
+                seen |= 1u << i;
+                if (k == 1 && n == 20) heirs[i]++;
+            }
+            cr_assert_eq(owners_at_rank(&g, c, owner[c], 0), owner[c]);
+        }
+        for (uint32_t i = 0; i < n; i++) cr_assert_eq(owned[i], share[i]);
+    }
+    for (int i = 0; i < 20; i++) cr_assert_gt(heirs[i], 3); /* 15 on average */
+}
