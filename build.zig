@@ -181,10 +181,12 @@ pub fn build(b: *std.Build) void {
         m.addIncludePath(b.path("."));
         for (names) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("{s}/{s}", .{ dir, f })), .flags = &c_flags });
         s.third(m, "criterion");
-        for (c.third) |t| s.third(m, t);
-        s.ours(m, c.needs);
-        s.ours(m, c.test_needs);
-        s.ours(m, &.{c.name});
+        for ([_][]const []const u8{ &.{c.name}, c.needs, c.test_needs }) |names_needed| {
+            s.ours(m, names_needed);
+            for (components) |n| for (names_needed) |name| {
+                if (std.mem.eql(u8, n.name, name)) for (n.third) |t| s.third(m, t); // archives that an archive needs
+            };
+        }
         const exe = b.addExecutable(.{ .name = b.fmt("test-{s}", .{c.name}), .root_module = m });
         exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
         const one = b.step(b.fmt("test-{s}", .{c.name}), b.fmt("run the tests of {s} alone", .{dir}));

@@ -31,7 +31,7 @@ static const char usage[] =
     "  --seconds N    how long to measure; default 5; three steps at least\n"
     "  --json         one line of JSON\n"
     "\n"
-    "peak    what fused multiply-adds in registers reach on the same threads, measured first\n"
+    "peak    what fused multiply-adds in registers reach on as many threads, undisturbed; measured first\n"
     "share   tokens/s x operations a token / peak. Operations a token: 6 x parameters of the "
     "matrices that\n"
     "        multiply (the embedding is a lookup) + 6 x layers x dim x context for causal "

@@ -515,13 +515,13 @@ static void peak_piece(void *ctx, size_t index, size_t thread)
 double cpu_peak(const struct backend *b)
 {
     struct cpu *c = b->self;
-    const size_t pieces = least(PEAK_PIECES * pool_threads(c->pool), PARTIALS);
-    instant began = clock_now();
+    const size_t threads = pool_threads(c->pool), pieces = least(PEAK_PIECES * threads, PARTIALS);
+    const uint64_t began = clock_cpu().ns;
     share_out(c, NULL, peak_piece, pieces);
-    const double seconds = span_in_s(instant_since(clock_now(), began));
+    const double seconds = (double)(clock_cpu().ns - began) * 1e-9;
     double operations = 0;
     for (size_t i = 0; i < pieces; i++) operations += c->partials[i];
-    return operations / seconds;
+    return operations / seconds * (double)threads;
 }
 
 const char *cpu_describe(const struct backend *b) { return ((struct cpu *)b->self)->text; }

@@ -16,8 +16,9 @@ void cpu_close(struct backend *b);
 /* Processors this process may run on (sched_getaffinity(2)): what machine.threads: auto means. At least 1. */
 size_t cpu_threads(void);
 
-/* Floating-point operations a second that all threads reach together on fused multiply-adds in registers, the widest
- * vectors there are: what no product can exceed. Measured for about a tenth of a second. */
+/* Floating-point operations a second that all threads together reach on fused multiply-adds in registers, the widest
+ * vectors there are: what no product can exceed. Measured for about a tenth of a second, by processor time: what other
+ * programs take meanwhile does not lower it. */
 double cpu_peak(const struct backend *b);
 
 /* What it runs on, for the log: "AVX-512, OpenBLAS SkylakeX". */
