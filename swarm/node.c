@@ -24,6 +24,7 @@
 #define LEAVE_PATIENCE span_s(30)
 #define LEAVE_LINGER   span_ms(300) /* for the goodbye to get out */
 #define DONE_PATIENCE  span_s(60)
+#define FORK_PERIOD    span_s(30)
 #define LATE           span_ms(250)
 
 enum life {
@@ -62,8 +63,7 @@ struct node {
     bool training;         /* what the trainer was told */
     bool leaving;          /* when the round is over */
     bool cell_stale, publish;
-    bool joined; /* a download has been taken in this life, or there was none to take */
-    uint8_t forked[CRYPTO_DIGEST_BYTES]; /* the other side of the fork that was noted last */
+    instant fork_again; /* no fork is spoken of before */
     instant committed_at;
 };
 
@@ -325,14 +325,14 @@ static void start_sync(struct node *n, const struct record_progress *r)
     offer_servers(n);
 }
 
-/* A history with the same number of outer steps that is not mine: somewhere behind us the swarm was cut in two. */
+/* A history with the same number of outer steps that is not mine: somewhere behind us the swarm was cut in two. Said
+ * when it is first seen, and now and then as long as it lasts. */
 static void look_for_fork(struct node *n)
 {
-    for (int i = 0; i < MEMBERS_MAX; i++) {
+    for (int i = 0; n->now.ns >= n->fork_again.ns && i < MEMBERS_MAX; i++) {
         const struct member *p = member_at(n, i);
         if (!p || p->progress.epoch != n->state.epoch || same_lineage(n, &p->progress)) continue;
-        if (memcmp(n->forked, p->progress.lineage, sizeof n->forked) == 0) continue;
-        memcpy(n->forked, p->progress.lineage, sizeof n->forked);
+        n->fork_again = instant_after(n->now, FORK_PERIOD);
         note(n, (struct action){.text = "fork",
                                 .note.numbers = {{"epoch", n->state.epoch},
                                                  {"mine", n->state.lineage_tokens},
@@ -385,7 +385,8 @@ static bool catch_up(struct node *n)
         return true;
     }
     if (n->behind_since.ns == INSTANT_NEVER.ns) n->behind_since = n->now;
-    bool now = n->life == LIFE_JOIN || swarm_epoch(n) > n->state.epoch ||
+    bool fork = p->progress.epoch <= n->state.epoch;
+    bool now = n->life == LIFE_JOIN || fork || swarm_epoch(n) > n->state.epoch ||
                n->now.ns >= instant_after(n->behind_since, BEHIND_PATIENCE).ns;
     if (!now || n->now.ns < n->sync_again.ns) return false;
     start_sync(n, &p->progress);
@@ -425,7 +426,8 @@ static void adopted(struct node *n, const struct event *e)
     uint32_t givers = sync_givers(&n->sync);
     sync_stop(&n->sync);
     new_state(n, &e->state, false);
-    n->behind_since = INSTANT_NEVER; /* an outer step does not end it: both sides of a fork make them */
+    n->behind_since =
+        INSTANT_NEVER; /* an outer step does not end it: both sides of a fork make them */
     note(n,
          (struct action){.text = "joined",
                          .note.numbers = {{"epoch", n->state.epoch},
