@@ -528,14 +528,23 @@ const char *cpu_describe(const struct backend *b) { return ((struct cpu *)b->sel
 
 enum err cpu_open(struct backend *out, struct pool *pool, struct why *w)
 {
+    const struct kernels *k = kernels_avx512_here() ? &kernels_avx512 : &kernels_avx2;
+    return cpu_open_as(out, pool, k->name, w);
+}
+
+enum err cpu_open_as(struct backend *out, struct pool *pool, const char *kernels, struct why *w)
+{
+    const bool wide = !strcmp(kernels, kernels_avx512.name);
+    assert(wide || !strcmp(kernels, kernels_avx2.name));
     if (!kernels_avx2_here())
         return why(w, ERR_DEVICE,
                    "this processor lacks AVX2 and FMA, which shoal needs (x86-64-v3)");
+    if (wide && !kernels_avx512_here()) return why(w, ERR_DEVICE, "this processor lacks AVX-512");
     struct cpu *c = calloc(1, sizeof *c);
     if (!c) return why(w, ERR_MEMORY, "no memory for the CPU backend");
     blas_setup();
     c->pool = pool;
-    c->kernels = kernels_avx512_here() ? &kernels_avx512 : &kernels_avx2;
+    c->kernels = wide ? &kernels_avx512 : &kernels_avx2;
     snprintf(c->text, sizeof c->text, "%s, OpenBLAS %s", c->kernels->name, blas_core());
     *out = (struct backend){
         .name = "cpu",

@@ -13,6 +13,10 @@
 enum err cpu_open(struct backend *out, struct pool *pool, struct why *w);
 void cpu_close(struct backend *b);
 
+/* The same with these vector kernels, "AVX2" or "AVX-512", instead of the widest that the machine has: for tests and
+ * comparisons. ERR_DEVICE where it lacks them. */
+enum err cpu_open_as(struct backend *out, struct pool *pool, const char *kernels, struct why *w);
+
 /* Processors this process may run on (sched_getaffinity(2)): what machine.threads: auto means. At least 1. */
 size_t cpu_threads(void);
 

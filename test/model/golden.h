@@ -71,11 +71,25 @@ static inline double golden_error(const float *a, const float *b, size_t n)
     return worst / scale;
 }
 
-/* Every backend of this machine; a test runs on each. */
+/* A backend of this machine: number 0, 1, ... A test that matters to each runs on each. */
 struct device {
     struct pool *pool;
     struct backend b;
 };
+
+/* False when there are no more than `number` backends here. */
+static inline bool device_open_number(struct device *d, size_t number, size_t threads)
+{
+    static const char *const kernels[] = {"AVX2", "AVX-512"};
+    struct why w;
+    if (number >= sizeof kernels / sizeof kernels[0]) return false;
+    cr_assert_eq(pool_open(&d->pool, threads, 0, &w), ERR_OK, "%s", w.text);
+    if (cpu_open_as(&d->b, d->pool, kernels[number], &w) == ERR_OK) return true;
+    cr_assert(number > 0, "%s", w.text);
+    pool_close(d->pool);
+    return false;
+}
+/* The one that a user gets. */
 static inline struct device device_open(size_t threads)
 {
     struct device d;

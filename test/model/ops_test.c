@@ -17,18 +17,21 @@ struct rig {
     uint32_t *shape;
     void *taken[TAKEN_MAX];
     size_t bytes[TAKEN_MAX], count;
+    size_t device; /* which backend has its turn */
 };
 
 static struct rig rig;
 
-static void open_rig(const char *file, size_t threads)
+/* Backend after backend: false when all had their turn. */
+static bool open_rig(const char *file, size_t threads)
 {
-    rig.d = device_open(threads);
+    if (!device_open_number(&rig.d, rig.device, threads)) return false;
     rig.b = &rig.d.b;
     rig.g = golden_open(file);
     cr_assert_eq(rig.b->prepare(rig.b->self,
                                 &(struct op_sizes){.rows = 512, .dim = 256, .length = 256}, NULL),
                  ERR_OK);
+    return true;
 }
 static void release(void)
 {
@@ -44,6 +47,7 @@ static void close_rig(void)
     release();
     golden_close(&rig.g);
     device_close(&rig.d);
+    rig.device++;
 }
 
 static const char *full(const char *name)
@@ -107,374 +111,394 @@ static void expect(const float *device, const char *name, double tolerance)
 
 Test(ops, norm_and_its_gradients_are_those_of_pytorch)
 {
-    open_rig("model_ops.bin", 2);
-    for (int i = 0; i < 4; i++) {
-        begin("norm", i);
-        const size_t rows = rig.shape[0], dim = rig.shape[1];
-        float *sum = room(rows * dim), *out = room(rows * dim), *inverse = room(rows);
-        float *gain = given("gain");
-        rig.b->norm(rig.b->self, &(struct op_norm){.sum = sum,
-                                                   .out = out,
-                                                   .inverse = inverse,
-                                                   .x = given("x"),
-                                                   .add = given("add"),
-                                                   .gain = gain,
-                                                   .rows = rows,
-                                                   .dim = dim,
-                                                   .eps = 1e-5f});
-        expect(sum, "sum", TIGHT);
-        expect(out, "out", TIGHT);
-        rig.b->norm(rig.b->self, &(struct op_norm){.out = out,
-                                                   .inverse = inverse,
-                                                   .x = sum,
-                                                   .gain = gain,
-                                                   .rows = rows,
-                                                   .dim = dim,
-                                                   .eps = 1e-5f});
-        expect(out, "out", TIGHT);
+    while (open_rig("model_ops.bin", 2)) {
+        for (int i = 0; i < 4; i++) {
+            begin("norm", i);
+            const size_t rows = rig.shape[0], dim = rig.shape[1];
+            float *sum = room(rows * dim), *out = room(rows * dim), *inverse = room(rows);
+            float *gain = given("gain");
+            rig.b->norm(rig.b->self, &(struct op_norm){.sum = sum,
+                                                       .out = out,
+                                                       .inverse = inverse,
+                                                       .x = given("x"),
+                                                       .add = given("add"),
+                                                       .gain = gain,
+                                                       .rows = rows,
+                                                       .dim = dim,
+                                                       .eps = 1e-5f});
+            expect(sum, "sum", TIGHT);
+            expect(out, "out", TIGHT);
+            rig.b->norm(rig.b->self, &(struct op_norm){.out = out,
+                                                       .inverse = inverse,
+                                                       .x = sum,
+                                                       .gain = gain,
+                                                       .rows = rows,
+                                                       .dim = dim,
+                                                       .eps = 1e-5f});
+            expect(out, "out", TIGHT);
 
-        float *x_grad = given("residual_grad"), *gain_grad = room(dim);
-        rig.b->zero(rig.b->self, gain_grad, dim * sizeof(float));
-        struct op_norm_backward back = {.x_grad = x_grad,
-                                        .add = true,
-                                        .gain_grad = gain_grad,
-                                        .out_grad = given("out_grad"),
-                                        .x = sum,
-                                        .inverse = inverse,
-                                        .gain = gain,
-                                        .rows = rows,
-                                        .dim = dim};
-        rig.b->norm_backward(rig.b->self, &back);
-        expect(x_grad, "x_grad", TIGHT);
-        expect(gain_grad, "gain_grad", TIGHT);
+            float *x_grad = given("residual_grad"), *gain_grad = room(dim);
+            rig.b->zero(rig.b->self, gain_grad, dim * sizeof(float));
+            struct op_norm_backward back = {.x_grad = x_grad,
+                                            .add = true,
+                                            .gain_grad = gain_grad,
+                                            .out_grad = given("out_grad"),
+                                            .x = sum,
+                                            .inverse = inverse,
+                                            .gain = gain,
+                                            .rows = rows,
+                                            .dim = dim};
+            rig.b->norm_backward(rig.b->self, &back);
+            expect(x_grad, "x_grad", TIGHT);
+            expect(gain_grad, "gain_grad", TIGHT);
+        }
+        close_rig();
     }
-    close_rig();
 }
 
 Test(ops, rotary_turns_halves_and_its_inverse_is_its_gradient)
 {
-    open_rig("model_ops.bin", 1);
-    for (int i = 0; i < 3; i++) {
-        begin("rotary", i);
-        const size_t length = rig.shape[1], start = rig.shape[2], heads = rig.shape[3];
-        const size_t head_dim = rig.shape[4], half = head_dim / 2, positions = start + length;
-        float *cosine = room(positions * half), *sine = room(positions * half);
-        float *table = malloc(2 * positions * half * sizeof(float));
-        for (size_t p = 0; p < positions; p++)
-            for (size_t k = 0; k < half; k++) {
-                double angle = (double)p * pow(10000, -(double)k / (double)half);
-                table[p * half + k] = (float)cos(angle);
-                table[(positions + p) * half + k] = (float)sin(angle);
-            }
-        rig.b->upload(rig.b->self, cosine, table, positions * half * sizeof(float));
-        rig.b->upload(rig.b->self, sine, table + positions * half,
-                      positions * half * sizeof(float));
-        free(table);
-        struct op_rotary o = {.x = given("x"),
-                              .rows = rig.shape[0] * length,
-                              .length = length,
-                              .start = start,
-                              .heads = heads,
-                              .head_dim = head_dim,
-                              .stride = heads * head_dim,
-                              .cosine = cosine,
-                              .sine = sine};
-        rig.b->rotary(rig.b->self, &o);
-        expect(o.x, "out", TIGHT);
-        o.inverse = true;
-        o.x = given("out_grad");
-        rig.b->rotary(rig.b->self, &o);
-        expect(o.x, "x_grad", TIGHT);
+    while (open_rig("model_ops.bin", 1)) {
+        for (int i = 0; i < 3; i++) {
+            begin("rotary", i);
+            const size_t length = rig.shape[1], start = rig.shape[2], heads = rig.shape[3];
+            const size_t head_dim = rig.shape[4], half = head_dim / 2, positions = start + length;
+            float *cosine = room(positions * half), *sine = room(positions * half);
+            float *table = malloc(2 * positions * half * sizeof(float));
+            for (size_t p = 0; p < positions; p++)
+                for (size_t k = 0; k < half; k++) {
+                    double angle = (double)p * pow(10000, -(double)k / (double)half);
+                    table[p * half + k] = (float)cos(angle);
+                    table[(positions + p) * half + k] = (float)sin(angle);
+                }
+            rig.b->upload(rig.b->self, cosine, table, positions * half * sizeof(float));
+            rig.b->upload(rig.b->self, sine, table + positions * half,
+                          positions * half * sizeof(float));
+            free(table);
+            struct op_rotary o = {.x = given("x"),
+                                  .rows = rig.shape[0] * length,
+                                  .length = length,
+                                  .start = start,
+                                  .heads = heads,
+                                  .head_dim = head_dim,
+                                  .stride = heads * head_dim,
+                                  .cosine = cosine,
+                                  .sine = sine};
+            rig.b->rotary(rig.b->self, &o);
+            expect(o.x, "out", TIGHT);
+            o.inverse = true;
+            o.x = given("out_grad");
+            rig.b->rotary(rig.b->self, &o);
+            expect(o.x, "x_grad", TIGHT);
+        }
+        close_rig();
     }
-    close_rig();
 }
 
 Test(ops, attention_and_its_gradients_are_those_of_pytorch)
 {
-    open_rig("model_attention.bin", 2);
-    for (int i = 0; i < 5; i++) {
-        begin("attention", i);
-        const size_t sequences = rig.shape[0], length = rig.shape[1], heads = rig.shape[2];
-        const size_t kv_heads = rig.shape[3], head_dim = rig.shape[4], rows = sequences * length;
-        float *qkv = given("qkv"), *out = room(rows * heads * head_dim);
-        float *logsum = room(rows * heads), *grad = room(rows * (heads + 2 * kv_heads) * head_dim);
-        rig.b->attention(rig.b->self, &(struct op_attention){.out = out,
-                                                             .logsum = logsum,
-                                                             .qkv = qkv,
-                                                             .sequences = sequences,
-                                                             .length = length,
-                                                             .heads = heads,
-                                                             .kv_heads = kv_heads,
-                                                             .head_dim = head_dim});
-        expect(out, "out", TIGHT);
-        expect(logsum, "logsum", TIGHT);
-        struct op_attention_backward back = {.qkv_grad = grad,
-                                             .out_grad = given("out_grad"),
-                                             .out = out,
-                                             .qkv = qkv,
-                                             .logsum = logsum,
-                                             .sequences = sequences,
-                                             .length = length,
-                                             .heads = heads,
-                                             .kv_heads = kv_heads,
-                                             .head_dim = head_dim};
-        rig.b->attention_backward(rig.b->self, &back);
-        expect(grad, "qkv_grad", ATTENTION);
+    while (open_rig("model_attention.bin", 2)) {
+        for (int i = 0; i < 5; i++) {
+            begin("attention", i);
+            const size_t sequences = rig.shape[0], length = rig.shape[1], heads = rig.shape[2];
+            const size_t kv_heads = rig.shape[3], head_dim = rig.shape[4],
+                         rows = sequences * length;
+            float *qkv = given("qkv"), *out = room(rows * heads * head_dim);
+            float *logsum = room(rows * heads),
+                  *grad = room(rows * (heads + 2 * kv_heads) * head_dim);
+            rig.b->attention(rig.b->self, &(struct op_attention){.out = out,
+                                                                 .logsum = logsum,
+                                                                 .qkv = qkv,
+                                                                 .sequences = sequences,
+                                                                 .length = length,
+                                                                 .heads = heads,
+                                                                 .kv_heads = kv_heads,
+                                                                 .head_dim = head_dim});
+            expect(out, "out", TIGHT);
+            expect(logsum, "logsum", TIGHT);
+            struct op_attention_backward back = {.qkv_grad = grad,
+                                                 .out_grad = given("out_grad"),
+                                                 .out = out,
+                                                 .qkv = qkv,
+                                                 .logsum = logsum,
+                                                 .sequences = sequences,
+                                                 .length = length,
+                                                 .heads = heads,
+                                                 .kv_heads = kv_heads,
+                                                 .head_dim = head_dim};
+            rig.b->attention_backward(rig.b->self, &back);
+            expect(grad, "qkv_grad", ATTENTION);
+        }
+        close_rig();
     }
-    close_rig();
 }
 
 /* A sequence fed in pieces of 1, 2, 3, ... tokens. */
 Test(ops, cached_attention_gives_what_attention_of_the_whole_gives)
 {
-    open_rig("model_attention.bin", 2);
-    for (int i = 0; i < 5; i++) {
-        begin("attention", i);
-        if (rig.shape[0] != 1) continue;
-        const size_t length = rig.shape[1], heads = rig.shape[2], kv_heads = rig.shape[3];
-        const size_t head_dim = rig.shape[4], width = (heads + 2 * kv_heads) * head_dim;
-        float *qkv = given("qkv"), *out = room(length * heads * head_dim);
-        float *keys = room(length * kv_heads * head_dim),
-              *values = room(length * kv_heads * head_dim);
-        size_t piece = 1;
-        for (size_t past = 0; past < length; past += piece++) {
-            if (piece > length - past) piece = length - past;
-            struct op_attention_cached o = {.out = out + past * heads * head_dim,
-                                            .qkv = qkv + past * width,
-                                            .keys = keys,
-                                            .values = values,
-                                            .rows = piece,
-                                            .past = past,
-                                            .heads = heads,
-                                            .kv_heads = kv_heads,
-                                            .head_dim = head_dim};
-            rig.b->attention_cached(rig.b->self, &o);
+    while (open_rig("model_attention.bin", 2)) {
+        for (int i = 0; i < 5; i++) {
+            begin("attention", i);
+            if (rig.shape[0] != 1) continue;
+            const size_t length = rig.shape[1], heads = rig.shape[2], kv_heads = rig.shape[3];
+            const size_t head_dim = rig.shape[4], width = (heads + 2 * kv_heads) * head_dim;
+            float *qkv = given("qkv"), *out = room(length * heads * head_dim);
+            float *keys = room(length * kv_heads * head_dim),
+                  *values = room(length * kv_heads * head_dim);
+            size_t piece = 1;
+            for (size_t past = 0; past < length; past += piece++) {
+                if (piece > length - past) piece = length - past;
+                struct op_attention_cached o = {.out = out + past * heads * head_dim,
+                                                .qkv = qkv + past * width,
+                                                .keys = keys,
+                                                .values = values,
+                                                .rows = piece,
+                                                .past = past,
+                                                .heads = heads,
+                                                .kv_heads = kv_heads,
+                                                .head_dim = head_dim};
+                rig.b->attention_cached(rig.b->self, &o);
+            }
+            expect(out, "out", TIGHT);
         }
-        expect(out, "out", TIGHT);
+        close_rig();
     }
-    close_rig();
 }
 
 Test(ops, swiglu_and_its_gradients_are_those_of_pytorch)
 {
-    open_rig("model_ops.bin", 1);
-    for (int i = 0; i < 4; i++) {
-        begin("swiglu", i);
-        const size_t rows = rig.shape[0], ffn = rig.shape[1];
-        float *out = room(rows * ffn), *grad = room(rows * 2 * ffn), *gate_up = given("gate_up");
-        rig.b->swiglu(rig.b->self, &(struct op_swiglu){out, gate_up, rows, ffn});
-        expect(out, "out", TIGHT);
-        rig.b->swiglu_backward(
-            rig.b->self, &(struct op_swiglu_backward){grad, given("out_grad"), gate_up, rows, ffn});
-        expect(grad, "gate_up_grad", TIGHT);
+    while (open_rig("model_ops.bin", 1)) {
+        for (int i = 0; i < 4; i++) {
+            begin("swiglu", i);
+            const size_t rows = rig.shape[0], ffn = rig.shape[1];
+            float *out = room(rows * ffn), *grad = room(rows * 2 * ffn),
+                  *gate_up = given("gate_up");
+            rig.b->swiglu(rig.b->self, &(struct op_swiglu){out, gate_up, rows, ffn});
+            expect(out, "out", TIGHT);
+            rig.b->swiglu_backward(rig.b->self, &(struct op_swiglu_backward){
+                                                    grad, given("out_grad"), gate_up, rows, ffn});
+            expect(grad, "gate_up_grad", TIGHT);
+        }
+        close_rig();
     }
-    close_rig();
 }
 
 Test(ops, linear_and_its_gradients_are_those_of_pytorch)
 {
-    open_rig("model_ops.bin", 2);
-    for (int i = 0; i < 4; i++) {
-        begin("linear", i);
-        const size_t rows = rig.shape[0], n_in = rig.shape[1], n_out = rig.shape[2];
-        float *x = given("x"), *w = given("w"), *y = room(rows * n_out),
-              *x_grad = room(rows * n_in);
-        float *y_grad = given("y_grad"), *w_grad = given("w_before");
-        rig.b->linear(rig.b->self, &(struct op_linear){y, x, w, rows, n_in, n_out});
-        expect(y, "y", TIGHT);
-        rig.b->linear_input(rig.b->self,
-                            &(struct op_linear_input){x_grad, y_grad, w, rows, n_in, n_out});
-        expect(x_grad, "x_grad", TIGHT);
-        rig.b->linear_weight(rig.b->self,
-                             &(struct op_linear_weight){w_grad, y_grad, x, rows, n_in, n_out});
-        expect(w_grad, "w_grad", TIGHT);
+    while (open_rig("model_ops.bin", 2)) {
+        for (int i = 0; i < 4; i++) {
+            begin("linear", i);
+            const size_t rows = rig.shape[0], n_in = rig.shape[1], n_out = rig.shape[2];
+            float *x = given("x"), *w = given("w"), *y = room(rows * n_out),
+                  *x_grad = room(rows * n_in);
+            float *y_grad = given("y_grad"), *w_grad = given("w_before");
+            rig.b->linear(rig.b->self, &(struct op_linear){y, x, w, rows, n_in, n_out});
+            expect(y, "y", TIGHT);
+            rig.b->linear_input(rig.b->self,
+                                &(struct op_linear_input){x_grad, y_grad, w, rows, n_in, n_out});
+            expect(x_grad, "x_grad", TIGHT);
+            rig.b->linear_weight(rig.b->self,
+                                 &(struct op_linear_weight){w_grad, y_grad, x, rows, n_in, n_out});
+            expect(w_grad, "w_grad", TIGHT);
+        }
+        close_rig();
     }
-    close_rig();
 }
 
 Test(ops, cross_entropy_and_its_gradient_are_those_of_pytorch)
 {
-    open_rig("model_ops.bin", 2);
-    for (int i = 0; i < 4; i++) {
-        begin("cross_entropy", i);
-        size_t n;
-        float *scale = golden_floats(&rig.g, &n, full("scale")), *loss = room(rig.shape[0]);
-        struct op_cross_entropy o = {.loss = loss,
-                                     .logits = given("logits"),
-                                     .targets = given_integers("targets"),
-                                     .rows = rig.shape[0],
-                                     .vocab = rig.shape[1],
-                                     .gradient = true,
-                                     .scale = *scale};
-        rig.b->cross_entropy(rig.b->self, &o);
-        expect(loss, "loss", TIGHT);
-        expect(o.logits, "logits_grad", TIGHT);
-        o.logits = given("logits");
-        o.gradient = false;
-        rig.b->cross_entropy(rig.b->self, &o);
-        expect(loss, "loss", TIGHT);
-        free(scale);
+    while (open_rig("model_ops.bin", 2)) {
+        for (int i = 0; i < 4; i++) {
+            begin("cross_entropy", i);
+            size_t n;
+            float *scale = golden_floats(&rig.g, &n, full("scale")), *loss = room(rig.shape[0]);
+            struct op_cross_entropy o = {.loss = loss,
+                                         .logits = given("logits"),
+                                         .targets = given_integers("targets"),
+                                         .rows = rig.shape[0],
+                                         .vocab = rig.shape[1],
+                                         .gradient = true,
+                                         .scale = *scale};
+            rig.b->cross_entropy(rig.b->self, &o);
+            expect(loss, "loss", TIGHT);
+            expect(o.logits, "logits_grad", TIGHT);
+            o.logits = given("logits");
+            o.gradient = false;
+            rig.b->cross_entropy(rig.b->self, &o);
+            expect(loss, "loss", TIGHT);
+            free(scale);
+        }
+        close_rig();
     }
-    close_rig();
 }
 
 Test(ops, embedding_adds_up_the_gradients_of_a_token_that_comes_again)
 {
-    open_rig("model_ops.bin", 2);
-    for (int i = 0; i < 3; i++) {
-        begin("embed", i);
-        const size_t rows = rig.shape[0], dim = rig.shape[2];
-        float *out = room(rows * dim), *table_grad = given("before");
-        uint32_t *tokens = given_integers("tokens");
-        rig.b->embed(rig.b->self, &(struct op_embed){out, given("table"), tokens, rows, dim});
-        expect(out, "out", 0);
-        rig.b->embed_backward(rig.b->self, &(struct op_embed_backward){
-                                               table_grad, given("out_grad"), tokens, rows, dim});
-        expect(table_grad, "table_grad", TIGHT);
+    while (open_rig("model_ops.bin", 2)) {
+        for (int i = 0; i < 3; i++) {
+            begin("embed", i);
+            const size_t rows = rig.shape[0], dim = rig.shape[2];
+            float *out = room(rows * dim), *table_grad = given("before");
+            uint32_t *tokens = given_integers("tokens");
+            rig.b->embed(rig.b->self, &(struct op_embed){out, given("table"), tokens, rows, dim});
+            expect(out, "out", 0);
+            rig.b->embed_backward(
+                rig.b->self,
+                &(struct op_embed_backward){table_grad, given("out_grad"), tokens, rows, dim});
+            expect(table_grad, "table_grad", TIGHT);
+        }
+        close_rig();
     }
-    close_rig();
 }
 
 Test(ops, adamw_takes_the_steps_of_pytorch_and_decays_the_first_elements_only)
 {
-    open_rig("model_ops.bin", 2);
-    for (int i = 0; i < 3; i++) {
-        begin("adamw", i);
-        const size_t n = rig.shape[0];
-        float *p = given("before"), *m = room(n), *v = room(n);
-        rig.b->zero(rig.b->self, m, n * sizeof(float));
-        rig.b->zero(rig.b->self, v, n * sizeof(float));
-        for (int step = 0; step < 3; step++) {
-            char name[32];
-            snprintf(name, sizeof name, "gradient.%d", step);
-            rig.b->adamw(rig.b->self,
-                         &(struct op_adamw){.parameters = p,
-                                            .moment1 = m,
-                                            .moment2 = v,
-                                            .gradient = given(name),
-                                            .count = n,
-                                            .decayed_count = rig.shape[1],
-                                            .lr = 3e-3f,
-                                            .beta1 = 0.9f,
-                                            .beta2 = 0.95f,
-                                            .eps = 1e-8f,
-                                            .decay = 0.1f,
-                                            .gradient_scale = 0.5f,
-                                            .correction1 = (float)(1 - pow(0.9, step + 1)),
-                                            .correction2 = (float)(1 - pow(0.95, step + 1))});
-            snprintf(name, sizeof name, "after.%d", step);
-            expect(p, name, TIGHT);
+    while (open_rig("model_ops.bin", 2)) {
+        for (int i = 0; i < 3; i++) {
+            begin("adamw", i);
+            const size_t n = rig.shape[0];
+            float *p = given("before"), *m = room(n), *v = room(n);
+            rig.b->zero(rig.b->self, m, n * sizeof(float));
+            rig.b->zero(rig.b->self, v, n * sizeof(float));
+            for (int step = 0; step < 3; step++) {
+                char name[32];
+                snprintf(name, sizeof name, "gradient.%d", step);
+                rig.b->adamw(rig.b->self,
+                             &(struct op_adamw){.parameters = p,
+                                                .moment1 = m,
+                                                .moment2 = v,
+                                                .gradient = given(name),
+                                                .count = n,
+                                                .decayed_count = rig.shape[1],
+                                                .lr = 3e-3f,
+                                                .beta1 = 0.9f,
+                                                .beta2 = 0.95f,
+                                                .eps = 1e-8f,
+                                                .decay = 0.1f,
+                                                .gradient_scale = 0.5f,
+                                                .correction1 = (float)(1 - pow(0.9, step + 1)),
+                                                .correction2 = (float)(1 - pow(0.95, step + 1))});
+                snprintf(name, sizeof name, "after.%d", step);
+                expect(p, name, TIGHT);
+            }
         }
+        close_rig();
     }
-    close_rig();
 }
 
 /* Sizes that leave a rest at every tile border of the CPU backend (and 1); the reference is summed in fp64. */
 Test(ops, linear_is_right_where_matrices_are_cut_into_tiles)
 {
-    open_rig("model_ops.bin", 2);
-    static const size_t shapes[][3] = {{257, 65, 513}, {1, 129, 1030}, {130, 515, 259}};
-    for (size_t c = 0; c < 3; c++) {
-        release();
-        const size_t rows = shapes[c][0], n_in = shapes[c][1], n_out = shapes[c][2];
-        float *x = room(rows * n_in), *w = room(n_out * n_in), *y = room(rows * n_out);
-        float *hx = malloc(rows * n_in * sizeof(float)), *hw = malloc(n_out * n_in * sizeof(float));
-        float *hy = malloc(rows * n_out * sizeof(float));
-        float *wanted = malloc((rows * n_out + rows * n_in + n_out * n_in) * sizeof(float));
-        for (size_t i = 0; i < rows * n_in; i++) hx[i] = (float)sin((double)i);
-        for (size_t i = 0; i < n_out * n_in; i++) hw[i] = (float)cos(1.7 * (double)i);
-        for (size_t r = 0; r < rows; r++)
-            for (size_t o = 0; o < n_out; o++) {
-                double sum = 0;
-                for (size_t k = 0; k < n_in; k++)
-                    sum += (double)hx[r * n_in + k] * hw[o * n_in + k];
-                wanted[r * n_out + o] = (float)sum;
-            }
-        rig.b->upload(rig.b->self, x, hx, rows * n_in * sizeof(float));
-        rig.b->upload(rig.b->self, w, hw, n_out * n_in * sizeof(float));
-        rig.b->linear(rig.b->self, &(struct op_linear){y, x, w, rows, n_in, n_out});
-        cr_assert_eq(rig.b->download(rig.b->self, hy, y, rows * n_out * sizeof(float), NULL),
-                     ERR_OK);
-        cr_assert_leq(golden_error(hy, wanted, rows * n_out), TIGHT);
+    while (open_rig("model_ops.bin", 2)) {
+        static const size_t shapes[][3] = {{257, 65, 513}, {1, 129, 1030}, {130, 515, 259}};
+        for (size_t c = 0; c < 3; c++) {
+            release();
+            const size_t rows = shapes[c][0], n_in = shapes[c][1], n_out = shapes[c][2];
+            float *x = room(rows * n_in), *w = room(n_out * n_in), *y = room(rows * n_out);
+            float *hx = malloc(rows * n_in * sizeof(float)),
+                  *hw = malloc(n_out * n_in * sizeof(float));
+            float *hy = malloc(rows * n_out * sizeof(float));
+            float *wanted = malloc((rows * n_out + rows * n_in + n_out * n_in) * sizeof(float));
+            for (size_t i = 0; i < rows * n_in; i++) hx[i] = (float)sin((double)i);
+            for (size_t i = 0; i < n_out * n_in; i++) hw[i] = (float)cos(1.7 * (double)i);
+            for (size_t r = 0; r < rows; r++)
+                for (size_t o = 0; o < n_out; o++) {
+                    double sum = 0;
+                    for (size_t k = 0; k < n_in; k++)
+                        sum += (double)hx[r * n_in + k] * hw[o * n_in + k];
+                    wanted[r * n_out + o] = (float)sum;
+                }
+            rig.b->upload(rig.b->self, x, hx, rows * n_in * sizeof(float));
+            rig.b->upload(rig.b->self, w, hw, n_out * n_in * sizeof(float));
+            rig.b->linear(rig.b->self, &(struct op_linear){y, x, w, rows, n_in, n_out});
+            cr_assert_eq(rig.b->download(rig.b->self, hy, y, rows * n_out * sizeof(float), NULL),
+                         ERR_OK);
+            cr_assert_leq(golden_error(hy, wanted, rows * n_out), TIGHT);
 
-        /* y's values serve as a gradient: x_grad = y w, w_grad = y^T x. */
-        float *x_grad = room(rows * n_in), *w_grad = room(n_out * n_in);
-        float *found = malloc((rows + n_out) * n_in * sizeof(float));
-        memset(wanted, 0, rows * n_in * sizeof(float));
-        for (size_t r = 0; r < rows; r++)
-            for (size_t k = 0; k < n_in; k++) {
-                double sum = 0;
-                for (size_t o = 0; o < n_out; o++)
-                    sum += (double)hy[r * n_out + o] * hw[o * n_in + k];
-                wanted[r * n_in + k] = (float)sum;
-            }
-        rig.b->linear_input(rig.b->self,
-                            &(struct op_linear_input){x_grad, y, w, rows, n_in, n_out});
-        rig.b->download(rig.b->self, found, x_grad, rows * n_in * sizeof(float), NULL);
-        cr_assert_leq(golden_error(found, wanted, rows * n_in), TIGHT);
-        for (size_t o = 0; o < n_out; o++)
-            for (size_t k = 0; k < n_in; k++) {
-                double sum = 0;
-                for (size_t r = 0; r < rows; r++)
-                    sum += (double)hy[r * n_out + o] * hx[r * n_in + k];
-                wanted[o * n_in + k] = (float)sum;
-            }
-        rig.b->zero(rig.b->self, w_grad, n_out * n_in * sizeof(float));
-        rig.b->linear_weight(rig.b->self,
-                             &(struct op_linear_weight){w_grad, y, x, rows, n_in, n_out});
-        rig.b->download(rig.b->self, found, w_grad, n_out * n_in * sizeof(float), NULL);
-        cr_assert_leq(golden_error(found, wanted, n_out * n_in), TIGHT);
-        free(hx), free(hw), free(hy), free(wanted), free(found);
+            /* y's values serve as a gradient: x_grad = y w, w_grad = y^T x. */
+            float *x_grad = room(rows * n_in), *w_grad = room(n_out * n_in);
+            float *found = malloc((rows + n_out) * n_in * sizeof(float));
+            memset(wanted, 0, rows * n_in * sizeof(float));
+            for (size_t r = 0; r < rows; r++)
+                for (size_t k = 0; k < n_in; k++) {
+                    double sum = 0;
+                    for (size_t o = 0; o < n_out; o++)
+                        sum += (double)hy[r * n_out + o] * hw[o * n_in + k];
+                    wanted[r * n_in + k] = (float)sum;
+                }
+            rig.b->linear_input(rig.b->self,
+                                &(struct op_linear_input){x_grad, y, w, rows, n_in, n_out});
+            rig.b->download(rig.b->self, found, x_grad, rows * n_in * sizeof(float), NULL);
+            cr_assert_leq(golden_error(found, wanted, rows * n_in), TIGHT);
+            for (size_t o = 0; o < n_out; o++)
+                for (size_t k = 0; k < n_in; k++) {
+                    double sum = 0;
+                    for (size_t r = 0; r < rows; r++)
+                        sum += (double)hy[r * n_out + o] * hx[r * n_in + k];
+                    wanted[o * n_in + k] = (float)sum;
+                }
+            rig.b->zero(rig.b->self, w_grad, n_out * n_in * sizeof(float));
+            rig.b->linear_weight(rig.b->self,
+                                 &(struct op_linear_weight){w_grad, y, x, rows, n_in, n_out});
+            rig.b->download(rig.b->self, found, w_grad, n_out * n_in * sizeof(float), NULL);
+            cr_assert_leq(golden_error(found, wanted, n_out * n_in), TIGHT);
+            free(hx), free(hw), free(hy), free(wanted), free(found);
+        }
+        close_rig();
     }
-    close_rig();
 }
 
 Test(ops, sum_and_norm_are_taken_in_fp64_over_any_length)
 {
-    open_rig("model_ops.bin", 2);
-    static const size_t lengths[] = {1, 31, 65537, 200001};
-    for (size_t c = 0; c < 4; c++) {
-        release();
-        const size_t n = lengths[c];
-        float *x = room(n), *host = malloc(n * sizeof(float));
-        double sum = 0, squares = 0, found;
-        for (size_t i = 0; i < n; i++) {
-            host[i] = 1e4f + (float)sin((double)i);
-            sum += host[i];
-            squares += (double)host[i] * host[i];
+    while (open_rig("model_ops.bin", 2)) {
+        static const size_t lengths[] = {1, 31, 65537, 200001};
+        for (size_t c = 0; c < 4; c++) {
+            release();
+            const size_t n = lengths[c];
+            float *x = room(n), *host = malloc(n * sizeof(float));
+            double sum = 0, squares = 0, found;
+            for (size_t i = 0; i < n; i++) {
+                host[i] = 1e4f + (float)sin((double)i);
+                sum += host[i];
+                squares += (double)host[i] * host[i];
+            }
+            rig.b->upload(rig.b->self, x, host, n * sizeof(float));
+            cr_assert_eq(rig.b->sum(rig.b->self, x, n, &found, NULL), ERR_OK);
+            cr_assert_float_eq(found / sum, 1,
+                               1e-13); /* fp32 would be off by 1e-5 at this length */
+            cr_assert_eq(rig.b->norm2(rig.b->self, x, n, &found, NULL), ERR_OK);
+            cr_assert_float_eq(found / sqrt(squares), 1, 1e-13);
+            free(host);
         }
-        rig.b->upload(rig.b->self, x, host, n * sizeof(float));
-        cr_assert_eq(rig.b->sum(rig.b->self, x, n, &found, NULL), ERR_OK);
-        cr_assert_float_eq(found / sum, 1, 1e-13); /* fp32 would be off by 1e-5 at this length */
-        cr_assert_eq(rig.b->norm2(rig.b->self, x, n, &found, NULL), ERR_OK);
-        cr_assert_float_eq(found / sqrt(squares), 1, 1e-13);
-        free(host);
+        close_rig();
     }
-    close_rig();
 }
 
 /* A model that diverged must be seen: not-a-number may not turn into a number on its way to the loss. */
 Test(ops, what_is_not_a_number_stays_so)
 {
-    open_rig("model_ops.bin", 1);
-    const float values[40] = {[7] = NAN, [39] = 1}, ones[40] = {[0] = 1, [7] = 1};
-    float host[40], *x = room(40), *gain = room(40), *out = room(40), *inverse = room(1);
-    uint32_t *target = (uint32_t *)room(1);
-    rig.b->upload(rig.b->self, target, &(uint32_t){3}, sizeof *target);
-    rig.b->upload(rig.b->self, x, values, sizeof values);
-    rig.b->upload(rig.b->self, gain, ones, sizeof ones);
-    rig.b->norm(rig.b->self,
-                &(struct op_norm){
-                    .out = out, .inverse = inverse, .x = x, .gain = gain, .rows = 1, .dim = 40});
-    rig.b->download(rig.b->self, host, out, sizeof host, NULL);
-    cr_assert(isnan(host[0]) && isnan(host[7]));
-    rig.b->swiglu(rig.b->self, &(struct op_swiglu){out, x, 1, 20});
-    rig.b->download(rig.b->self, host, out, sizeof host, NULL);
-    cr_assert(isnan(host[7]) && !isnan(host[6]));
-    rig.b->cross_entropy(
-        rig.b->self, &(struct op_cross_entropy){
-                         .loss = inverse, .logits = x, .targets = target, .rows = 1, .vocab = 40});
-    rig.b->download(rig.b->self, host, inverse, sizeof host[0], NULL);
-    cr_assert(isnan(host[0]));
-    close_rig();
+    while (open_rig("model_ops.bin", 1)) {
+        const float values[40] = {[7] = NAN, [39] = 1}, ones[40] = {[0] = 1, [7] = 1};
+        float host[40], *x = room(40), *gain = room(40), *out = room(40), *inverse = room(1);
+        uint32_t *target = (uint32_t *)room(1);
+        rig.b->upload(rig.b->self, target, &(uint32_t){3}, sizeof *target);
+        rig.b->upload(rig.b->self, x, values, sizeof values);
+        rig.b->upload(rig.b->self, gain, ones, sizeof ones);
+        rig.b->norm(
+            rig.b->self,
+            &(struct op_norm){
+                .out = out, .inverse = inverse, .x = x, .gain = gain, .rows = 1, .dim = 40});
+        rig.b->download(rig.b->self, host, out, sizeof host, NULL);
+        cr_assert(isnan(host[0]) && isnan(host[7]));
+        rig.b->swiglu(rig.b->self, &(struct op_swiglu){out, x, 1, 20});
+        rig.b->download(rig.b->self, host, out, sizeof host, NULL);
+        cr_assert(isnan(host[7]) && !isnan(host[6]));
+        rig.b->cross_entropy(
+            rig.b->self,
+            &(struct op_cross_entropy){
+                .loss = inverse, .logits = x, .targets = target, .rows = 1, .vocab = 40});
+        rig.b->download(rig.b->self, host, inverse, sizeof host[0], NULL);
+        cr_assert(isnan(host[0]));
+        close_rig();
+    }
 }
