@@ -197,6 +197,10 @@ static enum err take_added(const struct parse *p, size_t room, uint8_t **to)
         json_t *same = json_object_getn(p->model_vocab, content, n);
         if (same && !json_equal(same, id))
             return damaged(p, "an added token has another id in the vocab");
+        if (unspell(content, n, *to) != n)
+            return refused(
+                p, "an added token is not ASCII but in letters of the byte alphabet, so that it "
+                   "would not decode to itself");
         struct bytes text = bytes_of(memcpy(*to, content, n), n);
         *to += n;
         enum err e = same ? ERR_OK : place(p, room, id, text);

@@ -22,7 +22,7 @@ struct vocabulary {
     struct bytes *tokens; /* [count], into `text` */
     uint8_t *text;
     uint32_t bytes[256];             /* the id of each single byte */
-    uint32_t *specials;              /* ids that are found in a text by their name */
+    uint32_t *specials;              /* ids of tokens that are found in a text as they are */
     struct vocabulary_merge *merges; /* by rank: an earlier one goes first */
     size_t special_count, merge_count;
 };
