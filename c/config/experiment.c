@@ -48,8 +48,8 @@ static bool path_join(const char *mapping, const struct tree_node *name, char ou
 static enum err unknown(const struct walk *k, const char *mapping, const struct tree_node *name)
 {
     char shown[TREE_SHOWN_BYTES], advice[512];
-    return tree_complain(k->x->path, name->at, k->w, ERR_USAGE, "%s%shas no key %s: %s",
-                         *mapping ? mapping : "an experiment", *mapping ? " " : " ",
+    return tree_complain(k->x->path, name->at, k->w, ERR_USAGE, "%s has no key %s: %s",
+                         *mapping ? mapping : "an experiment",
                          tree_shown(name->text, name->bytes, shown),
                          schema_advice(mapping, name->text, name->bytes, advice, sizeof advice));
 }

@@ -466,3 +466,56 @@ Test(experiment, the_ones_we_ship_pass)
         round_trip();
     }
 }
+
+/* A file in the style that people write: block and flow mixed, comments, values on the next line. */
+#define MIXED(precision, peers, metrics)                                                           \
+    "experiment: {name: gcide-60m, seed: 7}\n"                                                     \
+    "model:                      # or a preset\n"                                                  \
+    "  {layers: 12, dim: 512, heads: 8, kv_heads: 8, ffn: 1376, vocab: 32000, context: 1024,\n"    \
+    "   rope_theta: 10000, tied: false}\n"                                                         \
+    "data: {corpus: corpora/gcide, validation: 0.01}\n"                                            \
+    "train:\n"                                                                                     \
+    "  steps: 88000              # inner steps of the whole run\n"                                 \
+    "  batch_tokens: 524288\n"                                                                     \
+    "  micro_batch: auto         # sequences at once\n"                                            \
+    "  optimizer: {lr: 4e-4, betas: [0.9, 0.95], eps: 1e-8, weight_decay: 0.1, clip: 1.0}\n"       \
+    "  schedule: {kind: cosine, warmup: 1000, final: 0.1}\n"                                       \
+    "  precision: " precision "\n"                                                                 \
+    "outer:\n"                                                                                     \
+    "  every: 500\n"                                                                               \
+    "  count: tokens\n"                                                                            \
+    "  optimizer: {lr: 0.7, momentum: 0.9, nesterov: true}\n"                                      \
+    "  wire: int8\n"                                                                               \
+    "  overlap: 0\n"                                                                               \
+    "  fragments: 1\n"                                                                             \
+    "swarm:\n"                                                                                     \
+    "  listen: \"0.0.0.0:4433\"\n"                                                                 \
+    "  peers: [peers.txt" peers "]\n"                                                              \
+    "  identity: node.key\n"                                                                       \
+    "  access: open\n"                                                                             \
+    "  group: {min: 2, max: 20}\n"                                                                 \
+    "checkpoint: {dir: runs/gcide-60m, every: 500, keep: 3}\n"                                     \
+    "evaluate: {every: 500, tokens: 65536}\n"                                                      \
+    "metrics: {" metrics "log: runs/gcide-60m/log.jsonl}\n"                                        \
+    "machine: {device: auto, threads: auto}\n"
+
+static void unsupported(const char *text, const char *story)
+{
+    cr_assert_eq(experiment_parse("e.yaml", bytes_of(text, strlen(text)), &x, &w), ERR_UNSUPPORTED);
+    cr_assert_str_eq(w.text, story);
+}
+
+Test(experiment, a_whole_file_is_refused_for_nothing_but_what_is_not_built)
+{
+    parse(&x, MIXED("fp32", "", ""));
+    cr_assert_eq(x.model.layers, 12);
+    cr_assert_eq(experiment_epochs(&x), 176);
+    unsupported(MIXED("bf16", "", ""),
+                "e.yaml:12:14: train.precision: bf16 is not built yet: write fp32");
+    unsupported(MIXED("fp32", ", \"https://example.org/peers.txt\"", ""),
+                "e.yaml:22:22: swarm.peers: a list from the web is not built yet: download "
+                "'https://example.org/peers.txt' and name the file");
+    unsupported(
+        MIXED("fp32", "", "listen: \"127.0.0.1:9464\", "),
+        "e.yaml:28:19: metrics.listen: the metrics endpoint is not built yet: leave it out");
+}

@@ -60,6 +60,9 @@ done = run("plan", "missing.yaml")
 ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "missing.yaml" in done.stdout,
    "a missing file is named", done.stdout)
 
+keys = run("plan", "--keys").stdout
+ok("train.optimizer.lr" in keys and "default: 4e-4" in keys and "outer.every" in keys, "the format's manual is printed", keys)
+
 prepared = run("plan", experiment("named"))
 ids = [line for line in prepared.stdout.splitlines() if line.startswith("# run ")]
 ok(len(ids) == 1 and len(ids[0]) == 6 + 32, "with a corpus the run has a name", ids)
