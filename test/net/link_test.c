@@ -1,4 +1,4 @@
-#include "net/inside.h"
+#include "hostile.h"
 #include "pair.h"
 
 static struct node a, b;
@@ -260,93 +260,6 @@ Test(link, measures_what_it_carries)
 
 /* --- a peer that does not keep to the protocol --------------------------------------------------------------------- */
 
-/* Streams that the test fills by hand, on a connection of a's. */
-#define HOSTILE_MAX 256
-static struct {
-    struct connection *c;
-    int64_t id[HOSTILE_MAX];
-    size_t left[HOSTILE_MAX];
-    uint8_t head[HOSTILE_MAX][8];
-    size_t head_count[HOSTILE_MAX];
-    size_t count, turn;
-    bool blocked[HOSTILE_MAX];
-    size_t stopped;
-} hostile;
-
-static bool hostile_yes(struct connection *c)
-{
-    hostile.c = c;
-    c->session = &hostile;
-    return true;
-}
-static bool hostile_data(struct connection *c, int64_t id, void *of, struct bytes b, bool fin)
-{
-    ngtcp2_conn_extend_max_stream_offset(c->quic, id, b.count);
-    ngtcp2_conn_extend_max_offset(c->quic, b.count);
-    return true;
-}
-static void hostile_acked(struct connection *c, int64_t id, void *of, uint64_t n) {}
-static void hostile_closed(struct connection *c, int64_t id, void *of, bool whole, uint64_t code) {}
-static void hostile_reset(struct connection *c, int64_t id, void *of) {}
-static void hostile_stopped(struct connection *c, int64_t id, void *of) { hostile.stopped++; }
-static void hostile_datagram(struct connection *c, struct bytes b) {}
-static void hostile_credit(struct connection *c) {}
-static void hostile_stream_credit(struct connection *c, int64_t id, void *of) {}
-static struct bytes hostile_next_datagram(struct connection *c) { return bytes_of(NULL, 0); }
-static void hostile_next(struct connection *c, struct piece *p)
-{
-    for (size_t i = 0; i < hostile.count; i++) { /* one packet of each in turn */
-        size_t at = (hostile.turn + i) % hostile.count;
-        if ((!hostile.left[at] && !hostile.head_count[at]) || hostile.blocked[at]) continue;
-        p->stream = hostile.id[at];
-        p->of = (void *)at;
-        bool head = hostile.head_count[at];
-        p->parts[0] = head
-                          ? (ngtcp2_vec){hostile.head[at], hostile.head_count[at]}
-                          : (ngtcp2_vec){blob, hostile.left[at] < 60000 ? hostile.left[at] : 60000};
-        p->part_count = 1;
-        hostile.turn = at + 1;
-        return;
-    }
-}
-static void hostile_took(struct connection *c, struct piece *p, size_t count)
-{
-    size_t at = (size_t)p->of;
-    if (!count) return;
-    if (hostile.head_count[at]) hostile.head_count[at] = 0; /* heads fit any packet */
-    else hostile.left[at] -= count;
-}
-static void hostile_blocked(struct connection *c, struct piece *p, bool gone)
-{
-    hostile.blocked[(size_t)p->of] = true;
-}
-static void hostile_end(struct connection *c, const struct link_end *end)
-{
-    a.downs++;
-    a.end = *end;
-    snprintf(a.reason, sizeof a.reason, "%s", end->reason);
-    hostile.c = NULL;
-    c->session = NULL;
-}
-
-static const struct protocol hostile_protocol = {
-    .start = hostile_yes,
-    .up = hostile_yes,
-    .data = hostile_data,
-    .acked = hostile_acked,
-    .closed = hostile_closed,
-    .reset = hostile_reset,
-    .stopped = hostile_stopped,
-    .datagram = hostile_datagram,
-    .credit = hostile_credit,
-    .stream_credit = hostile_stream_credit,
-    .next_datagram = hostile_next_datagram,
-    .next = hostile_next,
-    .took = hostile_took,
-    .blocked = hostile_blocked,
-    .end = hostile_end,
-};
-
 static void hostile_dial(void)
 {
     struct why w = {0};
@@ -359,46 +272,33 @@ static void hostile_dial(void)
     cr_assert(hostile.c && b.ups > ups);
 }
 
-static void hostile_stream(bool bidi, const char *head, size_t head_count, size_t bytes)
-{
-    size_t at = hostile.count++;
-    cr_assert_lt(at, HOSTILE_MAX);
-    if (bidi) cr_assert_eq(ngtcp2_conn_open_bidi_stream(hostile.c->quic, &hostile.id[at], NULL), 0);
-    else cr_assert_eq(ngtcp2_conn_open_uni_stream(hostile.c->quic, &hostile.id[at], NULL), 0);
-    memcpy(hostile.head[at], head, head_count);
-    hostile.head_count[at] = head_count;
-    hostile.left[at] = bytes;
-    connection_touch(hostile.c);
-}
-
 Test(link, ends_when_a_frame_announces_more_than_the_longest)
 {
     hostile_dial();
-    hostile_stream(false, "\x01\x09\x01\x00\x10", 5, 0);
+    cr_assert(hostile_stream(false, "\x01\x09\x01\x00\x10", 5, 0, false));
     turn_until(!hostile.c, 5);
     cr_assert_null(hostile.c);
-    cr_assert_eq(a.end.code, CLOSE_PROTOCOL);
-    cr_assert(a.end.by_peer);
-    cr_assert_str_eq(a.reason, "a frame is longer than 1 MiB");
+    cr_assert_eq(hostile.code, CLOSE_PROTOCOL);
+    cr_assert_str_eq(hostile.reason, "a frame is longer than 1 MiB");
 }
 
 Test(link, ends_at_a_second_control_stream)
 {
     hostile_dial();
-    hostile_stream(false, "\x01", 1, 0);
-    hostile_stream(false, "\x01", 1, 0);
+    cr_assert(hostile_stream(false, "\x01", 1, 0, false));
+    cr_assert(hostile_stream(false, "\x01", 1, 0, false));
     turn_until(!hostile.c, 5);
     cr_assert_null(hostile.c);
-    cr_assert_eq(a.end.code, CLOSE_PROTOCOL);
-    cr_assert_str_eq(a.reason, "a second control stream");
+    cr_assert_eq(hostile.code, CLOSE_PROTOCOL);
+    cr_assert_str_eq(hostile.reason, "a second control stream");
 }
 
 Test(link, refuses_streams_of_a_kind_it_does_not_know_and_goes_on)
 {
     hostile_dial();
-    hostile_stream(false, "\x77", 1, 100000);
-    hostile_stream(true, "\x78", 1, 100000);
-    hostile_stream(true, "\x02", 1, 100000); /* a parcel needs no way back */
+    cr_assert(hostile_stream(false, "\x77", 1, 100000, false));
+    cr_assert(hostile_stream(true, "\x78", 1, 100000, false));
+    cr_assert(hostile_stream(true, "\x02", 1, 100000, false)); /* a parcel needs no way back */
     turn_until(hostile.stopped == 3, 5);
     cr_assert_eq(hostile.stopped, 3);
     cr_assert_not_null(hostile.c);
@@ -415,10 +315,10 @@ Test(link, holds_no_more_than_its_window_of_unfinished_messages)
     hostile_dial();
     /* 200 parcels side by side, none of which ever ends: 400 MB in all, had they their way. */
     for (size_t i = 0; i < 200; i++)
-        hostile_stream(false, "\x02", 1, endpoint_defaults("").parcel_bytes_max);
+        cr_assert(hostile_stream(false, "\x02", 1, endpoint_defaults("").parcel_bytes_max, false));
     turn_until(hostile.stopped >= 192, 15);
     cr_assert_geq(hostile.stopped, 192, "only %zu of 200 were refused", hostile.stopped);
-    cr_assert_not_null(hostile.c, "%s", a.reason);
+    cr_assert_not_null(hostile.c, "%s", hostile.reason);
     cr_assert_lt(hostile.stopped, 200, "the oldest are kept");
     cr_assert(link_parcel(honest.endpoint, honest.up, bytes_of(blob, 1000), bytes_of(NULL, 0), 9));
     turn_until(honest.done_count, 5);
