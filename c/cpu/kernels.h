@@ -1,4 +1,4 @@
-/* kernels.h -- the vector loops of the CPU backend: one source (kernels.inc), compiled for AVX2 and for AVX-512.
+/* kernels.h -- the vector loops of the CPU backend: one source (kernels_loops.h), compiled for AVX2 and for AVX-512.
  *
  * Each works on a range of rows (or elements) alone, so any thread may take any range. Which set runs is decided
  * once; both compute the same formulas, sums in another order. Rows may have any length and alignment. */

@@ -1,4 +1,4 @@
-/* kernels_avx512.c -- kernels.inc for machines with AVX-512 (F, BW, DQ, VL): 16 floats a vector. The attribute stands
+/* kernels_avx512.c -- kernels_loops.h for machines with AVX-512 (F, BW, DQ, VL): 16 floats a vector. The attribute stands
  * here and not in build.zig because Zig's -mcpu overrides flags such as -mavx512f. */
 #include <assert.h>
 #include <immintrin.h>
@@ -16,5 +16,5 @@ bool kernels_avx512_here(void) { return features_avx512(); }
 #define LANES   16
 #define KERNELS kernels_avx512
 #define NAME    "AVX-512"
-#include "cpu/kernels.inc"
+#include "cpu/kernels_loops.h"
 #pragma clang attribute pop

@@ -1,4 +1,4 @@
-/* kernels.inc -- the loops of kernels.h for vectors of LANES floats; included by kernels_*.c, which define LANES, KERNELS
+/* kernels_loops.h -- the loops of kernels.h for vectors of LANES floats; included by kernels_*.c, which define LANES, KERNELS
  * (the table's name) and NAME. GCC's vector extensions: the compiler picks the instructions. Sums run in LANES strands
  * that are added at the end; a tail that fills no vector is padded with zeros. Not-a-number in gives not-a-number
  * out: the trainer finds a diverged model by it. */
@@ -36,10 +36,7 @@ INLINE void store_some(float *p, vec v, size_t count) { memcpy(p, &v, count * si
 INLINE vec splat(float x) { return x - (vec){0}; }
 
 /* Lane by lane: mask ? a : b, mask all ones or all zeros. */
-INLINE vec choose(ivec mask, vec a, vec b)
-{
-    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
-}
+INLINE vec choose(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
 /* A lane of b that is not a number stays so. */
 INLINE vec max_of(vec a, vec b) { return choose(a > b, a, b); }
 
@@ -56,7 +53,8 @@ INLINE float max_lanes(vec v)
     float lanes[LANES];
     memcpy(lanes, &v, sizeof lanes);
     float best = lanes[0];
-    for (size_t i = 1; i < LANES; i++) best = lanes[i] > best || lanes[i] != lanes[i] ? lanes[i] : best;
+    for (size_t i = 1; i < LANES; i++)
+        best = lanes[i] > best || lanes[i] != lanes[i] ? lanes[i] : best;
     return best;
 }
 
@@ -68,7 +66,8 @@ INLINE vec exp_of(vec x)
     const vec low = splat(-87.3f), high = splat(88.0f);
     x = choose(x < low, low, x);
     x = choose(x > high, high, x);
-    const float round = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+    const float round =
+        12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
     vec shifted = x * 1.44269504f + round;
     ivec n = (ivec)shifted - (ivec)splat(round);
     vec whole = shifted - round;
@@ -104,12 +103,15 @@ INLINE vec root_of(vec x)
             body                                                                                   \
         }                                                                                          \
         if (at < (n)) {                                                                            \
-            const size_t count = (n) - at;                                                         \
+            const size_t count = (n)-at;                                                           \
             body                                                                                   \
         }                                                                                          \
     } while (0)
 
-INLINE vec take(const float *p, size_t count) { return count == LANES ? load(p) : load_some(p, count); }
+INLINE vec take(const float *p, size_t count)
+{
+    return count == LANES ? load(p) : load_some(p, count);
+}
 INLINE void put(float *p, vec v, size_t count)
 {
     if (count == LANES) store(p, v);
@@ -291,7 +293,8 @@ INLINE void adamw_range(const struct op_adamw *o, size_t first, size_t last, flo
          vec m1 = o->beta1 * take(m + at, count) + (1.0f - o->beta1) * g;
          vec m2 = o->beta2 * take(v + at, count) + (1.0f - o->beta2) * (g * g);
          put(m + at, m1, count); put(v + at, m2, count);
-         put(p + at, keep * take(p + at, count) - rate * m1 / (root_of(m2) * root + o->eps), count););
+         put(p + at, keep * take(p + at, count) - rate * m1 / (root_of(m2) * root + o->eps),
+             count););
 }
 
 static void adamw(const struct op_adamw *o, size_t first, size_t last)
