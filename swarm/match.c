@@ -497,6 +497,26 @@ static int group_index(const struct match *m, sid s)
     return -1;
 }
 
+/* Is a set more than half of those who work on my history, as I see them? Of two halves the one with the smallest sid
+ * is. Two groups of one round would be two histories, so of disjoint sets one at most may go on. */
+static bool quorum(const struct match *m, uint32_t set)
+{
+    uint32_t all = 1, in = 1;
+    sid least = m->self;
+    bool least_in = true;
+    for (uint32_t i = 0; i < m->mates_count; i++) {
+        const struct match_mate *mate = &m->mates[i];
+        if (mate->left || !mate->counts) continue;
+        bool is = set >> i & 1;
+        all++;
+        in += is;
+        if (mate->sid > least) continue;
+        least = mate->sid;
+        least_in = is;
+    }
+    return 2 * in > all || (2 * in == all && least_in);
+}
+
 static void commit(struct match *m, const struct sink *out)
 {
     m->state = MATCH_COMMITTED;
@@ -580,6 +600,10 @@ static void propose(struct match *m, bool first, instant now, const struct sink 
         solo(m, out);
         return;
     }
+    if (!quorum(m, set)) {
+        next_attempt(m, (uint16_t)(m->attempt + 1), now, out);
+        return;
+    }
     bool verified = true;
     for (uint32_t i = 0; i < m->mates_count; i++)
         if (set >> i & 1) verified = verified && ready_now(m, &m->mates[i]);
@@ -644,8 +668,9 @@ static void review(struct match *m, instant now, const struct sink *out)
         bool waits = false;
         for (uint32_t i = 0; i < m->mates_count; i++)
             waits = waits || waits_for(m, &m->mates[i], now);
-        if (!waits || instant_reached(now, m->grace)) close_attempt(m, now, out);
-        else if (instant_reached(now, m->until)) solo(m, out);
+        bool over = !waits || instant_reached(now, m->grace);
+        if (over && quorum(m, set_of(m))) close_attempt(m, now, out);
+        else if (instant_reached(now, instant_min(m->until, m->waits))) solo(m, out);
     } else if (m->state == MATCH_CLOSED) {
         propose(m, false, now, out);
         if (m->state != MATCH_CLOSED) return;
@@ -1005,7 +1030,7 @@ void match_cell(struct match *m, const struct match_peer *peers, size_t count, i
     }
     for (uint32_t i = 0; i < m->mates_count; i++)
         if (m->mates[i].listed && !listed[i]) {
-            m->mates[i].listed = false;
+            m->mates[i].listed = m->mates[i].counts = false;
             match_gone(m, m->mates[i].sid, now, out);
         }
     for (size_t p = 0; p < count; p++) {
@@ -1017,6 +1042,7 @@ void match_cell(struct match *m, const struct match_peer *peers, size_t count, i
         mate_identify(mate, peers[p].id);
         mate->listed = true;
         mate->rtt_ms = peers[p].rtt_ms;
+        mate->counts = peers[p].counts;
         bool open = m->state == MATCH_OPEN || m->state == MATCH_CLOSED;
         if (news && open && mate->asked.ns == 0) {
             if (mate->status == MATE_OUT) mate->status = MATE_UNKNOWN;
@@ -1169,7 +1195,8 @@ instant match_due(const struct match *m)
 {
     switch (m->state) {
     case MATCH_OPEN: {
-        instant due = instant_min(m->grace, m->until);
+        instant due = instant_min(m->until, m->waits);
+        if (!instant_reached(m->now, m->grace)) due = instant_min(due, m->grace);
         for (uint32_t i = 0; i < m->mates_count; i++) {
             const struct match_mate *mate = &m->mates[i];
             bool asked = mate->status == MATE_UNKNOWN || mate->status == MATE_HEARSAY;

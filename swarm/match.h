@@ -49,6 +49,7 @@ struct match_config {
 struct match_peer {
     uint8_t id[CRYPTO_KEY_BYTES];
     uint32_t rtt_ms; /* 0: unknown */
+    bool counts;     /* works on my history: a group needs more than half of those who do */
 };
 
 /* What I bring to a round. */
@@ -98,6 +99,7 @@ struct match_mate {
     uint8_t id[CRYPTO_KEY_BYTES];
     bool known;  /* its ID: a name I only heard in a proposal has none yet */
     bool listed; /* membership lists it */
+    bool counts; /* as in match_peer */
     bool left;   /* said that it leaves, or was dropped by match_gone */
     uint32_t rtt_ms;
     instant

@@ -452,6 +452,7 @@ static void refresh_cell(struct node *n)
         enum peer_phase f = p->stored[STORED_PROGRESS].count ? p->progress.phase : PHASE_JOIN;
         if (f == PHASE_DONE || f == PHASE_LEAVING || f == PHASE_OBSERVER) continue;
         memcpy(peers[count].id, p->id, sizeof p->id);
+        peers[count].counts = p->stored[STORED_PROGRESS].count && participant(n, p);
         peers[count++].rtt_ms = p->rtt_ms;
     }
     n->cell_stale = false;

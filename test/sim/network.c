@@ -177,6 +177,21 @@ static uint32_t link_new(struct network *n)
     return n->link_count++;
 }
 
+/* Each event may move the list of links, kill the node, or open a link: everything is looked up anew. What the node
+ * sends because of them comes later. */
+static void fail_pending(struct world *w, uint32_t link, int side)
+{
+    size_t count = w->network.links[link].pending_count;
+    for (size_t i = 0; i < count; i++) {
+        struct pending *p = &w->network.links[link].pending[i];
+        if (!p->open || p->side != side) continue;
+        p->open = false;
+        if (!lives(w, &w->network.links[link].end[side])) continue;
+        struct event v = {.kind = p->kind, .link = id_of(link, side), .ticket = p->ticket};
+        world_give(w, node_of(w, &w->network.links[link].end[side]), &v);
+    }
+}
+
 /* An end is gone: its process hears what failed, then that the link is down. */
 static void end_down(struct world *w, uint32_t link, int side, uint32_t code)
 {
@@ -185,21 +200,14 @@ static void end_down(struct world *w, uint32_t link, int side, uint32_t code)
     e->deaf_since = INSTANT_NEVER;
     for (size_t i = 0; i < e->stalled_count; i++) message_free(w, e->stalled[i]);
     e->stalled_count = 0;
-    /* Each event may move the list of links, kill the node, or open a link: look everything up anew. */
-    for (size_t i = 0; i < w->network.links[link].pending_count; i++) {
-        struct pending *p = &w->network.links[link].pending[i];
-        if (!p->open || p->side != side) continue;
-        p->open = false;
-        if (!lives(w, &w->network.links[link].end[side])) continue;
-        struct event v = {.kind = p->kind, .link = id_of(link, side), .ticket = p->ticket};
-        world_give(w, node_of(w, &w->network.links[link].end[side]), &v);
-    }
+    fail_pending(w, link, side);
     e = &w->network.links[link].end[side];
     if (e->told && lives(w, e)) {
         e->told = false;
         struct event v = {.kind = EVENT_LINK_DOWN, .link = id_of(link, side), .code = code};
         world_give(w, node_of(w, e), &v);
     }
+    fail_pending(w, link, side); /* what was sent in vain meanwhile */
     network_review(w);
 }
 
