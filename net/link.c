@@ -762,7 +762,10 @@ bool link_reply(struct endpoint *e, link_id l, uint64_t handle, const struct byt
     struct stream *s = asked_stream(c, handle);
     if (!s || !s->out_open) return false;
     struct chunk *k = chunk_of(c, parts, count);
-    if (!k) return false;
+    if (!k) {
+        link_decline(e, l, handle);
+        return false;
+    }
     s->asked = false;
     s->out_fin = true;
     queue_chunk(c, s, k);

@@ -78,7 +78,8 @@ bool link_parcel(struct endpoint *e, link_id l, struct bytes head, struct bytes 
                  uint64_t ticket);
 bool link_request(struct endpoint *e, link_id l, struct bytes message, uint64_t ticket);
 
-/* Answers a request once; `handle` is what the request handler got. False when the peer has given up on it. */
+/* Answers a request once; `handle` is what the request handler got. False when the peer has given up on it, and when
+ * there is no room: then it is declined. */
 bool link_reply(struct endpoint *e, link_id l, uint64_t handle, const struct bytes *parts,
                 size_t count);
 /* Does not answer it: the peer's reply handler hears ok = false. */

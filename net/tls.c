@@ -34,7 +34,9 @@ static WOLFSSL_CTX *context(bool server, const struct identity *self)
     if (server) ngtcp2_crypto_wolfssl_configure_server_context(c);
     else ngtcp2_crypto_wolfssl_configure_client_context(c);
     struct bytes cert = identity_certificate(self), key = identity_private_key(self);
+    int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1}; /* P-256 for foreign clients */
     bool ok = wolfSSL_CTX_set_cipher_list(c, CIPHERS) == WOLFSSL_SUCCESS &&
+              wolfSSL_CTX_set_groups(c, groups, 2) == WOLFSSL_SUCCESS &&
               wolfSSL_CTX_use_certificate_buffer(c, cert.data, (long)cert.count,
                                                  WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS &&
               wolfSSL_CTX_use_PrivateKey_buffer(c, key.data, (long)key.count,

@@ -112,7 +112,7 @@ enum udp_sent udp_send(struct udp *u, const struct sockaddr *to, socklen_t to_by
     for (;;) {
         if (sendmsg(u->fd, &m, 0) >= 0) return UDP_SENT;
         if (errno == EINTR) continue;
-        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return UDP_FULL;
+        if (errno == EAGAIN || errno == EWOULDBLOCK) return UDP_FULL;
         /* The device's driver lacks checksum offload, or the kernel has no GSO (udp(7)). */
         if (all.count > segment && (errno == EIO || errno == EINVAL)) return UDP_NO_GSO;
         return UDP_LOST;

@@ -34,7 +34,7 @@ void udp_close(struct udp *u);
 enum udp_sent {
     UDP_SENT,
     UDP_FULL, /* the socket's buffer: try again when it is writable */
-    UDP_LOST, /* the kernel would not: no route, a firewall, too large. As good as lost on the way. */
+    UDP_LOST, /* the kernel would not: no route, a firewall, a full device. As good as lost on the way. */
     UDP_NO_GSO /* the device cannot segment: nothing was sent, send one by one */
 };
 /* Sends `all`, cut into pieces of `segment` bytes, the last one perhaps shorter. More than one piece needs gso. */

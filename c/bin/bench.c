@@ -9,6 +9,7 @@
 static const struct command subjects[] = {
     {"cpu", bench_cpu,
      "training on this machine's processor: tokens a second and share of its peak"},
+    {"net", bench_net, "parcels between two processes on this machine: Gbit/s and CPU seconds"},
 };
 
 #define SUBJECT_COUNT (sizeof subjects / sizeof subjects[0])

@@ -4,5 +4,6 @@
 
 /* argv[0] is the subject's name; returns the exit code. */
 int bench_cpu(int argc, char **argv);
+int bench_net(int argc, char **argv);
 
 #endif
