@@ -27,7 +27,8 @@ struct reader {
 
 static inline struct reader reader_init(struct bytes b)
 {
-    return (struct reader){b.data, b.data + b.count, false};
+    return (struct reader){b.data, b.count ? b.data + b.count : b.data,
+                           false}; /* NULL + 0 is undefined */
 }
 static inline size_t reader_left(const struct reader *r) { return (size_t)(r->end - r->at); }
 
