@@ -10,6 +10,7 @@
 #define REDIAL          span_ms(300)
 #define UNHEARD                                                                                    \
     span_s(15) /* no news of it from anybody either: then a failed dial is an accusation */
+#define BROKEN     span_s(1)
 #define REMEMBERED span_s(24 * 3600)
 
 /* ---- links ---- */
@@ -59,7 +60,8 @@ link_id member_link(const struct members *m, int member)
     const struct member_link *best = NULL;
     for (int j = 0; j < MEMBER_LINKS; j++) {
         const struct member_link *l = &p->links[j];
-        if (l->link != LINK_NONE && l->greeted && (!best || better(m, p, l, best))) best = l;
+        bool usable = l->link != LINK_NONE && l->greeted && l->broken.ns == 0;
+        if (usable && (!best || better(m, p, l, best))) best = l;
     }
     return best ? best->link : LINK_NONE;
 }
@@ -101,15 +103,40 @@ static void plan_dial(struct members *m, int i, span first)
     else p->dial_at = INSTANT_NEVER; /* the reconnector's turn */
 }
 
-static void forget_link(struct members *m, int i, struct member_link *l)
+/* After a change that may have taken away the link in use. */
+static void link_lost(struct members *m, int i, link_id before)
 {
-    link_id before = member_link(m, i);
-    bool used = l->link == before;
-    *l = (struct member_link){.link = LINK_NONE};
-    if (!used || before == LINK_NONE) return;
+    if (before == LINK_NONE || member_link(m, i) == before) return;
     m->members[i].nonce = 0; /* its probe went over the lost link */
     members_tell(m, NEWS_UNLINKED, i);
     if (member_link(m, i) != LINK_NONE) members_tell(m, NEWS_LINKED, i);
+}
+
+static void forget_link(struct members *m, int i, struct member_link *l)
+{
+    link_id before = member_link(m, i);
+    *l = (struct member_link){.link = LINK_NONE};
+    link_lost(m, i, before);
+}
+
+void contact_broken(struct members *m, link_id link)
+{
+    int i = members_by_link(m, link);
+    if (i == NOBODY) return;
+    link_id before = member_link(m, i);
+    link_of(&m->members[i], link)->broken = instant_after(m->now, BROKEN);
+    link_lost(m, i, before);
+}
+
+/* Links that did not end after all are used again. */
+static void mend_links(struct members *m, int i)
+{
+    link_id before = member_link(m, i);
+    for (int j = 0; j < MEMBER_LINKS; j++) {
+        struct member_link *l = &m->members[i].links[j];
+        if (l->link != LINK_NONE && m->now.ns >= l->broken.ns) l->broken = (instant){0};
+    }
+    if (member_link(m, i) != before) members_tell(m, NEWS_LINKED, i);
 }
 
 void contact_drop(struct members *m, int i, uint32_t code, const struct sink *out)
@@ -318,8 +345,9 @@ void contact_tick(struct members *m, const struct sink *out)
     }
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
-        if (p->used && m->now.ns >= p->dial_at.ns && !p->dialling && !contact_any(p))
-            dial(m, i, out);
+        if (!p->used) continue;
+        mend_links(m, i);
+        if (m->now.ns >= p->dial_at.ns && !p->dialling && !contact_any(p)) dial(m, i, out);
     }
 }
 
@@ -328,7 +356,11 @@ instant contact_due(const struct members *m)
     instant due = m->reconnect_at;
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
-        if (p->used && !p->dialling && !contact_any(p)) due = instant_min(due, p->dial_at);
+        if (!p->used) continue;
+        if (!p->dialling && !contact_any(p)) due = instant_min(due, p->dial_at);
+        for (int j = 0; j < MEMBER_LINKS; j++)
+            if (p->links[j].link != LINK_NONE && p->links[j].broken.ns)
+                due = instant_min(due, p->links[j].broken);
     }
     return due;
 }

@@ -23,6 +23,9 @@ void contact_drop(struct members *m, int member, uint32_t code, const struct sin
 /* This link was hung up: it is not used any more. */
 void contact_refuse(struct members *m, link_id link);
 
+/* A parcel on this link has failed. It is not used for a second, in which its end will come if it is over. */
+void contact_broken(struct members *m, link_id link);
+
 void contact_tick(struct members *m, const struct sink *out);
 instant contact_due(const struct members *m);
 

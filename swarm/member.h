@@ -34,9 +34,10 @@ struct stored {     /* a record as its writer signed it */
 };
 
 struct member_link {
-    link_id link; /* LINK_NONE: free */
-    bool dialled; /* by me */
-    bool greeted; /* its HELLO has come: it is of this run and this version */
+    link_id link;   /* LINK_NONE: free */
+    bool dialled;   /* by me */
+    bool greeted;   /* its HELLO has come: it is of this run and this version */
+    instant broken; /* until then: a parcel on it failed, so it is probably about to end */
     uint64_t order;
 };
 

@@ -62,7 +62,7 @@ struct node {
     uint32_t snapshots;    /* ordered and not yet here */
     bool training;         /* what the trainer was told */
     bool leaving;          /* when the round is over */
-    bool cell_stale, publish;
+    bool cell_stale;
     instant fork_again; /* no fork is spoken of before */
     instant committed_at;
 };
@@ -248,19 +248,20 @@ static void publish(struct node *n)
                                 .digest = first_eight(n->state.digest)};
     memcpy(p.lineage, n->state.lineage, sizeof p.lineage);
     members_publish(&n->members, &p, n->now, &in);
-    n->publish = false;
     n->published = n->now;
     n->publish_at = instant_after(n->now, PUBLISH_PERIOD);
+}
+
+static void publish_soon(struct node *n)
+{
+    n->publish_at = instant_min(n->publish_at, instant_after(n->published, PUBLISH_PAUSE));
 }
 
 static void enter(struct node *n, enum life life)
 {
     enum peer_phase before = phase(n);
     n->life = life;
-    if (phase(n) != before) {
-        n->publish = true;
-        n->publish_at = instant_min(n->publish_at, instant_after(n->published, PUBLISH_PAUSE));
-    }
+    if (phase(n) != before) publish_soon(n);
 }
 
 /* ---- states taken and given ---- */
@@ -289,7 +290,6 @@ static void new_state(struct node *n, const struct lineage_state *s, bool keep)
     n->round.steps = n->round.tokens = 0;
     n->round_began = n->round_ended = n->now;
     n->solo_until = n->now;
-    n->publish = true;
     n->publish_at = n->now; /* others wait for this one */
     sync_offer(&n->sync, s, keep);
     rest_match(n);
@@ -694,6 +694,8 @@ static void live(struct node *n)
         run_sync(n);
         break;
     case LIFE_TRAIN:
+        (void)sits_out(
+            n); /* what is under way when training begins: a round that begins later is not meant */
         if (n->match.state == MATCH_COMMITTED) begin_reduce(n);
         else if (!catch_up(n)) try_round(n);
         break;
@@ -845,6 +847,8 @@ static void on_network(struct node *n, const struct event *e)
             protocol_error(n, e->link);
         break;
     case EVENT_PARCEL_DONE:
+        if (!e->ok) contact_broken(&n->members, e->link);
+        read_news(n);
         if (e->ticket & REDUCE_TICKET)
             reduce_parcel_done(&n->reduce, e->ticket, e->ok, n->now, &in);
         break;
@@ -864,7 +868,10 @@ static void on_step(struct node *n, const struct event *e)
     /* A step that was under way when the trainer was told to hold still counts, should training go on. */
     bool lives = n->life == LIFE_TRAIN || n->life == LIFE_MATCH || n->life == LIFE_REDUCE ||
                  n->life == LIFE_JOIN || n->life == LIFE_SYNC;
-    if (lives) n->round = e->round;
+    if (!lives) return;
+    n->round = e->round;
+    uint64_t said = n->members.progress.tokens_per_s, rate = n->round.tokens_per_s;
+    if (said > 2 * rate || rate > 2 * said) publish_soon(n); /* others reckon with it */
 }
 
 void node_step(struct node *n, const struct event *in, const struct sink *out)
