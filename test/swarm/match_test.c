@@ -169,7 +169,7 @@ static void cell_init(int count, bool count_steps)
         size_t known = 0;
         for (int j = 0; j < count; j++) {
             if (j == i) continue;
-            peers[known] = (struct match_peer){.rtt_ms = 80};
+            peers[known] = (struct match_peer){.rtt_ms = 80, .counts = true};
             memcpy(peers[known++].id, cell.nodes[j].id, CRYPTO_KEY_BYTES);
         }
         cell.acting = i;
@@ -440,15 +440,71 @@ Test(match, a_pair_that_cannot_reach_each_other_is_never_in_one_group)
     }
 }
 
-Test(match, each_side_of_a_partition_finds_its_own_group)
+/* Membership tells these nodes that those are gone. */
+static void declare_gone(int from, int to, bool (*gone)(int))
+{
+    for (int i = from; i < to; i++) {
+        if (cell.nodes[i].dead) continue;
+        cell.acting = i;
+        for (int j = 0; j < cell.count; j++)
+            if (j != i && gone(j))
+                match_gone(&cell.nodes[i].match, wire_sid(cell.nodes[j].id), cell.now, &sink);
+    }
+}
+static bool is_dead(int i) { return cell.nodes[i].dead; }
+static bool is_beyond_3(int i) { return i >= 3; }
+
+Test(match, the_smaller_side_of_a_partition_waits_until_the_other_counts_as_gone)
 {
     cell_init(7, false);
     for (int i = 0; i < 7; i++)
         for (int j = 0; j < 7; j++) cell.blocked[i][j] = (i < 3) != (j < 3);
     for (int i = 0; i < 7; i++) start(i);
     run_for(span_s(30));
+    cr_assert_eq(check_groups(), 4);
+    for (int i = 0; i < 3; i++) cr_assert_eq(cell.nodes[i].match.state, MATCH_SOLO);
+    declare_gone(0, 3, is_beyond_3);
+    for (int i = 0; i < 3; i++)
+        if (cell.nodes[i].match.state == MATCH_SOLO) start(i);
+    run_for(span_s(5));
     cr_assert_eq(check_groups(), 7);
     for (int i = 0; i < 7; i++) cr_assert_eq(cell.nodes[i].group.count, i < 3 ? 3 : 4);
+}
+
+static bool cuts_2_from_2(struct cell *c, int from, int to, uint8_t type)
+{
+    (void)c;
+    (void)type;
+    return (from < 2) != (to < 2);
+}
+
+Test(match, of_two_halves_one_goes_on)
+{
+    cell_init(4, false);
+    cell.drop = cuts_2_from_2;
+    for (int i = 0; i < 4; i++) start(i);
+    run_for(span_s(30));
+    cr_assert_eq(check_groups(), 2);
+    cr_assert_eq(cell.nodes[0].commits, cell.nodes[1].commits);
+    sid least = wire_sid(cell.nodes[0].id);
+    int with = 0;
+    for (int i = 1; i < 4; i++)
+        if (wire_sid(cell.nodes[i].id) < least) least = wire_sid(cell.nodes[i].id), with = i;
+    cr_assert(cell.nodes[with].commits);
+}
+
+Test(match, two_who_are_early_do_not_run_off_without_the_others)
+{
+    cell_init(17, false);
+    for (int i = 2; i < 17; i++) {
+        cell.nodes[i].willing = false;
+        cell.nodes[i].eta_ms = 60000; /* beyond any grace, and wrong */
+    }
+    start(0), start(1);
+    run_for(span_ms(350));
+    for (int i = 2; i < 17; i++) start(i);
+    run_for(span_s(20));
+    assert_group_of(17, -1);
 }
 
 Test(match, who_finds_nobody_knows_it_in_time_and_meets_the_next_one_who_is_solo)
@@ -581,6 +637,11 @@ Test(match, a_fork_is_seen_and_its_sides_do_not_mix)
     cell_init(4, false);
     uint8_t other[CRYPTO_DIGEST_BYTES] = {8};
     for (int i = 2; i < 4; i++) match_rest(&cell.nodes[i].match, 1, other, 777);
+    for (int i = 0; i < 4; i++) /* membership knows who works on what */
+        for (uint32_t j = 0; j < 3; j++) {
+            struct match_mate *mate = &cell.nodes[i].match.mates[j];
+            mate->counts = (i < 2) == (node_named(mate->sid) < 2);
+        }
     for (int i = 0; i < 4; i++) start(i);
     run_for(span_s(10));
     cr_assert_eq(check_groups(), 4);
@@ -623,7 +684,7 @@ Test(match, a_restarted_mate_is_taken_with_its_new_ready)
     struct one *n = &cell.nodes[0];
     struct match_config config = n->match.config;
     config.incarnation++;
-    struct match_peer peers[2] = {{.rtt_ms = 80}, {.rtt_ms = 80}};
+    struct match_peer peers[2] = {{.rtt_ms = 80, .counts = true}, {.rtt_ms = 80, .counts = true}};
     memcpy(peers[0].id, cell.nodes[1].id, CRYPTO_KEY_BYTES);
     memcpy(peers[1].id, cell.nodes[2].id, CRYPTO_KEY_BYTES);
     uint8_t lineage[CRYPTO_DIGEST_BYTES] = {9};
@@ -692,7 +753,7 @@ static bool loses_some(struct cell *c, int from, int to, uint8_t type)
     (void)to;
     (void)type;
     if (rng_below(&c->rng, 400) == 0) c->nodes[from].dead = true;
-    return rng_below(&c->rng, 100) < 7;
+    return rng_below(&c->rng, 100) < 2;
 }
 
 Test(match, whatever_gets_lost_no_two_groups_of_an_attempt_overlap_and_every_wait_ends)
@@ -713,6 +774,10 @@ Test(match, whatever_gets_lost_no_two_groups_of_an_attempt_overlap_and_every_wai
             if (cell.nodes[i].match.state == MATCH_IDLE && !cell.nodes[i].dead) start(i);
             run_for(span_ms(rng_below(&cell.rng, 700)));
         }
+        run_for(span_s(20));
+        declare_gone(0, n, is_dead);
+        for (int i = 0; i < n; i++)
+            if (cell.nodes[i].match.state == MATCH_SOLO && !cell.nodes[i].dead) start(i);
         run_for(span_s(seed % 5 ? 60 : MATCH_WAIT_S + 60));
         committed += (uint64_t)check_groups();
         nodes += (uint64_t)n;
