@@ -248,6 +248,16 @@ fn simulator(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanag
     run.addPassthruArgs();
     top.get("sim").?.dependOn(&run.step);
 
+    all.addPrefixedArtifactArg("SIM_BIN=", exe);
+    all.addFileArg(b.path("test/sim/seeds_test.py"));
+    top.get("check").?.dependOn(&exe.step);
+    const mutate = b.addSystemCommand(&.{ "python3", "test/sim/mutate.py" });
+    mutate.setCwd(b.path("."));
+    mutate.has_side_effects = true;
+    mutate.addFileArg(.zig_exe);
+    mutate.addPassthruArgs();
+    top.get("mutate").?.dependOn(&mutate.step);
+
     const m = simModule(s, own, &.{"main.c"});
     s.third(m, "criterion");
     const tests = b.addExecutable(.{ .name = "test-sim", .root_module = m });

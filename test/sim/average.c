@@ -94,12 +94,17 @@ static double dequantize(const uint8_t *wire, size_t n, double *y)
     return sum / (double)blocks;
 }
 
+static uint64_t least(const struct snapshot *s)
+{
+    return s->offers.before ? s->offers.before : s->offers.latest;
+}
+
 /* A member of any mean adds its tokens to the lineage, once. */
 static void count_tokens(struct means *m, const struct snapshot *s, bool surely)
 {
     for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++)
         if ((m->members[c] | m->faint[c]) >> s->node & 1) return;
-    if (surely) m->tokens_low += s->tokens_ready;
+    if (surely) m->tokens_low += least(s);
     m->tokens_high += s->tokens;
 }
 
@@ -112,7 +117,7 @@ static double tokens_of_all(const struct fit *f)
     double tokens = 0, factors = 0;
     for (uint32_t i = 0; i < f->k; i++)
         if (f->factor[i] > STRONG) {
-            tokens += (double)f->of[i]->tokens_ready;
+            tokens += (double)f->of[i]->offers.latest;
             factors += f->factor[i];
         }
     return factors > 0 ? tokens / factors : 1;
@@ -135,7 +140,7 @@ static bool fit_members(struct world *w, struct sim_node *n, uint32_t chunk, str
     struct fit in = {0}, faint = {0};
     for (uint32_t i = 0; i < f->k; i++) {
         const struct snapshot *s = f->of[i];
-        double share = (double)s->tokens_ready / all;
+        double share = (double)s->offers.latest / all;
         if (share * rms(s->delta + at, count) < HIDDEN * step) {
             if (m->faint[chunk] >> s->node & 1) continue;
             count_tokens(m, s, false);
@@ -169,7 +174,7 @@ static bool fit_weights(struct world *w, struct sim_node *n, uint32_t chunk, con
     double sum = 0, low = 0, high = INFINITY, hidden = 0;
     for (uint32_t i = 0; i < f->sure; i++) {
         sum += f->factor[i];
-        low = fmax(low, (double)f->of[i]->tokens_ready / f->factor[i]);
+        low = fmax(low, (double)least(f->of[i]) / f->factor[i]);
         high = fmin(high, (double)f->of[i]->tokens / f->factor[i]);
     }
     for (uint32_t i = f->sure; i < f->k; i++) hidden += f->factor[i];
@@ -245,7 +250,7 @@ void check_snapshot(struct world *w, struct sim_node *n)
     uint64_t count = t->layout.parameters;
     *s = (struct snapshot){.node = n->index,
                            .base = n->watch.history,
-                           .tokens_ready = n->watch.tokens_ready,
+                           .offers = n->watch.offers,
                            .tokens = t->round.tokens,
                            .delta = malloc(count * sizeof(float))};
     if (!s->delta) abort();

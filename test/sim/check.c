@@ -144,7 +144,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
                        (unsigned long long)n->watch.means.tokens_low,
                        (unsigned long long)n->watch.means.tokens_high);
     n->watch.history = now;
-    n->watch.tokens_ready = 0;
+    memset(&n->watch.offers, 0, sizeof n->watch.offers);
     uint32_t count = 0;
     for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++) {
         uint32_t in = (uint32_t)__builtin_popcount(h->means.members[c]);
@@ -180,13 +180,17 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
                        (unsigned long long)s->lineage_tokens);
     n->watch.history = history_hold(w, n, -1, "adopted");
     n->watch.adopted = true;
-    n->watch.tokens_ready = 0;
+    memset(&n->watch.offers, 0, sizeof n->watch.offers);
     w->report->adoptions++;
     look_for_sameness(w);
 }
 
 void check_note(struct world *w, struct sim_node *n, const struct action *a)
 {
+    if (strcmp(a->text, "ready") == 0) {
+        n->watch.offers.before = n->watch.offers.latest;
+        n->watch.offers.latest = n->trainer.round.tokens;
+    }
     if (strstr(a->text, "fork")) {
         n->watch.fork_said = w->now;
         w->report->forks++;
@@ -204,8 +208,6 @@ void check_step(struct world *w, struct sim_node *n)
     if (self.phase != n->watch.phase) {
         if (!busy(n->watch.phase) && busy(self.phase)) {
             n->watch.busy_since = w->now;
-            /* The first READY of a round: a certificate may come after the node has given up and started anew. */
-            if (!n->watch.tokens_ready) n->watch.tokens_ready = n->trainer.round.tokens;
         }
         if (!busy(self.phase)) n->watch.busy_since = INSTANT_NEVER;
         n->watch.phase = self.phase;
@@ -338,11 +340,15 @@ static void check_heal(struct world *w)
         check_ended(w);
         return;
     }
-    if (c->calm_since.ns == 0) c->calm_since = w->now;
-    span calm = instant_since(w->now, c->calm_since);
     count_rounds(w);
+    if (c->calm_since.ns == 0) {
+        c->calm_since = w->now;
+        c->grouped_before = w->report->grouped;
+    }
+    span calm = instant_since(w->now, c->calm_since);
+    bool together = live < 2 || w->report->grouped >= c->grouped_before + 2;
     bool ends = w->scenario.kind == SCENARIO_END;
-    if (!ends && c->same_count >= 3 && w->report->rounds >= SIM_ROUNDS_MIN) {
+    if (!ends && c->same_count >= 3 && together && w->report->rounds >= SIM_ROUNDS_MIN) {
         finish(w);
         return;
     }

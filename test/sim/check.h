@@ -62,10 +62,16 @@ struct history { /* one lineage that ever was */
     struct means means;       /* that led to it */
 };
 
+struct offers { /* tokens that a node had processed when it said READY in this round */
+    uint64_t latest;
+    uint64_t before; /* the time before: its certificate may come late; 0: there was none */
+};
+
 struct snapshot { /* what a trainer handed over */
     int node;
-    int32_t base;                  /* index of the history it started from */
-    uint64_t tokens_ready, tokens; /* processed when the node became ready, and at the snapshot */
+    int32_t base; /* index of the history it started from */
+    struct offers offers;
+    uint64_t tokens; /* at the snapshot */
     float *delta;
 };
 
@@ -75,18 +81,19 @@ struct check {
     struct snapshot snapshots[CHECK_SNAPSHOTS]; /* a ring */
     uint32_t snapshot_next;
     instant forked_since[SIM_NODES_MAX][SIM_NODES_MAX]; /* and in contact; INSTANT_NEVER: not */
-    instant calm_since, same_since;
+    instant calm_since;
+    uint64_t grouped_before;         /* the calm */
     uint64_t same_count, same_epoch; /* epochs after the calm at which all were identical */
 };
 
 struct node_watch {
     int32_t history; /* of its state */
     enum peer_phase phase;
-    instant busy_since;    /* in MATCH or REDUCE; INSTANT_NEVER: not */
-    uint64_t tokens_ready; /* when it first became ready in this round; 0: not yet */
-    bool adopted;          /* ever, in this life */
-    instant fork_said;     /* the latest note of a fork */
-    struct means means;    /* that are being applied */
+    instant busy_since; /* in MATCH or REDUCE; INSTANT_NEVER: not */
+    struct offers offers;
+    bool adopted;       /* ever, in this life */
+    instant fork_said;  /* the latest note of a fork */
+    struct means means; /* that are being applied */
 };
 
 /* The index of a lineage that somebody has held, or -1. */

@@ -185,6 +185,7 @@ static void trained(struct node *n, const struct event *e, const struct sink *ou
     }
     n->phase = PHASE_MATCH;
     n->applying = true; /* until the snapshot is there */
+    sink_act(out, &(struct action){.kind = ACTION_NOTE, .text = "ready"});
     sink_act(out, &(struct action){.kind = ACTION_SNAPSHOT});
 }
 

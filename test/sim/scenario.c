@@ -71,11 +71,10 @@ static void draw_packets(struct rng *r, struct scenario *s, uint64_t needed[FAUL
                 s->kind == SCENARIO_ONE_WAY || s->kind == SCENARIO_PAUSE || s->kind == SCENARIO_END;
     if (!some) return;
     s->loss = all ? losses[rng_below(r, 4)] : losses[rng_below(r, 2)] * (double)rng_below(r, 2);
-    s->duplicate = all ? 0.05 : 0.01;
-    s->reorder = all ? 0.2 : 0.05;
+    s->duplicate = all || s->nodes < 6 ? 0.05 : 0.01; /* a few talk less */
+    s->reorder = all || s->nodes < 6 ? 0.2 : 0.05;
     if (s->loss > 0) needed[FAULT_LOSS] = 5;
-    needed[FAULT_DUPLICATE] = 1;
-    needed[FAULT_REORDER] = 1;
+    needed[FAULT_DUPLICATE] = needed[FAULT_REORDER] = s->nodes > 2;
 }
 
 /* ---- what goes wrong ---- */
