@@ -59,13 +59,29 @@ static void share_out(void *self, const void *op, void (*piece)(void *, size_t, 
 
 /* Memory. */
 
+/* Bytes that the system could still give without swapping; all there are where it does not say. */
+static size_t memory_available(void)
+{
+    unsigned long long kib = 0;
+    char line[128];
+    FILE *f = fopen("/proc/meminfo", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) break;
+    if (f) fclose(f);
+    return kib ? (size_t)kib << 10 : SIZE_MAX;
+}
+
+/* Touches every page, so that what does not fit is refused here and not killed later. */
 static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
 {
     (void)self;
     size_t rounded = blocks_of(bytes, ALIGNMENT) * ALIGNMENT;
     size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
-    if (posix_memalign(out, align, rounded ? rounded : ALIGNMENT))
-        return why(w, ERR_MEMORY, "%.1f MiB of memory are not to be had", (double)bytes / 0x1p20);
+    size_t available = bytes >= HUGE_PAGE ? memory_available() : SIZE_MAX;
+    if (rounded > available || posix_memalign(out, align, rounded ? rounded : ALIGNMENT))
+        return why(w, ERR_MEMORY,
+                   "%.1f MiB of memory are needed at once, and this machine has %.1f left",
+                   (double)bytes / 0x1p20, (double)memory_available() / 0x1p20);
     if (align == HUGE_PAGE) madvise(*out, rounded, MADV_HUGEPAGE); /* a wish; fewer page faults */
     memset(*out, 0, rounded);
     return ERR_OK;

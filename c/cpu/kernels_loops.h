@@ -37,7 +37,6 @@ INLINE vec splat(float x) { return x - (vec){0}; }
 
 /* Lane by lane: mask ? a : b, mask all ones or all zeros. */
 INLINE vec choose(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
-/* A lane of b that is not a number stays so. */
 INLINE vec max_of(vec a, vec b) { return choose(a > b, a, b); }
 
 INLINE float add_lanes(vec v)
@@ -53,8 +52,7 @@ INLINE float max_lanes(vec v)
     float lanes[LANES];
     memcpy(lanes, &v, sizeof lanes);
     float best = lanes[0];
-    for (size_t i = 1; i < LANES; i++)
-        best = lanes[i] > best || lanes[i] != lanes[i] ? lanes[i] : best;
+    for (size_t i = 1; i < LANES; i++) best = lanes[i] > best ? lanes[i] : best;
     return best;
 }
 
@@ -207,14 +205,14 @@ static void swiglu_backward(const struct op_swiglu_backward *o, size_t first, si
     }
 }
 
-/* The largest of count >= 1 floats, or not a number when one is not. */
+/* The largest of n >= 1 floats. One that is not a number may be passed over: it shows in the sum of exponentials. */
 INLINE float max_in(const float *x, size_t n)
 {
     vec best = splat(x[0]);
     size_t at = 0;
     for (; at + LANES <= n; at += LANES) best = max_of(best, load(x + at));
     float top = max_lanes(best);
-    for (; at < n; at++) top = x[at] > top || x[at] != x[at] ? x[at] : top;
+    for (; at < n; at++) top = x[at] > top ? x[at] : top;
     return top;
 }
 

@@ -162,3 +162,17 @@ Test(cpu, exp_is_good_to_the_last_bits_over_its_range)
     check_silu(&kernels_avx2);
     if (kernels_avx512_here()) check_silu(&kernels_avx512);
 }
+
+Test(cpu, refuses_more_memory_than_the_machine_has)
+{
+    struct pool *pool;
+    struct backend b;
+    struct why w;
+    void *p = NULL;
+    cr_assert_eq(pool_open(&pool, 1, 0, NULL), ERR_OK);
+    cr_assert_eq(cpu_open(&b, pool, NULL), ERR_OK);
+    cr_assert_eq(b.take(b.self, (size_t)1 << 50, &p, &w), ERR_MEMORY);
+    cr_assert_not_null(strstr(w.text, "1073741824.0 MiB of memory are needed"), "%s", w.text);
+    cpu_close(&b);
+    pool_close(pool);
+}

@@ -120,26 +120,34 @@ Test(model, loss_and_all_gradients_are_those_of_pytorch)
 
 Test(model, with_a_tied_head_too) { compare_with_pytorch("model_tied.bin"); }
 
-/* Two micro-batches of one sequence and of two add up to the batch of three. */
+/* Thirty-six sequences at once fill two chunks of the head (256 rows) and leave a rest; in four micro-batches, none. */
 Test(model, gradients_accumulate_over_micro_batches)
 {
-    struct fixture f = fixture_open("model_untied.bin", 1, 3, true);
-    size_t n;
-    uint32_t *tokens = golden_integers(&f.g, &n, "tokens");
-    double whole, first, rest;
+    enum { SEQUENCES = 36, ROW = 14 };
+    struct fixture f = fixture_open("model_untied.bin", 1, SEQUENCES, true);
+    uint32_t tokens[SEQUENCES * ROW];
+    struct rng rng = rng_init(5);
+    double whole, part, sum = 0;
+    for (size_t i = 0; i < SEQUENCES * ROW; i++)
+        tokens[i] = (uint32_t)rng_below(&rng, f.shape.vocab);
     load_parameters(&f);
     model_loss_and_gradients(f.model, f.parameters, f.gradients,
-                             &(struct model_batch){tokens, 3, 13}, 0.5f, &whole, NULL);
+                             &(struct model_batch){tokens, SEQUENCES, ROW - 1}, 0.5f, &whole, NULL);
     float *at_once = downloaded(&f, f.gradients);
     f.d.b.zero(f.d.b.self, f.gradients, f.layout.parameters * sizeof(float));
-    model_loss_and_gradients(f.model, f.parameters, f.gradients,
-                             &(struct model_batch){tokens, 1, 13}, 0.5f, &first, NULL);
-    model_loss_and_gradients(f.model, f.parameters, f.gradients,
-                             &(struct model_batch){tokens + 14, 2, 13}, 0.5f, &rest, NULL);
+    for (size_t s = 0; s < SEQUENCES; s += 9, sum += part)
+        model_loss_and_gradients(f.model, f.parameters, f.gradients,
+                                 &(struct model_batch){tokens + s * ROW, 9, ROW - 1}, 0.5f, &part,
+                                 NULL);
     float *in_parts = downloaded(&f, f.gradients);
-    cr_assert_float_eq((first + rest) / whole, 1, 1e-6);
-    cr_assert_leq(golden_error(in_parts, at_once, f.layout.parameters), GRADIENT);
-    free(at_once), free(in_parts), free(tokens);
+    cr_assert_float_eq(sum / whole, 1, 1e-6);
+    for (size_t t = 0; t < f.layout.tensor_count; t++) {
+        struct layout_tensor tensor = layout_at(&f.layout, t);
+        double error = golden_error(in_parts + tensor.offset, at_once + tensor.offset,
+                                    tensor.rows * tensor.columns);
+        cr_assert_leq(error, GRADIENT, "%s is off by %.1e", tensor.name, error);
+    }
+    free(at_once), free(in_parts);
     fixture_close(&f);
 }
 
@@ -217,6 +225,29 @@ Test(model, logits_of_a_sequence_fed_token_by_token_are_those_of_pytorch)
 {
     feed_like_pytorch("model_tied.bin", 1);
     feed_like_pytorch("model_untied.bin", 5);
+}
+
+/* 300 tokens are two passes of the layers; token by token they are 300. */
+Test(model, a_long_prompt_gives_what_its_tokens_one_by_one_give)
+{
+    struct fixture f = fixture_open("model_untied.bin", 1, 1, false);
+    struct model_shape shape = f.shape;
+    struct model *m;
+    uint32_t tokens[300];
+    struct rng rng = rng_init(8);
+    float *at_once = malloc(shape.vocab * 4), *one_by_one = malloc(shape.vocab * 4);
+    shape.context = 301;
+    for (size_t i = 0; i < 300; i++) tokens[i] = (uint32_t)rng_below(&rng, shape.vocab);
+    load_parameters(&f);
+    cr_assert_eq(model_open(&m, &shape, &f.d.b, 1, false, NULL), ERR_OK);
+    cr_assert_eq(model_feed(m, f.parameters, tokens, 300, at_once, NULL), ERR_OK);
+    cr_assert_eq(model_fed(m), 300);
+    model_restart(m);
+    for (size_t i = 0; i < 300; i++) model_feed(m, f.parameters, tokens + i, 1, one_by_one, NULL);
+    cr_assert_leq(golden_error(at_once, one_by_one, shape.vocab), GRADIENT);
+    model_close(m);
+    free(at_once), free(one_by_one);
+    fixture_close(&f);
 }
 
 Test(model, genesis_is_what_its_definition_says_in_another_language)
