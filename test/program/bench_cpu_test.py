@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""`shoal bench cpu`: its JSON holds together, an experiment gives the shape, and bad options end with one sentence. How
+fast it is, no test asks."""
+from swarms import *
+
+SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy", "experiments")
+
+done = run("bench", "cpu", "--preset", "2m", "--context", "64", "--batch", "256", "--seconds", "1", "--threads", "1", "--json")
+ok(done.returncode == 0, "the smallest preset runs", done.stdout)
+said = json.loads(done.stdout)
+ok(said["parameters"] == 262464 and said["context"] == 64 and said["micro_batch"] == 4 and said["threads"] == 1,
+   "it says what was measured", said)
+matrices = 262464 - 5 * 64 - 1024 * 64  # without gains and the embedding, which is a lookup
+ok(said["flops_per_token"] == 6 * matrices + 6 * 2 * 64 * 64, "operations a token follow from the formula", said)
+speed = said["steps"] * 256 / said["seconds"]
+ok(said["steps"] >= 3 and abs(said["tokens_per_second"] / speed - 1) < 0.01, "tokens a second are tokens by seconds", said)
+ok(abs(said["flops"] / (said["tokens_per_second"] * said["flops_per_token"]) - 1) < 0.01 and
+   abs(said["share"] - said["flops"] / said["peak_flops"]) < 0.001 and 0 < said["share"] < 1,
+   "the share of the peak is what it says it is", said)
+ok(5 < said["loss"] < 7.5, "it trains: the loss is near ln 1024", said)
+
+done = run("bench", "cpu", os.path.join(SHIPPED, "tiny.yaml"), "--seconds", "1")
+ok(done.returncode == 0 and "tiny: 262464 parameters, context 128" in done.stdout and "share" in done.stdout,
+   "an experiment gives the shape", done.stdout)
+
+for words, sentence in [(["--preset", "3m"], "3m"), (["--seconds", "-1"], "--seconds needs a whole number above 0"),
+                        (["--batch", "100"], "batch_tokens"), (["--frob"], "no option --frob"),
+                        (["tiny.yaml", "--preset", "2m"], "leave those options out")]:
+    done = run("bench", "cpu", *words)
+    ok(done.returncode == 2 and done.stdout.count("\n") == 1 and sentence in done.stdout,
+       "%s ends with one sentence and code 2" % " ".join(words), done.stdout)
+done = run("bench", "gpu")
+ok(done.returncode == 2 and "no subject 'gpu'" in done.stdout, "a subject that is none is named", done.stdout)
+finish()
