@@ -420,7 +420,7 @@ static enum err check_out(struct work *k, struct why *w)
                    "%s holds a corpus already: name another folder, or replace it with "
                    "--force",
                    k->out);
-    if (!file_exists(manifest) && !folder_empty(k->out))
+    if (file_exists(k->out) && !file_exists(manifest) && !folder_empty(k->out))
         return why(w, ERR_USAGE, "%s exists and is not a corpus: name another folder", k->out);
     return ERR_OK;
 }

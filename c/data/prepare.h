@@ -5,7 +5,8 @@
  *
  * A document goes to validation when the XXH3-64 of its bytes, as a fraction of 2^64, is below the share: the same
  * text is held out wherever it turns up, and the tokenizer does not learn from it either. The result depends on the
- * bytes of the files and their order, not on the number of threads or on the size of a batch.
+ * bytes of the files and their order, not on the number of threads, nor on the size of a batch (unless words are
+ * forgotten, see below).
  *
  * All is written into OUT.part, which takes OUT's place at the end: whatever happens before leaves OUT as it was. */
 #ifndef SHOAL_DATA_PREPARE_H

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""prepare_test.py -- `shoal prepare` as its user meets it: results, progress, wrong words, a kill, a full disk, memory."""
+import json, os, pty, random, resource, signal, subprocess, time
+
+from swarms import PLACE, SHOAL, finish, ok
+
+TEXT = os.path.join(PLACE, "text.txt")
+LONG = os.path.join(PLACE, "long.txt")
+
+
+def path(*parts):
+    return os.path.join(PLACE, *parts)
+
+
+def prepare(*arguments, **more):
+    return subprocess.run([SHOAL, "prepare"] + list(arguments), capture_output=True, text=True, cwd=PLACE,
+                          timeout=300, **more)
+
+
+def write_texts():
+    """A text of 1.3 MB of invented words, and one of 64 MB."""
+    chance = random.Random(3)
+    words = ["".join(chance.choices("etaoinshrdlu", k=chance.randint(1, 9))) for _ in range(5000)]
+    lines = [" ".join(chance.choices(words, k=12)) + ("\n" if i % 6 == 0 else "") for i in range(20000)]
+    text = "\n".join(lines) + "\n"
+    with open(TEXT, "w") as f:
+        f.write(text)
+    with open(LONG, "w") as f:
+        while f.tell() < 64 << 20:
+            f.write(text)
+
+
+def results():
+    done = prepare("text.txt", "-o", "corpus", "--vocab", "600", "--validation", "0.1", "--json")
+    ok(done.returncode == 0, "prepare ends well", done.stderr)
+    said, manifest = json.loads(done.stdout), json.load(open(path("corpus", "manifest.json")))
+    ok(said["train"] == manifest["train"] and said["validation"] == manifest["validation"] and said["vocab"] == 600,
+       "--json says what the manifest says", done.stdout)
+    ok(said["train"]["bytes"] + said["validation"]["bytes"] == os.path.getsize(TEXT), "all of the text is counted")
+    ok(sorted(os.listdir(path("corpus"))) == ["manifest.json", "tokenizer.json", "train-00000.bin", "validation-00000.bin"],
+       "a corpus is four files", os.listdir(path("corpus")))
+    ok("\r" not in done.stderr and "encoding" in done.stderr and done.stderr.endswith("\n"),
+       "in a pipe progress is plain lines", repr(done.stderr))
+    again = prepare("text.txt", "-o", "corpus", "--vocab", "600", "--validation", "0.1", "--force", "--threads", "1")
+    ok(again.returncode == 0 and json.load(open(path("corpus", "manifest.json"))) == manifest,
+       "the same text gives the same corpus again", again.stderr)
+
+
+def live_line():
+    master, slave = pty.openpty()
+    child = subprocess.Popen([SHOAL, "prepare", "long.txt", "-o", "live", "--vocab", "300"], cwd=PLACE, stderr=slave,
+                             stdout=subprocess.DEVNULL)
+    os.close(slave)
+    seen = b""
+    try:
+        while part := os.read(master, 4096):
+            seen += part
+    except OSError:  # Linux's way to say that the other side is closed
+        pass
+    os.close(master)
+    ok(child.wait() == 0 and seen.count(b"\r") > 2 and b"MB/s" in seen, "on a terminal a line shows the progress", seen[-200:])
+
+
+def wrong_words():
+    for arguments, sentence in (
+            (["text.txt"], "-o CORPUS"),
+            (["-o", "new"], "name at least one text file"),
+            (["text.txt", "-o"], "-o needs a value"),
+            (["text.txt", "-o", "new", "--vocab"], "--vocab needs a value"),
+            (["text.txt", "-o", "new", "--vocab", "256"], "from 257 to 262144"),
+            (["text.txt", "-o", "new", "--vocab", "many"], "from 257 to 262144"),
+            (["text.txt", "-o", "new", "--vocab", "-5"], "from 257 to 262144"),
+            (["text.txt", "-o", "new", "--vocab", "99999999999999999999"], "from 257 to 262144"),
+            (["text.txt", "-o", "new", "--threads", "0"], "from 1 to 1024"),
+            (["text.txt", "-o", "new", "--validation", "0"], "above 0 and below 0.5"),
+            (["text.txt", "-o", "new", "--validation", "half"], "above 0 and below 0.5"),
+            (["text.txt", "-o", "new", "--vocab", "300", "--tokenizer", "corpus/tokenizer.json"], "give one of them"),
+            (["text.txt", "-o", "new", "--wonder"], "there is no option --wonder"),
+            (["text.txt", "-o", "new", "-x"], "there is no option -x"),
+            (["text.txt", "-o", "new", "--vocab", "250000"], "a vocabulary of at most"),
+            (["text.txt", "-o", "corpus"], "--force"),
+            (["text.txt", "-o", "/"], "name a new one")):
+        done = prepare(*arguments)
+        last = done.stderr.splitlines()[-1] if done.stderr else ""
+        ok(done.returncode == 2 and not done.stdout and last.startswith("shoal prepare: ") and sentence in last,
+           "'%s' is answered" % " ".join(arguments), (done.returncode, done.stderr))
+    for arguments, sentence in ((["missing.txt", "-o", "new"], "missing.txt: No such file"),
+                                ([".", "-o", "new"], "is a folder"),
+                                (["/dev/null", "-o", "new"], "no regular file"),
+                                (["text.txt", "-o", "new", "--tokenizer", "text.txt"], "is not JSON"),
+                                (["text.txt", "-o", "text.txt/new"], "text.txt")):
+        done = prepare(*arguments)
+        ok(done.returncode == 1 and sentence in done.stderr and not os.path.exists(path("new")),
+           "'%s' is answered" % " ".join(arguments), (done.returncode, done.stderr))
+    done = prepare("--help")
+    ok(done.returncode == 0 and done.stdout.startswith("usage: shoal prepare") and not done.stderr, "--help helps")
+
+
+def killed():
+    part = path("kill.part", "train-00000.bin")
+    child = subprocess.Popen([SHOAL, "prepare", "long.txt", "-o", "kill", "--tokenizer", "corpus/tokenizer.json"],
+                             cwd=PLACE, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not os.path.exists(part) and time.monotonic() < until and child.poll() is None:
+        time.sleep(0.002)
+    child.kill()
+    ok(child.wait() == -signal.SIGKILL and os.path.exists(part), "it was killed while it wrote shards")
+    ok(not os.path.exists(path("kill")) and not os.path.exists(path("kill.part", "manifest.json")),
+       "what a killed run leaves does not look whole")
+    done = prepare("text.txt", "-o", "kill", "--vocab", "300", "--validation", "0.1")
+    ok(done.returncode == 0 and not os.path.exists(path("kill.part")), "the next run clears it away", done.stderr)
+
+
+def full_disk():
+    before = open(path("corpus", "manifest.json")).read()
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))
+
+    done = prepare("long.txt", "-o", "corpus", "--vocab", "300", "--force", preexec_fn=limit)
+    ok(done.returncode == 1 and "train-00000.bin: File too large" in done.stderr, "a write that fails is told", done.stderr)
+    ok(open(path("corpus", "manifest.json")).read() == before and not os.path.exists(path("corpus.part")),
+       "and leaves the old corpus and nothing else")
+
+
+def memory():
+    """Most memory of two runs, in MiB: four times the text must not need more of it."""
+    peaks = []
+    with open(LONG, "r+") as f:
+        for megabytes in (64, 16):
+            f.truncate(megabytes << 20)
+            child = subprocess.Popen([SHOAL, "prepare", "long.txt", "-o", "memory", "--vocab", "300", "--force",
+                                      "--threads", "2"], cwd=PLACE, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(child.pid, 0)
+            peaks.append(usage.ru_maxrss / 1024 if status == 0 else 1e9)
+    ok(peaks[0] < peaks[1] * 1.25 and peaks[0] < 200, "memory does not grow with the text", peaks)
+
+
+write_texts()
+results()
+wrong_words()
+killed()
+full_disk()
+live_line()
+memory()
+finish()
