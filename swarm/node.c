@@ -173,7 +173,8 @@ static uint64_t swarm_epoch(const struct node *n)
     return progress_epoch(epochs, count);
 }
 
-/* The heaviest history that a live member holds and that is heavier than mine; NULL when mine is. */
+/* The heaviest history that a live member holds to whom there is a link, and that is heavier than mine; NULL when mine
+ * is. */
 static const struct member *heaviest(const struct node *n)
 {
     const struct member *best = NULL;
@@ -182,6 +183,7 @@ static const struct member *heaviest(const struct node *n)
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = member_at(n, i);
         if (!p || p->progress.phase == PHASE_OBSERVER) continue;
+        if (member_link(&n->members, i) == LINK_NONE) continue;
         if (!lineage_heavier(p->progress.lineage_tokens, p->progress.lineage, tokens, lineage))
             continue;
         best = p;

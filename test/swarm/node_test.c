@@ -1,0 +1,581 @@
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+
+#include "test/swarm/stage.h"
+
+static struct stage stage;
+static struct stranger x, y, z;
+
+static void set_up(void)
+{
+    stage_init(&stage);
+    stranger_init(&x, &stage, 1);
+    stranger_init(&y, &stage, 2);
+    stranger_init(&z, &stage, 3);
+}
+
+static void tear_down(void) { stage_fini(&stage); }
+
+TestSuite(node, .init = set_up, .fini = tear_down);
+
+static uint8_t record[RECORD_BYTES_MAX];
+
+static void pass(unsigned ms) { stage_pass(&stage, span_ms(ms)); }
+
+/* One more inner step of the node's trainer. */
+static void inner_step(uint64_t steps)
+{
+    struct event e = {.kind = EVENT_STEP,
+                      .round = {.steps = steps, .tokens = 100 * steps, .tokens_per_s = 100}};
+    stage_give(&stage, e);
+}
+
+/* ---- HELLO ---- */
+
+static const struct action *hello_of_another(uint16_t major, uint8_t run)
+{
+    uint8_t hello[512], id[CRYPTO_DIGEST_BYTES];
+    memset(id, run, sizeof id);
+    stage_start(&stage);
+    stranger_link(&x, &stage);
+    size_t n = stranger_hello(&x, &stage, major, id, hello, sizeof hello);
+    stranger_frame(&x, &stage, WIRE_HELLO, bytes_of(hello, n));
+    return stage_find(&stage, ACTION_HANG_UP, -1);
+}
+
+Test(node, a_peer_of_another_run_is_hung_up_on_with_the_reason)
+{
+    const struct action *a = hello_of_another(WIRE_MAJOR, 8);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_RUN));
+    cr_assert(eq(u32, a->link, x.link));
+    cr_assert_not_null(strstr(a->text, "another experiment"));
+}
+
+Test(node, a_peer_of_another_major_is_hung_up_on_with_the_reason)
+{
+    const struct action *a = hello_of_another(WIRE_MAJOR + 1, 7);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_VERSION));
+}
+
+Test(node, a_peer_of_the_same_run_is_a_member)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    cr_assert_null(stage_find(&stage, ACTION_HANG_UP, -1));
+    const struct node_peer *p = stage_view(&stage, &x);
+    cr_assert_not_null(p);
+    cr_assert(eq(int, p->health, HEALTH_ALIVE));
+    cr_assert(eq(int, p->phase, PHASE_TRAIN));
+    cr_assert(p->linked);
+    cr_assert_not_null(stage_note(&stage, "up"));
+}
+
+Test(node, whoever_speaks_before_hello_is_hung_up_on)
+{
+    stage_start(&stage);
+    stranger_link(&x, &stage);
+    stranger_progress(&x, &stage);
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_PROTOCOL));
+}
+
+Test(node, a_hello_with_anothers_record_is_hung_up_on)
+{
+    uint8_t hello[512];
+    stage_start(&stage);
+    stranger_link(&x, &stage);
+    size_t n = stranger_hello(&y, &stage, WIRE_MAJOR, stage.config.run_id, hello, sizeof hello);
+    stranger_frame(&x, &stage, WIRE_HELLO, bytes_of(hello, n));
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_PROTOCOL));
+    cr_assert_null(stage_view(&stage, &y));
+}
+
+Test(node, messages_of_a_later_minor_are_passed_over)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_frame(&x, &stage, 0x7f, bytes_of("what is this", 12));
+    uint8_t later[100] = {0x99, 1, 2};
+    stranger_says(&x, &stage, 0, bytes_of(later, sizeof later));
+    cr_assert_null(stage_find(&stage, ACTION_HANG_UP, -1));
+    stranger_progress(&x, &stage);
+    cr_assert(stage_view(&stage, &x)->linked);
+}
+
+Test(node, a_request_of_a_later_minor_has_an_empty_reply)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stage_give(&stage, (struct event){.kind = EVENT_REQUEST,
+                                      .link = x.link,
+                                      .ticket = 5,
+                                      .bytes = bytes_of("\x7e"
+                                                        "abc",
+                                                        4)});
+    const struct action *a = stage_find(&stage, ACTION_REPLY, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u64, a->ticket, 5u));
+    cr_assert(eq(sz, a->bytes.count, (size_t)0));
+}
+
+Test(node, the_twenty_first_member_is_refused)
+{
+    static struct stranger many[NODE_GROUP_MAX];
+    stage_start(&stage);
+    for (uint8_t i = 0; i < NODE_GROUP_MAX; i++) {
+        stranger_init(&many[i], &stage, (uint8_t)(i + 1));
+        cr_assert_null(stage_find(&stage, ACTION_HANG_UP, -1));
+        stranger_joins(&many[i], &stage);
+    }
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_FULL));
+    cr_assert(eq(u32, a->link, many[NODE_GROUP_MAX - 1].link));
+    cr_assert_null(stage_view(&stage, &many[NODE_GROUP_MAX - 1]));
+}
+
+Test(node, what_a_peer_sees_becomes_its_address)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    struct node_peer self;
+    node_peers(stage.node, &self, 1);
+    cr_assert(eq(int, self.address.family, 4));
+    cr_assert(eq(int, self.address.ip[3], 200));
+    cr_assert(eq(int, self.address.port, 999));
+}
+
+/* ---- records ---- */
+
+Test(node, an_older_record_does_not_replace_a_newer_one)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    x.progress.steps = 50;
+    stranger_progress(&x, &stage);
+    struct record r = {.kind = RECORD_PROGRESS, .progress = x.progress};
+    r.progress.sid = wire_sid(x.id);
+    r.progress.version = (struct version){x.version.incarnation, x.version.seq - 1};
+    r.progress.steps = 49;
+    stranger_says(&x, &stage, 0, bytes_of(record, stranger_sign(&x, &stage, r, record)));
+    cr_assert(eq(u64, stage_view(&stage, &x)->steps, 50u));
+}
+
+Test(node, a_forged_record_ends_the_link_and_changes_nothing)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    struct record r = {.kind = RECORD_PROGRESS, .progress = y.progress};
+    r.progress.sid = wire_sid(y.id);
+    r.progress.version = (struct version){9999, 1};
+    r.progress.steps = 66;
+    size_t n = stranger_sign(&x, &stage, r, record); /* signed by x, in y's name */
+    stranger_says(&x, &stage, 0, bytes_of(record, n));
+    cr_assert(eq(u64, stage_view(&stage, &y)->steps, 0u));
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->link, x.link));
+}
+
+Test(node, a_record_of_another_run_ends_the_link)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    struct record r = {.kind = RECORD_PROGRESS, .progress = x.progress};
+    uint8_t other[CRYPTO_DIGEST_BYTES] = {1};
+    r.progress.sid = wire_sid(x.id);
+    r.progress.version = (struct version){9999, 1};
+    size_t n = record_write(&x.crypto, other, &r, record);
+    stranger_says(&x, &stage, 0, bytes_of(record, n));
+    cr_assert_not_null(stage_find(&stage, ACTION_HANG_UP, -1));
+}
+
+Test(node, a_second_key_with_the_same_short_name_is_refused)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    memcpy(y.id, x.id, 8); /* its short name */
+    memcpy(y.standin.key, y.id, sizeof y.id);
+    stranger_link(&y, &stage);
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->link, y.link));
+    cr_assert(stage_view(&stage, &x)->linked);
+}
+
+Test(node, news_of_a_third_reach_it_through_another)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    size_t n = stranger_peer(&z, &stage, record);
+    stranger_says(&x, &stage, 50, bytes_of(record, n));
+    const struct node_peer *p = stage_view(&stage, &z);
+    cr_assert_not_null(p);
+    cr_assert_not(p->linked);
+    pass(100);
+    const struct action *a = stage_find(&stage, ACTION_DIAL, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(int, memcmp(a->id, z.id, sizeof z.id), 0));
+}
+
+Test(node, two_processes_with_one_key_are_named)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    struct stranger twin = x;
+    memcpy(twin.id, stage.config.id, sizeof twin.id);
+    memcpy(twin.standin.key, twin.id, sizeof twin.id);
+    twin.crypto = standin_crypto(&twin.standin);
+    twin.version = (struct version){stage.config.incarnation + 5, 0};
+    stranger_says(&x, &stage, 0, bytes_of(record, stranger_peer(&twin, &stage, record)));
+    cr_assert_not_null(stage_note(&stage, "clone"));
+    stage_forget(&stage);
+    pass(100); /* it rises above the other */
+    const struct action *a = stage_find(&stage, ACTION_DATAGRAM, WIRE_GOSSIP);
+    cr_assert_not_null(a);
+}
+
+/* ---- suspicion ---- */
+
+/* Answers pings of these for a while. */
+static void keep_alive(struct stranger *a, struct stranger *b, unsigned ms)
+{
+    for (unsigned t = 0; t < ms; t += 50) {
+        pass(50);
+        if (a) stranger_answers(a, &stage);
+        if (b) stranger_answers(b, &stage);
+        stage_forget(&stage);
+    }
+}
+
+Test(node, a_silent_peer_is_suspected_and_then_dead)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    keep_alive(&x, NULL, 9000);
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_SUSPECT));
+    cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_ALIVE));
+    keep_alive(&x, NULL, 62000);
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_DEAD));
+    cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_ALIVE));
+}
+
+Test(node, a_second_accuser_makes_it_quicker)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    keep_alive(&x, NULL, 9000);
+    stranger_says(&x, &stage, 0,
+                  bytes_of(record, stranger_suspects(&x, &stage, wire_sid(y.id), 500, record)));
+    keep_alive(&x, NULL, 10000); /* T_min: both who could have accused it */
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_DEAD));
+}
+
+Test(node, rumours_alone_do_not_kill_before_their_time)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    stranger_says(&x, &stage, 0,
+                  bytes_of(record, stranger_suspects(&x, &stage, wire_sid(y.id), 500, record)));
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_SUSPECT));
+    cr_assert(stage_count(&stage, ACTION_DATAGRAM, WIRE_PING) >= 1, "it asks for itself");
+    keep_alive(&x, &y, 50000);
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_SUSPECT));
+}
+
+Test(node, a_higher_incarnation_refutes)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    stranger_says(&x, &stage, 0,
+                  bytes_of(record, stranger_suspects(&x, &stage, wire_sid(y.id), 500, record)));
+    y.version = (struct version){501, 0};
+    stranger_says(&x, &stage, 0, bytes_of(record, stranger_peer(&y, &stage, record)));
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_ALIVE));
+    cr_assert_not_null(stage_note(&stage, "refuted"));
+}
+
+Test(node, an_accusation_of_an_old_incarnation_is_void)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    y.version = (struct version){501, 0};
+    stranger_joins(&y, &stage);
+    stranger_says(&x, &stage, 0,
+                  bytes_of(record, stranger_suspects(&x, &stage, wire_sid(y.id), 500, record)));
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_ALIVE));
+}
+
+Test(node, the_dead_come_back_only_with_a_higher_incarnation)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    keep_alive(NULL, NULL, 20000); /* nobody else could accuse it: T_min */
+    cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_DEAD));
+    x.link = 77;
+    stranger_joins(&x, &stage);
+    cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_DEAD));
+    const struct action *told = stage_find(&stage, ACTION_DATAGRAM, WIRE_GOSSIP);
+    cr_assert_not_null(told, "it is told, so that it can refute");
+    x.version = (struct version){501, 0};
+    stranger_says(&x, &stage, 0, bytes_of(record, stranger_peer(&x, &stage, record)));
+    cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_ALIVE));
+}
+
+Test(node, it_refutes_when_it_is_suspected_itself)
+{
+    struct record r;
+    uint32_t age;
+    struct bytes one;
+    bool refuted = false;
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    pass(100);
+    stage_forget(&stage);
+    stranger_says(
+        &x, &stage, 0,
+        bytes_of(record, stranger_suspects(&x, &stage, wire_sid(stage.config.id), 1000, record)));
+    pass(100);
+    const struct action *a = stage_find(&stage, ACTION_DATAGRAM, WIRE_GOSSIP);
+    cr_assert_not_null(a);
+    struct reader in = reader_init(bytes_of(a->bytes.data + 1, a->bytes.count - 1));
+    while (record_unpack(&in, &age, &one))
+        if (record_read(one, &r) && r.kind == RECORD_PEER)
+            refuted = r.peer.version.incarnation == 1001;
+    cr_assert(refuted);
+    cr_assert_not_null(stage_note(&stage, "accused"));
+}
+
+Test(node, who_was_stopped_itself_blames_nobody)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    keep_alive(&x, &y, 3000);
+    stage.now = instant_after(stage.now, span_s(60)); /* SIGSTOP */
+    stage_give(&stage, (struct event){.kind = EVENT_TICK});
+    cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_ALIVE));
+    keep_alive(&x, &y, 3000);
+    cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_ALIVE));
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_ALIVE));
+}
+
+Test(node, a_goodbye_is_believed_at_once)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    struct record r = {.kind = RECORD_LEAVE, .leave = {wire_sid(x.id), stranger_next(&x)}};
+    stranger_says(&x, &stage, 0, bytes_of(record, stranger_sign(&x, &stage, r, record)));
+    cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_LEFT));
+    cr_assert_not_null(stage_note(&stage, "left"));
+}
+
+/* ---- rounds ---- */
+
+static bool trains(void)
+{
+    bool on = false;
+    for (size_t i = 0; i < stage.actions_count; i++)
+        if (stage.actions[i].kind == ACTION_TRAIN) on = stage.actions[i].ok;
+    return on;
+}
+
+Test(node, without_a_peer_list_it_trains_at_once)
+{
+    stage_start(&stage);
+    cr_assert(trains());
+}
+
+Test(node, with_a_peer_list_it_listens_for_three_seconds_at_most)
+{
+    stage.config.bootstrap_count = 1;
+    memcpy(stage.bootstrap[0].id, x.id, sizeof x.id);
+    stage.bootstrap[0].address = (struct address){4, {10, 0, 0, 1}, 4433};
+    stage_start(&stage);
+    cr_assert_not(trains());
+    cr_assert_not_null(stage_find(&stage, ACTION_DIAL, -1));
+    pass(2990);
+    cr_assert_not(trains());
+    pass(20);
+    cr_assert(trains());
+}
+
+Test(node, alone_it_commits_after_its_steps_and_not_before)
+{
+    stage_start(&stage);
+    for (uint64_t i = 1; i < 10; i++) inner_step(i);
+    cr_assert_null(stage_find(&stage, ACTION_SNAPSHOT, -1));
+    inner_step(10);
+    cr_assert_not_null(stage_find(&stage, ACTION_SNAPSHOT, -1));
+    const struct action *a = stage_note(&stage, "committed");
+    cr_assert_not_null(a);
+    cr_assert(eq(u64, a->note.numbers[1].value, 1u));
+}
+
+static uint8_t wire[2 * STAGE_PARAMETERS];
+
+Test(node, a_lone_average_goes_the_same_way_as_any_other)
+{
+    stage_start(&stage);
+    inner_step(10);
+    static float learned[STAGE_PARAMETERS];
+    struct outer_layout l = outer_layout_of(STAGE_PARAMETERS);
+    for (size_t i = 0; i < STAGE_PARAMETERS; i++) learned[i] = (float)i;
+    for (uint32_t c = 0; c < l.chunks; c++)
+        cr_assert(outer_quantize_delta(stage.anchor + (size_t)c * l.chunk_elements,
+                                       learned + (size_t)c * l.chunk_elements,
+                                       outer_chunk_count(&l, c), wire + outer_wire_offset(&l, c)));
+    stage_give(&stage, (struct event){.kind = EVENT_SNAPSHOT,
+                                      .ok = true,
+                                      .round = {.steps = 10, .tokens = 1000},
+                                      .bytes = bytes_of(wire, outer_wire_bytes(STAGE_PARAMETERS))});
+    pass(1000);
+    const struct action *a = stage_find(&stage, ACTION_APPLY, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u64, a->apply.epoch, 1u));
+    cr_assert(eq(u64, a->apply.lineage_tokens, 1000u));
+    for (uint32_t c = 0; c < l.chunks; c++) {
+        cr_assert_not(a->apply.null[c]);
+        cr_assert(a->apply.mine[c]);
+    }
+    struct lineage_state next = stage.state;
+    next.epoch = 1;
+    next.lineage_tokens = 1000;
+    memcpy(next.lineage, a->apply.lineage, sizeof next.lineage);
+    stage_give(&stage, (struct event){.kind = EVENT_APPLIED, .state = next});
+    struct node_peer self;
+    node_peers(stage.node, &self, 1);
+    cr_assert(eq(u64, self.epoch, 1u));
+    cr_assert(eq(u64, self.steps, 0u));
+    cr_assert(eq(int, self.phase, PHASE_TRAIN));
+}
+
+Test(node, with_others_about_it_waits_for_their_work)
+{
+    stage_start(&stage);
+    x.progress.tokens_per_s = 1;
+    stranger_joins(&x, &stage);
+    inner_step(10);
+    cr_assert_null(stage_note(&stage, "ready"));
+    x.progress.tokens = 1000;
+    stranger_progress(&x, &stage);
+    cr_assert_not_null(stage_note(&stage, "ready"));
+    cr_assert(stage_count(&stage, ACTION_FRAME, WIRE_READY) == 1);
+}
+
+Test(node, the_share_of_the_epoch_follows_the_work_of_all)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    inner_step(5);
+    cr_assert(ieee_ulp_eq(dbl, node_epoch_share(stage.node), 0.25, 4));
+    x.progress.tokens = 500;
+    stranger_progress(&x, &stage);
+    cr_assert(ieee_ulp_eq(dbl, node_epoch_share(stage.node), 0.5, 4));
+}
+
+Test(node, what_was_not_finite_is_not_counted)
+{
+    stage_start(&stage);
+    inner_step(10);
+    stage_give(&stage, (struct event){.kind = EVENT_SNAPSHOT, .ok = false});
+    pass(60000);
+    cr_assert_null(stage_find(&stage, ACTION_APPLY, -1));
+    cr_assert_not_null(stage_find(&stage, ACTION_RESUME, -1));
+    cr_assert_not_null(stage_note(&stage, "not_finite"));
+    struct node_peer self;
+    node_peers(stage.node, &self, 1);
+    cr_assert(eq(u64, self.tokens, 0u));
+    cr_assert(eq(int, self.phase, PHASE_TRAIN));
+}
+
+/* ---- the end ---- */
+
+Test(node, a_polite_leave_says_so_and_finishes)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stage_forget(&stage);
+    stage_give(&stage, (struct event){.kind = EVENT_LEAVE});
+    pass(1000);
+    struct record r;
+    uint32_t age;
+    struct bytes one;
+    const struct action *a = stage_find(&stage, ACTION_FRAME, WIRE_GOSSIP);
+    cr_assert_not_null(a);
+    struct reader in = reader_init(a->bytes);
+    cr_assert(record_unpack(&in, &age, &one));
+    cr_assert(record_read(one, &r));
+    cr_assert(eq(int, (int)r.kind, RECORD_LEAVE));
+    cr_assert_not_null(stage_find(&stage, ACTION_FINISHED, -1));
+    size_t before = stage.actions_count;
+    stranger_progress(&x, &stage);
+    cr_assert(eq(sz, stage.actions_count, before), "nothing after the end");
+    cr_assert(eq(u64, node_due(stage.node).ns, INSTANT_NEVER.ns));
+}
+
+Test(node, after_the_last_epoch_it_holds_still_and_leaves)
+{
+    stage.state.epoch = stage.config.epochs = 3;
+    stage_start(&stage);
+    cr_assert_not_null(stage_note(&stage, "done"));
+    cr_assert_not(trains());
+    pass(5000);
+    cr_assert_not_null(stage_find(&stage, ACTION_FINISHED, -1));
+}
+
+Test(node, after_the_last_epoch_it_stays_for_those_who_need_it_a_minute_at_most)
+{
+    stage_start(&stage);
+    stage_fini(&stage);
+    set_up();
+    stage.state.epoch = stage.config.epochs = 3;
+    stage.state.lineage_tokens = 5;
+    stage.config.bootstrap_count = 1;
+    memcpy(stage.bootstrap[0].id, x.id, sizeof x.id);
+    stage.bootstrap[0].address = (struct address){4, {10, 0, 0, 1}, 4433};
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    keep_alive(&x, NULL, 20000);
+    struct node_peer self;
+    node_peers(stage.node, &self, 1);
+    cr_assert(eq(int, self.phase, PHASE_DONE));
+    x.progress.epoch = 3;
+    stage_forget(&stage);
+    stranger_progress(&x, &stage);
+    pass(1000);
+    cr_assert_not_null(stage_find(&stage, ACTION_FINISHED, -1));
+}
+
+/* ---- configuration ---- */
+
+Test(node, a_configuration_that_cannot_be_is_refused_with_a_reason)
+{
+    struct sink out = {&stage, stage_act};
+    struct round_progress none = {0};
+    struct why why = {0};
+    static uint8_t storage[8 << 20];
+    struct arena room;
+    arena_init(&room, storage, sizeof storage);
+    stage.config.group_min = 1;
+    cr_assert_null(node_init(&stage.config, &stage.state, &none, &room, stage.now, &out, &why));
+    cr_assert_not_null(strstr(why.text, "group sizes"));
+    stage.config.group_min = 2;
+    stage.state.epoch = 1001;
+    cr_assert_null(node_init(&stage.config, &stage.state, &none, &room, stage.now, &out, &why));
+    stage.state.epoch = 0;
+    arena_init(&room, storage, 1000);
+    cr_assert_null(node_init(&stage.config, &stage.state, &none, &room, stage.now, &out, &why));
+    cr_assert(eq(int, (int)why.err, ERR_MEMORY));
+    stage_start(&stage);
+}

@@ -1,0 +1,294 @@
+/* stage.h -- one real node, and strangers played by the test: they have keys and links, and say what the test wants. */
+#ifndef SHOAL_TEST_SWARM_STAGE_H
+#define SHOAL_TEST_SWARM_STAGE_H
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "swarm/lineage.h"
+#include "swarm/node.h"
+#include "swarm/wire.h"
+#include "test/sim/standin.h"
+
+#define STAGE_ACTIONS    4096
+#define STAGE_POOL       (4u << 20)
+#define STAGE_PARAMETERS 9000
+
+struct stage {
+    struct node *node;
+    struct node_config config;
+    struct standin standin;
+    struct crypto crypto;
+    struct arena room;
+    float anchor[STAGE_PARAMETERS], momentum[STAGE_PARAMETERS];
+    struct lineage_state state;
+    instant now;
+    struct action actions[STAGE_ACTIONS]; /* since stage_forget, bytes copied */
+    size_t actions_count;
+    uint8_t *pool;
+    size_t pool_used;
+    struct peer_address bootstrap[4];
+};
+
+struct stranger {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    struct standin standin;
+    struct crypto crypto;
+    link_id link;
+    struct version version;
+    struct record_progress progress;
+};
+
+static inline struct bytes stage_copy(struct stage *s, struct bytes b)
+{
+    if (b.count == 0) return b;
+    assert(s->pool_used + b.count <= STAGE_POOL);
+    memcpy(s->pool + s->pool_used, b.data, b.count);
+    s->pool_used += b.count;
+    return bytes_of(s->pool + s->pool_used - b.count, b.count);
+}
+
+static inline void stage_act(void *self, const struct action *a)
+{
+    struct stage *s = self;
+    if (s->actions_count == STAGE_ACTIONS) return;
+    struct action *b = &s->actions[s->actions_count++];
+    *b = *a;
+    b->bytes = stage_copy(s, a->bytes);
+    b->more = stage_copy(s, a->more);
+}
+
+static inline void stage_forget(struct stage *s) { s->actions_count = s->pool_used = 0; }
+
+static inline void stage_give(struct stage *s, struct event e)
+{
+    struct sink out = {s, stage_act};
+    e.now = s->now;
+    node_step(s->node, &e, &out);
+}
+
+/* Lets time pass; ticks come when the node wants them. */
+static inline void stage_pass(struct stage *s, span length)
+{
+    instant end = instant_after(s->now, length);
+    while (node_due(s->node).ns <= end.ns) {
+        s->now = instant_max(s->now, node_due(s->node));
+        stage_give(s, (struct event){.kind = EVENT_TICK});
+    }
+    s->now = end;
+}
+
+static inline void stage_init(struct stage *s)
+{
+    memset(s, 0, sizeof *s);
+    s->pool = malloc(STAGE_POOL);
+    s->now = (instant){span_s(100).ns};
+    s->standin = (struct standin){.world = 5, .rng = rng_init(9)};
+    for (int i = 0; i < CRYPTO_KEY_BYTES; i++) s->standin.key[i] = (uint8_t)(0x80 + i);
+    s->crypto = standin_crypto(&s->standin);
+    s->config = (struct node_config){.incarnation = 1000,
+                                     .crypto = &s->crypto,
+                                     .rng = rng_init(3),
+                                     .parameters = STAGE_PARAMETERS,
+                                     .every = 10,
+                                     .batch_tokens = 100,
+                                     .epochs = 1000,
+                                     .group_min = 2,
+                                     .group_max = NODE_GROUP_MAX,
+                                     .bandwidth_mbps = 100,
+                                     .bootstrap = s->bootstrap};
+    memcpy(s->config.id, s->standin.key, CRYPTO_KEY_BYTES);
+    memset(s->config.run_id, 7, sizeof s->config.run_id);
+    lineage_genesis(&s->crypto, s->config.run_id, s->state.lineage);
+    s->state.anchor = s->anchor;
+    s->state.momentum = s->momentum;
+    outer_digest(&s->crypto, s->anchor, s->momentum, STAGE_PARAMETERS, s->state.digest);
+}
+
+static inline void stage_start(struct stage *s)
+{
+    struct sink out = {s, stage_act};
+    struct round_progress none = {0};
+    struct why why = {0};
+    if (arena_open(&s->room, node_bytes(&s->config), &why)) abort();
+    s->node = node_init(&s->config, &s->state, &none, &s->room, s->now, &out, &why);
+    if (!s->node) abort();
+}
+
+static inline void stage_fini(struct stage *s)
+{
+    arena_close(&s->room);
+    free(s->pool);
+}
+
+/* The latest action of this kind (and frame type, or first byte), or NULL. */
+static inline const struct action *stage_find(const struct stage *s, enum action_kind kind,
+                                              int type)
+{
+    for (size_t i = s->actions_count; i-- > 0;) {
+        const struct action *a = &s->actions[i];
+        if (a->kind != kind) continue;
+        int its = kind == ACTION_FRAME ? a->type : a->bytes.count ? a->bytes.data[0] : -1;
+        if (type < 0 || its == type) return a;
+    }
+    return NULL;
+}
+
+static inline size_t stage_count(const struct stage *s, enum action_kind kind, int type)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->actions_count; i++) {
+        const struct action *a = &s->actions[i];
+        int its = kind == ACTION_FRAME ? a->type : a->bytes.count ? a->bytes.data[0] : -1;
+        n += a->kind == kind && (type < 0 || its == type);
+    }
+    return n;
+}
+
+static inline const struct action *stage_note(const struct stage *s, const char *name)
+{
+    for (size_t i = s->actions_count; i-- > 0;)
+        if (s->actions[i].kind == ACTION_NOTE && !strcmp(s->actions[i].text, name))
+            return &s->actions[i];
+    return NULL;
+}
+
+/* What the node thinks of a stranger; NULL: nothing. */
+static inline const struct node_peer *stage_view(const struct stage *s, const struct stranger *x)
+{
+    static struct node_peer peers[64];
+    size_t n = node_peers(s->node, peers, 64);
+    for (size_t i = 0; i < n && i < 64; i++)
+        if (!memcmp(peers[i].id, x->id, CRYPTO_KEY_BYTES)) return &peers[i];
+    return NULL;
+}
+
+/* ---- strangers ---- */
+
+static inline void stranger_init(struct stranger *x, const struct stage *s, uint8_t number)
+{
+    memset(x, 0, sizeof *x);
+    for (int i = 0; i < CRYPTO_KEY_BYTES; i++) x->id[i] = (uint8_t)(number + 3 * i);
+    x->standin = (struct standin){.world = s->standin.world, .rng = rng_init(number)};
+    memcpy(x->standin.key, x->id, CRYPTO_KEY_BYTES);
+    x->crypto = standin_crypto(&x->standin);
+    x->link = number;
+    x->version = (struct version){500, 0};
+    x->progress = (struct record_progress){.phase = PHASE_TRAIN, .flags = PROGRESS_SERVES};
+    memcpy(x->progress.lineage, s->state.lineage, CRYPTO_DIGEST_BYTES);
+    struct reader r = reader_init(bytes_of(s->state.digest, 8));
+    x->progress.digest = reader_u64(&r);
+}
+
+static inline struct version stranger_next(struct stranger *x)
+{
+    x->version.seq++;
+    return x->version;
+}
+
+static inline size_t stranger_sign(struct stranger *x, const struct stage *s, struct record r,
+                                   uint8_t *out)
+{
+    return record_write(&x->crypto, s->config.run_id, &r, out);
+}
+
+static inline size_t stranger_peer(struct stranger *x, const struct stage *s, uint8_t *out)
+{
+    struct record r = {.kind = RECORD_PEER};
+    memcpy(r.peer.id, x->id, CRYPTO_KEY_BYTES);
+    r.peer.version = stranger_next(x);
+    r.peer.addresses_count = 1;
+    r.peer.addresses[0] = (struct address){4, {10, 0, 0, x->id[0]}, 4433};
+    return stranger_sign(x, s, r, out);
+}
+
+static inline void stranger_frame(struct stranger *x, struct stage *s, uint8_t type, struct bytes b)
+{
+    stage_give(s, (struct event){.kind = EVENT_FRAME, .link = x->link, .type = type, .bytes = b});
+}
+
+/* One record, as GOSSIP. */
+static inline void stranger_says(struct stranger *x, struct stage *s, uint32_t age_ms,
+                                 struct bytes record)
+{
+    uint8_t room[512];
+    struct writer w = writer_init(room, sizeof room);
+    bool fits = record_pack(&w, age_ms, record);
+    assert(fits);
+    stranger_frame(x, s, WIRE_GOSSIP, writer_bytes(&w));
+}
+
+static inline void stranger_progress(struct stranger *x, struct stage *s)
+{
+    uint8_t bytes[RECORD_BYTES_MAX];
+    struct record r = {.kind = RECORD_PROGRESS, .progress = x->progress};
+    r.progress.sid = wire_sid(x->id);
+    r.progress.version = stranger_next(x);
+    stranger_says(x, s, 0, bytes_of(bytes, stranger_sign(x, s, r, bytes)));
+}
+
+static inline size_t stranger_hello(struct stranger *x, const struct stage *s, uint16_t major,
+                                    const uint8_t run[CRYPTO_DIGEST_BYTES], uint8_t *out,
+                                    size_t room)
+{
+    uint8_t peer[RECORD_BYTES_MAX];
+    size_t count = stranger_peer(x, s, peer);
+    struct writer w = writer_init(out, room);
+    struct address seen = {4, {10, 0, 0, 200}, 999};
+    writer_u16(&w, major);
+    writer_u16(&w, 0);
+    writer_copy(&w, run, CRYPTO_DIGEST_BYTES);
+    wire_write_address(&w, &seen);
+    writer_u16(&w, 0);
+    writer_u16(&w, (uint16_t)count);
+    writer_copy(&w, peer, count);
+    assert(!w.full);
+    return w.used;
+}
+
+static inline void stranger_link(struct stranger *x, struct stage *s)
+{
+    struct event e = {
+        .kind = EVENT_LINK_UP, .link = x->link, .address = {4, {10, 0, 0, x->id[0]}, 4433}};
+    memcpy(e.id, x->id, CRYPTO_KEY_BYTES);
+    stage_give(s, e);
+}
+
+/* A link, HELLO and PROGRESS: a member. */
+static inline void stranger_joins(struct stranger *x, struct stage *s)
+{
+    uint8_t hello[512];
+    stranger_link(x, s);
+    size_t n = stranger_hello(x, s, WIRE_MAJOR, s->config.run_id, hello, sizeof hello);
+    stranger_frame(x, s, WIRE_HELLO, bytes_of(hello, n));
+    stranger_progress(x, s);
+}
+
+/* Answers every PING that the node has sent it since stage_forget. */
+static inline void stranger_answers(struct stranger *x, struct stage *s)
+{
+    size_t n = s->actions_count;
+    for (size_t i = 0; i < n; i++) {
+        struct action a = s->actions[i];
+        if (a.kind != ACTION_DATAGRAM || a.link != x->link || a.bytes.data[0] != WIRE_PING)
+            continue;
+        uint8_t pong[13];
+        struct writer w = writer_init(pong, sizeof pong);
+        writer_u8(&w, WIRE_PONG);
+        writer_copy(&w, a.bytes.data + 1, 12);
+        stage_give(
+            s, (struct event){.kind = EVENT_DATAGRAM, .link = x->link, .bytes = writer_bytes(&w)});
+    }
+}
+
+static inline size_t stranger_suspects(struct stranger *x, const struct stage *s, sid target,
+                                       uint64_t incarnation, uint8_t *out)
+{
+    struct record r = {
+        .kind = RECORD_SUSPECT,
+        .suspect = {.accuser = wire_sid(x->id), .target = target, .incarnation = incarnation}};
+    return stranger_sign(x, s, r, out);
+}
+
+#endif
