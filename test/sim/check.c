@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "swarm/lineage.h"
+#include "swarm/wire.h"
 #include "world.h"
 
 /* ---- histories: which lineages there are, and their bits ---- */
@@ -195,6 +196,22 @@ void check_note(struct world *w, struct sim_node *n, const struct action *a)
         n->watch.fork_said = w->now;
         w->report->forks++;
     }
+}
+
+void check_frame(struct world *w, struct sim_node *n, const struct action *a)
+{
+    if (a->type != WIRE_ACCEPT) return;
+    struct reader r = reader_init(a->bytes);
+    struct accepted now = {.history = n->watch.history}, *last = &n->watch.accepted;
+    now.round = reader_u64(&r);
+    now.attempt = reader_u16(&r);
+    reader_copy(&r, now.gid, sizeof now.gid);
+    bool again = now.history == last->history && now.round == last->round;
+    bool same = memcmp(now.gid, last->gid, sizeof now.gid) == 0;
+    if (again && !same && now.attempt <= last->attempt)
+        world_violated(w, "accept: node %d signs two groups in attempt %u of round %llu", n->index,
+                       now.attempt, (unsigned long long)now.round);
+    *last = now;
 }
 
 /* ---- bounds ---- */

@@ -5,6 +5,7 @@
  *     average    a mean is the weighted mean of contributions to this very round, each counted once with the weight it
  *                was READY with, recomputed in float64 from what the trainers handed over; nothing is missing that is
  *                claimed to be in it, and nothing is in it that is claimed not to be
+ *     accept     a process signs one group at most in each attempt of a round (SPEC.md, "Matchmaking")
  *     bound      from READY to applied or solo: T_MATCH + T_REDUCE + 2 T_CLOSE and a margin (SIM_ROUND_S); the
  *                trainer stands still for T_REDUCE + 2 T_CLOSE and a margin at most (SIM_HELD_S)
  *     back       an epoch grows by one, or changes by adopting a heavier lineage
@@ -86,11 +87,19 @@ struct check {
     uint64_t same_count, same_epoch; /* epochs after the calm at which all were identical */
 };
 
+struct accepted { /* the latest ACCEPT of a process */
+    int32_t history;
+    uint64_t round;
+    uint16_t attempt;
+    uint8_t gid[CRYPTO_DIGEST_BYTES];
+};
+
 struct node_watch {
     int32_t history; /* of its state */
     enum peer_phase phase;
     instant busy_since; /* in MATCH or REDUCE; INSTANT_NEVER: not */
     struct offers offers;
+    struct accepted accepted;
     bool adopted;       /* ever, in this life */
     instant fork_said;  /* the latest note of a fork */
     struct means means; /* that are being applied */
@@ -112,6 +121,8 @@ void check_means(struct world *w, struct sim_node *n);
 void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before);
 void check_adopted(struct world *w, struct sim_node *n, const struct lineage_state *before);
 void check_note(struct world *w, struct sim_node *n, const struct action *a);
+/* A frame goes out. */
+void check_frame(struct world *w, struct sim_node *n, const struct action *a);
 /* After every event that a node was given. */
 void check_step(struct world *w, struct sim_node *n);
 /* Once a second. Ends the run when all that had to be shown has been. */

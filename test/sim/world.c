@@ -83,6 +83,7 @@ static void act(void *self, const struct action *a)
         mix(w, a->link);
         mix_bytes(w, a->bytes);
         mix_bytes(w, a->more);
+        if (a->kind == ACTION_FRAME) check_frame(w, n, a);
         network_act(w, n, a);
         break;
     case ACTION_TRAIN:
