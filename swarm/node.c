@@ -386,6 +386,7 @@ static bool catch_up(struct node *n)
         start_sync(n, &sound->progress);
         return true;
     }
+    /* neither an outer step nor a download ends it: the swarm may have gone on meanwhile */
     if (n->behind_since.ns == INSTANT_NEVER.ns) n->behind_since = n->now;
     bool fork = p->progress.epoch <= n->state.epoch;
     bool now = n->life == LIFE_JOIN || fork || swarm_epoch(n) > n->state.epoch ||
@@ -428,8 +429,6 @@ static void adopted(struct node *n, const struct event *e)
     uint32_t givers = sync_givers(&n->sync);
     sync_stop(&n->sync);
     new_state(n, &e->state, false);
-    n->behind_since =
-        INSTANT_NEVER; /* an outer step does not end it: both sides of a fork make them */
     note(n,
          (struct action){.text = "joined",
                          .note.numbers = {{"epoch", n->state.epoch},
