@@ -99,13 +99,12 @@ static uint64_t least(const struct snapshot *s)
     return s->offers.before ? s->offers.before : s->offers.latest;
 }
 
-/* A member of any mean adds its tokens to the lineage, once. */
+/* A member of any mean adds its tokens to the lineage, once. It may have handed over more than one contribution. */
 static void count_tokens(struct means *m, const struct snapshot *s, bool surely)
 {
-    for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++)
-        if ((m->members[c] | m->faint[c]) >> s->node & 1) return;
-    if (surely) m->tokens_low += least(s);
-    m->tokens_high += s->tokens;
+    uint64_t low = surely ? least(s) : 0;
+    if (surely && (m->low[s->node] == 0 || low < m->low[s->node])) m->low[s->node] = low;
+    if (s->tokens > m->high[s->node]) m->high[s->node] = s->tokens;
 }
 
 #define STRONG 0.02 /* a factor that is no noise, to begin with */

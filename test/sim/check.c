@@ -123,6 +123,19 @@ static void look_for_sameness(struct world *w)
     }
 }
 
+static void check_tokens(struct world *w, struct sim_node *n, uint64_t added)
+{
+    uint64_t low = 0, high = 0;
+    for (int i = 0; i < SIM_NODES_MAX; i++) {
+        low += n->watch.means.low[i];
+        high += n->watch.means.high[i];
+    }
+    if (added < low || added > high)
+        world_violated(w, "average: node %d adds %llu tokens to its lineage, not %llu to %llu",
+                       n->index, (unsigned long long)added, (unsigned long long)low,
+                       (unsigned long long)high);
+}
+
 void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before)
 {
     const struct lineage_state *s = &n->trainer.state;
@@ -138,12 +151,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
                        n->index);
     else if (s->lineage_tokens <= before->lineage_tokens)
         world_violated(w, "back: node %d's outer step added no tokens to its lineage", n->index);
-    else if (known < 0 && (s->lineage_tokens - before->lineage_tokens < n->watch.means.tokens_low ||
-                           s->lineage_tokens - before->lineage_tokens > n->watch.means.tokens_high))
-        world_violated(w, "average: node %d adds %llu tokens to its lineage, not %llu to %llu",
-                       n->index, (unsigned long long)(s->lineage_tokens - before->lineage_tokens),
-                       (unsigned long long)n->watch.means.tokens_low,
-                       (unsigned long long)n->watch.means.tokens_high);
+    else if (known < 0) check_tokens(w, n, s->lineage_tokens - before->lineage_tokens);
     n->watch.history = now;
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     uint32_t count = 0;

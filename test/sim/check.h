@@ -52,7 +52,7 @@ struct sim_node;
 struct means {                        /* what average.c found in the means of one outer step */
     uint32_t members[SIM_CHUNKS_MAX]; /* bit i: node i's contribution is in that chunk's mean */
     uint32_t faint[SIM_CHUNKS_MAX];   /* so small beside the others that quantization hides it */
-    uint64_t tokens_low, tokens_high; /* what all who are in any of them have processed */
+    uint64_t low[SIM_NODES_MAX], high[SIM_NODES_MAX]; /* tokens that node adds to the lineage */
 };
 
 struct history { /* one lineage that ever was */
