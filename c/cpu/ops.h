@@ -1,0 +1,49 @@
+/* ops.h -- the ops of the CPU backend: each is cut into pieces, which the pool's threads share out.
+ *
+ * Where the cuts are depends on the shape alone, and a piece on its index alone: results do not depend on how many
+ * threads there are. backend.h says what each op does. */
+#ifndef SHOAL_CPU_OPS_H
+#define SHOAL_CPU_OPS_H
+
+#include "backend.h"
+#include "base/pool.h"
+#include "cpu/kernels.h"
+
+#define OPS_PARTIALS 1024 /* parts of a sum over a flat vector, at most */
+
+struct cpu {
+    struct pool *pool;
+    const struct kernels *kernels;
+    float *gain_partials;  /* [blocks of rows, dim] */
+    float **scratch;       /* of each thread: for attention */
+    struct op_sizes sizes; /* that the two above suffice for */
+    double partials[OPS_PARTIALS];
+    char text[64];
+};
+
+/* Backend.prepare, and giving back what it took. */
+enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w);
+void ops_release(struct cpu *c);
+
+void ops_embed(void *self, const struct op_embed *o);
+void ops_embed_backward(void *self, const struct op_embed_backward *o);
+void ops_norm(void *self, const struct op_norm *o);
+void ops_norm_backward(void *self, const struct op_norm_backward *o);
+void ops_rotary(void *self, const struct op_rotary *o);
+void ops_attention(void *self, const struct op_attention *o);
+void ops_attention_backward(void *self, const struct op_attention_backward *o);
+void ops_attention_cached(void *self, const struct op_attention_cached *o);
+void ops_swiglu(void *self, const struct op_swiglu *o);
+void ops_swiglu_backward(void *self, const struct op_swiglu_backward *o);
+void ops_linear(void *self, const struct op_linear *o);
+void ops_linear_input(void *self, const struct op_linear_input *o);
+void ops_linear_weight(void *self, const struct op_linear_weight *o);
+void ops_cross_entropy(void *self, const struct op_cross_entropy *o);
+void ops_adamw(void *self, const struct op_adamw *o);
+enum err ops_sum(void *self, const float *x, size_t count, double *out, struct why *w);
+enum err ops_norm2(void *self, const float *x, size_t count, double *out, struct why *w);
+
+/* Operations a second of all threads together (cpu.h, cpu_peak); `at_once`: threads that can run at the same time. */
+double ops_peak(struct cpu *c, size_t at_once);
+
+#endif
