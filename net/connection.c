@@ -206,6 +206,16 @@ static int on_stateless_reset(ngtcp2_conn *quic, const ngtcp2_pkt_stateless_rese
     return 0;
 }
 
+/* The peer speaks from elsewhere now: its NAT forgot it, or it moved (RFC 9000, 9). */
+static int on_path(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
+                   const ngtcp2_path *fallback, ngtcp2_path_validation_result result, void *user)
+{
+    struct connection *c = user;
+    if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS)
+        c->remote = udp_address_of(path->remote.addr);
+    return 0;
+}
+
 static const ngtcp2_callbacks callbacks = {
     .client_initial = ngtcp2_crypto_client_initial_cb,
     .recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
@@ -225,6 +235,7 @@ static const ngtcp2_callbacks callbacks = {
     .get_new_connection_id2 = on_new_cid,
     .remove_connection_id = on_remove_cid,
     .dcid_status2 = on_token,
+    .path_validation = on_path,
     .recv_tx_key = on_key,
     .recv_stream_data = on_data,
     .acked_stream_data_offset = on_acked,

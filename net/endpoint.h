@@ -33,7 +33,8 @@ struct endpoint_config {
     size_t parcel_bytes_max; /* a longer one is refused by STOP_SENDING; <= window_bytes / 2 */
     size_t reply_bytes_max;  /* the same */
     size_t window_bytes;     /* what a peer may have sent and we not yet handed on, per link */
-    size_t queue_bytes_max;  /* what may be queued and unacknowledged, per link */
+    size_t
+        queue_bytes_max; /* what may be queued and unacknowledged, per link; frames may have 4 MiB more */
     uint32_t
         retry_above; /* new connections in a second beyond which a sender must prove its address (Retry) */
     const char *alpn; /* of links; tests may set another than shoal/1 */

@@ -119,11 +119,13 @@ void http3_answer(struct http3_reply *to, int status, const char *type, struct b
     to->answered = true;
     if (!head && body.count && !body_add(m, body.data, body.count)) status = 500;
     snprintf(code, sizeof code, "%d", status);
-    snprintf(length, sizeof length, "%zu", head ? body.count : m->count);
+    snprintf(length, sizeof length, "%zu", m->count);
     nghttp3_nv fields[] = {field(":status", code), field("content-type", type),
-                           field("content-length", length), field("cache-control", "no-store")};
+                           field("cache-control", "no-store"), field("content-length", length)};
     nghttp3_data_reader reader = {give_body};
-    nghttp3_conn_submit_response(to->web->h3, m->stream, fields, 4, head ? NULL : &reader);
+    /* Without a length for HEAD: some clients then wait for that many bytes. */
+    nghttp3_conn_submit_response(to->web->h3, m->stream, fields, head ? 3 : 4,
+                                 head ? NULL : &reader);
     connection_touch(to->web->connection);
 }
 

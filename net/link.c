@@ -16,6 +16,9 @@
 #define STREAM_FULL     0x03 /* too many unfinished messages at once: send it again later */
 #define STREAM_DECLINED 0x04 /* the request has no answer */
 
+/* A queue full of parcels still takes frames: they say what becomes of the parcels. */
+#define FRAME_RESERVE_BYTES (4u << 20)
+
 #define DATAGRAMS_MAX 128 /* waiting; further ones are lost, as datagrams may be */
 /* A duplicate ends once nothing has moved on it for this long, or after the second time at the latest. */
 #define RETIRE_QUIET_S 1
@@ -648,13 +651,14 @@ static struct connection *usable(struct endpoint *e, link_id l)
     return c && c->session && c->up && !c->doomed && c->protocol == &link_protocol ? c : NULL;
 }
 
-/* A chunk of these parts, when the link's queue has room for it. */
-static struct chunk *chunk_of(struct connection *c, const struct bytes *parts, size_t count)
+/* A chunk of these parts, when the link's queue has room for it; beyond its bound there is `reserve`. */
+static struct chunk *chunk_of(struct connection *c, const struct bytes *parts, size_t count,
+                              size_t reserve)
 {
     struct session *n = c->session;
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++) bytes += parts[i].count;
-    if (n->queued + bytes > c->endpoint->config.queue_bytes_max) return NULL;
+    if (n->queued + bytes > c->endpoint->config.queue_bytes_max + reserve) return NULL;
     struct chunk *k = chunk_new(bytes);
     if (!k) return NULL;
     for (size_t i = 0, at = 0; i < count; at += parts[i++].count)
@@ -700,7 +704,7 @@ bool link_frame(struct endpoint *e, link_id l, uint8_t type, struct bytes body)
     uint8_t head[FRAMES_HEAD_BYTES] = {type, (uint8_t)body.count, (uint8_t)(body.count >> 8),
                                        (uint8_t)(body.count >> 16)};
     struct bytes parts[] = {bytes_of(head, sizeof head), body};
-    struct chunk *k = chunk_of(c, parts, 2);
+    struct chunk *k = chunk_of(c, parts, 2, FRAME_RESERVE_BYTES);
     if (k) queue_chunk(c, ((struct session *)c->session)->control, k);
     return k;
 }
@@ -713,7 +717,7 @@ static struct stream *send_message(struct connection *c, uint8_t kind, const str
     struct bytes all[4] = {bytes_of(&kind, 1)};
     assert(count <= 3);
     for (size_t i = 0; i < count; i++) all[i + 1] = parts[i];
-    struct chunk *k = chunk_of(c, all, count + 1);
+    struct chunk *k = chunk_of(c, all, count + 1, 0);
     struct stream *s = k ? stream_new(n, -1, kind, true) : NULL;
     if (!s) {
         free(k);
@@ -761,7 +765,7 @@ bool link_reply(struct endpoint *e, link_id l, uint64_t handle, const struct byt
     struct connection *c = usable(e, l);
     struct stream *s = asked_stream(c, handle);
     if (!s || !s->out_open) return false;
-    struct chunk *k = chunk_of(c, parts, count);
+    struct chunk *k = chunk_of(c, parts, count, 0);
     if (!k) {
         link_decline(e, l, handle);
         return false;

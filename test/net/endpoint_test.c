@@ -579,6 +579,8 @@ Test(endpoint, follows_a_peer_whose_address_changes)
     cr_assert_neq(endpoint_dial(a.endpoint, identity_id(b.self), &relay.address, NULL), LINK_NONE);
     turn_until(a.ups && b.ups, 5);
     turn_until(false, 0.3);
+    struct link_info before, after;
+    cr_assert(link_info(b.endpoint, b.up, &before));
     loop_forget(loop, &relay.back); /* a's NAT gives it another port */
     close(relay.back.fd);
     relay_back();
@@ -591,6 +593,8 @@ Test(endpoint, follows_a_peer_whose_address_changes)
     cr_assert_eq(a.frame_count, 5);
     cr_assert_eq(b.frame_count, 5);
     cr_assert_eq(a.downs + b.downs, 0);
+    cr_assert(link_info(b.endpoint, b.up, &after));
+    cr_assert_neq(after.address.port, before.address.port);
     relay_stop();
 }
 

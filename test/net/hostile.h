@@ -16,9 +16,10 @@ static struct {
         const uint8_t *head; /* sent first; lent */
         size_t head_left;
         size_t zeros_left; /* then these */
-        bool fin, blocked;
+        bool fin, blocked, done;
     } streams[HOSTILE_MAX];
     size_t stopped;
+    size_t heard;  /* bytes on bidirectional streams: answers */
     uint32_t code; /* of its end */
     char reason[REASON_BYTES];
 } hostile;
@@ -34,6 +35,7 @@ static bool hostile_start(struct connection *c)
 static bool hostile_up(struct connection *c) { return true; }
 static bool hostile_data(struct connection *c, int64_t id, void *of, struct bytes b, bool fin)
 {
+    if (ngtcp2_is_bidi_stream(id)) hostile.heard += b.count;
     ngtcp2_conn_extend_max_stream_offset(c->quic, id, b.count);
     ngtcp2_conn_extend_max_offset(c->quic, b.count);
     return true;
@@ -44,7 +46,12 @@ static void hostile_reset(struct connection *c, int64_t id, void *of) {}
 static void hostile_stopped(struct connection *c, int64_t id, void *of) { hostile.stopped++; }
 static void hostile_datagram(struct connection *c, struct bytes b) {}
 static void hostile_credit(struct connection *c) {}
-static void hostile_stream_credit(struct connection *c, int64_t id, void *of) {}
+static void hostile_stream_credit(struct connection *c, int64_t id, void *of)
+{
+    for (size_t i = 0; i < hostile.count; i++)
+        if (hostile.streams[i].id == id) hostile.streams[i].blocked = false;
+    connection_touch(c);
+}
 static struct bytes hostile_next_datagram(struct connection *c) { return bytes_of(NULL, 0); }
 
 /* One packet of each stream in turn. */
@@ -52,7 +59,7 @@ static void hostile_next(struct connection *c, struct piece *p)
 {
     for (size_t i = 0; i < hostile.count; i++) {
         size_t at = (hostile.turn + i) % hostile.count;
-        if (hostile.streams[at].blocked) continue;
+        if (hostile.streams[at].blocked || hostile.streams[at].done) continue;
         size_t head = hostile.streams[at].head_left, zeros = hostile.streams[at].zeros_left;
         if (!head && !zeros && !hostile.streams[at].fin) continue;
         p->stream = hostile.streams[at].id;
@@ -77,11 +84,12 @@ static void hostile_took(struct connection *c, struct piece *p, size_t count)
         hostile.streams[at].zeros_left -= count;
     }
     if (p->fin && !hostile.streams[at].head_left && !hostile.streams[at].zeros_left)
-        hostile.streams[at].blocked = true;
+        hostile.streams[at].done = true;
 }
 static void hostile_blocked(struct connection *c, struct piece *p, bool gone)
 {
-    hostile.streams[(size_t)p->of].blocked = true;
+    if (gone) hostile.streams[(size_t)p->of].done = true;
+    else hostile.streams[(size_t)p->of].blocked = true;
 }
 static void hostile_end(struct connection *c, const struct link_end *end)
 {
@@ -125,7 +133,7 @@ static inline bool hostile_stream(bool bidi, const void *head, size_t head_count
     hostile.streams[at].head_left = head_count;
     hostile.streams[at].zeros_left = zeros;
     hostile.streams[at].fin = fin;
-    hostile.streams[at].blocked = false;
+    hostile.streams[at].blocked = hostile.streams[at].done = false;
     hostile.count++;
     connection_touch(hostile.c);
     return true;

@@ -1,4 +1,4 @@
-#include "net/http3.h"
+#include "hostile.h"
 #include "pair.h"
 
 static struct node a, b;
@@ -10,9 +10,14 @@ static struct {
     uint8_t id[CRYPTO_KEY_BYTES];
 } got;
 static uint8_t large[3 << 20];
+static int served;
+static char served_path[64];
 
 static void serve(void *ctx, const char *path, struct http3_reply *to)
 {
+    served++;
+    snprintf(served_path, sizeof served_path, "%s", path);
+    if (!strcmp(path, "/")) http3_answer(to, 200, "text/plain", bytes_of(large, 5000));
     if (!strcmp(path, "/status?x=1"))
         http3_answer(to, 200, "application/json", bytes_of("{\"a\":1}", 7));
     if (!strcmp(path, "/large"))
@@ -150,4 +155,80 @@ Test(http3, refuses_a_path_that_is_none)
                  ERR_USAGE);
     cr_assert_eq(http3_get(a.endpoint, NULL, &b.address, "status", 1, span_s(1), done, NULL, &w),
                  ERR_USAGE);
+}
+
+/* Sends this field section (RFC 9204, static table) as a request by hand; returns how many bytes were answered. */
+static size_t ask_by_hand(const void *fields, size_t count, size_t body, bool whole)
+{
+    static uint8_t wire[20000];
+    struct endpoint_config h3 = endpoint_defaults("127.0.0.1:0");
+    struct node c;
+    struct why w = {0};
+    memset(&hostile, 0, sizeof hostile);
+    h3.alpn = TLS_ALPN_H3;
+    node_start(&c, &h3, 4);
+    cr_assert_not_null(connection_dial(c.endpoint, NULL, &b.address, &hostile_protocol, &w), "%s",
+                       w.text);
+    turn_until(hostile.c && hostile.c->up, 5);
+    cr_assert_not_null(hostile.c);
+    cr_assert(
+        hostile_stream(false, "\0\x04\0", 3, 0, false)); /* control stream with empty SETTINGS */
+    size_t at = 0;
+    wire[at++] = 0x01; /* HEADERS; its length as a 4-byte varint */
+    wire[at++] = 0x80;
+    wire[at++] = 0;
+    wire[at++] = (uint8_t)(count >> 8);
+    wire[at++] = (uint8_t)count;
+    memcpy(wire + at, fields, count);
+    at += count;
+    if (body) {
+        wire[at++] = 0x00; /* DATA */
+        wire[at++] = 0x80;
+        wire[at++] = (uint8_t)(body >> 16);
+        wire[at++] = (uint8_t)(body >> 8);
+        wire[at++] = (uint8_t)body;
+    }
+    cr_assert(hostile_stream(true, wire, at, body, whole));
+    turn_until(hostile.heard, 2);
+    turn_until(false, 0.05);
+    size_t heard = hostile.heard;
+    node_stop(&c);
+    return heard;
+}
+
+#define HTTPS_ROOT_X "\xd7\xc1\x50\x01x" /* :scheme https, :path /, :authority x */
+
+Test(http3, asks_its_handler_for_get_and_head_alone)
+{
+    size_t heard = ask_by_hand("\0\0\xd1" HTTPS_ROOT_X, 8, 0, true); /* GET */
+    cr_assert_eq(served, 1);
+    cr_assert_str_eq(served_path, "/");
+    cr_assert_gt(heard, 5000);
+    heard = ask_by_hand("\0\0\xd2" HTTPS_ROOT_X, 8, 0, true); /* HEAD */
+    cr_assert_eq(served, 2);
+    cr_assert(heard > 0 && heard < 200, "an answer without its body: %zu bytes", heard);
+    heard = ask_by_hand("\0\0\xd4" HTTPS_ROOT_X, 8, 300000, true); /* POST */
+    cr_assert_eq(served, 2);
+    cr_assert(heard > 0 && heard < 200, "405");
+}
+
+Test(http3, refuses_headers_without_end_and_requests_that_are_none)
+{
+    static uint8_t fields[12000] = "\0\0\xd1" HTTPS_ROOT_X;
+    size_t at = 8;
+    while (at < 10500) { /* 100 times cookie (5 in the static table) with 100 bytes */
+        fields[at++] = 0x55;
+        fields[at++] = 100;
+        memset(fields + at, 'c', 100);
+        at += 100;
+    }
+    size_t heard = ask_by_hand(fields, at, 0, true);
+    cr_assert_eq(served, 0);
+    cr_assert(heard > 0 && heard < 200, "431");
+    ask_by_hand("\0\0\xd1\xd7\x50\x01x", 7, 0, true); /* no :path (RFC 9114, 4.3.1) */
+    cr_assert_eq(served, 0);
+    ask_by_hand("\0\0\xff\xff\xff", 5, 0, true); /* not QPACK */
+    cr_assert_eq(served, 0);
+    ask(NULL, "/status?x=1", 1000); /* and others are still served */
+    cr_assert_eq(got.status, 200);
 }
