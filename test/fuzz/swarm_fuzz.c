@@ -1,0 +1,165 @@
+/* swarm_fuzz.c -- bytes from peers into a live node, which must live on, within its memory.
+ *
+ *     a line of orders: u8 what, u8 who, u16 length, bytes; again and again
+ *         0 datagram   1 frame, its type first   2 parcel   3 request   4 let time pass, that many 10 ms
+ *         5 frame whose record is signed rightly: kind, then fields   6 link down   7 link up and HELLO
+ *         8 an inner step   9 answer the latest request with these bytes   10 a snapshot, an outer step, an adoption */
+#include "test/swarm/stage.h"
+
+#include "test/sim/standin.c"
+
+#define STRANGERS 4
+
+static struct stage stage;
+static struct stranger strangers[STRANGERS];
+static bool up[STRANGERS];
+static uint8_t wire[2 * STAGE_PARAMETERS + 4096];
+
+static void join(int i)
+{
+    if (up[i]) return;
+    strangers[i].link += STRANGERS;
+    up[i] = true;
+    stranger_joins(&strangers[i], &stage);
+}
+
+static void part(int i)
+{
+    if (!up[i]) return;
+    up[i] = false;
+    stage_give(&stage, (struct event){.kind = EVENT_LINK_DOWN, .link = strangers[i].link});
+}
+
+/* The node hung up: the link is gone. */
+static void hung_up(void)
+{
+    for (size_t a = 0; a < stage.actions_count; a++)
+        for (int i = 0; i < STRANGERS; i++)
+            if (stage.actions[a].kind == ACTION_HANG_UP &&
+                stage.actions[a].link == strangers[i].link)
+                up[i] = false;
+}
+
+static void sign_and_say(int i, struct bytes b)
+{
+    uint8_t record[RECORD_BYTES_MAX + 64];
+    if (b.count < 1 || b.count > RECORD_BYTES_MAX - CRYPTO_SIGNATURE_BYTES) return;
+    memcpy(record, b.data, b.count);
+    record[0] = (uint8_t)(RECORD_PEER + b.data[0] % 4);
+    wire_sign(&strangers[i].crypto, stage.config.run_id, record[0],
+              bytes_of(record + 1, b.count - 1), record + b.count);
+    stranger_says(&strangers[i], &stage, 7, bytes_of(record, b.count + CRYPTO_SIGNATURE_BYTES));
+}
+
+static void reply_to_latest(struct bytes b)
+{
+    const struct action *a = stage_find(&stage, ACTION_REQUEST, -1);
+    if (a)
+        stage_give(
+            &stage,
+            (struct event){
+                .kind = EVENT_REPLY, .link = a->link, .ticket = a->ticket, .ok = true, .bytes = b});
+}
+
+/* The trainer does what it was told last. */
+static void obey(void)
+{
+    for (size_t i = stage.actions_count; i-- > 0;) {
+        struct action a = stage.actions[i];
+        struct event e = {.ok = true, .state = stage.state};
+        if (a.kind == ACTION_SNAPSHOT) {
+            e.kind = EVENT_SNAPSHOT;
+            e.bytes = bytes_of(wire, outer_wire_bytes(STAGE_PARAMETERS));
+        } else if (a.kind == ACTION_APPLY) {
+            e.kind = EVENT_APPLIED;
+            e.state.epoch = a.apply.epoch;
+            e.state.lineage_tokens = a.apply.lineage_tokens;
+            memcpy(e.state.lineage, a.apply.lineage, sizeof e.state.lineage);
+        } else if (a.kind == ACTION_ADOPT) {
+            e.kind = EVENT_ADOPTED;
+            e.state.epoch = a.adopt.epoch;
+            e.state.lineage_tokens = a.adopt.lineage_tokens;
+            memcpy(e.state.lineage, a.adopt.lineage, sizeof e.state.lineage);
+        } else {
+            continue;
+        }
+        stage.actions[i].kind = ACTION_NOTE; /* once */
+        stage.actions[i].text = "";
+        stage.state = e.state;
+        stage_give(&stage, e);
+        return;
+    }
+}
+
+static void carry_out(uint8_t what, int i, struct bytes b)
+{
+    struct event e = {.link = strangers[i].link, .ticket = 1, .bytes = b};
+    static uint64_t steps;
+    if (stage.actions_count > STAGE_ACTIONS / 2 || stage.pool_used > STAGE_POOL / 2)
+        stage_forget(&stage);
+    switch (what % 11) {
+    case 0:
+        e.kind = EVENT_DATAGRAM;
+        break;
+    case 1:
+        if (b.count == 0) return;
+        e.kind = EVENT_FRAME;
+        e.type = b.data[0];
+        e.bytes = bytes_of(b.data + 1, b.count - 1);
+        break;
+    case 2:
+        e.kind = EVENT_PARCEL;
+        break;
+    case 3:
+        e.kind = EVENT_REQUEST;
+        break;
+    case 4:
+        stage_pass(&stage, span_ms(10 * b.count));
+        return;
+    case 5:
+        if (up[i]) sign_and_say(i, b);
+        return;
+    case 6:
+        part(i);
+        return;
+    case 7:
+        join(i);
+        return;
+    case 8:
+        e.kind = EVENT_STEP;
+        e.round = (struct round_progress){.steps = ++steps % 30, .tokens = 100 * (steps % 30)};
+        break;
+    case 9:
+        reply_to_latest(b);
+        return;
+    default:
+        obey();
+        return;
+    }
+    if (what % 11 < 4 && !up[i]) return;
+    stage_give(&stage, e);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
+{
+    stage_init(&stage);
+    stage_start(&stage);
+    for (int i = 0; i < STRANGERS; i++) {
+        stranger_init(&strangers[i], &stage, (uint8_t)(i + 1));
+        up[i] = false;
+    }
+    join(0);
+    join(1);
+    struct reader r = reader_init(bytes_of(data, count));
+    while (reader_left(&r) >= 4) {
+        uint8_t what = reader_u8(&r);
+        int who = reader_u8(&r) % STRANGERS;
+        size_t length = reader_u16(&r);
+        if (length > reader_left(&r)) length = reader_left(&r);
+        carry_out(what, who, reader_bytes(&r, length));
+        hung_up();
+    }
+    stage_pass(&stage, span_s(1));
+    stage_fini(&stage);
+    return 0;
+}
