@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/rng.h"
+#include "base/file.h"
 #include "config/schema.h"
 #include "model/init.h"
 #include "model/layout.h"
@@ -121,4 +121,28 @@ Test(init, of_another_seed_is_another)
     init_parameters(&l, 1, 0, 64, a);
     init_parameters(&l, 2, 0, 64, b);
     for (size_t i = 0; i < 64; i++) cr_assert_neq(a[i], b[i]);
+}
+
+Test(init, gives_the_test_vectors_of_the_specification)
+{
+    const struct model_shape s = {
+        .layers = 2, .dim = 32, .heads = 4, .kv_heads = 2, .ffn = 48, .vocab = 300, .context = 8};
+    const struct layout l = layout_of(&s);
+    uint8_t *spec;
+    size_t count;
+    struct why w;
+    int seen = 0;
+    cr_assert_eq(file_read("SPEC.md", 1 << 20, &spec, &count, &w), ERR_OK, "%s", w.text);
+    for (char *at = (char *)spec; (at = strstr(at, "\n    from ")); at++) {
+        unsigned long first;
+        uint32_t wanted[6], made[6];
+        int fields = sscanf(at, " from %lu %x %x %x %x %x %x", &first, &wanted[0], &wanted[1],
+                            &wanted[2], &wanted[3], &wanted[4], &wanted[5]);
+        if (fields != 7) continue;
+        init_parameters(&l, 24301, first, 6, (float *)made);
+        for (int i = 0; i < 6; i++) cr_assert_eq(made[i], wanted[i], "element %lu", first + i);
+        seen++;
+    }
+    cr_assert_eq(seen, 6);
+    free(spec);
 }
