@@ -355,7 +355,16 @@ def training():
     f.close()
 
 
+def vectors_of_the_specification():
+    """Prints the test vectors of SPEC.md, "Parameters and genesis"."""
+    shape = dict(layers=2, dim=32, heads=4, kv_heads=2, ffn=48, vocab=300, tied=False)
+    bits = np.concatenate([v.reshape(-1) for v in genesis(shape, 24301).values()]).view(np.uint32)
+    for first in (0, 9600, 19328, 23424, 24960, 34557):
+        print("    from %-7d %s" % (first, " ".join("%08x" % b for b in bits[first:first + 6])))
+
+
 def main():
+    vectors_of_the_specification()
     for name, ops in [("model_ops.bin", (op_norm, op_rotary, op_swiglu, op_linear, op_cross_entropy, op_embed, op_adamw)),
                       ("model_attention.bin", (op_attention,))]:
         f = File(name)
