@@ -49,7 +49,8 @@ enum event_kind {
     EVENT_SNAPSHOT, /* ok, bytes: quantized pseudo-gradient of all chunks, lent until ACTION_APPLY, ACTION_ADOPT
                           or ACTION_RESUME was carried out; round.tokens is the weight that was in the READY.
                           ok false: it was not finite; the trainer restarts from the anchor */
-    EVENT_APPLIED, /* state: the outer step of ACTION_APPLY is done; its buffers now serve */
+    EVENT_APPLIED, /* state: the outer step of ACTION_APPLY is done; its buffers now serve. Those of the state
+                          before stay as they are until the next ACTION_APPLY or ACTION_STATE */
     EVENT_ADOPTED, /* state: the download of ACTION_ADOPT is in place */
     EVENT_LEAVE,   /* the user wants out: say goodbye, then ACTION_FINISHED */
 };

@@ -13,6 +13,8 @@
 /* Constants of SPEC.md, "A node's life". */
 #define JOIN_PATIENCE                                                                              \
     span_s(3) /* to hear from the peer list before training from what is at hand */
+#define JOIN_PATIENCE_COUNTED                                                                      \
+    span_s(20) /* with count_steps: a run that is to repeat begins with all of the list */
 #define BEHIND_PATIENCE                                                                            \
     span_s(5) /* a heavier history that few hold: my own round may lead there too */
 #define SYNC_RETRY     span_s(2) /* after a download that failed */
@@ -1058,7 +1060,7 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
     n->now = n->promised = now;
     n->out = out;
     init_parts(n, c);
-    n->join_until = instant_after(now, JOIN_PATIENCE);
+    n->join_until = instant_after(now, c->count_steps ? JOIN_PATIENCE_COUNTED : JOIN_PATIENCE);
     n->published = n->publish_at = now;
     new_state(n, state, false);
     n->behind_since = INSTANT_NEVER;
