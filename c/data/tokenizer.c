@@ -170,8 +170,8 @@ struct symbol { /* a part of the word that is being merged, in a list; dead when
 };
 #define NONE UINT32_MAX
 
-struct wish { /* a merge that may be carried out */
-    uint32_t rank, at, result;
+struct wish { /* a merge of symbol `at` with the one after it, if they are still what they were */
+    uint32_t rank, at;
 };
 
 struct tokenizer_cache {
@@ -250,11 +250,10 @@ static void wish_for(const struct tokenizer *t, struct tokenizer_cache *c, uint3
 {
     if (at == NONE || c->symbols[at].after == NONE) return;
     const struct rule *r = rule_of(t, c->symbols[at].id, c->symbols[c->symbols[at].after].id);
-    if (r) heap_push(c, (struct wish){r->rank, at, r->result});
+    if (r) heap_push(c, (struct wish){r->rank, at});
 }
 
-/* Merges a word, lowest rank first and leftmost first among equals, in O(n log n). `tokenizers` carries out a wish
- * whose symbols have changed since if they still make the same token, be it by another rule; so do we. */
+/* Merges a word, lowest rank first and leftmost first among equals, in O(n log n). */
 static size_t merge_word(const struct tokenizer *t, struct tokenizer_cache *c, struct bytes word,
                          uint32_t *out)
 {
@@ -270,8 +269,8 @@ static size_t merge_word(const struct tokenizer *t, struct tokenizer_cache *c, s
         if (left->id == NONE || left->after == NONE) continue;
         struct symbol *right = &s[left->after];
         const struct rule *r = rule_of(t, left->id, right->id);
-        if (!r || r->result != top.result) continue;
-        left->id = top.result;
+        if (!r || r->rank != top.rank) continue;
+        left->id = r->result;
         left->after = right->after;
         right->id = NONE;
         if (left->after != NONE) s[left->after].before = top.at;

@@ -13,7 +13,7 @@ static void begin(void)
     strcpy(folder, "/tmp/shoal-corpus-test-XXXXXX");
     cr_assert_not_null(mkdtemp(folder));
     snprintf(dir, sizeof dir, "%s/it", folder);
-    make_corpus(dir, 1000, 100, 300);
+    make_corpus(dir, 1000, 100, 300, 0);
 }
 
 static void end(void)
@@ -78,7 +78,7 @@ Test(corpus, damage_is_found_and_named)
     };
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
         shell("rm -f *");
-        make_corpus(dir, 1000, 100, 300);
+        make_corpus(dir, 1000, 100, 300, 0);
         shell(damages[i].what);
         w.text[0] = 0;
         cr_expect_neq(corpus_open(dir, &c, &w), ERR_OK, "%s", damages[i].what);
@@ -88,19 +88,20 @@ Test(corpus, damage_is_found_and_named)
     }
 }
 
+/* It is whole and has the right place and size; only the manifest knows that it is another one's. */
 Test(corpus, a_shard_of_another_corpus_is_refused)
 {
     char command[256], old[96];
     strcpy(old, dir);
     snprintf(dir, sizeof dir, "%s/other", folder);
-    make_corpus(dir, 900, 100, 300);
-    snprintf(command, sizeof command, "cp '%s/train-00000.bin' .", old);
-    shell(command); /* the same ids, so this one is right by its content ... */
+    make_corpus(dir, 1000, 100, 300, 1);
     cr_assert_eq(corpus_open(dir, &c, &w), ERR_OK, "%s", w.text);
     corpus_close(c);
-    snprintf(command, sizeof command, "cp '%s/train-00003.bin' train-00002.bin", old);
+    snprintf(command, sizeof command, "cp '%s/train-00002.bin' .", old);
     shell(command);
     cr_assert_eq(corpus_open(dir, &c, &w), ERR_FORMAT);
+    cr_assert_not_null(
+        strstr(w.text, "train-00002.bin is not the shard that the manifest describes"));
 }
 
 Test(corpus, an_empty_folder_and_a_missing_one_are_no_corpus)

@@ -161,6 +161,42 @@ Test(prepare, the_corpus_holds_each_document_once_and_its_end)
     manifest_fini(&m);
 }
 
+/* The short file is made to be held out, and has a pair of letters a thousand times that the other never has. */
+Test(prepare, the_tokenizer_does_not_learn_from_what_is_held_out)
+{
+    struct tokenizer *t;
+    struct text held = {0};
+    char path[128];
+    for (int i = 0; i < 1000; i++) text_add_string(&held, "\u2620\u2620 ");
+    while (XXH3_64bits(held.data, held.count) * 0x1p-64 >= 0.1) text_add_string(&held, ".");
+    write_text(short_path, &held);
+    prepare();
+    snprintf(path, sizeof path, "%s/tokenizer.json", out);
+    cr_assert_eq(tokenizer_read(path, &t, &w), ERR_OK, "%s", w.text);
+    for (uint32_t i = 0; i < tokenizer_vocab(t); i++) {
+        struct bytes b = tokenizer_token(t, i);
+        cr_assert(!memmem(b.data, b.count, "\u2620\u2620", 6),
+                  "token %u was learned from held-out text", i);
+    }
+    p.force = true;
+    text_add_string(&held, "."); /* now it is a text to learn from, and the token is there */
+    while (XXH3_64bits(held.data, held.count) * 0x1p-64 < 0.1) text_add_string(&held, ".");
+    write_text(short_path, &held);
+    manifest_fini(&m);
+    prepare();
+    tokenizer_close(t);
+    cr_assert_eq(tokenizer_read(path, &t, &w), ERR_OK, "%s", w.text);
+    bool learned = false;
+    for (uint32_t i = 0; i < tokenizer_vocab(t); i++) {
+        struct bytes b = tokenizer_token(t, i);
+        learned |= memmem(b.data, b.count, "\u2620\u2620", 6) != NULL;
+    }
+    cr_assert(learned);
+    tokenizer_close(t);
+    manifest_fini(&m);
+    free(held.data);
+}
+
 Test(prepare, counts_what_it_read)
 {
     struct stat a, b;

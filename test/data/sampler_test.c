@@ -17,7 +17,7 @@ static void begin(void)
 {
     strcpy(folder, "/tmp/shoal-sampler-test-XXXXXX");
     cr_assert_not_null(mkdtemp(folder));
-    make_corpus(folder, TRAIN, 100, 3000);
+    make_corpus(folder, TRAIN, 100, 3000, 0);
     cr_assert_eq(corpus_open(folder, &c, &w), ERR_OK, "%s", w.text);
     for (int i = 0; i < SAMPLER_IDENTITY_BYTES; i++) identity[i] = (uint8_t)(i * 7);
 }
