@@ -29,7 +29,7 @@ struct loop {
     pthread_mutex_t lock; /* guards calls */
     struct loop_call *calls, **calls_end;
     atomic_bool stopped;
-    uint64_t turn, wakeups;
+    uint64_t turn;
     uint64_t lag[LAG_BUCKETS], lag_count, lag_max_ns;
 };
 
@@ -112,7 +112,7 @@ struct loop_lag loop_lag(struct loop *l, bool reset)
     return lag;
 }
 
-uint64_t loop_wakeups(const struct loop *l) { return l->wakeups; }
+uint64_t loop_wakeups(const struct loop *l) { return l->turn; }
 
 enum err loop_open(struct loop **out, struct why *w)
 {
@@ -281,7 +281,6 @@ void loop_turn(struct loop *l, instant until)
     bool rest = !l->jobs && !instant_reached(clock_now(), due);
     if (rest) arm(l, due);
     l->ready_count = epoll_wait(l->epoll, l->ready, READY_MAX, rest ? -1 : 0);
-    l->wakeups += rest;
     for (int i = 0; i < l->ready_count; i++) {
         void *source = l->ready[i].data.ptr;
         if (source == &l->timer) {

@@ -84,7 +84,7 @@ struct loop_lag {
 /* Since the start, or since the last call with `reset`. Loop's thread only. */
 struct loop_lag loop_lag(struct loop *l, bool reset);
 
-/* How often the loop woke from sleep since the start: an idle program's must stay small. */
+/* How many turns it made since the start: an idle program's must stay few. */
 uint64_t loop_wakeups(const struct loop *l);
 
 #endif

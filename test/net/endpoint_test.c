@@ -4,10 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <ngtcp2/ngtcp2_crypto_wolfssl.h>
-
 #include "base/rng.h"
-#include "net/inside.h"
+#include "bare.h"
 #include "pair.h"
 
 static struct node a, b;
@@ -170,20 +168,10 @@ Test(endpoint, tells_a_peer_that_its_accept_handler_refused_why)
     cr_assert_eq(b.ups + b.downs, 0);
 }
 
-static int believe(int good, WOLFSSL_X509_STORE_CTX *store)
-{
-    ((struct tls_peer *)store->userCtx)->known = true;
-    return 1;
-}
-
 Test(endpoint, refuses_a_link_without_a_certificate)
 {
     two(NULL);
-    WOLFSSL_CTX *bare = wolfSSL_CTX_new(wolfTLSv1_3_client_method());
-    cr_assert_eq(ngtcp2_crypto_wolfssl_configure_client_context(bare), 0);
-    wolfSSL_CTX_set_verify(bare, WOLFSSL_VERIFY_PEER, believe);
-    wolfSSL_CTX_free(a.endpoint->tls.client);
-    a.endpoint->tls.client = bare;
+    go_bare(a.endpoint);
     node_dial(&a, &b);
     turn_until(a.downs, 5);
     cr_assert_eq(a.downs, 1);
@@ -384,13 +372,13 @@ Test(endpoint, turns_away_whom_it_has_no_room_for)
 Test(endpoint, makes_strangers_prove_their_address_in_a_rush)
 {
     struct endpoint_config c = config();
-    c.retry_above = 2;
+    c.retry_above = 0; /* every one */
     node_start(&a, NULL, 1);
     node_start(&b, &c, 2);
     for (int i = 0; i < 6; i++) node_dial(&a, &b);
     turn_until(a.ups == 6, 5);
     cr_assert_eq(a.ups, 6, "a Retry costs a round trip, not the connection");
-    cr_assert_geq(endpoint_counters(b.endpoint).retries_sent, 4);
+    cr_assert_geq(endpoint_counters(b.endpoint).retries_sent, 6);
 }
 
 Test(endpoint, works_without_segmentation_by_the_kernel)
@@ -617,7 +605,9 @@ Test(endpoint, tells_a_stranger_which_version_of_quic_it_speaks)
     cr_assert(answer[0] & 0x80);
     cr_assert(!memcmp(answer + 1, "\0\0\0\0", 4), "version 0 marks a Version Negotiation");
     cr_assert(!memcmp(answer + got - 4, "\0\0\0\1", 4), "QUIC v1 is on offer");
-    cr_assert_eq(recv(fd, answer, sizeof answer, MSG_DONTWAIT), -1);
+    turn_until(false, 0.1);
+    cr_assert_eq(recv(fd, answer, sizeof answer, MSG_DONTWAIT), -1,
+                 "the short one was not answered");
     close(fd);
 }
 

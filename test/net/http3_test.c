@@ -1,3 +1,4 @@
+#include "bare.h"
 #include "hostile.h"
 #include "pair.h"
 
@@ -65,6 +66,14 @@ static void ask(const uint8_t *id, const char *path, size_t body_max)
 TestSuite(http3, .init = start, .fini = stop, .timeout = 30);
 
 Test(http3, answers_a_client_without_a_certificate)
+{
+    go_bare(a.endpoint);
+    ask(NULL, "/status?x=1", 1000);
+    cr_assert_str_eq(got.failed, "");
+    cr_assert_eq(got.status, 200);
+}
+
+Test(http3, shows_its_own_key_and_is_no_link)
 {
     ask(NULL, "/status?x=1", 1000);
     cr_assert_str_eq(got.failed, "");

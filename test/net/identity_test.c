@@ -92,8 +92,9 @@ Test(identity, refuses_files_it_should_not_use_and_says_why)
     cr_assert(strstr(w.text, "shoal keygen -o /nowhere/node.key"), "%s", w.text);
     cr_assert_eq(identity_open("/nowhere/node.key", true, &i, &w), ERR_IO);
 
-    for (unsigned mode = 0604; mode <= 0660; mode += 054 - 4) {
-        write_file(good, mode);
+    unsigned modes[] = {0601, 0602, 0604, 0610, 0620, 0640, 0666, 0777};
+    for (size_t k = 0; k < sizeof modes / sizeof *modes; k++) {
+        write_file(good, modes[k]);
         cr_assert_eq(identity_open(path, false, &i, &w), ERR_IO);
         cr_assert(strstr(w.text, "chmod 600"), "%s", w.text);
     }
