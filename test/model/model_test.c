@@ -358,3 +358,55 @@ Test(model, training_gives_the_same_bits_with_any_number_of_threads)
     free(one.parameters), free(again.parameters), free(five.parameters);
     fixture_close(&f);
 }
+
+/* 360 rows, 600 columns of gate and up, 1030 tokens: every op is cut into several pieces. */
+static float *gradients_of_many_pieces(size_t threads, size_t *count)
+{
+    enum { SEQUENCES = 9, LENGTH = 40 };
+    const struct model_shape shape = {.layers = 2,
+                                      .dim = 144,
+                                      .heads = 6,
+                                      .kv_heads = 3,
+                                      .ffn = 300,
+                                      .vocab = 1030,
+                                      .context = LENGTH,
+                                      .rope_theta = 10000,
+                                      .rms_eps = 1e-5};
+    const struct layout l = layout_of(&shape);
+    struct device d = device_open(threads);
+    struct model *m;
+    struct rng rng = rng_init(2);
+    uint32_t tokens[SEQUENCES * (LENGTH + 1)];
+    void *parameters, *gradients;
+    const size_t bytes = l.parameters * sizeof(float);
+    float *host = malloc(bytes);
+    double loss;
+    for (size_t i = 0; i < SEQUENCES * (LENGTH + 1); i++)
+        tokens[i] = (uint32_t)rng_below(&rng, shape.vocab);
+    init_parameters(&l, 1, 0, l.parameters, host);
+    cr_assert_eq(d.b.take(d.b.self, bytes, &parameters, NULL), ERR_OK);
+    cr_assert_eq(d.b.take(d.b.self, bytes, &gradients, NULL), ERR_OK);
+    d.b.upload(d.b.self, parameters, host, bytes);
+    cr_assert_eq(model_open(&m, &shape, &d.b, SEQUENCES, true, NULL), ERR_OK);
+    model_loss_and_gradients(m, parameters, gradients,
+                             &(struct model_batch){tokens, SEQUENCES, LENGTH}, 1, &loss, NULL);
+    cr_assert_eq(d.b.download(d.b.self, host, gradients, bytes, NULL), ERR_OK);
+    model_close(m);
+    d.b.give(d.b.self, parameters, bytes);
+    d.b.give(d.b.self, gradients, bytes);
+    device_close(&d);
+    *count = l.parameters;
+    return host;
+}
+
+Test(model, pieces_on_other_threads_give_the_same_bits)
+{
+    size_t count;
+    float *one = gradients_of_many_pieces(1, &count);
+    for (size_t threads = 2; threads <= 7; threads += 5) {
+        float *many = gradients_of_many_pieces(threads, &count);
+        cr_assert_eq(memcmp(one, many, count * sizeof(float)), 0, "%zu threads", threads);
+        free(many);
+    }
+    free(one);
+}
