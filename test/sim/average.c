@@ -244,14 +244,23 @@ void check_means(struct world *w, struct sim_node *n)
 void check_snapshot(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
-    struct snapshot *s = &w->check.snapshots[w->check.snapshot_next++ % CHECK_SNAPSHOTS];
-    free(s->delta);
     uint64_t count = t->layout.parameters;
-    *s = (struct snapshot){.node = n->index,
+    struct snapshot new = {.node = n->index,
                            .base = n->watch.history,
                            .offers = n->watch.offers,
                            .tokens = t->round.tokens,
                            .delta = malloc(count * sizeof(float))};
-    if (!s->delta) abort();
-    for (uint64_t i = 0; i < count; i++) s->delta[i] = t->state.anchor[i] - t->parameters[i];
+    if (!new.delta) abort();
+    for (uint64_t i = 0; i < count; i++) new.delta[i] = t->state.anchor[i] - t->parameters[i];
+    struct snapshot *s = NULL;
+    for (uint32_t i = 0; i < CHECK_SNAPSHOTS;
+         i++) { /* the same again, after an attempt that failed */
+        struct snapshot *o = &w->check.snapshots[i];
+        if (o->delta && o->node == new.node &&
+            o->base == new.base &&memcmp(o->delta, new.delta, count * sizeof(float)) == 0)
+            s = o;
+    }
+    if (!s) s = &w->check.snapshots[w->check.snapshot_next++ % CHECK_SNAPSHOTS];
+    free(s->delta);
+    *s = new;
 }

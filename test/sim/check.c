@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "swarm/lineage.h"
 #include "swarm/wire.h"
@@ -248,6 +249,8 @@ static void check_bounds(struct world *w, struct sim_node *n)
     instant awake = n->paused_until;
     instant busy_since = instant_max(n->watch.busy_since, awake);
     span allowed = span_ns(span_s(SIM_ROUND_S).ns + 4 * slowest.ns);
+    /* Who has done its steps waits in MATCH for the others to do theirs. */
+    if (w->scenario.count_steps) allowed.ns += w->scenario.every * slowest.ns * 5 / 4;
     if (n->watch.busy_since.ns != INSTANT_NEVER.ns &&
         instant_since(w->now, busy_since).ns > allowed.ns)
         world_violated(w, "bound: node %d is in %s for %.1f s", n->index,
@@ -317,6 +320,12 @@ static void check_proof(struct world *w)
                        (unsigned long long)r->grouped);
 }
 
+static uint64_t bits_of(const struct world *w, const struct history *h)
+{
+    size_t bytes = w->scenario.parameters * sizeof(float);
+    return XXH3_64bits(h->anchor, bytes) ^ rng_mix(XXH3_64bits(h->momentum, bytes));
+}
+
 static void count_rounds(struct world *w)
 {
     struct sim_report *r = w->report;
@@ -324,6 +333,7 @@ static void count_rounds(struct world *w)
     for (int32_t i = 0; i < w->check.history_count; i++) {
         const struct history *h = &w->check.histories[i];
         if (h->epoch > r->rounds) r->rounds = h->epoch;
+        if (h->epoch == SIM_ROUNDS_MIN) r->bits = bits_of(w, h);
         for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++)
             if (__builtin_popcount(h->means.members[c]) > 1) {
                 r->grouped++;

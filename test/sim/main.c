@@ -28,6 +28,7 @@ struct totals {
 struct choice {
     uint64_t first, last;
     uint32_t nodes, jobs;
+    uint64_t salt;
     bool trace, quiet;
     bool stop; /* at the first failure */
 };
@@ -58,7 +59,8 @@ static void start(struct job *j, uint64_t seed, const struct choice *c)
         const int signals[] = {SIGABRT, SIGSEGV, SIGILL, SIGTRAP, SIGFPE, SIGBUS, SIGALRM};
         for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) signal(signals[i], on_signal);
         alarm(LIMIT_S);
-        struct sim_options o = {.seed = seed, .nodes = c->nodes, .trace = c->trace};
+        struct sim_options o = {
+            .seed = seed, .nodes = c->nodes, .salt = c->salt, .trace = c->trace};
         sim_run(&o, &report);
         _exit(write(ends[1], &report, sizeof report) == sizeof report ? 0 : 2);
     }
@@ -81,6 +83,7 @@ static void print_repeat(const struct choice *c, uint64_t seed)
 {
     printf("  repeat: zig build sim -- %llu", (unsigned long long)seed);
     if (c->nodes) printf(" --nodes %u", c->nodes);
+    if (c->salt) printf(" --salt %llu", (unsigned long long)c->salt);
     printf(" --trace\n");
 }
 
@@ -100,7 +103,8 @@ static void print_report(const struct choice *c, uint64_t seed, const struct sim
     if (r->forks || r->adoptions)
         printf("; %llu forks seen, %llu adoptions", (unsigned long long)r->forks,
                (unsigned long long)r->adoptions);
-    printf("; hash %016llx\n", (unsigned long long)r->hash);
+    printf("; bits %016llx, hash %016llx\n", (unsigned long long)r->bits,
+           (unsigned long long)r->hash);
     if (!r->ok) print_repeat(c, seed);
 }
 
@@ -151,10 +155,9 @@ static bool read_seeds(const char *s, struct choice *c)
 
 static void usage(void)
 {
-    fprintf(
-        stderr,
-        "usage: sim [SEED | FIRST..LAST] [--nodes 1..20] [--trace] [--jobs N] [--quiet] [--stop]\n"
-        "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
+    fprintf(stderr, "usage: sim [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] [--trace] [--jobs "
+                    "N] [--quiet] [--stop]\n"
+                    "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
     exit(2);
 }
 
@@ -175,6 +178,7 @@ static void choose(int argc, char **argv, struct choice *c)
         else if (strcmp(argv[i], "--stop") == 0) c->stop = true;
         else if (strcmp(argv[i], "--nodes") == 0 && has && number >= 1 && number <= 20)
             c->nodes = (uint32_t)number, i++;
+        else if (strcmp(argv[i], "--salt") == 0 && has) c->salt = number, i++;
         else if (strcmp(argv[i], "--jobs") == 0 && has && number >= 1 && number <= JOBS_MAX)
             c->jobs = (uint32_t)number, i++;
         else if (!read_seeds(argv[i], c)) usage();

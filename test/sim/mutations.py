@@ -21,9 +21,6 @@ MUTATIONS = [
          old="return 2 * in > all || (2 * in == all && least_in);", new="return true || least_in;"),
     dict(name="nobody refutes", file="swarm/member.c",
          old="    outgrow(m, m->incarnation);\n    return true;", new="    return true;"),
-    dict(name="a result counts after the freeze", file="swarm/reduce.c",
-         old="    if (r->state != REDUCE_GATHER) return true; /* frozen: only what is fetched counts */",
-         new=""),
     dict(name="everybody claims to be in the mean", file="swarm/reduce.c",
          old="r->in[c] = mask >> self_of(r) & 1;", new="r->in[c] = 1;"),
 ]

@@ -40,7 +40,8 @@ static void draw_kind(struct rng *r, uint64_t seed, uint32_t nodes, struct scena
     if (alone && s->kind != SCENARIO_QUIET && s->kind != SCENARIO_END) s->kind = SCENARIO_RESTART;
 }
 
-static void draw_workers(struct rng *r, struct scenario *s, uint64_t needed[FAULT_COUNT])
+static void draw_workers(struct rng *r, uint64_t seed, struct scenario *s,
+                         uint64_t needed[FAULT_COUNT])
 {
     s->parameters = s->nodes <= 8 ? between(r, 5000, 40000) : between(r, 5000, 20000);
     if (s->parameters % 4096 < 512) s->parameters += 512;
@@ -60,6 +61,12 @@ static void draw_workers(struct rng *r, struct scenario *s, uint64_t needed[FAUL
         needed[FAULT_SLOW] = 1;
     }
     s->round = span_ms(step_ms * s->every + 4000);
+    bool plain =
+        s->kind == SCENARIO_QUIET || s->kind == SCENARIO_LOSSY || s->kind == SCENARIO_CRASH;
+    s->count_steps = plain && seed / SCENARIO_COUNT % 2 == 1;
+    /* Nobody has to be there from the start, unless the run is to repeat. */
+    for (uint32_t i = 0; s->kind == SCENARIO_QUIET && !s->count_steps && i < s->nodes; i++)
+        s->start[i].ns *= 1 + rng_below(r, 4);
 }
 
 static void draw_packets(struct rng *r, struct scenario *s, uint64_t needed[FAULT_COUNT])
@@ -159,7 +166,7 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
     struct rng r = rng_split(rng_init(seed), 1);
     memset(s, 0, sizeof *s);
     draw_kind(&r, seed, nodes, s);
-    draw_workers(&r, s, needed);
+    draw_workers(&r, seed, s, needed);
     draw_packets(&r, s, needed);
     bool pair = s->nodes > 1;
     switch (s->kind) {

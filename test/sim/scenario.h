@@ -38,6 +38,7 @@ struct scenario {
     enum scenario_kind kind;
     uint32_t nodes;
     uint64_t parameters, every, batch_tokens, epochs;
+    bool count_steps; /* each worker does exactly `every` steps, then waits for the others */
     double loss, duplicate, reorder;
     span step[SIM_NODES_MAX]; /* of an inner step */
     double mbps[SIM_NODES_MAX];

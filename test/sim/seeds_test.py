@@ -6,12 +6,38 @@ The environment's SIM_BIN is the simulator.
 import os, re, subprocess, sys
 
 SEEDS = "1..40"
+COUNTED = ("10", "30")  # no fault, `count: steps`
 
-ran = subprocess.run([os.environ["SIM_BIN"], SEEDS], stdout=subprocess.PIPE, text=True)
-for line in ran.stdout.splitlines():
+failed = False
+
+
+def tell(good, name):
+    global failed
+    failed = failed or not good
+    print("%s - simulated swarm, %s" % ("ok" if good else "not ok", name), flush=True)
+
+
+def sim(*arguments):
+    return subprocess.run([os.environ["SIM_BIN"]] + list(arguments), stdout=subprocess.PIPE, text=True).stdout
+
+
+def number(name, *arguments):
+    found = re.search(name + r" ([0-9a-f]{16})", sim(*arguments))
+    return found[1] if found else "nothing"
+
+
+for line in sim(SEEDS).splitlines():
     verdict = re.match(r"seed (\d+): (ok|FAILED)(.*)", line)
     if verdict:
-        print("%s - simulated swarm, seed %s%s" % ("ok" if verdict[2] == "ok" else "not ok", verdict[1], verdict[3]))
+        tell(verdict[2] == "ok", "seed %s%s" % (verdict[1], verdict[3]))
     else:
         print("# " + line)
-sys.exit(ran.returncode)
+hashes = [number("hash", "4"), number("hash", "4"), number("hash", "4", "--salt", "1")]
+tell(hashes[0] == hashes[1] != "nothing", "a seed gives the same events each time: %s, %s" % tuple(hashes[:2]))
+tell(hashes[0] != hashes[2], "and others with other dice: %s" % hashes[2])
+for seed in COUNTED:
+    bits = [number("bits", seed, "--salt", str(salt)) for salt in range(3)]
+    tell(bits[0] == bits[1] == bits[2] != "nothing",
+         "a counted run without a fault ends in the same bits whatever the network did: seed %s, %s"
+         % (seed, ", ".join(bits)))
+sys.exit(1 if failed else 0)

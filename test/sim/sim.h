@@ -4,6 +4,7 @@
  *     zig build sim -- 17                 one seed
  *     zig build sim -- 17 --trace         the same, with every note, fault and state change on the way
  *     zig build sim -- 17 --nodes 5       the same dice for five nodes
+ *     zig build sim -- 17 --salt 1        the same run on another day: with `count: steps` and no fault, the same bits
  *     zig build sim -- 1..1000            many
  *     zig build mutate                    eight planted bugs: each must be caught
  *
@@ -52,7 +53,9 @@ const char *fault_name(enum fault f);
 struct sim_options {
     uint64_t seed;
     uint32_t nodes; /* 1 .. 20; 0: the seed decides */
-    bool trace;     /* to stderr */
+    uint64_t
+        salt; /* other dice for network and timing, the same run: where nothing depends on them, the same bits */
+    bool trace; /* to stderr */
 };
 
 struct sim_report {
@@ -61,6 +64,7 @@ struct sim_report {
     instant at;          /* when it ended */
     uint64_t events;     /* events given to nodes */
     uint64_t hash;       /* of all events and actions in order */
+    uint64_t bits;       /* of anchor and momentum at epoch 10 of the history that won */
     uint32_t nodes;
     uint64_t rounds;  /* outer steps in the history that won */
     uint64_t grouped; /* of all outer steps, those whose mean holds two contributions or more */

@@ -226,6 +226,7 @@ static void next_job(struct world *w, struct sim_node *n)
         }
     }
     if (t->job != JOB_NONE || !t->on || t->held) return;
+    if (w->scenario.count_steps && t->round.steps >= w->scenario.every) return;
     span jitter = span_ns((uint64_t)((double)t->step.ns * (0.9 + 0.2 * rng_unit(&w->rng))));
     start_job(w, n, JOB_STEP, jitter);
 }

@@ -181,6 +181,7 @@ static void configure(struct world *w, struct sim_node *n)
         .every = w->scenario.every,
         .batch_tokens = w->scenario.batch_tokens,
         .epochs = w->scenario.epochs,
+        .count_steps = w->scenario.count_steps,
         .group_min = 2,
         .group_max = NODE_GROUP_MAX,
         .bandwidth_mbps = (uint32_t)n->card.mbps,
@@ -366,6 +367,7 @@ static void world_init(struct world *w)
     check_init(w);
     place_nodes(w);
     plan(w);
+    w->rng = rng_split(w->rng, w->options.salt);
 }
 
 static void world_fini(struct world *w)
