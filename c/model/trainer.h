@@ -44,7 +44,7 @@ void trainer_close(struct trainer *t);
 
 /* One inner step with the learning rate of global step `schedule_step` (schedule.h). ERR_NUMBER when loss or gradient
  * is not finite: parameters, moments and `steps` are then unchanged, position and tokens have moved on, so that the
- * next try reads other text. ERR_DEVICE. */
+ * next try reads other text; `out` says what they were. ERR_DEVICE. */
 enum err trainer_step(struct trainer *t, double schedule_step, struct trainer_report *out,
                       struct why *w);
 

@@ -31,4 +31,18 @@ for words, sentence in [(["--preset", "3m"], "3m"), (["--seconds", "-1"], "--sec
        "%s ends with one sentence and code 2" % " ".join(words), done.stdout)
 done = run("bench", "gpu")
 ok(done.returncode == 2 and "no subject 'gpu'" in done.stdout, "a subject that is none is named", done.stdout)
+
+# OpenBLAS would start a thread for each processor when the program is loaded.
+child = subprocess.Popen([SHOAL, "bench", "cpu", "--context", "64", "--batch", "256", "--seconds", "1", "--threads", "1"],
+                         stdout=subprocess.DEVNULL, cwd=PLACE)
+CHILDREN.append(child)
+threads = set()
+while child.poll() is None:
+    try:
+        with open("/proc/%d/status" % child.pid) as f:
+            threads |= {int(line.split()[1]) for line in f if line.startswith("Threads:")}
+    except OSError:
+        pass
+    time.sleep(0.05)
+ok(threads == {1} and child.returncode == 0, "with one thread the process has one", threads)
 finish()
