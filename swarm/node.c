@@ -152,7 +152,7 @@ static struct progress_sum work(const struct node *n)
         .current = true, .tokens = n->round.tokens, .tokens_per_s = n->round.tokens_per_s};
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = member_at(n, i);
-        if (!p || !participant(n, p)) continue;
+        if (!p || p->health == HEALTH_SUSPECT || !participant(n, p)) continue;
         all[count++] = (struct progress_share){.current = same_lineage(n, &p->progress),
                                                .tokens = p->progress.tokens,
                                                .tokens_per_s = p->progress.tokens_per_s,
@@ -739,8 +739,9 @@ static void decline(struct node *n)
     match_decline(&n->match, why, eta_ms(n), &in);
 }
 
-/* After any event: news, time, and what follows from both, until nothing changes. */
-static void settle(struct node *n)
+/* After any event: news, time, and what follows from both, until nothing changes. Digests are computed in ticks, so that
+ * no peer's message takes long. */
+static void settle(struct node *n, bool tick)
 {
     struct sink in = inner(n);
     if (n->now.ns >= members_due(&n->members).ns) members_tick(&n->members, n->now, &in);
@@ -748,7 +749,7 @@ static void settle(struct node *n)
     if (n->cell_stale) refresh_cell(n);
     if (n->now.ns >= match_due(&n->match).ns) match_tick(&n->match, n->now, &in);
     if (n->now.ns >= reduce_due(&n->reduce).ns) reduce_tick(&n->reduce, n->now, &in);
-    if (n->now.ns >= sync_due(&n->sync).ns) sync_tick(&n->sync, n->now, &in);
+    if (tick && n->now.ns >= sync_due(&n->sync).ns) sync_tick(&n->sync, n->now, &in);
     for (int i = 0; i < 4; i++) { /* at most: committed alone, agreed, applied */
         enum life before = n->life;
         live(n);
@@ -906,8 +907,8 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
     default:
         on_network(n, in);
     }
-    settle(n);
-    n->promised = node_due(n);
+    settle(n, in->kind == EVENT_TICK);
+    n->promised = instant_max(node_due(n), n->now);
     n->out = NULL;
 }
 
@@ -1065,8 +1066,8 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
     new_state(n, state, false);
     n->behind_since = INSTANT_NEVER;
     n->round = *round;
-    settle(n);
-    n->promised = node_due(n);
+    settle(n, false);
+    n->promised = instant_max(node_due(n), n->now);
     n->out = NULL;
     return n;
 }

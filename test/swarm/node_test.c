@@ -267,6 +267,36 @@ Test(node, a_silent_peer_is_suspected_and_then_dead)
     cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_ALIVE));
 }
 
+Test(node, work_that_is_put_off_is_not_taken_for_standing_still)
+{
+    uint8_t request[17] = {WIRE_GET_MANIFEST};
+    memcpy(request + 1, stage.state.lineage, 16);
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    keep_alive(&x, NULL, 9000);
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_SUSPECT));
+    stage_give(&stage, (struct event){.kind = EVENT_REQUEST,
+                                      .link = x.link,
+                                      .ticket = 1,
+                                      .bytes = bytes_of(request, sizeof request)});
+    cr_assert_null(stage_find(&stage, ACTION_REPLY, -1), "digests are computed in the next tick");
+    keep_alive(&x, NULL, 62000);
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_DEAD));
+}
+
+Test(node, who_is_suspected_is_not_waited_for)
+{
+    stage_start(&stage);
+    x.progress.tokens_per_s = 0;
+    stranger_joins(&x, &stage);
+    keep_alive(NULL, NULL, 9000);
+    cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_SUSPECT));
+    struct event e = {.kind = EVENT_STEP, .round = {.steps = 10, .tokens = 1000}};
+    stage_give(&stage, e);
+    cr_assert_not_null(stage_note(&stage, "ready"));
+}
+
 Test(node, a_second_accuser_makes_it_quicker)
 {
     stage_start(&stage);
