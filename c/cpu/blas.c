@@ -14,7 +14,7 @@ void gotoblas_dynamic_quit(void);
 void gotoblas_dynamic_init(void);
 
 /* OpenBLAS starts a thread for every processor when the program is loaded, before main: here it never needs one. Its
- * own constructor has priority 101 or the default; this one runs earlier. What the user has set stays. */
+ * own constructor has no priority; those that have one run earlier. What the user has set stays. */
 __attribute__((constructor(101))) static void want_no_threads(void)
 {
     setenv("OPENBLAS_NUM_THREADS", "1", 0);
