@@ -955,9 +955,9 @@ static bool on_vector(struct reduce *r, uint32_t i, struct bytes vector, const s
         int order = variant_compare(&v, &r->chunks[c].best);
         if (order == 0 || (order > 0 && r->adopting != (int)i)) continue;
         if (memcmp(v.digest, zeros, sizeof zeros)) want(r, c, i, &v);
-        else r->chunks[c].best = v; /* an agreed null has no bytes */
+        else if (v.rank == REDUCE_NULL) r->chunks[c].best = v;
+        else settle(r, c, &v, out); /* an agreed null has no bytes */
     }
-    (void)out;
     return true;
 }
 
@@ -1072,7 +1072,8 @@ void reduce_start(struct reduce *r, const struct match_group *g, const bool link
     r->group = *g;
     r->now = now;
     r->serial++;
-    r->close = r->settled = r->results_count = r->fetch_wanted = r->fetch_sent = 0;
+    r->close = r->settled = r->settled_before = r->results_count = r->fetch_wanted = r->fetch_sent =
+        0;
     r->mine = NULL;
     r->adopting = -1;
     r->unsure = r->more = r->rescued = false;
@@ -1121,6 +1122,19 @@ void reduce_gone(struct reduce *r, sid peer, instant now, const struct sink *out
     review(r, out);
 }
 
+/* Nothing came of late, and another has it all: what I miss may as well be fetched. */
+static void ask_the_closed(struct reduce *r, const struct sink *out)
+{
+    bool stalled = r->settled == r->settled_before && r->fetch_wanted + r->fetch_sent == 0;
+    r->settled_before = r->settled;
+    for (uint32_t j = 1; stalled && j < r->group.count; j++) {
+        uint32_t i = (self_of(r) + j) % r->group.count;
+        if (r->peers[i].stage < REDUCE_STAGE_CLOSE || r->peers[i].suspect) continue;
+        ask_vector(r, i, out);
+        return;
+    }
+}
+
 void reduce_tick(struct reduce *r, instant now, const struct sink *out)
 {
     take_time(r, now);
@@ -1128,6 +1142,7 @@ void reduce_tick(struct reduce *r, instant now, const struct sink *out)
     if (instant_reached(r->now, r->beat)) {
         say_stage_to_all(r, out);
         recover(r, true, out);
+        if (r->state == REDUCE_GATHER) ask_the_closed(r, out);
         for (uint32_t i = 0; i < r->group.count; i++) r->peers[i].examined = 0; /* ask once more */
     }
     review(r, out);

@@ -121,6 +121,7 @@ struct reduce {
     uint32_t *results;           /* [layout.chunks] those I averaged */
     uint32_t results_count;
     uint32_t settled;                  /* chunks */
+    uint32_t settled_before;           /* at the latest beat */
     uint32_t fetch_wanted, fetch_sent; /* chunks */
     int adopting;                      /* member whose applied root I am taking over; -1: none */
     struct reduce_work work[REDUCE_WINDOW + REDUCE_RESCUE];

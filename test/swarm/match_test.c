@@ -438,6 +438,8 @@ Test(match, a_pair_that_cannot_reach_each_other_is_never_in_one_group)
                 has[j] = has[j] || cell.nodes[i].group.members[k].sid == wire_sid(cell.nodes[j].id);
         cr_assert_not(has[0] && has[1]);
     }
+    cr_assert_eq(cell.sent_of[WIRE_WITHDRAW], 0,
+                 "nobody signs a list with one who does not know all of it");
 }
 
 /* Membership tells these nodes that those are gone. */

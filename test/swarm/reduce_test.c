@@ -51,6 +51,7 @@ struct world {
     instant now;
     span delay, jitter;
     bool duplicates;
+    int gets_no_parcels; /* member; -1: none */
     bool blocked[MEMBERS_MAX][MEMBERS_MAX];
     struct message *messages;
     size_t messages_count;
@@ -106,7 +107,7 @@ static void act(void *self, const struct action *a)
     case ACTION_PARCEL:
         m.kind = M_PARCEL;
         if (a->bytes.data[0] == WIRE_RESULT) world.results++;
-        if (lost) break; /* never acknowledged */
+        if (lost || to == world.gets_no_parcels) break; /* never acknowledged */
         post(m, a->bytes, a->more);
         if (world.duplicates) {
             m.at = arrival();
@@ -161,6 +162,7 @@ static uint8_t *wire_of(uint64_t key)
 static void world_init(int count)
 {
     world = (struct world){.count = count,
+                           .gets_no_parcels = -1,
                            .now = {1000000000},
                            .delay = span_ms(30),
                            .layout = outer_layout_of(PARAMETERS),
@@ -564,6 +566,49 @@ Test(reduce, a_pair_that_does_not_hear_each_other_agrees_through_the_others)
     begin();
     run_for(span_s(60));
     cr_assert_eq(check_agreement(), 4);
+    for (uint32_t c = 0; c < world.layout.chunks; c++) cr_assert_not(world.nodes[0].reduce.null[c]);
+    world_fini();
+}
+
+Test(reduce, results_that_never_arrive_are_fetched_from_those_who_have_them)
+{
+    world_init(4);
+    world.gets_no_parcels = 2;
+    world.group.members[2].offer.up_mbps = 5; /* so slow that it owns nothing */
+    begin();
+    run_for(span_s(60));
+    cr_assert_eq(check_agreement(), 4);
+    for (uint32_t c = 0; c < world.layout.chunks; c++)
+        cr_assert_eq(world.nodes[2].reduce.chunks[c].best.mask | 4, 15, "chunk %u", c);
+    cr_assert_lt(seconds(world.nodes[2].ended), 10.0);
+    world_fini();
+}
+
+Test(reduce, what_one_has_is_more_than_what_another_gave_up)
+{
+    world_init(3);
+    begin();
+    run_for(span_s(5));
+    struct reduce *r = &world.nodes[1].reduce; /* as if it had frozen without chunk 5 */
+    struct reduce_variant had = r->chunks[5].best;
+    r->state = REDUCE_CLOSING;
+    r->stage = REDUCE_STAGE_CLOSE;
+    r->deadline = instant_after(world.now, span_s(10));
+    r->chunks[5].best = (struct reduce_variant){.rank = REDUCE_NULL};
+    r->chunks[5].settled = false;
+    for (int i = 0; i < 3; i++) {
+        world.nodes[1].reduce.peers[i].stage = REDUCE_STAGE_CLOSE;
+        world.nodes[i].reduce.peers[1].stage = REDUCE_STAGE_CLOSE;
+        world.nodes[i].reduce.peers[1].close = 0;
+        world.nodes[i].reduce.state = REDUCE_CLOSING;
+        world.nodes[i].reduce.stage = REDUCE_STAGE_CLOSE;
+        world.nodes[i].reduce.deadline = instant_after(world.now, span_s(10));
+        for (int j = 0; j < 3; j++) world.nodes[i].reduce.peers[j].heard_at = world.now;
+        world.nodes[i].reduce.beat = world.now;
+    }
+    run_for(span_s(9));
+    cr_assert_eq(check_agreement(), 3);
+    cr_assert_eq(r->chunks[5].best.mask, had.mask);
     world_fini();
 }
 
