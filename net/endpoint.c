@@ -332,9 +332,8 @@ static void take_packet(struct endpoint *e, struct bytes packet, union udp_name 
         connection_read(c, &path, packet, now);
     } else if (e->send_blocked) {
         return; /* an answer would not get out; who meant it will say it again */
-    } else if (error == NGTCP2_ERR_VERSION_NEGOTIATION) {
-        if (packet.count >= SERVER_PACKET_BYTES_MIN) negotiate_version(e, &v, from, from_bytes);
-        else e->counters.garbage_datagrams++;
+    } else if (error == NGTCP2_ERR_VERSION_NEGOTIATION) { /* ngtcp2 saw that it has 1200 bytes */
+        negotiate_version(e, &v, from, from_bytes);
     } else if (error) {
         e->counters.garbage_datagrams++;
     } else if (packet.data[0] & 0x80) {
@@ -352,8 +351,10 @@ static void on_socket(void *ctx, uint32_t events)
     for (int i = 0; i < RECEIVES_PER_TURN; i++) {
         union udp_name from;
         socklen_t from_bytes;
-        size_t segment, count = udp_receive(&e->udp, e->in, &from, &from_bytes, &segment);
-        if (!count) return;
+        size_t segment;
+        ssize_t got = udp_receive(&e->udp, e->in, &from, &from_bytes, &segment);
+        if (got < 0) return;
+        size_t count = (size_t)got;
         instant now = clock_now();
         count_second(e, now);
         e->counters.received_bytes += count;

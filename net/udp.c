@@ -119,8 +119,8 @@ enum udp_sent udp_send(struct udp *u, const struct sockaddr *to, socklen_t to_by
     }
 }
 
-size_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
-                   socklen_t *from_bytes, size_t *segment)
+ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
+                    socklen_t *from_bytes, size_t *segment)
 {
     union {
         struct cmsghdr head;
@@ -135,9 +135,8 @@ size_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
                        .msg_controllen = sizeof control.room};
     ssize_t n;
     do n = recvmsg(u->fd, &m, 0);
-    while (n == 0 ||
-           (n < 0 && (errno == EINTR || errno == ECONNREFUSED))); /* empty ones say nothing */
-    if (n < 0) return 0;
+    while (n < 0 && (errno == EINTR || errno == ECONNREFUSED));
+    if (n < 0) return -1;
     *from_bytes = m.msg_namelen;
     *segment = (size_t)n;
     for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
@@ -146,5 +145,5 @@ size_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
         memcpy(&size, CMSG_DATA(h), sizeof size);
         if (size > 0) *segment = (size_t)size;
     }
-    return (size_t)n;
+    return n;
 }

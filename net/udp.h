@@ -41,8 +41,9 @@ enum udp_sent {
 enum udp_sent udp_send(struct udp *u, const struct sockaddr *to, socklen_t to_bytes,
                        struct bytes all, size_t segment);
 
-/* Receives up to 64 KiB from one sender, cut into pieces of `segment`. 0 when there is nothing now. */
-size_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
-                   socklen_t *from_bytes, size_t *segment);
+/* Receives up to 64 KiB from one sender, cut into pieces of `segment`; a datagram may be empty. -1 when there is nothing
+ * now. */
+ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
+                    socklen_t *from_bytes, size_t *segment);
 
 #endif
