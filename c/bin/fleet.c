@@ -64,7 +64,13 @@ static void sum_events(const struct fleet *f, struct fleet_summary *s)
         const struct fleet_worker *k = &f->workers[i];
         const struct watch *w = &k->watch;
         s->bytes_sent += (double)(w->sent + w->sent_before);
-        s->joins += w->joined_servers > 0;
+        if (k->joined_late && w->joined_servers > 0) {
+            s->joins++;
+            s->join_epoch = w->joined_epoch;
+            s->join_bytes += w->joined_bytes;
+            s->join_servers = w->joined_servers;
+        }
+        if (w->lag_p99_ms > s->network_lag_p99_ms) s->network_lag_p99_ms = w->lag_p99_ms;
         s->crashes += k->crashed;
         if (w->epoch > s->epochs) s->epochs = w->epoch;
         for (size_t e = 0; e < w->evaluations.count; e++) {
@@ -166,6 +172,15 @@ enum err fleet_sum(const struct fleet *f, struct fleet_summary *out, struct why 
 
 static json_t *real(double v) { return isfinite(v) ? json_real(v) : json_null(); }
 
+/* A sample may end in the middle of a character: then it is cut back to whole ones. */
+static json_t *text(const char *s)
+{
+    size_t n = strlen(s);
+    json_t *whole = NULL;
+    while (!(whole = json_stringn(s, n)) && n) n--;
+    return whole;
+}
+
 static enum err write_summary(const struct fleet *f, const struct fleet_summary *s, struct why *w)
 {
     json_t *o = json_object();
@@ -190,8 +205,12 @@ static enum err write_summary(const struct fleet *f, const struct fleet_summary 
         {"digests_equal", json_boolean(s->digests_equal)},
         {"digest", json_string(s->digest)},
         {"joins", json_integer((json_int_t)s->joins)},
+        {"join_epoch", json_integer((json_int_t)s->join_epoch)},
+        {"join_bytes", json_integer((json_int_t)s->join_bytes)},
+        {"join_servers", json_integer((json_int_t)s->join_servers)},
         {"crashes", json_integer((json_int_t)s->crashes)},
-        {"sample", json_string(s->sample) ? json_string(s->sample) : json_string("")},
+        {"network_lag_p99_ms", real(s->network_lag_p99_ms)},
+        {"sample", text(s->sample)},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         json_object_set_new(o, fields[i].key, fields[i].value);

@@ -49,7 +49,7 @@ def main():
                    check=True)
     shutil.rmtree(os.path.join(OUT, "swarm"), ignore_errors=True)
     print("quickstart: four workers start; one is killed on the way, a new one joins", flush=True)
-    swarm = subprocess.call([shoal, "swarm", EXPERIMENT, "-n", "4", "--kill", "3", "--join", "4",
+    swarm = subprocess.call([shoal, "swarm", EXPERIMENT, "-n", "4", "--kill", "4", "--join", "6",
                              "--out", os.path.join(OUT, "swarm")])
     if swarm:
         stop("the swarm did not end well; the workers' logs are in %s/swarm" % OUT)
