@@ -18,7 +18,7 @@
 #include "data/lexicon.h"
 #include "data/shard.h"
 #include "data/tokenizer.h"
-#include "data/trainer.h"
+#include "data/bpe.h"
 #include "data/utf8.h"
 #include "data/word.h"
 
@@ -195,7 +195,7 @@ static enum err learn(struct work *k, char **json, struct why *w)
     struct vocabulary v = {0};
     enum err e = pass(k, "counting words", count_piece, take_words, bound_words, w);
     if (!e && k->p->progress) k->p->progress(k->p->self, "merging", 0, 0);
-    if (!e) e = trainer_run(&k->words, k->p->vocab, &v, w);
+    if (!e) e = bpe_train(&k->words, k->p->vocab, &v, w);
     if (!e && v.count < k->p->vocab)
         e = why(w, ERR_USAGE,
                 "these texts give a vocabulary of at most %u tokens, not %u: use --vocab %u or "

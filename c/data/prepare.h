@@ -1,6 +1,6 @@
 /* prepare.h -- text files -> a corpus: tokenizer.json, token shards, manifest.json.
  *
- *     files --document.h--> batches --all threads--> words --trainer.h--> tokenizer.json      (unless one is given)
+ *     files --document.h--> batches --all threads--> words --bpe.h--> tokenizer.json      (unless one is given)
  *     files --document.h--> batches --all threads--> ids ----shard.h----> train-*, validation-*, then manifest.json
  *
  * A document goes to validation when the XXH3-64 of its bytes, as a fraction of 2^64, is below the share: the same

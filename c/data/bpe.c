@@ -1,4 +1,4 @@
-#include "data/trainer.h"
+#include "data/bpe.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -11,7 +11,7 @@
 #define TIMES_MIN 2 /* a pair that occurs less often is not merged */
 
 struct text_word {
-    uint32_t *symbols; /* into trainer.symbols; shrinks in place */
+    uint32_t *symbols; /* into bpe.symbols; shrinks in place */
     size_t count;
     int64_t times;
 };
@@ -29,7 +29,7 @@ struct candidate {
     uint64_t ids;
 };
 
-struct trainer {
+struct bpe {
     struct text_word *words;
     uint32_t *symbols;
     size_t word_count;
@@ -62,7 +62,7 @@ static bool grow(void *array, size_t count, size_t *room, size_t bytes)
 
 /* -- Pairs ---------------------------------------------------------------------------------------------------- */
 
-static bool grow_slots(struct trainer *t)
+static bool grow_slots(struct bpe *t)
 {
     size_t n = t->slot_count ? 2 * t->slot_count : 4096;
     uint32_t *slots = calloc(n, sizeof *slots);
@@ -79,7 +79,7 @@ static bool grow_slots(struct trainer *t)
 }
 
 /* The pair, made if it is new; NULL without memory. Valid until the next call. */
-static struct pair *pair_of(struct trainer *t, uint32_t left, uint32_t right)
+static struct pair *pair_of(struct bpe *t, uint32_t left, uint32_t right)
 {
     uint64_t ids = (uint64_t)left << 32 | right;
     if (2 * t->pair_count >= t->slot_count && !grow_slots(t)) return NULL;
@@ -92,7 +92,7 @@ static struct pair *pair_of(struct trainer *t, uint32_t left, uint32_t right)
     return &t->pairs[t->pair_count - 1];
 }
 
-static bool lose(struct trainer *t, uint32_t left, uint32_t right, int64_t times)
+static bool lose(struct bpe *t, uint32_t left, uint32_t right, int64_t times)
 {
     struct pair *p = pair_of(t, left, right);
     if (p) p->times -= times;
@@ -100,7 +100,7 @@ static bool lose(struct trainer *t, uint32_t left, uint32_t right, int64_t times
 }
 
 /* The pair occurs `times` times more, in this word; it is noted as grown in this round. */
-static bool gain(struct trainer *t, uint32_t left, uint32_t right, uint32_t word)
+static bool gain(struct bpe *t, uint32_t left, uint32_t right, uint32_t word)
 {
     struct pair *p = pair_of(t, left, right);
     if (!p) return false;
@@ -123,7 +123,7 @@ static bool before(struct candidate a, struct candidate b)
     return a.times != b.times ? a.times > b.times : a.ids < b.ids;
 }
 
-static bool heap_push(struct trainer *t, struct candidate x)
+static bool heap_push(struct bpe *t, struct candidate x)
 {
     if (!grow(&t->heap, t->heap_count, &t->heap_room, sizeof *t->heap)) return false;
     size_t i = t->heap_count++;
@@ -133,7 +133,7 @@ static bool heap_push(struct trainer *t, struct candidate x)
     return true;
 }
 
-static void sift_down(struct trainer *t, struct candidate x)
+static void sift_down(struct bpe *t, struct candidate x)
 {
     size_t i = 0;
     for (size_t next; (next = 2 * i + 1) < t->heap_count; i = next) {
@@ -145,7 +145,7 @@ static void sift_down(struct trainer *t, struct candidate x)
 }
 
 /* Enters what has grown; an entry's count may become too high later, never too low. */
-static bool enter_grown(struct trainer *t)
+static bool enter_grown(struct bpe *t)
 {
     for (size_t i = 0; i < t->grown_count; i++) {
         const struct pair *p = &t->pairs[t->grown[i]];
@@ -158,7 +158,7 @@ static bool enter_grown(struct trainer *t)
 }
 
 /* Takes the most frequent pair off the heap; NULL when none occurs often enough. */
-static struct pair *most_frequent(struct trainer *t)
+static struct pair *most_frequent(struct bpe *t)
 {
     while (t->heap_count) {
         struct candidate top = t->heap[0];
@@ -178,7 +178,7 @@ static struct pair *most_frequent(struct trainer *t)
 /* -- Merging -------------------------------------------------------------------------------------------------- */
 
 /* Replaces left, right by `result` throughout one word, from left to right. */
-static bool merge_in(struct trainer *t, uint32_t word, struct vocabulary_merge m)
+static bool merge_in(struct bpe *t, uint32_t word, struct vocabulary_merge m)
 {
     struct text_word *x = &t->words[word];
     uint32_t *s = x->symbols;
@@ -204,13 +204,13 @@ static bool merge_in(struct trainer *t, uint32_t word, struct vocabulary_merge m
     return good;
 }
 
-static struct bytes token_of(const struct trainer *t, uint32_t id)
+static struct bytes token_of(const struct bpe *t, uint32_t id)
 {
     return lexicon_bytes(&t->known, &t->known.words[id]);
 }
 
 /* The id of left + right: a new one, unless other merges made the same token before. */
-static enum err result_of(struct trainer *t, struct vocabulary_merge *m, struct why *w)
+static enum err result_of(struct bpe *t, struct vocabulary_merge *m, struct why *w)
 {
     struct bytes a = token_of(t, m->left), b = token_of(t, m->right);
     uint8_t *both = malloc(a.count + b.count);
@@ -225,7 +225,7 @@ static enum err result_of(struct trainer *t, struct vocabulary_merge *m, struct 
     return e;
 }
 
-static enum err merge(struct trainer *t, struct pair *p, struct why *w)
+static enum err merge(struct bpe *t, struct pair *p, struct why *w)
 {
     struct vocabulary_merge m = {(uint32_t)(p->ids >> 32), (uint32_t)p->ids, 0};
     enum err e = result_of(t, &m, w);
@@ -246,7 +246,7 @@ static enum err merge(struct trainer *t, struct pair *p, struct why *w)
 /* -- Beginning and end ---------------------------------------------------------------------------------------- */
 
 /* <|endoftext|> and the bytes get their ids. */
-static enum err begin_tokens(struct trainer *t, uint32_t byte_ids[256], struct why *w)
+static enum err begin_tokens(struct bpe *t, uint32_t byte_ids[256], struct why *w)
 {
     enum err e = lexicon_add(&t->known,
                              bytes_of(TOKENIZER_END_OF_TEXT, strlen(TOKENIZER_END_OF_TEXT)), 0, w);
@@ -260,7 +260,7 @@ static enum err begin_tokens(struct trainer *t, uint32_t byte_ids[256], struct w
     return e;
 }
 
-static enum err begin_words(struct trainer *t, const struct lexicon *l, const uint32_t *byte_ids,
+static enum err begin_words(struct bpe *t, const struct lexicon *l, const uint32_t *byte_ids,
                             struct why *w)
 {
     t->words = calloc(l->count + 1, sizeof *t->words);
@@ -280,7 +280,7 @@ static enum err begin_words(struct trainer *t, const struct lexicon *l, const ui
 }
 
 /* Hands the tokens and merges over to `out`. */
-static enum err finish(struct trainer *t, const uint32_t *byte_ids, struct vocabulary *out,
+static enum err finish(struct bpe *t, const uint32_t *byte_ids, struct vocabulary *out,
                        struct why *w)
 {
     *out = (struct vocabulary){.count = (uint32_t)t->known.count, .special_count = 1};
@@ -300,7 +300,7 @@ static enum err finish(struct trainer *t, const uint32_t *byte_ids, struct vocab
     return ERR_OK;
 }
 
-static void trainer_fini(struct trainer *t)
+static void bpe_fini(struct bpe *t)
 {
     for (size_t i = 0; i < t->pair_count; i++) free(t->pairs[i].words);
     free(t->pairs);
@@ -313,17 +313,17 @@ static void trainer_fini(struct trainer *t)
     lexicon_fini(&t->known);
 }
 
-enum err trainer_run(const struct lexicon *words, uint32_t vocab, struct vocabulary *out,
-                     struct why *w)
+enum err bpe_train(const struct lexicon *words, uint32_t vocab, struct vocabulary *out,
+                   struct why *w)
 {
     assert(vocab >= TOKENIZER_VOCAB_MIN && vocab <= TOKENIZER_VOCAB_MAX);
-    struct trainer t = {.round = 1};
+    struct bpe t = {.round = 1};
     uint32_t byte_ids[256];
     enum err e = begin_tokens(&t, byte_ids, w);
     if (!e) e = begin_words(&t, words, byte_ids, w);
     for (struct pair *p; !e && t.known.count < vocab && (p = most_frequent(&t));)
         e = merge(&t, p, w);
     if (!e) e = finish(&t, byte_ids, out, w);
-    trainer_fini(&t);
+    bpe_fini(&t);
     return e;
 }

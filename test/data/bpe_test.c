@@ -1,4 +1,4 @@
-#include "data/trainer.h"
+#include "data/bpe.h"
 
 #include "data/tokenizer.h"
 #include "data/word.h"
@@ -16,7 +16,7 @@ static void end(void)
     vocabulary_fini(&v);
 }
 
-TestSuite(trainer, .init = begin, .fini = end, .timeout = 60);
+TestSuite(bpe, .init = begin, .fini = end, .timeout = 60);
 
 static void count_words(struct bytes text)
 {
@@ -29,7 +29,7 @@ static void count_words(struct bytes text)
 static void train(const char *text, uint32_t vocab)
 {
     count_words(bytes_of(text, strlen(text)));
-    cr_assert_eq(trainer_run(&words, vocab, &v, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(bpe_train(&words, vocab, &v, &w), ERR_OK, "%s", w.text);
 }
 
 static void expect_token(uint32_t id, const char *text)
@@ -40,13 +40,13 @@ static void expect_token(uint32_t id, const char *text)
 }
 
 /* trained() of tokenizer.py: the same text gives the same vocabulary and merges. */
-Test(trainer, learns_what_tokenizers_learns)
+Test(bpe, learns_what_tokenizers_learns)
 {
     struct golden g = golden_open();
     struct text text = {0};
     for (size_t i = 0; i < 12000; i++) sample(&g, 1, i, &text);
     count_words(text_bytes(&text));
-    cr_assert_eq(trainer_run(&words, 1500, &v, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(bpe_train(&words, 1500, &v, &w), ERR_OK, "%s", w.text);
     char *ours = vocabulary_print(&v);
     json_t *learned = json_loads(ours, 0, NULL), *want = json_load_file(GOLDEN_TOKENIZER, 0, NULL);
     json_t *a = json_object_get(learned, "model"), *b = json_object_get(want, "model");
@@ -59,7 +59,7 @@ Test(trainer, learns_what_tokenizers_learns)
     golden_close(&g);
 }
 
-Test(trainer, merges_the_most_frequent_pair_first)
+Test(bpe, merges_the_most_frequent_pair_first)
 {
     train("ab ab ab cd cd", 261);
     cr_assert_eq(v.count, 261);
@@ -71,13 +71,13 @@ Test(trainer, merges_the_most_frequent_pair_first)
     expect_token(260, " cd");
 }
 
-Test(trainer, breaks_ties_by_the_smaller_ids)
+Test(bpe, breaks_ties_by_the_smaller_ids)
 {
     train("ba\nba\nab\nab", 258);
     expect_token(257, "ab");
 }
 
-Test(trainer, counts_overlapping_pairs_once)
+Test(bpe, counts_overlapping_pairs_once)
 {
     train("aaa\naaa", 300);
     expect_token(257, "aa");
@@ -85,30 +85,30 @@ Test(trainer, counts_overlapping_pairs_once)
     cr_assert_eq(v.count, 259);
 }
 
-Test(trainer, does_not_learn_from_what_occurs_once)
+Test(bpe, does_not_learn_from_what_occurs_once)
 {
     train("abc def", 300);
     cr_assert_eq(v.count, 257);
     cr_assert_eq(v.merge_count, 0);
 }
 
-Test(trainer, learns_nothing_from_nothing)
+Test(bpe, learns_nothing_from_nothing)
 {
-    cr_assert_eq(trainer_run(&words, 300, &v, &w), ERR_OK);
+    cr_assert_eq(bpe_train(&words, 300, &v, &w), ERR_OK);
     cr_assert_eq(v.count, 257);
     for (uint32_t i = 1; i < 257; i++) cr_assert_eq(v.tokens[i].count, 1);
 }
 
-Test(trainer, does_not_depend_on_the_order_of_the_words)
+Test(bpe, does_not_depend_on_the_order_of_the_words)
 {
     static const char *const some[] = {"low", "lower", "newest", "widest", "new", "wide", "slow"};
     struct vocabulary other;
     for (size_t i = 0; i < 7; i++)
         lexicon_add(&words, bytes_of(some[i], strlen(some[i])), i + 2, &w);
-    cr_assert_eq(trainer_run(&words, 290, &v, &w), ERR_OK);
+    cr_assert_eq(bpe_train(&words, 290, &v, &w), ERR_OK);
     lexicon_clear(&words);
     for (size_t i = 7; i-- > 0;) lexicon_add(&words, bytes_of(some[i], strlen(some[i])), i + 2, &w);
-    cr_assert_eq(trainer_run(&words, 290, &other, &w), ERR_OK);
+    cr_assert_eq(bpe_train(&words, 290, &other, &w), ERR_OK);
     cr_assert_eq(other.count, v.count);
     cr_assert_gt(v.count, 265);
     cr_assert_eq(memcmp(other.merges, v.merges, v.merge_count * sizeof *v.merges), 0);
