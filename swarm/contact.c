@@ -10,8 +10,9 @@
 #define REDIAL          span_ms(300)
 #define UNHEARD                                                                                    \
     span_s(15) /* no news of it from anybody either: then a failed dial is an accusation */
-#define BROKEN     span_s(1)
-#define REMEMBERED span_s(24 * 3600)
+#define HELLO_PATIENCE span_s(10)
+#define BROKEN         span_s(1)
+#define REMEMBERED     span_s(24 * 3600)
 
 /* ---- links ---- */
 
@@ -128,6 +129,19 @@ void contact_broken(struct members *m, link_id link)
     link_lost(m, i, before);
 }
 
+/* A peer that says nothing takes nobody's place for long. */
+static void drop_mute_links(struct members *m, int i, const struct sink *out)
+{
+    for (int j = 0; j < MEMBER_LINKS; j++) {
+        const struct member_link *l = &m->members[i].links[j];
+        if (l->link == LINK_NONE || l->greeted ||
+            m->now.ns < instant_after(l->since, HELLO_PATIENCE).ns)
+            continue;
+        hang_up(m, l->link, WIRE_CLOSE_PROTOCOL, "there was no HELLO", out);
+        contact_refuse(m, l->link);
+    }
+}
+
 /* Links that did not end after all are used again. */
 static void mend_links(struct members *m, int i)
 {
@@ -198,7 +212,8 @@ void members_link_up(struct members *m, const struct event *e, const struct sink
     }
     struct member *p = &m->members[i];
     struct member_link *l = free_slot(m, i, out);
-    *l = (struct member_link){.link = e->link, .dialled = e->dialled, .order = ++m->order};
+    *l = (struct member_link){
+        .link = e->link, .dialled = e->dialled, .since = m->now, .order = ++m->order};
     if (e->dialled) p->dialling = false;
     p->observed = e->address;
     say_hello(m, e->link, &e->address, out);
@@ -347,6 +362,7 @@ void contact_tick(struct members *m, const struct sink *out)
         const struct member *p = &m->members[i];
         if (!p->used) continue;
         mend_links(m, i);
+        drop_mute_links(m, i, out);
         if (m->now.ns >= p->dial_at.ns && !p->dialling && !contact_any(p)) dial(m, i, out);
     }
 }
@@ -358,9 +374,12 @@ instant contact_due(const struct members *m)
         const struct member *p = &m->members[i];
         if (!p->used) continue;
         if (!p->dialling && !contact_any(p)) due = instant_min(due, p->dial_at);
-        for (int j = 0; j < MEMBER_LINKS; j++)
-            if (p->links[j].link != LINK_NONE && p->links[j].broken.ns)
-                due = instant_min(due, p->links[j].broken);
+        for (int j = 0; j < MEMBER_LINKS; j++) {
+            const struct member_link *l = &p->links[j];
+            if (l->link == LINK_NONE) continue;
+            if (l->broken.ns) due = instant_min(due, l->broken);
+            if (!l->greeted) due = instant_min(due, instant_after(l->since, HELLO_PATIENCE));
+        }
     }
     return due;
 }

@@ -37,6 +37,7 @@ struct member_link {
     link_id link;   /* LINK_NONE: free */
     bool dialled;   /* by me */
     bool greeted;   /* its HELLO has come: it is of this run and this version */
+    instant since;
     instant broken; /* until then: a parcel on it failed, so it is probably about to end */
     uint64_t order;
 };

@@ -299,14 +299,18 @@ static void new_state(struct node *n, const struct lineage_state *s, bool keep)
     rest_match(n);
 }
 
+static uint64_t sound_digest(const struct node *n, const uint8_t lineage[CRYPTO_DIGEST_BYTES]);
+
+/* Names to the download all who hold its target, with the bits that count. */
 static void offer_servers(struct node *n)
 {
     struct sink in = inner(n);
+    uint64_t sound = sound_digest(n, n->sync.target.lineage);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = member_at(n, i);
         if (!p || member_link(&n->members, i) == LINK_NONE) continue;
         const struct record_progress *r = &p->progress;
-        if (r->lineage_tokens == n->sync.target.lineage_tokens &&
+        if (r->lineage_tokens == n->sync.target.lineage_tokens && r->digest == sound &&
             memcmp(r->lineage, n->sync.target.lineage, CRYPTO_DIGEST_BYTES) == 0)
             sync_server(&n->sync, p->sid, n->now, &in);
     }
@@ -345,32 +349,41 @@ static void look_for_fork(struct node *n)
     }
 }
 
-/* Members that hold my history with other bits: something has damaged a replica. More votes win, then the smaller
- * digest; who loses takes the state of those who win. */
-static const struct member *look_for_damage(const struct node *n)
+/* The digest that most of those who hold this history have, of as many the smallest: who has another is damaged. 0 when
+ * nobody holds it. */
+static uint64_t sound_digest(const struct node *n, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
 {
-    uint64_t mine = first_eight(n->state.digest);
-    const struct member *best = NULL;
-    uint32_t most = 1;
-    uint64_t winner = mine;
+    uint64_t digests[MEMBERS_MAX + 1], best = 0;
+    size_t count = 0, most = 0;
+    if (memcmp(n->state.lineage, lineage, CRYPTO_DIGEST_BYTES) == 0)
+        digests[count++] = first_eight(n->state.digest);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = member_at(n, i);
-        if (p && same_lineage(n, &p->progress) && p->progress.digest == mine) most++;
+        if (p && memcmp(p->progress.lineage, lineage, CRYPTO_DIGEST_BYTES) == 0)
+            digests[count++] = p->progress.digest;
     }
-    for (int i = 0; i < MEMBERS_MAX; i++) {
-        const struct member *p = member_at(n, i);
-        if (!p || !same_lineage(n, &p->progress) || p->progress.digest == mine) continue;
-        uint32_t votes = 0;
-        for (int j = 0; j < MEMBERS_MAX; j++) {
-            const struct member *q = member_at(n, j);
-            votes += q && same_lineage(n, &q->progress) && q->progress.digest == p->progress.digest;
-        }
-        if (votes < most || (votes == most && p->progress.digest >= winner)) continue;
-        best = p;
+    for (size_t i = 0; i < count; i++) {
+        size_t votes = 0;
+        for (size_t j = 0; j < count; j++) votes += digests[j] == digests[i];
+        if (votes < most || (votes == most && digests[i] >= best)) continue;
         most = votes;
-        winner = p->progress.digest;
+        best = digests[i];
     }
     return best;
+}
+
+/* A member that holds my history with the bits that count, when mine are others. */
+static const struct member *look_for_damage(const struct node *n)
+{
+    uint64_t sound = sound_digest(n, n->state.lineage);
+    if (sound == first_eight(n->state.digest)) return NULL;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = member_at(n, i);
+        if (p && same_lineage(n, &p->progress) && p->progress.digest == sound &&
+            member_link(&n->members, i) != LINK_NONE)
+            return p;
+    }
+    return NULL;
 }
 
 /* Am I behind, on the lighter side of a fork, or damaged? Starts the download if so. */
@@ -455,7 +468,7 @@ static void refresh_cell(struct node *n)
         enum peer_phase f = p->stored[STORED_PROGRESS].count ? p->progress.phase : PHASE_JOIN;
         if (f == PHASE_DONE || f == PHASE_LEAVING || f == PHASE_OBSERVER) continue;
         memcpy(peers[count].id, p->id, sizeof p->id);
-        peers[count].counts = p->stored[STORED_PROGRESS].count && participant(n, p);
+        peers[count].counts = takes_part(f);
         peers[count++].rtt_ms = p->rtt_ms;
     }
     n->cell_stale = false;

@@ -30,6 +30,15 @@ static void inner_step(uint64_t steps)
     stage_give(&stage, e);
 }
 
+/* What its trainer was told last. */
+static bool trains(void)
+{
+    bool on = false;
+    for (size_t i = 0; i < stage.actions_count; i++)
+        if (stage.actions[i].kind == ACTION_TRAIN) on = stage.actions[i].ok;
+    return on;
+}
+
 /* ---- HELLO ---- */
 
 static const struct action *hello_of_another(uint16_t major, uint8_t run)
@@ -148,6 +157,18 @@ Test(node, what_a_peer_sees_becomes_its_address)
     cr_assert(eq(int, self.address.family, 4));
     cr_assert(eq(int, self.address.ip[3], 200));
     cr_assert(eq(int, self.address.port, 999));
+}
+
+Test(node, a_link_without_hello_is_hung_up_on_after_a_while)
+{
+    stage_start(&stage);
+    stranger_link(&x, &stage);
+    pass(9900);
+    cr_assert_null(stage_find(&stage, ACTION_HANG_UP, -1));
+    pass(200);
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->link, x.link));
 }
 
 /* ---- records ---- */
@@ -412,14 +433,6 @@ Test(node, a_goodbye_is_believed_at_once)
 
 /* ---- rounds ---- */
 
-static bool trains(void)
-{
-    bool on = false;
-    for (size_t i = 0; i < stage.actions_count; i++)
-        if (stage.actions[i].kind == ACTION_TRAIN) on = stage.actions[i].ok;
-    return on;
-}
-
 Test(node, without_a_peer_list_it_trains_at_once)
 {
     stage_start(&stage);
@@ -527,6 +540,96 @@ Test(node, what_was_not_finite_is_not_counted)
     node_peers(stage.node, &self, 1);
     cr_assert(eq(u64, self.tokens, 0u));
     cr_assert(eq(int, self.phase, PHASE_TRAIN));
+}
+
+/* ---- states of others ---- */
+
+static bool asked(const struct stranger *who, int type)
+{
+    for (size_t i = 0; i < stage.actions_count; i++) {
+        const struct action *a = &stage.actions[i];
+        if (a->kind == ACTION_REQUEST && a->link == who->link && a->bytes.data[0] == type)
+            return true;
+    }
+    return false;
+}
+
+Test(node, it_fetches_a_heavier_history_from_those_who_hold_it)
+{
+    stage_start(&stage);
+    stranger_joins(&y, &stage);
+    x.progress.epoch = 4;
+    x.progress.lineage[0] ^= 1;
+    x.progress.lineage_tokens = 4000;
+    stranger_joins(&x, &stage);
+    pass(5100); /* of two one is no majority: patience */
+    cr_assert_not_null(stage_note(&stage, "behind"));
+    cr_assert(asked(&x, WIRE_GET_MANIFEST));
+    cr_assert_not(asked(&y, WIRE_GET_MANIFEST));
+    cr_assert_not(trains());
+}
+
+Test(node, it_leaves_a_lighter_history_to_the_others)
+{
+    stage.state.lineage_tokens = 5000;
+    stage.state.epoch = 4;
+    stage_start(&stage);
+    x.progress.epoch = 4;
+    x.progress.lineage[0] ^= 1;
+    x.progress.lineage_tokens = 4000;
+    stranger_joins(&x, &stage);
+    pass(6000);
+    cr_assert_not_null(stage_note(&stage, "fork"));
+    cr_assert_null(stage_note(&stage, "behind"));
+    cr_assert_not(asked(&x, WIRE_GET_MANIFEST));
+}
+
+Test(node, a_fork_gives_way_to_the_heavier_side_at_once)
+{
+    stage.state.lineage_tokens = 3000;
+    stage.state.epoch = 4;
+    stage_start(&stage);
+    x.progress.epoch = 4;
+    x.progress.lineage[0] ^= 1;
+    x.progress.lineage_tokens = 4000;
+    stranger_joins(&x, &stage);
+    cr_assert_not_null(stage_note(&stage, "fork"));
+    cr_assert_not_null(stage_note(&stage, "behind"));
+}
+
+Test(node, a_damaged_replica_is_repaired_from_those_that_are_sound)
+{
+    stage_start(&stage);
+    z.progress.digest = x.progress.digest; /* as damaged as mine */
+    x.progress.digest++;
+    y.progress.digest++;
+    stranger_joins(&z, &stage);
+    cr_assert_null(stage_note(&stage, "digest_mismatch"));
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    cr_assert_null(stage_note(&stage, "digest_mismatch"), "two against two, mine is the smaller");
+    struct stranger fifth;
+    stranger_init(&fifth, &stage, 9);
+    fifth.progress.digest++;
+    stranger_joins(&fifth, &stage);
+    cr_assert_not_null(stage_note(&stage, "digest_mismatch"));
+    cr_assert(asked(&x, WIRE_GET_MANIFEST));
+    cr_assert(asked(&y, WIRE_GET_MANIFEST));
+    cr_assert_not(asked(&z, WIRE_GET_MANIFEST));
+}
+
+Test(node, when_a_download_fails_it_trains_on_from_what_it_has)
+{
+    stage_start(&stage);
+    x.progress.epoch = 4;
+    x.progress.lineage[0] ^= 1;
+    x.progress.lineage_tokens = 4000;
+    stranger_joins(&x, &stage);
+    pass(5100);
+    cr_assert_not(trains());
+    stage_give(&stage, (struct event){.kind = EVENT_LINK_DOWN, .link = x.link});
+    cr_assert_not_null(stage_note(&stage, "sync_failed"));
+    cr_assert(trains());
 }
 
 /* ---- the end ---- */
