@@ -283,6 +283,22 @@ static void print_outers(const struct fleet *f, size_t *printed)
     fflush(stdout);
 }
 
+/* All workers read this copy, a late joiner too: an edit of the original meanwhile must not make it a stranger. */
+static enum err keep_experiment(const struct fleet *f, struct options *o, struct why *w)
+{
+    static char copy[EXPERIMENT_PATH_BYTES + 32];
+    uint8_t *text;
+    size_t count;
+    enum err e = file_read(o->experiment, 1 << 20, &text, &count, w);
+    if (e) return e;
+    snprintf(copy, sizeof copy, "%s/experiment.yaml", f->dir);
+    struct bytes all = bytes_of(text, count);
+    e = file_write_atomic(copy, &all, 1, 0644, w);
+    free(text);
+    o->experiment = copy;
+    return e;
+}
+
 static enum err watch_all(struct fleet *f, struct options *o, struct why *w)
 {
     bool terminal = isatty(STDOUT_FILENO), drawn = false;
@@ -327,6 +343,7 @@ static enum err run(struct options *o, struct fleet *f, struct experiment *x, st
     if (o->out) snprintf(f->dir, sizeof f->dir, "%s", o->out);
     else snprintf(f->dir, sizeof f->dir, "out/%s", x->name);
     e = file_make_dirs(f->dir, w);
+    if (!e) e = keep_experiment(f, o, w);
     for (size_t i = 0; i < o->workers && !e; i++) e = settle(f, i, o, w);
     if (!e) e = write_peers(f, w);
     for (size_t i = 0; i < o->workers && !e; i++) e = start(f, i, o, w);
