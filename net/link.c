@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "chunks.h"
 #include "frames.h"
 #include "inside.h"
 
@@ -23,18 +24,6 @@
 /* A duplicate ends once nothing has moved on it for this long, or after the second time at the latest. */
 #define RETIRE_QUIET_S 1
 #define RETIRE_S       30
-
-struct chunk { /* bytes we send, kept until they are acknowledged */
-    struct chunk *next;
-    size_t count, sent;
-    uint8_t bytes[];
-};
-
-struct chunks {
-    struct chunk *first, **end;
-    struct chunk *unsent; /* the first that is not sent whole */
-    size_t first_acked;   /* bytes of `first` that are acknowledged */
-};
 
 struct stream {
     struct stream *next; /* in one of the session's lists */
@@ -75,53 +64,7 @@ struct session {
     instant retired, moved;
 };
 
-/* --- chunks and lists -------------------------------------------------------------------------------------------- */
-
-static void chunks_init(struct chunks *q) { *q = (struct chunks){.end = &q->first}; }
-
-static struct chunk *chunk_new(size_t count)
-{
-    struct chunk *k = malloc(sizeof *k + count);
-    if (k) *k = (struct chunk){.count = count};
-    return k;
-}
-
-static void chunks_add(struct chunks *q, struct chunk *k)
-{
-    *q->end = k;
-    q->end = &k->next;
-    if (!q->unsent) q->unsent = k;
-}
-
-static void chunks_drop_first(struct chunks *q)
-{
-    struct chunk *k = q->first;
-    q->first = k->next;
-    if (!q->first) q->end = &q->first;
-    if (q->unsent == k) q->unsent = k->next;
-    q->first_acked = 0;
-    free(k);
-}
-
-static size_t chunks_clear(struct chunks *q)
-{
-    size_t bytes = 0;
-    while (q->first) {
-        bytes += q->first->count - q->first_acked;
-        chunks_drop_first(q);
-    }
-    return bytes;
-}
-
-/* Acknowledgements reach us in the order of the stream. */
-static void chunks_ack(struct chunks *q, size_t count)
-{
-    while (q->first && count >= q->first->count - q->first_acked && q->first != q->unsent) {
-        count -= q->first->count - q->first_acked;
-        chunks_drop_first(q);
-    }
-    if (q->first) q->first_acked += count;
-}
+/* --- lists ---------------------------------------------------------------------------------------------------- */
 
 static void list_init(struct list *l) { *l = (struct list){.end = &l->first}; }
 
@@ -424,7 +367,7 @@ static void acked(struct connection *c, int64_t id, void *of, uint64_t count)
     struct stream *s = of;
     if (!s) return;
     instant now = clock_now();
-    chunks_ack(&s->out, count);
+    chunks_acked(&s->out, count);
     n->queued -= count;
     n->moved = now;
     c->rate.acked += count;
@@ -514,9 +457,9 @@ static void next(struct connection *c, struct piece *p)
     if (!s) return;
     p->stream = s->id;
     p->of = s;
-    struct chunk *k = s->out.unsent;
+    const struct chunk *k = s->out.unsent;
     for (; k && p->part_count < sizeof p->parts / sizeof *p->parts; k = k->next)
-        p->parts[p->part_count++] = (ngtcp2_vec){k->bytes + k->sent, k->count - k->sent};
+        p->parts[p->part_count++] = (ngtcp2_vec){(uint8_t *)k->bytes + k->sent, k->count - k->sent};
     p->fin = s->out_fin && !k;
 }
 
@@ -524,14 +467,9 @@ static void took(struct connection *c, struct piece *p, size_t count)
 {
     struct session *n = c->session;
     struct stream *s = p->of;
-    size_t offered = 0, left = count;
+    size_t offered = 0;
     for (size_t i = 0; i < p->part_count; i++) offered += p->parts[i].len;
-    for (struct chunk *k; left && (k = s->out.unsent);) {
-        size_t step = k->count - k->sent < left ? k->count - k->sent : left;
-        k->sent += step;
-        left -= step;
-        if (k->sent == k->count) s->out.unsent = k->next;
-    }
+    chunks_sent(&s->out, count);
     if (p->fin && count == offered) s->out_open = false;
     if (!has_data(s)) dequeue(n, s);
 }

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 
+#include "net/chunks.h"
 #include "net/cid.h"
 #include "net/frames.h"
 
@@ -72,4 +73,39 @@ Test(cid, finds_what_was_added_until_it_is_dropped)
     }
     for (size_t k = 0; k < 50; k++) cr_assert_null(lists[k]);
     cid_map_fini(&m);
+}
+
+static struct chunk *chunk_of_size(size_t count, uint8_t value)
+{
+    struct chunk *k = chunk_new(count);
+    cr_assert_not_null(k);
+    memset(k->bytes, value, count);
+    return k;
+}
+
+Test(chunks, keep_what_was_sent_until_it_is_acknowledged)
+{
+    struct chunks q;
+    chunks_init(&q);
+    for (size_t i = 1; i <= 4; i++) chunks_add(&q, chunk_of_size(10 * i, (uint8_t)i));
+    chunks_sent(&q, 25);
+    cr_assert_eq(q.unsent->bytes[0], 2);
+    cr_assert_eq(q.unsent->sent, 15);
+    chunks_acked(&q, 9);
+    cr_assert_eq(q.first->bytes[0], 1, "one byte of it is still on its way");
+    chunks_acked(&q, 1);
+    cr_assert_eq(q.first->bytes[0], 2);
+    chunks_acked(&q, 15);
+    cr_assert_eq(q.first->bytes[0], 2, "the rest of it is not even sent");
+    chunks_sent(&q, 75);
+    cr_assert_null(q.unsent);
+    chunks_add(&q, chunk_of_size(5, 5)); /* after all was sent */
+    cr_assert_eq(q.unsent->bytes[0], 5);
+    chunks_acked(&q, 70);
+    cr_assert_eq(q.first->bytes[0], 4);
+    cr_assert_eq(chunks_clear(&q), 10, "5 of the fourth and 5 of the fifth");
+    chunks_add(&q, chunk_of_size(3, 6)); /* empty again, and usable */
+    chunks_sent(&q, 3);
+    chunks_acked(&q, 3);
+    cr_assert_null(q.first);
 }
