@@ -159,6 +159,44 @@ Test(node, what_a_peer_sees_becomes_its_address)
     cr_assert(eq(int, self.address.port, 999));
 }
 
+Test(node, a_second_hello_on_a_link_is_hung_up_on)
+{
+    uint8_t hello[512];
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    size_t n = stranger_hello(&x, &stage, WIRE_MAJOR, stage.config.run_id, hello, sizeof hello);
+    stranger_frame(&x, &stage, WIRE_HELLO, bytes_of(hello, n));
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_PROTOCOL));
+}
+
+Test(node, of_two_links_the_one_that_the_smaller_id_dialled_is_used)
+{
+    uint8_t hello[512];
+    stage_start(&stage); /* its ID begins with 0x80, x's with 1: x's own link stays */
+    stranger_joins(&x, &stage);
+    struct event e = {.kind = EVENT_LINK_UP, .link = 50, .address = {4, {10}, 1}, .dialled = true};
+    memcpy(e.id, x.id, sizeof e.id);
+    stage_give(&stage, e);
+    size_t n = stranger_hello(&x, &stage, WIRE_MAJOR, stage.config.run_id, hello, sizeof hello);
+    stage_give(&stage, (struct event){.kind = EVENT_FRAME,
+                                      .link = 50,
+                                      .type = WIRE_HELLO,
+                                      .bytes = bytes_of(hello, n)});
+    stage_forget(&stage);
+    pass(6000);
+    for (size_t i = 0; i < stage.actions_count; i++)
+        if (stage.actions[i].kind == ACTION_DATAGRAM)
+            cr_assert(eq(u32, stage.actions[i].link, x.link));
+    stage_give(&stage, (struct event){.kind = EVENT_LINK_DOWN, .link = x.link});
+    cr_assert(stage_view(&stage, &x)->linked, "the other one is still there");
+    stage_forget(&stage);
+    pass(6000);
+    cr_assert_not_null(stage_find(&stage, ACTION_DATAGRAM, -1));
+    cr_assert(eq(u32, stage_find(&stage, ACTION_DATAGRAM, -1)->link, 50u));
+}
+
 Test(node, a_link_without_hello_is_hung_up_on_after_a_while)
 {
     stage_start(&stage);
@@ -262,6 +300,93 @@ Test(node, two_processes_with_one_key_are_named)
     cr_assert_not_null(a);
 }
 
+/* To how many members a record of this kind by this writer was sent. */
+static size_t sent_on(enum record_kind kind, sid writer, link_id except)
+{
+    size_t times = 0;
+    for (size_t i = 0; i < stage.actions_count; i++) {
+        const struct action *a = &stage.actions[i];
+        if (a->kind != ACTION_DATAGRAM) continue;
+        size_t head = a->bytes.data[0] == WIRE_GOSSIP ? 1 : 13;
+        struct reader in = reader_init(bytes_of(a->bytes.data + head, a->bytes.count - head));
+        struct record r;
+        struct bytes one;
+        uint32_t age;
+        while (record_unpack(&in, &age, &one))
+            if (record_read(one, &r) && r.kind == kind && record_writer(&r) == writer) {
+                cr_assert(a->link != except, "not back to whom it came from");
+                times++;
+            }
+    }
+    return times;
+}
+
+Test(node, news_go_on_to_three_others_and_progress_to_none)
+{
+    static struct stranger many[10];
+    stage_start(&stage);
+    for (uint8_t i = 0; i < 10; i++) {
+        stranger_init(&many[i], &stage, (uint8_t)(i + 11));
+        stranger_joins(&many[i], &stage);
+    }
+    pass(100);
+    stage_forget(&stage);
+    stranger_says(&many[0], &stage, 0, bytes_of(record, stranger_peer(&z, &stage, record)));
+    pass(100);
+    cr_assert(eq(sz, sent_on(RECORD_PEER, wire_sid(z.id), many[0].link), (size_t)3));
+    stage_forget(&stage);
+    stranger_progress(&many[0], &stage);
+    pass(100);
+    cr_assert(eq(sz, sent_on(RECORD_PROGRESS, wire_sid(many[0].id), LINK_NONE), (size_t)0));
+}
+
+Test(node, its_own_progress_goes_to_everybody_and_not_too_often)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    pass(1000);
+    stage_forget(&stage);
+    sid self = wire_sid(stage.config.id);
+    for (uint64_t i = 1; i <= 9; i++) {
+        inner_step(i % 2 ? 1 : 2);
+        pass(10);
+    }
+    pass(10000);
+    size_t n = sent_on(RECORD_PROGRESS, self, LINK_NONE);
+    cr_assert(n >= 2 * 2 && n <= 2 * 4, "%zu", n);
+}
+
+Test(node, whoever_asks_for_everything_gets_what_it_has_not)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    uint8_t request[3 + 21];
+    struct writer w = writer_init(request, sizeof request);
+    writer_u8(&w, WIRE_SYNC);
+    writer_u16(&w, 1);
+    writer_u64(&w, wire_sid(y.id)); /* this it has, and newer */
+    writer_u8(&w, RECORD_PROGRESS);
+    writer_u64(&w, 777);
+    writer_u32(&w, 1);
+    stage_give(&stage,
+               (struct event){
+                   .kind = EVENT_REQUEST, .link = x.link, .ticket = 4, .bytes = writer_bytes(&w)});
+    const struct action *a = stage_find(&stage, ACTION_REPLY, -1);
+    cr_assert_not_null(a);
+    struct reader in = reader_init(a->bytes);
+    cr_assert(eq(int, reader_u16(&in), 1));
+    cr_assert(eq(u64, reader_u64(&in), wire_sid(y.id)));
+    cr_assert(eq(int, reader_u8(&in), RECORD_PROGRESS));
+    size_t records = 0;
+    struct bytes one;
+    uint32_t age;
+    while (record_unpack(&in, &age, &one)) records++;
+    cr_assert_not(in.bad);
+    cr_assert(eq(sz, records, (size_t)5), "PEER and PROGRESS of three, without y's PROGRESS");
+}
+
 /* ---- suspicion ---- */
 
 /* Answers pings of these for a while. */
@@ -354,6 +479,32 @@ Test(node, a_higher_incarnation_refutes)
     stranger_says(&x, &stage, 0, bytes_of(record, stranger_peer(&y, &stage, record)));
     cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_ALIVE));
     cr_assert_not_null(stage_note(&stage, "refuted"));
+}
+
+Test(node, nobody_is_accused_of_whom_others_have_heard)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    for (int i = 0; i < 20; i++) { /* y answers no PING, but its records come through x */
+        keep_alive(&x, NULL, 1000);
+        struct record r = {.kind = RECORD_PROGRESS, .progress = y.progress};
+        r.progress.sid = wire_sid(y.id);
+        r.progress.version = stranger_next(&y);
+        stranger_says(&x, &stage, 0, bytes_of(record, stranger_sign(&y, &stage, r, record)));
+    }
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_ALIVE));
+}
+
+Test(node, of_whom_nothing_is_heard_for_two_minutes_is_dead)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_says(&x, &stage, 0, bytes_of(record, stranger_peer(&z, &stage, record)));
+    keep_alive(&x, NULL, 119000);
+    cr_assert(eq(int, stage_view(&stage, &z)->health, HEALTH_ALIVE));
+    keep_alive(&x, NULL, 2000);
+    cr_assert(eq(int, stage_view(&stage, &z)->health, HEALTH_DEAD));
 }
 
 Test(node, an_accusation_of_an_old_incarnation_is_void)
