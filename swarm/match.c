@@ -497,8 +497,9 @@ static int group_index(const struct match *m, sid s)
     return -1;
 }
 
-/* Is a set more than half of those who work on my history, as I see them? Of two halves the one with the smallest sid
- * is. Two groups of one round would be two histories, so of disjoint sets one at most may go on. */
+/* Is a set more than half of those who train, as I see them? Of two halves the one with the smallest sid is. Two groups
+ * of one round would be two histories, so of disjoint sets one at most may go on; and a history that few hold waits
+ * until they have given it up. */
 static bool quorum(const struct match *m, uint32_t set)
 {
     uint32_t all = 1, in = 1;

@@ -49,7 +49,8 @@ struct match_config {
 struct match_peer {
     uint8_t id[CRYPTO_KEY_BYTES];
     uint32_t rtt_ms; /* 0: unknown */
-    bool counts;     /* works on my history: a group needs more than half of those who do */
+    bool
+        counts; /* it trains, on my history or another: a group needs more than half of those who do */
 };
 
 /* What I bring to a round. */

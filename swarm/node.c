@@ -135,11 +135,12 @@ static bool participant(const struct node *n, const struct member *p)
     return r->epoch < n->state.epoch && instant_since(n->now, n->round_began).ns < STRAGGLERS.ns;
 }
 
+/* Does nobody else train? Of another history or not: two who train are not each alone. */
 static bool alone(const struct node *n)
 {
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = member_at(n, i);
-        if (p && participant(n, p)) return false;
+        if (p && takes_part(p->progress.phase)) return false;
     }
     return true;
 }

@@ -137,6 +137,28 @@ static void check_tokens(struct world *w, struct sim_node *n, uint64_t added)
                        (unsigned long long)high);
 }
 
+/* Does a live node hold this history, or one that comes from it? */
+static bool held(const struct world *w, int32_t history)
+{
+    for (uint32_t i = 0; i < w->node_count; i++)
+        if (w->nodes[i].alive && past(&w->check, history, w->nodes[i].watch.history)) return true;
+    return false;
+}
+
+/* Another history from the same past: had one of the two a reason to think that the other's members are gone? */
+static void check_cause(struct world *w, struct sim_node *n, int32_t now)
+{
+    struct check *c = &w->check;
+    c->histories[now].blind = n->watch.blind;
+    for (int32_t i = 0; i < now; i++)
+        if (c->histories[i].parent == c->histories[now].parent && !c->histories[i].blind &&
+            !n->watch.blind && held(w, i))
+            world_violated(w,
+                           "cause: node %d made a second history of epoch %llu, and all who made "
+                           "either saw all who lived",
+                           n->index, (unsigned long long)c->histories[now].epoch);
+}
+
 void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before)
 {
     const struct lineage_state *s = &n->trainer.state;
@@ -153,8 +175,10 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     else if (s->lineage_tokens <= before->lineage_tokens)
         world_violated(w, "back: node %d's outer step added no tokens to its lineage", n->index);
     else if (known < 0) check_tokens(w, n, s->lineage_tokens - before->lineage_tokens);
+    if (known < 0) check_cause(w, n, now);
     n->watch.history = now;
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
+    n->watch.blind = false;
     uint32_t count = 0;
     for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++) {
         uint32_t in = (uint32_t)__builtin_popcount(h->means.members[c]);
@@ -191,6 +215,7 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
     n->watch.history = history_hold(w, n, -1, "adopted");
     n->watch.adopted = true;
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
+    n->watch.blind = false;
     w->report->adoptions++;
     look_for_sameness(w);
 }
@@ -201,6 +226,7 @@ void check_note(struct world *w, struct sim_node *n, const struct action *a)
         n->watch.offers.before = n->watch.offers.latest;
         n->watch.offers.latest = n->trainer.round.tokens;
     }
+    if (strcmp(a->text, "reduce.suspect") == 0) n->watch.blind = true;
     if (strstr(a->text, "fork")) {
         n->watch.fork_said = w->now;
         w->report->forks++;
@@ -227,6 +253,34 @@ void check_frame(struct world *w, struct sim_node *n, const struct action *a)
 
 static bool busy(enum peer_phase p) { return p == PHASE_MATCH || p == PHASE_REDUCE; }
 
+/* Is there a fork that is not healed yet? While it is, those who fetch the heavier history do not count. */
+static bool healing(const struct world *w)
+{
+    for (uint32_t a = 0; a < w->node_count; a++)
+        for (uint32_t b = a + 1; b < w->node_count; b++)
+            if (w->nodes[a].alive && w->nodes[b].alive &&
+                forked(&w->check, w->nodes[a].watch.history, w->nodes[b].watch.history))
+                return true;
+    return false;
+}
+
+/* Is there a live process that this node holds for dead, or does not know? */
+static bool blind(const struct world *w, const struct sim_node *n)
+{
+    struct node_peer seen[SIM_NODES_MAX];
+    size_t count = node_peers(n->node, seen, SIM_NODES_MAX);
+    if (count > SIM_NODES_MAX) count = SIM_NODES_MAX;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        const struct sim_node *o = &w->nodes[i];
+        bool sees = o == n || !o->alive;
+        for (size_t j = 0; j < count && !sees; j++)
+            sees = memcmp(seen[j].id, o->id, sizeof o->id) == 0 &&
+                   (seen[j].health == HEALTH_ALIVE || seen[j].health == HEALTH_SUSPECT);
+        if (!sees) return true;
+    }
+    return false;
+}
+
 void check_step(struct world *w, struct sim_node *n)
 {
     struct node_peer self;
@@ -235,6 +289,8 @@ void check_step(struct world *w, struct sim_node *n)
         if (!busy(n->watch.phase) && busy(self.phase)) {
             n->watch.busy_since = w->now;
         }
+        if (self.phase == PHASE_REDUCE)
+            n->watch.blind = n->watch.blind || blind(w, n) || healing(w);
         if (!busy(self.phase)) n->watch.busy_since = INSTANT_NEVER;
         n->watch.phase = self.phase;
     }

@@ -9,6 +9,8 @@
  *     bound      from READY to applied or solo: T_MATCH + T_REDUCE + 2 T_CLOSE and a margin (SIM_ROUND_S); the
  *                trainer stands still for T_REDUCE + 2 T_CLOSE and a margin at most (SIM_HELD_S)
  *     back       an epoch grows by one, or changes by adopting a heavier lineage
+ *     cause      a second history from one past is made only where a node did not see another that lives: it held it
+ *                for dead, had not heard of it or lost it in the average; or while another fork heals
  *     fork       two nodes in contact whose lineages are neither one the other's past: within SIM_FORK_S one of them
  *                says so or gives way
  *     heal       SIM_HEAL_S after the last fault all live nodes are identical, and at least twice again after that
@@ -61,6 +63,7 @@ struct history { /* one lineage that ever was */
     uint64_t epoch, tokens;
     float *anchor, *momentum; /* its bits */
     struct means means;       /* that led to it */
+    bool blind; /* who made it first did not see all who lived, or lost some while averaging */
 };
 
 struct offers { /* tokens that a node had processed when it said READY in this round */
@@ -100,6 +103,7 @@ struct node_watch {
     instant busy_since; /* in MATCH or REDUCE; INSTANT_NEVER: not */
     struct offers offers;
     struct accepted accepted;
+    bool blind;         /* in this round: did not see all who live */
     bool adopted;       /* ever, in this life */
     instant fork_said;  /* the latest note of a fork */
     struct means means; /* that are being applied */
