@@ -427,6 +427,7 @@ void endpoint_close(struct endpoint *e)
     if (!e) return;
     e->handlers = (struct endpoint_handlers){0};
     e->ending = true;
+    e->send_blocked = false; /* goodbyes are worth more than what waits */
     for (size_t i = 0; e->slots && i < e->slot_count; i++) {
         struct connection *c = e->slots[i].connection;
         if (!c) continue;

@@ -50,11 +50,10 @@ struct list {
 
 struct session {
     struct stream *all;
-    struct stream *control; /* ours */
-    bool control_seen;      /* the peer's */
-    struct frames frames;   /* of the peer's control stream */
-    struct list urgent,
-        bulk; /* with data to send: control and requests before parcels and replies */
+    struct stream *control;   /* ours */
+    bool control_seen;        /* the peer's */
+    struct frames frames;     /* of the peer's control stream */
+    struct list urgent, bulk; /* with data to send: frames and requests, then parcels and replies */
     struct list unopened_uni, unopened_bidi; /* waiting for the peer to allow one more */
     struct chunks datagrams;
     size_t datagram_count;

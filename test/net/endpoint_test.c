@@ -198,6 +198,14 @@ Test(endpoint, says_goodbye_once_to_both_sides)
     cr_assert_eq(endpoint_counters(b.endpoint).links, 0);
 }
 
+Test(endpoint, passes_nothing_on_that_a_terminal_would_obey)
+{
+    pair();
+    link_close(a.endpoint, a.up, CLOSE_OK, "clear\x1b[2J\nyour \xc3\xa4 screen");
+    turn_until(b.downs, 5);
+    cr_assert_str_eq(b.reason, "clear?[2J?your ?? screen");
+}
+
 Test(endpoint, says_goodbye_when_it_closes)
 {
     pair();
