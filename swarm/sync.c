@@ -4,10 +4,12 @@
 
 #include "wire.h"
 
-#define MANIFEST_PATIENCE span_s(5)
-#define CHUNK_PATIENCE    span_s(30)
-#define HASH_STEP         (1u << 18) /* elements hashed in one tick: 1 MiB, about half a millisecond */
-#define WHOLE_MANIFEST    UINT32_MAX
+#define MANIFEST_PATIENCE                                                                          \
+    span_s(5) /* and a second for each MANIFEST_RATE bytes of the state, to hash them */
+#define MANIFEST_RATE  (256u << 20)
+#define CHUNK_PATIENCE span_s(30)
+#define HASH_STEP      (1u << 18) /* elements hashed in one tick: 1 MiB, about half a millisecond */
+#define WHOLE_MANIFEST UINT32_MAX
 
 enum { NEEDED, ASKED, WRITTEN };
 
@@ -83,6 +85,12 @@ static struct sync_request *free_request(struct sync *s)
     return NULL;
 }
 
+static span manifest_patience(const struct sync *s)
+{
+    return span_ns(MANIFEST_PATIENCE.ns +
+                   span_s(s->config.parameters * 2 * sizeof(float) / MANIFEST_RATE).ns);
+}
+
 static bool active(const struct sync *s)
 {
     return s->state == SYNC_MANIFEST || s->state == SYNC_CHUNKS;
@@ -103,7 +111,7 @@ static void ask(struct sync *s, uint32_t server, uint32_t chunk, instant now,
         .ticket = SYNC_TICKET | ++s->tickets,
         .server = server,
         .chunk = chunk,
-        .until = instant_after(now, manifest ? MANIFEST_PATIENCE : CHUNK_PATIENCE)};
+        .until = instant_after(now, manifest ? manifest_patience(s) : CHUNK_PATIENCE)};
     if (!manifest) {
         s->have[chunk] = ASKED;
         s->servers[server].in_flight++;
@@ -346,7 +354,7 @@ void sync_start(struct sync *s, const struct lineage_state *target, instant now)
     s->written = s->next = 0;
     s->bytes = 0;
     s->began = now;
-    s->manifest_until = instant_after(now, MANIFEST_PATIENCE);
+    s->manifest_until = instant_after(now, manifest_patience(s));
     memset(s->root, 0, sizeof s->root);
     memset(s->have, NEEDED, 2 * (size_t)s->chunks);
 }
