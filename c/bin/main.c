@@ -2,6 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <nghttp3/version.h>
+#include <ngtcp2/version.h>
+#include <wolfssl/version.h>
+
 #include "bin/command.h"
 
 static const struct command commands[] = {
@@ -46,7 +50,10 @@ bool command_help(int argc, char **argv, const char *text)
 int version_main(int argc, char **argv)
 {
     if (command_help(argc, argv, "usage: shoal version\n")) return 0;
-    printf("shoal %s\n", SHOAL_VERSION);
+    printf("shoal %s\n"
+           "protocol shoal/1, ngtcp2 %s, nghttp3 %s, wolfSSL %s\n"
+           "computes on the CPU; CUDA is not built yet\n",
+           SHOAL_VERSION, NGTCP2_VERSION, NGHTTP3_VERSION, LIBWOLFSSL_VERSION_STRING);
     return 0;
 }
 
