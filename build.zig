@@ -9,7 +9,7 @@ const steps = .{
     .{ "sim", "the simulated swarm: seeds 1 .. 200, or those after -- (test/sim/sim.h)" },
     .{ "mutate", "plant eight bugs in the protocol and see the simulator catch each" },
     .{ "quickstart", "four workers train together on real English text (-Dtext=FILE: on yours)" },
-    .{ "bench", "is a swarm better than one worker alone? Three seeds, after the quickstart" },
+    .{ "bench", "what an idle worker costs; is a swarm better than one worker alone? After the quickstart" },
     .{ "fuzz", "every fuzz target for some seconds (-Dfuzz=SECONDS)" },
     .{ "fmt", "lay out our C sources with clang-format" },
 };
@@ -225,12 +225,17 @@ pub fn build(b: *std.Build) void {
     quickstart.stdio = .inherit;
     top.get("quickstart").?.dependOn(&quickstart.step);
 
-    const bench = b.addSystemCommand(&.{ "python3", "test/bench/alone.py" });
-    bench.setCwd(b.path("."));
-    bench.has_side_effects = true;
-    bench.addArtifactArg(shoal);
-    bench.stdio = .inherit;
-    top.get("bench").?.dependOn(&bench.step);
+    var before: ?*std.Build.Step = null;
+    for ([_][]const u8{ "test/bench/idle.py", "test/bench/alone.py" }) |script| {
+        const bench = b.addSystemCommand(&.{ "python3", script });
+        bench.setCwd(b.path("."));
+        bench.has_side_effects = true;
+        bench.addArtifactArg(shoal);
+        bench.stdio = .inherit;
+        if (before) |earlier| bench.step.dependOn(earlier); // two at once would disturb each other
+        before = &bench.step;
+    }
+    top.get("bench").?.dependOn(before.?);
 
     const fmt = b.addSystemCommand(&.{ "sh", "-c", "clang-format -i $(git ls-files 'c/*.[ch]' 'net/*.[ch]' 'swarm/*.[ch]' 'test/*.[ch]')" });
     fmt.setCwd(b.path("."));
