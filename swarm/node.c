@@ -412,6 +412,13 @@ static bool catch_up(struct node *n)
     return true;
 }
 
+/* Has a heavier history got beyond the round that I look for a group for? Then that group would make a fork. */
+static bool overtaken(const struct node *n)
+{
+    const struct member *p = heaviest(n);
+    return p && p->progress.epoch > n->state.epoch && n->now.ns >= n->sync_again.ns;
+}
+
 static void run_sync(struct node *n)
 {
     if (n->sync.state == SYNC_WHOLE) {
@@ -719,6 +726,9 @@ static void live(struct node *n)
     case LIFE_MATCH:
         if (n->match.state == MATCH_COMMITTED) begin_reduce(n);
         else if (n->match.state == MATCH_SOLO || n->match.state == MATCH_IDLE) solo(n);
+        else if (n->match.state != MATCH_LOCKED && overtaken(n)) start_sync(n, &heaviest(n)->progress);
+        else if (n->match.state != MATCH_LOCKED)
+            (void)catch_up(n); /* the round is over for others */
         break;
     case LIFE_REDUCE:
         run_reduce(n);
@@ -937,7 +947,7 @@ instant node_due(const struct node *n)
         due = instant_min(due, instant_after(n->sync.began, JOIN_PATIENCE));
     if (n->life == LIFE_DONE || n->life == LIFE_LEAVING || n->leaving)
         due = instant_min(due, n->leave_until);
-    if (n->life == LIFE_TRAIN) {
+    if (n->life == LIFE_TRAIN || n->life == LIFE_MATCH) {
         if (n->solo_until.ns > n->now.ns) due = instant_min(due, n->solo_until);
         if (n->behind_since.ns != INSTANT_NEVER.ns) {
             instant then =
