@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "swarm/match.h"
 #include "swarm/wire.h"
+#include "test/swarm/sizes.h"
 #include "test/sim/standin.h"
 
 /* Several machines and the frames between them. Nothing is random but what `chance` says. */
@@ -50,6 +51,7 @@ struct cell {
     struct frame *frames;
     size_t frames_count, sent;
     uint64_t sent_of[256];
+    size_t bytes_of[256]; /* of the latest of this type */
     instant latest[NODES_MAX][NODES_MAX];
     struct rng rng;
 };
@@ -88,6 +90,7 @@ static void act(void *self, const struct action *a)
     int from = cell.acting, to = node_named(a->peer);
     cell.sent++;
     cell.sent_of[a->type]++;
+    cell.bytes_of[a->type] = a->bytes.count;
     if (a->type == WIRE_ACCEPT) watch_accept(&cell.nodes[from], a);
     if (to < 0 || cell.blocked[from][to] || cell.nodes[from].dead) return;
     if (cell.drop && cell.drop(&cell, from, to, a->type)) return;
@@ -795,4 +798,36 @@ Test(match, whatever_gets_lost_no_two_groups_of_an_attempt_overlap_and_every_wai
     }
     cr_assert_gt(dead, 100);
     cr_assert_gt(committed * 10, (nodes - dead) * 7, "%lu of %lu", committed, nodes);
+}
+
+/* ---- sizes ---- */
+
+static void assert_size(uint8_t type, size_t n, size_t p)
+{
+    cr_assert_gt(cell.bytes_of[type], 0, "no message of type %02x was sent", type);
+    cr_assert_eq(cell.bytes_of[type], sizes_in_spec(type, n, p, 0), "type %02x: %zu bytes", type,
+                 cell.bytes_of[type]);
+}
+
+Test(match, messages_have_the_sizes_that_the_specification_says)
+{
+    cell_init(5, false);
+    for (int i = 0; i < 5; i++) start(i);
+    run_for(span_s(5));
+    assert_size(WIRE_READY, 5, 0);
+    assert_size(WIRE_PROPOSE, 5, 0);
+    assert_size(WIRE_ACCEPT, 5, 0);
+    assert_size(WIRE_CERT, 5, 0);
+    cell_init(4, false);
+    cell.drop = loses_accepts_of_3;
+    for (int i = 0; i < 4; i++) start(i);
+    run_for(span_s(3)); /* three pairs are blocked by then: each of the others with node 3 */
+    assert_size(WIRE_WITHDRAW, 4, 0);
+    cr_assert_eq(cell.nodes[0].match.blocked_count, 3);
+    assert_size(WIRE_PROPOSE, 3, 3);
+    cell_init(2, false);
+    cell.nodes[1].willing = false;
+    start(0);
+    run_for(span_ms(200));
+    assert_size(WIRE_NOTREADY, 0, 0);
 }

@@ -6,6 +6,7 @@
 #include "swarm/owners.h"
 #include "swarm/reduce.h"
 #include "swarm/wire.h"
+#include "test/swarm/sizes.h"
 #include "test/sim/standin.h"
 
 /* A committed group and what its members say to each other; deaths, duplicates and delays as the test wants them. */
@@ -62,6 +63,14 @@ struct world {
 
 static struct world world;
 
+/* The file is read once for each type. */
+static size_t sizes_in_spec_once(uint8_t type, size_t wire)
+{
+    static size_t known[256];
+    if (!known[type]) known[type] = sizes_in_spec(type, 0, 0, 0);
+    return known[type] + wire;
+}
+
 static void post(struct message m, struct bytes head, struct bytes body)
 {
     cr_assert_lt(world.messages_count, MESSAGES_MAX);
@@ -94,6 +103,12 @@ static void act(void *self, const struct action *a)
     while (to < world.count && world.group.members[to].sid != a->peer) to++;
     cr_assert_lt(to, world.count);
     cr_assert_neq(to, from);
+    uint8_t type = a->kind == ACTION_FRAME   ? a->type
+                   : a->kind == ACTION_REPLY ? 0
+                                             : a->bytes.data[0];
+    cr_assert(a->kind == ACTION_REPLY ||
+                  a->bytes.count + a->more.count == sizes_in_spec_once(type, a->more.count),
+              "type %02x: %zu bytes", type, a->bytes.count + a->more.count);
     struct message m = {
         .from = from, .to = to, .type = a->type, .ticket = a->ticket, .ok = true, .at = arrival()};
     struct bytes none = {0};
