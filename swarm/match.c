@@ -356,7 +356,7 @@ static void open_attempt(struct match *m, uint16_t attempt, instant now, const s
     m->grace = counts ? m->waits : instant_after(now, span_ms(grace));
     for (uint32_t i = 0; i < m->mates_count; i++) {
         struct match_mate *mate = &m->mates[i];
-        mate->proposed = mate->verified = false;
+        mate->proposed = mate->verified = mate->busy = false;
         if (ready_now(m, mate)) mate->status = MATE_READY;
         else if (mate->status == MATE_READY || mate->status == MATE_HEARSAY)
             mate->status = MATE_UNKNOWN;
@@ -499,7 +499,8 @@ static int group_index(const struct match *m, sid s)
 
 /* Is a set more than half of those who train, as I see them? Of two halves the one with the smallest sid is. Two groups
  * of one round would be two histories, so of disjoint sets one at most may go on; and a history that few hold waits
- * until they have given it up. */
+ * until they have given it up. The other group may have lost members since it was signed: one who is still in it is
+ * enough. */
 static bool quorum(const struct match *m, uint32_t set)
 {
     uint32_t all = 1, in = 1;
@@ -507,7 +508,9 @@ static bool quorum(const struct match *m, uint32_t set)
     bool least_in = true;
     for (uint32_t i = 0; i < m->mates_count; i++) {
         const struct match_mate *mate = &m->mates[i];
-        if (mate->left || !mate->counts) continue;
+        if (mate->left) continue;
+        if (mate->busy) return false;
+        if (!mate->counts) continue;
         bool is = set >> i & 1;
         all++;
         in += is;
@@ -828,6 +831,7 @@ static bool on_notready(struct match *m, struct match_mate *mate, struct bytes f
     }
     if (!leaves && attempt != m->attempt) return true;
     mate->refused = m->attempt;
+    mate->busy = reason == MATCH_REASON_BUSY;
     mate->status = reason == MATCH_REASON_TRAINING ? MATE_LATER : MATE_OUT;
     mate->eta = eta_ms == UINT32_MAX ? INSTANT_NEVER : instant_after(now, span_ms(eta_ms));
     if (m->state == MATCH_LOCKED)

@@ -110,6 +110,7 @@ struct match_mate {
     instant eta;              /* MATE_LATER: when it will be ready */
     struct match_ready ready; /* the latest; attempt 0: none */
     bool unanswered;          /* it said READY and has had no answer: match_decline */
+    bool busy; /* it has signed for another group in this round, as it said in this attempt */
     uint16_t refused; /* attempt in which it said NOTREADY itself: hearsay does not bring it back */
     uint64_t hearsay; /* hash of its READY as others say it */
     bool proposed, verified;               /* its latest PROPOSE in this attempt */
