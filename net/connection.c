@@ -105,7 +105,7 @@ static bool come_up(struct connection *c)
     c->state = CONNECTION_OPEN;
     if (c->protocol == &http3_protocol) c->endpoint->counters.http3++;
     else c->endpoint->counters.links_up++;
-    if (c->protocol == &link_protocol && c->dialled && c->endpoint->config.keep_alive.ns)
+    if (c->protocol == &link_protocol && c->dialled) /* one side is enough; 0 means never */
         ngtcp2_conn_set_keep_alive_timeout(c->quic, c->endpoint->config.keep_alive.ns);
     return c->protocol->up(c);
 }
@@ -548,6 +548,7 @@ void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes
     }
     c->received += packet.count;
     int error = ngtcp2_conn_read_pkt(c->quic, path, &info, packet.data, packet.count, now.ns);
+    c->heard = now;
     if (error) finish_by_error(c, error, now);
     else connection_touch(c);
 }

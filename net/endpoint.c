@@ -13,11 +13,13 @@
 #define SLOT_BITS 12
 #define SLOT_MASK ((1u << SLOT_BITS) - 1)
 
-#define RECEIVES_PER_TURN       32 /* of up to 64 KiB each; then timers and writes get their turn */
-#define RESETS_PER_S            50 /* stateless resets: enough for a restart, nothing to amplify */
-#define CLOSING_MAX             256
-#define RETRY_TOKEN_S           10
-#define RESET_BYTES_MIN         43   /* RFC 9000, 10.3: shorter packets may be resets themselves */
+#define RECEIVES_PER_TURN 32 /* of up to 64 KiB each; then timers and writes get their turn */
+#define RESETS_PER_S      50 /* stateless resets: enough for a restart, nothing to amplify */
+#define CLOSING_MAX       256
+#define RETRY_TOKEN_S     10
+/* RFC 9000, 10.3: a reset has 21 bytes or more and is shorter than what it answers; 42 look like any short packet. */
+#define RESET_BYTES_MIN         21
+#define RESET_BYTES_LOOK        42
 #define SERVER_PACKET_BYTES_MIN 1200 /* RFC 9000, 14.1 */
 
 struct endpoint_config endpoint_defaults(const char *listen)
@@ -233,8 +235,8 @@ static void reset_stateless(struct endpoint *e, const ngtcp2_version_cid *v, siz
 {
     ngtcp2_cid cid;
     ngtcp2_stateless_reset_token token;
-    uint8_t chance[RESET_BYTES_MIN - 1 - NGTCP2_STATELESS_RESET_TOKENLEN];
-    if (packet_bytes < RESET_BYTES_MIN || e->resets_now >= RESETS_PER_S) return;
+    uint8_t chance[RESET_BYTES_LOOK - NGTCP2_STATELESS_RESET_TOKENLEN];
+    if (packet_bytes <= RESET_BYTES_MIN || e->resets_now >= RESETS_PER_S) return;
     ngtcp2_cid_init(&cid, v->dcid, v->dcidlen);
     if (ngtcp2_crypto_generate_stateless_reset_token(token.data, e->reset_secret,
                                                      sizeof e->reset_secret, &cid))

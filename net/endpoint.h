@@ -8,7 +8,8 @@
  *
  * Promises: a link is reported up only when both sides have proven their keys, down exactly once after that, and every
  * dial ends in up or down. Two nodes that dial each other at once get both connections; the one that the smaller ID
- * dialled stays, the other ends with CLOSE_DUPLICATE once it is quiet; of two in the same direction the newer stays.
+ * dialled stays, the other ends with CLOSE_DUPLICATE once it is quiet; of two in the same direction the newer stays. One
+ * that shows no sign of life never outlives one that does.
  * What a peer may make us hold is bounded: window_bytes a link for what it sends, queue_bytes_max for what we queue.
  *
  * One thread: everything here is called on the loop's thread, handlers too, and any of them may call any function

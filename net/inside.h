@@ -86,6 +86,7 @@ struct connection {
     link_id id;        /* of its slot; LINK_NONE once it ended */
     bool dialled, up, retiring;
     struct address remote;
+    instant heard; /* the latest packet that was the peer's */
     struct cid_entry *cids, *tokens;
     struct loop_timer timer;
     struct connection *dirty_next; /* in the endpoint's list of those with something to do */

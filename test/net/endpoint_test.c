@@ -357,6 +357,35 @@ Test(endpoint, resets_what_a_restarted_node_no_longer_knows)
     endpoint_close(dead);
 }
 
+Test(endpoint, prefers_a_new_link_to_the_leftover_of_a_peer_that_restarted)
+{
+    two(NULL);
+    struct node *small = memcmp(identity_id(a.self), identity_id(b.self), 32) < 0 ? &a : &b;
+    struct node *large = small == &a ? &b : &a;
+    char listen[ADDRESS_TEXT_BYTES];
+    struct endpoint_config c = config();
+    c.listen = address_print(&small->address, listen);
+    node_dial(small, large);
+    turn_until(large->ups == 1 && small->ups == 1, 5);
+    link_id old = large->up;
+    loop_forget(loop, &small->endpoint->socket); /* dies without a word, comes back, is dialled */
+    udp_close(&small->endpoint->udp);
+    small->endpoint->socket.fd = -1;
+    struct endpoint *dead = small->endpoint;
+    node_open(small, &c);
+    link_id new = node_dial(large, small);
+    turn_until(large->downs, 10);
+    turn_until(large->downs > 1, 2);
+    cr_assert_eq(large->downs, 1, "%s", large->reason);
+    cr_assert_eq(large->down, old);
+    cr_assert_eq(large->end.code, CLOSE_DUPLICATE);
+    cr_assert(link_frame(large->endpoint, new, 1, bytes_of("x", 1)));
+    struct link_info info;
+    cr_assert(link_info(large->endpoint, new, &info));
+    cr_assert(info.up && !info.retiring);
+    endpoint_close(dead);
+}
+
 Test(endpoint, turns_away_whom_it_has_no_room_for)
 {
     struct endpoint_config c = config(), small = config();
