@@ -547,7 +547,6 @@ static bool absorb_suspect(struct members *m, const struct record_suspect *r, st
         (void)accused(m, target, r->accuser, r->incarnation, bytes.data, from, out);
         return true;
     }
-    m->refutations++;
     if (m->health < HEALTH_WORST) m->health++;
     note(out, "accused", &m->members[accuser], "incarnation", m->incarnation);
     outgrow(m, m->incarnation);

@@ -34,9 +34,9 @@ struct stored {     /* a record as its writer signed it */
 };
 
 struct member_link {
-    link_id link;   /* LINK_NONE: free */
-    bool dialled;   /* by me */
-    bool greeted;   /* its HELLO has come: it is of this run and this version */
+    link_id link; /* LINK_NONE: free */
+    bool dialled; /* by me */
+    bool greeted; /* its HELLO has come: it is of this run and this version */
     instant since;
     instant broken; /* until then: a parcel on it failed, so it is probably about to end */
     uint64_t order;
@@ -126,7 +126,6 @@ struct members {
         int member;
     } news[NEWS_MAX];
     uint32_t news_first, news_count;
-    uint64_t refutations;
 };
 
 /* Knows the bootstrap peers' addresses and nobody else. */

@@ -44,7 +44,6 @@ enum life {
 
 struct node {
     struct node_config config;
-    sid self;
     struct members members;
     struct match match;
     struct reduce reduce;
@@ -55,8 +54,7 @@ struct node {
     const struct sink *out; /* the driver's, during a call */
     instant now, promised;
     instant join_until, publish_at, published, leave_until;
-    instant round_began,
-        round_ended; /* the latest outer step or adoption; the end of the latest match or reduce */
+    instant round_began;   /* the latest outer step or adoption */
     instant solo_until;    /* no attempt of mine before */
     instant sit_out_until; /* a round of my former life may be under way */
     instant behind_since;  /* INSTANT_NEVER: I hold the heaviest history known */
@@ -293,7 +291,7 @@ static void new_state(struct node *n, const struct lineage_state *s, bool keep)
 {
     n->state = *s;
     n->round.steps = n->round.tokens = 0;
-    n->round_began = n->round_ended = n->now;
+    n->round_began = n->now;
     n->solo_until = n->now;
     n->publish_at = n->now; /* others wait for this one */
     sync_offer(&n->sync, s, keep);
@@ -534,7 +532,6 @@ static void solo(struct node *n)
     span pause = span_ns(instant_since(n->now, n->round_began).ns / 10);
     if (pause.ns < SOLO_PAUSE_MIN.ns) pause = SOLO_PAUSE_MIN;
     n->solo_until = instant_after(n->now, pause);
-    n->round_ended = n->now;
     note_round(n, "solo", 1);
     to_train(n);
 }
@@ -726,9 +723,10 @@ static void live(struct node *n)
     case LIFE_MATCH:
         if (n->match.state == MATCH_COMMITTED) begin_reduce(n);
         else if (n->match.state == MATCH_SOLO || n->match.state == MATCH_IDLE) solo(n);
-        else if (n->match.state != MATCH_LOCKED && overtaken(n)) start_sync(n, &heaviest(n)->progress);
+        else if (n->match.state != MATCH_LOCKED && overtaken(n))
+            start_sync(n, &heaviest(n)->progress);
         else if (n->match.state != MATCH_LOCKED)
-            (void)catch_up(n); /* the round is over for others */
+            (void)catch_up(n); /* a fork */
         break;
     case LIFE_REDUCE:
         run_reduce(n);
@@ -1081,7 +1079,6 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
         return NULL;
     }
     n->config = *c;
-    n->self = wire_sid(c->id);
     n->now = n->promised = now;
     n->out = out;
     init_parts(n, c);
