@@ -133,12 +133,18 @@ static bool participant(const struct node *n, const struct member *p)
     return r->epoch < n->state.epoch && instant_since(n->now, n->round_began).ns < STRAGGLERS.ns;
 }
 
+/* Trains, or is about to: who starts from the state that I hold has nothing to fetch first. */
+static bool will_train(const struct node *n, const struct record_progress *r)
+{
+    return takes_part(r->phase) || (r->phase == PHASE_JOIN && same_lineage(n, r));
+}
+
 /* Does nobody else train? Of another history or not: two who train are not each alone. */
 static bool alone(const struct node *n)
 {
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = member_at(n, i);
-        if (p && takes_part(p->progress.phase)) return false;
+        if (p && will_train(n, &p->progress)) return false;
     }
     return true;
 }
@@ -474,7 +480,9 @@ static void refresh_cell(struct node *n)
         enum peer_phase f = p->stored[STORED_PROGRESS].count ? p->progress.phase : PHASE_JOIN;
         if (f == PHASE_DONE || f == PHASE_LEAVING || f == PHASE_OBSERVER) continue;
         memcpy(peers[count].id, p->id, sizeof p->id);
-        peers[count].counts = takes_part(f);
+        peers[count].counts = f == PHASE_JOIN
+                                  ? p->stored[STORED_PROGRESS].count && will_train(n, &p->progress)
+                                  : takes_part(f);
         peers[count++].rtt_ms = p->rtt_ms;
     }
     n->cell_stale = false;
@@ -752,8 +760,7 @@ static void decline(struct node *n)
 {
     struct sink in = inner(n);
     enum match_reason why = MATCH_REASON_TRAINING;
-    if (n->life == LIFE_JOIN || n->life == LIFE_SYNC || n->life == LIFE_ADOPT)
-        why = MATCH_REASON_SYNC;
+    if (n->life == LIFE_SYNC || n->life == LIFE_ADOPT) why = MATCH_REASON_SYNC;
     if (n->life == LIFE_TRAIN && n->now.ns < n->sit_out_until.ns && sits_out(n))
         why = MATCH_REASON_BUSY;
     if (n->life == LIFE_DONE) why = MATCH_REASON_DONE;
