@@ -8,7 +8,7 @@ are run until one fails. A line says which seed caught it and by which invariant
 a text to be replaced is not there exactly once, when the changed file does not compile (a bug that the compiler finds
 proves nothing), or when the code without a bug fails a seed that caught one.
 """
-import os, re, subprocess, sys
+import os, re, shutil, subprocess, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -16,9 +16,10 @@ sys.path.insert(0, HERE)
 import mutations
 
 OUT = os.path.join(ROOT, ".zig-cache", "mutate")
+SOURCE = os.path.join(OUT, "source", "swarm")  # as it was when we began, should somebody be editing
 FLAGS = ["-target", "x86_64-linux-gnu.2.28", "-mcpu=x86_64_v3+aes+pclmul", "-std=gnu17", "-O2", "-ffp-contract=off",
          "-fno-sanitize=undefined", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
-         "-Ic", "-I.", "-I.deps/system/include"]
+         "-Ic", "-I" + os.path.dirname(SOURCE), "-I.", "-I.deps/system/include"]
 LIBRARY = ".deps/system/lib/libxxhash.a"
 SEEDS = "1..200"
 
@@ -27,7 +28,9 @@ def sources():
     def folder(path, but=()):
         names = sorted(n for n in os.listdir(os.path.join(ROOT, path)) if n.endswith(".c"))
         return [path + "/" + n for n in names if not n.endswith(but or "\0")]
-    return folder("c/base") + ["c/model/outer.c"] + folder("swarm") + folder("test/sim", ("_test.c", "oracle.c"))
+    shutil.rmtree(OUT, ignore_errors=True)
+    shutil.copytree(os.path.join(ROOT, "swarm"), SOURCE)
+    return folder("c/base") + ["c/model/outer.c"] + folder(SOURCE) + folder("test/sim", ("_test.c", "oracle.c"))
 
 
 def compile_all(zig, files, into, warnings=True):
@@ -80,13 +83,12 @@ def plant(m):
     """The mutated copy of a file, beside copies of all its siblings' headers."""
     folder = os.path.join(OUT, m["name"].replace(" ", "-"))
     os.makedirs(folder, exist_ok=True)
-    text = open(os.path.join(ROOT, m["file"])).read()
+    text = open(os.path.join(SOURCE, os.path.basename(m["file"]))).read()
     if text.count(m["old"]) != 1:
         return None
-    for name in os.listdir(os.path.join(ROOT, "swarm")):
+    for name in os.listdir(SOURCE):
         if name.endswith(".h"):
-            with open(os.path.join(folder, name), "w") as f:
-                f.write(open(os.path.join(ROOT, "swarm", name)).read())
+            shutil.copy(os.path.join(SOURCE, name), folder)
     path = os.path.join(folder, os.path.basename(m["file"]))
     with open(path, "w") as f:
         f.write(text.replace(m["old"], m["new"]))

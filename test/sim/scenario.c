@@ -80,7 +80,7 @@ static void draw_packets(struct rng *r, struct scenario *s, uint64_t needed[FAUL
     s->loss = all ? losses[rng_below(r, 4)] : losses[rng_below(r, 2)] * (double)rng_below(r, 2);
     s->duplicate = all || s->nodes < 6 ? 0.05 : 0.01; /* a few talk less */
     s->reorder = all || s->nodes < 6 ? 0.2 : 0.05;
-    if (s->loss > 0) needed[FAULT_LOSS] = 5;
+    if (s->loss > 0) needed[FAULT_LOSS] = s->nodes > 2 ? 5 : 1;
     needed[FAULT_DUPLICATE] = needed[FAULT_REORDER] = s->nodes > 2;
 }
 
