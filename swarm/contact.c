@@ -46,12 +46,14 @@ int members_by_link(const struct members *m, link_id link)
     return NOBODY;
 }
 
-/* Both sides choose alike: the link that the smaller ID dialled, of those the newest. */
+/* Both sides choose alike: the link that the smaller ID dialled, of those the newest. But one that a restarted process
+ * has greeted on goes before those of its former life. */
 static bool better(const struct members *m, const struct member *p, const struct member_link *a,
                    const struct member_link *b)
 {
     bool smaller = memcmp(m->config.id, p->id, CRYPTO_KEY_BYTES) < 0;
     bool a_stays = a->dialled == smaller, b_stays = b->dialled == smaller;
+    if (a->incarnation != b->incarnation) return a->incarnation > b->incarnation;
     return a_stays != b_stays ? a_stays : a->order > b->order;
 }
 
@@ -303,6 +305,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     }
     link_id before = member_link(m, i);
     l->greeted = true;
+    l->incarnation = p->incarnation;
     p->failures = 0;
     p->heard = now;
     members_observed(m, &seen);

@@ -38,7 +38,8 @@ struct member_link {
     bool dialled; /* by me */
     bool greeted; /* its HELLO has come: it is of this run and this version */
     instant since;
-    instant broken; /* until then: a parcel on it failed, so it is probably about to end */
+    uint64_t incarnation; /* in its HELLO */
+    instant broken;       /* until then: a parcel on it failed, so it is probably about to end */
     uint64_t order;
 };
 

@@ -197,6 +197,26 @@ Test(node, of_two_links_the_one_that_the_smaller_id_dialled_is_used)
     cr_assert(eq(u32, stage_find(&stage, ACTION_DATAGRAM, -1)->link, 50u));
 }
 
+Test(node, a_restarted_peer_is_spoken_to_on_its_new_link)
+{
+    uint8_t hello[512];
+    stage_start(&stage);
+    stranger_joins(&x, &stage); /* its own link, which would stay */
+    x.version = (struct version){501, 0};
+    struct event e = {.kind = EVENT_LINK_UP, .link = 50, .address = {4, {10}, 1}, .dialled = true};
+    memcpy(e.id, x.id, sizeof e.id);
+    stage_give(&stage, e);
+    size_t n = stranger_hello(&x, &stage, WIRE_MAJOR, stage.config.run_id, hello, sizeof hello);
+    stage_give(&stage, (struct event){.kind = EVENT_FRAME,
+                                      .link = 50,
+                                      .type = WIRE_HELLO,
+                                      .bytes = bytes_of(hello, n)});
+    stage_forget(&stage);
+    pass(3000);
+    cr_assert_not_null(stage_find(&stage, ACTION_DATAGRAM, -1));
+    cr_assert(eq(u32, stage_find(&stage, ACTION_DATAGRAM, -1)->link, 50u));
+}
+
 Test(node, a_link_without_hello_is_hung_up_on_after_a_while)
 {
     stage_start(&stage);
