@@ -716,8 +716,8 @@ static bool read_ready(struct match *m, const struct match_mate *mate, struct by
     to->offer.steps = reader_u64(&b);
     to->offer.up_mbps = reader_u32(&b);
     to->offer.step_ms = reader_u32(&b);
-    if (b.bad || who != mate->sid || !to->attempt || !to->offer.weight || !to->offer.up_mbps)
-        return false;
+    if (b.bad || who != mate->sid || !to->attempt || !to->offer.up_mbps) return false;
+    if (!to->offer.weight || to->offer.weight > MATCH_WEIGHT_MAX) return false;
     to->hash = ready_hash(m, body);
     return wire_verify(m->config.crypto, m->config.run_id, WIRE_READY, body, mate->id,
                        signature.data);

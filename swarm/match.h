@@ -53,9 +53,11 @@ struct match_peer {
         counts; /* it trains, on my history or another: a group needs more than half of those who do */
 };
 
+#define MATCH_WEIGHT_MAX ((uint64_t)1 << 48) /* so that no sum of weights overflows */
+
 /* What I bring to a round. */
 struct match_offer {
-    uint64_t weight; /* tokens since the last outer step, > 0 */
+    uint64_t weight; /* tokens since the last outer step, 1 .. MATCH_WEIGHT_MAX */
     uint64_t steps;
     uint32_t up_mbps; /* >= 1 */
     uint32_t step_ms; /* of one inner step */

@@ -948,6 +948,8 @@ void reduce_parcel_done(struct reduce *r, uint64_t ticket, bool ok, instant now,
 static bool on_vector(struct reduce *r, uint32_t i, struct bytes vector, const struct sink *out)
 {
     if (vector.count != (size_t)r->config.layout.chunks * VARIANT_BYTES) return false;
+    for (size_t at = 0; at < vector.count; at += VARIANT_BYTES)
+        if (vector.data[at] >= r->group.count && vector.data[at] != REDUCE_NULL) return false;
     struct reader in = reader_init(vector);
     for (uint32_t c = 0; c < r->config.layout.chunks; c++) {
         struct reduce_variant v = {.rank = reader_u8(&in)};
