@@ -831,3 +831,22 @@ Test(match, messages_have_the_sizes_that_the_specification_says)
     run_for(span_ms(200));
     assert_size(WIRE_NOTREADY, 0, 0);
 }
+
+Test(match, a_weight_that_cannot_be_is_refused)
+{
+    const uint64_t weights[] = {0, MATCH_WEIGHT_MAX + 1, UINT64_MAX, MATCH_WEIGHT_MAX};
+    for (size_t i = 0; i < 4; i++) {
+        cell_init(2, false);
+        cell.nodes[1].willing = false;
+        struct one *n = &cell.nodes[0];
+        start(0);
+        n->match.mine.offer.weight =
+            weights[i]; /* said again, truly signed, when the link is new */
+        cell.frames_count = 0;
+        match_link(&n->match, wire_sid(cell.nodes[1].id), cell.now, &sink);
+        cr_assert_eq(cell.frames_count, 1);
+        cr_assert_eq(match_frame(&cell.nodes[1].match, n->id, WIRE_READY, cell.frames[0].body,
+                                 cell.now, &sink),
+                     i == 3);
+    }
+}
