@@ -97,7 +97,7 @@ static void hang_up(const struct members *m, link_id link, uint32_t code, const 
 static void plan_dial(struct members *m, int i, span first)
 {
     struct member *p = &m->members[i];
-    uint32_t doublings = p->failures < RETRY_DOUBLINGS ? p->failures : RETRY_DOUBLINGS;
+    uint32_t doublings = p->failures > RETRY_DOUBLINGS ? RETRY_DOUBLINGS : p->failures - 1;
     span wait = p->failures ? span_ns(RETRY_FIRST.ns << doublings) : first;
     bool listed = p->bootstrap.family != 0;
     if (member_live(p) || (listed && !any_usable(m)))

@@ -303,6 +303,26 @@ Test(node, news_of_a_third_reach_it_through_another)
     cr_assert(eq(int, memcmp(a->id, z.id, sizeof z.id), 0));
 }
 
+Test(node, who_cannot_be_reached_is_dialled_again_ever_more_slowly)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_says(&x, &stage, 0, bytes_of(record, stranger_peer(&z, &stage, record)));
+    pass(100);
+    const unsigned waits_ms[] = {1000, 2000, 4000, 8000, 8000};
+    for (int i = 0; i < 5; i++) {
+        cr_assert(eq(sz, stage_count(&stage, ACTION_DIAL, -1), (size_t)1));
+        stage_forget(&stage);
+        struct event e = {.kind = EVENT_DIAL_FAILED};
+        memcpy(e.id, z.id, sizeof e.id);
+        stage_give(&stage, e);
+        pass(waits_ms[i] * 3 / 4 - 10);
+        cr_assert(eq(sz, stage_count(&stage, ACTION_DIAL, -1), (size_t)0), "too early: %d", i);
+        pass(waits_ms[i] / 2 + 20);
+        stranger_answers(&x, &stage);
+    }
+}
+
 Test(node, two_processes_with_one_key_are_named)
 {
     stage_start(&stage);
