@@ -63,6 +63,7 @@ struct node {
     bool training;         /* what the trainer was told */
     bool leaving;          /* when the round is over */
     bool cell_stale;
+    bool unsure;        /* my state comes from a round that ended without agreement */
     instant fork_again; /* no fork is spoken of before */
     instant committed_at;
 };
@@ -244,7 +245,7 @@ static void publish(struct node *n)
 {
     struct sink in = inner(n);
     struct record_progress p = {.phase = phase(n),
-                                .flags = PROGRESS_SERVES,
+                                .flags = PROGRESS_SERVES | (n->unsure ? PROGRESS_UNSURE : 0),
                                 .epoch = clamp32(n->state.epoch),
                                 .lineage_tokens = n->state.lineage_tokens,
                                 .steps = clamp32(n->round.steps),
@@ -455,6 +456,7 @@ static void adopted(struct node *n, const struct event *e)
     if (n->life != LIFE_ADOPT) return;
     uint32_t givers = sync_givers(&n->sync);
     sync_stop(&n->sync);
+    n->unsure = false;
     new_state(n, &e->state, false);
     note(n,
          (struct action){.text = "joined",
@@ -605,6 +607,7 @@ static void applied(struct node *n, const struct event *e)
 {
     if (n->life != LIFE_APPLY) return;
     uint64_t members = n->reduce.group.count;
+    n->unsure = n->reduce.unsure;
     new_state(n, &e->state, true);
     note(n, (struct action){.text = "applied",
                             .note.numbers = {{"epoch", n->state.epoch}, {"members", members}},
@@ -733,8 +736,7 @@ static void live(struct node *n)
         else if (n->match.state == MATCH_SOLO || n->match.state == MATCH_IDLE) solo(n);
         else if (n->match.state != MATCH_LOCKED && overtaken(n))
             start_sync(n, &heaviest(n)->progress);
-        else if (n->match.state != MATCH_LOCKED)
-            (void)catch_up(n); /* a fork */
+        else if (n->match.state != MATCH_LOCKED) (void)catch_up(n); /* a fork */
         break;
     case LIFE_REDUCE:
         run_reduce(n);
