@@ -303,7 +303,10 @@ static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes pack
         return;
     }
     e->handshakes_now++;
-    struct connection *c = connection_accept(e, &hd, proven ? &odcid : NULL, path, now);
+    /* The last quarter is for those we dial: strangers must not shut us in. */
+    struct connection *c = NULL;
+    if (e->counters.links < e->slot_count - e->slot_count / 4)
+        c = connection_accept(e, &hd, proven ? &odcid : NULL, path, now);
     if (c) connection_read(c, path, packet, now);
     else
         turn_away(e, &hd, NGTCP2_CONNECTION_REFUSED, "no room for one more connection", from,

@@ -23,22 +23,21 @@
 #include "loop.h"
 
 struct endpoint_config {
-    const char *listen;      /* "host:port"; port 0: one the system chooses */
-    bool bbr;                /* congestion control; else CUBIC */
-    bool gso, gro;           /* segmentation by the kernel, out and in */
-    size_t socket_bytes;     /* asked for each of the socket's two buffers */
-    span idle;               /* silence after which a connection is dead */
-    span keep_alive;         /* silence after which the side that dialled speaks up; 0: never */
-    span handshake;          /* a connection must be up within it */
-    uint32_t links_max;      /* connections at once, handshakes and HTTP/3 counted; <= 4000 */
+    const char *listen;  /* "host:port"; port 0: one the system chooses */
+    bool bbr;            /* congestion control; else CUBIC */
+    bool gso, gro;       /* segmentation by the kernel, out and in */
+    size_t socket_bytes; /* asked for each of the socket's two buffers */
+    span idle;           /* silence after which a connection is dead */
+    span keep_alive;     /* silence after which the side that dialled speaks up; 0: never */
+    span handshake;      /* a connection must be up within it */
+    /* Connections at once, handshakes and HTTP/3 counted, <= 4000; the last quarter only for those we dial. */
+    uint32_t links_max;
     size_t parcel_bytes_max; /* a longer one is refused by STOP_SENDING; <= window_bytes / 2 */
     size_t reply_bytes_max;  /* the same */
     size_t window_bytes;     /* what a peer may have sent and we not yet handed on, per link */
-    size_t
-        queue_bytes_max; /* what may be queued and unacknowledged, per link; frames may have 4 MiB more */
-    uint32_t
-        retry_above; /* new connections in a second beyond which a sender must prove its address (Retry) */
-    const char *alpn; /* of links; tests may set another than shoal/1 */
+    size_t queue_bytes_max;  /* queued and unacknowledged, per link; frames may have 4 MiB more */
+    uint32_t retry_above;    /* new ones in a second beyond which a sender must prove its address */
+    const char *alpn;        /* of links; tests may set another than shoal/1 */
 };
 
 /* Loop-wide defaults: CUBIC, GSO and GRO on, 4 MiB of socket buffers, 30 s idle, 10 s keep-alive, 10 s handshake,

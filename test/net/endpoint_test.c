@@ -408,6 +408,25 @@ Test(endpoint, turns_away_whom_it_has_no_room_for)
     node_stop(&third);
 }
 
+Test(endpoint, keeps_room_to_dial_when_strangers_fill_it)
+{
+    struct endpoint_config small = config();
+    small.links_max = 4;
+    node_start(&a, NULL, 1);
+    node_start(&b, &small, 2);
+    for (int i = 0; i < 5; i++) node_dial(&a, &b);
+    turn_until(a.ups + a.downs == 5, 5);
+    cr_assert_eq(a.ups, 3);
+    cr_assert_eq(a.downs, 2);
+    cr_assert_eq(a.end.code, CLOSE_BUSY);
+    struct node other;
+    node_start(&other, NULL, 3);
+    node_dial(&b, &other);
+    turn_until(other.ups, 5);
+    cr_assert_eq(other.ups, 1);
+    node_stop(&other);
+}
+
 Test(endpoint, makes_strangers_prove_their_address_in_a_rush)
 {
     struct endpoint_config c = config();
