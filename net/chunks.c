@@ -53,7 +53,7 @@ size_t chunks_clear(struct chunks *q)
 
 void chunks_acked(struct chunks *q, size_t count)
 {
-    while (q->first && count >= q->first->count - q->first_acked && q->first != q->unsent) {
+    while (q->first && count >= q->first->count - q->first_acked) {
         count -= q->first->count - q->first_acked;
         chunks_drop_first(q);
     }

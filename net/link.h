@@ -97,9 +97,8 @@ struct link_info {
     uint64_t window_bytes;   /* congestion window */
     uint64_t sent, received; /* bytes of QUIC packets */
     uint64_t lost;           /* bytes of packets declared lost */
-    double
-        delivered_per_s; /* bytes acknowledged per second while there was something to send, over the last
-                                  seconds; 0: not known yet */
+    /* Bytes acknowledged per second, over the last stretches of time with something to send; 0: not known yet. */
+    double delivered_per_s;
     size_t queued;
 };
 

@@ -28,6 +28,15 @@ static void two(const struct endpoint_config *c)
 
 static struct endpoint_config config(void) { return endpoint_defaults("127.0.0.1:0"); }
 
+static int loopback_socket(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), big = 4 << 20;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    return fd;
+}
+
 TestSuite(endpoint, .fini = stop, .timeout = 30);
 
 Test(endpoint, refuses_to_dial_itself)
@@ -357,6 +366,25 @@ Test(endpoint, resets_what_a_restarted_node_no_longer_knows)
     endpoint_close(dead);
 }
 
+Test(endpoint, resets_by_less_than_it_was_sent)
+{
+    two(NULL);
+    int fd = loopback_socket();
+    union udp_name to;
+    socklen_t n = udp_name_of(&b.address, &to);
+    uint8_t packet[1200] = {0x40, 1, 2, 3}, answer[1500];
+    const size_t sizes[][2] = {{1200, 42}, {43, 42}, {42, 41}, {30, 29}, {22, 21}, {21, 0}, {1, 0}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        sendto(fd, packet, sizes[i][0], 0, &to.any, n);
+        turn_until(endpoint_counters(b.endpoint).received_datagrams > i, 2);
+        ssize_t got = recv(fd, answer, sizeof answer, MSG_DONTWAIT);
+        cr_assert_eq(got, sizes[i][1] ? (ssize_t)sizes[i][1] : -1, "%zu bytes for %zu", got,
+                     sizes[i][0]);
+        if (got > 0) cr_assert_eq(answer[0] & 0xc0, 0x40, "it looks like any short packet");
+    }
+    close(fd);
+}
+
 Test(endpoint, prefers_a_new_link_to_the_leftover_of_a_peer_that_restarted)
 {
     two(NULL);
@@ -549,15 +577,6 @@ static void on_back(void *ctx, uint32_t events)
     while ((n = recv(relay.back.fd, packet, sizeof packet, MSG_DONTWAIT)) > 0)
         if (!lost())
             sendto(relay.front.fd, packet, (size_t)n, 0, &relay.client.any, relay.client_bytes);
-}
-
-static int loopback_socket(void)
-{
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_DGRAM, 0), big = 4 << 20;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
-    cr_assert_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
-    return fd;
 }
 
 static void relay_back(void)
