@@ -17,7 +17,7 @@ ok(said["steps"] >= 3 and abs(said["tokens_per_second"] / speed - 1) < 0.01, "to
 ok(abs(said["flops"] / (said["tokens_per_second"] * said["flops_per_token"]) - 1) < 0.01 and
    abs(said["share"] - said["flops"] / said["peak_flops"]) < 0.001 and 0 < said["share"] < 1,
    "the share of the peak is what it says it is", said)
-ok(5 < said["loss"] < 7.5, "it trains: the loss is near ln 1024", said)
+ok(0 < said["loss"] < 7.5, "it trains: the loss starts near ln 1024 and falls on text that repeats", said)
 
 done = run("bench", "cpu", os.path.join(SHIPPED, "tiny.yaml"), "--seconds", "1")
 ok(done.returncode == 0 and "tiny: 262464 parameters, context 128" in done.stdout and "share" in done.stdout,
