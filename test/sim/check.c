@@ -175,10 +175,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     else if (s->lineage_tokens <= before->lineage_tokens)
         world_violated(w, "back: node %d's outer step added no tokens to its lineage", n->index);
     else if (known < 0) check_tokens(w, n, s->lineage_tokens - before->lineage_tokens);
-    if (known < 0) check_cause(w, n, now);
     n->watch.history = now;
-    memset(&n->watch.offers, 0, sizeof n->watch.offers);
-    n->watch.blind = false;
     uint32_t count = 0;
     for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++) {
         uint32_t in = (uint32_t)__builtin_popcount(h->means.members[c]);
@@ -188,6 +185,9 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
                 n->index, (unsigned long long)s->epoch, count, s->lineage[0], s->lineage[1],
                 s->lineage[2], s->lineage[3]);
     check_survivors(w, n);
+    if (known < 0) check_cause(w, n, now);
+    memset(&n->watch.offers, 0, sizeof n->watch.offers);
+    n->watch.blind = false;
     look_for_sameness(w);
 }
 

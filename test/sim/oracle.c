@@ -330,6 +330,13 @@ double node_epoch_share(const struct node *n) { return n->config.every ? 0.5 : 0
 
 size_t node_peers(const struct node *n, struct node_peer *out, size_t room)
 {
-    if (room) *out = (struct node_peer){.phase = n->phase, .self = true};
-    return 1;
+    size_t count = 0;
+    if (room) out[count] = (struct node_peer){.phase = n->phase, .self = true};
+    count++;
+    for (uint32_t i = 0; cheat != CHEAT_TALK && i < all_count && count < room; i++) {
+        if (all[i] == n) continue;
+        out[count] = (struct node_peer){.phase = all[i]->phase, .health = HEALTH_ALIVE};
+        memcpy(out[count++].id, all[i]->config.id, CRYPTO_KEY_BYTES);
+    }
+    return count;
 }

@@ -108,14 +108,21 @@ static void plan_crashes(struct rng *r, struct scenario *s, uint64_t count, bool
     }
 }
 
+/* Neither none nor all. */
+static uint32_t draw_sides(struct rng *r, uint32_t nodes)
+{
+    uint32_t all = (1u << nodes) - 1, sides;
+    do sides = (uint32_t)rng_next(r) & all;
+    while (sides == 0 || sides == all);
+    return sides;
+}
+
 static void plan_partitions(struct rng *r, struct scenario *s, enum fault kind, uint64_t count,
                             uint64_t needed[FAULT_COUNT])
 {
     for (uint64_t i = 0; i < count; i++) {
         struct planned *p = plan(s, kind, needed);
-        uint32_t all = (1u << s->nodes) - 1;
-        do p->sides = (uint32_t)rng_next(r) & all;
-        while (p->sides == 0 || p->sides == all);
+        p->sides = draw_sides(r, s->nodes);
         p->length = milliseconds(r, 5000, 90000);
     }
 }
@@ -289,7 +296,10 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
         break;
     case FAULT_PARTITION:
     case FAULT_ONE_WAY:
-        if (!divides(w, p)) break;
+        if (!divides(w, p)) {
+            p->sides = draw_sides(&w->rng, w->node_count); /* those may have left for good */
+            break;
+        }
         w->report->faults[p->kind]++;
         p->node = 0;
         block(w, p, 1);
