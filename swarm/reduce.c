@@ -1,9 +1,9 @@
 #include "reduce.h"
 
 #include <assert.h>
-#include <xxhash.h>
 
 #include "owners.h"
+#include "parcel.h"
 #include "wire.h"
 
 /* SPEC.md, "Timers". */
@@ -19,7 +19,6 @@
     8               /* chunks averaged in one call: some milliseconds each at the largest size */
 #define ASKS_MAX 16 /* chunks asked of whoever has taken them over, at one time */
 
-#define CODEC_INT8    1
 #define VARIANT_BYTES (1 + CRYPTO_DIGEST_BYTES)
 #define GID_BYTES     CRYPTO_DIGEST_BYTES
 #define STAGE_BYTES   (GID_BYTES + 1 + 4 + CRYPTO_DIGEST_BYTES)
@@ -67,21 +66,6 @@ static int variant_compare(const struct reduce_variant *a, const struct reduce_v
 {
     if (a->rank != b->rank) return a->rank < b->rank ? -1 : 1;
     return memcmp(a->digest, b->digest, CRYPTO_DIGEST_BYTES);
-}
-
-/* digest(mask u32 || wire bytes): names what is averaged and whose contributions are in it. */
-static void digest_of(const struct reduce *r, uint32_t mask, struct bytes wire,
-                      uint8_t out[CRYPTO_DIGEST_BYTES])
-{
-    if (!mask) {
-        memset(out, 0, CRYPTO_DIGEST_BYTES);
-        return;
-    }
-    uint8_t number[4];
-    struct writer w = writer_init(number, sizeof number);
-    writer_u32(&w, mask);
-    struct bytes parts[] = {writer_bytes(&w), wire};
-    crypto_digest(r->config.crypto, parts, 2, out);
 }
 
 static uint64_t ticket_of(const struct reduce *r, enum ticket_kind kind, uint32_t c,
@@ -159,54 +143,50 @@ static void say_have(const struct reduce *r, uint32_t member, uint32_t c, const 
     say(r, member, WIRE_HAVE, writer_bytes(&w), out);
 }
 
-/* The head of a parcel; what follows are `wire` bytes of the chunk. */
-static struct bytes parcel_head(const struct reduce *r, uint8_t type, uint32_t c, uint8_t rank,
-                                uint32_t mask, struct bytes wire, uint8_t room[REDUCE_PARCEL_HEAD])
+/* What I hold of a chunk, as a RESULT. */
+static struct parcel result_of(const struct reduce *r, uint32_t c)
 {
-    struct writer w = writer_init(room, REDUCE_PARCEL_HEAD);
-    writer_u8(&w, type);
-    writer_u8(&w, CODEC_INT8);
-    writer_u8(&w, rank);
-    writer_u8(&w, 0);
-    writer_copy(&w, r->group.gid, GID_BYTES);
-    writer_u32(&w, c);
-    writer_u32(&w, (uint32_t)outer_chunk_count(&r->config.layout, c));
-    writer_u32(&w, mask);
-    writer_u32(&w, (uint32_t)wire.count);
-    writer_u64(&w, XXH64(wire.data, wire.count, 0));
-    assert(!w.full && w.used == REDUCE_PARCEL_HEAD);
-    return writer_bytes(&w);
+    const struct reduce_variant *best = &r->chunks[c].best;
+    struct parcel p = {.type = WIRE_RESULT,
+                       .rank = best->rank,
+                       .chunk = c,
+                       .mask = best->mask,
+                       .wire = bytes_of(mean_of(r, c), best->mask ? wire_bytes_of(r, c) : 0)};
+    memcpy(p.gid, r->group.gid, GID_BYTES);
+    return p;
+}
+
+static void send(struct reduce *r, uint32_t member, enum ticket_kind kind, const struct parcel *p,
+                 const struct sink *out)
+{
+    uint8_t head[PARCEL_HEAD_BYTES];
+    r->peers[member].in_flight++;
+    sink_act(out, &(struct action){.kind = ACTION_PARCEL,
+                                   .peer = r->group.members[member].sid,
+                                   .ticket = ticket_of(r, kind, p->chunk, member),
+                                   .bytes = parcel_head(p, &r->config.layout, head),
+                                   .more = p->wire});
 }
 
 static void send_contribution(struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
                               const struct sink *out)
 {
     r->chunks[c].given |= bit(member);
-    r->peers[member].in_flight++;
-    struct bytes wire =
-        bytes_of(r->mine + outer_wire_offset(&r->config.layout, c), wire_bytes_of(r, c));
-    uint8_t head[REDUCE_PARCEL_HEAD];
-    sink_act(out, &(struct action){.kind = ACTION_PARCEL,
-                                   .peer = r->group.members[member].sid,
-                                   .ticket = ticket_of(r, TICKET_CONTRIBUTION, c, member),
-                                   .bytes = parcel_head(r, WIRE_CONTRIBUTION, c, rank,
-                                                        bit(self_of(r)), wire, head),
-                                   .more = wire});
+    struct parcel p = {
+        .type = WIRE_CONTRIBUTION,
+        .rank = rank,
+        .chunk = c,
+        .mask = bit(self_of(r)),
+        .wire = bytes_of(r->mine + outer_wire_offset(&r->config.layout, c), wire_bytes_of(r, c))};
+    memcpy(p.gid, r->group.gid, GID_BYTES);
+    send(r, member, TICKET_CONTRIBUTION, &p, out);
 }
 
 static void send_result(struct reduce *r, uint32_t member, uint32_t c, const struct sink *out)
 {
-    const struct reduce_variant *best = &r->chunks[c].best;
     r->chunks[c].told |= bit(member);
-    r->peers[member].in_flight++;
-    struct bytes wire = bytes_of(mean_of(r, c), best->mask ? wire_bytes_of(r, c) : 0);
-    uint8_t head[REDUCE_PARCEL_HEAD];
-    sink_act(out, &(struct action){
-                      .kind = ACTION_PARCEL,
-                      .peer = r->group.members[member].sid,
-                      .ticket = ticket_of(r, TICKET_RESULT, c, member),
-                      .bytes = parcel_head(r, WIRE_RESULT, c, best->rank, best->mask, wire, head),
-                      .more = wire});
+    struct parcel p = result_of(r, c);
+    send(r, member, TICKET_RESULT, &p, out);
 }
 
 /* Results first: they let the others go on. */
@@ -282,7 +262,7 @@ static void average(struct reduce *r, const struct reduce_work *w, const struct 
     }
     if (mask && !outer_quantize_mean(r->accumulator, n, (float)weights, mean_of(r, c))) mask = 0;
     struct reduce_variant v = {.rank = w->rank, .mask = mask};
-    digest_of(r, mask, bytes_of(mean_of(r, c), outer_wire_bytes(n)), v.digest);
+    parcel_digest(r->config.crypto, mask, bytes_of(mean_of(r, c), outer_wire_bytes(n)), v.digest);
     r->results[r->results_count++] = c;
     settle(r, c, &v, out);
 }
@@ -793,32 +773,6 @@ bool reduce_frame(struct reduce *r, sid peer, uint8_t type, struct bytes body, i
     return good;
 }
 
-struct parcel {
-    uint8_t type, rank;
-    uint32_t chunk, mask;
-    struct bytes wire;
-};
-
-/* Reads what follows the gid of a parcel whose first four bytes are `head`. */
-static bool read_parcel(const struct reduce *r, struct bytes head, struct reader *in,
-                        struct parcel *p)
-{
-    p->type = head.data[0];
-    p->rank = head.data[2];
-    p->chunk = reader_u32(in);
-    uint32_t n = reader_u32(in);
-    p->mask = reader_u32(in);
-    uint32_t count = reader_u32(in);
-    uint64_t sum = reader_u64(in);
-    p->wire = reader_bytes(in, count);
-    if (!reader_done(in) || head.data[1] != CODEC_INT8 || p->rank >= r->group.count) return false;
-    if (p->chunk >= r->config.layout.chunks || p->mask >> r->group.count) return false;
-    if (n != outer_chunk_count(&r->config.layout, p->chunk)) return false;
-    if (count != (p->mask ? outer_wire_bytes(n) : 0)) return false;
-    if (XXH64(p->wire.data, count, 0) != sum) return false;
-    return !p->mask || outer_wire_valid(p->wire.data, n);
-}
-
 /* The work that a contribution of this rank belongs to; NULL: none under way. */
 static struct reduce_work *work_of(struct reduce *r, const struct parcel *p)
 {
@@ -859,7 +813,7 @@ static bool on_result(struct reduce *r, uint32_t i, const struct parcel *p, cons
     if (owners_at_rank(&r->group, p->chunk, chunk->owner, p->rank) != i) return false;
     if (r->state != REDUCE_GATHER) return true; /* frozen: only what is fetched counts */
     struct reduce_variant v = {.rank = p->rank, .mask = p->mask};
-    digest_of(r, p->mask, p->wire, v.digest);
+    parcel_digest(r->config.crypto, p->mask, p->wire, v.digest);
     if (!chunk->settled || variant_compare(&v, &chunk->best) < 0) take_mean(r, p, &v, out);
     return true;
 }
@@ -869,16 +823,17 @@ bool reduce_parcel(struct reduce *r, sid peer, struct bytes parcel, instant now,
 {
     take_time(r, now);
     struct reader in = reader_init(parcel);
-    struct bytes head = reader_bytes(&in, 4);
+    reader_u32(&in); /* type, codec, rank: before the gid that says whether they concern me */
     int i = sender_of(r, peer, &in);
     if (i < 0) return !in.bad;
     heard(r, (uint32_t)i);
     struct parcel p;
-    bool good = read_parcel(r, head, &in, &p);
-    if (good && p.type == WIRE_CONTRIBUTION) {
+    bool good = parcel_read(parcel, &r->config.layout, r->group.count, &p);
+    if (good && p.type == WIRE_RESULT) good = on_result(r, (uint32_t)i, &p, out);
+    else if (good) {
         good = p.mask == bit((uint32_t)i);
         if (good) on_contribution(r, (uint32_t)i, &p);
-    } else if (good) good = p.type == WIRE_RESULT && on_result(r, (uint32_t)i, &p, out);
+    }
     review(r, out);
     return good;
 }
@@ -900,7 +855,7 @@ bool reduce_request(struct reduce *r, sid peer, link_id link, uint64_t ticket, s
 {
     take_time(r, now);
     struct bytes none = {request.data, 0}, head = none, wire = none;
-    uint8_t room[REDUCE_PARCEL_HEAD];
+    uint8_t room[PARCEL_HEAD_BYTES];
     struct reader in = reader_init(request);
     uint8_t type = reader_u8(&in);
     int i = sender_of(r, peer, &in);
@@ -913,9 +868,9 @@ bool reduce_request(struct reduce *r, sid peer, link_id link, uint64_t ticket, s
         else if (c >= r->config.layout.chunks) good = false;
         else if (r->chunks[c].best.mask &&
                  !memcmp(digest.data, r->chunks[c].best.digest, CRYPTO_DIGEST_BYTES)) {
-            wire = bytes_of(mean_of(r, c), wire_bytes_of(r, c));
-            head = parcel_head(r, WIRE_RESULT, c, r->chunks[c].best.rank, r->chunks[c].best.mask,
-                               wire, room);
+            struct parcel p = result_of(r, c);
+            head = parcel_head(&p, &r->config.layout, room);
+            wire = p.wire;
         }
     }
     reply(peer, link, ticket, head, wire, out);
@@ -966,13 +921,12 @@ static bool on_vector(struct reduce *r, uint32_t i, struct bytes vector, const s
 static bool on_fetched(struct reduce *r, uint32_t c, uint32_t from, struct bytes bytes,
                        const struct sink *out)
 {
-    struct reader in = reader_init(bytes);
-    struct bytes head = reader_bytes(&in, 4), gid = reader_bytes(&in, GID_BYTES);
     struct parcel p;
-    if (in.bad || memcmp(gid.data, r->group.gid, GID_BYTES)) return false;
-    if (!read_parcel(r, head, &in, &p) || p.type != WIRE_RESULT || p.chunk != c) return false;
+    if (!parcel_read(bytes, &r->config.layout, r->group.count, &p) || p.type != WIRE_RESULT ||
+        p.chunk != c || memcmp(p.gid, r->group.gid, GID_BYTES))
+        return false;
     struct reduce_variant v = {.rank = p.rank, .mask = p.mask};
-    digest_of(r, p.mask, p.wire, v.digest);
+    parcel_digest(r->config.crypto, p.mask, p.wire, v.digest);
     const struct reduce_chunk *chunk = &r->chunks[c];
     if (memcmp(v.digest, chunk->wanted.digest, CRYPTO_DIGEST_BYTES) || v.rank != chunk->wanted.rank)
         return false;

@@ -25,8 +25,6 @@
 #define REDUCE_RESCUE 4 /* chunks of lost owners that I gather at one time */
 #define REDUCE_FETCH  4 /* chunks I fetch at one time */
 
-#define REDUCE_PARCEL_HEAD 44 /* bytes before a chunk's wire bytes */
-
 /* Every ticket of reduce has this bit; whoever composes it gives other tickets none. */
 #define REDUCE_TICKET ((uint64_t)1 << 63)
 

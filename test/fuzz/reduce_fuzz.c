@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "swarm/parcel.h"
 #include "swarm/reduce.h"
 #include "swarm/wire.h"
 #include "test/sim/standin.c"
@@ -48,11 +49,11 @@ static struct bytes dress(const struct reduce *r, uint8_t *room, size_t count, u
     if (how & 1 && count >= 4 + 16) memcpy(room + 4, r->group.gid, 16);
     if (how & 2 && count >= 16) memcpy(room, r->group.gid, 16);
     if (how & 4 && count >= 1 + 16) memcpy(room + 1, r->group.gid, 16);
-    if (how & 8 && count > REDUCE_PARCEL_HEAD) {
+    if (how & 8 && count > PARCEL_HEAD_BYTES) {
         struct writer w = writer_init(room + 24, 20);
         uint32_t c = room[20] % 2;
         size_t n = outer_chunk_count(&r->config.layout, c), bytes = outer_wire_bytes(n);
-        if (bytes > count - REDUCE_PARCEL_HEAD) bytes = count - REDUCE_PARCEL_HEAD;
+        if (bytes > count - PARCEL_HEAD_BYTES) bytes = count - PARCEL_HEAD_BYTES;
         room[0] = room[0] & 1 ? WIRE_RESULT : WIRE_CONTRIBUTION;
         room[1] = 1;
         room[2] %= 3;
@@ -66,8 +67,8 @@ static struct bytes dress(const struct reduce *r, uint8_t *room, size_t count, u
         if (!mask) bytes = 0;
         writer_u32(&w, mask);
         writer_u32(&w, (uint32_t)bytes);
-        writer_u64(&w, XXH64(room + REDUCE_PARCEL_HEAD, bytes, 0));
-        count = REDUCE_PARCEL_HEAD + bytes;
+        writer_u64(&w, XXH64(room + PARCEL_HEAD_BYTES, bytes, 0));
+        count = PARCEL_HEAD_BYTES + bytes;
     }
     return bytes_of(room, count);
 }
