@@ -17,7 +17,8 @@
     span_s(20) /* with count_steps: a run that is to repeat begins with all of the list */
 #define BEHIND_PATIENCE                                                                            \
     span_s(5) /* a heavier history that few hold: my own round may lead there too */
-#define SYNC_RETRY     span_s(2) /* after a download that failed */
+#define SYNC_RETRY     span_s(2) /* after a download that failed; twice as long after each more */
+#define SYNC_DOUBLINGS 3
 #define PUBLISH_PERIOD span_ms(PROGRESS_PERIOD_MS)
 #define PUBLISH_PAUSE  span_ms(500) /* between two records, whatever changes */
 #define SOLO_PAUSE_MIN span_s(2)
@@ -54,14 +55,15 @@ struct node {
     const struct sink *out; /* the driver's, during a call */
     instant now, promised;
     instant join_until, publish_at, published, leave_until;
-    instant round_began;   /* the latest outer step or adoption */
-    instant solo_until;    /* no attempt of mine before */
-    instant sit_out_until; /* a round of my former life may be under way */
-    instant behind_since;  /* INSTANT_NEVER: I hold the heaviest history known */
-    instant sync_again;    /* no download before */
-    uint32_t snapshots;    /* ordered and not yet here */
-    bool training;         /* what the trainer was told */
-    bool leaving;          /* when the round is over */
+    instant round_began;    /* the latest outer step or adoption */
+    instant solo_until;     /* no attempt of mine before */
+    instant sit_out_until;  /* a round of my former life may be under way */
+    instant behind_since;   /* INSTANT_NEVER: I hold the heaviest history known */
+    uint32_t sync_failures; /* in a row */
+    instant sync_again;     /* no download before */
+    uint32_t snapshots;     /* ordered and not yet here */
+    bool training;          /* what the trainer was told */
+    bool leaving;           /* when the round is over */
     bool cell_stale;
     bool unsure;        /* my state comes from a round that ended without agreement */
     instant fork_again; /* no fork is spoken of before */
@@ -443,7 +445,8 @@ static void run_sync(struct node *n)
                 .text = "sync_failed",
                 .note.numbers = {{"epoch", n->sync.target.epoch}, {"chunks", n->sync.written}}});
     sync_stop(&n->sync);
-    n->sync_again = instant_after(n->now, SYNC_RETRY);
+    n->sync_again = instant_after(n->now, span_ns(SYNC_RETRY.ns << n->sync_failures));
+    if (n->sync_failures < SYNC_DOUBLINGS) n->sync_failures++;
     if (p && p->progress.epoch > n->sync.target.epoch) { /* it went on meanwhile */
         start_sync(n, &p->progress);
         return;
@@ -457,6 +460,7 @@ static void adopted(struct node *n, const struct event *e)
     uint32_t givers = sync_givers(&n->sync);
     sync_stop(&n->sync);
     n->unsure = false;
+    n->sync_failures = 0;
     new_state(n, &e->state, false);
     note(n,
          (struct action){.text = "joined",
