@@ -149,10 +149,13 @@ static bool held(const struct world *w, int32_t history)
 static void check_cause(struct world *w, struct sim_node *n, int32_t now)
 {
     struct check *c = &w->check;
-    c->histories[now].blind = n->watch.blind;
-    for (int32_t i = 0; i < now; i++)
-        if (c->histories[i].parent == c->histories[now].parent && !c->histories[i].blind &&
-            !n->watch.blind && held(w, i))
+    struct history *h = &c->histories[now];
+    h->blind = n->watch.blind;
+    for (uint32_t i = 0; i < w->node_count; i++) /* one member who counts too few is enough */
+        for (uint32_t k = 0; k < SIM_CHUNKS_MAX; k++)
+            if (h->means.members[k] >> i & 1) h->blind = h->blind || w->nodes[i].watch.blind;
+    for (int32_t i = 0; i < now && !h->blind; i++)
+        if (c->histories[i].parent == h->parent && !c->histories[i].blind && held(w, i))
             world_violated(w,
                            "cause: node %d made a second history of epoch %llu, and all who made "
                            "either saw all who lived",

@@ -9,7 +9,7 @@
  *     bound      from READY to applied or solo: T_MATCH + T_REDUCE + 2 T_CLOSE and a margin (SIM_ROUND_S); the
  *                trainer stands still for T_REDUCE + 2 T_CLOSE and a margin at most (SIM_HELD_S)
  *     back       an epoch grows by one, or changes by adopting a heavier lineage
- *     cause      a second history from one past is made only where a node did not see another that lives: it held it
+ *     cause      a second history from one past is made only where a member did not see another that lives: it held it
  *                for dead, had not heard of it or lost it in the average; or while another fork heals
  *     fork       two nodes in contact whose lineages are neither one the other's past: within SIM_FORK_S one of them
  *                says so or gives way
