@@ -7,10 +7,12 @@
 #include "wire.h"
 
 /* SPEC.md, "Timers". */
-#define T_BEAT_S     1  /* STAGE goes to all members this often */
-#define T_STALL_S    5  /* a member without a word for so long is suspected */
-#define T_REDUCE_S   10 /* and three estimates: from the snapshots to the end of GATHER */
-#define T_RESCUE_S   5 /* and one estimate: GATHER lasts so long after a member was lost, at least */
+#define T_BEAT_S   1  /* STAGE goes to all members this often */
+#define T_STALL_S  5  /* a member without a word for so long is suspected */
+#define T_REDUCE_S 10 /* and three estimates: from the snapshots to the end of GATHER */
+#define T_RESCUE_S 5  /* and one estimate: GATHER lasts so long after a member was lost, at least */
+#define REDUCE_TIMES                                                                               \
+    4 /* GATHER lasts so many times T_REDUCE at most, as long as chunks are settled */
 #define T_SNAPSHOT_S 10 /* and three inner steps: the wait for snapshots */
 #define T_CLOSE_S    10 /* and one estimate: the wait for agreement */
 #define GAP_S        3 /* no tick for so long: this process stood still, and accuses nobody of it */
@@ -232,6 +234,7 @@ static void settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
     chunk->settled = true;
     r->rescued = r->rescued || r->peers[chunk->owner].suspect;
     r->settled++;
+    r->settled_at = r->now;
     struct reduce_peer *owner = &r->peers[chunk->owner];
     while (owner->settled < owner->owned &&
            r->chunks[r->order[owner->first + owner->settled]].settled)
@@ -294,13 +297,16 @@ static bool complete(const struct reduce *r, const struct reduce_work *w)
     return true;
 }
 
-/* Whoever lets a chunk wait for too long is not waited for in the next ones either: what it still sends in time
- * counts. */
+/* Whoever lets a chunk wait for too long, and contributes nothing meanwhile, is not waited for in the next ones either:
+ * what it still sends in time counts. */
 static void give_up_on_late(struct reduce *r, const struct reduce_work *w)
 {
     if (!instant_reached(r->now, contributions_due(r, w))) return;
-    for (uint32_t i = 0; i < r->group.count; i++)
-        if (awaited(r, w, i)) r->peers[i].late = true;
+    for (uint32_t i = 0; i < r->group.count; i++) {
+        bool gives =
+            !instant_reached(r->now, instant_after(r->peers[i].gave_at, span_s(T_STALL_S)));
+        if (awaited(r, w, i) && !gives) r->peers[i].late = true;
+    }
 }
 
 /* Begins with chunks of mine up to the window's end. */
@@ -624,6 +630,16 @@ static void start_clock(struct reduce *r)
     r->deadline = instant_after(r->now, span_ns(T_REDUCE_S * 1000000000ull + r->estimate.ns * 3));
 }
 
+/* T_REDUCE is over, but chunks go on being settled: the links are slower than was guessed. */
+static void prolong(struct reduce *r)
+{
+    if (!instant_reached(r->now, r->deadline)) return;
+    span most = span_ns(REDUCE_TIMES * (T_REDUCE_S * 1000000000ull + r->estimate.ns * 3));
+    instant last = instant_after(r->base, most);
+    instant stalled = instant_after(r->settled_at, span_s(T_STALL_S));
+    r->deadline = instant_max(r->deadline, instant_min(stalled, last));
+}
+
 /* Looks at everything that may have run its course. */
 static void review(struct reduce *r, const struct sink *out)
 {
@@ -640,6 +656,7 @@ static void review(struct reduce *r, const struct sink *out)
         start_clock(r);
         do_work(r, out);
         if (r->rescued) recover(r, false, out);
+        prolong(r);
         if (r->settled == r->config.layout.chunks || instant_reached(r->now, r->deadline))
             freeze(r, out);
     }
@@ -796,6 +813,7 @@ static void on_contribution(struct reduce *r, uint32_t i, const struct parcel *p
     size_t room = outer_wire_bytes(r->config.layout.chunk_elements);
     memcpy(w->contributions + i * room, p->wire.data, p->wire.count);
     w->arrived |= bit(i);
+    r->peers[i].gave_at = r->now;
 }
 
 /* Puts a mean that came from another in its place. */
@@ -1034,6 +1052,7 @@ void reduce_start(struct reduce *r, const struct match_group *g, const bool link
     r->adopting = -1;
     r->unsure = r->more = r->rescued = false;
     r->base = r->deadline = INSTANT_NEVER;
+    r->settled_at = now;
     uint64_t slowest = 0;
     for (uint32_t i = 0; i < g->count; i++) {
         r->peers[i] =

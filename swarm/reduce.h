@@ -86,7 +86,8 @@ struct reduce_peer { /* a member of the group */
     bool contributes; /* it has not said EMPTY */
     bool late;        /* its contributions are not waited for any more */
     instant heard_at;
-    uint32_t close; /* number of its latest root */
+    instant gave_at; /* its latest contribution came */
+    uint32_t close;  /* number of its latest root */
     uint8_t root[CRYPTO_DIGEST_BYTES];
     uint32_t examined; /* `close` of the root that I have compared with mine; 0: none */
     bool examining;    /* VEC is under way */
@@ -120,6 +121,7 @@ struct reduce {
     uint32_t results_count;
     uint32_t settled;                  /* chunks */
     uint32_t settled_before;           /* at the latest beat */
+    instant settled_at;                /* the latest of them */
     uint32_t fetch_wanted, fetch_sent; /* chunks */
     int adopting;                      /* member whose applied root I am taking over; -1: none */
     struct reduce_work work[REDUCE_WINDOW + REDUCE_RESCUE];
@@ -141,7 +143,7 @@ bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *
 
 /* The group is committed; linked[i] says whether a link to member i is up. Parcels are taken from now on, and the
  * snapshot is to be ordered. Ends within 10 s + 3 step_ms (slowest member) for snapshots, 10 s + 3 estimates for the
- * chunks, 5 s + one estimate for each member that is lost meanwhile, and 10 s + one estimate for closing. */
+ * chunks (four times that while they go on being settled), 5 s + one estimate for each member that is lost meanwhile, and 10 s + one estimate for closing. */
 void reduce_start(struct reduce *r, const struct match_group *g, const bool linked[NODE_GROUP_MAX],
                   instant now, const struct sink *out);
 

@@ -454,6 +454,20 @@ Test(reduce, nothing_to_average_is_no_average)
     world_fini();
 }
 
+Test(reduce, links_far_slower_than_was_guessed_cost_time_and_no_contribution)
+{
+    world_init(3);
+    world.delay = span_s(1); /* one window of chunks takes four seconds, and there are some */
+    begin();
+    run_for(span_s(100));
+    cr_assert_eq(check_agreement(), 3);
+    for (uint32_t c = 0; c < world.layout.chunks; c++)
+        cr_assert_eq(world.nodes[1].reduce.chunks[c].best.mask, 7, "chunk %u", c);
+    cr_assert_gt(seconds(world.nodes[0].ended), 11.0, "this was too fast to show anything");
+    cr_assert_not(world.nodes[0].reduce.unsure);
+    world_fini();
+}
+
 Test(reduce, a_slow_snapshot_is_waited_for_and_time_counts_from_it)
 {
     world_init(3);
