@@ -234,7 +234,7 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     plan_dial(m, i, REDIAL);
     if (code == WIRE_CLOSE_RUN || code == WIRE_CLOSE_VERSION || code == WIRE_CLOSE_FULL ||
         code == WIRE_CLOSE_SELF)
-        p->dial_at = instant_after(now, REFUSED);
+        p->refused = p->dial_at = instant_after(now, REFUSED);
 }
 
 void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], instant now,
@@ -290,7 +290,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     if (text) {
         hang_up(m, link, code, text, out);
         forget_link(m, i, l);
-        p->dial_at = instant_after(now, REFUSED);
+        p->refused = p->dial_at = instant_after(now, REFUSED);
         return true;
     }
     (void)wire_read_address(&r, &seen);
@@ -300,7 +300,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     if (!p->known) {
         hang_up(m, link, WIRE_CLOSE_FULL, "this swarm has all the members it can have", out);
         forget_link(m, i, l);
-        p->dial_at = instant_after(now, REFUSED);
+        p->refused = p->dial_at = instant_after(now, REFUSED);
         return true;
     }
     link_id before = member_link(m, i);
@@ -334,8 +334,8 @@ static void dial(struct members *m, int i, const struct sink *out)
 {
     struct member *p = &m->members[i];
     struct action a = {.kind = ACTION_DIAL, .peer = p->sid, .address = address_to_dial(p)};
-    p->dial_at = INSTANT_NEVER;
-    if (a.address.family == 0) return;
+    p->dial_at = m->now.ns < p->refused.ns ? p->refused : INSTANT_NEVER;
+    if (a.address.family == 0 || m->now.ns < p->refused.ns) return;
     memcpy(a.id, p->id, sizeof a.id);
     p->dialling = true;
     sink_act(out, &a);

@@ -75,8 +75,8 @@ struct member {
     struct member_link links[MEMBER_LINKS];
     struct address bootstrap, observed; /* family 0: none */
     bool dialling;
-    uint32_t failures; /* dials in a row that came to nothing */
-    instant dial_at;
+    uint32_t failures;        /* dials in a row that came to nothing */
+    instant dial_at, refused; /* refused: not dialled before, as it will not have me */
 };
 
 struct member_config {

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include "swarm/sync.h"
 #include "test/swarm/stage.h"
 
 static struct stage stage;
@@ -427,6 +428,79 @@ Test(node, whoever_asks_for_everything_gets_what_it_has_not)
     cr_assert(eq(sz, records, (size_t)5), "PEER and PROGRESS of three, without y's PROGRESS");
 }
 
+Test(node, it_sends_what_the_other_side_of_a_sync_wants_and_takes_what_it_gives)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    stage_pass(&stage, span_ms(100));
+    const struct action *q = stage_find(&stage, ACTION_REQUEST, WIRE_SYNC);
+    cr_assert_not_null(q, "a new neighbour's records are asked for");
+    struct stranger *asked = q->link == x.link ? &x : &y;
+    uint8_t reply[512], zs[RECORD_BYTES_MAX];
+    struct writer w = writer_init(reply, sizeof reply);
+    writer_u16(&w, 1);
+    writer_u64(&w, wire_sid(stage.config.id));
+    writer_u8(&w, RECORD_PEER);
+    cr_assert(record_pack(&w, 10, bytes_of(zs, stranger_peer(&z, &stage, zs))));
+    struct event e = {.kind = EVENT_REPLY, .link = q->link, .ticket = q->ticket, .ok = true};
+    e.bytes = writer_bytes(&w);
+    stage_forget(&stage);
+    stage_give(&stage, e);
+    cr_assert_not_null(stage_view(&stage, &z));
+    const struct action *a = stage_find(&stage, ACTION_FRAME, WIRE_GOSSIP);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->link, asked->link));
+    struct reader in = reader_init(a->bytes);
+    struct record r;
+    struct bytes one;
+    uint32_t age;
+    cr_assert(record_unpack(&in, &age, &one));
+    cr_assert(record_read(one, &r));
+    cr_assert(eq(int, (int)r.kind, RECORD_PEER));
+    cr_assert(eq(u64, record_writer(&r), wire_sid(stage.config.id)));
+}
+
+Test(node, a_link_on_which_a_parcel_failed_rests_for_a_second)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    cr_assert(stage_view(&stage, &x)->linked);
+    stage_give(&stage, (struct event){.kind = EVENT_PARCEL_DONE, .link = x.link, .ticket = 9});
+    cr_assert_not(stage_view(&stage, &x)->linked);
+    pass(1100);
+    cr_assert(stage_view(&stage, &x)->linked);
+}
+
+Test(node, whoever_refused_it_is_left_alone_for_five_minutes)
+{
+    stage.config.bootstrap_count = 1;
+    memcpy(stage.bootstrap[0].id, x.id, sizeof x.id);
+    stage.bootstrap[0].address = (struct address){4, {10, 0, 0, 1}, 4433};
+    stage_start(&stage);
+    struct event e = {.kind = EVENT_LINK_UP, .link = x.link, .dialled = true};
+    memcpy(e.id, x.id, sizeof e.id);
+    stage_give(&stage, e);
+    stage_forget(&stage);
+    stage_give(&stage,
+               (struct event){.kind = EVENT_LINK_DOWN, .link = x.link, .code = WIRE_CLOSE_RUN});
+    pass(299000);
+    cr_assert(eq(sz, stage_count(&stage, ACTION_DIAL, -1), (size_t)0));
+    pass(2000);
+    cr_assert(eq(sz, stage_count(&stage, ACTION_DIAL, -1), (size_t)1));
+}
+
+Test(node, a_link_to_its_own_key_is_ended)
+{
+    stage_start(&stage);
+    struct event e = {.kind = EVENT_LINK_UP, .link = 3, .address = {4, {10}, 1}};
+    memcpy(e.id, stage.config.id, sizeof e.id);
+    stage_give(&stage, e);
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_SELF));
+}
+
 /* ---- suspicion ---- */
 
 /* Answers pings of these for a while. */
@@ -821,6 +895,75 @@ Test(node, when_a_download_fails_it_trains_on_from_what_it_has)
     stage_give(&stage, (struct event){.kind = EVENT_LINK_DOWN, .link = x.link});
     cr_assert_not_null(stage_note(&stage, "sync_failed"));
     cr_assert(trains());
+}
+
+/* A giver behind a stranger: answers the requests that the node has sent it. */
+static struct sync giver;
+static struct lineage_state given;
+
+static void giver_act(void *self, const struct action *a)
+{
+    (void)self;
+    struct event e = {.kind = EVENT_REPLY, .link = x.link, .ticket = a->ticket, .ok = true};
+    e.bytes = stage_copy(&stage, a->bytes);
+    stage_give(&stage, e);
+}
+
+static void serve(struct arena *room)
+{
+    static float anchor[STAGE_PARAMETERS], momentum[STAGE_PARAMETERS];
+    struct sync_config c = {&stage.crypto, STAGE_PARAMETERS};
+    struct why why = {0};
+    for (size_t i = 0; i < STAGE_PARAMETERS; i++) anchor[i] = (float)i;
+    cr_assert_not(arena_open(room, sync_bytes(&c), &why));
+    cr_assert(sync_init(&giver, &c, room));
+    given = (struct lineage_state){.epoch = 4, .lineage_tokens = 4000};
+    memcpy(given.lineage, x.progress.lineage, sizeof given.lineage);
+    given.anchor = anchor;
+    given.momentum = momentum;
+    sync_offer(&giver, &given, false);
+}
+
+Test(node, it_takes_the_state_that_it_lacks_and_trains_on_from_it)
+{
+    struct arena room;
+    struct sink to_node = {NULL, giver_act};
+    size_t at = 0, floats = 0;
+    stage_start(&stage);
+    x.progress.epoch = 4;
+    x.progress.lineage[0] ^= 1;
+    x.progress.lineage_tokens = 4000;
+    serve(&room);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    pass(5100);
+    for (; at < stage.actions_count; at++) {
+        struct action a = stage.actions[at];
+        if (a.kind == ACTION_STATE) {
+            cr_assert(eq(int,
+                         memcmp(a.bytes.data,
+                                (a.part.vector ? given.momentum : given.anchor) + a.part.offset,
+                                a.bytes.count),
+                         0));
+            floats += a.bytes.count / sizeof(float);
+        }
+        if (a.kind != ACTION_REQUEST || a.link != x.link || !sync_takes(a.bytes.data[0])) continue;
+        sync_request(&giver, 1, 1, a.ticket, a.bytes, stage.now, &to_node);
+        sync_tick(&giver, stage.now, &to_node);
+    }
+    cr_assert(eq(sz, floats, (size_t)2 * STAGE_PARAMETERS));
+    const struct action *a = stage_find(&stage, ACTION_ADOPT, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u64, a->adopt.epoch, 4u));
+    cr_assert(eq(u64, a->adopt.lineage_tokens, 4000u));
+    cr_assert(eq(int, memcmp(a->adopt.lineage, given.lineage, sizeof given.lineage), 0));
+    cr_assert_not(trains(), "not before it is in place");
+    stage_give(&stage, (struct event){.kind = EVENT_ADOPTED, .state = given});
+    cr_assert(trains());
+    const struct action *joined = stage_note(&stage, "joined");
+    cr_assert_not_null(joined);
+    cr_assert(eq(u64, joined->note.numbers[1].value, (uint64_t)STAGE_PARAMETERS * 8));
+    arena_close(&room);
 }
 
 /* ---- the end ---- */
