@@ -115,9 +115,9 @@ def main():
         programs = []
         for name, files in tests.items():
             linked = objects
-            if name == "sim":  # oracle.c plays the nodes: of the real ones only what has no node in it
-                linked = [o for o, source in zip(objects, ours) if not source.startswith("swarm/")
-                          or source in ("swarm/lineage.c", "swarm/wire.c")]
+            if name == "sim":  # it has a trainer of its own, and oracle.c plays the nodes
+                linked = [o for o, source in zip(objects, ours) if source.startswith("c/base/")
+                          or source in ("c/model/outer.c", "swarm/lineage.c", "swarm/wire.c")]
             program = os.path.join(place, name if kind == "fuzz" else "test-" + name)
             link = ["-fsanitize=address,undefined,fuzzer"] if kind == "fuzz" else FLAGS[kind]
             call([cc] + link + list(pool.map(build, files)) + linked + rest + SYSTEM +
