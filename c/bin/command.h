@@ -24,6 +24,8 @@ int command_failed(const char *name, const struct why *w);
 bool command_help(int argc, char **argv, const char *usage);
 
 int bench_main(int argc, char **argv);
+int eval_main(int argc, char **argv);
+int generate_main(int argc, char **argv);
 int keygen_main(int argc, char **argv);
 int plan_main(int argc, char **argv);
 int prepare_main(int argc, char **argv);

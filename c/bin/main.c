@@ -17,6 +17,8 @@ static const struct command commands[] = {
     {"status", status_main, "the swarm as one peer sees it"},
     {"peers", peers_main, "a list of peers that a newcomer can start from"},
     {"train", train_main, "train one worker alone"},
+    {"eval", eval_main, "how well a checkpoint's model predicts held-out text"},
+    {"generate", generate_main, "text from a checkpoint's model"},
     {"bench", bench_main, "how fast this machine is"},
     {"version", version_main, "print the version of shoal and of what it is built on"},
 };

@@ -1,0 +1,182 @@
+/* generate.c -- `shoal generate`: text from a checkpoint's model, the same for the same seed. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "bin/command.h"
+#include "bin/loaded.h"
+#include "data/tokenizer.h"
+
+static const char usage[] =
+    "usage: shoal generate CHECKPOINT \"PROMPT\" [options]\n"
+    "\n"
+    "Goes on with PROMPT. CHECKPOINT is a file, or a folder whose newest is taken.\n"
+    "\n"
+    "  --tokens N        how many tokens at most; default 64; it ends before at an end of text, or "
+    "a full context\n"
+    "  --temperature T   0 takes the likeliest token each time; default 0.8\n"
+    "  --top-k K         draw from the K likeliest; default 40\n"
+    "  --seed S          another seed, another text; default 1\n"
+    "  --data CORPUS     take the tokenizer from there, instead of where the run had it\n";
+
+struct options {
+    const char *checkpoint, *prompt, *data;
+    uint64_t tokens, top_k, seed;
+    double temperature;
+};
+
+static enum err parse_number(const char *name, const char *text, double low, double high,
+                             bool whole, double *out, struct why *w)
+{
+    char *end = NULL;
+    double v = text ? strtod(text, &end) : NAN;
+    if (!text || end == text || *end || !(v >= low && v <= high) || (whole && v != floor(v)))
+        return why(w, ERR_USAGE, "%s needs a %snumber from %g to %g", name, whole ? "whole " : "",
+                   low, high);
+    *out = v;
+    return ERR_OK;
+}
+
+static enum err parse(int argc, char **argv, struct options *o, struct why *w)
+{
+    double tokens = 64, top_k = 40, seed = 1;
+    o->temperature = 0.8;
+    enum err e = ERR_OK;
+    for (int i = 1; i < argc && !e; i++) {
+        const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (!strcmp(a, "--tokens")) e = parse_number(a, value, 1, 1e6, true, &tokens, w), i++;
+        else if (!strcmp(a, "--temperature"))
+            e = parse_number(a, value, 0, 100, false, &o->temperature, w), i++;
+        else if (!strcmp(a, "--top-k")) e = parse_number(a, value, 1, 1e6, true, &top_k, w), i++;
+        else if (!strcmp(a, "--seed")) e = parse_number(a, value, 0, 9e15, true, &seed, w), i++;
+        else if (!strcmp(a, "--data") && value) o->data = argv[++i];
+        else if (!o->checkpoint && a[0] != '-') o->checkpoint = a;
+        else if (!o->prompt && strncmp(a, "--", 2)) o->prompt = a;
+        else e = why(w, ERR_USAGE, "'%s' is not understood; see shoal generate --help", a);
+    }
+    o->tokens = (uint64_t)tokens;
+    o->top_k = (uint64_t)top_k;
+    o->seed = (uint64_t)seed;
+    if (e) return e;
+    return o->prompt
+               ? ERR_OK
+               : why(w, ERR_USAGE, "name a checkpoint and a prompt; see shoal generate --help");
+}
+
+struct candidate {
+    float logit;
+    uint32_t id;
+};
+
+static int likelier(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->logit != y->logit) return x->logit < y->logit ? 1 : -1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Draws from the softmax over the top_k likeliest at this temperature; `room` holds `count` candidates. */
+static uint32_t draw(const float *logits, size_t count, const struct options *o,
+                     struct candidate *room, struct rng *chance)
+{
+    for (size_t i = 0; i < count; i++) room[i] = (struct candidate){logits[i], (uint32_t)i};
+    qsort(room, count, sizeof *room, likelier);
+    if (o->temperature == 0) return room[0].id;
+    size_t k = o->top_k < count ? (size_t)o->top_k : count;
+    double sum = 0;
+    for (size_t i = 0; i < k; i++) sum += exp((room[i].logit - room[0].logit) / o->temperature);
+    double left = rng_unit(chance) * sum;
+    for (size_t i = 0; i < k; i++) {
+        left -= exp((room[i].logit - room[0].logit) / o->temperature);
+        if (left < 0) return room[i].id;
+    }
+    return room[k - 1].id;
+}
+
+/* Prints whole characters; the bytes of one that a later token may complete stay in `held`. */
+static void print_token(struct bytes token, uint8_t held[8], size_t *held_count)
+{
+    for (size_t i = 0; i < token.count; i++) {
+        uint8_t b = token.data[i];
+        bool continues = (b & 0xc0) == 0x80;
+        if (!continues && *held_count) {
+            fputs("\xef\xbf\xbd", stdout); /* it was never completed */
+            *held_count = 0;
+        }
+        if (continues && !*held_count) {
+            fputs("\xef\xbf\xbd", stdout);
+            continue;
+        }
+        held[(*held_count)++] = b;
+        size_t want = held[0] < 0x80 ? 1 : held[0] < 0xe0 ? 2 : held[0] < 0xf0 ? 3 : 4;
+        if (*held_count < want) continue;
+        fwrite(held, 1, *held_count, stdout);
+        *held_count = 0;
+    }
+    fflush(stdout);
+}
+
+static enum err go_on(struct loaded *l, struct tokenizer *t, const struct options *o,
+                      const uint32_t *prompt, size_t count, struct why *w)
+{
+    size_t vocab = l->head.shape.vocab, context = l->head.shape.context, held_count = 0;
+    float *logits = malloc(vocab * sizeof *logits);
+    struct candidate *room = malloc(vocab * sizeof *room);
+    struct rng chance = rng_init(o->seed);
+    uint8_t held[8];
+    enum err e = logits && room ? ERR_OK : why(w, ERR_MEMORY, "no memory to generate");
+    if (!e) e = model_feed(l->model, l->parameters, prompt, count, logits, w);
+    fputs(o->prompt, stdout);
+    for (uint64_t i = 0; i < o->tokens && !e; i++) {
+        uint32_t next = draw(logits, tokenizer_vocab(t), o, room, &chance);
+        if (next == tokenizer_end_of_text(t)) break;
+        print_token(tokenizer_token(t, next), held, &held_count);
+        if (model_fed(l->model) == context) break;
+        e = model_feed(l->model, l->parameters, &next, 1, logits, w);
+    }
+    putchar('\n');
+    free(room);
+    free(logits);
+    return e;
+}
+
+static enum err run(const struct options *o, struct loaded *l, struct tokenizer **t, struct why *w)
+{
+    char path[EXPERIMENT_PATH_BYTES + 32];
+    enum err e = loaded_open(l, o->checkpoint, 1, w);
+    if (e) return e;
+    snprintf(path, sizeof path, "%s/tokenizer.json", o->data ? o->data : l->head.corpus);
+    e = tokenizer_read(path, t, w);
+    if (e)
+        return o->data ? e : why_while(w, e, "finding the tokenizer (name its corpus with --data)");
+    if (tokenizer_vocab(*t) > l->head.shape.vocab)
+        return why(w, ERR_USAGE, "%s is not the tokenizer that this model was trained with", path);
+    size_t count = strlen(o->prompt);
+    uint32_t *ids = malloc((count + 1) * sizeof *ids);
+    if (!ids) return why(w, ERR_MEMORY, "no memory for the prompt");
+    ids[0] = tokenizer_end_of_text(*t); /* as a document of the training text begins */
+    e = tokenizer_encode(*t, NULL, bytes_of(o->prompt, count), ids + 1, &count, w);
+    if (!e && count + 1 > l->head.shape.context)
+        e = why(w, ERR_USAGE,
+                "the prompt has %zu tokens, more than the model's context of %u less one", count,
+                l->head.shape.context);
+    if (!e) e = go_on(l, *t, o, ids, count + 1, w);
+    free(ids);
+    return e;
+}
+
+int generate_main(int argc, char **argv)
+{
+    if (command_help(argc, argv, usage)) return 0;
+    struct why w = {0};
+    struct options o = {0};
+    struct loaded l = {0};
+    struct tokenizer *t = NULL;
+    enum err e = parse(argc, argv, &o, &w);
+    if (!e) e = run(&o, &l, &t, &w);
+    if (t) tokenizer_close(t);
+    loaded_close(&l);
+    return e ? command_failed("generate", &w) : 0;
+}
