@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Checkpoints carry a run over a stop bit for bit; eval and generate work from them."""
+from swarms import *
+
+path = experiment("alone", steps=20, every=20)
+text = open(path).read()
+for name in ("straight", "stopped"):
+    with open(os.path.join(PLACE, name + ".yaml"), "w") as f:
+        f.write(text.replace("dir: checkpoints", "dir: " + name))
+
+
+def newest(folder):
+    place = os.path.join(PLACE, folder)
+    return os.path.join(place, sorted(n for n in os.listdir(place) if n.endswith(".ckpt"))[-1])
+
+
+done = run("train", "straight.yaml")
+ok(done.returncode == 0, "a worker alone trains to the end", done.stdout)
+first = run("train", "stopped.yaml", "--steps", "7")
+second = run("train", "stopped.yaml")
+ok(first.returncode == 0 and second.returncode == 0 and "goes on from" in second.stdout,
+   "one that was stopped after 7 steps goes on", first.stdout + second.stdout)
+ok(open(newest("straight"), "rb").read() == open(newest("stopped"), "rb").read(),
+   "both end in the same checkpoint, bit for bit")
+with open(os.path.join(PLACE, "other.yaml"), "w") as f:
+    f.write(text.replace("dir: checkpoints", "dir: stopped").replace("seed: 7", "seed: 8"))
+done = run("train", "other.yaml")
+ok(done.returncode == 1 and "is of another run" in done.stdout, "a foreign checkpoint is refused with the reason",
+   done.stdout)
+
+damaged = newest("stopped")
+with open(damaged, "r+b") as f:
+    f.truncate(os.path.getsize(damaged) - 1000)
+done = run("train", "stopped.yaml")
+ok(done.returncode == 0 and "truncated" in done.stdout and "trying the one before it" in done.stdout and
+   "step-000000000007.ckpt" in done.stdout, "a truncated one is named, and the one before it is taken", done.stdout)
+
+said = json.loads(run("eval", "straight", "--data", "corpus", "--tokens", "4096", "--json").stdout)
+events = [json.loads(line) for line in open(os.path.join(PLACE, "straight", "log.jsonl"))]
+trained = [e["loss"] for e in events if e["event"] == "evaluate"][-1]
+ok(abs(said["loss"] - trained) < 1e-5, "eval finds the loss that training found", (said, trained))
+one, two, other = (run("generate", "straight", "The", "--tokens", "20", "--seed", seed) for seed in ("1", "1", "2"))
+ok(one.returncode == 0 and one.stdout.startswith("The") and len(one.stdout) > 10, "generate goes on with the prompt",
+   one.stdout)
+ok(one.stdout == two.stdout != other.stdout, "the same seed gives the same text, another another", one.stdout)
+done = run("generate", "straight", "word " * 500)
+ok(done.returncode == 2 and "context" in done.stdout, "a prompt that is too long is refused", done.stdout)
+done = run("eval", "nowhere", "--data", "corpus")
+ok(done.returncode == 1 and done.stdout.count("\n") == 1, "a checkpoint that is not there is one sentence", done.stdout)
+finish()
