@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "swarm/wire.h"
 #include "world.h"
 
 #define PACKET_BYTES 1200       /* of payload in one packet */
@@ -469,7 +470,17 @@ static void act_request(struct world *w, uint32_t link, int side, const struct a
         pending_new(l, a->kind == ACTION_PARCEL ? EVENT_PARCEL_DONE : EVENT_REPLY, side, a->ticket);
     struct message *m = message_new(w, kind, link, !side, a->bytes, a->more);
     m->pending = p;
+    if (m->count) l->pending[p].what = m->data[0];
     send_reliable(w, m, true);
+}
+
+/* QUIC would notice it on the way: this is the memory of whoever serves. */
+static void damage(struct world *w, struct message *m)
+{
+    struct network *n = &w->network;
+    if (n->damage == 0 || n->served++ % n->damage != 0) return;
+    m->data[rng_below(&w->rng, m->count)] ^= (uint8_t)(1u << rng_below(&w->rng, 8));
+    w->report->faults[FAULT_DAMAGE]++;
 }
 
 static void act_reply(struct world *w, struct sim_node *n, const struct action *a)
@@ -491,6 +502,7 @@ static void act_reply(struct world *w, struct sim_node *n, const struct action *
     p->answered = true;
     struct message *m = message_new(w, EVENT_REPLY, link, p->side, a->bytes, a->more);
     m->pending = index;
+    if (w->network.links[link].pending[index].what == WIRE_GET_CHUNK && m->count) damage(w, m);
     send_reliable(w, m, true);
 }
 

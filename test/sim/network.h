@@ -62,6 +62,7 @@ struct pending { /* a parcel without acknowledgement or a request without reply 
     bool open;
     bool answered;        /* requests: the reply was handed in at the other end */
     uint8_t side;         /* who waits */
+    uint8_t what;         /* the first byte of what was sent: its type */
     enum event_kind kind; /* EVENT_PARCEL_DONE, EVENT_REPLY */
     uint64_t ticket;      /* the waiting side's */
 };
@@ -88,8 +89,10 @@ struct network_card { /* a node's */
 struct network {
     struct link *links;
     uint32_t link_count, link_room;
-    uint32_t link_first;                           /* all before it are over */
-    double loss, duplicate, reorder;               /* probability a packet; 0 in the calm */
+    uint32_t link_first;             /* all before it are over */
+    double loss, duplicate, reorder; /* probability a packet; 0 in the calm */
+    uint32_t damage,
+        served; /* every so manieth part of a state has a bit flipped; how many were served */
     span latency[SIM_NODES_MAX][SIM_NODES_MAX];    /* one way */
     uint8_t blocked[SIM_NODES_MAX][SIM_NODES_MAX]; /* [from][to]: how many faults block it */
 };

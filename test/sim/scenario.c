@@ -13,8 +13,8 @@ static const char *const kind_names[SCENARIO_COUNT] = {
 const char *scenario_name(enum scenario_kind k) { return kind_names[k]; }
 
 static const char *const fault_names[FAULT_COUNT] = {
-    "loss",      "duplicate", "reorder", "crash", "restart", "empty",
-    "partition", "one-way",   "pause",   "slow",  "join",    "leave",
+    "loss",    "duplicate", "reorder", "crash", "restart", "empty",  "partition",
+    "one-way", "pause",     "slow",    "join",  "leave",   "damage",
 };
 
 const char *fault_name(enum fault f) { return fault_names[f]; }
@@ -194,6 +194,8 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
         break;
     case SCENARIO_CHURN:
         plan_joins(&r, s, between(&r, 1, s->nodes - 1) / 2 + 1, needed);
+        s->damage = 400; /* the first, and one in some downloads: whoever joins meets it */
+        needed[FAULT_DAMAGE] = 1;
         if (s->nodes > 2) plan(s, FAULT_LEAVE, needed);
         plan_crashes(&r, s, 2, true, needed);
         break;
@@ -348,6 +350,7 @@ void scenario_happen(struct world *w, const struct happening *h)
             return;
         }
         w->network.loss = w->network.duplicate = w->network.reorder = 0;
+        w->network.damage = 0;
         w->calm = true;
         world_trace(w, "calm: the faults have ended");
         return;

@@ -40,6 +40,7 @@ struct scenario {
     uint64_t parameters, every, batch_tokens, epochs;
     bool count_steps; /* each worker does exactly `every` steps, then waits for the others */
     double loss, duplicate, reorder;
+    uint32_t damage; /* of so many parts of a state one is damaged where it is served; 0: none */
     span step[SIM_NODES_MAX]; /* of an inner step */
     double mbps[SIM_NODES_MAX];
     instant start[SIM_NODES_MAX];

@@ -45,6 +45,7 @@ enum fault {
     FAULT_SLOW,      /* a node trained several times slower than the others */
     FAULT_JOIN,      /* a node came later, with genesis */
     FAULT_LEAVE,     /* a node said goodbye */
+    FAULT_DAMAGE,    /* part of a state was served with a bit that had flipped */
     FAULT_COUNT
 };
 

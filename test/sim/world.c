@@ -361,6 +361,7 @@ static void world_init(struct world *w)
     w->network.loss = w->scenario.loss;
     w->network.duplicate = w->scenario.duplicate;
     w->network.reorder = w->scenario.reorder;
+    w->network.damage = w->scenario.damage;
     w->report->nodes = w->scenario.nodes;
     w->report->scenario = scenario_name(w->scenario.kind);
     w->report->faults[FAULT_SLOW] = w->report->needed[FAULT_SLOW];
