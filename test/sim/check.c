@@ -151,11 +151,13 @@ static void check_cause(struct world *w, struct sim_node *n, int32_t now)
     struct check *c = &w->check;
     struct history *h = &c->histories[now];
     h->blind = n->watch.blind;
+    for (uint32_t i = 0; i < w->node_count; i++) h->born += w->nodes[i].life > 0;
     for (uint32_t i = 0; i < w->node_count; i++) /* one member who counts too few is enough */
         for (uint32_t k = 0; k < SIM_CHUNKS_MAX; k++)
             if (h->means.members[k] >> i & 1) h->blind = h->blind || w->nodes[i].watch.blind;
     for (int32_t i = 0; i < now && !h->blind; i++)
-        if (c->histories[i].parent == h->parent && !c->histories[i].blind && held(w, i))
+        if (c->histories[i].parent == h->parent && !c->histories[i].blind &&
+            c->histories[i].born == h->born && held(w, i))
             world_violated(w,
                            "cause: node %d made a second history of epoch %llu, and all who made "
                            "either saw all who lived",

@@ -10,7 +10,8 @@
  *                trainer stands still for T_REDUCE + 2 T_CLOSE and a margin at most (SIM_HELD_S)
  *     back       an epoch grows by one, or changes by adopting a heavier lineage
  *     cause      a second history from one past is made only where a member did not see another that lives: it held it
- *                for dead, had not heard of it or lost it in the average; or while another fork heals
+ *                for dead, had not heard of it or lost it in the average; or while another fork heals, or when one had
+ *                joined in between
  *     fork       two nodes in contact whose lineages are neither one the other's past: within SIM_FORK_S one of them
  *                says so or gives way
  *     heal       SIM_HEAL_S after the last fault all live nodes are identical, and at least twice again after that
@@ -63,7 +64,8 @@ struct history { /* one lineage that ever was */
     uint64_t epoch, tokens;
     float *anchor, *momentum; /* its bits */
     struct means means;       /* that led to it */
-    bool blind; /* who made it first did not see all who lived, or lost some while averaging */
+    bool blind;    /* who made it first did not see all who lived, or lost some while averaging */
+    uint32_t born; /* nodes that had ever been started then: more of them have another half */
 };
 
 struct offers { /* tokens that a node had processed when it said READY in this round */
