@@ -25,7 +25,6 @@ Test(progress, the_epoch_of_more_is_what_a_third_has_reached)
     cr_assert(eq(u64, epoch_of(0, NULL), 0u));
 }
 
-/* R3 */
 Test(progress, one_liar_moves_the_epoch_of_four_or_more_no_further_than_to_another_ones)
 {
     for (size_t n = 4; n <= 20; n++) {
@@ -79,7 +78,6 @@ Test(progress, it_is_time_when_all_together_have_done_their_parts)
     cr_assert(eq(u32, progress_eta_ms(&s, &mine, 10, false), 50u));
 }
 
-/* R2 */
 Test(progress, a_call_makes_ready_from_half_on_and_no_earlier)
 {
     struct round_progress mine = {.steps = 5, .tokens = 500};
