@@ -262,6 +262,8 @@ static bool busy(enum peer_phase p) { return p == PHASE_MATCH || p == PHASE_REDU
 static bool healing(const struct world *w)
 {
     for (uint32_t a = 0; a < w->node_count; a++)
+        if (w->nodes[a].alive && w->nodes[a].watch.phase == PHASE_SYNC) return true;
+    for (uint32_t a = 0; a < w->node_count; a++)
         for (uint32_t b = a + 1; b < w->node_count; b++)
             if (w->nodes[a].alive && w->nodes[b].alive &&
                 forked(&w->check, w->nodes[a].watch.history, w->nodes[b].watch.history))
