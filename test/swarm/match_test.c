@@ -139,9 +139,16 @@ static void settle_node(int i)
     }
 }
 
-static void cell_init(int count, bool count_steps)
+/* What is under way is lost. */
+static void drop_frames(void)
 {
     for (size_t i = 0; i < cell.frames_count; i++) free((void *)cell.frames[i].body.data);
+    cell.frames_count = 0;
+}
+
+static void cell_init(int count, bool count_steps)
+{
+    drop_frames();
     struct frame *frames = cell.frames ? cell.frames : malloc(sizeof *frames * FRAMES_MAX);
     cell = (struct cell){.count = count,
                          .delay = span_ms(40),
@@ -671,7 +678,7 @@ Test(match, two_different_readies_of_one_attempt_are_refused)
     liar.attempt = 0;
     liar.state = MATCH_IDLE;
     struct match_offer offer = offer_of(7);
-    cell.frames_count = 0;
+    drop_frames();
     cell.acting = 0;
     match_start(&liar, &offer, cell.now, &sink);
     cr_assert_eq(cell.frames_count, 1);
@@ -842,7 +849,7 @@ Test(match, a_weight_that_cannot_be_is_refused)
         start(0);
         n->match.mine.offer.weight =
             weights[i]; /* said again, truly signed, when the link is new */
-        cell.frames_count = 0;
+        drop_frames();
         match_link(&n->match, wire_sid(cell.nodes[1].id), cell.now, &sink);
         cr_assert_eq(cell.frames_count, 1);
         cr_assert_eq(match_frame(&cell.nodes[1].match, n->id, WIRE_READY, cell.frames[0].body,
