@@ -25,6 +25,7 @@ bool command_help(int argc, char **argv, const char *usage);
 
 int bench_main(int argc, char **argv);
 int eval_main(int argc, char **argv);
+int export_main(int argc, char **argv);
 int generate_main(int argc, char **argv);
 int keygen_main(int argc, char **argv);
 int plan_main(int argc, char **argv);

@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"train", train_main, "train one worker alone"},
     {"eval", eval_main, "how well a checkpoint's model predicts held-out text"},
     {"generate", generate_main, "text from a checkpoint's model"},
+    {"export", export_main, "a checkpoint's model for other programs"},
     {"bench", bench_main, "how fast this machine is"},
     {"version", version_main, "print the version of shoal and of what it is built on"},
 };
