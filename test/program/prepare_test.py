@@ -47,7 +47,11 @@ def results():
 
 
 def live_line():
-    master, slave = pty.openpty()
+    try:
+        master, slave = pty.openpty()
+    except OSError as error:  # a container without /dev/pts
+        print("ok - the live line of a terminal # SKIP %s" % error)
+        return
     child = subprocess.Popen([SHOAL, "prepare", "long.txt", "-o", "live", "--vocab", "300"], cwd=PLACE, stderr=slave,
                              stdout=subprocess.DEVNULL)
     os.close(slave)
