@@ -85,6 +85,16 @@ static void encode(const struct checkpoint *c, const struct section table[CHECKP
     sum_of(header, HEADER_BYTES - SUM_BYTES, header + HEADER_BYTES - SUM_BYTES);
 }
 
+/* A shape that layout and model can be made of: what experiment.h says of its fields. */
+static bool shape_can_be(const struct model_shape *s)
+{
+    bool counts = s->layers && s->layers <= 256 && s->heads && s->heads <= 256 && s->kv_heads &&
+                  s->ffn && s->ffn <= 65536 && s->dim <= 16384 && s->vocab >= 257 &&
+                  s->vocab <= 262144 && s->context && s->context <= 32768;
+    return counts && s->heads % s->kv_heads == 0 && s->dim && s->dim % (2 * s->heads) == 0 &&
+           s->rope_theta > 1 && s->rms_eps > 0;
+}
+
 static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
                        struct section table[CHECKPOINT_SECTIONS], uint64_t *file_bytes,
                        struct why *w)
@@ -131,6 +141,7 @@ static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
     reader_copy(&r, c->corpus, sizeof c->corpus);
     c->corpus[sizeof c->corpus - 1] = 0;
     if (r.bad) return why(w, ERR_FORMAT, "its header is too short");
+    if (!shape_can_be(s)) return why(w, ERR_FORMAT, "its model's shape is none that can be");
     if (c->parameters == 0 || c->parameters > UINT64_C(1) << 40)
         return why(w, ERR_FORMAT, "it claims %llu parameters", (unsigned long long)c->parameters);
     return ERR_OK;
@@ -185,15 +196,18 @@ static void free_list(char **names, size_t count)
     free(names);
 }
 
-static void keep_newest(const char *dir, uint32_t keep)
+/* What has a later step than the one just written belongs to a history that was given up: left, it would be taken for
+ * the newest, and the one just written for one too many. */
+static void keep_newest(const char *dir, const char *written, uint32_t keep)
 {
     char **names;
     size_t count;
+    uint32_t kept = 0;
     char path[EXPERIMENT_PATH_BYTES + 32];
     if (list(dir, &names, &count, NULL)) return;
-    for (size_t i = keep; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-        unlink(path);
+        if (strcmp(path, written) > 0 || kept++ >= keep) unlink(path);
     }
     free_list(names, count);
 }
@@ -222,7 +236,7 @@ enum err checkpoint_write(const char *dir, const struct checkpoint *c, uint32_t 
     enum err e = file_write_atomic(name, parts, count, 0644, w);
     if (e) return why_while(w, e, "writing a checkpoint (the one before it is untouched)");
     if (path) memcpy(path, name, sizeof name);
-    keep_newest(dir, keep);
+    keep_newest(dir, name, keep);
     return ERR_OK;
 }
 

@@ -42,8 +42,9 @@ struct checkpoint {
     float *sections[CHECKPOINT_SECTIONS];
 };
 
-/* Writes DIR/step-<step>.ckpt, then deletes all but the newest `keep` >= 1. The folder must exist. ERR_IO: the older
- * ones are untouched. `path`, when not NULL, gets the file's name (EXPERIMENT_PATH_BYTES + 32). */
+/* Writes DIR/step-<step>.ckpt, then deletes all but the newest `keep` >= 1, and those of a later step: they are of a
+ * history that was given up (a fresh start, a damaged file, a lighter lineage). The folder must exist. ERR_IO: the others
+ * are untouched. `path`, when not NULL, gets the file's name (EXPERIMENT_PATH_BYTES + 32). */
 enum err checkpoint_write(const char *dir, const struct checkpoint *c, uint32_t keep, char *path,
                           struct why *w);
 

@@ -36,7 +36,7 @@ TestSuite(checkpoint, .init = begin, .fini = end);
 static struct checkpoint sample(uint64_t step)
 {
     struct checkpoint c = {
-        .shape = {.layers = 2, .dim = 64, .heads = 2, .kv_heads = 1, .tied = true},
+        .shape = {.layers = 2, .dim = 64, .heads = 2, .kv_heads = 1, .ffn = 128, .vocab = 300, .context = 64, .tied = true},
         .parameters = N,
         .run_id = {1, 2, 3},
         .identity = {4, 5},
@@ -51,6 +51,7 @@ static struct checkpoint sample(uint64_t step)
         .tokens = 17,
         .micro_batch = 18,
         .corpus = "some/corpus"};
+    c.shape.rope_theta = 1e4;
     c.shape.rms_eps = 1e-5;
     for (int s = 0; s < CHECKPOINT_SECTIONS; s++) c.sections[s] = content[s];
     return c;
@@ -191,6 +192,14 @@ Test(checkpoint, only_the_newest_are_kept)
     for (uint64_t step = 9; step <= 12; step++) write_step(step, 2);
     cr_assert(!file_exists(path_of(9)) && !file_exists(path_of(10)));
     cr_assert(file_exists(path_of(11)) && file_exists(path_of(12)));
+}
+
+Test(checkpoint, a_fresh_start_replaces_those_of_later_steps)
+{
+    write_step(20, 1);
+    write_step(7, 1);
+    newest_is(7);
+    cr_assert(!file_exists(path_of(20)));
 }
 
 Test(checkpoint, an_empty_folder_holds_none)
