@@ -152,6 +152,7 @@ static enum err evaluate(struct alone *a, struct why *w)
     if (isatty(STDOUT_FILENO)) printf("\r\033[K");
     printf("step %llu: validation loss %.4f on %llu tokens\n", (unsigned long long)a->step, loss,
            (unsigned long long)tokens);
+    fflush(stdout);
     return ERR_OK;
 }
 

@@ -35,22 +35,28 @@ TestSuite(checkpoint, .init = begin, .fini = end);
 
 static struct checkpoint sample(uint64_t step)
 {
-    struct checkpoint c = {
-        .shape = {.layers = 2, .dim = 64, .heads = 2, .kv_heads = 1, .ffn = 128, .vocab = 300, .context = 64, .tied = true},
-        .parameters = N,
-        .run_id = {1, 2, 3},
-        .identity = {4, 5},
-        .step = step,
-        .epoch = 11,
-        .lineage_tokens = 12,
-        .lineage = {6},
-        .round_steps = 13,
-        .round_tokens = 14,
-        .adam_steps = 15,
-        .position = 16,
-        .tokens = 17,
-        .micro_batch = 18,
-        .corpus = "some/corpus"};
+    struct checkpoint c = {.shape = {.layers = 2,
+                                     .dim = 64,
+                                     .heads = 2,
+                                     .kv_heads = 1,
+                                     .ffn = 128,
+                                     .vocab = 300,
+                                     .context = 64,
+                                     .tied = true},
+                           .parameters = N,
+                           .run_id = {1, 2, 3},
+                           .identity = {4, 5},
+                           .step = step,
+                           .epoch = 11,
+                           .lineage_tokens = 12,
+                           .lineage = {6},
+                           .round_steps = 13,
+                           .round_tokens = 14,
+                           .adam_steps = 15,
+                           .position = 16,
+                           .tokens = 17,
+                           .micro_batch = 18,
+                           .corpus = "some/corpus"};
     c.shape.rope_theta = 1e4;
     c.shape.rms_eps = 1e-5;
     for (int s = 0; s < CHECKPOINT_SECTIONS; s++) c.sections[s] = content[s];
@@ -208,4 +214,17 @@ Test(checkpoint, an_empty_folder_holds_none)
     bool found = true;
     cr_assert_eq(checkpoint_newest(folder, NULL, &found, path, NULL), ERR_OK);
     cr_assert(!found);
+}
+
+Test(checkpoint, of_a_shape_that_cannot_be_is_refused)
+{
+    struct checkpoint c = sample(1);
+    for (int i = 0; i < 3; i++) {
+        c.shape = sample(1).shape;
+        if (i == 0) c.shape.heads = 0;
+        if (i == 1) c.shape.kv_heads = 3;
+        if (i == 2) c.shape.vocab = 0;
+        cr_assert_eq(checkpoint_write(folder, &c, 1, NULL, NULL), ERR_OK);
+        refused(path_of(1), "shape");
+    }
 }
