@@ -8,6 +8,7 @@
 #include "bin/command.h"
 #include "bin/loaded.h"
 #include "data/tokenizer.h"
+#include "data/utf8.h"
 
 static const char usage[] =
     "usage: shoal generate CHECKPOINT \"PROMPT\" [options]\n"
@@ -95,25 +96,27 @@ static uint32_t draw(const float *logits, size_t count, const struct options *o,
     return room[k - 1].id;
 }
 
-/* Prints whole characters; the bytes of one that a later token may complete stay in `held`. */
-static void print_token(struct bytes token, uint8_t held[8], size_t *held_count)
+/* Prints what is whole in `held`; a start that later bytes may complete stays there. Leads are C2 .. F4 (RFC 3629). */
+static void print_whole(uint8_t held[4], size_t *held_count)
+{
+    while (*held_count) {
+        uint8_t out[4];
+        size_t length;
+        uint32_t c = utf8_next(held, *held_count, &length);
+        bool lead = held[0] >= 0xc2 && held[0] <= 0xf4;
+        if (c == UTF8_INVALID && length == *held_count && lead) return;
+        fwrite(out, 1, utf8_write(c == UTF8_INVALID ? UTF8_REPLACEMENT : c, out), stdout);
+        *held_count -= length;
+        memmove(held, held + length, *held_count);
+    }
+}
+
+/* A token may begin or end within a character, and hold bytes that are none. */
+static void print_token(struct bytes token, uint8_t held[4], size_t *held_count)
 {
     for (size_t i = 0; i < token.count; i++) {
-        uint8_t b = token.data[i];
-        bool continues = (b & 0xc0) == 0x80;
-        if (!continues && *held_count) {
-            fputs("\xef\xbf\xbd", stdout); /* it was never completed */
-            *held_count = 0;
-        }
-        if (continues && !*held_count) {
-            fputs("\xef\xbf\xbd", stdout);
-            continue;
-        }
-        held[(*held_count)++] = b;
-        size_t want = held[0] < 0x80 ? 1 : held[0] < 0xe0 ? 2 : held[0] < 0xf0 ? 3 : 4;
-        if (*held_count < want) continue;
-        fwrite(held, 1, *held_count, stdout);
-        *held_count = 0;
+        held[(*held_count)++] = token.data[i];
+        print_whole(held, held_count);
     }
     fflush(stdout);
 }
@@ -125,7 +128,7 @@ static enum err go_on(struct loaded *l, struct tokenizer *t, const struct option
     float *logits = malloc(vocab * sizeof *logits);
     struct candidate *room = malloc(vocab * sizeof *room);
     struct rng chance = rng_init(o->seed);
-    uint8_t held[8];
+    uint8_t held[4];
     enum err e = logits && room ? ERR_OK : why(w, ERR_MEMORY, "no memory to generate");
     if (!e) e = model_feed(l->model, l->parameters, prompt, count, logits, w);
     fputs(o->prompt, stdout);

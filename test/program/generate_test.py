@@ -43,6 +43,18 @@ one, two, other = (run("generate", "straight", "The", "--tokens", "20", "--seed"
 ok(one.returncode == 0 and one.stdout.startswith("The") and len(one.stdout) > 10, "generate goes on with the prompt",
    one.stdout)
 ok(one.stdout == two.stdout != other.stdout, "the same seed gives the same text, another another", one.stdout)
+
+done = run("train", experiment("young", steps=40, context=256), "--steps", "1")
+ok(done.returncode == 0, "a model is saved after its first step", done.stdout)
+valid = 0
+for seed in range(30):  # all tokens equally likely: bytes come in every order
+    said = subprocess.run([SHOAL, "generate", "checkpoints", "a", "--temperature", "100", "--top-k", "512", "--tokens", "250",
+                           "--seed", str(seed)], stdout=subprocess.PIPE, cwd=PLACE, timeout=60)
+    try:
+        valid += said.returncode == 0 and len(said.stdout.decode("utf-8")) > 1
+    except UnicodeDecodeError as error:
+        print("# seed %d: %s" % (seed, error))
+ok(valid == 30, "whatever the model says, the text is valid UTF-8", valid)
 done = run("generate", "straight", "word " * 500)
 ok(done.returncode == 2 and "context" in done.stdout, "a prompt that is too long is refused", done.stdout)
 done = run("eval", "nowhere", "--data", "corpus")
