@@ -787,7 +787,7 @@ static bool on_ready(struct match *m, struct match_mate *mate, struct bytes fram
         mate->asked = (instant){0}; /* it has forgotten my READY */
     }
     mate->ready = r;
-    mate->left = false;
+    mate->left = mate->busy = false;
     mate->unanswered = true;
     note_fork(m, mate);
     if (!same_history(m, &r)) {
@@ -1163,6 +1163,8 @@ void match_link(struct match *m, sid peer, instant now, const struct sink *out)
 {
     struct match_mate *mate = mate_of(m, peer);
     if (!mate) return;
+    mate->proposed = mate->verified = false;
+    mate->accepted = 0;
     bool in_set = m->set >> (mate - m->mates) & 1;
     if (m->state == MATCH_OPEN || m->state == MATCH_CLOSED) {
         if (!mate->left) say_ready_to(m, mate, now, out);
@@ -1170,6 +1172,13 @@ void match_link(struct match *m, sid peer, instant now, const struct sink *out)
     }
     if (m->state != MATCH_LOCKED && m->state != MATCH_COMMITTED) return;
     if (group_index(m, peer) >= 0) (m->state == MATCH_LOCKED ? say_accept : say_cert)(m, peer, out);
+}
+
+bool match_called_by(const struct match *m, sid peer)
+{
+    for (uint32_t i = 0; i < m->mates_count; i++)
+        if (m->mates[i].sid == peer) return same_history(m, &m->mates[i].ready);
+    return false;
 }
 
 void match_gone(struct match *m, sid peer, instant now, const struct sink *out)

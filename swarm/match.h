@@ -212,8 +212,13 @@ bool match_frame(struct match *m, const uint8_t id[CRYPTO_KEY_BYTES], uint8_t ty
 void match_decline(struct match *m, enum match_reason reason, uint32_t eta_ms,
                    const struct sink *out);
 
-/* A link to this peer came up: says again what it has to know. */
+/* A link to this peer came up: says again what it has to know. What it proposed and signed before is void until it says
+ * so again, as it does: it may be another process now. */
 void match_link(struct match *m, sid peer, instant now, const struct sink *out);
+
+/* Has this peer said READY for my round and history to this process of mine, and not taken it back since? Then it is
+ * bound to nobody by what I signed before a restart: that became void for it when my new link came up. */
+bool match_called_by(const struct match *m, sid peer);
 
 /* This peer is gone for good (dead, left). */
 void match_gone(struct match *m, sid peer, instant now, const struct sink *out);

@@ -512,14 +512,15 @@ static void note_round(struct node *n, const char *name, uint64_t members)
                                              {"tokens", n->round.tokens}}});
 }
 
-/* A round of my former life may still be under way, in which I may have signed. */
+/* A round of my former life may still be under way, in which I may have signed. Those who call me to theirs are not in it:
+ * they would wait for me, and I for them. */
 static bool sits_out(struct node *n)
 {
     if (n->now.ns >= n->sit_out_until.ns) return false;
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = member_at(n, i);
         bool busy = p && (p->progress.phase == PHASE_MATCH || p->progress.phase == PHASE_REDUCE);
-        if (busy && same_lineage(n, &p->progress)) return true;
+        if (busy && same_lineage(n, &p->progress) && !match_called_by(&n->match, p->sid)) return true;
     }
     n->sit_out_until = n->now;
     return false;

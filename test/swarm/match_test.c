@@ -710,6 +710,28 @@ Test(match, a_restarted_mate_is_taken_with_its_new_ready)
     assert_group_of(3, -1);
 }
 
+/* A process that was started again holds none of what its former life proposed and signed. */
+Test(match, what_was_said_before_a_new_link_counts_no_more)
+{
+    cell_init(3, false);
+    cell.nodes[2].willing = false; /* so that nobody commits at once */
+    cell.nodes[2].eta_ms = 60000;
+    start(0);
+    struct match *m = &cell.nodes[0].match;
+    struct match_mate *mate = &m->mates[0];
+    for (int i = 0; i < 2000 && !(mate->proposed && mate->accepted); i++) {
+        run_for(span_ms(1));
+        if (mate->accepted) break;
+    }
+    cr_assert(mate->proposed || mate->accepted);
+    cell.acting = 0;
+    match_link(m, mate->sid, cell.now, &sink);
+    cr_assert_not(mate->proposed);
+    cr_assert_not(mate->verified);
+    cr_assert_eq(mate->accepted, 0);
+    cr_assert(match_called_by(m, mate->sid));
+}
+
 Test(match, what_is_no_message_is_refused)
 {
     cell_init(2, false);

@@ -1,6 +1,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include "swarm/match.h"
 #include "swarm/sync.h"
 #include "test/swarm/stage.h"
 
@@ -728,6 +729,64 @@ Test(node, alone_it_commits_after_its_steps_and_not_before)
     const struct action *a = stage_note(&stage, "committed");
     cr_assert_not_null(a);
     cr_assert(eq(u64, a->note.numbers[1].value, 1u));
+}
+
+static void first_ready_frame(void *self, const struct action *a)
+{
+    struct bytes *to = self;
+    if (a->kind == ACTION_FRAME && a->type == WIRE_READY && !to->count)
+        *to = bytes_of(memcpy(record, a->bytes.data, a->bytes.count), a->bytes.count);
+}
+
+/* What a stranger says that is ready for the node's round. */
+static struct bytes stranger_ready(struct stranger *s)
+{
+    struct match match;
+    struct match_config config = {.crypto = &s->crypto, .incarnation = 500, .group_min = 2};
+    struct match_peer node = {.counts = true};
+    struct match_offer offer = {.weight = 1000, .steps = 10, .up_mbps = 100, .step_ms = 1};
+    struct bytes found = {0};
+    struct sink into = {&found, first_ready_frame};
+    memcpy(config.id, s->id, sizeof config.id);
+    memcpy(config.run_id, stage.config.run_id, sizeof config.run_id);
+    memcpy(node.id, stage.config.id, sizeof node.id);
+    match_init(&match, &config);
+    match_rest(&match, stage.state.epoch + 1, stage.state.lineage, stage.state.lineage_tokens);
+    match_cell(&match, &node, 1, stage.now, &into);
+    match_start(&match, &offer, stage.now, &into);
+    cr_assert(found.count > 0);
+    return found;
+}
+
+static void join_while_x_matches(void)
+{
+    stage.config.bootstrap_count = 1;
+    memcpy(stage.bootstrap[0].id, x.id, sizeof x.id);
+    stage.bootstrap[0].address = (struct address){4, {10, 0, 0, 1}, 4433};
+    stage_start(&stage);
+    x.progress.phase = PHASE_MATCH;
+    x.progress.tokens = 1000;
+    stranger_joins(&x, &stage);
+    cr_assert(trains());
+}
+
+Test(node, who_starts_in_the_middle_of_a_round_sits_it_out)
+{
+    join_while_x_matches();
+    inner_step(10);
+    cr_assert_null(stage_note(&stage, "ready"));
+    x.progress.phase = PHASE_TRAIN;
+    stranger_progress(&x, &stage);
+    cr_assert_not_null(stage_note(&stage, "ready"));
+}
+
+Test(node, who_starts_and_is_called_to_a_round_takes_part)
+{
+    join_while_x_matches();
+    struct bytes ready = stranger_ready(&x);
+    stranger_frame(&x, &stage, WIRE_READY, ready);
+    inner_step(10);
+    cr_assert_not_null(stage_note(&stage, "ready"));
 }
 
 static uint8_t wire[2 * STAGE_PARAMETERS];

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
 """A worker stopped by SIGSTOP in the middle of a round holds nobody up longer than the round's bound, and rejoins."""
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "program"))
 from swarms import *
 
 BOUND_S = 45  # SPEC.md, "Time limits": matchmaking 15 s, averaging 10 s and three times its estimate, closing 2 x 10 s
