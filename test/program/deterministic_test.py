@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
 """The same run without any fault, outer.count: steps and identities from the seed, started twice, ends in the same
 bits."""
-import os, sys
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "program"))
 from swarms import *
 
 path = experiment("twice", steps=90, every=30, count="steps")
