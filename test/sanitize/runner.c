@@ -14,8 +14,8 @@
 #include <criterion/criterion.h>
 #include <criterion/internal/new_asserts.h>
 
-#define SKIPPED   77
-#define LIMIT_S   300 /* of one test: a sanitizer makes it up to 15 times slower */
+#define SKIPPED 77
+#define LIMIT_S 300 /* of one test: a sanitizer makes it up to 15 times slower */
 
 extern struct criterion_test *__start_cr_tst[], *__stop_cr_tst[];
 /* Weak: a program may have no TestSuite. */
@@ -93,9 +93,11 @@ static int run(const struct criterion_test *t)
     int status = 0;
     while (waitpid(child, &status, 0) < 0) {}
     bool skipped = WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED;
-    bool wanted = t->data->signal ? WIFSIGNALED(status) && WTERMSIG(status) == t->data->signal
-                                  : WIFEXITED(status) && (skipped || WEXITSTATUS(status) == t->data->exit_code);
-    printf("%s - %s::%s%s\n", wanted ? "ok" : "not ok", t->category, t->name, skipped ? " # SKIP" : "");
+    bool wanted = t->data->signal
+                      ? WIFSIGNALED(status) && WTERMSIG(status) == t->data->signal
+                      : WIFEXITED(status) && (skipped || WEXITSTATUS(status) == t->data->exit_code);
+    printf("%s - %s::%s%s\n", wanted ? "ok" : "not ok", t->category, t->name,
+           skipped ? " # SKIP" : "");
     if (!wanted)
         printf("# ended with %s %d\n", WIFSIGNALED(status) ? "signal" : "code",
                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
@@ -106,6 +108,7 @@ int main(int argc, char **argv)
 {
     int failed = 0;
     for (struct criterion_test **t = __start_cr_tst; t < __stop_cr_tst; t++)
-        if (*t && !(*t)->data->disabled && (argc < 2 || strstr((*t)->name, argv[1]))) failed += run(*t);
+        if (*t && !(*t)->data->disabled && (argc < 2 || strstr((*t)->name, argv[1])))
+            failed += run(*t);
     return failed ? 1 : 0;
 }
