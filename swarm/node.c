@@ -520,7 +520,8 @@ static bool sits_out(struct node *n)
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = member_at(n, i);
         bool busy = p && (p->progress.phase == PHASE_MATCH || p->progress.phase == PHASE_REDUCE);
-        if (busy && same_lineage(n, &p->progress) && !match_called_by(&n->match, p->sid)) return true;
+        if (busy && same_lineage(n, &p->progress) && !match_called_by(&n->match, p->sid))
+            return true;
     }
     n->sit_out_until = n->now;
     return false;
@@ -1000,6 +1001,8 @@ static void fill_peer(const struct node *n, int i, struct node_peer *o)
     o->tokens_per_s = p->progress.tokens_per_s;
     o->loss = p->progress.loss;
 }
+
+static_assert(NODE_PEERS_MAX == MEMBERS_MAX + 1, "node_peers counts self and every member");
 
 size_t node_peers(const struct node *n, struct node_peer *out, size_t room)
 {

@@ -73,6 +73,8 @@ enum peer_phase {
 };
 enum peer_health { HEALTH_ALIVE, HEALTH_SUSPECT, HEALTH_DEAD, HEALTH_LEFT };
 
+#define NODE_PEERS_MAX 65 /* self, and the members that are remembered */
+
 struct node_peer {
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address address;
@@ -85,7 +87,7 @@ struct node_peer {
     bool self, linked;
 };
 
-/* Fills up to `room` entries, self first; returns how many there are. */
+/* Fills up to `room` entries, self first; returns how many there are: at most NODE_PEERS_MAX. */
 size_t node_peers(const struct node *n, struct node_peer *out, size_t room);
 
 #endif

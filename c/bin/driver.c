@@ -278,6 +278,15 @@ static void wake(void *self)
     loop_post(d->loop, &d->heard);
 }
 
+/* Members of the swarm with a link to us now; two links to the same one, as both sides may dial at once, count once. */
+static size_t linked_peers(const struct driver *d)
+{
+    struct node_peer peers[NODE_PEERS_MAX];
+    size_t count = node_peers(d->node, peers, NODE_PEERS_MAX), linked = 0;
+    for (size_t i = 0; i < count; i++) linked += peers[i].linked;
+    return linked;
+}
+
 static void on_second(void *ctx, instant now)
 {
     struct driver *d = ctx;
@@ -287,7 +296,7 @@ static void on_second(void *ctx, instant now)
     journal_begin(j, "net");
     journal_u64(j, "sent", n.sent_bytes);
     journal_u64(j, "received", n.received_bytes);
-    journal_u64(j, "links", n.links_up);
+    journal_u64(j, "peers", linked_peers(d));
     journal_f64(j, "lag_p50_ms", lag.p50_ms);
     journal_f64(j, "lag_p99_ms", lag.p99_ms);
     journal_f64(j, "lag_max_ms", lag.max_ms);

@@ -51,13 +51,12 @@ static json_t *peer_json(const struct node_peer *p, const struct view_facts *f)
 
 char *view_status(const struct node *n, const struct view_facts *f)
 {
-    struct node_peer peers[64];
-    size_t count = node_peers(n, peers, 64);
+    struct node_peer peers[NODE_PEERS_MAX];
+    size_t count = node_peers(n, peers, NODE_PEERS_MAX);
     char run[2 * CRYPTO_DIGEST_BYTES + 1];
     hex(f->run_id, CRYPTO_DIGEST_BYTES, run);
     json_t *list = json_array();
-    for (size_t i = 0; i < count && i < 64; i++)
-        json_array_append_new(list, peer_json(&peers[i], f));
+    for (size_t i = 0; i < count; i++) json_array_append_new(list, peer_json(&peers[i], f));
     json_t *o =
         json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "experiment", f->experiment, "run", run,
                   "epochs", (json_int_t)f->epochs, "parameters", (json_int_t)f->parameters, "sent",
@@ -69,13 +68,13 @@ char *view_status(const struct node *n, const struct view_facts *f)
 
 char *view_peers(const struct node *n, const struct view_facts *f)
 {
-    struct node_peer peers[64];
-    size_t count = node_peers(n, peers, 64), room = 64 * 160;
+    struct node_peer peers[NODE_PEERS_MAX];
+    size_t count = node_peers(n, peers, NODE_PEERS_MAX), room = NODE_PEERS_MAX * 160;
     char *text = malloc(room);
     if (!text) return NULL;
     size_t used = 0;
     text[0] = 0;
-    for (size_t i = 0; i < count && i < 64; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct address *a = address_of(&peers[i], f);
         if (peers[i].health != HEALTH_ALIVE || !a->family) continue;
         char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES];

@@ -127,7 +127,7 @@ static void take_line(struct watch *w, const json_t *line)
     } else if (!strcmp(event, "net")) {
         w->sent = whole(line, "sent");
         w->received = whole(line, "received");
-        w->links = whole(line, "links");
+        w->peers = whole(line, "peers");
         w->lag_p99_ms = number(line, "lag_p99_ms");
     } else if (!strcmp(event, "joined")) {
         w->joined_epoch = whole(line, "epoch");

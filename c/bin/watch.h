@@ -34,7 +34,7 @@ struct watch {
         [24]; /* latest of "ready", "committed", "applied", "solo": is it in the middle of a round? */
     uint64_t round_epoch; /* the epoch that event speaks of */
     uint64_t epoch, batch_tokens, parameters, threads;
-    uint64_t sent, received, links; /* bytes of UDP payload of this process; live connections */
+    uint64_t sent, received, peers; /* bytes of UDP payload of this process; members with a link */
     uint64_t sent_before;           /* by processes before it in the same folder */
     double tokens_per_s, lag_p99_ms;
     double excluded_ms; /* evaluation and checkpoints between first and last step */

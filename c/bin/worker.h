@@ -11,7 +11,7 @@
  *     dropped    steps, why: steps whose result was not kept
  *     evaluate   epoch, step, loss, tokens, ms
  *     checkpoint epoch, step, ms
- *     net        each second: sent, received (bytes of UDP payload), links, lag_p50_ms, lag_p99_ms, lag_max_ms
+ *     net        each second: sent, received (bytes of UDP payload), peers (with a link), lag_p50_ms, lag_p99_ms, lag_max_ms
  *     end        epoch, why
  *
  * and the swarm's notes under their own names (SPEC.md, "Notes"): ready, committed, applied, solo, joined, suspect... */
