@@ -39,7 +39,6 @@ struct worker {
     struct round_progress round; /* since the last outer step */
     uint64_t epoch_evaluated;    /* epoch + 1 of the latest evaluation; 0: none */
     instant still_since;         /* training stands still for the swarm since; 0: it does not */
-    double busy_ms;              /* evaluation and checkpoints since then */
     bool training, finished;
     char farewell[200];
 };
@@ -96,7 +95,6 @@ static enum err evaluate(struct worker *k, struct why *w)
     enum err e = trainer_evaluate(k->trainer, k->x->evaluate.tokens, &loss, &tokens, w);
     if (e) return e;
     double ms = ms_since(began);
-    k->busy_ms += ms;
     k->epoch_evaluated = k->replica.state.epoch + 1;
     journal_begin(k->journal, "evaluate");
     journal_u64(k->journal, "epoch", k->replica.state.epoch);
@@ -168,7 +166,6 @@ static void take_snapshot(struct worker *k)
 {
     k->training = false;
     k->still_since = clock_now();
-    k->busy_ms = 0;
     bool good = replica_snapshot(&k->replica, k->state->parameters);
     struct outer_layout *l = &k->replica.layout;
     tell(k, (struct event){.kind = EVENT_SNAPSHOT,
@@ -345,7 +342,6 @@ static enum err save(struct worker *k, struct why *w)
     struct why failed = {0};
     enum err e = checkpoint_write(k->x->checkpoint.dir, &c, k->x->checkpoint.keep, NULL, &failed);
     double ms = ms_since(began);
-    k->busy_ms += ms;
     journal_begin(k->journal, "checkpoint");
     journal_u64(k->journal, "epoch", c.epoch);
     journal_u64(k->journal, "step", c.step);
@@ -478,8 +474,7 @@ enum err worker_run(struct experiment *x, const struct worker_options *o, struct
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     enum err e = open_all(k, w);
     if (!e) {
-        setpriority(PRIO_PROCESS, 0,
-                    TRAINER_NICENESS); /* the network's thread comes first */
+        setpriority(PRIO_PROCESS, 0, TRAINER_NICENESS); /* the network's thread comes first */
         journal_start(k);
         if (k->replica.state.epoch == 0 && k->round.steps == 0) e = evaluate(k, w);
         if (!e) e = train(k, w);
