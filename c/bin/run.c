@@ -16,7 +16,7 @@ static const char usage[] =
     "times\n"
     "  --dir DIR            keep identity, checkpoints and log under DIR, instead of where the "
     "experiment says\n"
-    "  --fresh              do not go on from a checkpoint\n";
+    "  --fresh              start anew; the first new checkpoint replaces those of later steps\n";
 
 static enum err parse(int argc, char **argv, const char **experiment, struct worker_options *o,
                       const char **peers, struct why *w)

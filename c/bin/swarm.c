@@ -35,7 +35,8 @@ static const char usage[] =
     "  --join EPOCH       let a new worker with an empty folder join when EPOCH is reached\n"
     "  --deterministic    identities from the seed; with outer.count: steps the run ends in the "
     "same bits each time\n"
-    "  --fresh            do not go on from checkpoints that DIR holds\n"
+    "  --fresh            start anew; each worker's first new checkpoint replaces those of later "
+    "steps\n"
     "  --json             print the summary as JSON at the end\n";
 
 struct options {
@@ -260,7 +261,7 @@ static void draw_table(const struct fleet *f, bool again)
                : k->crashed ? "dead"
                             : "ended",
                (unsigned long long)w->epoch, w->steps.count, loss, k->pid > 0 ? w->tokens_per_s : 0,
-               (unsigned long long)w->links, (double)(w->sent + w->sent_before) * 1e-6,
+               (unsigned long long)w->peers, (double)(w->sent + w->sent_before) * 1e-6,
                w->lag_p99_ms);
     }
     fflush(stdout);

@@ -25,7 +25,7 @@ static const char usage[] =
     "ends after the present step, a second one ends at once.\n"
     "\n"
     "  --steps N   stop after global step N (and save), instead of train.steps\n"
-    "  --fresh     do not go on from a checkpoint\n";
+    "  --fresh     start anew; the first new checkpoint replaces those of later steps\n";
 
 struct options {
     const char *experiment;
