@@ -60,6 +60,7 @@ void loop_timer_set(struct loop *l, struct loop_timer *t, instant due)
         loop_timer_clear(l, t);
         return;
     }
+    if (!due.ns) due = clock_now(); /* or it would count as late since the machine was booted */
     t->due = due;
     if (!t->place) {
         if (l->heap_count == l->heap_room) {

@@ -55,8 +55,8 @@ enum err loop_watch(struct loop *l, struct loop_socket *s, uint32_t events, stru
 void loop_rewatch(struct loop *l, struct loop_socket *s, uint32_t events);
 void loop_forget(struct loop *l, struct loop_socket *s);
 
-/* Fires once when `due` has come, never earlier, and in the order of `due`. Setting a set timer moves it; setting it
- * to INSTANT_NEVER clears it. */
+/* Fires once when `due` has come, never earlier, and in the order of `due`; 0 means at once. Setting a set timer moves
+ * it; setting it to INSTANT_NEVER clears it. */
 void loop_timer_set(struct loop *l, struct loop_timer *t, instant due);
 void loop_timer_clear(struct loop *l, struct loop_timer *t);
 

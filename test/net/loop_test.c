@@ -210,4 +210,10 @@ Test(loop, measures_how_late_it_serves)
     cr_assert_leq(lag.p50_ms, lag.p99_ms);
     cr_assert_leq(lag.p99_ms, lag.max_ms);
     cr_assert_eq(loop_lag(l, false).count, 0);
+    loop_timer_set(l, &t[0].timer, (instant){0});
+    loop_turn(l, INSTANT_NEVER);
+    lag = loop_lag(l, true);
+    cr_assert_eq(lag.count, 1);
+    cr_assert_leq(lag.max_ms, 1000, "0 means at once, not late since the machine was booted: %g",
+                  lag.max_ms);
 }
