@@ -10,6 +10,7 @@
 #define TLS_ALERT_HANDSHAKE_FAILURE       40
 #define TLS_ALERT_BAD_CERTIFICATE         42
 #define TLS_ALERT_CERTIFICATE_REQUIRED    116
+#define REFUSED_PATIENCE_MS               100
 #define H3_EXCESSIVE_LOAD                 0x107 /* RFC 9114, 8.1 */
 #define TLS_ALERT_NO_APPLICATION_PROTOCOL 120   /* RFC 7301 */
 
@@ -551,6 +552,23 @@ void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes
     c->heard = now;
     if (error) finish_by_error(c, error, now);
     else connection_touch(c);
+}
+
+/* As after a SIGKILL. A complaint may be forged (RFC 9000, 14.2.1): it counts while something waits for an
+ * acknowledgement, and is believed when there is another one a probe time-out later and not a packet in between. */
+void connection_refused(struct connection *c, instant now)
+{
+    if (c->state > CONNECTION_OPEN || !c->up) return; /* who dials may be too early, and tries on */
+    if (c->refused.ns <= c->heard.ns) {
+        ngtcp2_conn_info info;
+        ngtcp2_conn_get_conn_info2(c->quic, &info);
+        if (info.bytes_in_flight) c->refused = now;
+        return;
+    }
+    uint64_t patience = ngtcp2_conn_get_pto2(c->quic);
+    if (patience < REFUSED_PATIENCE_MS * 1000000ull) patience = REFUSED_PATIENCE_MS * 1000000ull;
+    if (instant_since(now, c->refused).ns < patience) return;
+    finish(c, CLOSE_GONE, "nobody listens where the peer was: its process ended", false, NULL, now);
 }
 
 static void on_timer(void *ctx, instant now)

@@ -14,6 +14,7 @@
 #define SLOT_MASK ((1u << SLOT_BITS) - 1)
 
 #define RECEIVES_PER_TURN 32 /* of up to 64 KiB each; then timers and writes get their turn */
+#define REFUSALS_PER_TURN 32
 #define RESETS_PER_S      50 /* stateless resets: enough for a restart, nothing to amplify */
 #define CLOSING_MAX       256
 #define RETRY_TOKEN_S     10
@@ -349,9 +350,23 @@ static void take_packet(struct endpoint *e, struct bytes packet, union udp_name 
     }
 }
 
+static void take_refusals(struct endpoint *e)
+{
+    union udp_name to;
+    instant now = clock_now();
+    for (int i = 0; i < REFUSALS_PER_TURN && udp_refused(&e->udp, &to); i++) {
+        struct address nobody = udp_address_of(&to.any);
+        for (size_t s = 0; s < e->slot_count; s++) {
+            struct connection *c = e->slots[s].connection;
+            if (c && address_equal(&c->remote, &nobody)) connection_refused(c, now);
+        }
+    }
+}
+
 static void on_socket(void *ctx, uint32_t events)
 {
     struct endpoint *e = ctx;
+    if (events & EPOLLERR) take_refusals(e);
     if (events & EPOLLOUT && e->send_blocked) on_writable(e);
     for (int i = 0; i < RECEIVES_PER_TURN; i++) {
         union udp_name from;

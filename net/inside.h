@@ -87,6 +87,8 @@ struct connection {
     bool dialled, up, retiring;
     struct address remote;
     instant heard; /* the latest packet that was the peer's */
+    instant
+        refused; /* since then the network says that nobody listens there; not later than heard: it does not */
     struct cid_entry *cids, *tokens;
     struct loop_timer timer;
     struct connection *dirty_next; /* in the endpoint's list of those with something to do */
@@ -171,6 +173,8 @@ struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd
                                      const ngtcp2_cid *odcid, const ngtcp2_path *path, instant now);
 void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes packet,
                      instant now);
+/* The network says that nobody listens where the peer was. */
+void connection_refused(struct connection *c, instant now);
 /* Writes what may leave now. True when there may be more. */
 bool connection_write(struct connection *c, instant now);
 /* There is something to write, or to end. */

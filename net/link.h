@@ -51,6 +51,7 @@ enum link_close {
     CLOSE_IDLE = 0x1000, /* nothing heard for the idle time-out */
     CLOSE_TIMEOUT,       /* the handshake did not finish in time: nobody there, or no way through */
     CLOSE_RESET,         /* the peer no longer knows the connection: it restarted */
+    CLOSE_GONE,          /* nobody listens where the peer was: its process ended without a word */
     CLOSE_WRONG_KEY,     /* who answered has another key than the one dialled */
     CLOSE_ALPN,          /* the peer speaks UDP and QUIC, but not our protocol */
     CLOSE_QUIC_VERSION,  /* no common version of QUIC */

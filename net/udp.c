@@ -1,6 +1,7 @@
 #include "udp.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/udp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -78,6 +79,9 @@ enum err udp_open(struct udp *u, const struct address *listen, bool gso, bool gr
     if (listen->family == 6)
         setsockopt(u->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe, sizeof probe);
     else setsockopt(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe);
+    /* Complaints are kept for udp_refused. */
+    if (listen->family == 6) setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
+    else setsockopt(u->fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
     size_t in = raise_buffer(u->fd, SO_RCVBUF, socket_bytes);
     size_t out = raise_buffer(u->fd, SO_SNDBUF, socket_bytes);
     size_t granted = in < out ? in : out;
@@ -111,7 +115,8 @@ enum udp_sent udp_send(struct udp *u, const struct sockaddr *to, socklen_t to_by
     }
     for (;;) {
         if (sendmsg(u->fd, &m, 0) >= 0) return UDP_SENT;
-        if (errno == EINTR) continue;
+        /* Refused was an earlier packet, perhaps to another peer: the kernel says so once. */
+        if (errno == EINTR || errno == ECONNREFUSED) continue;
         if (errno == EAGAIN || errno == EWOULDBLOCK) return UDP_FULL;
         /* The device's driver lacks checksum offload, or the kernel has no GSO (udp(7)). */
         if (all.count > segment && (errno == EIO || errno == EINVAL)) return UDP_NO_GSO;
@@ -146,4 +151,33 @@ ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
         if (size > 0) *segment = (size_t)size;
     }
     return n;
+}
+
+bool udp_refused(struct udp *u, union udp_name *to)
+{
+    for (;;) {
+        union {
+            struct cmsghdr head;
+            char room[CMSG_SPACE(sizeof(struct sock_extended_err) + sizeof(union udp_name))];
+        } control;
+        uint8_t quoted[1];
+        struct iovec io = {quoted, sizeof quoted};
+        struct msghdr m = {.msg_name = to,
+                           .msg_namelen = sizeof *to,
+                           .msg_iov = &io,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = sizeof control.room};
+        if (recvmsg(u->fd, &m, MSG_ERRQUEUE) < 0) return false;
+        for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
+            struct sock_extended_err error;
+            bool v4 = h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_RECVERR;
+            bool v6 = h->cmsg_level == IPPROTO_IPV6 && h->cmsg_type == IPV6_RECVERR;
+            if (!v4 && !v6) continue;
+            memcpy(&error, CMSG_DATA(h), sizeof error);
+            bool told =
+                error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6;
+            if (told && error.ee_errno == ECONNREFUSED) return true;
+        }
+    }
 }

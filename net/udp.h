@@ -46,4 +46,8 @@ enum udp_sent udp_send(struct udp *u, const struct sockaddr *to, socklen_t to_by
 ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
                     socklen_t *from_bytes, size_t *segment);
 
+/* Takes one of the network's complaints (ICMP) off the socket: nobody listens at `to`, where we sent something. False
+ * when there is none left. Anybody can forge one who knows both addresses. */
+bool udp_refused(struct udp *u, union udp_name *to);
+
 #endif

@@ -231,6 +231,7 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     struct member *p = &m->members[i];
     forget_link(m, i, link_of(p, link));
     if (contact_any(p)) return;
+    if (code == WIRE_CLOSE_GONE) members_tell(m, NEWS_ENDED, i);
     plan_dial(m, i, REDIAL);
     if (code == WIRE_CLOSE_RUN || code == WIRE_CLOSE_VERSION || code == WIRE_CLOSE_FULL ||
         code == WIRE_CLOSE_SELF)

@@ -93,6 +93,7 @@ struct member_config {
 enum member_news {
     NEWS_LINKED,   /* the first usable link to it is up, or another took the place of a lost one */
     NEWS_UNLINKED, /* no usable link is left */
+    NEWS_ENDED,    /* its process has ended, as far as the network can tell; after NEWS_UNLINKED */
     NEWS_GONE,     /* DEAD or LEFT */
     NEWS_PROGRESS, /* a newer PROGRESS of it */
     NEWS_CHANGED   /* alive, suspected, refuted */

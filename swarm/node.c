@@ -692,6 +692,9 @@ static void read_news(struct node *n)
             reduce_link(&n->reduce, s, false, n->now, &in);
             sync_gone(&n->sync, s, n->now, &in);
             break;
+        case NEWS_ENDED:
+            reduce_gone(&n->reduce, s, n->now, &in);
+            break;
         case NEWS_GONE:
             match_gone(&n->match, s, n->now, &in);
             reduce_gone(&n->reduce, s, n->now, &in);

@@ -55,7 +55,9 @@ enum wire_close {
     WIRE_CLOSE_VERSION = 0x06,  /* another major */
     WIRE_CLOSE_RUN = 0x07,      /* another experiment */
     WIRE_CLOSE_LEAVING = 0x08,
-    WIRE_CLOSE_DEAD = 0x40 /* silent for too long */
+    WIRE_CLOSE_DEAD = 0x40, /* silent for too long */
+    WIRE_CLOSE_GONE =
+        0x1003 /* never sent: nobody listens where the peer was, its process has ended */
 };
 
 /* ---- signatures ---- */

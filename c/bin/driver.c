@@ -19,6 +19,7 @@
 #include "net/link.h"
 #include "net/loop.h"
 #include "net/resolve.h"
+#include "swarm/wire.h"
 
 #define LATER_MAX                                                                                  \
     256 /* failures to report after the present event; a round has at most 20 x 8 parcels under way */
@@ -197,6 +198,10 @@ static void on_link_up(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
     memcpy(e.id, id, sizeof e.id);
     step(ctx, &e);
 }
+
+static_assert((int)CLOSE_BUSY == WIRE_CLOSE_FULL && (int)CLOSE_DUPLICATE == WIRE_CLOSE_DOUBLE &&
+                  (int)CLOSE_RUN == WIRE_CLOSE_RUN && (int)CLOSE_GONE == WIRE_CLOSE_GONE,
+              "the endpoint and the swarm speak of the same codes");
 
 static void on_link_down(void *ctx, link_id l, const struct link_end *end)
 {

@@ -37,6 +37,15 @@ static int loopback_socket(void)
     return fd;
 }
 
+static void need_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    bool have = fd >= 0 && !bind(fd, (struct sockaddr *)&at, sizeof at);
+    close(fd);
+    if (!have) cr_skip("no IPv6 on this machine");
+}
+
 TestSuite(endpoint, .fini = stop, .timeout = 30);
 
 Test(endpoint, refuses_to_dial_itself)
@@ -343,6 +352,15 @@ Test(endpoint, forgets_half_open_strangers)
     cr_assert_gt(endpoint_counters(b.endpoint).handshakes_failed, 0);
 }
 
+/* As the kernel does it for a process that is killed. */
+static struct endpoint *die_without_a_word(struct node *n)
+{
+    loop_forget(loop, &n->endpoint->socket);
+    udp_close(&n->endpoint->udp);
+    n->endpoint->socket.fd = -1;
+    return n->endpoint;
+}
+
 Test(endpoint, resets_what_a_restarted_node_no_longer_knows)
 {
     pair();
@@ -350,10 +368,7 @@ Test(endpoint, resets_what_a_restarted_node_no_longer_knows)
     struct endpoint_config c = config();
     c.listen = address_print(&b.address, listen);
     /* b dies without a word and comes back on the same port with the same key. */
-    loop_forget(loop, &b.endpoint->socket);
-    udp_close(&b.endpoint->udp);
-    b.endpoint->socket.fd = -1;
-    struct endpoint *dead = b.endpoint;
+    struct endpoint *dead = die_without_a_word(&b);
     node_open(&b, &c);
     cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of("are you there?", 14)));
     turn_until(a.downs, 5);
@@ -364,6 +379,55 @@ Test(endpoint, resets_what_a_restarted_node_no_longer_knows)
     turn_until(a.ups == 2, 5);
     cr_assert_eq(a.ups, 2);
     endpoint_close(dead);
+}
+
+static void notices_a_kill(const char *listen)
+{
+    struct endpoint_config c = config();
+    c.listen = listen;
+    link_pair(&a, &b, &c);
+    struct endpoint *dead = die_without_a_word(&b);
+    cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of("are you there?", 14)));
+    turn_until(a.downs, 5);
+    cr_assert_eq(a.downs, 1);
+    cr_assert_eq(a.end.code, CLOSE_GONE, "%x %s", a.end.code, a.reason);
+    cr_assert_not(a.end.by_peer);
+    b.endpoint = NULL;
+    endpoint_close(dead);
+    uint64_t before = loop_wakeups(loop);
+    turn_until(false, 1);
+    uint64_t woke = loop_wakeups(loop) - before;
+    cr_assert_leq(woke, 20, "after that it woke %llu times", (unsigned long long)woke);
+}
+
+Test(endpoint, notices_a_peer_whose_process_was_killed) { notices_a_kill("127.0.0.1:0"); }
+
+Test(endpoint, notices_that_over_ipv6_too)
+{
+    need_ipv6();
+    notices_a_kill("[::1]:0");
+}
+
+Test(endpoint, does_not_believe_that_a_peer_which_answers_is_gone)
+{
+    pair();
+    struct connection *c = endpoint_connection(a.endpoint, a.up);
+    for (int i = 0; i < 5; i++) { /* forged complaints, each while something is under way */
+        cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of("are you there?", 14)));
+        turn_until(link_queued(a.endpoint, a.up) == 0, 5);
+        cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of("are you there?", 14)));
+        (void)connection_write(c, clock_now());
+        connection_refused(c, clock_now());
+        turn_until(false, 0.2);
+    }
+    cr_assert_eq(a.downs, 0, "%s", a.reason);
+    turn_until(false, 0.5);
+    for (int i = 0; i < 5; i++) { /* nothing is under way */
+        connection_refused(c, clock_now());
+        turn_until(false, 0.2);
+    }
+    cr_assert_eq(a.downs, 0, "%s", a.reason);
+    cr_assert_eq(b.frame_count, 10);
 }
 
 Test(endpoint, resets_by_less_than_it_was_sent)
@@ -396,10 +460,7 @@ Test(endpoint, prefers_a_new_link_to_the_leftover_of_a_peer_that_restarted)
     node_dial(small, large);
     turn_until(large->ups == 1 && small->ups == 1, 5);
     link_id old = large->up;
-    loop_forget(loop, &small->endpoint->socket); /* dies without a word, comes back, is dialled */
-    udp_close(&small->endpoint->udp);
-    small->endpoint->socket.fd = -1;
-    struct endpoint *dead = small->endpoint;
+    struct endpoint *dead = die_without_a_word(small); /* comes back, is dialled */
     node_open(small, &c);
     link_id new = node_dial(large, small);
     turn_until(large->downs, 10);
@@ -495,11 +556,7 @@ Test(endpoint, works_with_bbr)
 Test(endpoint, speaks_ipv6)
 {
     struct endpoint_config c = endpoint_defaults("[::1]:0");
-    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
-    struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    bool have = fd >= 0 && !bind(fd, (struct sockaddr *)&at, sizeof at);
-    close(fd);
-    if (!have) cr_skip("no IPv6 on this machine");
+    need_ipv6();
     link_pair(&a, &b, &c);
     cr_assert_eq(a.address.family, 6);
     cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of("x", 1)));

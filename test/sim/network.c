@@ -602,6 +602,10 @@ void network_happen(struct world *w, const struct happening *h)
         if (e->up && !(lives(w, peer) && peer->up) && !blocked(w, peer, e))
             end_down(w, h->link, h->side, CODE_RESET);
         break;
+    case HAPPEN_GONE:
+        if (e->up && !node_of(w, peer)->alive && !blocked(w, peer, e) && !blocked(w, e, peer))
+            end_down(w, h->link, h->side, WIRE_CLOSE_GONE);
+        break;
     case HAPPEN_DOUBLE:
         close_double(w, h->link, h->side);
         break;
@@ -651,6 +655,19 @@ void network_paused(struct world *w, struct sim_node *n)
             struct link_end *e = &w->network.links[i].end[s];
             if (e->up && e->node == n->index && e->life == n->life)
                 happen(w, HAPPEN_IDLE, n->paused_until, i, s, ALWAYS);
+        }
+}
+
+void network_crashed(struct world *w, struct sim_node *n)
+{
+    if (chance(w) < 0.3) return; /* with its machine, or behind a firewall that says nothing */
+    for (uint32_t i = w->network.link_first; i < w->network.link_count; i++)
+        for (int s = 0; s < 2; s++) {
+            struct link_end *e = &w->network.links[i].end[s], *peer = &w->network.links[i].end[!s];
+            if (!e->up || !lives(w, e) || peer->node != n->index) continue;
+            span told = span_ms(100 + (uint64_t)(400 * chance(w)));
+            told.ns += 2 * latency(w, e->node, peer->node).ns;
+            happen(w, HAPPEN_GONE, instant_after(w->now, told), i, s, 0);
         }
 }
 

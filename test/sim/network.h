@@ -109,6 +109,9 @@ void network_review(struct world *w);
 /* A process stands still from now until its wake: what it has not heard for too long is gone when it wakes. */
 void network_paused(struct world *w, struct sim_node *n);
 
+/* A process has died: where its machine still answers, peers hear soon that nobody listens there. */
+void network_crashed(struct world *w, struct sim_node *n);
+
 /* A process has started where one had died: peers that still speak to the old one are told so. */
 void network_restarted(struct world *w, struct sim_node *n);
 

@@ -19,6 +19,7 @@ enum happening_kind {
     HAPPEN_ARRIVE,  /* message */
     HAPPEN_DIAL,    /* link: the dialler tries to reach the other side */
     HAPPEN_UP,      /* link, side: the handshake is complete there */
+    HAPPEN_GONE,    /* link, side: the network says that nobody listens at the peer's address */
     HAPPEN_IDLE, /* link, side: nothing was heard for the idle time-out, if `stamp` still says so */
     HAPPEN_RESET,  /* link, side: the peer answers that it knows no such connection */
     HAPPEN_CLOSE,  /* link, side: a close arrives there */

@@ -232,6 +232,7 @@ void world_crash(struct world *w, struct sim_node *n)
     world_trace(w, "node %d crashes in phase %d", n->index, n->watch.phase);
     w->report->faults[FAULT_CRASH]++;
     end_process(w, n);
+    network_crashed(w, n);
     network_review(w);
     if (n->back_after.ns == 0) return;
     if (n->back_empty) n->disk.any = false;
