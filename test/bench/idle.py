@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from swarms import *
 
 SECONDS = 5
+EVERY = 2000  # steps of an epoch: many seconds
 
 
 def cpu_s(pid):
@@ -23,14 +24,14 @@ def cpu_s(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-path = experiment("idle", steps=4000, every=200, count="steps")
+path = experiment("idle", steps=2 * EVERY, every=EVERY, count="steps")
 peers = os.path.join(PLACE, "peers.txt")
 first, second = Worker("first", peers).start(path), Worker("second", peers).start(path)
-if not wait_for(lambda: len(second.events("step")) > 150, 120, 0.01):
+if not wait_for(lambda: all(len(w.events("net")) >= 3 for w in (first, second)), 120, 0.01):
     sys.exit("idle.py: the workers do not train\n" + second.output())
 lags = [w.events("net")[-1]["lag_p99_ms"] for w in (first, second)]
 second.kill(signal.SIGSTOP)
-if not wait_for(lambda: len(first.events("step")) >= 200 and first.events("ready"), 60):
+if not wait_for(lambda: len(first.events("step")) >= EVERY and first.events("ready"), 60):
     sys.exit("idle.py: the first worker does not get through its steps\n" + first.output())
 before = cpu_s(first.process.pid)
 time.sleep(SECONDS)
