@@ -225,13 +225,15 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
                        const struct sink *out)
 {
     m->now = now;
-    (void)out;
     int i = members_by_link(m, link);
     if (i == NOBODY) return;
     struct member *p = &m->members[i];
     forget_link(m, i, link_of(p, link));
     if (contact_any(p)) return;
-    if (code == WIRE_CLOSE_GONE) members_tell(m, NEWS_ENDED, i);
+    if (code == WIRE_CLOSE_GONE) {
+        members_tell(m, NEWS_ENDED, i);
+        members_accuse(m, i, out); /* without a link nobody would probe it */
+    }
     plan_dial(m, i, REDIAL);
     if (code == WIRE_CLOSE_RUN || code == WIRE_CLOSE_VERSION || code == WIRE_CLOSE_FULL ||
         code == WIRE_CLOSE_SELF)

@@ -528,6 +528,20 @@ Test(node, a_silent_peer_is_suspected_and_then_dead)
     cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_ALIVE));
 }
 
+Test(node, whose_process_has_ended_is_suspected_at_once)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    stage_give(&stage, (struct event){.kind = EVENT_LINK_DOWN, .link = y.link});
+    cr_assert_null(stage_note(&stage, "suspect"), "its link alone is lost");
+    stage_give(&stage,
+               (struct event){.kind = EVENT_LINK_DOWN, .link = x.link, .code = WIRE_CLOSE_GONE});
+    cr_assert_not_null(stage_note(&stage, "suspect"));
+    cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_SUSPECT));
+    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_ALIVE));
+}
+
 Test(node, work_that_is_put_off_is_not_taken_for_standing_still)
 {
     uint8_t request[17] = {WIRE_GET_MANIFEST};
