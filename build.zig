@@ -39,6 +39,9 @@ const components = [_]Component{
 
 const c_flags = [_][]const u8{ "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-ffp-contract=off", "-D_GNU_SOURCE" };
 
+/// Kernels as C++ for the host, without its runtime.
+const fiber_flags = [_][]const u8{ "-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-DSHOAL_FIBER", "-O2" };
+
 const Shoal = struct {
     b: *std.Build,
     target: std.Build.ResolvedTarget,
@@ -199,6 +202,7 @@ pub fn build(b: *std.Build) void {
     for (s.files("test/program", "_test.py")) |f| all.addFileArg(b.path(b.fmt("test/program/{s}", .{f})));
     top.get("test").?.dependOn(&all.step);
 
+    fibers(&s, all, &top);
     simulator(&s, all, &top);
 
     for ([_][]const u8{ "address", "thread" }) |kind| {
@@ -237,9 +241,34 @@ pub fn build(b: *std.Build) void {
     }
     top.get("bench").?.dependOn(before.?);
 
-    const fmt = b.addSystemCommand(&.{ "sh", "-c", "clang-format -i $(git ls-files 'c/*.[ch]' 'net/*.[ch]' 'swarm/*.[ch]' 'test/*.[ch]')" });
+    const fmt = b.addSystemCommand(&.{ "sh", "-c", "clang-format -i $(git ls-files 'c/*.[ch]' 'net/*.[ch]' 'swarm/*.[ch]' 'test/*.[ch]' 'cu/*.h' 'cu/*.cu' 'test/cuda/*.h' 'test/cuda/*.cc')" });
     fmt.setCwd(b.path("."));
     top.get("fmt").?.dependOn(&fmt.step);
+}
+
+/// The CUDA backend on a machine without a GPU (test/cuda/fiber.h): the tests of c/model/ once more, on its kernels.
+fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(*std.Build.Step)) void {
+    const b = s.b;
+    const kernels = s.module();
+    for ([_][]const u8{ "c", "cu", "test/cuda" }) |p| kernels.addIncludePath(b.path(p));
+    for (s.files("cu", ".cu")) |f| kernels.addCSourceFile(.{ .file = b.path(b.fmt("cu/{s}", .{f})), .flags = &fiber_flags, .language = .cpp });
+    kernels.addCSourceFile(.{ .file = b.path("test/cuda/fiber.cc"), .flags = &fiber_flags });
+    const lib = b.addLibrary(.{ .name = "shoal-cu-fiber", .root_module = kernels, .linkage = .static });
+    const m = s.module();
+    m.addIncludePath(b.path("c"));
+    m.addIncludePath(b.path("."));
+    for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = &(c_flags ++ [_][]const u8{"-DSHOAL_CUDA"}) });
+    s.third(m, "criterion");
+    m.linkLibrary(lib);
+    linkAll(s, m);
+    const exe = b.addExecutable(.{ .name = "test-cuda", .root_module = m });
+    exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
+    const one = b.step("test-cuda", "run the tests of cu/ alone, on fibers");
+    const alone = s.tally(null);
+    alone.addArtifactArg(exe);
+    one.dependOn(&alone.step);
+    all.addArtifactArg(exe);
+    top.get("check").?.dependOn(&exe.step);
 }
 
 /// The simulated swarm: its program, the tests of its own parts, and the planted bugs.

@@ -77,6 +77,37 @@ struct device {
     struct backend b;
 };
 
+#ifdef SHOAL_CUDA /* the program that tests cu/, on a GPU or on fibers (test/cuda/fiber.h) */
+#include "cu/cuda.h"
+
+static inline bool device_open_number(struct device *d, size_t number, size_t threads)
+{
+    struct why w;
+    if (number > 0) return false;
+    cr_assert_eq(pool_open(&d->pool, threads, 0, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(cuda_open(&d->b, 0, &w), ERR_OK, "%s", w.text);
+    return true;
+}
+static inline struct device device_open(size_t threads)
+{
+    struct device d;
+    cr_assert(device_open_number(&d, 0, threads));
+    return d;
+}
+static inline struct device device_open_cpu(size_t threads)
+{
+    struct device d;
+    struct why w;
+    cr_assert_eq(pool_open(&d.pool, threads, 0, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(cpu_open(&d.b, d.pool, &w), ERR_OK, "%s", w.text);
+    return d;
+}
+static inline void device_close(struct device *d)
+{
+    (d->b.host ? cpu_close : cuda_close)(&d->b);
+    pool_close(d->pool);
+}
+#else
 /* False when there are no more than `number` backends here. */
 static inline bool device_open_number(struct device *d, size_t number, size_t threads)
 {
@@ -103,5 +134,6 @@ static inline void device_close(struct device *d)
     cpu_close(&d->b);
     pool_close(d->pool);
 }
+#endif
 
 #endif

@@ -1,0 +1,258 @@
+/* attention.cu -- causal attention with grouped query heads, in fp32, forward and backward without atomics.
+ *
+ *     s = q k / sqrt(d)     p = exp(s - L), L = log(sum exp(s))     out = sum p v
+ *     with D = dot(out_grad, out):  ds = p (dot(out_grad, v) - D) / sqrt(d)
+ *     q_grad = sum over keys of ds k     k_grad = sum over queries of ds q     v_grad = sum over queries of p out_grad
+ *
+ * One warp a query, and backward also one a key: 32 scores at once, one a lane, with the softmax kept up to date on the
+ * way (FlashAttention-2, arXiv 2307.08691); then each lane adds up its part of the 32 vectors. Memory is linear in the
+ * length. */
+#include <assert.h>
+
+#include "ops.h"
+
+#define WARPS        4
+#define THREADS      (WARPS * WARP)
+#define HEAD_DIM_MAX 256
+#define PARTS        (HEAD_DIM_MAX / WARP) /* elements of a head that a lane holds */
+
+/* Rows of one kind: that of (sequence, row, head) starts at data[(sequence * rows + row) * stride + head * d]. */
+struct heads {
+    const float *data;
+    size_t stride;
+};
+
+struct shape {
+    size_t sequences, rows, heads, kv_heads, head_dim;
+    size_t past; /* keys before the first row's own */
+    float scale;
+};
+
+__device__ __forceinline__ const float *head_at(struct heads h, const struct shape &s,
+                                                size_t sequence, size_t row, size_t head)
+{
+    return h.data + (sequence * (s.past + s.rows) + row) * h.stride + head * s.head_dim;
+}
+
+__device__ __forceinline__ float dot(const float *a, const float *b, size_t n)
+{
+    float sum = 0;
+    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+/* Copies a vector to shared memory of this warp. */
+__device__ __forceinline__ void keep(float *to, const float *from, size_t n)
+{
+    for (size_t i = threadIdx.x % WARP; i < n; i += WARP) to[i] = from[i];
+    __syncwarp();
+}
+
+/* parts += factor of lane j * row j, for the first `count` of 32 lanes. */
+__device__ __forceinline__ void add_rows(float parts[PARTS], float factor, const float *row,
+                                         size_t stride, size_t count, size_t n)
+{
+    for (size_t j = 0; j < WARP; j++) {
+        const float f = __shfl_sync(LANES, factor, (int)j);
+        if (j >= count) continue;
+        for (size_t i = 0; i < PARTS; i++) {
+            const size_t d = i * WARP + threadIdx.x % WARP;
+            if (d < n) parts[i] += f * row[j * stride + d];
+        }
+    }
+}
+
+__device__ __forceinline__ void store_parts(float *to, const float parts[PARTS], float factor,
+                                            size_t n)
+{
+    for (size_t i = 0; i < PARTS; i++) {
+        const size_t d = i * WARP + threadIdx.x % WARP;
+        if (d < n) to[d] = parts[i] * factor;
+    }
+}
+
+/* Warp `n` of the grid: which (sequence, head, row) is its. */
+struct place {
+    size_t sequence, head, row;
+};
+__device__ __forceinline__ struct place place_of(size_t n, size_t heads, size_t rows)
+{
+    return {n / rows / heads, n / rows % heads, n % rows};
+}
+
+__global__ void __launch_bounds__(THREADS)
+    attention_queries(float *out, float *logsum, struct heads queries, struct heads keys,
+                      struct heads values, struct shape s)
+{
+    __shared__ float kept[WARPS][HEAD_DIM_MAX];
+    const size_t n = (size_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+    if (n >= s.sequences * s.heads * s.rows) return; /* whole warps */
+    const struct place at = place_of(n, s.heads, s.rows);
+    const size_t lane = threadIdx.x % WARP, shared_head = at.head / (s.heads / s.kv_heads);
+    const size_t seen = s.past + at.row + 1, query_row = at.sequence * s.rows + at.row;
+    float *query = kept[threadIdx.x / WARP], parts[PARTS] = {}, top = -INFINITY, total = 0;
+    keep(query, queries.data + query_row * queries.stride + at.head * s.head_dim, s.head_dim);
+    for (size_t first = 0; first < seen; first += WARP) {
+        const bool valid = first + lane < seen;
+        const float *key = head_at(keys, s, at.sequence, first + lane, shared_head);
+        const float score = valid ? dot(query, key, s.head_dim) * s.scale : -INFINITY;
+        const float higher = fmaxf(top, warp_max(score)), shrink = expf(top - higher);
+        const float p = valid ? expf(score - higher) : 0.0f;
+        total = total * shrink + warp_sum(p);
+        for (size_t i = 0; i < PARTS; i++) parts[i] *= shrink;
+        add_rows(parts, p, head_at(values, s, at.sequence, first, shared_head), values.stride,
+                 seen - first, s.head_dim);
+        top = higher;
+    }
+    store_parts(out + (query_row * s.heads + at.head) * s.head_dim, parts, 1.0f / total,
+                s.head_dim);
+    if (logsum && lane == 0) logsum[n] = top + logf(total);
+}
+
+/* delta[sequence, head, row] = dot(out_grad, out) */
+__global__ void __launch_bounds__(THREADS)
+    attention_delta(float *delta, const float *out_grad, const float *out, struct shape s)
+{
+    const size_t n = (size_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+    if (n >= s.sequences * s.heads * s.rows) return;
+    const struct place at = place_of(n, s.heads, s.rows);
+    const size_t from = ((at.sequence * s.rows + at.row) * s.heads + at.head) * s.head_dim;
+    float sum = 0;
+    for (size_t i = threadIdx.x % WARP; i < s.head_dim; i += WARP)
+        sum += out_grad[from + i] * out[from + i];
+    sum = warp_sum(sum);
+    if (threadIdx.x % WARP == 0) delta[n] = sum;
+}
+
+__global__ void __launch_bounds__(THREADS)
+    attention_queries_backward(float *queries_grad, const float *out_grad, const float *logsum,
+                               const float *delta, struct heads queries, struct heads keys,
+                               struct heads values, struct shape s)
+{
+    __shared__ float kept[WARPS][2][HEAD_DIM_MAX];
+    const size_t n = (size_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+    if (n >= s.sequences * s.heads * s.rows) return;
+    const struct place at = place_of(n, s.heads, s.rows);
+    const size_t lane = threadIdx.x % WARP, shared_head = at.head / (s.heads / s.kv_heads);
+    const size_t seen = at.row + 1, row = at.sequence * s.rows + at.row;
+    float *query = kept[threadIdx.x / WARP][0], *grad = kept[threadIdx.x / WARP][1];
+    float parts[PARTS] = {};
+    keep(query, head_at(queries, s, at.sequence, at.row, at.head), s.head_dim);
+    keep(grad, out_grad + (row * s.heads + at.head) * s.head_dim, s.head_dim);
+    for (size_t first = 0; first < seen; first += WARP) {
+        float ds = 0;
+        if (first + lane < seen) {
+            const float *key = head_at(keys, s, at.sequence, first + lane, shared_head);
+            const float *value = head_at(values, s, at.sequence, first + lane, shared_head);
+            const float p = expf(dot(query, key, s.head_dim) * s.scale - logsum[n]);
+            ds = p * (dot(grad, value, s.head_dim) - delta[n]);
+        }
+        add_rows(parts, ds, head_at(keys, s, at.sequence, first, shared_head), keys.stride,
+                 seen - first, s.head_dim);
+    }
+    store_parts(queries_grad + row * queries.stride + at.head * s.head_dim, parts, s.scale,
+                s.head_dim);
+}
+
+/* One warp a key: adds up over the queries of all heads that share it, head after head. */
+__global__ void __launch_bounds__(THREADS)
+    attention_keys_backward(float *keys_grad, float *values_grad, const float *out_grad,
+                            const float *logsum, const float *delta, struct heads queries,
+                            struct heads keys, struct heads values, struct shape s)
+{
+    __shared__ float kept[WARPS][2][HEAD_DIM_MAX];
+    const size_t n = (size_t)blockIdx.x * WARPS + threadIdx.x / WARP;
+    if (n >= s.sequences * s.kv_heads * s.rows) return;
+    const struct place at = place_of(n, s.kv_heads, s.rows);
+    const size_t lane = threadIdx.x % WARP, group = s.heads / s.kv_heads;
+    float *key = kept[threadIdx.x / WARP][0], *value = kept[threadIdx.x / WARP][1];
+    float key_parts[PARTS] = {}, value_parts[PARTS] = {};
+    keep(key, head_at(keys, s, at.sequence, at.row, at.head), s.head_dim);
+    keep(value, head_at(values, s, at.sequence, at.row, at.head), s.head_dim);
+    for (size_t head = at.head * group; head < (at.head + 1) * group; head++) {
+        const size_t sums = (at.sequence * s.heads + head) * s.rows;
+        for (size_t first = at.row; first < s.rows; first += WARP) {
+            const float *query = head_at(queries, s, at.sequence, first, head);
+            const float *grad =
+                out_grad + ((at.sequence * s.rows + first) * s.heads + head) * s.head_dim;
+            float p = 0, ds = 0;
+            if (first + lane < s.rows) {
+                const float score = dot(key, query + lane * queries.stride, s.head_dim) * s.scale;
+                p = expf(score - logsum[sums + first + lane]);
+                ds = p * (dot(value, grad + lane * s.heads * s.head_dim, s.head_dim) -
+                          delta[sums + first + lane]);
+            }
+            add_rows(key_parts, ds, query, queries.stride, s.rows - first, s.head_dim);
+            add_rows(value_parts, p, grad, s.heads * s.head_dim, s.rows - first, s.head_dim);
+        }
+    }
+    const size_t to = (at.sequence * s.rows + at.row) * keys.stride + at.head * s.head_dim;
+    store_parts(keys_grad + to, key_parts, s.scale, s.head_dim);
+    store_parts(values_grad + to, value_parts, 1.0f, s.head_dim);
+}
+
+/* Appends the keys and values of new rows to the cache. */
+__global__ void __launch_bounds__(THREADS)
+    attention_append(float *keys, float *values, const float *qkv, size_t count, size_t width,
+                     size_t queries_width)
+{
+    const size_t n = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (n >= count) return;
+    const float *row = qkv + n / width * (queries_width + 2 * width) + queries_width;
+    keys[n] = row[n % width];
+    values[n] = row[width + n % width];
+}
+
+static dim3 grid_of(size_t warps) { return dim3((warps + WARPS - 1) / WARPS); }
+
+static float scale_of(size_t head_dim) { return 1.0f / sqrtf((float)head_dim); }
+
+void cuda_attention(void *self, const struct op_attention *o)
+{
+    struct cuda *c = (struct cuda *)self;
+    const size_t d = o->head_dim, stride = (o->heads + 2 * o->kv_heads) * d;
+    const float *qkv = (const float *)o->qkv;
+    const struct shape s = {o->sequences, o->length, o->heads, o->kv_heads, d, 0, scale_of(d)};
+    assert(d <= HEAD_DIM_MAX);
+    LAUNCH(attention_queries, grid_of(o->sequences * o->heads * o->length), dim3(THREADS), 0,
+           c->stream, (float *)o->out, o->logsum, heads{qkv, stride},
+           heads{qkv + o->heads * d, stride}, heads{qkv + (o->heads + o->kv_heads) * d, stride}, s);
+    cuda_launched(c, "attention");
+}
+
+void cuda_attention_backward(void *self, const struct op_attention_backward *o)
+{
+    struct cuda *c = (struct cuda *)self;
+    const size_t d = o->head_dim, stride = (o->heads + 2 * o->kv_heads) * d;
+    const size_t queries = o->sequences * o->heads * o->length;
+    const size_t keys_at = o->heads * d, values_at = keys_at + o->kv_heads * d;
+    const float *qkv = (const float *)o->qkv, *out_grad = (const float *)o->out_grad;
+    float *grad = (float *)o->qkv_grad;
+    const struct shape s = {o->sequences, o->length, o->heads, o->kv_heads, d, 0, scale_of(d)};
+    assert(d <= HEAD_DIM_MAX);
+    LAUNCH(attention_delta, grid_of(queries), dim3(THREADS), 0, c->stream, c->delta, out_grad,
+           (const float *)o->out, s);
+    LAUNCH(attention_queries_backward, grid_of(queries), dim3(THREADS), 0, c->stream, grad,
+           out_grad, o->logsum, c->delta, heads{qkv, stride}, heads{qkv + keys_at, stride},
+           heads{qkv + values_at, stride}, s);
+    LAUNCH(attention_keys_backward, grid_of(o->sequences * o->kv_heads * o->length), dim3(THREADS),
+           0, c->stream, grad + keys_at, grad + values_at, out_grad, o->logsum, c->delta,
+           heads{qkv, stride}, heads{qkv + keys_at, stride}, heads{qkv + values_at, stride}, s);
+    cuda_launched(c, "attention_backward");
+}
+
+void cuda_attention_cached(void *self, const struct op_attention_cached *o)
+{
+    struct cuda *c = (struct cuda *)self;
+    const size_t d = o->head_dim, width = o->kv_heads * d, count = o->rows * width;
+    float *keys = (float *)o->keys, *values = (float *)o->values;
+    const float *qkv = (const float *)o->qkv;
+    const struct shape s = {1, o->rows, o->heads, o->kv_heads, d, o->past, scale_of(d)};
+    assert(d <= HEAD_DIM_MAX);
+    LAUNCH(attention_append, dim3((count + THREADS - 1) / THREADS), dim3(THREADS), 0, c->stream,
+           keys + o->past * width, values + o->past * width, qkv, count, width, o->heads * d);
+    LAUNCH(attention_queries, grid_of(o->heads * o->rows), dim3(THREADS), 0, c->stream,
+           (float *)o->out, (float *)nullptr, heads{qkv, o->heads * d + 2 * width},
+           heads{keys, width}, heads{values, width}, s);
+    cuda_launched(c, "attention_cached");
+}

@@ -1,0 +1,213 @@
+#include "cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ops.h"
+
+#define DRIVER_MIN 12000 /* CUDA 12.0: what the runtime that we link asks for */
+#define SM_MIN     80
+#define SUMS       64 /* of reduce.cu at once */
+#define MEBIBYTE   0x1p20
+
+static const char *said(cudaError_t e) { return cudaGetErrorString(e); }
+
+void cuda_launched(struct cuda *c, const char *where)
+{
+    cudaError_t e = cudaGetLastError();
+    if (e == cudaSuccess || c->failed != cudaSuccess) return;
+    c->failed = e;
+    c->failed_where = where;
+}
+
+enum err cuda_wait(struct cuda *c, struct why *w)
+{
+    cudaError_t e = cudaStreamSynchronize(c->stream);
+    if (c->failed != cudaSuccess)
+        return why(w, ERR_DEVICE, "GPU %d failed in %s: %s", c->device, c->failed_where,
+                   said(c->failed));
+    if (e == cudaSuccess) return ERR_OK;
+    c->failed = e;
+    c->failed_where = "a kernel";
+    return why(w, ERR_DEVICE, "GPU %d failed: %s", c->device, said(e));
+}
+
+static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
+{
+    struct cuda *c = (struct cuda *)self;
+    size_t available = 0, total = 0;
+    cudaError_t e = cudaMalloc(out, bytes ? bytes : 1);
+    if (e == cudaSuccess) e = cudaMemsetAsync(*out, 0, bytes, c->stream);
+    if (e == cudaSuccess) return ERR_OK;
+    if (e != cudaErrorMemoryAllocation)
+        return why(w, ERR_DEVICE, "GPU %d gave no memory: %s", c->device, said(e));
+    (void)cudaGetLastError(); /* it is told; the next launch did not cause it */
+    cudaMemGetInfo(&available, &total);
+    return why(w, ERR_MEMORY,
+               "%.1f MiB of memory are needed at once, and GPU %d has %.1f of its %.1f left",
+               (double)bytes / MEBIBYTE, c->device, (double)available / MEBIBYTE,
+               (double)total / MEBIBYTE);
+}
+
+static void memory_give(void *self, void *memory, size_t bytes)
+{
+    (void)self, (void)bytes;
+    cudaFree(memory);
+}
+
+static void memory_upload(void *self, void *device, const void *host, size_t bytes)
+{
+    struct cuda *c = (struct cuda *)self;
+    cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, c->stream);
+    cuda_launched(c, "upload");
+}
+
+static enum err memory_download(void *self, void *host, const void *device, size_t bytes,
+                                struct why *w)
+{
+    struct cuda *c = (struct cuda *)self;
+    cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, c->stream);
+    cuda_launched(c, "download");
+    return cuda_wait(c, w);
+}
+
+static void memory_zero(void *self, void *device, size_t bytes)
+{
+    struct cuda *c = (struct cuda *)self;
+    cudaMemsetAsync(device, 0, bytes, c->stream);
+    cuda_launched(c, "zero");
+}
+
+static void release(struct cuda *c)
+{
+    cudaFree(c->partials);
+    cudaFree(c->delta);
+    cudaFree(c->chain);
+    c->partials = c->delta = NULL;
+    c->chain = NULL;
+    c->sizes = {};
+}
+
+static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
+{
+    struct cuda *c = (struct cuda *)self;
+    struct op_sizes s = *sizes;
+    s.rows = most(s.rows, c->sizes.rows);
+    s.dim = most(s.dim, c->sizes.dim);
+    s.heads = most(s.heads, c->sizes.heads);
+    release(c);
+    void *partials = NULL, *delta = NULL, *chain = NULL;
+    enum err e = memory_take(c, cuda_norm_partials(&s) * sizeof(float), &partials, w);
+    if (!e) e = memory_take(c, s.rows * most(s.heads, 1) * sizeof(float), &delta, w);
+    if (!e) e = memory_take(c, s.rows * sizeof(uint32_t), &chain, w);
+    c->partials = (float *)partials;
+    c->delta = (float *)delta;
+    c->chain = (uint32_t *)chain;
+    if (e) {
+        release(c);
+        return why_while(w, e, "taking the scratch memory of GPU %d", c->device);
+    }
+    c->sizes = s;
+    return ERR_OK;
+}
+
+int cuda_devices(void)
+{
+    int count = 0;
+    return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+/* Is there what we need? */
+static enum err look(int device, struct cudaDeviceProp *p, struct why *w)
+{
+    int driver = 0, count = 0;
+    cudaDriverGetVersion(&driver);
+    if (driver == 0)
+        return why(w, ERR_DEVICE,
+                   "this machine has no NVIDIA driver: install one, for CUDA 12.0 or "
+                   "later, or set machine.device to cpu");
+    if (driver < DRIVER_MIN)
+        return why(w, ERR_DEVICE,
+                   "the NVIDIA driver here is for CUDA %d.%d: install one for 12.0 or later",
+                   driver / 1000, driver % 1000 / 10);
+    cudaError_t e = cudaGetDeviceCount(&count);
+    if (e != cudaSuccess && e != cudaErrorNoDevice)
+        return why(w, ERR_DEVICE, "asking for GPUs: %s", said(e));
+    if (device >= count)
+        return why(w, ERR_DEVICE,
+                   count ? "there is no GPU %d: this machine has 0 to %d"
+                         : "there is no GPU %d: this machine has none",
+                   device, count - 1);
+    e = cudaGetDeviceProperties(p, device);
+    if (e != cudaSuccess)
+        return why(w, ERR_DEVICE, "asking GPU %d what it is: %s", device, said(e));
+    if (p->major * 10 + p->minor < SM_MIN)
+        return why(w, ERR_DEVICE,
+                   "GPU %d, %s, is of generation sm_%d%d: shoal needs sm_80 or later", device,
+                   p->name, p->major, p->minor);
+    return ERR_OK;
+}
+
+enum err cuda_open(struct backend *out, int device, struct why *w)
+{
+    struct cudaDeviceProp p;
+    enum err e = look(device, &p, w);
+    if (e) return e;
+    struct cuda *c = (struct cuda *)calloc(1, sizeof *c);
+    if (!c) return why(w, ERR_MEMORY, "no memory for the CUDA backend");
+    c->device = device;
+    snprintf(c->text, sizeof c->text, "%s, sm_%d%d", p.name, p.major, p.minor);
+    cudaError_t failed = cudaSetDevice(device);
+    if (failed == cudaSuccess) failed = cudaStreamCreate(&c->stream);
+    void *sums = NULL;
+    if (failed != cudaSuccess) e = why(w, ERR_DEVICE, "opening GPU %d: %s", device, said(failed));
+    else e = memory_take(c, SUMS * sizeof(double), &sums, w);
+    if (e) {
+        free(c);
+        return e;
+    }
+    c->sums = (double *)sums;
+    *out = {};
+    out->name = "cuda";
+    out->activation_bytes = sizeof(float);
+    out->self = c;
+    out->prepare = prepare;
+    out->take = memory_take;
+    out->give = memory_give;
+    out->upload = memory_upload;
+    out->download = memory_download;
+    out->zero = memory_zero;
+    out->embed = cuda_embed;
+    out->embed_backward = cuda_embed_backward;
+    out->norm = cuda_norm;
+    out->norm_backward = cuda_norm_backward;
+    out->rotary = cuda_rotary;
+    out->attention = cuda_attention;
+    out->attention_backward = cuda_attention_backward;
+    out->attention_cached = cuda_attention_cached;
+    out->swiglu = cuda_swiglu;
+    out->swiglu_backward = cuda_swiglu_backward;
+    out->linear = cuda_linear;
+    out->linear_input = cuda_linear_input;
+    out->linear_weight = cuda_linear_weight;
+    out->cross_entropy = cuda_cross_entropy;
+    out->adamw = cuda_adamw;
+    out->sum = cuda_sum;
+    out->norm2 = cuda_norm2;
+    return ERR_OK;
+}
+
+void cuda_close(struct backend *b)
+{
+    struct cuda *c = (struct cuda *)b->self;
+    if (!c) return;
+    release(c);
+    cudaFree(c->sums);
+    cudaStreamDestroy(c->stream);
+    free(c);
+    b->self = NULL;
+}
+
+const char *cuda_describe(const struct backend *b) { return ((struct cuda *)b->self)->text; }

@@ -1,0 +1,28 @@
+/* cuda.h -- the CUDA backend: every operation of backend.h in kernels of our own.
+ *
+ * Computes in fp32, activations too. Deterministic: no float atomics, and no sum whose order depends on the device. The
+ * same kernels run on a machine without a GPU under test/cuda/fiber.h. */
+#ifndef SHOAL_CU_CUDA_H
+#define SHOAL_CU_CUDA_H
+
+#include "backend.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* GPUs that this machine has; 0 also where there is no driver. */
+int cuda_devices(void);
+
+/* Opens GPU `device` for one thread. ERR_DEVICE says what is missing: a driver, a newer one, such a device, a newer
+ * generation. */
+enum err cuda_open(struct backend *out, int device, struct why *w);
+void cuda_close(struct backend *b);
+
+/* "NVIDIA H100 80GB HBM3, sm_90"; lives as long as the backend. */
+const char *cuda_describe(const struct backend *b);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,60 @@
+/* embed.cu -- rows of the embedding table, and their gradient.
+ *
+ *     out[r] = table[tokens[r]]     table_grad[tokens[r]] += out_grad[r], in the order of r
+ *
+ * Backward without atomics: each row finds the next one of the same token, and whether it is the first; the first
+ * one's block walks along that chain. Finding costs rows^2 / 2 comparisons at most, of tokens that lie in the cache. */
+#include "ops.h"
+
+#define THREADS 128
+#define FIRST   0x80000000u /* in chain: no earlier row has this token */
+#define END     0x7fffffffu /* in chain: no later one has */
+
+__global__ void __launch_bounds__(THREADS)
+    embed_rows(float *out, const float *table, const uint32_t *tokens, size_t dim)
+{
+    const size_t from = tokens[blockIdx.x] * dim, to = (size_t)blockIdx.x * dim;
+    for (size_t i = threadIdx.x; i < dim; i += THREADS) out[to + i] = table[from + i];
+}
+
+__global__ void __launch_bounds__(THREADS)
+    embed_chain(uint32_t *chain, const uint32_t *tokens, uint32_t rows)
+{
+    const uint32_t r = blockIdx.x * THREADS + threadIdx.x;
+    if (r >= rows) return;
+    uint32_t next = r + 1, before = r;
+    while (next < rows && tokens[next] != tokens[r]) next++;
+    while (before > 0 && tokens[before - 1] != tokens[r]) before--;
+    chain[r] = (next < rows ? next : END) | (before ? 0 : FIRST);
+}
+
+__global__ void __launch_bounds__(THREADS)
+    embed_add(float *table_grad, const float *out_grad, const uint32_t *tokens,
+              const uint32_t *chain, size_t dim)
+{
+    if (!(chain[blockIdx.x] & FIRST)) return;
+    float *to = table_grad + tokens[blockIdx.x] * dim;
+    for (size_t i = threadIdx.x; i < dim; i += THREADS) {
+        float sum = to[i];
+        for (uint32_t r = blockIdx.x; r != END; r = chain[r] & ~FIRST) sum += out_grad[r * dim + i];
+        to[i] = sum;
+    }
+}
+
+void cuda_embed(void *self, const struct op_embed *o)
+{
+    struct cuda *c = (struct cuda *)self;
+    LAUNCH(embed_rows, dim3(o->rows), dim3(THREADS), 0, c->stream, (float *)o->out, o->table,
+           o->tokens, o->dim);
+    cuda_launched(c, "embed");
+}
+
+void cuda_embed_backward(void *self, const struct op_embed_backward *o)
+{
+    struct cuda *c = (struct cuda *)self;
+    LAUNCH(embed_chain, dim3((o->rows + THREADS - 1) / THREADS), dim3(THREADS), 0, c->stream,
+           c->chain, o->tokens, (uint32_t)o->rows);
+    LAUNCH(embed_add, dim3(o->rows), dim3(THREADS), 0, c->stream, o->table_grad,
+           (const float *)o->out_grad, o->tokens, c->chain, o->dim);
+    cuda_launched(c, "embed_backward");
+}

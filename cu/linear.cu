@@ -1,0 +1,89 @@
+/* linear.cu -- the three matrix products of a layer y = x w^T, in fp32.
+ *
+ *     y = x w^T     x_grad = y_grad w     w_grad += y_grad^T x
+ *
+ * One kernel for all: C (+)= A B, where A and B are read by two strides each. A block makes 64 x 64 of C from slices of
+ * 16 in shared memory, a thread 4 x 4 of them; each sum runs over k in ascending order. */
+#include "ops.h"
+
+#define TILE    64
+#define SLICE   16
+#define THREADS 256
+#define EACH    4 /* rows and columns of a thread */
+
+struct matrix { /* element (i, j) at data[i * row + j * column] */
+    const float *data;
+    size_t row, column;
+};
+
+/* Elements [i, i + TILE) x [k, k + SLICE) of m, seen as rows x depth; zeros beyond. Neighbouring threads read
+ * neighbouring addresses, whichever way m lies. */
+__device__ __forceinline__ void load_tile(float tile[SLICE][TILE + 1], struct matrix m, size_t i,
+                                          size_t k, size_t rows, size_t depth)
+{
+    for (int n = threadIdx.x; n < TILE * SLICE; n += THREADS) {
+        const int along = m.column == 1 ? n / SLICE : n % TILE;
+        const int deep = m.column == 1 ? n % SLICE : n / TILE;
+        const bool inside = i + along < rows && k + deep < depth;
+        tile[deep][along] = inside ? m.data[(i + along) * m.row + (k + deep) * m.column] : 0.0f;
+    }
+}
+
+/* b is given transposed: its rows are C's columns. */
+__global__ void __launch_bounds__(THREADS)
+    product(float *c, struct matrix a, struct matrix b, size_t rows, size_t columns, size_t depth,
+            bool add)
+{
+    __shared__ float a_tile[SLICE][TILE + 1], b_tile[SLICE][TILE + 1];
+    const size_t i = (size_t)blockIdx.y * TILE, j = (size_t)blockIdx.x * TILE;
+    const int row = threadIdx.x / (TILE / EACH), column = threadIdx.x % (TILE / EACH);
+    float sum[EACH][EACH] = {};
+    for (size_t k = 0; k < depth; k += SLICE) {
+        load_tile(a_tile, a, i, k, rows, depth);
+        load_tile(b_tile, b, j, k, columns, depth);
+        __syncthreads();
+        for (int deep = 0; deep < SLICE; deep++)
+            for (int y = 0; y < EACH; y++)
+                for (int x = 0; x < EACH; x++)
+                    sum[y][x] += a_tile[deep][row + y * (TILE / EACH)] *
+                                 b_tile[deep][column + x * (TILE / EACH)];
+        __syncthreads();
+    }
+    for (int y = 0; y < EACH; y++)
+        for (int x = 0; x < EACH; x++) {
+            const size_t to_row = i + row + y * (TILE / EACH);
+            const size_t to_column = j + column + x * (TILE / EACH);
+            if (to_row >= rows || to_column >= columns) continue;
+            float *to = c + to_row * columns + to_column;
+            *to = add ? *to + sum[y][x] : sum[y][x];
+        }
+}
+
+static void multiply(struct cuda *c, const char *where, void *out, struct matrix a, struct matrix b,
+                     size_t rows, size_t columns, size_t depth, bool add)
+{
+    const dim3 grid((columns + TILE - 1) / TILE, (rows + TILE - 1) / TILE);
+    LAUNCH(product, grid, dim3(THREADS), 0, c->stream, (float *)out, a, b, rows, columns, depth,
+           add);
+    cuda_launched(c, where);
+}
+
+void cuda_linear(void *self, const struct op_linear *o)
+{
+    multiply((struct cuda *)self, "linear", o->y, {(const float *)o->x, o->n_in, 1},
+             {o->w, o->n_in, 1}, o->rows, o->n_out, o->n_in, false);
+}
+
+void cuda_linear_input(void *self, const struct op_linear_input *o)
+{
+    multiply((struct cuda *)self, "linear_input", o->x_grad,
+             {(const float *)o->y_grad, o->n_out, 1}, {o->w, 1, o->n_in}, o->rows, o->n_in,
+             o->n_out, false);
+}
+
+void cuda_linear_weight(void *self, const struct op_linear_weight *o)
+{
+    multiply((struct cuda *)self, "linear_weight", o->w_grad,
+             {(const float *)o->y_grad, 1, o->n_out}, {(const float *)o->x, 1, o->n_in}, o->n_out,
+             o->n_in, o->rows, true);
+}

@@ -1,0 +1,101 @@
+/* norm.cu -- RMSNorm of a residual stream that may grow first (arXiv 1910.07467).
+ *
+ *     sum = x + add     inverse = 1 / sqrt(mean(sum^2) + eps)     out = gain * sum * inverse
+ *     with n = x * inverse and h = out_grad * gain:
+ *     x_grad = inverse * (h - n * mean(h * n))     gain_grad += sum over rows of out_grad * n
+ *
+ * One block a row. The gain's gradient is summed in blocks of 64 rows, and those in order: the same bits on any device.
+ * Roofline: 3 reads and 2 writes of [rows, dim] forward, so only bandwidth matters. */
+#include "ops.h"
+
+#define THREADS      256
+#define GAIN_ROWS    64
+#define GAIN_COLUMNS 64
+
+__global__ void __launch_bounds__(THREADS)
+    norm_rows(float *sum, float *out, float *inverse, const float *x, const float *add,
+              const float *gain, size_t dim, float eps)
+{
+    __shared__ float room[THREADS / WARP];
+    const size_t at = (size_t)blockIdx.x * dim;
+    float squares = 0;
+    for (size_t i = threadIdx.x; i < dim; i += THREADS) {
+        float v = x[at + i];
+        if (add) sum[at + i] = v += add[at + i];
+        squares += v * v;
+    }
+    squares = block_sum(squares, room, THREADS / WARP);
+    const float scale = 1.0f / sqrtf(squares / (float)dim + eps);
+    const float *from = add ? sum : x;
+    for (size_t i = threadIdx.x; i < dim; i += THREADS)
+        out[at + i] = gain[i] * (from[at + i] * scale);
+    if (threadIdx.x == 0) inverse[blockIdx.x] = scale;
+}
+
+__global__ void __launch_bounds__(THREADS)
+    norm_rows_backward(float *x_grad, bool add, const float *out_grad, const float *x,
+                       const float *inverse, const float *gain, size_t dim)
+{
+    __shared__ float room[THREADS / WARP];
+    const size_t at = (size_t)blockIdx.x * dim;
+    const float scale = inverse[blockIdx.x];
+    float dot = 0;
+    for (size_t i = threadIdx.x; i < dim; i += THREADS)
+        dot += out_grad[at + i] * gain[i] * (x[at + i] * scale);
+    const float mean = block_sum(dot, room, THREADS / WARP) / (float)dim;
+    for (size_t i = threadIdx.x; i < dim; i += THREADS) {
+        const float g = scale * (out_grad[at + i] * gain[i] - x[at + i] * scale * mean);
+        x_grad[at + i] = add ? x_grad[at + i] + g : g;
+    }
+}
+
+/* One thread a column of a block of rows. */
+__global__ void __launch_bounds__(GAIN_COLUMNS)
+    norm_gain_partial(float *partials, const float *out_grad, const float *x, const float *inverse,
+                      size_t rows, size_t dim)
+{
+    const size_t column = (size_t)blockIdx.x * GAIN_COLUMNS + threadIdx.x;
+    const size_t first = (size_t)blockIdx.y * GAIN_ROWS;
+    const size_t last = first + GAIN_ROWS < rows ? first + GAIN_ROWS : rows;
+    if (column >= dim) return;
+    float sum = 0;
+    for (size_t r = first; r < last; r++)
+        sum += out_grad[r * dim + column] * (x[r * dim + column] * inverse[r]);
+    partials[(size_t)blockIdx.y * dim + column] = sum;
+}
+
+__global__ void __launch_bounds__(GAIN_COLUMNS)
+    norm_gain(float *gain_grad, const float *partials, size_t blocks, size_t dim)
+{
+    const size_t column = (size_t)blockIdx.x * GAIN_COLUMNS + threadIdx.x;
+    if (column >= dim) return;
+    float sum = gain_grad[column];
+    for (size_t b = 0; b < blocks; b++) sum += partials[b * dim + column];
+    gain_grad[column] = sum;
+}
+
+static size_t gain_blocks(size_t rows) { return (rows + GAIN_ROWS - 1) / GAIN_ROWS; }
+
+size_t cuda_norm_partials(const struct op_sizes *s) { return gain_blocks(s->rows) * s->dim; }
+
+void cuda_norm(void *self, const struct op_norm *o)
+{
+    struct cuda *c = (struct cuda *)self;
+    LAUNCH(norm_rows, dim3(o->rows), dim3(THREADS), 0, c->stream, (float *)o->sum, (float *)o->out,
+           o->inverse, (const float *)o->x, (const float *)o->add, o->gain, o->dim, o->eps);
+    cuda_launched(c, "norm");
+}
+
+void cuda_norm_backward(void *self, const struct op_norm_backward *o)
+{
+    struct cuda *c = (struct cuda *)self;
+    const float *out_grad = (const float *)o->out_grad, *x = (const float *)o->x;
+    const size_t columns = (o->dim + GAIN_COLUMNS - 1) / GAIN_COLUMNS;
+    LAUNCH(norm_gain_partial, dim3(columns, gain_blocks(o->rows)), dim3(GAIN_COLUMNS), 0, c->stream,
+           c->partials, out_grad, x, o->inverse, o->rows, o->dim);
+    LAUNCH(norm_gain, dim3(columns), dim3(GAIN_COLUMNS), 0, c->stream, o->gain_grad, c->partials,
+           gain_blocks(o->rows), o->dim);
+    LAUNCH(norm_rows_backward, dim3(o->rows), dim3(THREADS), 0, c->stream, (float *)o->x_grad,
+           o->add, out_grad, x, o->inverse, o->gain, o->dim);
+    cuda_launched(c, "norm_backward");
+}

@@ -1,0 +1,48 @@
+/* ops.h -- the operations of the CUDA backend, one file each, and what they share. */
+#ifndef SHOAL_CU_OPS_H
+#define SHOAL_CU_OPS_H
+
+#include "backend.h"
+#include "device.h"
+
+struct cuda {
+    int device;
+    cudaStream_t stream;
+    cudaError_t
+        failed; /* the first failure of a queued operation; reported by the next that waits */
+    const char *failed_where; /* its operation */
+    struct op_sizes sizes;    /* what the scratch memory is for */
+    float *partials;          /* norm: gains of each block of rows */
+    float *delta;             /* attention: rows of out_grad * out */
+    uint32_t *chain; /* embedding: the next row of the same token, and whether it is the first */
+    double *sums;    /* sum and norm2: of each piece */
+    size_t sums_count;
+    char text[300];
+};
+
+/* Notes a failed launch of `where`. */
+void cuda_launched(struct cuda *c, const char *where);
+
+void cuda_embed(void *self, const struct op_embed *o);
+void cuda_embed_backward(void *self, const struct op_embed_backward *o);
+void cuda_norm(void *self, const struct op_norm *o);
+void cuda_norm_backward(void *self, const struct op_norm_backward *o);
+size_t cuda_norm_partials(const struct op_sizes *s); /* floats of scratch */
+void cuda_rotary(void *self, const struct op_rotary *o);
+void cuda_attention(void *self, const struct op_attention *o);
+void cuda_attention_backward(void *self, const struct op_attention_backward *o);
+void cuda_attention_cached(void *self, const struct op_attention_cached *o);
+void cuda_swiglu(void *self, const struct op_swiglu *o);
+void cuda_swiglu_backward(void *self, const struct op_swiglu_backward *o);
+void cuda_linear(void *self, const struct op_linear *o);
+void cuda_linear_input(void *self, const struct op_linear_input *o);
+void cuda_linear_weight(void *self, const struct op_linear_weight *o);
+void cuda_cross_entropy(void *self, const struct op_cross_entropy *o);
+void cuda_adamw(void *self, const struct op_adamw *o);
+enum err cuda_sum(void *self, const float *x, size_t count, double *out, struct why *w);
+enum err cuda_norm2(void *self, const float *x, size_t count, double *out, struct why *w);
+
+/* Waits for all that was queued; ERR_DEVICE with the first failure. */
+enum err cuda_wait(struct cuda *c, struct why *w);
+
+#endif

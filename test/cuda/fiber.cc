@@ -1,0 +1,318 @@
+#include "fiber.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STACK_BYTES (64 << 10)
+
+/* All __shared__ variables; the linker names the ends of the section. */
+extern char fiber_shared_start[] __asm__("__start_fiber_shared") __attribute__((weak));
+extern char fiber_shared_stop[] __asm__("__stop_fiber_shared") __attribute__((weak));
+
+namespace fiber
+{
+
+thread *now;
+dim3 block, block_size, grid_size;
+char *dynamic_shared;
+
+static thread threads[THREADS_MAX];
+static warp warps[THREADS_MAX / LANES];
+static char *stacks[THREADS_MAX];
+alignas(128) static char shared[SHARED_BYTES_MAX];
+static void (*body)(const void *);
+static const void *closure;
+static const char *kernel;
+static unsigned count, alive, at_barrier; /* threads of the block; those that have not ended */
+static size_t shared_used;
+static int barrier_line;
+static void *host_stack;
+
+/* Saves what a call must preserve on the present stack, and goes on where `to` was left. */
+extern "C" void fiber_switch(void **save, void *to);
+asm(R"(
+.globl fiber_switch
+fiber_switch:
+    pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp
+    ret
+)");
+
+void fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "fiber: kernel %s, block (%u, %u, %u), thread %u: ", kernel, block.x, block.y,
+            block.z, now ? now->number : 0);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    abort();
+}
+
+static void yield() { fiber_switch(&now->stack_pointer, host_stack); }
+
+static void release_block()
+{
+    at_barrier = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (threads[i].wait == waits::for_the_block) threads[i].wait = waits::for_nothing;
+}
+
+/* A thread that has ended counts as arrived, as on sm_70 and later. */
+void barrier(int line)
+{
+    if (at_barrier && line != barrier_line)
+        fail("it waits at the barrier of line %d, others at that of line %d", line, barrier_line);
+    barrier_line = line;
+    if (++at_barrier == alive) {
+        release_block();
+        return;
+    }
+    now->wait = waits::for_the_block;
+    yield();
+}
+
+warp *meet(const char *what, unsigned mask, const void *brought, size_t bytes)
+{
+    unsigned first = now->number / LANES * LANES;
+    warp *w = &warps[now->number / LANES];
+    if (mask != ~0u) fail("%s with mask 0x%x: only whole warps are known here", what, mask);
+    if (w->alive != LANES) fail("%s, and other lanes of its warp have ended", what);
+    if (w->arrived && strcmp(w->what, what))
+        fail("it waits in %s, other lanes of its warp in %s", what, w->what);
+    w->what = what;
+    memcpy(w->in[lane()], brought, bytes);
+    if (++w->arrived == LANES) {
+        memcpy(w->out, w->in, sizeof w->out);
+        w->arrived = 0;
+        for (unsigned i = 0; i < LANES; i++) threads[first + i].wait = waits::for_nothing;
+        return w;
+    }
+    now->wait = waits::for_its_warp;
+    yield();
+    return w;
+}
+
+static void ended()
+{
+    warp *w = &warps[now->number / LANES];
+    now->done = true;
+    w->alive--;
+    alive--;
+    if (w->arrived) fail("it ends, and other lanes of its warp wait in %s", w->what);
+    if (at_barrier && at_barrier == alive) release_block();
+}
+
+static void entry()
+{
+    body(closure);
+    ended();
+    yield();
+    abort();
+}
+
+static void prepare(unsigned i)
+{
+    void **top = (void **)(stacks[i] + STACK_BYTES);
+    *--top = nullptr; /* where entry() would return to; keeps the stack aligned as after a call */
+    *--top = (void *)entry;
+    for (int r = 0; r < 6; r++) *--top = nullptr;
+    threads[i] = {
+        dim3(i % block_size.x, i / block_size.x % block_size.y, i / block_size.x / block_size.y), i,
+        waits::for_nothing, false, top};
+}
+
+/* Lets a thread run until it waits. False when it cannot. */
+static bool run(unsigned i)
+{
+    if (threads[i].done || threads[i].wait != waits::for_nothing) return false;
+    now = &threads[i];
+    fiber_switch(&host_stack, now->stack_pointer);
+    now = nullptr;
+    return true;
+}
+
+static bool run_warp(unsigned w)
+{
+    bool ran = false, again = true;
+    while (again) {
+        again = false;
+        for (unsigned i = 0; i < LANES; i++) again |= run(w * LANES + i);
+        ran |= again;
+    }
+    return ran;
+}
+
+static void run_block()
+{
+    const char *schedule = getenv("FIBER_SCHEDULE");
+    bool by_warp = schedule && !strcmp(schedule, "warps");
+    bool reverse = schedule && !strcmp(schedule, "reverse");
+    while (alive) {
+        bool ran = false;
+        if (by_warp)
+            for (unsigned w = 0; w < count / LANES; w++) ran |= run_warp(w);
+        else
+            for (unsigned i = 0; i < count; i++) ran |= run(reverse ? count - 1 - i : i);
+        if (!ran) {
+            for (unsigned i = 0; i < count; i++)
+                if (!threads[i].done) now = &threads[i];
+            fail("it waits for threads that wait elsewhere");
+        }
+    }
+}
+
+static void begin_block(dim3 at)
+{
+    block = at;
+    memset(shared, 0xff, shared_used);
+    if (fiber_shared_start)
+        memset(fiber_shared_start, 0xff, (size_t)(fiber_shared_stop - fiber_shared_start));
+    alive = count;
+    at_barrier = 0;
+    for (unsigned w = 0; w < count / LANES; w++) warps[w].arrived = 0, warps[w].alive = LANES;
+    for (unsigned i = 0; i < count; i++) prepare(i);
+}
+
+void run_grid(const char *name, dim3 grid, dim3 size, size_t shared_bytes,
+              void (*what)(const void *), const void *with)
+{
+    kernel = name;
+    now = nullptr;
+    count = size.x * size.y * size.z;
+    if (count == 0 || count > THREADS_MAX || count % LANES)
+        fail("a block of %u threads: launch whole warps, at most %u", count, THREADS_MAX);
+    if (!grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535)
+        fail("a grid of (%u, %u, %u) blocks", grid.x, grid.y, grid.z);
+    if (shared_bytes + (size_t)(fiber_shared_stop - fiber_shared_start) > SHARED_BYTES_MAX)
+        fail("%zu bytes of shared memory", shared_bytes);
+    body = what;
+    closure = with;
+    block_size = size;
+    grid_size = grid;
+    shared_used = shared_bytes;
+    dynamic_shared = shared;
+    for (unsigned i = 0; i < count; i++)
+        if (!stacks[i]) stacks[i] = (char *)aligned_alloc(64, STACK_BYTES);
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) {
+                begin_block(dim3(x, y, z));
+                run_block();
+            }
+}
+
+} // namespace fiber
+
+/* ---- the runtime ---- */
+
+static size_t
+memory_bytes() /* FIBER_MEMORY: bytes of a device's memory, to see one that is too small */
+{
+    const char *text = getenv("FIBER_MEMORY");
+    return text ? strtoull(text, nullptr, 10) : (size_t)8 << 30;
+}
+
+static size_t memory_used;
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+    const char *text = getenv("FIBER_DEVICES");
+    *count = text ? atoi(text) : 1;
+    return *count ? cudaSuccess : cudaErrorNoDevice;
+}
+
+cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = 13000;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int device)
+{
+    (void)device;
+    *out = cudaDeviceProp{"fibers on the host", memory_bytes(), 9, 0, 1};
+    return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device)
+{
+    (void)device;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t *out)
+{
+    *out = nullptr;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t s)
+{
+    (void)s;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t s)
+{
+    (void)s;
+    return cudaSuccess;
+}
+
+/* The size lies before the memory, which is poisoned: a device's is not zero either. */
+cudaError_t cudaMalloc(void **out, size_t bytes)
+{
+    if (bytes > memory_bytes() - memory_used) return cudaErrorMemoryAllocation;
+    char *p = (char *)aligned_alloc(256, (bytes + 511) / 256 * 256);
+    if (!p) return cudaErrorMemoryAllocation;
+    memcpy(p, &bytes, sizeof bytes);
+    memset(p + 256, 0xff, bytes);
+    memory_used += bytes;
+    *out = p + 256;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *p)
+{
+    size_t bytes;
+    if (!p) return cudaSuccess;
+    memcpy(&bytes, (char *)p - 256, sizeof bytes);
+    memory_used -= bytes;
+    free((char *)p - 256);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
+{
+    *total = memory_bytes();
+    *available = *total - memory_used;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t s)
+{
+    (void)kind, (void)s;
+    memcpy(to, from, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t s)
+{
+    (void)s;
+    memset(p, byte, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError(void) { return cudaSuccess; }
+
+const char *cudaGetErrorString(cudaError_t e)
+{
+    return e == cudaErrorMemoryAllocation ? "out of memory"
+           : e == cudaErrorNoDevice       ? "no CUDA-capable device is detected"
+                                          : "no error";
+}

@@ -1,0 +1,147 @@
+/* fiber.h -- CUDA kernels on a machine without a GPU: one fiber per CUDA thread, one block after the other.
+ *
+ * Stands in for cuda_runtime.h when cu/ is compiled as C++ (cu/device.h). The threads of a block take turns on one
+ * thread of the host; they switch at barriers and warp operations only, in the order that FIBER_SCHEDULE asks for:
+ *
+ *     threads   each thread as far as it can, in ascending order (the default)
+ *     warps     each warp as far as it can before the next one runs: finds a missing barrier between warps
+ *     reverse   each thread as far as it can, in descending order
+ *
+ * Ends the program with one sentence about: a barrier that some threads reach at another line or not at all, a warp
+ * operation that a part of a warp does not take part in, a launch that a GPU would refuse. Shared memory is filled with
+ * 0xff (a NaN, or -1) before each block, so that it shows when a kernel reads what nobody wrote. */
+#ifndef SHOAL_TEST_CUDA_FIBER_H
+#define SHOAL_TEST_CUDA_FIBER_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define __global__ static
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __restrict__
+#define __launch_bounds__(...)
+#define __shared__ static __attribute__((section("fiber_shared")))
+
+struct dim3 {
+    unsigned x, y, z;
+    dim3(size_t a = 1, size_t b = 1, size_t c = 1) : x((unsigned)a), y((unsigned)b), z((unsigned)c)
+    {
+    }
+};
+
+namespace fiber
+{
+
+constexpr unsigned LANES = 32, THREADS_MAX = 1024, SLOT_BYTES = 64;
+constexpr size_t SHARED_BYTES_MAX = 227 << 10; /* of one block, on sm_90 */
+
+enum class waits : uint8_t { for_nothing, for_the_block, for_its_warp };
+
+struct thread {
+    dim3 index;
+    unsigned number; /* within the block */
+    waits wait;
+    bool done;
+    void *stack_pointer;
+};
+
+struct warp {
+    unsigned arrived, alive;
+    const char *what; /* the operation that the first of them came for */
+    char in[LANES][SLOT_BYTES], out[LANES][SLOT_BYTES];
+};
+
+extern thread *now; /* the one that runs */
+extern dim3 block, block_size, grid_size;
+extern char *dynamic_shared;
+
+[[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void barrier(int line);
+/* Waits for all lanes of the warp; then `out` holds what they brought in `in`. */
+warp *meet(const char *what, unsigned mask, const void *brought, size_t bytes);
+/* Runs `body(closure)` as every thread of every block. */
+void run_grid(const char *kernel, dim3 grid, dim3 size, size_t shared_bytes,
+              void (*body)(const void *), const void *closure);
+
+template <class F>
+void launch(const char *kernel, dim3 grid, dim3 size, size_t shared_bytes, const F &body)
+{
+    run_grid(
+        kernel, grid, size, shared_bytes, [](const void *f) { (*(const F *)f)(); }, &body);
+}
+
+inline unsigned lane() { return now->number % LANES; }
+
+template <class T> T shuffle(const char *what, unsigned mask, T v, unsigned from)
+{
+    static_assert(sizeof v <= SLOT_BYTES, "a lane brings 64 bytes at most");
+    T got;
+    memcpy(&got, meet(what, mask, &v, sizeof v)->out[from % LANES], sizeof got);
+    return got;
+}
+
+} // namespace fiber
+
+#define threadIdx (fiber::now->index)
+#define blockIdx  (fiber::block)
+#define blockDim  (fiber::block_size)
+#define gridDim   (fiber::grid_size)
+
+#define __syncthreads() fiber::barrier(__LINE__)
+#define __syncwarp(...) ((void)fiber::meet("__syncwarp", ~0u, "", 0))
+
+template <class T> T __shfl_sync(unsigned mask, T v, int from)
+{
+    return fiber::shuffle("__shfl_sync", mask, v, (unsigned)from);
+}
+template <class T> T __shfl_xor_sync(unsigned mask, T v, int bits)
+{
+    return fiber::shuffle("__shfl_xor_sync", mask, v, fiber::lane() ^ (unsigned)bits);
+}
+template <class T> T __shfl_down_sync(unsigned mask, T v, unsigned by)
+{
+    unsigned from = fiber::lane() + by;
+    return fiber::shuffle("__shfl_down_sync", mask, v, from < fiber::LANES ? from : fiber::lane());
+}
+inline unsigned __ballot_sync(unsigned mask, int predicate)
+{
+    bool yes = predicate != 0;
+    const fiber::warp *w = fiber::meet("__ballot_sync", mask, &yes, sizeof yes);
+    unsigned bits = 0;
+    for (unsigned i = 0; i < fiber::LANES; i++) bits |= (unsigned)(w->out[i][0] != 0) << i;
+    return bits;
+}
+
+/* ---- the runtime: what cu/ calls of it. Streams do everything at once. ---- */
+
+typedef struct fiber_stream *cudaStream_t;
+enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100 };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
+
+struct cudaDeviceProp {
+    char name[256];
+    size_t totalGlobalMem;
+    int major, minor, multiProcessorCount;
+};
+
+cudaError_t cudaGetDeviceCount(int *count);
+cudaError_t cudaDriverGetVersion(int *version);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int device);
+cudaError_t cudaSetDevice(int device);
+cudaError_t cudaStreamCreate(cudaStream_t *out);
+cudaError_t cudaStreamDestroy(cudaStream_t s);
+cudaError_t cudaStreamSynchronize(cudaStream_t s);
+cudaError_t cudaMalloc(void **out, size_t bytes);
+cudaError_t cudaFree(void *p);
+cudaError_t cudaMemGetInfo(size_t *available, size_t *total);
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t s);
+cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t s);
+cudaError_t cudaGetLastError(void);
+const char *cudaGetErrorString(cudaError_t e);
+
+#endif
