@@ -135,6 +135,34 @@ const Shoal = struct {
         return run;
     }
 
+    fn main(s: *Shoal, with_cuda: bool) *std.Build.Module {
+        const b = s.b;
+        const m = s.module();
+        for ([_][]const u8{ "c", ".", ".deps/system/include" }) |p| m.addIncludePath(b.path(p));
+        for (s.files("c/bin", ".c")) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("c/bin/{s}", .{f})), .flags = &c_flags });
+        if (with_cuda) m.addCMacro("SHOAL_CUDA", "1");
+        linkAll(s, m);
+        return m;
+    }
+
+    /// The kernels, compiled by nvcc for each generation of GPUs and, for later ones, as PTX; no C++ runtime is left.
+    fn cuda(s: *Shoal, m: *std.Build.Module, root: []const u8) void {
+        const b = s.b;
+        for (s.files("cu", ".cu")) |f| {
+            const nvcc = b.addSystemCommand(&.{ b.pathJoin(&.{ root, "bin", "nvcc" }), "-std=c++17", "-O3", "--threads", "2", "-Xcompiler", "-fPIC,-fno-exceptions,-fno-threadsafe-statics", "-gencode", "arch=compute_120,code=compute_120" });
+            inline for (.{ "80", "86", "89", "90", "100", "120" }) |sm| nvcc.addArgs(&.{ "-gencode", "arch=compute_" ++ sm ++ ",code=sm_" ++ sm });
+            nvcc.addPrefixedDirectoryArg("-I", b.path("c"));
+            nvcc.addPrefixedDirectoryArg("-I", b.path("cu"));
+            for (s.files("cu", ".h")) |h| nvcc.addFileInput(b.path(b.fmt("cu/{s}", .{h})));
+            nvcc.addFileInput(b.path("c/backend.h"));
+            nvcc.addArg("-c");
+            nvcc.addFileArg(b.path(b.fmt("cu/{s}", .{f})));
+            nvcc.addArg("-o");
+            m.addObjectFile(nvcc.addOutputFileArg(b.fmt("{s}.o", .{f})));
+        }
+        m.addObjectFile(.{ .cwd_relative = b.pathJoin(&.{ root, "lib64", "libcudart_static.a" }) });
+    }
+
     fn thirdLibrary(s: *Shoal, name: []const u8, m: *std.Build.Module) void {
         const lib = s.b.addLibrary(.{ .name = name, .root_module = m, .linkage = .static });
         s.libraries.put(s.b.allocator, name, lib) catch @panic("OOM");
@@ -162,12 +190,9 @@ pub fn build(b: *std.Build) void {
     for (components) |c| s.component(c);
 
     // The program.
-    const bin = s.module();
-    bin.addIncludePath(b.path("c"));
-    bin.addIncludePath(b.path("."));
-    for (s.files("c/bin", ".c")) |f| bin.addCSourceFile(.{ .file = b.path(b.fmt("c/bin/{s}", .{f})), .flags = &c_flags });
-    bin.addIncludePath(b.path(".deps/system/include"));
-    linkAll(&s, bin);
+    const toolkit = b.option([]const u8, "cuda", "folder of the CUDA toolkit; without it shoal computes on the CPU alone");
+    const bin = s.main(toolkit != null);
+    if (toolkit) |root| s.cuda(bin, root);
     const shoal = b.addExecutable(.{ .name = "shoal", .root_module = bin });
     b.installArtifact(shoal);
     top.get("check").?.dependOn(&shoal.step);
@@ -269,6 +294,13 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     one.dependOn(&alone.step);
     all.addArtifactArg(exe);
     top.get("check").?.dependOn(&exe.step);
+
+    // The whole program with fibers for a GPU.
+    const bin = s.main(true);
+    bin.linkLibrary(lib);
+    const fiber = b.addExecutable(.{ .name = "shoal-fiber", .root_module = bin });
+    all.addPrefixedArtifactArg("FIBER_BIN=", fiber);
+    top.get("check").?.dependOn(&fiber.step);
 }
 
 /// The simulated swarm: its program, the tests of its own parts, and the planted bugs.

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bin/device.h"
 #include "cpu/cpu.h"
 
 static enum err find(struct loaded *l, const char *path, struct why *w)
@@ -47,7 +48,7 @@ enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struc
         e = why(w, ERR_FORMAT, "%s: its shape and its number of parameters contradict each other",
                 l->path);
     if (!e) e = pool_open(&l->pool, cpu_threads(), 0, w);
-    if (!e) e = cpu_open(&l->backend, l->pool, w);
+    if (!e) e = device_open(&l->backend, DEVICE_AUTO, 0, l->pool, w);
     l->backend_open = !e;
     if (!e) e = read_parameters(l, w);
     return e ? e : model_open(&l->model, &l->head.shape, &l->backend, sequences, false, w);
@@ -58,7 +59,7 @@ void loaded_close(struct loaded *l)
     if (l->model) model_close(l->model);
     if (l->parameters)
         l->backend.give(l->backend.self, l->parameters, l->head.parameters * sizeof(float));
-    if (l->backend_open) cpu_close(&l->backend);
+    if (l->backend_open) device_close(&l->backend);
     pool_close(l->pool);
     memset(l, 0, sizeof *l);
 }

@@ -7,6 +7,7 @@
 #include <wolfssl/version.h>
 
 #include "bin/command.h"
+#include "bin/device.h"
 
 static const struct command commands[] = {
     {"prepare", prepare_main, "turn text files into a tokenizer and a corpus of tokens"},
@@ -55,8 +56,9 @@ int version_main(int argc, char **argv)
     if (command_help(argc, argv, "usage: shoal version\n")) return 0;
     printf("shoal %s\n"
            "protocol shoal/1, ngtcp2 %s, nghttp3 %s, wolfSSL %s\n"
-           "computes on the CPU; CUDA is not built yet\n",
-           SHOAL_VERSION, NGTCP2_VERSION, NGHTTP3_VERSION, LIBWOLFSSL_VERSION_STRING);
+           "computes on %s\n",
+           SHOAL_VERSION, NGTCP2_VERSION, NGHTTP3_VERSION, LIBWOLFSSL_VERSION_STRING,
+           device_built());
     return 0;
 }
 

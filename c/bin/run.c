@@ -16,6 +16,9 @@ static const char usage[] =
     "times\n"
     "  --dir DIR            keep identity, checkpoints and log under DIR, instead of where the "
     "experiment says\n"
+    "  --device DEVICE      cpu, cuda or cuda:N (the N-th GPU), instead of machine.device; auto "
+    "takes a GPU where "
+    "there is one\n"
     "  --fresh              start anew; the first new checkpoint replaces those of later steps\n";
 
 static enum err parse(int argc, char **argv, const char **experiment, struct worker_options *o,
@@ -23,12 +26,14 @@ static enum err parse(int argc, char **argv, const char **experiment, struct wor
 {
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i];
-        bool valued = !strcmp(a, "--listen") || !strcmp(a, "--peers") || !strcmp(a, "--dir");
+        bool valued = !strcmp(a, "--listen") || !strcmp(a, "--peers") || !strcmp(a, "--dir") ||
+                      !strcmp(a, "--device");
         if (valued && i + 1 >= argc)
             return why(w, ERR_USAGE, "%s needs a value; see shoal run --help", a);
         if (!strcmp(a, "--listen")) o->listen = argv[++i];
         else if (!strcmp(a, "--peers")) peers[o->peers_count++] = argv[++i];
         else if (!strcmp(a, "--dir")) o->dir = argv[++i];
+        else if (!strcmp(a, "--device")) o->device = argv[++i];
         else if (!strcmp(a, "--fresh")) o->fresh = true;
         else if (a[0] == '-')
             return why(w, ERR_USAGE, "there is no option %s; see shoal run --help", a);
@@ -51,6 +56,7 @@ int run_main(int argc, char **argv)
                             : why(&w, ERR_MEMORY, "no memory to start");
     o.peers = peers;
     if (!e) e = experiment_read(experiment, x, &w);
+    if (!e) e = experiment_set_device(x, o.device, &w);
     if (!e) e = worker_run(x, &o, &w);
     free(x);
     free(peers);

@@ -35,12 +35,14 @@ static const char usage[] =
     "  --join EPOCH       let a new worker with an empty folder join when EPOCH is reached\n"
     "  --deterministic    identities from the seed; with outer.count: steps the run ends in the "
     "same bits each time\n"
+    "  --device DEVICE    cpu, cuda or cuda:N (the N-th GPU) for all workers, instead of "
+    "machine.device\n"
     "  --fresh            start anew; each worker's first new checkpoint replaces those of later "
     "steps\n"
     "  --json             print the summary as JSON at the end\n";
 
 struct options {
-    const char *experiment, *out;
+    const char *experiment, *out, *device;
     size_t workers;
     uint64_t kill, join; /* epochs; 0: never */
     bool deterministic, fresh, json;
@@ -82,6 +84,7 @@ static enum err parse(int argc, char **argv, struct options *o, struct why *w)
         else if (!strcmp(a, "--fresh")) o->fresh = true;
         else if (!strcmp(a, "--json")) o->json = true;
         else if (!strcmp(a, "--out") && value) o->out = value, i++;
+        else if (!strcmp(a, "--device") && value) o->device = value, i++;
         else if (a[0] == '-')
             e = why(w, ERR_USAGE, "there is no option %s; see shoal swarm --help", a);
         else if (o->experiment)
@@ -170,10 +173,11 @@ static enum err start(struct fleet *f, size_t i, const struct options *o, struct
     char peers[EXPERIMENT_PATH_BYTES + 16], said[EXPERIMENT_PATH_BYTES + 16];
     snprintf(peers, sizeof peers, "%s/peers.txt", f->dir);
     snprintf(said, sizeof said, "%s/output.txt", k->dir);
-    const char *argv[] = {
-        "shoal",    "run",      o->experiment, "--dir", k->dir,
-        "--listen", k->address, "--peers",     peers,   o->fresh ? "--fresh" : NULL,
-        NULL};
+    const char *argv[16] = {"shoal",    "run",      o->experiment, "--dir", k->dir,
+                            "--listen", k->address, "--peers",     peers};
+    size_t n = 9;
+    if (o->fresh) argv[n++] = "--fresh";
+    if (o->device) argv[n++] = "--device", argv[n++] = o->device;
     pid_t parent = getpid();
     k->pid = fork();
     if (k->pid < 0) return why(w, ERR_MEMORY, "starting worker %zu: %s", i, strerror(errno));
@@ -333,6 +337,7 @@ static enum err watch_all(struct fleet *f, struct options *o, struct why *w)
 static enum err run(struct options *o, struct fleet *f, struct experiment *x, struct why *w)
 {
     enum err e = experiment_read(o->experiment, x, w);
+    if (!e) e = experiment_set_device(x, o->device, w);
     if (e) return e;
     if (o->deterministic && x->outer.count != OUTER_COUNT_STEPS)
         return why(

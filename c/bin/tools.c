@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "bin/device.h"
 #include "cpu/cpu.h"
 #include "model/trainer.h"
 
@@ -32,14 +33,14 @@ enum err tools_open(struct tools *t, const struct experiment *x, const struct cr
     if (!e) e = name_run(t, x, hash, w);
     size_t threads = x->machine.threads ? x->machine.threads : cpu_threads();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);
-    if (!e) e = cpu_open(&t->backend, t->pool, w);
+    if (!e) e = device_open(&t->backend, x->machine.device, x->machine.device_index, t->pool, w);
     t->backend_open = !e;
     return e;
 }
 
 void tools_close(struct tools *t)
 {
-    if (t->backend_open) cpu_close(&t->backend);
+    if (t->backend_open) device_close(&t->backend);
     pool_close(t->pool);
     if (t->corpus) corpus_close(t->corpus);
     memset(t, 0, sizeof *t);

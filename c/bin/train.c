@@ -18,17 +18,20 @@
 #include "net/crypto.h"
 
 static const char usage[] =
-    "usage: shoal train EXPERIMENT.yaml [--steps N] [--fresh]\n"
+    "usage: shoal train EXPERIMENT.yaml [options]\n"
     "\n"
     "Trains one worker alone, to compare a swarm with. Goes on from its newest checkpoint. The "
     "first Ctrl-C saves and\n"
     "ends after the present step, a second one ends at once.\n"
     "\n"
-    "  --steps N   stop after global step N (and save), instead of train.steps\n"
-    "  --fresh     start anew; the first new checkpoint replaces those of later steps\n";
+    "  --steps N         stop after global step N (and save), instead of train.steps\n"
+    "  --device DEVICE   cpu, cuda or cuda:N (the N-th GPU), instead of machine.device; auto takes "
+    "a GPU where there "
+    "is one\n"
+    "  --fresh           start anew; the first new checkpoint replaces those of later steps\n";
 
 struct options {
-    const char *experiment;
+    const char *experiment, *device;
     uint64_t steps; /* 0: all */
     bool fresh;
 };
@@ -57,7 +60,10 @@ static enum err parse(int argc, char **argv, struct options *o, struct why *w)
         const char *a = argv[i];
         char *end = NULL;
         if (!strcmp(a, "--fresh")) o->fresh = true;
-        else if (!strcmp(a, "--steps")) {
+        else if (!strcmp(a, "--device")) {
+            if (++i >= argc) return why(w, ERR_USAGE, "--device needs cpu, cuda or cuda:N");
+            o->device = argv[i];
+        } else if (!strcmp(a, "--steps")) {
             o->steps = i + 1 < argc ? strtoull(argv[i + 1], &end, 10) : 0;
             if (!o->steps || *end) return why(w, ERR_USAGE, "--steps needs a whole number above 0");
             i++;
@@ -81,7 +87,8 @@ static struct checkpoint describe(struct alone *a)
         .position = a->state->position,
         .tokens = a->state->tokens,
         .micro_batch = trainer_micro_batch(a->trainer),
-        .sections = {a->state->parameters, a->state->moment1, a->state->moment2}};
+    };
+    for (int v = 0; v < TRAINER_VECTORS; v++) c.sections[v] = trainer_host(a->trainer, v);
     memcpy(c.run_id, a->tools.run_id, sizeof c.run_id);
     snprintf(c.corpus, sizeof c.corpus, "%s", a->x.data.corpus);
     return c;
@@ -91,6 +98,10 @@ static enum err save(struct alone *a, struct why *w)
 {
     struct checkpoint c = describe(a);
     struct why failed = {0};
+    for (int v = 0; v < TRAINER_VECTORS; v++) {
+        enum err e = trainer_pull(a->trainer, v, w);
+        if (e) return e;
+    }
     enum err e = checkpoint_write(a->x.checkpoint.dir, &c, a->x.checkpoint.keep, NULL, &failed);
     if (e) fprintf(stderr, "shoal train: %s\n", failed.text);
     return e && a->x.checkpoint.required ? why(w, e, "%s", failed.text) : ERR_OK;
@@ -105,6 +116,7 @@ static enum err restore(struct alone *a, struct why *w)
     struct checkpoint c = describe(a);
     e = checkpoint_read(path, c.parameters, &c, w);
     if (e) return e;
+    for (int v = 0; v < TRAINER_VECTORS; v++) trainer_push(a->trainer, v);
     a->step = c.step;
     a->state->steps = c.adam_steps;
     a->state->position = c.position;
@@ -119,6 +131,7 @@ static enum err open_all(struct alone *a, const struct options *o, struct why *w
     char lock[EXPERIMENT_PATH_BYTES + 8];
     struct crypto hash = crypto_of(NULL);
     enum err e = experiment_read(o->experiment, &a->x, w);
+    if (!e) e = experiment_set_device(&a->x, o->device, w);
     if (!e) e = file_make_dirs(a->x.checkpoint.dir, w);
     snprintf(lock, sizeof lock, "%s/lock", a->x.checkpoint.dir);
     if (!e) e = file_lock(lock, &a->lock, w);

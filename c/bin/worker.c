@@ -79,10 +79,12 @@ static void restart_from_anchor(struct worker *k, const char *reason)
             "shoal: %s: restarting from the anchor; this round goes without our contribution\n",
             reason);
     drop_round(k, reason);
-    replica_restart(&k->replica, k->state->parameters);
+    replica_restart(&k->replica, trainer_host(k->trainer, TRAINER_PARAMETERS));
+    trainer_push(k->trainer, TRAINER_PARAMETERS);
+    const struct backend *b = &k->tools.backend;
     size_t bytes = trainer_layout(k->trainer)->parameters * sizeof(float);
-    memset(k->state->moment1, 0, bytes);
-    memset(k->state->moment2, 0, bytes);
+    b->zero(b->self, k->state->moment1, bytes);
+    b->zero(b->self, k->state->moment2, bytes);
     k->state->steps = 0;
     tell(k, (struct event){.kind = EVENT_STEP});
 }
@@ -162,16 +164,19 @@ static bool may_step(const struct worker *k)
 
 /* Orders. */
 
-static void take_snapshot(struct worker *k)
+static enum err take_snapshot(struct worker *k, struct why *w)
 {
     k->training = false;
     k->still_since = clock_now();
-    bool good = replica_snapshot(&k->replica, k->state->parameters);
+    enum err e = trainer_pull(k->trainer, TRAINER_PARAMETERS, w);
+    if (e) return e;
+    bool good = replica_snapshot(&k->replica, trainer_host(k->trainer, TRAINER_PARAMETERS));
     struct outer_layout *l = &k->replica.layout;
     tell(k, (struct event){.kind = EVENT_SNAPSHOT,
                            .ok = good,
                            .bytes = bytes_of(k->replica.wire, outer_wire_offset(l, l->chunks))});
     if (!good) restart_from_anchor(k, "parameters are not finite");
+    return ERR_OK;
 }
 
 static enum err save(struct worker *k, struct why *w);
@@ -208,6 +213,8 @@ static enum err new_epoch(struct worker *k, enum event_kind kind, struct why *w)
 
 static enum err carry_out(struct worker *k, const struct order *o, struct why *w)
 {
+    float *parameters = trainer_host(k->trainer, TRAINER_PARAMETERS);
+    enum err e = ERR_OK;
     switch (o->kind) {
     case ORDER_TRAIN:
     case ORDER_RESUME:
@@ -217,14 +224,17 @@ static enum err carry_out(struct worker *k, const struct order *o, struct why *w
         k->training = false;
         break;
     case ORDER_SNAPSHOT:
-        take_snapshot(k);
-        break;
+        return take_snapshot(k, w);
     case ORDER_APPLY:
-        replica_apply(&k->replica, o, k->state->parameters);
+        e = trainer_pull(k->trainer, TRAINER_PARAMETERS, w);
+        if (e) return e;
+        replica_apply(&k->replica, o, parameters);
+        trainer_push(k->trainer, TRAINER_PARAMETERS);
         return new_epoch(k, EVENT_APPLIED, w);
     case ORDER_ADOPT:
         drop_round(k, "the swarm's state was taken over");
-        replica_adopt(&k->replica, o, k->state->parameters);
+        replica_adopt(&k->replica, o, parameters);
+        trainer_push(k->trainer, TRAINER_PARAMETERS);
         return new_epoch(k, EVENT_ADOPTED, w);
     case ORDER_FINISH:
         k->finished = true;
@@ -324,9 +334,10 @@ static struct checkpoint describe(struct worker *k)
         .position = k->state->position,
         .tokens = k->state->tokens,
         .micro_batch = trainer_micro_batch(k->trainer),
-        .sections = {k->state->parameters, k->state->moment1, k->state->moment2, (float *)r->anchor,
-                     (float *)r->momentum},
+        .sections = {[CHECKPOINT_ANCHOR] = (float *)r->anchor,
+                     [CHECKPOINT_MOMENTUM] = (float *)r->momentum},
     };
+    for (int v = 0; v < TRAINER_VECTORS; v++) c.sections[v] = trainer_host(k->trainer, v);
     memcpy(c.run_id, k->tools.run_id, sizeof c.run_id);
     memcpy(c.identity, identity_id(k->identity), sizeof c.identity);
     memcpy(c.lineage, r->lineage, sizeof c.lineage);
@@ -340,6 +351,10 @@ static enum err save(struct worker *k, struct why *w)
     instant began = clock_now();
     struct checkpoint c = describe(k);
     struct why failed = {0};
+    for (int v = 0; v < TRAINER_VECTORS; v++) {
+        enum err e = trainer_pull(k->trainer, v, w);
+        if (e) return e;
+    }
     enum err e = checkpoint_write(k->x->checkpoint.dir, &c, k->x->checkpoint.keep, NULL, &failed);
     double ms = ms_since(began);
     journal_begin(k->journal, "checkpoint");
@@ -365,6 +380,7 @@ static enum err restore(struct worker *k, struct why *w)
     struct checkpoint c = describe(k);
     e = checkpoint_read(path, k->replica.layout.parameters, &c, w);
     if (e) return e;
+    for (int v = 0; v < TRAINER_VECTORS; v++) trainer_push(k->trainer, v);
     k->state->steps = c.adam_steps;
     k->state->position = c.position;
     k->state->tokens = c.tokens;
@@ -382,8 +398,10 @@ static enum err open_replica(struct worker *k, struct why *w)
                               .momentum = (float)k->x->outer.optimizer.momentum,
                               .nesterov = k->x->outer.optimizer.nesterov};
     enum err e = arena_open(&k->room, replica_bytes(parameters), w);
+    if (!e) e = trainer_pull(k->trainer, TRAINER_PARAMETERS, w);
     return e ? e
-             : replica_init(&k->replica, &k->room, &rule, k->state->parameters, parameters,
+             : replica_init(&k->replica, &k->room, &rule,
+                            trainer_host(k->trainer, TRAINER_PARAMETERS), parameters,
                             k->tools.run_id, &k->hash, k->tools.pool, w);
 }
 

@@ -26,7 +26,8 @@ struct worker_options {
     const char *listen;       /* instead of the experiment's; or NULL */
     const char *const *peers; /* more entries of a peer list: files or ID@host:port */
     size_t peers_count;
-    bool fresh; /* do not go on from a checkpoint */
+    const char *device; /* instead of machine.device; or NULL */
+    bool fresh;         /* do not go on from a checkpoint */
 };
 
 /* Runs a worker to the end of the run, or until SIGINT or SIGTERM asks it to leave; both are success. */

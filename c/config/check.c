@@ -128,8 +128,6 @@ enum err check_built(const struct experiment *x, struct why *w)
         return UNBUILT("swarm.access", "tickets are not built yet: write open");
     if (x->metrics.listen[0])
         return UNBUILT("metrics.listen", "the metrics endpoint is not built yet: leave it out");
-    if (x->machine.device == DEVICE_CUDA)
-        return UNBUILT("machine.device", "CUDA is not built yet: write cpu");
     return peers_built(x, w);
 }
 

@@ -28,6 +28,7 @@ enum precision { PRECISION_FP32, PRECISION_BF16 };
 enum outer_count { OUTER_COUNT_TOKENS, OUTER_COUNT_STEPS };
 enum wire_format { WIRE_FP32, WIRE_BF16, WIRE_INT8, WIRE_INT4 };
 enum access_kind { ACCESS_OPEN, ACCESS_PSK, ACCESS_TICKET };
+#define EXPERIMENT_DEVICE_MAX 1023
 enum device_kind { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
 
 /* The shape of a Llama model; every matrix is [out, in], row-major. */
@@ -138,6 +139,9 @@ enum err experiment_read(const char *path, struct experiment *out, struct why *w
 /* The same from memory; `name` stands for the file in messages. */
 enum err experiment_parse(const char *name, struct bytes text, struct experiment *out,
                           struct why *w);
+
+/* Sets machine.device from the command line: "auto", "cpu", "cuda" or "cuda:N". NULL leaves it as the file says. */
+enum err experiment_set_device(struct experiment *x, const char *text, struct why *w);
 
 /* What the file system has to say, apart from experiment_read so that a file can be judged on another machine:
  * the corpus and listed peer files exist, and what will be written is not in the way of something else. ERR_USAGE

@@ -164,24 +164,32 @@ static enum err take_word(const struct take *t, const struct tree_node *n)
     return unfit_word(t, n, t->k->words);
 }
 
-static enum err take_device(const struct take *t, const struct tree_node *n)
+static const char *const device_words[] = {"auto", "cpu", "cuda", NULL};
+
+enum value_fit value_device(struct experiment *x, const char *text, uint64_t most)
 {
-    static const char *const words[] = {"auto", "cpu", "cuda", NULL};
-    struct experiment *x = t->x;
     x->machine.device_index = 0;
-    for (uint32_t i = 0; words[i]; i++) {
-        if (!is_word(n, words[i])) continue;
+    for (uint32_t i = 0; device_words[i]; i++) {
+        if (strcmp(text, device_words[i])) continue;
         x->machine.device = (enum device_kind)i;
-        return ERR_OK;
+        return VALUE_FITS;
     }
-    bool indexed = n->kind == TREE_SCALAR && !strncmp(n->text, "cuda:", 5) && n->bytes > 5;
-    if (!indexed || 5 + digits(n->text + 5) != n->bytes) return unfit_word(t, n, words);
+    if (strncmp(text, "cuda:", 5) || !text[5] || text[5 + digits(text + 5)]) return VALUE_OTHER;
     errno = 0;
-    uint64_t index = strtoull(n->text + 5, NULL, 10);
-    if (errno || index > t->k->most) return unfit(t, n, NULL);
+    uint64_t index = strtoull(text + 5, NULL, 10);
+    if (errno || index > most) return VALUE_OUTSIDE;
     x->machine.device = DEVICE_CUDA;
     x->machine.device_index = (uint32_t)index;
-    return ERR_OK;
+    return VALUE_FITS;
+}
+
+static enum err take_device(const struct take *t, const struct tree_node *n)
+{
+    enum value_fit fit = VALUE_OTHER;
+    if (n->kind == TREE_SCALAR && strlen(n->text) == n->bytes)
+        fit = value_device(t->x, n->text, t->k->most);
+    if (fit == VALUE_FITS) return ERR_OK;
+    return fit == VALUE_OUTSIDE ? unfit(t, n, NULL) : unfit_word(t, n, device_words);
 }
 
 bool value_is_address(const char *text, uint32_t port_least)

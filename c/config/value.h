@@ -13,6 +13,10 @@ enum err value_store(const struct schema_key *k, const struct tree *d, const str
 /* Stores the row's `initial`, which is there and valid. */
 void value_store_initial(const struct schema_key *k, struct experiment *x);
 
+/* Sets x->machine.device from "auto", "cpu", "cuda" or "cuda:N", N up to `most`. */
+enum value_fit { VALUE_FITS, VALUE_OTHER, VALUE_OUTSIDE };
+enum value_fit value_device(struct experiment *x, const char *text, uint64_t most);
+
 /* Is this "host:port", a name, an IPv4 address or an IPv6 address in brackets, with a port from `port_least`? */
 bool value_is_address(const char *text, uint32_t port_least);
 

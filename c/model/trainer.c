@@ -22,6 +22,7 @@ struct trainer {
     float *gradients;
     uint32_t *tokens; /* host: [micro_batch, context + 1] */
     uint32_t micro_batch;
+    float *copies[TRAINER_VECTORS]; /* in host memory, of a backend that is not the host */
 };
 
 static size_t vector_bytes(const struct experiment *x)
@@ -107,6 +108,10 @@ enum err trainer_open(const struct experiment *x, const struct backend *b, const
         e = b->take(b->self, vector_bytes(x), &vector, w);
         if (!e) *vectors[i] = vector;
     }
+    for (size_t i = 0; !e && !b->host && i < TRAINER_VECTORS; i++) {
+        t->copies[i] = malloc(vector_bytes(x));
+        if (!t->copies[i]) e = why(w, ERR_MEMORY, "no memory for the host's copies of a model");
+    }
     if (!e) e = sampler_init(&t->sampler, c, x->seed, identity, x->model.context, w);
     if (!e) e = model_open(&t->model, &x->model, b, t->micro_batch, true, w);
     if (!e) e = genesis(t, w);
@@ -124,6 +129,7 @@ void trainer_close(struct trainer *t)
     void *const vectors[] = {t->state.parameters, t->state.moment1, t->state.moment2, t->gradients};
     for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
         if (vectors[i]) t->b->give(t->b->self, vectors[i], vector_bytes(t->x));
+    for (size_t i = 0; i < TRAINER_VECTORS; i++) free(t->copies[i]);
     model_close(t->model);
     free(t->tokens);
     free(t);
@@ -209,6 +215,28 @@ enum err trainer_evaluate(struct trainer *t, uint64_t tokens_max, double *loss,
     *tokens_used = windows * context;
     *loss = total / (double)*tokens_used;
     return ERR_OK;
+}
+
+static float *vector_of(struct trainer *t, enum trainer_vector v)
+{
+    float *const vectors[] = {t->state.parameters, t->state.moment1, t->state.moment2};
+    return vectors[v];
+}
+
+float *trainer_host(struct trainer *t, enum trainer_vector v)
+{
+    return t->b->host ? vector_of(t, v) : t->copies[v];
+}
+
+enum err trainer_pull(struct trainer *t, enum trainer_vector v, struct why *w)
+{
+    if (t->b->host) return ERR_OK;
+    return t->b->download(t->b->self, t->copies[v], vector_of(t, v), vector_bytes(t->x), w);
+}
+
+void trainer_push(struct trainer *t, enum trainer_vector v)
+{
+    if (!t->b->host) t->b->upload(t->b->self, vector_of(t, v), t->copies[v], vector_bytes(t->x));
 }
 
 struct trainer_state *trainer_state(struct trainer *t) { return &t->state; }

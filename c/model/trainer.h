@@ -58,6 +58,13 @@ struct trainer_state *trainer_state(struct trainer *t);
 const struct layout *trainer_layout(const struct trainer *t);
 const struct backend *trainer_backend(const struct trainer *t);
 
+/* The three vectors of the state as the host sees them: themselves where backend.host, else copies in host memory that
+ * `pull` brings up to date and `push` sends back. ERR_DEVICE. */
+enum trainer_vector { TRAINER_PARAMETERS, TRAINER_MOMENT1, TRAINER_MOMENT2, TRAINER_VECTORS };
+float *trainer_host(struct trainer *t, enum trainer_vector v);
+enum err trainer_pull(struct trainer *t, enum trainer_vector v, struct why *w);
+void trainer_push(struct trainer *t, enum trainer_vector v);
+
 /* Sequences at once: train.micro_batch, or what auto came to: a pure function of the experiment. */
 uint32_t trainer_micro_batch(const struct trainer *t);
 

@@ -254,8 +254,6 @@ static const struct bad cases[] = {
      "file"},
     {KNOWN "metrics: {listen: \"127.0.0.1:9464\"}\n", 0, ERR_UNSUPPORTED,
      "6:19: metrics.listen: the metrics endpoint is not built yet: leave it out"},
-    {KNOWN "machine: {device: cuda:1}\n", 0, ERR_UNSUPPORTED,
-     "6:19: machine.device: CUDA is not built yet: write cpu"},
 };
 
 Test(bad, each_of_these_files_is_refused_with_its_sentence)

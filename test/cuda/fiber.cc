@@ -26,6 +26,7 @@ static const void *closure;
 static const char *kernel;
 static unsigned count, alive, at_barrier; /* threads of the block; those that have not ended */
 static size_t shared_used;
+static uint64_t launches;
 static int barrier_line;
 static void *host_stack;
 
@@ -182,6 +183,7 @@ void run_grid(const char *name, dim3 grid, dim3 size, size_t shared_bytes,
               void (*what)(const void *), const void *with)
 {
     kernel = name;
+    launches++;
     now = nullptr;
     count = size.x * size.y * size.z;
     if (count == 0 || count > THREADS_MAX || count % LANES)
@@ -210,32 +212,36 @@ void run_grid(const char *name, dim3 grid, dim3 size, size_t shared_bytes,
 
 /* ---- the runtime ---- */
 
-static size_t
-memory_bytes() /* FIBER_MEMORY: bytes of a device's memory, to see one that is too small */
+/* The environment may ask for a worse machine: FIBER_DEVICES, FIBER_DRIVER (13000: CUDA 13.0), FIBER_GENERATION (90:
+ * sm_90), FIBER_MEMORY (bytes), FIBER_FAILS (the launch, counted from 1, from which on all fail). */
+static uint64_t asked(const char *name, uint64_t otherwise)
 {
-    const char *text = getenv("FIBER_MEMORY");
-    return text ? strtoull(text, nullptr, 10) : (size_t)8 << 30;
+    const char *text = getenv(name);
+    return text ? strtoull(text, nullptr, 10) : otherwise;
 }
+
+static size_t memory_bytes() { return asked("FIBER_MEMORY", (size_t)8 << 30); }
 
 static size_t memory_used;
 
 cudaError_t cudaGetDeviceCount(int *count)
 {
-    const char *text = getenv("FIBER_DEVICES");
-    *count = text ? atoi(text) : 1;
+    *count = (int)asked("FIBER_DEVICES", 1);
     return *count ? cudaSuccess : cudaErrorNoDevice;
 }
 
 cudaError_t cudaDriverGetVersion(int *version)
 {
-    *version = 13000;
+    *version = (int)asked("FIBER_DRIVER", 13000);
     return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int device)
 {
     (void)device;
-    *out = cudaDeviceProp{"fibers on the host", memory_bytes(), 9, 0, 1};
+    int generation = (int)asked("FIBER_GENERATION", 90);
+    *out =
+        cudaDeviceProp{"fibers on the host", memory_bytes(), generation / 10, generation % 10, 1};
     return cudaSuccess;
 }
 
@@ -308,11 +314,22 @@ cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t s)
     return cudaSuccess;
 }
 
-cudaError_t cudaGetLastError(void) { return cudaSuccess; }
+cudaError_t cudaGetLastError(void)
+{
+    static const uint64_t fails = asked("FIBER_FAILS", UINT64_MAX);
+    return fiber::launches >= fails ? cudaErrorLaunchFailure : cudaSuccess;
+}
 
 const char *cudaGetErrorString(cudaError_t e)
 {
-    return e == cudaErrorMemoryAllocation ? "out of memory"
-           : e == cudaErrorNoDevice       ? "no CUDA-capable device is detected"
-                                          : "no error";
+    switch (e) {
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorNoDevice:
+        return "no CUDA-capable device is detected";
+    case cudaErrorLaunchFailure:
+        return "unspecified launch failure";
+    default:
+        return "no error";
+    }
 }

@@ -119,7 +119,12 @@ inline unsigned __ballot_sync(unsigned mask, int predicate)
 /* ---- the runtime: what cu/ calls of it. Streams do everything at once. ---- */
 
 typedef struct fiber_stream *cudaStream_t;
-enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100 };
+enum cudaError_t {
+    cudaSuccess = 0,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorNoDevice = 100,
+    cudaErrorLaunchFailure = 719
+};
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
 
 struct cudaDeviceProp {

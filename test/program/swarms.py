@@ -33,8 +33,8 @@ def finish():
     sys.exit(1 if FAILED else 0)
 
 
-def run(*arguments, timeout=120):
-    return subprocess.run([SHOAL] + list(arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+def run(*arguments, timeout=120, program=SHOAL, **environment):
+    return subprocess.run([program] + list(arguments), env=dict(os.environ, **environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", timeout=timeout, cwd=PLACE)
 
 
@@ -110,9 +110,9 @@ class Worker:
         with open(peers, "a") as f:
             f.write("%s@%s\n" % (self.id, self.address))
 
-    def start(self, experiment_path, *extra):
+    def start(self, experiment_path, *extra, program=SHOAL):
         output = open(os.path.join(self.dir, "output.txt"), "a")
-        self.process = subprocess.Popen([SHOAL, "run", experiment_path, "--dir", self.dir, "--listen", self.address,
+        self.process = subprocess.Popen([program, "run", experiment_path, "--dir", self.dir, "--listen", self.address,
                                          "--peers", self.peers] + list(extra), stdout=output, stderr=output, cwd=PLACE)
         CHILDREN.append(self.process)
         return self

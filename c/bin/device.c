@@ -1,0 +1,55 @@
+#include "bin/device.h"
+
+#include "cpu/cpu.h"
+#ifdef SHOAL_CUDA
+#include "cu/cuda.h"
+#endif
+
+#ifdef SHOAL_CUDA
+
+const char *device_built(void) { return "the CPU and on NVIDIA GPUs (CUDA)"; }
+
+static bool wants_gpu(enum device_kind kind)
+{
+    return kind == DEVICE_CUDA || (kind == DEVICE_AUTO && cuda_devices() > 0);
+}
+
+static enum err open_gpu(struct backend *out, uint32_t index, struct why *w)
+{
+    return cuda_open(out, (int)index, w);
+}
+
+static void close_gpu(struct backend *b) { cuda_close(b); }
+static const char *describe_gpu(const struct backend *b) { return cuda_describe(b); }
+
+#else
+
+const char *device_built(void) { return "the CPU; this build has no CUDA"; }
+
+static bool wants_gpu(enum device_kind kind) { return kind == DEVICE_CUDA; }
+
+static enum err open_gpu(struct backend *out, uint32_t index, struct why *w)
+{
+    (void)out, (void)index;
+    return why(w, ERR_UNSUPPORTED,
+               "this shoal was built without CUDA: build it where the CUDA toolkit is, or set "
+               "machine.device to cpu");
+}
+
+static void close_gpu(struct backend *b) { (void)b; }
+static const char *describe_gpu(const struct backend *b) { return b->name; }
+
+#endif
+
+enum err device_open(struct backend *out, enum device_kind kind, uint32_t index, struct pool *pool,
+                     struct why *w)
+{
+    return wants_gpu(kind) ? open_gpu(out, index, w) : cpu_open(out, pool, w);
+}
+
+void device_close(struct backend *b) { (b->host ? cpu_close : close_gpu)(b); }
+
+const char *device_describe(const struct backend *b)
+{
+    return (b->host ? cpu_describe : describe_gpu)(b);
+}

@@ -1,0 +1,21 @@
+/* device.h -- which processor computes: the one that is asked for, or the best that is there. */
+#ifndef SHOAL_BIN_DEVICE_H
+#define SHOAL_BIN_DEVICE_H
+
+#include "backend.h"
+#include "base/pool.h"
+#include "config/experiment.h"
+
+/* What shoal was built to compute on, for `shoal version`. */
+const char *device_built(void);
+
+/* Opens it; auto is GPU 0 where there is one, else the CPU. A GPU that is asked for and cannot serve is an error, never
+ * a silent CPU: ERR_UNSUPPORTED when shoal was built without CUDA, ERR_DEVICE, ERR_MEMORY. The pool must outlive it. */
+enum err device_open(struct backend *out, enum device_kind kind, uint32_t index, struct pool *pool,
+                     struct why *w);
+void device_close(struct backend *b);
+
+/* "AVX-512, OpenBLAS SkylakeX" or "NVIDIA H100 80GB HBM3, sm_90"; lives as long as the backend. */
+const char *device_describe(const struct backend *b);
+
+#endif

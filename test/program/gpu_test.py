@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""The GPU as the program sees it, on fibers (test/cuda/fiber.h): it trains, its checkpoints serve a CPU, it takes part in
+a swarm of CPUs, and what a GPU may lack or do wrong is one sentence each, never a silent change to the CPU."""
+from swarms import *
+
+GPU = os.environ["FIBER_BIN"]
+small = dict(steps=12, every=6, count="steps", batch=64, layers=2, dim=32, context=32)
+
+
+def losses(log):
+    return [e["loss"] for e in map(json.loads, open(log)) if e["event"] == "step"]
+
+
+def checkpoints():
+    place = os.path.join(PLACE, "checkpoints")
+    return sorted(n for n in os.listdir(place) if n.endswith(".ckpt")) if os.path.exists(place) else []
+
+
+path = experiment("gpu", **small)
+log = os.path.join(PLACE, "checkpoints", "log.jsonl")
+done = run("train", path, "--device", "cpu", program=GPU)
+cpu = losses(log)
+os.remove(log)
+done = run("train", path, "--device", "cuda", "--fresh", program=GPU)
+gpu = losses(log) if ok(done.returncode == 0, "a GPU trains", done.stdout) else []
+ok(len(gpu) == 12 and max(abs(a - b) for a, b in zip(cpu, gpu)) < 1e-4, "with the losses of the CPU", "%s\n%s" % (cpu, gpu))
+done = run("eval", "checkpoints", "--data", corpus(), FIBER_DEVICES="0", program=GPU)
+ok(done.returncode == 0 and "loss" in done.stdout, "its checkpoint serves a machine without a GPU", done.stdout)
+
+shutil.rmtree(os.path.join(PLACE, "checkpoints"))
+done = run("train", path, "--device", "cuda", "--steps", "6", program=GPU)
+saved = checkpoints()
+done = run("train", path, "--device", "cuda", FIBER_FAILS="200", program=GPU)
+ok(done.returncode == 1 and "GPU 0 failed in " in done.stdout and "unspecified launch failure" in done.stdout,
+   "a GPU that fails in the middle of a step is named", done.stdout)
+ok(checkpoints() == saved and run("eval", "checkpoints", "--data", corpus()).returncode == 0,
+   "and the checkpoint before it is whole", checkpoints())
+for what, sentence, environment in [
+        ("no GPU", "there is no GPU 0: this machine has none", dict(FIBER_DEVICES="0")),
+        ("no driver", "this machine has no NVIDIA driver", dict(FIBER_DRIVER="0")),
+        ("an old driver", "the NVIDIA driver here is for CUDA 11.4: install one for 12.0 or later", dict(FIBER_DRIVER="11040")),
+        ("an old generation", "is of generation sm_75: shoal needs sm_80 or later", dict(FIBER_GENERATION="75")),
+        ("too little memory", "MiB of memory are needed at once, and GPU 0 has ", dict(FIBER_MEMORY="100000"))]:
+    done = run("train", path, "--device", "cuda", program=GPU, **environment)
+    ok(done.returncode == 1 and sentence in done.stdout and done.stdout.count("\n") == 1, what + " is one sentence", done.stdout)
+done = run("train", path, "--device", "tpu")
+ok(done.returncode == 2 and "--device needs auto, cpu, cuda or cuda:N" in done.stdout, "a device that is none is refused",
+   done.stdout)
+
+path = experiment("mixed", **small)
+peers = os.path.join(PLACE, "peers.txt")
+workers = [Worker("m%d" % i, peers) for i in range(3)]
+for w, device in zip(workers, ["cpu", "cpu", "cuda"]):
+    w.start(path, "--device", device, program=GPU)
+ok(all(wait_for(lambda: w.process.poll() is not None, 100) and w.process.returncode == 0 for w in workers),
+   "a swarm of two CPUs and a GPU comes to its end", "\n".join(w.output() for w in workers))
+groups = [[e["members"] for e in w.events("applied")] for w in workers]
+ok(groups == [[3, 3]] * 3, "all three are in every average", groups)
+same, said = digests(workers)
+ok(same, "and they hold the same bits", said)
+finish()
