@@ -283,6 +283,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     m.addIncludePath(b.path("c"));
     m.addIncludePath(b.path("."));
     for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = &(c_flags ++ [_][]const u8{"-DSHOAL_CUDA"}) });
+    for (s.files("test/cuda", "_test.c")) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &(c_flags ++ [_][]const u8{ "-DSHOAL_CUDA", "-Itest/model" }) });
     s.third(m, "criterion");
     m.linkLibrary(lib);
     linkAll(s, m);

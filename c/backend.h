@@ -158,6 +158,27 @@ struct op_adamw {
     float correction1, correction2; /* 1 - beta^steps */
 };
 
+/* DiLoCo's outer step on the whole vector, for a device whose memory is not the host's: anchor, momentum and wire bytes
+ * lie in host memory, the parameters on the device. model/outer.h defines both, bit for bit. */
+struct outer_layout;
+struct outer_rule;
+struct op_outer_quantize { /* wire = quantize(anchor - parameters), chunk by chunk */
+    const struct outer_layout *layout;
+    uint8_t *wire;
+    const float *anchor, *parameters;
+};
+struct
+    op_outer_step { /* outer_step of each chunk that is not null; parameters restart from the new anchor */
+    const struct outer_layout *layout;
+    const struct outer_rule *rule;
+    const float *anchor, *momentum;
+    float *anchor_out, *momentum_out; /* others than those read */
+    const uint8_t *means;
+    const uint8_t *null,
+        *mine; /* [chunks]: no mean; our contribution is in it, else parameters keep what they learned */
+    float *parameters;
+};
+
 struct backend {
     const char *name;        /* "cpu" */
     bool host;               /* its memory is the host's */
@@ -193,6 +214,12 @@ struct backend {
     /* Sum of x, and the Euclidean norm of x, accumulated in fp64 and given to the host. ERR_DEVICE. */
     enum err (*sum)(void *self, const float *x, size_t count, double *out, struct why *w);
     enum err (*norm2)(void *self, const float *x, size_t count, double *out, struct why *w);
+
+    /* NULL where `host`: who holds the replica does it. `finite`: false when a difference was not. ERR_DEVICE,
+     * ERR_MEMORY. */
+    enum err (*outer_quantize)(void *self, const struct op_outer_quantize *o, bool *finite,
+                               struct why *w);
+    enum err (*outer_step)(void *self, const struct op_outer_step *o, struct why *w);
 };
 
 #endif

@@ -32,9 +32,8 @@ enum err cuda_wait(struct cuda *c, struct why *w)
     return why(w, ERR_DEVICE, "GPU %d failed: %s", c->device, said(e));
 }
 
-static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
+enum err cuda_take(struct cuda *c, size_t bytes, void **out, struct why *w)
 {
-    struct cuda *c = (struct cuda *)self;
     size_t available = 0, total = 0;
     cudaError_t e = cudaMalloc(out, bytes ? bytes : 1);
     if (e == cudaSuccess) e = cudaMemsetAsync(*out, 0, bytes, c->stream);
@@ -47,6 +46,11 @@ static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
                "%.1f MiB of memory are needed at once, and GPU %d has %.1f of its %.1f left",
                (double)bytes / MEBIBYTE, c->device, (double)available / MEBIBYTE,
                (double)total / MEBIBYTE);
+}
+
+static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
+{
+    return cuda_take((struct cuda *)self, bytes, out, w);
 }
 
 static void memory_give(void *self, void *memory, size_t bytes)
@@ -99,9 +103,9 @@ static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
     s.heads = most(s.heads, c->sizes.heads);
     release(c);
     void *partials = NULL, *delta = NULL, *chain = NULL;
-    enum err e = memory_take(c, cuda_norm_partials(&s) * sizeof(float), &partials, w);
-    if (!e) e = memory_take(c, s.rows * most(s.heads, 1) * sizeof(float), &delta, w);
-    if (!e) e = memory_take(c, s.rows * sizeof(uint32_t), &chain, w);
+    enum err e = cuda_take(c, cuda_norm_partials(&s) * sizeof(float), &partials, w);
+    if (!e) e = cuda_take(c, s.rows * most(s.heads, 1) * sizeof(float), &delta, w);
+    if (!e) e = cuda_take(c, s.rows * sizeof(uint32_t), &chain, w);
     c->partials = (float *)partials;
     c->delta = (float *)delta;
     c->chain = (uint32_t *)chain;
@@ -163,7 +167,7 @@ enum err cuda_open(struct backend *out, int device, struct why *w)
     if (failed == cudaSuccess) failed = cudaStreamCreate(&c->stream);
     void *sums = NULL;
     if (failed != cudaSuccess) e = why(w, ERR_DEVICE, "opening GPU %d: %s", device, said(failed));
-    else e = memory_take(c, SUMS * sizeof(double), &sums, w);
+    else e = cuda_take(c, SUMS * sizeof(double), &sums, w);
     if (e) {
         free(c);
         return e;
@@ -196,6 +200,8 @@ enum err cuda_open(struct backend *out, int device, struct why *w)
     out->adamw = cuda_adamw;
     out->sum = cuda_sum;
     out->norm2 = cuda_norm2;
+    out->outer_quantize = cuda_outer_quantize;
+    out->outer_step = cuda_outer_step;
     return ERR_OK;
 }
 
@@ -205,6 +211,7 @@ void cuda_close(struct backend *b)
     if (!c) return;
     release(c);
     cudaFree(c->sums);
+    cudaFree(c->outer);
     cudaStreamDestroy(c->stream);
     free(c);
     b->self = NULL;

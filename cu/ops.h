@@ -17,8 +17,13 @@ struct cuda {
     uint32_t *chain; /* embedding: the next row of the same token, and whether it is the first */
     double *sums;    /* sum and norm2: of each piece */
     size_t sums_count;
+    void *outer; /* outer step: one chunk's vectors and wire bytes */
+    size_t outer_bytes;
     char text[300];
 };
+
+/* Zeroed device memory. ERR_MEMORY, ERR_DEVICE. */
+enum err cuda_take(struct cuda *c, size_t bytes, void **out, struct why *w);
 
 /* Notes a failed launch of `where`. */
 void cuda_launched(struct cuda *c, const char *where);
@@ -41,6 +46,20 @@ void cuda_cross_entropy(void *self, const struct op_cross_entropy *o);
 void cuda_adamw(void *self, const struct op_adamw *o);
 enum err cuda_sum(void *self, const float *x, size_t count, double *out, struct why *w);
 enum err cuda_norm2(void *self, const float *x, size_t count, double *out, struct why *w);
+enum err cuda_outer_quantize(void *self, const struct op_outer_quantize *o, bool *finite,
+                             struct why *w);
+enum err cuda_outer_step(void *self, const struct op_outer_step *o, struct why *w);
+
+/* Its parts, on n elements in device memory that start a block; queued. `bad` becomes 1 when a number is not finite. */
+extern "C" {
+void cuda_outer_quantize_delta(struct cuda *c, const float *anchor, const float *parameters,
+                               size_t n, uint8_t *wire, uint32_t *bad);
+void cuda_outer_accumulate(struct cuda *c, float *acc, const uint8_t *wire, size_t n, float weight);
+void cuda_outer_quantize_mean(struct cuda *c, const float *acc, size_t n, float weight_sum,
+                              uint8_t *wire, uint32_t *bad);
+void cuda_outer_step_range(struct cuda *c, const struct outer_rule *rule, float *anchor,
+                           float *momentum, const uint8_t *mean, size_t n, float *theta, bool mine);
+}
 
 /* Waits for all that was queued; ERR_DEVICE with the first failure. */
 enum err cuda_wait(struct cuda *c, struct why *w);

@@ -17,7 +17,7 @@ struct bytes { /* a view: owns nothing */
 
 static inline struct bytes bytes_of(const void *data, size_t count)
 {
-    return (struct bytes){data, count};
+    return (struct bytes){(const uint8_t *)data, count};
 }
 
 struct reader {
@@ -79,7 +79,7 @@ struct writer {
 
 static inline struct writer writer_init(void *to, size_t room)
 {
-    return (struct writer){to, room, 0, false};
+    return (struct writer){(uint8_t *)to, room, 0, false};
 }
 static inline struct bytes writer_bytes(const struct writer *w)
 {

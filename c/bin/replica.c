@@ -26,10 +26,13 @@ static void describe(struct replica *r, uint64_t epoch, const uint8_t lineage[CR
 enum err replica_init(struct replica *r, struct arena *room, const struct outer_rule *rule,
                       const float *parameters, uint64_t count,
                       const uint8_t run_id[CRYPTO_DIGEST_BYTES], const struct crypto *crypto,
-                      struct pool *pool, struct why *w)
+                      const struct backend *b, struct pool *pool, struct why *w)
 {
-    *r = (struct replica){
-        .layout = outer_layout_of(count), .rule = *rule, .crypto = crypto, .pool = pool};
+    *r = (struct replica){.layout = outer_layout_of(count),
+                          .rule = *rule,
+                          .crypto = crypto,
+                          .backend = b,
+                          .pool = pool};
     for (int i = 0; i < 2; i++) {
         r->anchor[i] = arena_array(room, float, count);
         r->momentum[i] = arena_array(room, float, count);
@@ -38,7 +41,8 @@ enum err replica_init(struct replica *r, struct arena *room, const struct outer_
     }
     r->wire = arena_take(room, outer_wire_offset(&r->layout, r->layout.chunks), 64);
     if (!r->wire) return why(w, ERR_MEMORY, "no memory for the quantized pseudo-gradient");
-    memcpy(r->anchor[0], parameters, count * sizeof(float));
+    enum err e = b->download(b->self, r->anchor[0], parameters, count * sizeof(float), w);
+    if (e) return e;
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     lineage_genesis(crypto, run_id, lineage);
     describe(r, 0, lineage, 0);
@@ -71,11 +75,20 @@ static void snapshot_chunk(void *ctx, size_t c, size_t thread)
         atomic_store(&j->bad, true);
 }
 
-bool replica_snapshot(struct replica *r, const float *parameters)
+enum err replica_snapshot(struct replica *r, const float *parameters, bool *finite, struct why *w)
 {
+    const struct backend *b = r->backend;
+    if (!b->host)
+        return b->outer_quantize(b->self,
+                                 &(struct op_outer_quantize){.layout = &r->layout,
+                                                             .wire = r->wire,
+                                                             .anchor = r->state.anchor,
+                                                             .parameters = parameters},
+                                 finite, w);
     struct job j = {.r = r, .parameters = (float *)parameters};
     pool_run(r->pool, snapshot_chunk, &j, r->layout.chunks);
-    return !atomic_load(&j.bad);
+    *finite = !atomic_load(&j.bad);
+    return ERR_OK;
 }
 
 static void apply_chunk(void *ctx, size_t c, size_t thread)
@@ -101,12 +114,29 @@ static void apply_chunk(void *ctx, size_t c, size_t thread)
         for (size_t i = 0; i < n; i++) theta[i] = anchor_new[i] + (theta[i] - anchor[i]);
 }
 
-void replica_apply(struct replica *r, const struct order *o, float *parameters)
+enum err replica_apply(struct replica *r, const struct order *o, float *parameters, struct why *w)
 {
+    const struct backend *b = r->backend;
     struct job j = {.r = r, .order = o, .parameters = parameters};
-    pool_run(r->pool, apply_chunk, &j, r->layout.chunks);
+    enum err e = ERR_OK;
+    if (b->host) pool_run(r->pool, apply_chunk, &j, r->layout.chunks);
+    else
+        e = b->outer_step(b->self,
+                          &(struct op_outer_step){.layout = &r->layout,
+                                                  .rule = &r->rule,
+                                                  .anchor = r->state.anchor,
+                                                  .momentum = r->state.momentum,
+                                                  .anchor_out = r->anchor[!r->current],
+                                                  .momentum_out = r->momentum[!r->current],
+                                                  .means = o->means,
+                                                  .null = o->null,
+                                                  .mine = o->mine,
+                                                  .parameters = parameters},
+                          w);
+    if (e) return e;
     r->current = !r->current;
     describe(r, o->epoch, o->lineage, o->lineage_tokens);
+    return ERR_OK;
 }
 
 bool replica_take(struct replica *r, uint8_t vector, uint64_t offset, struct bytes floats)
@@ -129,5 +159,6 @@ void replica_adopt(struct replica *r, const struct order *o, float *parameters)
 
 void replica_restart(const struct replica *r, float *parameters)
 {
-    memcpy(parameters, r->state.anchor, r->layout.parameters * sizeof(float));
+    r->backend->upload(r->backend->self, parameters, r->state.anchor,
+                       r->layout.parameters * sizeof(float));
 }

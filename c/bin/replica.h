@@ -6,6 +6,7 @@
 #ifndef SHOAL_BIN_REPLICA_H
 #define SHOAL_BIN_REPLICA_H
 
+#include "backend.h"
 #include "base/arena.h"
 #include "base/pool.h"
 #include "bin/exchange.h"
@@ -16,7 +17,8 @@ struct replica {
     struct outer_layout layout;
     struct outer_rule rule;
     const struct crypto *crypto;
-    struct pool *pool; /* shared with the trainer, which is idle meanwhile */
+    const struct backend *backend; /* holds the parameters */
+    struct pool *pool;             /* shared with the trainer, which is idle meanwhile */
     float *anchor[2], *momentum[2];
     int current;                /* index of the pair that is the state */
     uint8_t *wire;              /* our own contribution, all chunks (outer_wire_offset) */
@@ -26,22 +28,23 @@ struct replica {
 /* Bytes of arena for a replica of `parameters` elements. */
 size_t replica_bytes(uint64_t parameters);
 
-/* Genesis: anchor = parameters, momentum 0, epoch 0 of the run's lineage. ERR_MEMORY when the arena is too small. */
+/* Genesis: anchor = parameters, momentum 0, epoch 0 of the run's lineage. ERR_MEMORY when the arena is too small. Here
+ * and below the parameters are in the backend's memory; ERR_DEVICE. */
 enum err replica_init(struct replica *r, struct arena *room, const struct outer_rule *rule,
                       const float *parameters, uint64_t count,
                       const uint8_t run_id[CRYPTO_DIGEST_BYTES], const struct crypto *crypto,
-                      struct pool *pool, struct why *w);
+                      const struct backend *b, struct pool *pool, struct why *w);
 
 /* Takes the current pair's content as the state of this epoch, after it was filled from a checkpoint. */
 void replica_restored(struct replica *r, uint64_t epoch, const uint8_t lineage[CRYPTO_DIGEST_BYTES],
                       uint64_t lineage_tokens);
 
-/* Quantizes anchor - parameters into `wire`. False when it is not finite. */
-bool replica_snapshot(struct replica *r, const float *parameters);
+/* Quantizes anchor - parameters into `wire`; `finite` says whether that could be. */
+enum err replica_snapshot(struct replica *r, const float *parameters, bool *finite, struct why *w);
 
 /* The outer step of ORDER_APPLY; `parameters` restart from the new anchor, or keep what they learned where our
  * contribution was not in the mean. */
-void replica_apply(struct replica *r, const struct order *o, float *parameters);
+enum err replica_apply(struct replica *r, const struct order *o, float *parameters, struct why *w);
 
 /* Part of a download, into the spare pair. False when it does not fit the vector. */
 bool replica_take(struct replica *r, uint8_t vector, uint64_t offset, struct bytes floats);

@@ -79,8 +79,7 @@ static void restart_from_anchor(struct worker *k, const char *reason)
             "shoal: %s: restarting from the anchor; this round goes without our contribution\n",
             reason);
     drop_round(k, reason);
-    replica_restart(&k->replica, trainer_host(k->trainer, TRAINER_PARAMETERS));
-    trainer_push(k->trainer, TRAINER_PARAMETERS);
+    replica_restart(&k->replica, k->state->parameters);
     const struct backend *b = &k->tools.backend;
     size_t bytes = trainer_layout(k->trainer)->parameters * sizeof(float);
     b->zero(b->self, k->state->moment1, bytes);
@@ -168,9 +167,9 @@ static enum err take_snapshot(struct worker *k, struct why *w)
 {
     k->training = false;
     k->still_since = clock_now();
-    enum err e = trainer_pull(k->trainer, TRAINER_PARAMETERS, w);
+    bool good;
+    enum err e = replica_snapshot(&k->replica, k->state->parameters, &good, w);
     if (e) return e;
-    bool good = replica_snapshot(&k->replica, trainer_host(k->trainer, TRAINER_PARAMETERS));
     struct outer_layout *l = &k->replica.layout;
     tell(k, (struct event){.kind = EVENT_SNAPSHOT,
                            .ok = good,
@@ -213,8 +212,7 @@ static enum err new_epoch(struct worker *k, enum event_kind kind, struct why *w)
 
 static enum err carry_out(struct worker *k, const struct order *o, struct why *w)
 {
-    float *parameters = trainer_host(k->trainer, TRAINER_PARAMETERS);
-    enum err e = ERR_OK;
+    enum err e;
     switch (o->kind) {
     case ORDER_TRAIN:
     case ORDER_RESUME:
@@ -226,15 +224,11 @@ static enum err carry_out(struct worker *k, const struct order *o, struct why *w
     case ORDER_SNAPSHOT:
         return take_snapshot(k, w);
     case ORDER_APPLY:
-        e = trainer_pull(k->trainer, TRAINER_PARAMETERS, w);
-        if (e) return e;
-        replica_apply(&k->replica, o, parameters);
-        trainer_push(k->trainer, TRAINER_PARAMETERS);
-        return new_epoch(k, EVENT_APPLIED, w);
+        e = replica_apply(&k->replica, o, k->state->parameters, w);
+        return e ? e : new_epoch(k, EVENT_APPLIED, w);
     case ORDER_ADOPT:
         drop_round(k, "the swarm's state was taken over");
-        replica_adopt(&k->replica, o, parameters);
-        trainer_push(k->trainer, TRAINER_PARAMETERS);
+        replica_adopt(&k->replica, o, k->state->parameters);
         return new_epoch(k, EVENT_ADOPTED, w);
     case ORDER_FINISH:
         k->finished = true;
@@ -398,11 +392,9 @@ static enum err open_replica(struct worker *k, struct why *w)
                               .momentum = (float)k->x->outer.optimizer.momentum,
                               .nesterov = k->x->outer.optimizer.nesterov};
     enum err e = arena_open(&k->room, replica_bytes(parameters), w);
-    if (!e) e = trainer_pull(k->trainer, TRAINER_PARAMETERS, w);
     return e ? e
-             : replica_init(&k->replica, &k->room, &rule,
-                            trainer_host(k->trainer, TRAINER_PARAMETERS), parameters,
-                            k->tools.run_id, &k->hash, k->tools.pool, w);
+             : replica_init(&k->replica, &k->room, &rule, k->state->parameters, parameters,
+                            k->tools.run_id, &k->hash, &k->tools.backend, k->tools.pool, w);
 }
 
 static enum err open_driver(struct worker *k, struct why *w)

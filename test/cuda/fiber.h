@@ -116,6 +116,26 @@ inline unsigned __ballot_sync(unsigned mask, int predicate)
     return bits;
 }
 
+/* ---- arithmetic of which each step is rounded by itself (compiled without contraction) ---- */
+
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
+inline int __float2int_rn(float a) { return (int)rintf(a); }
+inline uint32_t __float_as_uint(float a)
+{
+    uint32_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return bits;
+}
+inline float __uint_as_float(uint32_t bits)
+{
+    float a;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+
 /* ---- the runtime: what cu/ calls of it. Streams do everything at once. ---- */
 
 typedef struct fiber_stream *cudaStream_t;

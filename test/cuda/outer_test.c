@@ -1,0 +1,183 @@
+/* outer_test.c -- the outer step on the GPU has the bits of exact arithmetic, as the CPU's has: the tests of
+ * test/model/outer_test.c once more, on cu/outer.cu; and the whole vector against c/model/outer.c. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "golden.h"
+
+#include "model/outer.h"
+
+struct cuda;
+void cuda_outer_quantize_delta(struct cuda *c, const float *anchor, const float *parameters,
+                               size_t n, uint8_t *wire, uint32_t *bad);
+void cuda_outer_accumulate(struct cuda *c, float *acc, const uint8_t *wire, size_t n, float weight);
+void cuda_outer_quantize_mean(struct cuda *c, const float *acc, size_t n, float weight_sum,
+                              uint8_t *wire, uint32_t *bad);
+void cuda_outer_step_range(struct cuda *c, const struct outer_rule *rule, float *anchor,
+                           float *momentum, const uint8_t *mean, size_t n, float *theta, bool mine);
+
+static bool gpu_quantize_delta(const float *anchor, const float *parameters, size_t n,
+                               uint8_t *wire);
+static void gpu_accumulate(float *acc, const uint8_t *wire, size_t n, float weight);
+static bool gpu_quantize_mean(const float *acc, size_t n, float weight_sum, uint8_t *wire);
+static void gpu_step(const struct outer_rule *rule, const float *anchor_in,
+                     const float *momentum_in, const uint8_t *mean, size_t n, float *anchor_out,
+                     float *momentum_out);
+
+#define outer_quantize_delta gpu_quantize_delta
+#define outer_accumulate     gpu_accumulate
+#define outer_quantize_mean  gpu_quantize_mean
+#define outer_step           gpu_step
+#include "../model/outer_test.c"
+#undef outer_quantize_delta
+#undef outer_accumulate
+#undef outer_quantize_mean
+#undef outer_step
+
+/* Device memory with a copy of `from`, or with nothing in it. */
+static void *on_gpu(const struct backend *b, const void *from, size_t bytes)
+{
+    void *p;
+    cr_assert_eq(b->take(b->self, bytes, &p, NULL), ERR_OK);
+    if (from) b->upload(b->self, p, from, bytes);
+    return p;
+}
+
+static void back(const struct backend *b, void *to, void *from, size_t bytes)
+{
+    if (to) cr_assert_eq(b->download(b->self, to, from, bytes, NULL), ERR_OK);
+    b->give(b->self, from, bytes);
+}
+
+static bool gpu_quantize_delta(const float *anchor, const float *parameters, size_t n,
+                               uint8_t *wire)
+{
+    struct device d = device_open(1);
+    const struct backend *b = &d.b;
+    uint32_t bad = 0;
+    float *a = on_gpu(b, anchor, n * 4), *p = on_gpu(b, parameters, n * 4);
+    uint8_t *out = on_gpu(b, NULL, outer_wire_bytes(n));
+    uint32_t *flag = on_gpu(b, &bad, 4);
+    cuda_outer_quantize_delta(b->self, a, p, n, out, flag);
+    back(b, NULL, a, n * 4), back(b, NULL, p, n * 4), back(b, wire, out, outer_wire_bytes(n));
+    back(b, &bad, flag, 4);
+    device_close(&d);
+    return !bad;
+}
+
+static void gpu_accumulate(float *acc, const uint8_t *wire, size_t n, float weight)
+{
+    struct device d = device_open(1);
+    const struct backend *b = &d.b;
+    float *sum = on_gpu(b, acc, n * 4);
+    uint8_t *in = on_gpu(b, wire, outer_wire_bytes(n));
+    cuda_outer_accumulate(b->self, sum, in, n, weight);
+    back(b, acc, sum, n * 4), back(b, NULL, in, outer_wire_bytes(n));
+    device_close(&d);
+}
+
+static bool gpu_quantize_mean(const float *acc, size_t n, float weight_sum, uint8_t *wire)
+{
+    struct device d = device_open(1);
+    const struct backend *b = &d.b;
+    uint32_t bad = 0;
+    float *sum = on_gpu(b, acc, n * 4);
+    uint8_t *out = on_gpu(b, NULL, outer_wire_bytes(n));
+    uint32_t *flag = on_gpu(b, &bad, 4);
+    cuda_outer_quantize_mean(b->self, sum, n, weight_sum, out, flag);
+    back(b, NULL, sum, n * 4), back(b, wire, out, outer_wire_bytes(n)), back(b, &bad, flag, 4);
+    device_close(&d);
+    return !bad;
+}
+
+static void gpu_step(const struct outer_rule *rule, const float *anchor_in,
+                     const float *momentum_in, const uint8_t *mean, size_t n, float *anchor_out,
+                     float *momentum_out)
+{
+    struct device d = device_open(1);
+    const struct backend *b = &d.b;
+    float *a = on_gpu(b, anchor_in, n * 4), *m = on_gpu(b, momentum_in, n * 4);
+    uint8_t *in = on_gpu(b, mean, outer_wire_bytes(n));
+    cuda_outer_step_range(b->self, rule, a, m, in, n, NULL, true);
+    back(b, anchor_out, a, n * 4), back(b, momentum_out, m, n * 4);
+    back(b, NULL, in, outer_wire_bytes(n));
+    device_close(&d);
+}
+
+/* Three chunks, the last one short and no whole number of blocks: one that is ours, one that is not, one null. */
+Test(outer, a_whole_vector_has_the_bits_of_the_cpu)
+{
+    enum { N = 2 * 4096 + 1111, CHUNKS = 3 };
+    const struct outer_layout l = outer_layout_of(N);
+    const struct outer_rule rule = RULE(true);
+    const uint8_t null[CHUNKS] = {0, 0, 1}, mine[CHUNKS] = {1, 0, 0};
+    static float a[N], m[N], theta[N], a_out[N], m_out[N], a_wanted[N], m_wanted[N], found[N];
+    static uint8_t wire[2 * N], wanted[2 * N];
+    cr_assert_eq(l.chunks, CHUNKS);
+    for (size_t i = 0; i < N; i++) {
+        a[i] = (float)rng_at(1, i) * 0x1p-64f - 0.5f;
+        m[i] = (float)rng_at(2, i) * 0x1p-68f;
+        theta[i] = a[i] + ((float)rng_at(3, i) * 0x1p-64f - 0.5f) * 0.01f;
+    }
+    struct device d = device_open(1);
+    const struct backend *b = &d.b;
+    float *parameters = on_gpu(b, theta, sizeof theta);
+    bool finite;
+    cr_assert_eq(b->outer_quantize(b->self,
+                                   &(struct op_outer_quantize){&l, wire, a, parameters}, &finite,
+                                   NULL),
+                 ERR_OK);
+    cr_assert(finite);
+    for (uint32_t c = 0; c < CHUNKS; c++) {
+        const size_t at = c * (size_t)l.chunk_elements, n = outer_chunk_count(&l, c);
+        outer_quantize_delta(a + at, theta + at, n, wanted + outer_wire_offset(&l, c));
+        memcpy(a_wanted + at, a + at, n * 4), memcpy(m_wanted + at, m + at, n * 4);
+        if (!null[c])
+            outer_step(&rule, a + at, m + at, wanted + outer_wire_offset(&l, c), n, a_wanted + at,
+                       m_wanted + at);
+    }
+    cr_assert_eq(memcmp(wire, wanted, outer_wire_offset(&l, CHUNKS - 1) +
+                                          outer_wire_bytes(outer_chunk_count(&l, CHUNKS - 1))),
+                 0);
+    cr_assert_eq(b->outer_step(b->self,
+                               &(struct op_outer_step){.layout = &l,
+                                                       .rule = &rule,
+                                                       .anchor = a,
+                                                       .momentum = m,
+                                                       .anchor_out = a_out,
+                                                       .momentum_out = m_out,
+                                                       .means = wire,
+                                                       .null = null,
+                                                       .mine = mine,
+                                                       .parameters = parameters},
+                               NULL),
+                 ERR_OK);
+    assert_bits(a_out, a_wanted, N, "anchor");
+    assert_bits(m_out, m_wanted, N, "momentum");
+    back(b, found, parameters, sizeof found);
+    for (size_t i = 0; i < N; i++) {
+        const uint32_t c = (uint32_t)(i / l.chunk_elements);
+        const float kept = null[c] ? theta[i] : a_wanted[i] + (theta[i] - a[i]);
+        assert_bits(&found[i], mine[c] ? &a_wanted[i] : &kept, 1, "parameters");
+    }
+    device_close(&d);
+}
+
+Test(outer, a_vector_that_is_not_finite_is_not_sent)
+{
+    enum { N = 5000 };
+    const struct outer_layout l = outer_layout_of(N);
+    static float a[N], theta[N];
+    static uint8_t wire[2 * N];
+    theta[4999] = NAN;
+    struct device d = device_open(1);
+    float *parameters = on_gpu(&d.b, theta, sizeof theta);
+    bool finite = true;
+    cr_assert_eq(d.b.outer_quantize(d.b.self,
+                                    &(struct op_outer_quantize){&l, wire, a, parameters}, &finite,
+                                    NULL),
+                 ERR_OK);
+    cr_assert_not(finite);
+    back(&d.b, NULL, parameters, sizeof theta);
+    device_close(&d);
+}
