@@ -246,7 +246,8 @@ pub fn build(b: *std.Build) void {
     top.get("fmt").?.dependOn(&fmt.step);
 }
 
-/// The CUDA backend on a machine without a GPU (test/cuda/fiber.h): the tests of c/model/ once more, on its kernels.
+/// The CUDA backend on a machine without a GPU (test/cuda/fiber.h): the tests of c/model/ once more, on its kernels, and
+/// those of test/cuda/.
 fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(*std.Build.Step)) void {
     const b = s.b;
     const kernels = s.module();
@@ -258,6 +259,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     m.addIncludePath(b.path("c"));
     m.addIncludePath(b.path("."));
     for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = &(c_flags ++ [_][]const u8{"-DSHOAL_CUDA"}) });
+    for (s.files("test/cuda", "_test.c")) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &c_flags });
     s.third(m, "criterion");
     m.linkLibrary(lib);
     linkAll(s, m);
