@@ -167,18 +167,18 @@ __global__ void __launch_bounds__(THREADS, 2)
 template <int TILE, bool A_ACROSS, bool B_ACROSS>
 static void launch(struct cuda *c, const struct op_product *o)
 {
-    const struct operand a = {(const struct bf16 *)o->a, o->a_stride,
-                              A_ACROSS ? o->depth : o->rows, A_ACROSS ? o->rows : o->depth};
+    const struct operand a = {(const struct bf16 *)o->a, o->a_stride, A_ACROSS ? o->depth : o->rows,
+                              A_ACROSS ? o->rows : o->depth};
     const struct operand b = {(const struct bf16 *)o->b, o->b_stride,
                               B_ACROSS ? o->depth : o->columns, B_ACROSS ? o->columns : o->depth};
-    const bool aligned = ((uintptr_t)o->a | (uintptr_t)o->b) % 16 == 0 &&
-                         (o->a_stride | o->b_stride) % 8 == 0;
+    const bool aligned =
+        ((uintptr_t)o->a | (uintptr_t)o->b) % 16 == 0 && (o->a_stride | o->b_stride) % 8 == 0;
     const size_t blocks = (o->rows + TILE - 1) / TILE * ((o->columns + TILE - 1) / TILE);
     const size_t bytes = STAGES * sizeof(stage<TILE, A_ACROSS, B_ACROSS>);
-    auto *const kernel = aligned ? product_tiles<TILE, A_ACROSS, B_ACROSS, true>
-                                 : product_tiles<TILE, A_ACROSS, B_ACROSS, false>;
-    ALLOW_SHARED(kernel, bytes);
-    LAUNCH(kernel, dim3(blocks), dim3(THREADS), bytes, c->stream, *o, a, b);
+    auto *const product = aligned ? product_tiles<TILE, A_ACROSS, B_ACROSS, true>
+                                  : product_tiles<TILE, A_ACROSS, B_ACROSS, false>;
+    ALLOW_SHARED(product, bytes);
+    LAUNCH(product, dim3(blocks), dim3(THREADS), bytes, c->stream, *o, a, b);
 }
 
 /* Below some 256 blocks of 128 x 128 a large GPU has multiprocessors without work. */

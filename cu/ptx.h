@@ -97,7 +97,10 @@ __device__ __forceinline__ void copy_async(void *to, const void *from, unsigned 
 }
 
 /* Closes a group of this thread's copies; an empty one counts too. */
-__device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+__device__ __forceinline__ void copy_commit()
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
 
 /* Waits for all of this thread's groups but the latest N; other threads see the bytes after the next barrier. */
 template <int N> __device__ __forceinline__ void copy_wait()
