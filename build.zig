@@ -271,7 +271,8 @@ pub fn build(b: *std.Build) void {
     top.get("fmt").?.dependOn(&fmt.step);
 }
 
-/// The CUDA backend on a machine without a GPU (test/cuda/fiber.h): the tests of c/model/ once more, on its kernels.
+/// The CUDA backend on a machine without a GPU (test/cuda/fiber.h): the tests of c/model/ once more, on its kernels, and
+/// those of test/cuda/.
 fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(*std.Build.Step)) void {
     const b = s.b;
     const kernels = s.module();

@@ -1,6 +1,7 @@
 /* device.h -- what a kernel file may use: CUDA, or its stand-in that runs kernels on the host (test/cuda/fiber.h).
  *
- * A launch is written LAUNCH(kernel, grid, block, shared bytes, stream, arguments...), since <<<>>> is not C++. */
+ * A launch is written LAUNCH(kernel, grid, block, shared bytes, stream, arguments...), since <<<>>> is not C++. The kernel
+ * finds those bytes by SHARED_BYTES(name); ALLOW_SHARED comes before a launch with more than 48 KiB of them. */
 #ifndef SHOAL_CU_DEVICE_H
 #define SHOAL_CU_DEVICE_H
 
@@ -12,10 +13,15 @@
 #include "fiber.h"
 #define LAUNCH(kernel, grid, block, shared, stream, ...)                                           \
     fiber::launch(#kernel, grid, block, shared, [&] { kernel(__VA_ARGS__); })
+#define ALLOW_SHARED(kernel, bytes) fiber::allow_shared(bytes)
+#define SHARED_BYTES(name)          char *const name = fiber::dynamic_shared
 #else
 #include <cuda_runtime.h>
 #define LAUNCH(kernel, grid, block, shared, stream, ...)                                           \
     kernel<<<grid, block, shared, stream>>>(__VA_ARGS__)
+#define ALLOW_SHARED(kernel, bytes)                                                                \
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes))
+#define SHARED_BYTES(name) extern __shared__ __align__(128) char name[]
 #endif
 
 #define WARP  32

@@ -4,6 +4,7 @@
 
 #include "backend.h"
 #include "device.h"
+#include "tensor.h"
 
 struct cuda {
     int device;

@@ -125,8 +125,7 @@ __global__ void __launch_bounds__(THREADS)
     for (size_t i = first + threadIdx.x % WARP; i < first + count; i += WARP) {
         const float before = anchor[i], d = dequantized(mean, n, i, scale);
         const float moment = __fadd_rn(__fmul_rn(rule.momentum, momentum[i]), d);
-        const float ahead =
-            rule.nesterov ? __fadd_rn(d, __fmul_rn(rule.momentum, moment)) : moment;
+        const float ahead = rule.nesterov ? __fadd_rn(d, __fmul_rn(rule.momentum, moment)) : moment;
         const float after = __fsub_rn(before, __fmul_rn(rule.lr, ahead));
         anchor[i] = after;
         momentum[i] = moment;

@@ -25,7 +25,7 @@ static void (*body)(const void *);
 static const void *closure;
 static const char *kernel;
 static unsigned count, alive, at_barrier; /* threads of the block; those that have not ended */
-static size_t shared_used;
+static size_t shared_used, shared_allowed;
 static uint64_t launches;
 static int barrier_line;
 static void *host_stack;
@@ -53,6 +53,15 @@ void fail(const char *format, ...)
     va_end(args);
     abort();
 }
+
+bool in_shared(const void *p, size_t bytes)
+{
+    const char *at = (const char *)p;
+    return (at >= shared && at + bytes <= shared + shared_used) ||
+           (at >= fiber_shared_start && at + bytes <= fiber_shared_stop);
+}
+
+void allow_shared(size_t bytes) { shared_allowed = bytes; }
 
 static void yield() { fiber_switch(&now->stack_pointer, host_stack); }
 
@@ -104,6 +113,7 @@ static void ended()
     now->done = true;
     w->alive--;
     alive--;
+    if (now->copies) fail("it ends, and has not waited for %u of its copies", now->copies);
     if (w->arrived) fail("it ends, and other lanes of its warp wait in %s", w->what);
     if (at_barrier && at_barrier == alive) release_block();
 }
@@ -122,9 +132,14 @@ static void prepare(unsigned i)
     *--top = nullptr; /* where entry() would return to; keeps the stack aligned as after a call */
     *--top = (void *)entry;
     for (int r = 0; r < 6; r++) *--top = nullptr;
-    threads[i] = {
-        dim3(i % block_size.x, i / block_size.x % block_size.y, i / block_size.x / block_size.y), i,
-        waits::for_nothing, false, top};
+    struct thread *t = &threads[i];
+    t->index =
+        dim3(i % block_size.x, i / block_size.x % block_size.y, i / block_size.x / block_size.y);
+    t->number = i;
+    t->wait = waits::for_nothing;
+    t->done = false;
+    t->stack_pointer = top;
+    t->groups = t->copies = 0;
 }
 
 /* Lets a thread run until it waits. False when it cannot. */
@@ -190,8 +205,10 @@ void run_grid(const char *name, dim3 grid, dim3 size, size_t shared_bytes,
         fail("a block of %u threads: launch whole warps, at most %u", count, THREADS_MAX);
     if (!grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535)
         fail("a grid of (%u, %u, %u) blocks", grid.x, grid.y, grid.z);
-    if (shared_bytes + (size_t)(fiber_shared_stop - fiber_shared_start) > SHARED_BYTES_MAX)
-        fail("%zu bytes of shared memory", shared_bytes);
+    if (shared_bytes > SHARED_BYTES_MAX ||
+        (shared_bytes > SHARED_BYTES_UNASKED && shared_bytes > shared_allowed))
+        fail("%zu bytes of shared memory, and %zu are allowed", shared_bytes, shared_allowed);
+    shared_allowed = 0;
     body = what;
     closure = with;
     block_size = size;

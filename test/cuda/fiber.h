@@ -8,7 +8,8 @@
  *     reverse   each thread as far as it can, in descending order
  *
  * Ends the program with one sentence about: a barrier that some threads reach at another line or not at all, a warp
- * operation that a part of a warp does not take part in, a launch that a GPU would refuse. Shared memory is filled with
+ * operation that a part of a warp does not take part in, a launch that a GPU would refuse, a thread that ends before its
+ * asynchronous copies (fiber_ptx.h). Shared memory is filled with
  * 0xff (a NaN, or -1) before each block, so that it shows when a kernel reads what nobody wrote. */
 #ifndef SHOAL_TEST_CUDA_FIBER_H
 #define SHOAL_TEST_CUDA_FIBER_H
@@ -36,10 +37,18 @@ struct dim3 {
 namespace fiber
 {
 
-constexpr unsigned LANES = 32, THREADS_MAX = 1024, SLOT_BYTES = 64;
-constexpr size_t SHARED_BYTES_MAX = 227 << 10; /* of one block, on sm_90 */
+constexpr unsigned LANES = 32, THREADS_MAX = 1024, SLOT_BYTES = 64, COPIES_MAX = 96;
+constexpr size_t SHARED_BYTES_MAX = 99
+                                    << 10; /* of one block, on sm_86 and sm_89: the least of all */
+constexpr size_t SHARED_BYTES_UNASKED = 48 << 10; /* without cudaFuncSetAttribute */
 
 enum class waits : uint8_t { for_nothing, for_the_block, for_its_warp };
+
+struct copy { /* an asynchronous one, under way */
+    void *to;
+    const void *from;
+    unsigned bytes, group;
+};
 
 struct thread {
     dim3 index;
@@ -47,6 +56,8 @@ struct thread {
     waits wait;
     bool done;
     void *stack_pointer;
+    unsigned groups, copies; /* groups of copies that are closed; copies under way */
+    struct copy copy[COPIES_MAX];
 };
 
 struct warp {
@@ -61,6 +72,9 @@ extern char *dynamic_shared;
 
 [[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void barrier(int line);
+bool in_shared(const void *p, size_t bytes);
+/* The next launch may take so many bytes of dynamic shared memory. */
+void allow_shared(size_t bytes);
 /* Waits for all lanes of the warp; then `out` holds what they brought in `in`. */
 warp *meet(const char *what, unsigned mask, const void *brought, size_t bytes);
 /* Runs `body(closure)` as every thread of every block. */

@@ -123,9 +123,8 @@ Test(outer, a_whole_vector_has_the_bits_of_the_cpu)
     const struct backend *b = &d.b;
     float *parameters = on_gpu(b, theta, sizeof theta);
     bool finite;
-    cr_assert_eq(b->outer_quantize(b->self,
-                                   &(struct op_outer_quantize){&l, wire, a, parameters}, &finite,
-                                   NULL),
+    cr_assert_eq(b->outer_quantize(b->self, &(struct op_outer_quantize){&l, wire, a, parameters},
+                                   &finite, NULL),
                  ERR_OK);
     cr_assert(finite);
     for (uint32_t c = 0; c < CHUNKS; c++) {
@@ -136,8 +135,9 @@ Test(outer, a_whole_vector_has_the_bits_of_the_cpu)
             outer_step(&rule, a + at, m + at, wanted + outer_wire_offset(&l, c), n, a_wanted + at,
                        m_wanted + at);
     }
-    cr_assert_eq(memcmp(wire, wanted, outer_wire_offset(&l, CHUNKS - 1) +
-                                          outer_wire_bytes(outer_chunk_count(&l, CHUNKS - 1))),
+    cr_assert_eq(memcmp(wire, wanted,
+                        outer_wire_offset(&l, CHUNKS - 1) +
+                            outer_wire_bytes(outer_chunk_count(&l, CHUNKS - 1))),
                  0);
     cr_assert_eq(b->outer_step(b->self,
                                &(struct op_outer_step){.layout = &l,
@@ -173,9 +173,8 @@ Test(outer, a_vector_that_is_not_finite_is_not_sent)
     struct device d = device_open(1);
     float *parameters = on_gpu(&d.b, theta, sizeof theta);
     bool finite = true;
-    cr_assert_eq(d.b.outer_quantize(d.b.self,
-                                    &(struct op_outer_quantize){&l, wire, a, parameters}, &finite,
-                                    NULL),
+    cr_assert_eq(d.b.outer_quantize(d.b.self, &(struct op_outer_quantize){&l, wire, a, parameters},
+                                    &finite, NULL),
                  ERR_OK);
     cr_assert_not(finite);
     back(&d.b, NULL, parameters, sizeof theta);
