@@ -1,4 +1,4 @@
-/* attention.cu -- causal attention with grouped query heads, in fp32, forward and backward without atomics.
+/* attention.cu -- causal attention with grouped query heads, forward and backward without atomics; sums in fp32.
  *
  *     s = q k / sqrt(d)     p = exp(s - L), L = log(sum exp(s))     out = sum p v
  *     with D = dot(out_grad, out):  ds = p (dot(out_grad, v) - D) / sqrt(d)
@@ -6,10 +6,12 @@
  *
  * One warp a query, and backward also one a key: 32 scores at once, one a lane, with the softmax kept up to date on the
  * way (FlashAttention-2, arXiv 2307.08691); then each lane adds up its part of the 32 vectors. Memory is linear in the
- * length. */
+ * length. The plain version, for fp32 and for head_dim that attention_bf16.cu does not know; and the test's second
+ * opinion. */
 #include <assert.h>
 
 #include "ops.h"
+#include "ptx.h"
 
 #define WARPS        4
 #define THREADS      (WARPS * WARP)
@@ -17,8 +19,8 @@
 #define PARTS        (HEAD_DIM_MAX / WARP) /* elements of a head that a lane holds */
 
 /* Rows of one kind: that of (sequence, row, head) starts at data[(sequence * rows + row) * stride + head * d]. */
-struct heads {
-    const float *data;
+template <class T> struct heads {
+    const T *data;
     size_t stride;
 };
 
@@ -28,28 +30,30 @@ struct shape {
     float scale;
 };
 
-__device__ __forceinline__ const float *head_at(struct heads h, const struct shape &s,
-                                                size_t sequence, size_t row, size_t head)
+template <class T>
+__device__ __forceinline__ const T *head_at(struct heads<T> h, const struct shape &s,
+                                            size_t sequence, size_t row, size_t head)
 {
     return h.data + (sequence * (s.past + s.rows) + row) * h.stride + head * s.head_dim;
 }
 
-__device__ __forceinline__ float dot(const float *a, const float *b, size_t n)
+template <class T> __device__ __forceinline__ float dot(const float *a, const T *b, size_t n)
 {
     float sum = 0;
-    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
+    for (size_t i = 0; i < n; i++) sum += a[i] * float_of(b[i]);
     return sum;
 }
 
 /* Copies a vector to shared memory of this warp. */
-__device__ __forceinline__ void keep(float *to, const float *from, size_t n)
+template <class T> __device__ __forceinline__ void keep(float *to, const T *from, size_t n)
 {
-    for (size_t i = threadIdx.x % WARP; i < n; i += WARP) to[i] = from[i];
+    for (size_t i = threadIdx.x % WARP; i < n; i += WARP) to[i] = float_of(from[i]);
     __syncwarp();
 }
 
 /* parts += factor of lane j * row j, for the first `count` of 32 lanes. */
-__device__ __forceinline__ void add_rows(float parts[PARTS], float factor, const float *row,
+template <class T>
+__device__ __forceinline__ void add_rows(float parts[PARTS], float factor, const T *row,
                                          size_t stride, size_t count, size_t n)
 {
     for (size_t j = 0; j < WARP; j++) {
@@ -57,17 +61,17 @@ __device__ __forceinline__ void add_rows(float parts[PARTS], float factor, const
         if (j >= count) continue;
         for (size_t i = 0; i < PARTS; i++) {
             const size_t d = i * WARP + threadIdx.x % WARP;
-            if (d < n) parts[i] += f * row[j * stride + d];
+            if (d < n) parts[i] += f * float_of(row[j * stride + d]);
         }
     }
 }
 
-__device__ __forceinline__ void store_parts(float *to, const float parts[PARTS], float factor,
-                                            size_t n)
+template <class T>
+__device__ __forceinline__ void store_parts(T *to, const float parts[PARTS], float factor, size_t n)
 {
     for (size_t i = 0; i < PARTS; i++) {
         const size_t d = i * WARP + threadIdx.x % WARP;
-        if (d < n) to[d] = parts[i] * factor;
+        if (d < n) to[d] = number_of<T>(parts[i] * factor);
     }
 }
 
@@ -80,9 +84,10 @@ __device__ __forceinline__ struct place place_of(size_t n, size_t heads, size_t 
     return {n / rows / heads, n / rows % heads, n % rows};
 }
 
+template <class T>
 __global__ void __launch_bounds__(THREADS)
-    attention_queries(float *out, float *logsum, struct heads queries, struct heads keys,
-                      struct heads values, struct shape s)
+    attention_queries(T *out, float *logsum, struct heads<T> queries, struct heads<T> keys,
+                      struct heads<T> values, struct shape s)
 {
     __shared__ float kept[WARPS][HEAD_DIM_MAX];
     const size_t n = (size_t)blockIdx.x * WARPS + threadIdx.x / WARP;
@@ -94,7 +99,7 @@ __global__ void __launch_bounds__(THREADS)
     keep(query, queries.data + query_row * queries.stride + at.head * s.head_dim, s.head_dim);
     for (size_t first = 0; first < seen; first += WARP) {
         const bool valid = first + lane < seen;
-        const float *key = head_at(keys, s, at.sequence, first + lane, shared_head);
+        const T *key = head_at(keys, s, at.sequence, first + lane, shared_head);
         const float score = valid ? dot(query, key, s.head_dim) * s.scale : -INFINITY;
         const float higher = fmaxf(top, warp_max(score)), shrink = expf(top - higher);
         const float p = valid ? expf(score - higher) : 0.0f;
@@ -110,8 +115,9 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 /* delta[sequence, head, row] = dot(out_grad, out) */
+template <class T>
 __global__ void __launch_bounds__(THREADS)
-    attention_delta(float *delta, const float *out_grad, const float *out, struct shape s)
+    attention_delta(float *delta, const T *out_grad, const T *out, struct shape s)
 {
     const size_t n = (size_t)blockIdx.x * WARPS + threadIdx.x / WARP;
     if (n >= s.sequences * s.heads * s.rows) return;
@@ -119,15 +125,16 @@ __global__ void __launch_bounds__(THREADS)
     const size_t from = ((at.sequence * s.rows + at.row) * s.heads + at.head) * s.head_dim;
     float sum = 0;
     for (size_t i = threadIdx.x % WARP; i < s.head_dim; i += WARP)
-        sum += out_grad[from + i] * out[from + i];
+        sum += float_of(out_grad[from + i]) * float_of(out[from + i]);
     sum = warp_sum(sum);
     if (threadIdx.x % WARP == 0) delta[n] = sum;
 }
 
+template <class T>
 __global__ void __launch_bounds__(THREADS)
-    attention_queries_backward(float *queries_grad, const float *out_grad, const float *logsum,
-                               const float *delta, struct heads queries, struct heads keys,
-                               struct heads values, struct shape s)
+    attention_queries_backward(T *queries_grad, const T *out_grad, const float *logsum,
+                               const float *delta, struct heads<T> queries, struct heads<T> keys,
+                               struct heads<T> values, struct shape s)
 {
     __shared__ float kept[WARPS][2][HEAD_DIM_MAX];
     const size_t n = (size_t)blockIdx.x * WARPS + threadIdx.x / WARP;
@@ -142,8 +149,8 @@ __global__ void __launch_bounds__(THREADS)
     for (size_t first = 0; first < seen; first += WARP) {
         float ds = 0;
         if (first + lane < seen) {
-            const float *key = head_at(keys, s, at.sequence, first + lane, shared_head);
-            const float *value = head_at(values, s, at.sequence, first + lane, shared_head);
+            const T *key = head_at(keys, s, at.sequence, first + lane, shared_head);
+            const T *value = head_at(values, s, at.sequence, first + lane, shared_head);
             const float p = expf(dot(query, key, s.head_dim) * s.scale - logsum[n]);
             ds = p * (dot(grad, value, s.head_dim) - delta[n]);
         }
@@ -155,10 +162,11 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 /* One warp a key: adds up over the queries of all heads that share it, head after head. */
+template <class T>
 __global__ void __launch_bounds__(THREADS)
-    attention_keys_backward(float *keys_grad, float *values_grad, const float *out_grad,
-                            const float *logsum, const float *delta, struct heads queries,
-                            struct heads keys, struct heads values, struct shape s)
+    attention_keys_backward(T *keys_grad, T *values_grad, const T *out_grad, const float *logsum,
+                            const float *delta, struct heads<T> queries, struct heads<T> keys,
+                            struct heads<T> values, struct shape s)
 {
     __shared__ float kept[WARPS][2][HEAD_DIM_MAX];
     const size_t n = (size_t)blockIdx.x * WARPS + threadIdx.x / WARP;
@@ -172,8 +180,8 @@ __global__ void __launch_bounds__(THREADS)
     for (size_t head = at.head * group; head < (at.head + 1) * group; head++) {
         const size_t sums = (at.sequence * s.heads + head) * s.rows;
         for (size_t first = at.row; first < s.rows; first += WARP) {
-            const float *query = head_at(queries, s, at.sequence, first, head);
-            const float *grad =
+            const T *query = head_at(queries, s, at.sequence, first, head);
+            const T *grad =
                 out_grad + ((at.sequence * s.rows + first) * s.heads + head) * s.head_dim;
             float p = 0, ds = 0;
             if (first + lane < s.rows) {
@@ -192,13 +200,14 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 /* Appends the keys and values of new rows to the cache. */
+template <class T>
 __global__ void __launch_bounds__(THREADS)
-    attention_append(float *keys, float *values, const float *qkv, size_t count, size_t width,
+    attention_append(T *keys, T *values, const T *qkv, size_t count, size_t width,
                      size_t queries_width)
 {
     const size_t n = (size_t)blockIdx.x * THREADS + threadIdx.x;
     if (n >= count) return;
-    const float *row = qkv + n / width * (queries_width + 2 * width) + queries_width;
+    const T *row = qkv + n / width * (queries_width + 2 * width) + queries_width;
     keys[n] = row[n % width];
     values[n] = row[width + n % width];
 }
@@ -207,52 +216,69 @@ static dim3 grid_of(size_t warps) { return dim3((warps + WARPS - 1) / WARPS); }
 
 static float scale_of(size_t head_dim) { return 1.0f / sqrtf((float)head_dim); }
 
+template <class T> static void attention(struct cuda *c, const struct op_attention *o)
+{
+    const size_t d = o->head_dim, stride = (o->heads + 2 * o->kv_heads) * d;
+    const T *qkv = (const T *)o->qkv;
+    const struct shape s = {o->sequences, o->length, o->heads, o->kv_heads, d, 0, scale_of(d)};
+    LAUNCH(attention_queries<T>, grid_of(o->sequences * o->heads * o->length), dim3(THREADS), 0,
+           c->stream, (T *)o->out, o->logsum, heads<T>{qkv, stride},
+           heads<T>{qkv + o->heads * d, stride},
+           heads<T>{qkv + (o->heads + o->kv_heads) * d, stride}, s);
+}
+
+template <class T>
+static void attention_backward(struct cuda *c, const struct op_attention_backward *o)
+{
+    const size_t d = o->head_dim, stride = (o->heads + 2 * o->kv_heads) * d;
+    const size_t queries = o->sequences * o->heads * o->length;
+    const size_t keys_at = o->heads * d, values_at = keys_at + o->kv_heads * d;
+    const T *qkv = (const T *)o->qkv, *out_grad = (const T *)o->out_grad;
+    const heads<T> q = {qkv, stride}, k = {qkv + keys_at, stride}, v = {qkv + values_at, stride};
+    T *grad = (T *)o->qkv_grad;
+    const struct shape s = {o->sequences, o->length, o->heads, o->kv_heads, d, 0, scale_of(d)};
+    LAUNCH(attention_delta<T>, grid_of(queries), dim3(THREADS), 0, c->stream, c->delta, out_grad,
+           (const T *)o->out, s);
+    LAUNCH(attention_queries_backward<T>, grid_of(queries), dim3(THREADS), 0, c->stream, grad,
+           out_grad, o->logsum, c->delta, q, k, v, s);
+    LAUNCH(attention_keys_backward<T>, grid_of(o->sequences * o->kv_heads * o->length),
+           dim3(THREADS), 0, c->stream, grad + keys_at, grad + values_at, out_grad, o->logsum,
+           c->delta, q, k, v, s);
+}
+
+template <class T> static void attention_cached(struct cuda *c, const struct op_attention_cached *o)
+{
+    const size_t d = o->head_dim, width = o->kv_heads * d, count = o->rows * width;
+    T *keys = (T *)o->keys, *values = (T *)o->values;
+    const T *qkv = (const T *)o->qkv;
+    const struct shape s = {1, o->rows, o->heads, o->kv_heads, d, o->past, scale_of(d)};
+    LAUNCH(attention_append<T>, dim3((count + THREADS - 1) / THREADS), dim3(THREADS), 0, c->stream,
+           keys + o->past * width, values + o->past * width, qkv, count, width, o->heads * d);
+    LAUNCH(attention_queries<T>, grid_of(o->heads * o->rows), dim3(THREADS), 0, c->stream,
+           (T *)o->out, (float *)nullptr, heads<T>{qkv, o->heads * d + 2 * width},
+           heads<T>{keys, width}, heads<T>{values, width}, s);
+}
+
 void cuda_attention(void *self, const struct op_attention *o)
 {
     struct cuda *c = (struct cuda *)self;
-    const size_t d = o->head_dim, stride = (o->heads + 2 * o->kv_heads) * d;
-    const float *qkv = (const float *)o->qkv;
-    const struct shape s = {o->sequences, o->length, o->heads, o->kv_heads, d, 0, scale_of(d)};
-    assert(d <= HEAD_DIM_MAX);
-    LAUNCH(attention_queries, grid_of(o->sequences * o->heads * o->length), dim3(THREADS), 0,
-           c->stream, (float *)o->out, o->logsum, heads{qkv, stride},
-           heads{qkv + o->heads * d, stride}, heads{qkv + (o->heads + o->kv_heads) * d, stride}, s);
+    assert(o->head_dim <= HEAD_DIM_MAX);
+    c->bf16 ? attention<struct bf16>(c, o) : attention<float>(c, o);
     cuda_launched(c, "attention");
 }
 
 void cuda_attention_backward(void *self, const struct op_attention_backward *o)
 {
     struct cuda *c = (struct cuda *)self;
-    const size_t d = o->head_dim, stride = (o->heads + 2 * o->kv_heads) * d;
-    const size_t queries = o->sequences * o->heads * o->length;
-    const size_t keys_at = o->heads * d, values_at = keys_at + o->kv_heads * d;
-    const float *qkv = (const float *)o->qkv, *out_grad = (const float *)o->out_grad;
-    float *grad = (float *)o->qkv_grad;
-    const struct shape s = {o->sequences, o->length, o->heads, o->kv_heads, d, 0, scale_of(d)};
-    assert(d <= HEAD_DIM_MAX);
-    LAUNCH(attention_delta, grid_of(queries), dim3(THREADS), 0, c->stream, c->delta, out_grad,
-           (const float *)o->out, s);
-    LAUNCH(attention_queries_backward, grid_of(queries), dim3(THREADS), 0, c->stream, grad,
-           out_grad, o->logsum, c->delta, heads{qkv, stride}, heads{qkv + keys_at, stride},
-           heads{qkv + values_at, stride}, s);
-    LAUNCH(attention_keys_backward, grid_of(o->sequences * o->kv_heads * o->length), dim3(THREADS),
-           0, c->stream, grad + keys_at, grad + values_at, out_grad, o->logsum, c->delta,
-           heads{qkv, stride}, heads{qkv + keys_at, stride}, heads{qkv + values_at, stride}, s);
+    assert(o->head_dim <= HEAD_DIM_MAX);
+    c->bf16 ? attention_backward<struct bf16>(c, o) : attention_backward<float>(c, o);
     cuda_launched(c, "attention_backward");
 }
 
 void cuda_attention_cached(void *self, const struct op_attention_cached *o)
 {
     struct cuda *c = (struct cuda *)self;
-    const size_t d = o->head_dim, width = o->kv_heads * d, count = o->rows * width;
-    float *keys = (float *)o->keys, *values = (float *)o->values;
-    const float *qkv = (const float *)o->qkv;
-    const struct shape s = {1, o->rows, o->heads, o->kv_heads, d, o->past, scale_of(d)};
-    assert(d <= HEAD_DIM_MAX);
-    LAUNCH(attention_append, dim3((count + THREADS - 1) / THREADS), dim3(THREADS), 0, c->stream,
-           keys + o->past * width, values + o->past * width, qkv, count, width, o->heads * d);
-    LAUNCH(attention_queries, grid_of(o->heads * o->rows), dim3(THREADS), 0, c->stream,
-           (float *)o->out, (float *)nullptr, heads{qkv, o->heads * d + 2 * width},
-           heads{keys, width}, heads{values, width}, s);
+    assert(o->head_dim <= HEAD_DIM_MAX);
+    c->bf16 ? attention_cached<struct bf16>(c, o) : attention_cached<float>(c, o);
     cuda_launched(c, "attention_cached");
 }

@@ -87,12 +87,22 @@ static void release(struct cuda *c)
     cudaFree(c->partials);
     cudaFree(c->delta);
     cudaFree(c->chain);
+    cudaFree(c->weights);
+    c->weights = NULL;
+    c->weights_count = 0;
     c->partials = c->delta = NULL;
     c->chain = NULL;
     c->sizes = {};
 }
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Elements of the largest matrix of a model's layers. */
+static size_t largest_matrix(const struct op_sizes *s)
+{
+    const size_t qkv = (s->heads + 2 * s->kv_heads) * s->head_dim;
+    return s->dim * most(most(qkv, s->dim), most(2 * s->ffn, s->vocab));
+}
 
 static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
 {
@@ -101,11 +111,18 @@ static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
     s.rows = most(s.rows, c->sizes.rows);
     s.dim = most(s.dim, c->sizes.dim);
     s.heads = most(s.heads, c->sizes.heads);
+    s.kv_heads = most(s.kv_heads, c->sizes.kv_heads);
+    s.head_dim = most(s.head_dim, c->sizes.head_dim);
+    s.ffn = most(s.ffn, c->sizes.ffn);
+    s.vocab = most(s.vocab, c->sizes.vocab);
     release(c);
-    void *partials = NULL, *delta = NULL, *chain = NULL;
+    void *partials = NULL, *delta = NULL, *chain = NULL, *weights = NULL;
     enum err e = cuda_take(c, cuda_norm_partials(&s) * sizeof(float), &partials, w);
     if (!e) e = cuda_take(c, s.rows * most(s.heads, 1) * sizeof(float), &delta, w);
     if (!e) e = cuda_take(c, s.rows * sizeof(uint32_t), &chain, w);
+    if (!e && c->bf16) e = cuda_take(c, largest_matrix(&s) * 2, &weights, w);
+    if (!e && c->bf16) c->weights_count = largest_matrix(&s);
+    c->weights = weights;
     c->partials = (float *)partials;
     c->delta = (float *)delta;
     c->chain = (uint32_t *)chain;
@@ -154,7 +171,7 @@ static enum err look(int device, struct cudaDeviceProp *p, struct why *w)
     return ERR_OK;
 }
 
-enum err cuda_open(struct backend *out, int device, struct why *w)
+enum err cuda_open(struct backend *out, int device, bool bf16, struct why *w)
 {
     struct cudaDeviceProp p;
     enum err e = look(device, &p, w);
@@ -162,6 +179,7 @@ enum err cuda_open(struct backend *out, int device, struct why *w)
     struct cuda *c = (struct cuda *)calloc(1, sizeof *c);
     if (!c) return why(w, ERR_MEMORY, "no memory for the CUDA backend");
     c->device = device;
+    c->bf16 = bf16;
     snprintf(c->text, sizeof c->text, "%s, sm_%d%d", p.name, p.major, p.minor);
     cudaError_t failed = cudaSetDevice(device);
     if (failed == cudaSuccess) failed = cudaStreamCreate(&c->stream);
@@ -175,7 +193,7 @@ enum err cuda_open(struct backend *out, int device, struct why *w)
     c->sums = (double *)sums;
     *out = {};
     out->name = "cuda";
-    out->activation_bytes = sizeof(float);
+    out->activation_bytes = bf16 ? 2 : sizeof(float);
     out->self = c;
     out->prepare = prepare;
     out->take = memory_take;

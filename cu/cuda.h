@@ -1,6 +1,7 @@
 /* cuda.h -- the CUDA backend: every operation of backend.h in kernels of our own.
  *
- * Computes in fp32, activations too. Deterministic: no float atomics, and no sum whose order depends on the device. The
+ * Activations in bf16, their products on tensor cores; or all in fp32, slowly. Sums, master weights, moments and
+ * accumulated gradients are fp32 in either case. Deterministic: no float atomics, and no sum whose order depends on the device. The
  * same kernels run on a machine without a GPU under test/cuda/fiber.h. */
 #ifndef SHOAL_CU_CUDA_H
 #define SHOAL_CU_CUDA_H
@@ -14,9 +15,9 @@ extern "C" {
 /* GPUs that this machine has; 0 also where there is no driver. */
 int cuda_devices(void);
 
-/* Opens GPU `device` for one thread. ERR_DEVICE says what is missing: a driver, a newer one, such a device, a newer
+/* Opens GPU `device` for one thread, with activations in bf16 or fp32. ERR_DEVICE says what is missing: a driver, a newer one, such a device, a newer
  * generation. */
-enum err cuda_open(struct backend *out, int device, struct why *w);
+enum err cuda_open(struct backend *out, int device, bool bf16, struct why *w);
 void cuda_close(struct backend *b);
 
 /* "NVIDIA H100 80GB HBM3, sm_90"; lives as long as the backend. */

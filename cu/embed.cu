@@ -5,16 +5,18 @@
  * Backward without atomics: each row finds the next one of the same token, and whether it is the first; the first
  * one's block walks along that chain. Finding costs rows^2 / 2 comparisons at most, of tokens that lie in the cache. */
 #include "ops.h"
+#include "ptx.h"
 
 #define THREADS 128
 #define FIRST   0x80000000u /* in chain: no earlier row has this token */
 #define END     0x7fffffffu /* in chain: no later one has */
 
+template <class T>
 __global__ void __launch_bounds__(THREADS)
-    embed_rows(float *out, const float *table, const uint32_t *tokens, size_t dim)
+    embed_rows(T *out, const float *table, const uint32_t *tokens, size_t dim)
 {
     const size_t from = tokens[blockIdx.x] * dim, to = (size_t)blockIdx.x * dim;
-    for (size_t i = threadIdx.x; i < dim; i += THREADS) out[to + i] = table[from + i];
+    for (size_t i = threadIdx.x; i < dim; i += THREADS) out[to + i] = number_of<T>(table[from + i]);
 }
 
 __global__ void __launch_bounds__(THREADS)
@@ -28,33 +30,45 @@ __global__ void __launch_bounds__(THREADS)
     chain[r] = (next < rows ? next : END) | (before ? 0 : FIRST);
 }
 
+template <class T>
 __global__ void __launch_bounds__(THREADS)
-    embed_add(float *table_grad, const float *out_grad, const uint32_t *tokens,
-              const uint32_t *chain, size_t dim)
+    embed_add(float *table_grad, const T *out_grad, const uint32_t *tokens, const uint32_t *chain,
+              size_t dim)
 {
     if (!(chain[blockIdx.x] & FIRST)) return;
     float *to = table_grad + tokens[blockIdx.x] * dim;
     for (size_t i = threadIdx.x; i < dim; i += THREADS) {
         float sum = to[i];
-        for (uint32_t r = blockIdx.x; r != END; r = chain[r] & ~FIRST) sum += out_grad[r * dim + i];
+        for (uint32_t r = blockIdx.x; r != END; r = chain[r] & ~FIRST)
+            sum += float_of(out_grad[r * dim + i]);
         to[i] = sum;
     }
+}
+
+template <class T> static void embed(struct cuda *c, const struct op_embed *o)
+{
+    LAUNCH(embed_rows<T>, dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->out, o->table,
+           o->tokens, o->dim);
+}
+
+template <class T> static void embed_backward(struct cuda *c, const struct op_embed_backward *o)
+{
+    LAUNCH(embed_chain, dim3((o->rows + THREADS - 1) / THREADS), dim3(THREADS), 0, c->stream,
+           c->chain, o->tokens, (uint32_t)o->rows);
+    LAUNCH(embed_add<T>, dim3(o->rows), dim3(THREADS), 0, c->stream, o->table_grad,
+           (const T *)o->out_grad, o->tokens, c->chain, o->dim);
 }
 
 void cuda_embed(void *self, const struct op_embed *o)
 {
     struct cuda *c = (struct cuda *)self;
-    LAUNCH(embed_rows, dim3(o->rows), dim3(THREADS), 0, c->stream, (float *)o->out, o->table,
-           o->tokens, o->dim);
+    c->bf16 ? embed<struct bf16>(c, o) : embed<float>(c, o);
     cuda_launched(c, "embed");
 }
 
 void cuda_embed_backward(void *self, const struct op_embed_backward *o)
 {
     struct cuda *c = (struct cuda *)self;
-    LAUNCH(embed_chain, dim3((o->rows + THREADS - 1) / THREADS), dim3(THREADS), 0, c->stream,
-           c->chain, o->tokens, (uint32_t)o->rows);
-    LAUNCH(embed_add, dim3(o->rows), dim3(THREADS), 0, c->stream, o->table_grad,
-           (const float *)o->out_grad, o->tokens, c->chain, o->dim);
+    c->bf16 ? embed_backward<struct bf16>(c, o) : embed_backward<float>(c, o);
     cuda_launched(c, "embed_backward");
 }

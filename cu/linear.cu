@@ -1,10 +1,15 @@
-/* linear.cu -- the three matrix products of a layer y = x w^T, in fp32.
+/* linear.cu -- the three matrix products of a layer y = x w^T.
  *
  *     y = x w^T     x_grad = y_grad w     w_grad += y_grad^T x
  *
- * One kernel for all: C (+)= A B, where A and B are read by two strides each. A block makes 64 x 64 of C from slices of
+ * In bf16 they are product_bf16.cu's, with a copy of the weights in bf16 that is made for each product: 6 bytes a weight
+ * are little beside the product of some thousand rows. In fp32 one kernel makes all three: C (+)= A B, where A and B are read by two strides each. A block makes 64 x 64 of C from slices of
  * 16 in shared memory, a thread 4 x 4 of them; each sum runs over k in ascending order. */
+#include <assert.h>
+
 #include "ops.h"
+#include "ptx.h"
+#include "tensor.h"
 
 #define TILE    64
 #define SLICE   16
@@ -68,22 +73,70 @@ static void multiply(struct cuda *c, const char *where, void *out, struct matrix
     cuda_launched(c, where);
 }
 
+#define ROUND_THREADS 256
+
+__global__ void __launch_bounds__(ROUND_THREADS)
+    round_to_bf16(struct bf16 *out, const float *x, size_t count)
+{
+    const size_t i = (size_t)blockIdx.x * ROUND_THREADS + threadIdx.x;
+    if (i < count) out[i] = bf16_of(x[i]);
+}
+
+static const struct bf16 *rounded(struct cuda *c, const float *w, size_t count)
+{
+    assert(count <= c->weights_count); /* prepare knows the largest matrix */
+    LAUNCH(round_to_bf16, dim3((count + ROUND_THREADS - 1) / ROUND_THREADS), dim3(ROUND_THREADS), 0,
+           c->stream, (struct bf16 *)c->weights, w, count);
+    return (const struct bf16 *)c->weights;
+}
+
 void cuda_linear(void *self, const struct op_linear *o)
 {
-    multiply((struct cuda *)self, "linear", o->y, {(const float *)o->x, o->n_in, 1},
-             {o->w, o->n_in, 1}, o->rows, o->n_out, o->n_in, false);
+    struct cuda *c = (struct cuda *)self;
+    if (!c->bf16) {
+        multiply(c, "linear", o->y, {(const float *)o->x, o->n_in, 1}, {o->w, o->n_in, 1}, o->rows,
+                 o->n_out, o->n_in, false);
+        return;
+    }
+    struct op_product p = {};
+    p.form = PRODUCT_FORWARD;
+    p.c = o->y, p.a = o->x, p.b = rounded(c, o->w, o->n_out * o->n_in);
+    p.rows = o->rows, p.columns = o->n_out, p.depth = o->n_in;
+    p.c_stride = o->n_out, p.a_stride = p.b_stride = o->n_in;
+    p.c_bf16 = true;
+    cuda_product_bf16(c, &p);
 }
 
 void cuda_linear_input(void *self, const struct op_linear_input *o)
 {
-    multiply((struct cuda *)self, "linear_input", o->x_grad,
-             {(const float *)o->y_grad, o->n_out, 1}, {o->w, 1, o->n_in}, o->rows, o->n_in,
-             o->n_out, false);
+    struct cuda *c = (struct cuda *)self;
+    if (!c->bf16) {
+        multiply(c, "linear_input", o->x_grad, {(const float *)o->y_grad, o->n_out, 1},
+                 {o->w, 1, o->n_in}, o->rows, o->n_in, o->n_out, false);
+        return;
+    }
+    struct op_product p = {};
+    p.form = PRODUCT_INPUT;
+    p.c = o->x_grad, p.a = o->y_grad, p.b = rounded(c, o->w, o->n_out * o->n_in);
+    p.rows = o->rows, p.columns = o->n_in, p.depth = o->n_out;
+    p.c_stride = p.b_stride = o->n_in, p.a_stride = o->n_out;
+    p.c_bf16 = true;
+    cuda_product_bf16(c, &p);
 }
 
 void cuda_linear_weight(void *self, const struct op_linear_weight *o)
 {
-    multiply((struct cuda *)self, "linear_weight", o->w_grad,
-             {(const float *)o->y_grad, 1, o->n_out}, {(const float *)o->x, 1, o->n_in}, o->n_out,
-             o->n_in, o->rows, true);
+    struct cuda *c = (struct cuda *)self;
+    if (!c->bf16) {
+        multiply(c, "linear_weight", o->w_grad, {(const float *)o->y_grad, 1, o->n_out},
+                 {(const float *)o->x, 1, o->n_in}, o->n_out, o->n_in, o->rows, true);
+        return;
+    }
+    struct op_product p = {};
+    p.form = PRODUCT_WEIGHT;
+    p.c = o->w_grad, p.a = o->y_grad, p.b = o->x;
+    p.rows = o->n_out, p.columns = o->n_in, p.depth = o->rows;
+    p.c_stride = p.b_stride = o->n_in, p.a_stride = o->n_out;
+    p.add = true;
+    cuda_product_bf16(c, &p);
 }

@@ -7,51 +7,59 @@
  * One block a row. The gain's gradient is summed in blocks of 64 rows, and those in order: the same bits on any device.
  * Roofline: 3 reads and 2 writes of [rows, dim] forward, so only bandwidth matters. */
 #include "ops.h"
+#include "ptx.h"
 
 #define THREADS      256
 #define GAIN_ROWS    64
 #define GAIN_COLUMNS 64
 
+template <class T>
 __global__ void __launch_bounds__(THREADS)
-    norm_rows(float *sum, float *out, float *inverse, const float *x, const float *add,
-              const float *gain, size_t dim, float eps)
+    norm_rows(T *sum, T *out, float *inverse, const T *x, const T *add, const float *gain,
+              size_t dim, float eps)
 {
     __shared__ float room[THREADS / WARP];
     const size_t at = (size_t)blockIdx.x * dim;
     float squares = 0;
     for (size_t i = threadIdx.x; i < dim; i += THREADS) {
-        float v = x[at + i];
-        if (add) sum[at + i] = v += add[at + i];
+        float v = float_of(x[at + i]);
+        if (add) {
+            sum[at + i] = number_of<T>(v + float_of(add[at + i]));
+            v = float_of(sum[at + i]); /* as rounded: backward sees no other */
+        }
         squares += v * v;
     }
     squares = block_sum(squares, room, THREADS / WARP);
     const float scale = 1.0f / sqrtf(squares / (float)dim + eps);
-    const float *from = add ? sum : x;
+    const T *from = add ? sum : x;
     for (size_t i = threadIdx.x; i < dim; i += THREADS)
-        out[at + i] = gain[i] * (from[at + i] * scale);
+        out[at + i] = number_of<T>(gain[i] * (float_of(from[at + i]) * scale));
     if (threadIdx.x == 0) inverse[blockIdx.x] = scale;
 }
 
+template <class T>
 __global__ void __launch_bounds__(THREADS)
-    norm_rows_backward(float *x_grad, bool add, const float *out_grad, const float *x,
-                       const float *inverse, const float *gain, size_t dim)
+    norm_rows_backward(T *x_grad, bool add, const T *out_grad, const T *x, const float *inverse,
+                       const float *gain, size_t dim)
 {
     __shared__ float room[THREADS / WARP];
     const size_t at = (size_t)blockIdx.x * dim;
     const float scale = inverse[blockIdx.x];
     float dot = 0;
     for (size_t i = threadIdx.x; i < dim; i += THREADS)
-        dot += out_grad[at + i] * gain[i] * (x[at + i] * scale);
+        dot += float_of(out_grad[at + i]) * gain[i] * (float_of(x[at + i]) * scale);
     const float mean = block_sum(dot, room, THREADS / WARP) / (float)dim;
     for (size_t i = threadIdx.x; i < dim; i += THREADS) {
-        const float g = scale * (out_grad[at + i] * gain[i] - x[at + i] * scale * mean);
-        x_grad[at + i] = add ? x_grad[at + i] + g : g;
+        const float g =
+            scale * (float_of(out_grad[at + i]) * gain[i] - float_of(x[at + i]) * scale * mean);
+        x_grad[at + i] = number_of<T>(add ? float_of(x_grad[at + i]) + g : g);
     }
 }
 
 /* One thread a column of a block of rows. */
+template <class T>
 __global__ void __launch_bounds__(GAIN_COLUMNS)
-    norm_gain_partial(float *partials, const float *out_grad, const float *x, const float *inverse,
+    norm_gain_partial(float *partials, const T *out_grad, const T *x, const float *inverse,
                       size_t rows, size_t dim)
 {
     const size_t column = (size_t)blockIdx.x * GAIN_COLUMNS + threadIdx.x;
@@ -60,7 +68,7 @@ __global__ void __launch_bounds__(GAIN_COLUMNS)
     if (column >= dim) return;
     float sum = 0;
     for (size_t r = first; r < last; r++)
-        sum += out_grad[r * dim + column] * (x[r * dim + column] * inverse[r]);
+        sum += float_of(out_grad[r * dim + column]) * (float_of(x[r * dim + column]) * inverse[r]);
     partials[(size_t)blockIdx.y * dim + column] = sum;
 }
 
@@ -78,24 +86,34 @@ static size_t gain_blocks(size_t rows) { return (rows + GAIN_ROWS - 1) / GAIN_RO
 
 size_t cuda_norm_partials(const struct op_sizes *s) { return gain_blocks(s->rows) * s->dim; }
 
+template <class T> static void norm(struct cuda *c, const struct op_norm *o)
+{
+    LAUNCH(norm_rows<T>, dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->sum, (T *)o->out,
+           o->inverse, (const T *)o->x, (const T *)o->add, o->gain, o->dim, o->eps);
+}
+
+template <class T> static void norm_backward(struct cuda *c, const struct op_norm_backward *o)
+{
+    const T *out_grad = (const T *)o->out_grad, *x = (const T *)o->x;
+    const size_t columns = (o->dim + GAIN_COLUMNS - 1) / GAIN_COLUMNS;
+    LAUNCH(norm_gain_partial<T>, dim3(columns, gain_blocks(o->rows)), dim3(GAIN_COLUMNS), 0,
+           c->stream, c->partials, out_grad, x, o->inverse, o->rows, o->dim);
+    LAUNCH(norm_gain, dim3(columns), dim3(GAIN_COLUMNS), 0, c->stream, o->gain_grad, c->partials,
+           gain_blocks(o->rows), o->dim);
+    LAUNCH(norm_rows_backward<T>, dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->x_grad,
+           o->add, out_grad, x, o->inverse, o->gain, o->dim);
+}
+
 void cuda_norm(void *self, const struct op_norm *o)
 {
     struct cuda *c = (struct cuda *)self;
-    LAUNCH(norm_rows, dim3(o->rows), dim3(THREADS), 0, c->stream, (float *)o->sum, (float *)o->out,
-           o->inverse, (const float *)o->x, (const float *)o->add, o->gain, o->dim, o->eps);
+    c->bf16 ? norm<struct bf16>(c, o) : norm<float>(c, o);
     cuda_launched(c, "norm");
 }
 
 void cuda_norm_backward(void *self, const struct op_norm_backward *o)
 {
     struct cuda *c = (struct cuda *)self;
-    const float *out_grad = (const float *)o->out_grad, *x = (const float *)o->x;
-    const size_t columns = (o->dim + GAIN_COLUMNS - 1) / GAIN_COLUMNS;
-    LAUNCH(norm_gain_partial, dim3(columns, gain_blocks(o->rows)), dim3(GAIN_COLUMNS), 0, c->stream,
-           c->partials, out_grad, x, o->inverse, o->rows, o->dim);
-    LAUNCH(norm_gain, dim3(columns), dim3(GAIN_COLUMNS), 0, c->stream, o->gain_grad, c->partials,
-           gain_blocks(o->rows), o->dim);
-    LAUNCH(norm_rows_backward, dim3(o->rows), dim3(THREADS), 0, c->stream, (float *)o->x_grad,
-           o->add, out_grad, x, o->inverse, o->gain, o->dim);
+    c->bf16 ? norm_backward<struct bf16>(c, o) : norm_backward<float>(c, o);
     cuda_launched(c, "norm_backward");
 }

@@ -8,6 +8,7 @@
 
 struct cuda {
     int device;
+    bool bf16; /* activations; else fp32 */
     cudaStream_t stream;
     cudaError_t
         failed; /* the first failure of a queued operation; reported by the next that waits */
@@ -16,7 +17,9 @@ struct cuda {
     float *partials;          /* norm: gains of each block of rows */
     float *delta;             /* attention: rows of out_grad * out */
     uint32_t *chain; /* embedding: the next row of the same token, and whether it is the first */
-    double *sums;    /* sum and norm2: of each piece */
+    void *weights;   /* linear: one matrix, rounded to bf16 */
+    size_t weights_count;
+    double *sums; /* sum and norm2: of each piece */
     size_t sums_count;
     void *outer; /* outer step: one chunk's vectors and wire bytes */
     size_t outer_bytes;

@@ -109,4 +109,13 @@ template <int N> __device__ __forceinline__ void copy_wait()
 }
 
 #endif
+
+/* Kernels that are written once for both kinds of activations, T being float or struct bf16. */
+__device__ __forceinline__ float float_of(float x) { return x; }
+template <class T> __device__ __forceinline__ T number_of(float x);
+template <> __device__ __forceinline__ float number_of<float>(float x) { return x; }
+template <> __device__ __forceinline__ struct bf16 number_of<struct bf16>(float x) {
+    return bf16_of(x);
+}
+
 #endif

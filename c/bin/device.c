@@ -14,9 +14,10 @@ static bool wants_gpu(enum device_kind kind)
     return kind == DEVICE_CUDA || (kind == DEVICE_AUTO && cuda_devices() > 0);
 }
 
-static enum err open_gpu(struct backend *out, uint32_t index, struct why *w)
+static enum err open_gpu(struct backend *out, uint32_t index, enum precision precision,
+                         struct why *w)
 {
-    return cuda_open(out, (int)index, w);
+    return cuda_open(out, (int)index, precision == PRECISION_BF16, w);
 }
 
 static void close_gpu(struct backend *b) { cuda_close(b); }
@@ -28,9 +29,10 @@ const char *device_built(void) { return "the CPU; this build has no CUDA"; }
 
 static bool wants_gpu(enum device_kind kind) { return kind == DEVICE_CUDA; }
 
-static enum err open_gpu(struct backend *out, uint32_t index, struct why *w)
+static enum err open_gpu(struct backend *out, uint32_t index, enum precision precision,
+                         struct why *w)
 {
-    (void)out, (void)index;
+    (void)out, (void)index, (void)precision;
     return why(w, ERR_UNSUPPORTED,
                "this shoal was built without CUDA: build it where the CUDA toolkit is, or set "
                "machine.device to cpu");
@@ -41,10 +43,10 @@ static const char *describe_gpu(const struct backend *b) { return b->name; }
 
 #endif
 
-enum err device_open(struct backend *out, enum device_kind kind, uint32_t index, struct pool *pool,
-                     struct why *w)
+enum err device_open(struct backend *out, enum device_kind kind, uint32_t index,
+                     enum precision precision, struct pool *pool, struct why *w)
 {
-    return wants_gpu(kind) ? open_gpu(out, index, w) : cpu_open(out, pool, w);
+    return wants_gpu(kind) ? open_gpu(out, index, precision, w) : cpu_open(out, pool, w);
 }
 
 void device_close(struct backend *b) { (b->host ? cpu_close : close_gpu)(b); }

@@ -9,10 +9,11 @@
 /* What shoal was built to compute on, for `shoal version`. */
 const char *device_built(void);
 
-/* Opens it; auto is GPU 0 where there is one, else the CPU. A GPU that is asked for and cannot serve is an error, never
- * a silent CPU: ERR_UNSUPPORTED when shoal was built without CUDA, ERR_DEVICE, ERR_MEMORY. The pool must outlive it. */
-enum err device_open(struct backend *out, enum device_kind kind, uint32_t index, struct pool *pool,
-                     struct why *w);
+/* Opens it; auto is GPU 0 where there is one, else the CPU. A GPU that is asked for and cannot serve is an error,
+ * never a silent CPU: ERR_UNSUPPORTED when shoal was built without CUDA, ERR_DEVICE, ERR_MEMORY. The pool must outlive
+ * it. The CPU computes in fp32 whatever the precision. */
+enum err device_open(struct backend *out, enum device_kind kind, uint32_t index,
+                     enum precision precision, struct pool *pool, struct why *w);
 void device_close(struct backend *b);
 
 /* "AVX-512, OpenBLAS SkylakeX" or "NVIDIA H100 80GB HBM3, sm_90"; lives as long as the backend. */

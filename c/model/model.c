@@ -510,6 +510,21 @@ enum err model_loss_and_gradients(struct model *m, const float *parameters, floa
 size_t model_fed(const struct model *m) { return m->fed; }
 void model_restart(struct model *m) { m->fed = 0; }
 
+/* Activations to host memory, as fp32. */
+static enum err download_numbers(const struct model *m, float *to, const void *from, size_t count,
+                                 struct why *w)
+{
+    const bool wide = m->b->activation_bytes == sizeof(float);
+    uint16_t *half = (uint16_t *)to + (wide ? 0 : count); /* in the second half of `to` */
+    enum err e = m->b->download(m->b->self, wide ? (void *)to : half, from,
+                                count * m->b->activation_bytes, w);
+    for (size_t i = 0; !e && !wide && i < count; i++) {
+        uint32_t bits = (uint32_t)half[i] << 16; /* bf16 is the upper half of an fp32 */
+        memcpy(&to[i], &bits, sizeof bits);
+    }
+    return e;
+}
+
 enum err model_feed(struct model *m, const float *parameters, const uint32_t *tokens, size_t count,
                     float *logits, struct why *w)
 {
@@ -528,8 +543,7 @@ enum err model_feed(struct model *m, const float *parameters, const uint32_t *to
     void *last = at(m, m->final_normed, (p.rows - 1) * s->dim);
     p.rows = 1;
     linear(&p, m->logits, last, weight(&p, LAYOUT_HEAD, 0), s->dim, s->vocab);
-    assert(m->b->activation_bytes == sizeof(float)); /* a bf16 backend will have to widen them */
-    return m->b->download(m->b->self, logits, m->logits, s->vocab * sizeof(float), w);
+    return download_numbers(m, logits, m->logits, s->vocab, w);
 }
 
 double model_flops_per_token(const struct model_shape *s)

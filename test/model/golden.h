@@ -80,12 +80,14 @@ struct device {
 #ifdef SHOAL_CUDA /* the program that tests cu/, on a GPU or on fibers (test/cuda/fiber.h) */
 #include "cu/cuda.h"
 
+static bool device_bf16; /* a test that wants it says so: each runs in a process of its own */
+
 static inline bool device_open_number(struct device *d, size_t number, size_t threads)
 {
     struct why w;
     if (number > 0) return false;
     cr_assert_eq(pool_open(&d->pool, threads, 0, &w), ERR_OK, "%s", w.text);
-    cr_assert_eq(cuda_open(&d->b, 0, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(cuda_open(&d->b, 0, device_bf16, &w), ERR_OK, "%s", w.text);
     return true;
 }
 static inline struct device device_open(size_t threads)

@@ -430,4 +430,37 @@ Test(model, gradients_of_a_whole_step_are_those_of_the_cpu_in_whichever_order_th
     }
     free(first), free(cpu);
 }
+
+/* bf16 keeps 8 bits: a number is off by 2^-9 of itself, and a gradient went through some ten of them. */
+Test(model, gradients_in_bf16_are_those_of_the_cpu_within_its_rounding)
+{
+    static const char *const schedules[] = {"threads", "warps", "reverse"};
+    size_t count;
+    float *cpu = gradients_of_many_pieces(device_open_cpu(2), &count), *first = NULL;
+    device_bf16 = true;
+    for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
+        setenv("FIBER_SCHEDULE", schedules[i], 1);
+        float *found = gradients_of_many_pieces(device_open(1), &count);
+        double error = golden_error(found, cpu, count);
+        cr_assert(error <= 1e-2, "%s: off by %.2e", schedules[i], error);
+        if (first) cr_assert_eq(memcmp(found, first, count * sizeof(float)), 0, "%s", schedules[i]);
+        free(first);
+        first = found;
+    }
+    free(first), free(cpu);
+}
+
+Test(model, fifty_steps_in_bf16_stay_within_a_fiftieth_of_a_nat)
+{
+    device_bf16 = true;
+    struct golden g = golden_open("model_training.bin");
+    struct run r = train_fifty_steps(1);
+    size_t n;
+    float *losses = golden_floats(&g, &n, "losses");
+    for (int i = 0; i < 50; i++)
+        cr_assert_float_eq(r.losses[i], losses[i], 0.02, "step %d: loss %.4f, PyTorch in fp64 %.4f",
+                           i, r.losses[i], losses[i]);
+    free(losses), free(r.parameters);
+    golden_close(&g);
+}
 #endif
