@@ -12,6 +12,7 @@
 
 #include "ops.h"
 #include "ptx.h"
+#include "tensor.h"
 
 #define WARPS        4
 #define THREADS      (WARPS * WARP)
@@ -259,11 +260,18 @@ template <class T> static void attention_cached(struct cuda *c, const struct op_
            heads<T>{keys, width}, heads<T>{values, width}, s);
 }
 
+/* Are the tensor cores' kernels for this? */
+static bool has_tensor_version(const struct cuda *c, size_t head_dim)
+{
+    return c->bf16 && (head_dim == 32 || head_dim == 64 || head_dim == 128);
+}
+
 void cuda_attention(void *self, const struct op_attention *o)
 {
     struct cuda *c = (struct cuda *)self;
     assert(o->head_dim <= HEAD_DIM_MAX);
-    c->bf16 ? attention<struct bf16>(c, o) : attention<float>(c, o);
+    if (has_tensor_version(c, o->head_dim)) cuda_attention_bf16(c, o);
+    else c->bf16 ? attention<struct bf16>(c, o) : attention<float>(c, o);
     cuda_launched(c, "attention");
 }
 
@@ -271,7 +279,8 @@ void cuda_attention_backward(void *self, const struct op_attention_backward *o)
 {
     struct cuda *c = (struct cuda *)self;
     assert(o->head_dim <= HEAD_DIM_MAX);
-    c->bf16 ? attention_backward<struct bf16>(c, o) : attention_backward<float>(c, o);
+    if (has_tensor_version(c, o->head_dim)) cuda_attention_bf16_backward(c, o);
+    else c->bf16 ? attention_backward<struct bf16>(c, o) : attention_backward<float>(c, o);
     cuda_launched(c, "attention_backward");
 }
 

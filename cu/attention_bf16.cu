@@ -262,8 +262,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_tiles(struct pass p)
                 for (int i = 0; i < 4; i++) r[i] = own[k / 16][i];
             },
             room.keys[n % 2]);
-        if (n * ROWS + ROWS > first + 1)
-            hide_later_keys<ROWS>(s, (int)(n * ROWS) - (int)first);
+        if (n * ROWS + ROWS > first + 1) hide_later_keys<ROWS>(s, (int)(n * ROWS) - (int)first);
         softmax<D, ROWS>(s, sum, top, total, scale);
         add_rows<D, ROWS>(sum, s, room.values[n % 2]);
     }
@@ -340,8 +339,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_queries_grad(struct pass
             s, [&](int k, uint32_t r[4]) { own_fragment(r, room.queries, k); }, room.keys[n % 2]);
         multiply<D, ROWS>(
             d, [&](int k, uint32_t r[4]) { own_fragment(r, room.grads, k); }, room.values[n % 2]);
-        if (n * ROWS + ROWS > first + 1)
-            hide_later_keys<ROWS>(s, (int)(n * ROWS) - (int)first);
+        if (n * ROWS + ROWS > first + 1) hide_later_keys<ROWS>(s, (int)(n * ROWS) - (int)first);
 #pragma unroll
         for (int j = 0; j < ROWS / 8; j++)
             for (int i = 0; i < 4; i++)

@@ -113,8 +113,6 @@ static enum err peers_built(const struct experiment *x, struct why *w)
 enum err check_built(const struct experiment *x, struct why *w)
 {
     static const char *const wires[] = {"fp32", "bf16", "int8", "int4"};
-    if (x->train.precision != PRECISION_FP32)
-        return UNBUILT("train.precision", "bf16 is not built yet: write fp32");
     if (x->outer.wire != WIRE_INT8)
         return UNBUILT("outer.wire", "%s is not built yet: write int8", wires[x->outer.wire]);
     if (x->outer.overlap > 0)

@@ -233,9 +233,6 @@ static const struct bad cases[] = {
      "6:17: swarm.access: it holds psk and ticket: only one of them can be"},
 
     /* Described, but not built yet. */
-    {START "outer: {every: 10}\n" MODEL
-           "train: {steps: 100, batch_tokens: 1024, precision: bf16}\n",
-     0, ERR_UNSUPPORTED, "5:52: train.precision: bf16 is not built yet: write fp32"},
     {START "train: {steps: 100, batch_tokens: 1024}\nouter: {every: 10, wire: int4}\n" MODEL, 0,
      ERR_UNSUPPORTED, "4:26: outer.wire: int4 is not built yet: write int8"},
     {START "train: {steps: 100, batch_tokens: 1024}\nouter: {every: 10, overlap: 5}\n" MODEL, 0,

@@ -468,7 +468,7 @@ Test(experiment, the_ones_we_ship_pass)
 }
 
 /* A file in the style that people write: block and flow mixed, comments, values on the next line. */
-#define MIXED(precision, peers, metrics)                                                           \
+#define MIXED(peers, metrics)                                                                      \
     "experiment: {name: gcide-60m, seed: 7}\n"                                                     \
     "model:                      # or a preset\n"                                                  \
     "  {layers: 12, dim: 512, heads: 8, kv_heads: 8, ffn: 1376, vocab: 32000, context: 1024,\n"    \
@@ -480,7 +480,7 @@ Test(experiment, the_ones_we_ship_pass)
     "  micro_batch: auto         # sequences at once\n"                                            \
     "  optimizer: {lr: 4e-4, betas: [0.9, 0.95], eps: 1e-8, weight_decay: 0.1, clip: 1.0}\n"       \
     "  schedule: {kind: cosine, warmup: 1000, final: 0.1}\n"                                       \
-    "  precision: " precision "\n"                                                                 \
+    "  precision: bf16\n"                                                                          \
     "outer:\n"                                                                                     \
     "  every: 500\n"                                                                               \
     "  count: tokens\n"                                                                            \
@@ -507,15 +507,14 @@ static void unsupported(const char *text, const char *story)
 
 Test(experiment, a_whole_file_is_refused_for_nothing_but_what_is_not_built)
 {
-    parse(&x, MIXED("fp32", "", ""));
+    parse(&x, MIXED("", ""));
+    cr_assert_eq(x.train.precision, PRECISION_BF16);
     cr_assert_eq(x.model.layers, 12);
     cr_assert_eq(experiment_epochs(&x), 176);
-    unsupported(MIXED("bf16", "", ""),
-                "e.yaml:12:14: train.precision: bf16 is not built yet: write fp32");
-    unsupported(MIXED("fp32", ", \"https://example.org/peers.txt\"", ""),
+    unsupported(MIXED(", \"https://example.org/peers.txt\"", ""),
                 "e.yaml:22:22: swarm.peers: a list from the web is not built yet: download "
                 "'https://example.org/peers.txt' and name the file");
     unsupported(
-        MIXED("fp32", "", "listen: \"127.0.0.1:9464\", "),
+        MIXED("", "listen: \"127.0.0.1:9464\", "),
         "e.yaml:28:19: metrics.listen: the metrics endpoint is not built yet: leave it out");
 }

@@ -362,11 +362,11 @@ Test(model, training_gives_the_same_bits_with_any_number_of_threads)
 #endif
 
 /* 360 rows, 600 columns of gate and up, 1030 tokens: every op is cut into several pieces. */
-static float *gradients_of_many_pieces(struct device d, size_t *count)
+static float *gradients_of_many_pieces(struct device d, uint32_t head_dim, size_t *count)
 {
     enum { SEQUENCES = 9, LENGTH = 40 };
     const struct model_shape shape = {.layers = 2,
-                                      .dim = 144,
+                                      .dim = 6 * head_dim,
                                       .heads = 6,
                                       .kv_heads = 3,
                                       .ffn = 300,
@@ -404,9 +404,9 @@ static float *gradients_of_many_pieces(struct device d, size_t *count)
 Test(model, pieces_on_other_threads_give_the_same_bits)
 {
     size_t count;
-    float *one = gradients_of_many_pieces(device_open(1), &count);
+    float *one = gradients_of_many_pieces(device_open(1), 24, &count);
     for (size_t threads = 2; threads <= 7; threads += 5) {
-        float *many = gradients_of_many_pieces(device_open(threads), &count);
+        float *many = gradients_of_many_pieces(device_open(threads), 24, &count);
         cr_assert_eq(memcmp(one, many, count * sizeof(float)), 0, "%zu threads", threads);
         free(many);
     }
@@ -418,10 +418,10 @@ Test(model, gradients_of_a_whole_step_are_those_of_the_cpu_in_whichever_order_th
 {
     static const char *const schedules[] = {"threads", "warps", "reverse"};
     size_t count;
-    float *cpu = gradients_of_many_pieces(device_open_cpu(2), &count), *first = NULL;
+    float *cpu = gradients_of_many_pieces(device_open_cpu(2), 24, &count), *first = NULL;
     for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
         setenv("FIBER_SCHEDULE", schedules[i], 1);
-        float *found = gradients_of_many_pieces(device_open(1), &count);
+        float *found = gradients_of_many_pieces(device_open(1), 24, &count);
         double error = golden_error(found, cpu, count);
         cr_assert(error <= 1e-5, "%s: off by %.2e", schedules[i], error);
         if (first) cr_assert_eq(memcmp(found, first, count * sizeof(float)), 0, "%s", schedules[i]);
@@ -432,15 +432,15 @@ Test(model, gradients_of_a_whole_step_are_those_of_the_cpu_in_whichever_order_th
 }
 
 /* bf16 keeps 8 bits: a number is off by 2^-9 of itself, and a gradient went through some ten of them. */
-Test(model, gradients_in_bf16_are_those_of_the_cpu_within_its_rounding)
+static void compare_bf16(uint32_t head_dim)
 {
     static const char *const schedules[] = {"threads", "warps", "reverse"};
     size_t count;
-    float *cpu = gradients_of_many_pieces(device_open_cpu(2), &count), *first = NULL;
+    float *cpu = gradients_of_many_pieces(device_open_cpu(2), head_dim, &count), *first = NULL;
     device_bf16 = true;
     for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
         setenv("FIBER_SCHEDULE", schedules[i], 1);
-        float *found = gradients_of_many_pieces(device_open(1), &count);
+        float *found = gradients_of_many_pieces(device_open(1), head_dim, &count);
         double error = golden_error(found, cpu, count);
         cr_assert(error <= 1e-2, "%s: off by %.2e", schedules[i], error);
         if (first) cr_assert_eq(memcmp(found, first, count * sizeof(float)), 0, "%s", schedules[i]);
@@ -449,6 +449,10 @@ Test(model, gradients_in_bf16_are_those_of_the_cpu_within_its_rounding)
     }
     free(first), free(cpu);
 }
+
+Test(model, gradients_in_bf16_are_those_of_the_cpu_within_its_rounding) { compare_bf16(24); }
+
+Test(model, with_attention_on_tensor_cores_too) { compare_bf16(32); }
 
 Test(model, fifty_steps_in_bf16_stay_within_a_fiftieth_of_a_nat)
 {

@@ -27,6 +27,11 @@ ok(len(gpu) == 12 and max(abs(a - b) for a, b in zip(cpu, gpu)) < 1e-4, "with th
 done = run("eval", "checkpoints", "--data", corpus(), FIBER_DEVICES="0", program=GPU)
 ok(done.returncode == 0 and "loss" in done.stdout, "its checkpoint serves a machine without a GPU", done.stdout)
 
+os.remove(log)
+half = experiment("gpu-bf16", precision="bf16", **small)
+done = run("train", half, "--device", "cuda", "--fresh", program=GPU)
+gpu = losses(log) if ok(done.returncode == 0, "a GPU trains in bf16", done.stdout) else []
+ok(len(gpu) == 12 and 0 < max(abs(a - b) for a, b in zip(cpu, gpu)) < 0.02, "within 0.02 nats of the CPU", "%s\n%s" % (cpu, gpu))
 shutil.rmtree(os.path.join(PLACE, "checkpoints"))
 done = run("train", path, "--device", "cuda", "--steps", "6", program=GPU)
 saved = checkpoints()
@@ -50,10 +55,10 @@ ok(done.returncode == 2 and "--device needs auto, cpu, cuda or cuda:N" in done.s
 path = experiment("mixed", **small)
 peers = os.path.join(PLACE, "peers.txt")
 workers = [Worker("m%d" % i, peers) for i in range(3)]
-for w, device in zip(workers, ["cpu", "cpu", "cuda"]):
+for w, path, device in zip(workers, [path, path, half], ["cpu", "cpu", "cuda"]):
     w.start(path, "--device", device, program=GPU)
 ok(all(wait_for(lambda: w.process.poll() is not None, 100) and w.process.returncode == 0 for w in workers),
-   "a swarm of two CPUs and a GPU comes to its end", "\n".join(w.output() for w in workers))
+   "a swarm of two CPUs in fp32 and a GPU in bf16 comes to its end", "\n".join(w.output() for w in workers))
 groups = [[e["members"] for e in w.events("applied")] for w in workers]
 ok(groups == [[3, 3]] * 3, "all three are in every average", groups)
 same, said = digests(workers)

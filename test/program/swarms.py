@@ -64,7 +64,7 @@ def corpus():
 
 def experiment(name="test", **changes):
     """Writes an experiment file; the path. Changes: steps, every, count, batch, epochs' worth of anything small."""
-    values = dict(steps=240, every=40, count="tokens", batch=512, seed=7, layers=2, dim=64, context=64, keep=3)
+    values = dict(steps=240, every=40, count="tokens", batch=512, seed=7, layers=2, dim=64, context=64, keep=3, precision="fp32")
     values.update(changes)
     values.update(name=name, corpus=corpus())
     path = os.path.join(PLACE, name + ".yaml")
@@ -75,6 +75,7 @@ data: {corpus: %(corpus)s, validation: 0.01}
 train:
   steps: %(steps)d
   batch_tokens: %(batch)d
+  precision: %(precision)s
   optimizer: {lr: 3e-3}
   schedule: {kind: cosine, warmup: 10, final: 0.1}
 outer: {every: %(every)d, count: %(count)s}
