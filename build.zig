@@ -5,6 +5,7 @@ const std = @import("std");
 const steps = .{
     .{ "check", "compile everything, run nothing" },
     .{ "test", "run every test that needs no GPU" },
+    .{ "test-gpu", "the tests of the kernels on this machine's GPU" },
     .{ "sanitize", "the unit tests under AddressSanitizer with UBSan, then under ThreadSanitizer" },
     .{ "sim", "the simulated swarm: seeds 1 .. 200, or those after -- (test/sim/sim.h)" },
     .{ "mutate", "plant eight bugs in the protocol and see the simulator catch each" },
@@ -163,6 +164,18 @@ const Shoal = struct {
         m.addObjectFile(.{ .cwd_relative = b.pathJoin(&.{ root, "lib64", "libcudart_static.a" }) });
     }
 
+    /// The tests of c/model/ that matter to a backend, and these of test/cuda/, with the CUDA backend for a device.
+    fn cudaTests(s: *Shoal, own: []const []const u8) *std.Build.Module {
+        const b = s.b;
+        const m = s.module();
+        const flags = &(c_flags ++ [_][]const u8{ "-DSHOAL_CUDA", "-Itest/model" });
+        for ([_][]const u8{ "c", "." }) |p| m.addIncludePath(b.path(p));
+        for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = flags });
+        for (own) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = flags });
+        s.third(m, "criterion");
+        return m;
+    }
+
     fn thirdLibrary(s: *Shoal, name: []const u8, m: *std.Build.Module) void {
         const lib = s.b.addLibrary(.{ .name = name, .root_module = m, .linkage = .static });
         s.libraries.put(s.b.allocator, name, lib) catch @panic("OOM");
@@ -228,6 +241,7 @@ pub fn build(b: *std.Build) void {
     top.get("test").?.dependOn(&all.step);
 
     fibers(&s, all, &top);
+    gpu(&s, toolkit, &top);
     simulator(&s, all, &top);
 
     for ([_][]const u8{ "address", "thread" }) |kind| {
@@ -280,12 +294,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     for (s.files("cu", ".cu")) |f| kernels.addCSourceFile(.{ .file = b.path(b.fmt("cu/{s}", .{f})), .flags = &fiber_flags, .language = .cpp });
     kernels.addCSourceFile(.{ .file = b.path("test/cuda/fiber.cc"), .flags = &fiber_flags });
     const lib = b.addLibrary(.{ .name = "shoal-cu-fiber", .root_module = kernels, .linkage = .static });
-    const m = s.module();
-    m.addIncludePath(b.path("c"));
-    m.addIncludePath(b.path("."));
-    for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = &(c_flags ++ [_][]const u8{"-DSHOAL_CUDA"}) });
-    for (s.files("test/cuda", "_test.c")) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &(c_flags ++ [_][]const u8{ "-DSHOAL_CUDA", "-Itest/model" }) });
-    s.third(m, "criterion");
+    const m = s.cudaTests(s.files("test/cuda", "_test.c"));
     m.linkLibrary(lib);
     linkAll(s, m);
     const exe = b.addExecutable(.{ .name = "test-cuda", .root_module = m });
@@ -303,6 +312,24 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     const fiber = b.addExecutable(.{ .name = "shoal-fiber", .root_module = bin });
     all.addPrefixedArtifactArg("FIBER_BIN=", fiber);
     top.get("check").?.dependOn(&fiber.step);
+}
+
+/// The same tests on this machine's GPU; those that hand kernels memory of the host stay with the fibers.
+fn gpu(s: *Shoal, toolkit: ?[]const u8, top: *std.StringHashMapUnmanaged(*std.Build.Step)) void {
+    const b = s.b;
+    const root = toolkit orelse {
+        top.get("test-gpu").?.dependOn(&b.addFail("there is no CUDA toolkit here (nvcc): test-gpu needs one").step);
+        return;
+    };
+    const m = s.cudaTests(&.{"outer_test.c"});
+    s.cuda(m, root);
+    linkAll(s, m);
+    const exe = b.addExecutable(.{ .name = "test-gpu", .root_module = m });
+    exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
+    const run = s.tally(null);
+    run.addArtifactArg(exe);
+    top.get("test-gpu").?.dependOn(&run.step);
+    top.get("check").?.dependOn(&exe.step);
 }
 
 /// The simulated swarm: its program, the tests of its own parts, and the planted bugs.

@@ -23,6 +23,9 @@ void cuda_close(struct backend *b);
 /* "NVIDIA H100 80GB HBM3, sm_90"; lives as long as the backend. */
 const char *cuda_describe(const struct backend *b);
 
+/* Dense bf16 operations a second, fp32 sums, as NVIDIA's data sheets have them; 0 for a GPU that is not in the table. */
+double cuda_peak(const struct backend *b);
+
 #ifdef __cplusplus
 }
 #endif

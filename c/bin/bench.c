@@ -9,6 +9,7 @@
 static const struct command subjects[] = {
     {"cpu", bench_cpu,
      "training on this machine's processor: tokens a second and share of its peak"},
+    {"gpu", bench_gpu, "training on a GPU, the same way"},
     {"net", bench_net, "parcels between two processes on this machine: Gbit/s and CPU seconds"},
 };
 

@@ -4,6 +4,7 @@
 
 /* argv[0] is the subject's name; returns the exit code. */
 int bench_cpu(int argc, char **argv);
+int bench_gpu(int argc, char **argv);
 int bench_net(int argc, char **argv);
 
 #endif

@@ -22,6 +22,7 @@ static enum err open_gpu(struct backend *out, uint32_t index, enum precision pre
 
 static void close_gpu(struct backend *b) { cuda_close(b); }
 static const char *describe_gpu(const struct backend *b) { return cuda_describe(b); }
+static double peak_gpu(const struct backend *b) { return cuda_peak(b); }
 
 #else
 
@@ -40,6 +41,11 @@ static enum err open_gpu(struct backend *out, uint32_t index, enum precision pre
 
 static void close_gpu(struct backend *b) { (void)b; }
 static const char *describe_gpu(const struct backend *b) { return b->name; }
+static double peak_gpu(const struct backend *b)
+{
+    (void)b;
+    return 0;
+}
 
 #endif
 
@@ -55,3 +61,5 @@ const char *device_describe(const struct backend *b)
 {
     return (b->host ? cpu_describe : describe_gpu)(b);
 }
+
+double device_peak(const struct backend *b) { return (b->host ? cpu_peak : peak_gpu)(b); }

@@ -16,6 +16,10 @@ enum err device_open(struct backend *out, enum device_kind kind, uint32_t index,
                      enum precision precision, struct pool *pool, struct why *w);
 void device_close(struct backend *b);
 
+/* Operations a second that it could do at most: of the CPU what is measured now (some 10 ms), of a GPU what its maker says of
+ * dense products in bf16; 0: not known. */
+double device_peak(const struct backend *b);
+
 /* "AVX-512, OpenBLAS SkylakeX" or "NVIDIA H100 80GB HBM3, sm_90"; lives as long as the backend. */
 const char *device_describe(const struct backend *b);
 

@@ -86,6 +86,7 @@ static inline bool device_open_number(struct device *d, size_t number, size_t th
 {
     struct why w;
     if (number > 0) return false;
+    if (cuda_devices() == 0) cr_skip("no GPU");
     cr_assert_eq(pool_open(&d->pool, threads, 0, &w), ERR_OK, "%s", w.text);
     cr_assert_eq(cuda_open(&d->b, 0, device_bf16, &w), ERR_OK, "%s", w.text);
     return true;

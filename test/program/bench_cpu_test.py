@@ -29,8 +29,8 @@ for words, sentence in [(["--preset", "3m"], "3m"), (["--seconds", "-1"], "--sec
     done = run("bench", "cpu", *words)
     ok(done.returncode == 2 and done.stdout.count("\n") == 1 and sentence in done.stdout,
        "%s ends with one sentence and code 2" % " ".join(words), done.stdout)
-done = run("bench", "gpu")
-ok(done.returncode == 2 and "no subject 'gpu'" in done.stdout, "a subject that is none is named", done.stdout)
+done = run("bench", "tpu")
+ok(done.returncode == 2 and "no subject 'tpu'" in done.stdout, "a subject that is none is named", done.stdout)
 
 # OpenBLAS would start a thread for each processor when the program is loaded.
 child = subprocess.Popen([SHOAL, "bench", "cpu", "--context", "64", "--batch", "256", "--seconds", "1", "--threads", "1"],

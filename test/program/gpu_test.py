@@ -52,6 +52,11 @@ done = run("train", path, "--device", "tpu")
 ok(done.returncode == 2 and "--device needs auto, cpu, cuda or cuda:N" in done.stdout, "a device that is none is refused",
    done.stdout)
 
+done = run("bench", "gpu", "--preset", "2m", "--context", "64", "--batch", "128", "--seconds", "1", "--json", program=GPU)
+said = json.loads(done.stdout) if ok(done.returncode == 0, "bench gpu measures a step", done.stdout) else {}
+ok(said.get("backend") == "fibers on the host, sm_90" and said["steps"] >= 3 and said["peak_flops"] == 0 and
+   abs(said["loss"] - 6.93) < 0.3, "and says on what", said)
+
 path = experiment("mixed", **small)
 peers = os.path.join(PLACE, "peers.txt")
 workers = [Worker("m%d" % i, peers) for i in range(3)]

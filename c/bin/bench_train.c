@@ -1,4 +1,4 @@
-/* bench_cpu.c -- `shoal bench cpu`: inner steps on made-up tokens, timed. */
+/* bench_train.c -- `shoal bench cpu` and `shoal bench gpu`: inner steps on made-up tokens, timed. */
 #include <errno.h>
 #include <math.h>
 #include <stdint.h>
@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "bin/bench.h"
 #include "bin/command.h"
+#include "bin/device.h"
 #include "cpu/cpu.h"
 #include "model/adamw.h"
 #include "model/init.h"
@@ -17,10 +18,11 @@
 #include "model/trainer.h"
 
 static const char usage[] =
-    "usage: shoal bench cpu [--preset 2m|14m|60m|150m|1b] [--context N] [--batch TOKENS] "
+    "usage: shoal bench cpu|gpu [--preset 2m|14m|60m|150m|1b] [--context N] [--batch TOKENS] "
     "[--threads N]\n"
-    "                       [--seconds N] [--json]\n"
-    "       shoal bench cpu EXPERIMENT.yaml [--threads N] [--seconds N] [--json]\n"
+    "                           [--device N] [--precision fp32|bf16] [--micro-batch N] [--seconds "
+    "N] [--json]\n"
+    "       shoal bench cpu|gpu EXPERIMENT.yaml [--threads N] [--device N] [--seconds N] [--json]\n"
     "\n"
     "Trains on made-up tokens and tells how fast: whole inner steps, forward, backward and AdamW.\n"
     "\n"
@@ -28,20 +30,25 @@ static const char usage[] =
     "  --context N    tokens of a sequence; default 256\n"
     "  --batch N      tokens of an inner step, a multiple of the context; default 4096\n"
     "  --threads N    default: the processors that this process may use\n"
+    "  --device N     the N-th GPU, from 0; default 0\n"
+    "  --precision P  default: fp32 on a CPU, bf16 on a GPU\n"
+    "  --micro-batch N  sequences at once; default: as train.micro_batch: auto\n"
     "  --seconds N    how long to measure; default 5; three steps at least\n"
     "  --json         one line of JSON\n"
     "\n"
-    "peak    what fused multiply-adds in registers reach on as many threads, undisturbed; measured "
-    "first\n"
+    "peak    CPU: what fused multiply-adds in registers reach on as many threads, undisturbed; "
+    "measured "
+    "first.\n"
+    "        GPU: what its maker says of dense products in bf16\n"
     "share   tokens/s x operations a token / peak. Operations a token: 6 x parameters of the "
     "matrices that\n"
     "        multiply (the embedding is a lookup) + 6 x layers x dim x context for causal "
     "attention.\n";
 
 struct options {
-    const char *experiment, *preset;
-    uint64_t context, batch, threads, seconds;
-    bool json;
+    const char *experiment, *preset, *precision;
+    uint64_t context, batch, threads, seconds, micro_batch, device;
+    bool json, gpu;
 };
 
 struct result {
@@ -61,15 +68,16 @@ struct bench {
     uint64_t steps;
 };
 
-static enum err number(int argc, char **argv, int *i, uint64_t *out, struct why *w)
+static enum err number(int argc, char **argv, int *i, uint64_t least, uint64_t *out, struct why *w)
 {
     const char *name = argv[*i];
     char *end;
     if (++*i >= argc) return why(w, ERR_USAGE, "%s needs a number after it", name);
     errno = 0;
     *out = strtoull(argv[*i], &end, 10);
-    if (errno || *end || end == argv[*i] || argv[*i][0] == '-' || *out == 0 || *out > UINT32_MAX)
-        return why(w, ERR_USAGE, "%s needs a whole number above 0, not '%s'", name, argv[*i]);
+    if (errno || *end || end == argv[*i] || argv[*i][0] == '-' || *out < least || *out > UINT32_MAX)
+        return why(w, ERR_USAGE, "%s needs a whole number%s, not '%s'", name,
+                   least ? " above 0" : "", argv[*i]);
     return ERR_OK;
 }
 
@@ -78,20 +86,23 @@ static enum err parse(int argc, char **argv, struct options *o, struct why *w)
     const struct {
         const char *name;
         uint64_t *value;
-    } numbers[] = {{"--context", &o->context},
-                   {"--batch", &o->batch},
-                   {"--threads", &o->threads},
-                   {"--seconds", &o->seconds}};
+    } numbers[] = {{"--context", &o->context}, {"--batch", &o->batch},
+                   {"--threads", &o->threads}, {"--micro-batch", &o->micro_batch},
+                   {"--device", &o->device},   {"--seconds", &o->seconds}};
     const size_t count = sizeof numbers / sizeof numbers[0];
     for (int i = 1; i < argc; i++) {
         size_t n = 0;
         while (n < count && strcmp(argv[i], numbers[n].name)) n++;
         enum err e = ERR_OK;
-        if (n < count) e = number(argc, argv, &i, numbers[n].value, w);
+        if (n < count)
+            e = number(argc, argv, &i, numbers[n].value != &o->device, numbers[n].value, w);
         else if (!strcmp(argv[i], "--json")) o->json = true;
         else if (!strcmp(argv[i], "--preset")) {
             if (++i >= argc) return why(w, ERR_USAGE, "--preset needs a name: 2m, 14m, 60m, ...");
             o->preset = argv[i];
+        } else if (!strcmp(argv[i], "--precision")) {
+            if (++i >= argc) return why(w, ERR_USAGE, "--precision needs fp32 or bf16");
+            o->precision = argv[i];
         } else if (argv[i][0] == '-')
             return why(w, ERR_USAGE, "there is no option %s; see shoal bench cpu --help", argv[i]);
         else if (o->experiment)
@@ -99,9 +110,12 @@ static enum err parse(int argc, char **argv, struct options *o, struct why *w)
         else o->experiment = argv[i];
         if (e) return e;
     }
-    if (o->experiment && (o->preset || o->context || o->batch))
-        return why(w, ERR_USAGE, "%s says preset, context and batch: leave those options out",
+    if (o->experiment && (o->preset || o->context || o->batch || o->precision || o->micro_batch))
+        return why(w, ERR_USAGE,
+                   "%s says what the model and its batch are: leave those options out",
                    o->experiment);
+    if (o->device > EXPERIMENT_DEVICE_MAX || (o->device && !o->gpu))
+        return why(w, ERR_USAGE, "--device is for bench gpu, from 0 to %d", EXPERIMENT_DEVICE_MAX);
     if (o->threads > 1024) return why(w, ERR_USAGE, "--threads may be 1024 at most");
     return ERR_OK;
 }
@@ -110,14 +124,22 @@ static enum err parse(int argc, char **argv, struct options *o, struct why *w)
 static enum err experiment_of(const struct options *o, struct experiment *x, struct why *w)
 {
     if (o->experiment) return experiment_read(o->experiment, x, w);
-    char text[400];
+    char text[500], micro_batch[24] = "auto";
+    if (o->micro_batch)
+        snprintf(micro_batch, sizeof micro_batch, "%llu", (unsigned long long)o->micro_batch);
     unsigned long long context = o->context ? o->context : 256, batch = o->batch;
     if (!batch) batch = (4096 + context - 1) / context * context;
     snprintf(text, sizeof text,
              "experiment: {name: bench}\nmodel: {preset: \"%.20s\", context: %llu}\n"
-             "data: {corpus: none}\ntrain: {steps: 1, batch_tokens: %llu}\nouter: {every: 1}\n",
-             o->preset ? o->preset : "2m", context, batch);
-    return experiment_parse("shoal bench cpu", bytes_of(text, strlen(text)), x, w);
+             "data: {corpus: none}\ntrain: {steps: 1, batch_tokens: %llu, precision: \"%.20s\", "
+             "micro_batch: %s}\nouter: {every: 1}\n",
+             o->preset ? o->preset : "2m", context, batch,
+             o->precision ? o->precision
+             : o->gpu     ? "bf16"
+                          : "fp32",
+             micro_batch);
+    return experiment_parse(o->gpu ? "shoal bench gpu" : "shoal bench cpu",
+                            bytes_of(text, strlen(text)), x, w);
 }
 
 static enum err vectors_take(struct bench *k, struct why *w)
@@ -131,7 +153,11 @@ static enum err vectors_take(struct bench *k, struct why *w)
         *all[i] = vector;
     }
     k->v.gradients = k->gradients;
-    init_parameters(&k->layout, k->x.seed, 0, k->layout.parameters, k->v.parameters);
+    float *genesis = malloc(bytes);
+    if (!genesis) return why(w, ERR_MEMORY, "no memory for the first parameters");
+    init_parameters(&k->layout, k->x.seed, 0, k->layout.parameters, genesis);
+    k->b.upload(k->b.self, k->v.parameters, genesis, bytes);
+    free(genesis);
     return ERR_OK;
 }
 
@@ -168,7 +194,7 @@ static enum err step(struct bench *k, double *loss, struct why *w)
 static enum err measure(struct bench *k, const struct options *o, struct result *r, struct why *w)
 {
     const double least = o->seconds ? (double)o->seconds : 5;
-    r->peak = cpu_peak(&k->b);
+    r->peak = device_peak(&k->b);
     enum err e = step(k, &r->loss, w); /* memory is touched, caches are warm */
     instant began = clock_now();
     while (!e && (r->seconds < least || r->steps < 3)) {
@@ -181,6 +207,8 @@ static enum err measure(struct bench *k, const struct options *o, struct result 
     r->flops = r->tokens_per_s * model_flops_per_token(&k->x.model);
     return ERR_OK;
 }
+
+static double share_of(const struct result *r) { return r->peak ? r->flops / r->peak : 0; }
 
 static void report(const struct bench *k, const struct options *o, const struct result *r,
                    size_t threads)
@@ -196,19 +224,20 @@ static void report(const struct bench *k, const struct options *o, const struct 
             "\"share\":%.4f,\"loss\":%.4f}\n",
             name, k->layout.parameters, (unsigned)k->x.model.context,
             (unsigned long long)k->x.train.batch_tokens, (unsigned)k->micro_batch, threads,
-            cpu_describe(&k->b), (unsigned long long)r->steps, r->seconds, r->tokens_per_s,
-            per_token, r->flops, r->peak, r->flops / r->peak, r->loss);
+            device_describe(&k->b), (unsigned long long)r->steps, r->seconds, r->tokens_per_s,
+            per_token, r->flops, r->peak, share_of(r), r->loss);
         return;
     }
     printf("model    %s: %zu parameters, context %u, %u sequences at once\n", name,
            k->layout.parameters, (unsigned)k->x.model.context, (unsigned)k->micro_batch);
-    printf("machine  %zu threads, %s\n", threads, cpu_describe(&k->b));
+    printf("machine  %zu threads, %s\n", threads, device_describe(&k->b));
     printf("steps    %llu of %llu tokens in %.2f s\n", (unsigned long long)r->steps,
            (unsigned long long)k->x.train.batch_tokens, r->seconds);
     printf("speed    %.0f tokens/s, %.1f GFLOP/s (%.2f MFLOP a token)\n", r->tokens_per_s,
            r->flops * 1e-9, per_token * 1e-6);
-    printf("peak     %.1f GFLOP/s of fused multiply-adds; share %.1f %%\n", r->peak * 1e-9,
-           100 * r->flops / r->peak);
+    if (r->peak)
+        printf("peak     %.1f GFLOP/s; share %.1f %%\n", r->peak * 1e-9, 100 * share_of(r));
+    else printf("peak     not known of this GPU\n");
 }
 
 static enum err tokens_make(struct bench *k, struct why *w)
@@ -222,10 +251,10 @@ static enum err tokens_make(struct bench *k, struct why *w)
     return ERR_OK;
 }
 
-int bench_cpu(int argc, char **argv)
+static int bench(int argc, char **argv, bool gpu)
 {
     struct bench *k = calloc(1, sizeof *k);
-    struct options o = {0};
+    struct options o = {.gpu = gpu};
     struct result r = {0};
     struct pool *pool = NULL;
     struct why w;
@@ -234,7 +263,9 @@ int bench_cpu(int argc, char **argv)
     if (!e) e = experiment_of(&o, &k->x, &w);
     const size_t threads = o.threads ? o.threads : cpu_threads();
     if (!e) e = pool_open(&pool, threads, 0, &w);
-    if (!e) e = cpu_open(&k->b, pool, &w);
+    if (!e)
+        e = device_open(&k->b, gpu ? DEVICE_CUDA : DEVICE_CPU, (uint32_t)o.device,
+                        k->x.train.precision, pool, &w);
     if (!e) {
         k->layout = layout_of(&k->x.model);
         k->micro_batch = k->x.train.micro_batch ? k->x.train.micro_batch
@@ -248,10 +279,13 @@ int bench_cpu(int argc, char **argv)
     if (k) {
         model_close(k->model);
         vectors_give(k);
-        if (k->b.self) cpu_close(&k->b);
+        if (k->b.self) device_close(&k->b);
         free(k->tokens);
     }
     pool_close(pool);
     free(k);
-    return e ? command_failed("bench cpu", &w) : 0;
+    return e ? command_failed(gpu ? "bench gpu" : "bench cpu", &w) : 0;
 }
+
+int bench_cpu(int argc, char **argv) { return bench(argc, argv, false); }
+int bench_gpu(int argc, char **argv) { return bench(argc, argv, true); }
