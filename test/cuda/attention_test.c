@@ -6,8 +6,8 @@
  * queries are longer here, and p by as much of itself. One key too many or too few moves a result by far more. */
 #include "tensor.h"
 
-#define BF16 0x1p-8
-#define FP32 0x1p-12
+#define BF16     0x1p-8
+#define FP32     0x1p-12
 #define VANISHED 0x1p-120 /* near the smallest normal number */
 
 struct sizes {
@@ -17,9 +17,9 @@ struct sizes {
 
 struct attention {
     struct sizes z;
-    struct matrix qkv, out_grad;           /* given */
-    struct matrix out, logsum;             /* forward's; the right ones, as backward is given them */
-    struct matrix run_out, run_logsum;     /* the kernels' */
+    struct matrix qkv, out_grad;       /* given */
+    struct matrix out, logsum;         /* forward's; the right ones, as backward is given them */
+    struct matrix run_out, run_logsum; /* the kernels' */
     struct matrix qkv_grad;
     double *p; /* [length, length] of one head: the right weights */
 };
@@ -139,7 +139,8 @@ static void expect_gradients(struct attention *a)
 {
     const struct sizes *z = &a->z;
     const size_t n = z->length, width = slots(z) * z->d;
-    double *sum = calloc(rows(z) * width, sizeof *sum), *size = calloc(rows(z) * width, sizeof *sum);
+    double *sum = calloc(rows(z) * width, sizeof *sum),
+           *size = calloc(rows(z) * width, sizeof *sum);
     for (size_t s = 0; s < z->sequences; s++)
         for (size_t h = 0; h < z->heads; h++) {
             weigh(a, s, h);
@@ -176,8 +177,7 @@ static struct attention attention_make(struct sizes z)
     fill(&a.qkv, &state);
     fill(&a.out_grad, &state);
     for (size_t r = 0; r < rows(&z); r++)
-        for (size_t i = 0; i < z.heads * z.d; i++)
-            put(&a.qkv, r, i, z.factor * get(&a.qkv, r, i));
+        for (size_t i = 0; i < z.heads * z.d; i++) put(&a.qkv, r, i, z.factor * get(&a.qkv, r, i));
     return a;
 }
 static void attention_free(struct attention *a)
@@ -193,9 +193,9 @@ static struct backend open_backend(const struct sizes *z, size_t i)
     struct backend b;
     order(i);
     cr_assert_eq(cuda_open(&b, 0, NULL), ERR_OK);
-    cr_assert_eq(b.prepare(b.self,
-                           &(struct op_sizes){.rows = rows(z), .dim = 1, .heads = z->heads}, NULL),
-                 ERR_OK);
+    cr_assert_eq(
+        b.prepare(b.self, &(struct op_sizes){.rows = rows(z), .dim = 1, .heads = z->heads}, NULL),
+        ERR_OK);
     return b;
 }
 
@@ -203,10 +203,9 @@ static void run_forward(struct attention *a, size_t i)
 {
     const struct sizes *z = &a->z;
     struct backend b = open_backend(z, i);
-    cuda_attention_bf16(b.self, &(struct op_attention){a->run_out.data,
-                                                       (float *)a->run_logsum.data, a->qkv.data,
-                                                       z->sequences, z->length, z->heads,
-                                                       z->kv_heads, z->d});
+    cuda_attention_bf16(b.self, &(struct op_attention){a->run_out.data, (float *)a->run_logsum.data,
+                                                       a->qkv.data, z->sequences, z->length,
+                                                       z->heads, z->kv_heads, z->d});
     cuda_close(&b);
     cr_assert(matrix_gaps_whole(&a->run_out));
     cr_assert(matrix_gaps_whole(&a->run_logsum));
@@ -217,11 +216,10 @@ static void run_backward(struct attention *a, size_t i)
 {
     const struct sizes *z = &a->z;
     struct backend b = open_backend(z, i);
-    cuda_attention_bf16_backward(
-        b.self, &(struct op_attention_backward){
-                    a->qkv_grad.data, a->out_grad.data, a->out.data, a->qkv.data,
-                    (const float *)a->logsum.data, z->sequences, z->length, z->heads, z->kv_heads,
-                    z->d});
+    cuda_attention_bf16_backward(b.self, &(struct op_attention_backward){
+                                             a->qkv_grad.data, a->out_grad.data, a->out.data,
+                                             a->qkv.data, (const float *)a->logsum.data,
+                                             z->sequences, z->length, z->heads, z->kv_heads, z->d});
     cuda_close(&b);
     cr_assert(matrix_gaps_whole(&a->qkv_grad));
 }
