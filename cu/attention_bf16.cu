@@ -404,8 +404,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_keys_grad(struct pass p)
     const float *sums_at = (is_logsum ? p.logsum : p.delta) +
                            (sequence * p.s.heads + kv_head * group) * length + sums_row;
     float kept = 0;
-    int tile_at = 0,
-        query = begin; /* the next tile of its head to read; the present one's first row */
+    int tile_at = 0;   /* the next to read, of its head's */
+    int query = begin; /* the first of the present tile */
 
     auto read = [&](int stage) {
         read_tile(&room.queries[stage], &queries);
