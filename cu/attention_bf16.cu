@@ -36,7 +36,8 @@ struct rows {
 };
 
 struct shape {
-    size_t sequences, length, heads, kv_heads;
+    size_t sequences, heads, kv_heads;
+    int length;
     float scale; /* 1 / sqrt(d) */
 };
 
@@ -50,7 +51,8 @@ struct pass { /* what the kernels read and write */
 
 /* The part of a block: `first` is the first of its OWN rows. */
 struct place {
-    size_t sequence, head, first;
+    size_t sequence, head;
+    int first;
 };
 
 static size_t tiles_of(size_t length) { return (length + OWN - 1) / OWN; }
@@ -74,17 +76,39 @@ __device__ __forceinline__ struct rows out_grad_rows(const struct pass &p, size_
     return {p.out_grad + sequence * p.s.length * stride + head * D, stride};
 }
 
-/* Begins to copy rows [first, first + ROWS); zeros from `length` on. */
-template <int D, int ROWS>
-__device__ __forceinline__ void load_tile(tile<D, ROWS> *to, struct rows from, size_t first,
-                                          size_t length)
+/* A thread's part in copying one tile of rows after the other: chunks of eight elements. */
+template <int D> struct reader {
+    static constexpr int chunks = D / 8, rows_between = THREADS / chunks;
+    const struct bf16 *at; /* the first chunk */
+    size_t stride;
+    int rows; /* to the sequence's end from there; may be negative */
+};
+
+template <int D>
+__device__ __forceinline__ reader<D> reader_at(struct rows from, int first, int length)
 {
-    for (int n = threadIdx.x; n < ROWS * (D / 8); n += THREADS) {
-        const int row = n / (D / 8), along = n % (D / 8) * 8;
-        const bool inside = first + row < length;
-        const struct bf16 *at = from.data + (inside ? (first + row) * from.stride + along : 0);
-        copy_async(&to->at[row][along], at, inside ? 16 : 0);
-    }
+    const int row = first + threadIdx.x / reader<D>::chunks;
+    return {from.data + row * from.stride + threadIdx.x % reader<D>::chunks * 8, from.stride,
+            length - row};
+}
+
+/* Begins to copy the next ROWS rows; zeros beyond the end, which is not read. */
+template <int D, int ROWS>
+__device__ __forceinline__ void read_tile(tile<D, ROWS> *to, reader<D> *r)
+{
+    const int down = threadIdx.x / r->chunks, along = threadIdx.x % r->chunks * 8;
+#pragma unroll
+    for (int i = 0; i < ROWS; i += r->rows_between)
+        copy_async(&to->at[down + i][along], r->at + i * r->stride, i < r->rows ? 16 : 0);
+    r->at += ROWS * r->stride;
+    r->rows -= ROWS;
+}
+
+template <int D, int ROWS>
+__device__ __forceinline__ void read_own(tile<D, ROWS> *to, struct rows from, int first, int length)
+{
+    reader<D> r = reader_at<D>(from, first, length);
+    read_tile(to, &r);
 }
 
 /* Elements [k, k + 16) of this warp's 16 rows, as a left operand. */
@@ -173,13 +197,12 @@ __device__ __forceinline__ float row_sum(float x)
 
 /* Writes this warp's rows, the first of which is row `first` of the sequence; rows g and g + 8 get their own factors. */
 template <int D>
-__device__ __forceinline__ void store_rows(struct bf16 *to, size_t stride, size_t first,
-                                           size_t length, const float x[D / 8][4],
-                                           const float factor[2])
+__device__ __forceinline__ void store_rows(struct bf16 *to, size_t stride, int first, int length,
+                                           const float x[D / 8][4], const float factor[2])
 {
     const int lane = threadIdx.x % WARP;
     for (int half = 0; half < 2; half++) {
-        const size_t row = first + lane / 4 + half * 8;
+        const int row = first + lane / 4 + half * 8;
         if (row >= length) continue;
 #pragma unroll
         for (int j = 0; j < D / 8; j++)
@@ -193,7 +216,7 @@ __device__ __forceinline__ struct place queries_place(const struct shape &s)
 {
     const size_t parts = s.sequences * s.heads, part = blockIdx.x % parts;
     const size_t tiles = gridDim.x / parts;
-    return {part / s.heads, part % s.heads, (tiles - 1 - blockIdx.x / parts) * OWN};
+    return {part / s.heads, part % s.heads, (int)(tiles - 1 - blockIdx.x / parts) * OWN};
 }
 
 template <int D, int ROWS> struct forward_room {
@@ -231,26 +254,26 @@ __global__ void __launch_bounds__(THREADS, 2) attention_tiles(struct pass p)
     SHARED_BYTES(bytes);
     forward_room<D, ROWS> &room = *(forward_room<D, ROWS> *)bytes;
     const struct place at = queries_place(p.s);
-    const size_t kv_head = at.head / (p.s.heads / p.s.kv_heads), length = p.s.length;
-    const struct rows keys = qkv_rows<D>(p, at.sequence, p.s.heads + kv_head);
-    const struct rows values = qkv_rows<D>(p, at.sequence, p.s.heads + p.s.kv_heads + kv_head);
-    const size_t end = at.first + OWN < length ? at.first + OWN : length;
-    const size_t tiles = (end + ROWS - 1) / ROWS;
-    const size_t first = at.first + threadIdx.x / WARP * 16; /* this warp's */
+    const size_t keys_at = p.s.heads + at.head / (p.s.heads / p.s.kv_heads);
+    const int length = p.s.length, end = at.first + OWN < length ? at.first + OWN : length;
+    const int tiles = (end + ROWS - 1) / ROWS;
+    auto keys = reader_at<D>(qkv_rows<D>(p, at.sequence, keys_at), 0, length);
+    auto values = reader_at<D>(qkv_rows<D>(p, at.sequence, keys_at + p.s.kv_heads), 0, length);
+    const int first = at.first + threadIdx.x / WARP * 16; /* this warp's */
     const float scale = p.s.scale * LOG2_E;
     float s[ROWS / 8][4], sum[D / 8][4] = {}, top[2] = {-INFINITY, -INFINITY}, total[2] = {};
     uint32_t own[D / 16][4];
 
-    load_tile(&room.queries, qkv_rows<D>(p, at.sequence, at.head), at.first, length);
-    load_tile(&room.keys[0], keys, 0, length);
-    load_tile(&room.values[0], values, 0, length);
+    read_own(&room.queries, qkv_rows<D>(p, at.sequence, at.head), at.first, length);
+    read_tile(&room.keys[0], &keys);
+    read_tile(&room.values[0], &values);
     copy_commit();
-    for (size_t n = 0; n < tiles; n++) {
+    for (int n = 0; n < tiles; n++) {
         copy_wait<0>();
         __syncthreads(); /* tile n is there, and nobody reads tile n - 1 any more */
         if (n + 1 < tiles) {
-            load_tile(&room.keys[(n + 1) % 2], keys, (n + 1) * ROWS, length);
-            load_tile(&room.values[(n + 1) % 2], values, (n + 1) * ROWS, length);
+            read_tile(&room.keys[(n + 1) % 2], &keys);
+            read_tile(&room.values[(n + 1) % 2], &values);
             copy_commit();
         }
         if (n == 0)
@@ -262,13 +285,13 @@ __global__ void __launch_bounds__(THREADS, 2) attention_tiles(struct pass p)
                 for (int i = 0; i < 4; i++) r[i] = own[k / 16][i];
             },
             room.keys[n % 2]);
-        if (n * ROWS + ROWS > first + 1) hide_later_keys<ROWS>(s, (int)(n * ROWS) - (int)first);
+        if (n * ROWS + ROWS > first + 1) hide_later_keys<ROWS>(s, n * ROWS - first);
         softmax<D, ROWS>(s, sum, top, total, scale);
         add_rows<D, ROWS>(sum, s, room.values[n % 2]);
     }
     float inverse[2];
     for (int half = 0; half < 2; half++) {
-        const size_t row = first + threadIdx.x % WARP / 4 + half * 8;
+        const int row = first + threadIdx.x % WARP / 4 + half * 8;
         total[half] = row_sum(total[half]);
         inverse[half] = 1.0f / total[half];
         if (p.logsum_out && row < length && threadIdx.x % 4 == 0)
@@ -307,39 +330,39 @@ __global__ void __launch_bounds__(THREADS, 2) attention_queries_grad(struct pass
     SHARED_BYTES(bytes);
     queries_room<D, ROWS> &room = *(queries_room<D, ROWS> *)bytes;
     const struct place at = queries_place(p.s);
-    const size_t kv_head = at.head / (p.s.heads / p.s.kv_heads), length = p.s.length;
-    const struct rows keys = qkv_rows<D>(p, at.sequence, p.s.heads + kv_head);
-    const struct rows values = qkv_rows<D>(p, at.sequence, p.s.heads + p.s.kv_heads + kv_head);
-    const size_t end = at.first + OWN < length ? at.first + OWN : length;
-    const size_t tiles = (end + ROWS - 1) / ROWS;
-    const size_t first = at.first + threadIdx.x / WARP * 16;
+    const size_t keys_at = p.s.heads + at.head / (p.s.heads / p.s.kv_heads);
+    const int length = p.s.length, end = at.first + OWN < length ? at.first + OWN : length;
+    const int tiles = (end + ROWS - 1) / ROWS;
+    auto keys = reader_at<D>(qkv_rows<D>(p, at.sequence, keys_at), 0, length);
+    auto values = reader_at<D>(qkv_rows<D>(p, at.sequence, keys_at + p.s.kv_heads), 0, length);
+    const int first = at.first + threadIdx.x / WARP * 16;
     const float scale = p.s.scale * LOG2_E, factor[2] = {p.s.scale, p.s.scale};
     float s[ROWS / 8][4], d[ROWS / 8][4], sum[D / 8][4] = {}, logsum[2], delta[2];
 
-    load_tile(&room.queries, qkv_rows<D>(p, at.sequence, at.head), at.first, length);
-    load_tile(&room.grads, out_grad_rows<D>(p, at.sequence, at.head), at.first, length);
-    load_tile(&room.keys[0], keys, 0, length);
-    load_tile(&room.values[0], values, 0, length);
+    read_own(&room.queries, qkv_rows<D>(p, at.sequence, at.head), at.first, length);
+    read_own(&room.grads, out_grad_rows<D>(p, at.sequence, at.head), at.first, length);
+    read_tile(&room.keys[0], &keys);
+    read_tile(&room.values[0], &values);
     copy_commit();
     for (int half = 0; half < 2; half++) {
-        const size_t row = first + threadIdx.x % WARP / 4 + half * 8;
+        const int row = first + threadIdx.x % WARP / 4 + half * 8;
         const size_t from = (at.sequence * p.s.heads + at.head) * length + row;
         logsum[half] = row < length ? p.logsum[from] * LOG2_E : INFINITY; /* then p is 0 */
         delta[half] = row < length ? p.delta[from] : 0;
     }
-    for (size_t n = 0; n < tiles; n++) {
+    for (int n = 0; n < tiles; n++) {
         copy_wait<0>();
         __syncthreads(); /* tile n is there, and nobody reads tile n - 1 any more */
         if (n + 1 < tiles) {
-            load_tile(&room.keys[(n + 1) % 2], keys, (n + 1) * ROWS, length);
-            load_tile(&room.values[(n + 1) % 2], values, (n + 1) * ROWS, length);
+            read_tile(&room.keys[(n + 1) % 2], &keys);
+            read_tile(&room.values[(n + 1) % 2], &values);
             copy_commit();
         }
         multiply<D, ROWS>(
             s, [&](int k, uint32_t r[4]) { own_fragment(r, room.queries, k); }, room.keys[n % 2]);
         multiply<D, ROWS>(
             d, [&](int k, uint32_t r[4]) { own_fragment(r, room.grads, k); }, room.values[n % 2]);
-        if (n * ROWS + ROWS > first + 1) hide_later_keys<ROWS>(s, (int)(n * ROWS) - (int)first);
+        if (n * ROWS + ROWS > first + 1) hide_later_keys<ROWS>(s, n * ROWS - first);
 #pragma unroll
         for (int j = 0; j < ROWS / 8; j++)
             for (int i = 0; i < 4; i++)
@@ -357,17 +380,6 @@ template <int D, int ROWS> struct keys_room {
     float sums[2][2 * ROWS]; /* logsum, log2(e) in it; then delta */
 };
 
-/* Thread t of the first 2 * ROWS reads the sum that it will put into the room later. */
-template <int ROWS>
-__device__ __forceinline__ float sum_of(const struct pass &p, size_t sequence, size_t head,
-                                        size_t first)
-{
-    const size_t row = first + threadIdx.x % ROWS;
-    const size_t from = (sequence * p.s.heads + head) * p.s.length + row;
-    if (threadIdx.x < ROWS) return row < p.s.length ? p.logsum[from] * LOG2_E : INFINITY;
-    return threadIdx.x < 2 * ROWS && row < p.s.length ? p.delta[from] : 0;
-}
-
 /* Own rows are keys; the queries of all heads that share them stream by, from the diagonal on. */
 template <int D, int ROWS>
 __global__ void __launch_bounds__(THREADS, 2) attention_keys_grad(struct pass p)
@@ -376,37 +388,54 @@ __global__ void __launch_bounds__(THREADS, 2) attention_keys_grad(struct pass p)
     keys_room<D, ROWS> &room = *(keys_room<D, ROWS> *)bytes;
     const size_t parts = p.s.sequences * p.s.kv_heads, part = blockIdx.x % parts;
     const size_t sequence = part / p.s.kv_heads, kv_head = part % p.s.kv_heads;
-    const size_t begin = blockIdx.x / parts * OWN, length = p.s.length;
     const size_t group = p.s.heads / p.s.kv_heads, keys_at = p.s.heads + kv_head;
-    const size_t each = (length - begin + ROWS - 1) / ROWS, tiles = group * each;
-    const size_t first = begin + threadIdx.x / WARP * 16;
-    const int lane = threadIdx.x % WARP;
+    const int begin = (int)(blockIdx.x / parts) * OWN, length = p.s.length;
+    const int each = (length - begin + ROWS - 1) / ROWS, tiles = (int)group * each;
+    const int first = begin + threadIdx.x / WARP * 16, lane = threadIdx.x % WARP;
     const float scale = p.s.scale * LOG2_E;
     float s[ROWS / 8][4], d[ROWS / 8][4], key_sum[D / 8][4] = {}, value_sum[D / 8][4] = {};
-    float kept = 0;
 
-    auto load = [&](size_t n) {
-        const size_t head = kv_head * group + n / each, query = begin + n % each * ROWS;
-        load_tile(&room.queries[n % 2], qkv_rows<D>(p, sequence, head), query, length);
-        load_tile(&room.grads[n % 2], out_grad_rows<D>(p, sequence, head), query, length);
+    /* Of the first head, then of the others. Thread t of the first 2 * ROWS reads logsum or delta of one query, and puts
+     * it into the room when its tile has its turn. */
+    auto queries = reader_at<D>(qkv_rows<D>(p, sequence, kv_head * group), begin, length);
+    auto grads = reader_at<D>(out_grad_rows<D>(p, sequence, kv_head * group), begin, length);
+    const bool is_logsum = threadIdx.x < ROWS, is_sum = threadIdx.x < 2 * ROWS;
+    const int sums_row = begin + threadIdx.x % ROWS;
+    const float *sums_at = (is_logsum ? p.logsum : p.delta) +
+                           (sequence * p.s.heads + kv_head * group) * length + sums_row;
+    float kept = 0;
+    int tile_at = 0;   /* the next to read, of its head's */
+    int query = begin; /* the first of the present tile */
+
+    auto read = [&](int stage) {
+        read_tile(&room.queries[stage], &queries);
+        read_tile(&room.grads[stage], &grads);
         copy_commit();
-        kept = sum_of<ROWS>(p, sequence, head, query);
+        kept = is_logsum ? INFINITY : 0; /* beyond the end p is 0 */
+        if (is_sum && sums_row + tile_at * ROWS < length)
+            kept = sums_at[tile_at * ROWS] * (is_logsum ? LOG2_E : 1.0f);
+        if (++tile_at < each) return;
+        tile_at = 0;
+        queries.at = queries.at - each * ROWS * queries.stride + D; /* the next head's first */
+        grads.at = grads.at - each * ROWS * grads.stride + D;
+        queries.rows += each * ROWS;
+        grads.rows += each * ROWS;
+        sums_at += length;
     };
-    load_tile(&room.keys, qkv_rows<D>(p, sequence, keys_at), begin, length);
-    load_tile(&room.values, qkv_rows<D>(p, sequence, keys_at + p.s.kv_heads), begin, length);
-    load(0);
-    for (size_t n = 0; n < tiles; n++) {
-        if (threadIdx.x < 2 * ROWS) room.sums[n % 2][threadIdx.x] = kept;
+    read_own(&room.keys, qkv_rows<D>(p, sequence, keys_at), begin, length);
+    read_own(&room.values, qkv_rows<D>(p, sequence, keys_at + p.s.kv_heads), begin, length);
+    read(0);
+    for (int n = 0; n < tiles; n++) {
+        if (is_sum) room.sums[n % 2][threadIdx.x] = kept;
         copy_wait<0>();
         __syncthreads(); /* tile n is there, and nobody reads tile n - 1 any more */
-        if (n + 1 < tiles) load(n + 1);
+        if (n + 1 < tiles) read((n + 1) % 2);
         const float *sums = room.sums[n % 2];
-        const size_t query = begin + n % each * ROWS;
         multiply<D, ROWS>(
             s, [&](int k, uint32_t r[4]) { own_fragment(r, room.keys, k); }, room.queries[n % 2]);
         multiply<D, ROWS>(
             d, [&](int k, uint32_t r[4]) { own_fragment(r, room.values, k); }, room.grads[n % 2]);
-        if (query < first + 15) hide_earlier_queries<ROWS>(s, (int)query - (int)first);
+        if (query < first + 15) hide_earlier_queries<ROWS>(s, query - first);
 #pragma unroll
         for (int j = 0; j < ROWS / 8; j++)
             for (int i = 0; i < 4; i++) {
@@ -416,6 +445,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_keys_grad(struct pass p)
             }
         add_rows<D, ROWS>(value_sum, s, room.grads[n % 2]);
         add_rows<D, ROWS>(key_sum, d, room.queries[n % 2]);
+        query = query + ROWS < length ? query + ROWS : begin;
     }
     const size_t stride = qkv_stride<D>(p.s);
     struct bf16 *to = p.qkv_grad + sequence * length * stride + keys_at * D;
@@ -430,8 +460,8 @@ template <int D> static void forward(struct cuda *c, const struct pass &p)
     const size_t bytes = sizeof(forward_room<D, rows>);
     auto *const attention = attention_tiles<D, rows>;
     ALLOW_SHARED(attention, bytes);
-    LAUNCH(attention, dim3(tiles_of(p.s.length) * p.s.sequences * p.s.heads), dim3(THREADS), bytes,
-           c->stream, p);
+    LAUNCH(attention, dim3(tiles_of((size_t)p.s.length) * p.s.sequences * p.s.heads), dim3(THREADS),
+           bytes, c->stream, p);
 }
 
 template <int D>
@@ -440,7 +470,7 @@ static void backward(struct cuda *c, const struct pass &p, const struct op_atten
     constexpr int rows = D > 64 ? 32 : 64; /* with more, registers spill */
     const size_t queries_bytes = sizeof(queries_room<D, rows>);
     const size_t keys_bytes = sizeof(keys_room<D, rows>);
-    const size_t tiles = tiles_of(p.s.length) * p.s.sequences;
+    const size_t tiles = tiles_of((size_t)p.s.length) * p.s.sequences;
     const size_t warps = p.s.sequences * p.s.length * p.s.heads;
     auto *const delta = attention_delta_bf16<D>;
     auto *const queries_grad = attention_queries_grad<D, rows>;
@@ -459,8 +489,9 @@ template <class OP> static struct pass pass_of(const OP *o)
     assert(o->head_dim == 32 || o->head_dim == 64 || o->head_dim == 128);
     assert(o->heads % o->kv_heads == 0);
     assert((uintptr_t)o->qkv % 16 == 0);
+    assert(o->length < (size_t)1 << 30); /* rows of a sequence are int; offsets are not */
     p.qkv = (const struct bf16 *)o->qkv;
-    p.s = {o->sequences, o->length, o->heads, o->kv_heads, 1.0f / sqrtf((float)o->head_dim)};
+    p.s = {o->sequences, o->heads, o->kv_heads, (int)o->length, 1.0f / sqrtf((float)o->head_dim)};
     return p;
 }
 

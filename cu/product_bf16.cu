@@ -13,14 +13,16 @@
 
 #include <assert.h>
 
-#define THREADS 128
-#define DEEP    32 /* a slice's part of the sum */
-#define STAGES  3
-#define PAD     8 /* elements */
-#define GROUP   8 /* rows of tiles that blocks go through together */
+#define THREADS    128
+#define DEEP       32 /* a slice's part of the sum */
+#define STAGES     3
+#define PAD        8                 /* elements */
+#define SIZE_LIMIT ((size_t)1 << 30) /* positions along one side are int; offsets are not */
+#define GROUP      8                 /* rows of tiles that blocks go through together */
 
 /* An operand's slice in shared memory: rows of DEEP along the sum, or ACROSS: DEEP rows along c. */
 template <int TILE, bool ACROSS> struct slice {
+    static constexpr bool across = ACROSS;
     static constexpr int rows = ACROSS ? DEEP : TILE, width = ACROSS ? TILE : DEEP;
     alignas(16) struct bf16 at[rows][width + PAD];
 };
@@ -32,30 +34,58 @@ template <int TILE, bool A_ACROSS, bool B_ACROSS> struct stage {
 
 struct operand {
     const struct bf16 *data;
-    size_t stride, rows, width; /* as stored */
+    size_t stride;
+    int rows, width; /* as stored */
 };
 
-/* Begins to copy the slice that starts at (row, column) of what is stored; zeros beyond it. Aligned: chunks of 16 bytes
- * are such in global memory as well. */
-template <bool ALIGNED, class SLICE>
-__device__ __forceinline__ void load_slice(SLICE *to, const struct operand &m, size_t row,
-                                           size_t column)
+/* A thread's part in copying one slice after the other: chunks of eight elements, `hop` apart. What a slice costs beside
+ * the copies are a few additions: counted in SASS, addresses made anew were twice the instructions of all the rest. */
+template <class SLICE> struct reader {
+    static constexpr int chunks = SLICE::width / 8, rows_between = THREADS / chunks;
+    const struct bf16 *at; /* the first chunk */
+    size_t hop, step;      /* step: to the next slice */
+    int rows, width;       /* what is stored from there on; may be negative */
+    int down, along;       /* its place in the slice */
+};
+
+/* `first`: the tile's first row or column of c. */
+template <class SLICE>
+__device__ __forceinline__ reader<SLICE> reader_at(const struct operand &m, int first)
 {
-    constexpr int chunks = SLICE::width / 8;
-    for (int n = threadIdx.x; n < SLICE::rows * chunks; n += THREADS) {
-        const int down = n / chunks, along = n % chunks * 8;
-        const size_t i = row + down, j = column + along;
-        const bool inside = i < m.rows && j < m.width;
-        const struct bf16 *from = inside ? m.data + i * m.stride + j : m.data;
-        const unsigned count = !inside ? 0 : m.width - j < 8 ? (unsigned)(m.width - j) : 8;
+    reader<SLICE> r;
+    r.down = threadIdx.x / r.chunks, r.along = threadIdx.x % r.chunks * 8;
+    const int row = r.down + (SLICE::across ? 0 : first);
+    const int column = r.along + (SLICE::across ? first : 0);
+    r.at = m.data + row * m.stride + column;
+    r.hop = r.rows_between * m.stride;
+    r.step = SLICE::across ? DEEP * m.stride : DEEP;
+    r.rows = m.rows - row;
+    r.width = m.width - column;
+    return r;
+}
+
+/* Begins to copy the next slice; zeros beyond what is stored, which is not read. Aligned: chunks begin on boundaries of
+ * 16 bytes in global memory as well. */
+template <bool ALIGNED, class SLICE>
+__device__ __forceinline__ void read_slice(SLICE *to, reader<SLICE> *r)
+{
+    const int within = r->width < 0 ? 0 : r->width < 8 ? r->width : 8;
+#pragma unroll
+    for (int i = 0; i < SLICE::rows / r->rows_between; i++) {
+        const int count = i * r->rows_between < r->rows ? within : 0;
+        const struct bf16 *from = r->at + i * r->hop;
+        struct bf16 *place = &to->at[r->down + i * r->rows_between][r->along];
         if constexpr (ALIGNED) {
-            copy_async(&to->at[down][along], from, count * sizeof *from);
+            copy_async(place, from, count * (int)sizeof *from);
         } else {
             struct bf16_eight chunk;
-            for (unsigned e = 0; e < 8; e++) chunk.at[e] = e < count ? from[e] : bf16{0};
-            *(struct bf16_eight *)&to->at[down][along] = chunk;
+            for (int e = 0; e < 8; e++) chunk.at[e] = e < count ? from[e] : bf16{0};
+            *(struct bf16_eight *)place = chunk;
         }
     }
+    r->at += r->step;
+    if (SLICE::across) r->rows -= DEEP;
+    else r->width -= DEEP;
 }
 
 /* Rows [i, i + 16) of a, at k of the slice. */
@@ -122,24 +152,28 @@ __global__ void __launch_bounds__(THREADS, 2)
     size_t row, column;
     tile_of(&row, &column, (o.rows + TILE - 1) / TILE, (o.columns + TILE - 1) / TILE);
     row *= TILE, column *= TILE;
-    const size_t slices = (o.depth + DEEP - 1) / DEEP;
+    const int slices = ((int)o.depth + DEEP - 1) / DEEP;
+    auto a_reader = reader_at<slice<TILE, A_ACROSS>>(a, (int)row);
+    auto b_reader = reader_at<slice<TILE, B_ACROSS>>(b, (int)column);
     float sum[highs][2 * wides][4] = {};
+    int ahead = 0, place = 0, now = 0; /* the next slice to read and its stage; the present stage */
 
-    auto load = [&](size_t n) {
-        stage_t *to = &stages[n % STAGES];
-        const size_t k = n * DEEP;
-        if (n < slices) {
-            load_slice<ALIGNED>(&to->a, a, A_ACROSS ? k : row, A_ACROSS ? row : k);
-            load_slice<ALIGNED>(&to->b, b, B_ACROSS ? k : column, B_ACROSS ? column : k);
+    auto read = [&] {
+        if (ahead < slices) {
+            read_slice<ALIGNED>(&stages[place].a, &a_reader);
+            read_slice<ALIGNED>(&stages[place].b, &b_reader);
         }
         copy_commit();
+        ahead++;
+        place = place + 1 < STAGES ? place + 1 : 0;
     };
-    for (size_t n = 0; n < STAGES - 1; n++) load(n);
-    for (size_t n = 0; n < slices; n++) {
+    for (int n = 0; n < STAGES - 1; n++) read();
+    for (int n = 0; n < slices; n++) {
         copy_wait<STAGES - 2>();
         __syncthreads(); /* slice n is there, and nobody reads the stage of slice n - 1 any more */
-        load(n + STAGES - 1);
-        const stage_t &s = stages[n % STAGES];
+        read();
+        const stage_t &s = stages[now];
+        now = now + 1 < STAGES ? now + 1 : 0;
 #pragma unroll
         for (int k = 0; k < DEEP; k += 16) {
             uint32_t af[highs][4], bf[wides][4];
@@ -167,10 +201,11 @@ __global__ void __launch_bounds__(THREADS, 2)
 template <int TILE, bool A_ACROSS, bool B_ACROSS>
 static void launch(struct cuda *c, const struct op_product *o)
 {
-    const struct operand a = {(const struct bf16 *)o->a, o->a_stride, A_ACROSS ? o->depth : o->rows,
-                              A_ACROSS ? o->rows : o->depth};
-    const struct operand b = {(const struct bf16 *)o->b, o->b_stride,
-                              B_ACROSS ? o->depth : o->columns, B_ACROSS ? o->columns : o->depth};
+    const int rows = (int)o->rows, columns = (int)o->columns, depth = (int)o->depth;
+    const struct operand a = {(const struct bf16 *)o->a, o->a_stride, A_ACROSS ? depth : rows,
+                              A_ACROSS ? rows : depth};
+    const struct operand b = {(const struct bf16 *)o->b, o->b_stride, B_ACROSS ? depth : columns,
+                              B_ACROSS ? columns : depth};
     const bool aligned =
         ((uintptr_t)o->a | (uintptr_t)o->b) % 16 == 0 && (o->a_stride | o->b_stride) % 8 == 0;
     const size_t blocks = (o->rows + TILE - 1) / TILE * ((o->columns + TILE - 1) / TILE);
@@ -193,6 +228,7 @@ void cuda_product_bf16(void *self, const struct op_product *o)
     struct cuda *c = (struct cuda *)self;
     assert(o->tile == 0 || o->tile == 64 || o->tile == 128);
     assert(!(o->add && o->c_bf16));
+    assert(o->rows < SIZE_LIMIT && o->columns < SIZE_LIMIT && o->depth < SIZE_LIMIT);
     if (!o->rows || !o->columns) return;
     switch (o->form) {
     case PRODUCT_FORWARD:

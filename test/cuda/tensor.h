@@ -2,7 +2,8 @@
  * fibers may run (fiber.h).
  *
  * A matrix ends at a page that nobody may touch, and what lies before it and between its rows is 0xff, a NaN: a kernel
- * that reads too far crashes or spreads NaNs, and one that writes too far is seen by matrix_gaps_whole. */
+ * that reads too far crashes or spreads NaNs, and one that writes too far is seen by matrix_gaps_whole. The memory is the
+ * host's, where fibers read it as well: this is no help on a GPU. */
 #ifndef SHOAL_TEST_CUDA_TENSOR_H
 #define SHOAL_TEST_CUDA_TENSOR_H
 
