@@ -272,7 +272,7 @@ static int bench(int argc, char **argv, bool gpu)
                                                 : trainer_micro_batch_auto(&k->x, &k->b);
         e = vectors_take(k, &w);
     }
-    if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, true, &w);
+    if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, MODEL_TRAIN, &w);
     if (!e) e = tokens_make(k, &w);
     if (!e) e = measure(k, &o, &r, &w);
     if (!e) report(k, &o, &r, threads);

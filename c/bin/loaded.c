@@ -51,7 +51,7 @@ enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struc
     if (!e) e = device_open(&l->backend, DEVICE_AUTO, 0, PRECISION_FP32, l->pool, w);
     l->backend_open = !e;
     if (!e) e = read_parameters(l, w);
-    return e ? e : model_open(&l->model, &l->head.shape, &l->backend, sequences, false, w);
+    return e ? e : model_open(&l->model, &l->head.shape, &l->backend, sequences, MODEL_READ, w);
 }
 
 void loaded_close(struct loaded *l)

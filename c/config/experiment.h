@@ -25,6 +25,7 @@
 
 enum schedule_kind { SCHEDULE_COSINE, SCHEDULE_WSD, SCHEDULE_CONSTANT };
 enum precision { PRECISION_FP32, PRECISION_BF16 };
+enum recompute { RECOMPUTE_NONE, RECOMPUTE_NORM, RECOMPUTE_BLOCK };
 enum outer_count { OUTER_COUNT_TOKENS, OUTER_COUNT_STEPS };
 enum wire_format { WIRE_FP32, WIRE_BF16, WIRE_INT8, WIRE_INT4 };
 enum access_kind { ACCESS_OPEN, ACCESS_PSK, ACCESS_TICKET };
@@ -78,6 +79,8 @@ struct experiment {
             double decay;    /* wsd: share of the run that decays, 0 .. 1 */
         } schedule;
         enum precision precision;
+        enum recompute
+            recompute; /* of activations on the way back: less memory, more time, the same bits */
     } train;
 
     struct {

@@ -10,6 +10,7 @@
 
 static const char *const schedule_words[] = {"cosine", "wsd", "constant", NULL};
 static const char *const precision_words[] = {"fp32", "bf16", NULL};
+static const char *const recompute_words[] = {"none", "norm", "block", NULL};
 static const char *const count_words[] = {"tokens", "steps", NULL};
 static const char *const wire_words[] = {"fp32", "bf16", "int8", "int4", NULL};
 static const char *const access_words[] = {"open", NULL};
@@ -49,6 +50,7 @@ const struct schema_key schema_keys[] = {
     {"train.schedule.final", "share of lr at the end", SCHEMA_F64, AT(train.schedule.final), .low = 0, .high = 1, .initial = "0.1"},
     {"train.schedule.decay", "wsd: share of the run that decays", SCHEMA_F64, AT(train.schedule.decay), .low = 0, .high = 1, .initial = "0.1"},
     {"train.precision", "of the inner steps", SCHEMA_WORD, AT(train.precision), .words = precision_words, .initial = "fp32"},
+    {"train.recompute", "what layers compute once more backward, to save memory", SCHEMA_WORD, AT(train.recompute), .words = recompute_words, .initial = "none"},
 
     {"outer.every", "inner steps between averages; divides train.steps", SCHEMA_U64, AT(outer.every), .least = 1, .most = STEPS_MAX, .required = true},
     {"outer.count", "an epoch ends by tokens of all, or by steps of each", SCHEMA_WORD, AT(outer.count), .words = count_words, .initial = "tokens"},

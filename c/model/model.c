@@ -11,7 +11,7 @@
 /* Tokens that model_feed takes through the layers at once. */
 #define FEED_ROWS 256
 
-/* What one layer remembers for its backward pass; one set is shared by all layers where there is none. */
+/* What one layer remembers for its backward pass; the layers share what is not remembered. */
 struct activations {
     void *attention_in; /* [rows, dim] the residual stream before attention */
     void *attention_normed;
@@ -31,7 +31,7 @@ struct model {
     struct layout layout;
     size_t rows; /* at most at once */
     size_t sequences;
-    bool training;
+    enum model_use use;
     void *memory;
     size_t bytes;
 
@@ -74,21 +74,28 @@ static void *carve(struct carver *c, size_t bytes)
     return at;
 }
 
+/* The arrays of one layer; those that are not remembered are the first layer's. */
 static void carve_layer(struct carver *c, const struct model *m, struct activations *a)
 {
     const struct model_shape *s = &m->layout.shape;
     const size_t rows = m->rows, one = m->b->activation_bytes;
-    a->attention_in = carve(c, rows * s->dim * one);
-    a->attention_normed = carve(c, rows * s->dim * one);
+    const bool first = a == m->layers, all = first || m->use == MODEL_TRAIN;
+    const bool most_of_it = all || m->use == MODEL_TRAIN_NORM;
+    if (!first) *a = m->layers[0];
+    if (most_of_it || m->use == MODEL_TRAIN_BLOCK) a->attention_in = carve(c, rows * s->dim * one);
+    if (all) {
+        a->attention_normed = carve(c, rows * s->dim * one);
+        a->ffn_normed = carve(c, rows * s->dim * one);
+        a->gated = carve(c, rows * s->ffn * one);
+    }
+    if (!most_of_it) return;
     a->attention_inverse = carve(c, rows * sizeof(float));
     a->qkv = carve(c, rows * qkv_width(s) * one);
     a->heads = carve(c, rows * s->dim * one);
     a->logsum = carve(c, rows * s->heads * sizeof(float));
     a->ffn_in = carve(c, rows * s->dim * one);
-    a->ffn_normed = carve(c, rows * s->dim * one);
     a->ffn_inverse = carve(c, rows * sizeof(float));
     a->gate_up = carve(c, rows * 2 * s->ffn * one);
-    a->gated = carve(c, rows * s->ffn * one);
 }
 
 static void carve_all(struct carver *c, struct model *m)
@@ -99,36 +106,33 @@ static void carve_all(struct carver *c, struct model *m)
     m->targets = carve(c, rows * sizeof(uint32_t));
     m->cosine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
     m->sine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
-    carve_layer(c, m, &m->layers[0]);
-    for (uint32_t l = 1; l < s->layers; l++)
-        if (m->training) carve_layer(c, m, &m->layers[l]);
-        else m->layers[l] = m->layers[0];
+    for (uint32_t l = 0; l < s->layers; l++) carve_layer(c, m, &m->layers[l]);
     m->final_in = carve(c, rows * s->dim * one);
     m->final_normed = carve(c, rows * s->dim * one);
     m->final_inverse = carve(c, rows * sizeof(float));
     m->branch = carve(c, rows * s->dim * one);
     m->logits = carve(c, least(rows, HEAD_ROWS) * s->vocab * one);
     m->losses = carve(c, rows * sizeof(float));
-    if (m->training) {
+    if (m->use != MODEL_READ) {
         m->x_grad = carve(c, rows * s->dim * one);
         m->branch_grad = carve(c, rows * s->dim * one);
         m->wide_grad = carve(c, rows * most(qkv_width(s), 2 * s->ffn) * one);
         m->gated_grad = carve(c, rows * most(s->ffn, s->dim) * one);
     }
-    for (uint32_t l = 0; l < s->layers && !m->training; l++) {
+    for (uint32_t l = 0; l < s->layers && m->use == MODEL_READ; l++) {
         m->keys[l] = carve(c, s->context * kv_width(s) * one);
         m->values[l] = carve(c, s->context * kv_width(s) * one);
     }
 }
 
 static enum err model_init(struct model *m, const struct model_shape *s, const struct backend *b,
-                           size_t sequences, bool training, struct why *w)
+                           size_t sequences, enum model_use use, struct why *w)
 {
     *m = (struct model){.b = b,
                         .layout = layout_of(s),
                         .rows = sequences * s->context,
                         .sequences = sequences,
-                        .training = training};
+                        .use = use};
     m->layers = calloc(s->layers, sizeof *m->layers);
     m->keys = calloc(s->layers, sizeof *m->keys);
     m->values = calloc(s->layers, sizeof *m->values);
@@ -153,10 +157,10 @@ static void model_fini(struct model *m)
 }
 
 size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t sequences,
-                   bool training)
+                   enum model_use use)
 {
     struct model m;
-    size_t bytes = model_init(&m, s, b, sequences, training, NULL) ? SIZE_MAX : m.bytes;
+    size_t bytes = model_init(&m, s, b, sequences, use, NULL) ? SIZE_MAX : m.bytes;
     model_fini(&m);
     return bytes;
 }
@@ -181,12 +185,12 @@ static enum err turn_tables(struct model *m, struct why *w)
 }
 
 enum err model_open(struct model **out, const struct model_shape *s, const struct backend *b,
-                    size_t sequences, bool training, struct why *w)
+                    size_t sequences, enum model_use use, struct why *w)
 {
     assert(sequences >= 1);
     struct model *m = malloc(sizeof *m);
     if (!m) return why(w, ERR_MEMORY, "no memory for a model");
-    enum err e = model_init(m, s, b, sequences, training, w);
+    enum err e = model_init(m, s, b, sequences, use, w);
     const struct op_sizes sizes = {.rows = m->rows,
                                    .dim = s->dim,
                                    .heads = s->heads,
@@ -339,26 +343,67 @@ static void attend(const struct pass *p, const struct activations *a, uint32_t l
                                                      .head_dim = head_dim(s)});
 }
 
-/* One layer. The stream enters as x, plus what the layer before wants added (or NULL); it leaves as a->ffn_in plus
- * m->branch. */
-static void layer_forward(const struct pass *p, uint32_t l, const void *x, const void *add)
+static void norm_of_ffn(const struct pass *p, uint32_t l, const void *add)
+{
+    struct activations *a = &p->m->layers[l];
+    norm(p, a->ffn_in, a->ffn_normed, a->ffn_inverse, add ? a->attention_in : a->ffn_in, add,
+         weight(p, LAYOUT_NORM_FFN, l));
+}
+
+static void activate(const struct pass *p, const struct activations *a)
+{
+    struct model *m = p->m;
+    const size_t ffn = m->layout.shape.ffn;
+    m->b->swiglu(
+        m->b->self,
+        &(struct op_swiglu){.out = a->gated, .gate_up = a->gate_up, .rows = p->rows, .ffn = ffn});
+}
+
+/* A layer from its stream's norm to what goes into its last product. */
+static void layer_inside(const struct pass *p, uint32_t l)
 {
     struct model *m = p->m;
     const struct model_shape *s = &m->layout.shape;
     struct activations *a = &m->layers[l];
-    norm(p, a->attention_in, a->attention_normed, a->attention_inverse, x, add,
-         weight(p, LAYOUT_NORM_ATTENTION, l));
     linear(p, a->qkv, a->attention_normed, weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
     rotate(p, a->qkv, false);
     attend(p, a, l);
     linear(p, m->branch, a->heads, weight(p, LAYOUT_O, l), s->dim, s->dim);
-    norm(p, a->ffn_in, a->ffn_normed, a->ffn_inverse, a->attention_in, m->branch,
-         weight(p, LAYOUT_NORM_FFN, l));
+    norm_of_ffn(p, l, m->branch);
     linear(p, a->gate_up, a->ffn_normed, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
-    m->b->swiglu(m->b->self,
-                 &(struct op_swiglu){
-                     .out = a->gated, .gate_up = a->gate_up, .rows = p->rows, .ffn = s->ffn});
-    linear(p, m->branch, a->gated, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
+    activate(p, a);
+}
+
+/* The norm of the stream as it enters a layer: x, plus what the layer before wants added (or NULL). */
+static void norm_of_attention(const struct pass *p, uint32_t l, const void *x, const void *add)
+{
+    struct activations *a = &p->m->layers[l];
+    norm(p, a->attention_in, a->attention_normed, a->attention_inverse, x, add,
+         weight(p, LAYOUT_NORM_ATTENTION, l));
+}
+
+/* One layer. The stream leaves as a->ffn_in plus m->branch. */
+static void layer_forward(const struct pass *p, uint32_t l, const void *x, const void *add)
+{
+    struct model *m = p->m;
+    const struct model_shape *s = &m->layout.shape;
+    norm_of_attention(p, l, x, add);
+    layer_inside(p, l);
+    linear(p, m->branch, m->layers[l].gated, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
+}
+
+/* Computes once more what the layer did not remember. */
+static void layer_recall(const struct pass *p, uint32_t l)
+{
+    struct activations *a = &p->m->layers[l];
+    if (p->m->use == MODEL_TRAIN) return;
+    norm_of_attention(p, l, a->attention_in, NULL);
+    if (p->m->use == MODEL_TRAIN_BLOCK) {
+        layer_inside(p, l);
+        return;
+    }
+    norm_of_ffn(p, l, NULL);
+    activate(p, a);
 }
 
 /* Embedding, layers and last norm: m->final_normed. */
@@ -452,7 +497,10 @@ static void backward(const struct pass *p)
 {
     struct model *m = p->m;
     norm_backward(p, false, m->branch_grad, m->final_in, m->final_inverse, LAYOUT_NORM_FINAL, 0);
-    for (uint32_t l = m->layout.shape.layers; l-- > 0;) layer_backward(p, l);
+    for (uint32_t l = m->layout.shape.layers; l-- > 0;) {
+        layer_recall(p, l);
+        layer_backward(p, l);
+    }
     m->b->embed_backward(m->b->self,
                          &(struct op_embed_backward){.table_grad = gradient(p, LAYOUT_EMBED, 0),
                                                      .out_grad = m->x_grad,
@@ -503,7 +551,7 @@ enum err model_loss_and_gradients(struct model *m, const float *parameters, floa
                                   const struct model_batch *batch, float scale, double *loss_sum,
                                   struct why *w)
 {
-    assert(m->training);
+    assert(m->use != MODEL_READ);
     return run(m, parameters, gradients, batch, scale, loss_sum, w);
 }
 
@@ -529,7 +577,7 @@ enum err model_feed(struct model *m, const float *parameters, const uint32_t *to
                     float *logits, struct why *w)
 {
     const struct model_shape *s = &m->layout.shape;
-    assert(!m->training);
+    assert(m->use == MODEL_READ);
     assert(count >= 1 && m->fed + count <= s->context);
     struct pass p = {.m = m, .parameters = parameters, .sequences = 1, .cached = true};
     for (size_t done = 0; done < count; done += p.rows) {

@@ -15,14 +15,22 @@
 
 struct model;
 
+/* What there is memory for. Training remembers what each layer computed on the way, or computes it once more on the way
+ * back: the same bits, for less memory and more time. */
+enum model_use {
+    MODEL_READ,        /* losses and generation */
+    MODEL_TRAIN,       /* all is remembered */
+    MODEL_TRAIN_NORM,  /* not what norms and activations gave: little work */
+    MODEL_TRAIN_BLOCK, /* the residual stream between layers alone: a third more work */
+};
+
 /* Bytes of backend memory that model_open takes. */
 size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t sequences,
-                   bool training);
+                   enum model_use use);
 
-/* Room for up to `sequences` >= 1 at once; without `training` there is room for losses and generation only. The backend
- * must outlive the model. ERR_MEMORY with what was needed. */
+/* Room for up to `sequences` >= 1 at once. The backend must outlive the model. ERR_MEMORY with what was needed. */
 enum err model_open(struct model **out, const struct model_shape *s, const struct backend *b,
-                    size_t sequences, bool training, struct why *w);
+                    size_t sequences, enum model_use use, struct why *w);
 void model_close(struct model *m);
 
 const struct layout *model_layout(const struct model *m);

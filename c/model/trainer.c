@@ -35,12 +35,18 @@ static uint64_t batch_sequences(const struct experiment *x)
     return x->train.batch_tokens / x->model.context;
 }
 
+static enum model_use use_of(const struct experiment *x)
+{
+    static const enum model_use uses[] = {MODEL_TRAIN, MODEL_TRAIN_NORM, MODEL_TRAIN_BLOCK};
+    return uses[x->train.recompute];
+}
+
 uint32_t trainer_micro_batch_auto(const struct experiment *x, const struct backend *b)
 {
     const uint64_t sequences = batch_sequences(x);
     uint64_t best = 1;
     for (uint64_t n = 2; n <= sequences && n * x->model.context <= TRAINER_AUTO_TOKENS; n++)
-        if (sequences % n == 0 && model_bytes(&x->model, b, n, true) <= TRAINER_AUTO_BYTES)
+        if (sequences % n == 0 && model_bytes(&x->model, b, n, use_of(x)) <= TRAINER_AUTO_BYTES)
             best = n;
     return (uint32_t)best;
 }
@@ -52,7 +58,7 @@ static uint32_t micro_batch_of(const struct experiment *x, const struct backend 
 
 size_t trainer_bytes(const struct experiment *x, const struct backend *b)
 {
-    return 4 * vector_bytes(x) + model_bytes(&x->model, b, micro_batch_of(x, b), true);
+    return 4 * vector_bytes(x) + model_bytes(&x->model, b, micro_batch_of(x, b), use_of(x));
 }
 
 static enum err check(const struct experiment *x, const struct backend *b, const struct corpus *c,
@@ -113,7 +119,7 @@ enum err trainer_open(const struct experiment *x, const struct backend *b, const
         if (!t->copies[i]) e = why(w, ERR_MEMORY, "no memory for the host's copies of a model");
     }
     if (!e) e = sampler_init(&t->sampler, c, x->seed, identity, x->model.context, w);
-    if (!e) e = model_open(&t->model, &x->model, b, t->micro_batch, true, w);
+    if (!e) e = model_open(&t->model, &x->model, b, t->micro_batch, use_of(x), w);
     if (!e) e = genesis(t, w);
     if (e) {
         trainer_close(t);

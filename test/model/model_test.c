@@ -29,7 +29,7 @@ static float *vector(struct fixture *f)
 }
 
 static struct fixture fixture_open(const char *file, size_t threads, size_t sequences,
-                                   bool training)
+                                   enum model_use use)
 {
     struct fixture f = {.g = golden_open(file), .d = device_open(threads)};
     struct why w;
@@ -49,8 +49,7 @@ static struct fixture fixture_open(const char *file, size_t threads, size_t sequ
     f.layout = layout_of(&f.shape);
     f.parameters = vector(&f);
     f.gradients = vector(&f);
-    cr_assert_eq(model_open(&f.model, &f.shape, &f.d.b, sequences, training, &w), ERR_OK, "%s",
-                 w.text);
+    cr_assert_eq(model_open(&f.model, &f.shape, &f.d.b, sequences, use, &w), ERR_OK, "%s", w.text);
     return f;
 }
 
@@ -86,7 +85,7 @@ static float *downloaded(struct fixture *f, const float *device)
 
 static void compare_with_pytorch(const char *file)
 {
-    struct fixture f = fixture_open(file, 2, 3, true);
+    struct fixture f = fixture_open(file, 2, 3, MODEL_TRAIN);
     size_t n;
     uint32_t *tokens = golden_integers(&f.g, &n, "tokens");
     float *wanted = golden_floats(&f.g, &n, "loss");
@@ -124,7 +123,7 @@ Test(model, with_a_tied_head_too) { compare_with_pytorch("model_tied.bin"); }
 Test(model, gradients_accumulate_over_micro_batches)
 {
     enum { SEQUENCES = 36, ROW = 14 };
-    struct fixture f = fixture_open("model_untied.bin", 1, SEQUENCES, true);
+    struct fixture f = fixture_open("model_untied.bin", 1, SEQUENCES, MODEL_TRAIN);
     uint32_t tokens[SEQUENCES * ROW];
     struct rng rng = rng_init(5);
     double whole, part, sum = 0;
@@ -157,7 +156,7 @@ Test(model, gradients_accumulate_over_micro_batches)
  * of 1 and more) some 1e-4. */
 Test(model, gradients_are_what_finite_differences_say)
 {
-    struct fixture f = fixture_open("model_tied.bin", 1, 3, true);
+    struct fixture f = fixture_open("model_tied.bin", 1, 3, MODEL_TRAIN);
     size_t n;
     uint32_t *tokens = golden_integers(&f.g, &n, "tokens");
     struct model_batch batch = {tokens, 3, 13};
@@ -196,7 +195,7 @@ Test(model, gradients_are_what_finite_differences_say)
 
 static void feed_like_pytorch(const char *file, size_t piece)
 {
-    struct fixture f = fixture_open(file, 2, 1, false);
+    struct fixture f = fixture_open(file, 2, 1, MODEL_READ);
     size_t n;
     uint32_t *tokens = golden_integers(&f.g, &n, "tokens");
     float *wanted = golden_floats(&f.g, &n, "last_logits"), *logits = malloc(f.shape.vocab * 4);
@@ -230,7 +229,7 @@ Test(model, logits_of_a_sequence_fed_token_by_token_are_those_of_pytorch)
 /* 300 tokens are two passes of the layers; token by token they are 300. */
 Test(model, a_long_prompt_gives_what_its_tokens_one_by_one_give)
 {
-    struct fixture f = fixture_open("model_untied.bin", 1, 1, false);
+    struct fixture f = fixture_open("model_untied.bin", 1, 1, MODEL_READ);
     struct model_shape shape = f.shape;
     struct model *m;
     uint32_t tokens[300];
@@ -239,7 +238,7 @@ Test(model, a_long_prompt_gives_what_its_tokens_one_by_one_give)
     shape.context = 301;
     for (size_t i = 0; i < 300; i++) tokens[i] = (uint32_t)rng_below(&rng, shape.vocab);
     load_parameters(&f);
-    cr_assert_eq(model_open(&m, &shape, &f.d.b, 1, false, NULL), ERR_OK);
+    cr_assert_eq(model_open(&m, &shape, &f.d.b, 1, MODEL_READ, NULL), ERR_OK);
     cr_assert_eq(model_feed(m, f.parameters, tokens, 300, at_once, NULL), ERR_OK);
     cr_assert_eq(model_fed(m), 300);
     model_restart(m);
@@ -252,7 +251,7 @@ Test(model, a_long_prompt_gives_what_its_tokens_one_by_one_give)
 
 Test(model, genesis_is_what_its_definition_says_in_another_language)
 {
-    struct fixture f = fixture_open("model_training.bin", 1, 4, true);
+    struct fixture f = fixture_open("model_training.bin", 1, 4, MODEL_TRAIN);
     size_t n;
     float *wanted = golden_floats(&f.g, &n, "genesis"), *made = malloc(n * sizeof(float));
     cr_assert_eq(n, f.layout.parameters);
@@ -292,7 +291,7 @@ struct run {
 
 static struct run train_fifty_steps(size_t threads)
 {
-    struct fixture f = fixture_open("model_training.bin", threads, 4, true);
+    struct fixture f = fixture_open("model_training.bin", threads, 4, MODEL_TRAIN);
     struct experiment x = golden_experiment(&f);
     const size_t count = f.layout.parameters, row = f.shape.context + 1;
     struct adamw_vectors v = {f.parameters, vector(&f), vector(&f), f.gradients};
@@ -350,7 +349,7 @@ Test(model, training_gives_the_same_bits_with_any_number_of_threads)
 {
     struct run one = train_fifty_steps(1), again = train_fifty_steps(1),
                five = train_fifty_steps(5);
-    struct fixture f = fixture_open("model_training.bin", 1, 1, true);
+    struct fixture f = fixture_open("model_training.bin", 1, 1, MODEL_TRAIN);
     const size_t bytes = f.layout.parameters * sizeof(float);
     cr_assert_eq(memcmp(one.losses, again.losses, sizeof one.losses), 0);
     cr_assert_eq(memcmp(one.losses, five.losses, sizeof one.losses), 0);
@@ -362,7 +361,7 @@ Test(model, training_gives_the_same_bits_with_any_number_of_threads)
 #endif
 
 /* 360 rows, 600 columns of gate and up, 1030 tokens: every op is cut into several pieces. */
-static float *gradients_of_many_pieces(struct device d, uint32_t head_dim, size_t *count)
+static float *gradients_of(struct device d, uint32_t head_dim, enum model_use use, size_t *count)
 {
     enum { SEQUENCES = 9, LENGTH = 40 };
     const struct model_shape shape = {.layers = 2,
@@ -388,7 +387,7 @@ static float *gradients_of_many_pieces(struct device d, uint32_t head_dim, size_
     cr_assert_eq(d.b.take(d.b.self, bytes, &parameters, NULL), ERR_OK);
     cr_assert_eq(d.b.take(d.b.self, bytes, &gradients, NULL), ERR_OK);
     d.b.upload(d.b.self, parameters, host, bytes);
-    cr_assert_eq(model_open(&m, &shape, &d.b, SEQUENCES, true, NULL), ERR_OK);
+    cr_assert_eq(model_open(&m, &shape, &d.b, SEQUENCES, use, NULL), ERR_OK);
     model_loss_and_gradients(m, parameters, gradients,
                              &(struct model_batch){tokens, SEQUENCES, LENGTH}, 1, &loss, NULL);
     cr_assert_eq(d.b.download(d.b.self, host, gradients, bytes, NULL), ERR_OK);
@@ -398,6 +397,48 @@ static float *gradients_of_many_pieces(struct device d, uint32_t head_dim, size_
     device_close(&d);
     *count = l.parameters;
     return host;
+}
+
+static float *gradients_of_many_pieces(struct device d, uint32_t head_dim, size_t *count)
+{
+    return gradients_of(d, head_dim, MODEL_TRAIN, count);
+}
+
+static void compare_recomputed(void)
+{
+    size_t count;
+    float *all = gradients_of_many_pieces(device_open(2), 24, &count);
+    for (enum model_use use = MODEL_TRAIN_NORM; use <= MODEL_TRAIN_BLOCK; use++) {
+        float *some = gradients_of(device_open(2), 24, use, &count);
+        cr_assert_eq(memcmp(all, some, count * sizeof(float)), 0, "use %d", (int)use);
+        free(some);
+    }
+    free(all);
+}
+
+Test(model, gradients_have_the_same_bits_when_less_is_remembered) { compare_recomputed(); }
+
+Test(model, remembering_less_takes_less_memory)
+{
+    const struct model_shape s = {.layers = 12,
+                                  .dim = 1024,
+                                  .heads = 16,
+                                  .kv_heads = 16,
+                                  .ffn = 2688,
+                                  .vocab = 32000,
+                                  .context = 1024,
+                                  .rope_theta = 10000,
+                                  .rms_eps = 1e-5};
+    struct device d = device_open(1);
+    const size_t all = model_bytes(&s, &d.b, 4, MODEL_TRAIN);
+    const size_t norm = model_bytes(&s, &d.b, 4, MODEL_TRAIN_NORM);
+    const size_t block = model_bytes(&s, &d.b, 4, MODEL_TRAIN_BLOCK);
+    /* Eleven layers' arrays of 4096 rows, an element each: two norms and the activation; in a block all but the stream. */
+    const size_t one = d.b.activation_bytes, rows = 4096;
+    cr_assert_eq(all - norm, 11 * rows * (2 * 1024 + 2688) * one);
+    cr_assert_eq(norm - block,
+                 11 * rows * (3 * 1024 * one + 2 * 1024 * one + 2 * 2688 * one + 18 * 4));
+    device_close(&d);
 }
 
 #ifndef SHOAL_CUDA
@@ -453,6 +494,12 @@ static void compare_bf16(uint32_t head_dim)
 Test(model, gradients_in_bf16_are_those_of_the_cpu_within_its_rounding) { compare_bf16(24); }
 
 Test(model, with_attention_on_tensor_cores_too) { compare_bf16(32); }
+
+Test(model, gradients_in_bf16_have_the_same_bits_when_less_is_remembered)
+{
+    device_bf16 = true;
+    compare_recomputed();
+}
 
 Test(model, fifty_steps_in_bf16_stay_within_a_fiftieth_of_a_nat)
 {
