@@ -265,10 +265,19 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
     const one = b.step("test-cuda", "run the tests of cu/ alone, on fibers");
     const alone = s.tally(null);
-    alone.addArtifactArg(exe);
     one.dependOn(&alone.step);
-    all.addArtifactArg(exe);
     top.get("check").?.dependOn(&exe.step);
+
+    // Are the fibers themselves to be trusted?
+    const own = s.module();
+    for ([_][]const u8{ "cu", "test/cuda" }) |p| own.addIncludePath(b.path(p));
+    for ([_][]const u8{ "planted.cc", "fiber.cc" }) |f| own.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &fiber_flags });
+    const planted = b.addExecutable(.{ .name = "planted", .root_module = own });
+    for ([_]*std.Build.Step.Run{ alone, all }) |run| {
+        run.addArtifactArg(exe);
+        run.addPrefixedArtifactArg("PLANTED_BIN=", planted);
+        run.addFileArg(b.path("test/cuda/fiber_test.py"));
+    }
 }
 
 /// The simulated swarm: its program, the tests of its own parts, and the planted bugs.

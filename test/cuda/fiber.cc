@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #define STACK_BYTES (64 << 10)
+#define GUARD_BYTES                                                                                \
+    4096 /* before and after each piece of memory: one element for each thread of any block */
 
 /* All __shared__ variables; the linker names the ends of the section. */
 extern char fiber_shared_start[] __asm__("__start_fiber_shared") __attribute__((weak));
@@ -28,6 +30,12 @@ static unsigned count, alive, at_barrier; /* threads of the block; those that ha
 static size_t shared_used;
 static int barrier_line;
 static void *host_stack;
+
+struct piece { /* of the device's memory; lies at the begin of the guard before it */
+    piece *next, **back;
+    size_t bytes;
+};
+static piece *pieces;
 
 /* Saves what a call must preserve on the present stack, and goes on where `to` was left. */
 extern "C" void fiber_switch(void **save, void *to);
@@ -178,6 +186,22 @@ static void begin_block(dim3 at)
     for (unsigned i = 0; i < count; i++) prepare(i);
 }
 
+static bool untouched(const char *from, const char *to)
+{
+    return *from == (char)0xff && memcmp(from, from + 1, (size_t)(to - from) - 1) == 0;
+}
+
+static void look_at_guards()
+{
+    for (const piece *p = pieces; p; p = p->next) {
+        const char *memory = (const char *)p + GUARD_BYTES, *end = memory + p->bytes;
+        if (!untouched((const char *)(p + 1), memory))
+            fail("a thread of its grid wrote before the start of %zu bytes of memory", p->bytes);
+        if (!untouched(end, end + GUARD_BYTES))
+            fail("a thread of its grid wrote past the end of %zu bytes of memory", p->bytes);
+    }
+}
+
 void run_grid(const char *name, dim3 grid, dim3 size, size_t shared_bytes,
               void (*what)(const void *), const void *with)
 {
@@ -204,6 +228,7 @@ void run_grid(const char *name, dim3 grid, dim3 size, size_t shared_bytes,
                 begin_block(dim3(x, y, z));
                 run_block();
             }
+    look_at_guards();
 }
 
 } // namespace fiber
@@ -263,26 +288,30 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s)
     return cudaSuccess;
 }
 
-/* The size lies before the memory, which is poisoned: a device's is not zero either. */
+/* Memory is poisoned, as a device's is not zero either, and lies between two guards. */
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
     if (bytes > memory_bytes() - memory_used) return cudaErrorMemoryAllocation;
-    char *p = (char *)aligned_alloc(256, (bytes + 511) / 256 * 256);
+    char *p = (char *)aligned_alloc(256, GUARD_BYTES + (bytes + GUARD_BYTES + 255) / 256 * 256);
     if (!p) return cudaErrorMemoryAllocation;
-    memcpy(p, &bytes, sizeof bytes);
-    memset(p + 256, 0xff, bytes);
+    memset(p, 0xff, GUARD_BYTES + bytes + GUARD_BYTES);
+    fiber::piece *one = (fiber::piece *)p;
+    *one = {fiber::pieces, &fiber::pieces, bytes};
+    if (fiber::pieces) fiber::pieces->back = &one->next;
+    fiber::pieces = one;
     memory_used += bytes;
-    *out = p + 256;
+    *out = p + GUARD_BYTES;
     return cudaSuccess;
 }
 
 cudaError_t cudaFree(void *p)
 {
-    size_t bytes;
     if (!p) return cudaSuccess;
-    memcpy(&bytes, (char *)p - 256, sizeof bytes);
-    memory_used -= bytes;
-    free((char *)p - 256);
+    fiber::piece *one = (fiber::piece *)((char *)p - GUARD_BYTES);
+    if (one->next) one->next->back = one->back;
+    *one->back = one->next;
+    memory_used -= one->bytes;
+    free(one);
     return cudaSuccess;
 }
 
