@@ -34,8 +34,12 @@ static void *host_stack;
 struct piece { /* of the device's memory; lies at the begin of the guard before it */
     piece *next, **back;
     size_t bytes;
+    /* A signaling NaN, in fp32 and in bf16, so that arithmetic on it changes it; and another one than in the guards of
+     * the pieces before, so that a copy does. */
+    uint16_t filled_with;
 };
 static piece *pieces;
+static unsigned pieces_ever;
 
 /* Saves what a call must preserve on the present stack, and goes on where `to` was left. */
 extern "C" void fiber_switch(void **save, void *to);
@@ -53,8 +57,10 @@ void fail(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "fiber: kernel %s, block (%u, %u, %u), thread %u: ", kernel, block.x, block.y,
-            block.z, now ? now->number : 0);
+    fprintf(stderr, "fiber: kernel %s", kernel);
+    if (now)
+        fprintf(stderr, ", block (%u, %u, %u), thread %u", block.x, block.y, block.z, now->number);
+    fputs(": ", stderr);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
@@ -186,18 +192,19 @@ static void begin_block(dim3 at)
     for (unsigned i = 0; i < count; i++) prepare(i);
 }
 
-static bool untouched(const char *from, const char *to)
+/* Is a guard as cudaMalloc() left it? `skip` bytes of its begin hold something else. */
+static bool untouched(const char *guard, const piece *p, size_t skip)
 {
-    return *from == (char)0xff && memcmp(from, from + 1, (size_t)(to - from) - 1) == 0;
+    return memcmp(guard + skip, &p->filled_with, 2) == 0 &&
+           memcmp(guard + skip, guard + skip + 2, GUARD_BYTES - skip - 2) == 0;
 }
 
 static void look_at_guards()
 {
     for (const piece *p = pieces; p; p = p->next) {
-        const char *memory = (const char *)p + GUARD_BYTES, *end = memory + p->bytes;
-        if (!untouched((const char *)(p + 1), memory))
+        if (!untouched((const char *)p, p, sizeof *p))
             fail("a thread of its grid wrote before the start of %zu bytes of memory", p->bytes);
-        if (!untouched(end, end + GUARD_BYTES))
+        if (!untouched((const char *)p + GUARD_BYTES + p->bytes, p, 0))
             fail("a thread of its grid wrote past the end of %zu bytes of memory", p->bytes);
     }
 }
@@ -294,9 +301,14 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
     if (bytes > memory_bytes() - memory_used) return cudaErrorMemoryAllocation;
     char *p = (char *)aligned_alloc(256, GUARD_BYTES + (bytes + GUARD_BYTES + 255) / 256 * 256);
     if (!p) return cudaErrorMemoryAllocation;
-    memset(p, 0xff, GUARD_BYTES + bytes + GUARD_BYTES);
+    const uint16_t filled_with = (uint16_t)(0xff81 + fiber::pieces_ever++ % 63);
+    memset(p + GUARD_BYTES, 0xff, bytes);
+    for (size_t i = 0; i < GUARD_BYTES; i += 2) {
+        memcpy(p + i, &filled_with, 2);
+        memcpy(p + GUARD_BYTES + bytes + i, &filled_with, 2);
+    }
     fiber::piece *one = (fiber::piece *)p;
-    *one = {fiber::pieces, &fiber::pieces, bytes};
+    *one = {fiber::pieces, &fiber::pieces, bytes, filled_with};
     if (fiber::pieces) fiber::pieces->back = &one->next;
     fiber::pieces = one;
     memory_used += bytes;
