@@ -154,8 +154,9 @@ __global__ void __launch_bounds__(THREADS)
                 s.head_dim);
 }
 
-/* One warp a key: adds up over the queries of all heads that share it, head after head. */
-__global__ void __launch_bounds__(THREADS)
+/* One warp a key: adds up over the queries of all heads that share it, head after head. Unless told that 5 blocks of an
+ * SM are enough, the compiler keeps to 64 registers and spills (test/cuda/gate.py). */
+__global__ void __launch_bounds__(THREADS, 5)
     attention_keys_backward(float *keys_grad, float *values_grad, const float *out_grad,
                             const float *logsum, const float *delta, struct heads queries,
                             struct heads keys, struct heads values, struct shape s)
