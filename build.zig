@@ -8,6 +8,8 @@ const steps = .{
     .{ "sanitize", "the unit tests under AddressSanitizer with UBSan, then under ThreadSanitizer" },
     .{ "sim", "the simulated swarm: seeds 1 .. 200, or those after -- (test/sim/sim.h)" },
     .{ "mutate", "plant eight bugs in the protocol and see the simulator catch each" },
+    .{ "mutate-cuda", "plant some eighty bugs in the kernels and see a test catch each (-- NAME: those of that name)" },
+    .{ "gate-cuda", "compile the kernels for every GPU generation: no spill, no more registers than gate.txt says" },
     .{ "quickstart", "four workers train together on real English text (-Dtext=FILE: on yours)" },
     .{ "bench", "what an idle worker costs; is a swarm better than one worker alone? After the quickstart" },
     .{ "fuzz", "every fuzz target for some seconds (-Dfuzz=SECONDS)" },
@@ -254,10 +256,14 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     for (s.files("cu", ".cu")) |f| kernels.addCSourceFile(.{ .file = b.path(b.fmt("cu/{s}", .{f})), .flags = &fiber_flags, .language = .cpp });
     kernels.addCSourceFile(.{ .file = b.path("test/cuda/fiber.cc"), .flags = &fiber_flags });
     const lib = b.addLibrary(.{ .name = "shoal-cu-fiber", .root_module = kernels, .linkage = .static });
+    const tests = s.module();
+    tests.addIncludePath(b.path("c"));
+    tests.addIncludePath(b.path("."));
+    tests.addIncludePath(b.path(".deps/system/include"));
+    for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| tests.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = &(c_flags ++ [_][]const u8{"-DSHOAL_CUDA"}) });
+    const object = b.addObject(.{ .name = "test-cuda", .root_module = tests });
     const m = s.module();
-    m.addIncludePath(b.path("c"));
-    m.addIncludePath(b.path("."));
-    for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = &(c_flags ++ [_][]const u8{"-DSHOAL_CUDA"}) });
+    m.addObject(object);
     s.third(m, "criterion");
     m.linkLibrary(lib);
     linkAll(s, m);
@@ -278,6 +284,24 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
         run.addPrefixedArtifactArg("PLANTED_BIN=", planted);
         run.addFileArg(b.path("test/cuda/fiber_test.py"));
     }
+
+    const mutate = b.addSystemCommand(&.{ "python3", "test/cuda/mutate.py" });
+    mutate.setCwd(b.path("."));
+    mutate.has_side_effects = true;
+    mutate.addFileArg(.zig_exe);
+    mutate.addArtifactArg(object);
+    for ([_][]const u8{ "model", "data", "config", "cpu", "base", "yaml" }) |name| mutate.addArtifactArg(s.libraries.get(name).?);
+    mutate.addArg("--");
+    mutate.addPassthruArgs();
+    mutate.stdio = .inherit;
+    top.get("mutate-cuda").?.dependOn(&mutate.step);
+
+    const gate = b.addSystemCommand(&.{ "python3", "test/cuda/gate.py" });
+    gate.setCwd(b.path("."));
+    gate.has_side_effects = true;
+    gate.addPassthruArgs();
+    gate.stdio = .inherit;
+    top.get("gate-cuda").?.dependOn(&gate.step);
 }
 
 /// The simulated swarm: its program, the tests of its own parts, and the planted bugs.

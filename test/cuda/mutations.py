@@ -1,0 +1,136 @@
+"""mutations.py -- the planted bugs of `zig build mutate-cuda`: which text of which file becomes what.
+
+(name, file, old, new). A bug in a header names the file to compile too: (name, header, old, new, file).
+"""
+
+MUTATIONS = [
+    # adamw
+    ("adamw: no guard of the tail", "adamw.cu", "    if (i >= o.count) return;\n", ""),
+    ("adamw: one element too many decays", "adamw.cu", "i < o.decayed_count", "i <= o.decayed_count"),
+    ("adamw: the wrong elements decay", "adamw.cu", "i < o.decayed_count", "i >= o.decayed_count"),
+    ("adamw: the gradient is not scaled", "adamw.cu", "o.gradient[i] * o.gradient_scale", "o.gradient[i]"),
+    ("adamw: epsilon is corrected too", "adamw.cu", "sqrtf(v) * root + o.eps", "(sqrtf(v) + o.eps) * root"),
+    ("adamw: the second moment is not kept", "adamw.cu", "    o.moment2[i] = v;\n", ""),
+
+    # attention
+    ("attention: keys of the past are ignored", "attention.cu", "seen = s.past + at.row + 1, query_row",
+     "seen = at.row + 1, query_row"),
+    ("attention: the next key is seen too", "attention.cu", "seen = s.past + at.row + 1, query_row",
+     "seen = s.past + at.row + 1 + (at.row + 1 < s.rows), query_row"),
+    ("attention: heads share keys in turn, not in groups", "attention.cu",
+     "shared_head = at.head / (s.heads / s.kv_heads);\n    const size_t seen = s.past",
+     "shared_head = at.head % s.kv_heads;\n    const size_t seen = s.past"),
+    ("attention: what was added up does not shrink", "attention.cu", "parts[i] *= shrink;", "parts[i] *= 1.0f;"),
+    ("attention: the total does not shrink", "attention.cu", "total * shrink + warp_sum(p)", "total + warp_sum(p)"),
+    ("attention: a lane behind the last key counts", "attention.cu",
+     "const float p = valid ? expf(score - higher) : 0.0f;", "const float p = expf((valid ? score : 0) - higher);"),
+    ("attention: logsum with the wrong sign", "attention.cu", "top + logf(total)", "top - logf(total)"),
+    ("attention: no guard of the last block", "attention.cu",
+     "    if (n >= s.sequences * s.heads * s.rows) return; /* whole warps */\n", ""),
+    ("attention: rows behind the last are added", "attention.cu", "        if (j >= count) continue;\n", ""),
+    ("attention: factors of the neighbouring lane", "attention.cu", "__shfl_sync(LANES, factor, (int)j)",
+     "__shfl_sync(LANES, factor, (int)(j ^ 1))"),
+    ("attention: a shuffle that some lanes skip", "attention.cu",
+     "        const float f = __shfl_sync(LANES, factor, (int)j);\n        if (j >= count) continue;\n",
+     "        if (j >= count || factor == 0) continue;\n        const float f = __shfl_sync(LANES, factor, (int)j);\n"),
+    ("attention: writes a head's rest too", "attention.cu", "        if (d < n) to[d] = parts[i] * factor;",
+     "        if (d < (n + WARP - 1) / WARP * WARP) to[d] = parts[i] * factor;"),
+    ("attention: does not wait for the copied vector", "attention.cu", "to[i] = from[i];\n    __syncwarp();",
+     "to[i] = from[i];"),
+    ("attention: the scale has no root", "attention.cu", "1.0f / sqrtf((float)head_dim)", "1.0f / (float)head_dim"),
+    ("attention_backward: delta of the first warp's width only", "attention.cu", "i < s.head_dim; i += WARP)",
+     "i < s.head_dim; i += THREADS)"),
+    ("attention_backward: delta is added", "attention.cu", "dot(grad, value, s.head_dim) - delta[n]",
+     "dot(grad, value, s.head_dim) + delta[n]"),
+    ("attention_backward: queries take the keys of another group", "attention.cu",
+     "shared_head = at.head / (s.heads / s.kv_heads);\n    const size_t seen = at.row",
+     "shared_head = at.head % s.kv_heads;\n    const size_t seen = at.row"),
+    ("attention_backward: keys of the first head of a group only", "attention.cu", "head < (at.head + 1) * group",
+     "head < at.head * group + 1"),
+    ("attention_backward: a key's own query is left out", "attention.cu", "size_t first = at.row; first < s.rows",
+     "size_t first = at.row + 1; first < s.rows"),
+    ("attention_backward: keys are not scaled", "attention.cu", "store_parts(keys_grad + to, key_parts, s.scale,",
+     "store_parts(keys_grad + to, key_parts, 1.0f,"),
+    ("attention_backward: values with the factors of keys", "attention.cu", "add_rows(value_parts, p, grad,",
+     "add_rows(value_parts, ds, grad,"),
+    ("attention_cached: values are the keys", "attention.cu", "row[width + n % width]", "row[n % width]"),
+    ("attention_cached: the cache begins anew", "attention.cu",
+     "keys + o->past * width, values + o->past * width, qkv", "keys, values, qkv"),
+    ("attention_cached: no guard of the tail", "attention.cu", "    if (n >= count) return;\n", ""),
+
+    # cross_entropy
+    ("cross_entropy: the wanted logit is read too late", "cross_entropy.cu", "(top - wanted)", "(top - x[target])"),
+    ("cross_entropy: the target's gradient is not scaled", "cross_entropy.cu", "share - scale", "share - 1.0f"),
+    ("cross_entropy: one shared room for two sums", "cross_entropy.cu", "block_sum(sum, sums,", "block_sum(sum, tops,"),
+    ("cross_entropy: the last token is not summed", "cross_entropy.cu", "i < vocab; i += THREADS) sum +=",
+     "i + 1 < vocab; i += THREADS) sum +="),
+    ("cross_entropy: the largest of a part of the row", "cross_entropy.cu", "top = block_max(top, tops, THREADS / WARP);",
+     "top = warp_max(top);"),
+
+    # embed
+    ("embed: only row 0 is a first one", "embed.cu", "(before ? 0 : FIRST)", "(r ? 0 : FIRST)"),
+    ("embed: the last row is never a next one", "embed.cu", "(next < rows ? next : END)", "(next + 1 < rows ? next : END)"),
+    ("embed: gradients do not accumulate", "embed.cu", "float sum = to[i];", "float sum = 0;"),
+    ("embed: too wide a stride", "embed.cu", "i < dim; i += THREADS) out[to + i]", "i < dim; i += 2 * THREADS) out[to + i]"),
+    ("embed: no guard of the chain's tail", "embed.cu", "    if (r >= rows) return;\n", ""),
+
+    # linear
+    ("linear: does not wait for the tiles", "linear.cu", "        __syncthreads();\n        for (int deep",
+     "        for (int deep"),
+    ("linear: fills tiles that others still read", "linear.cu", "        __syncthreads();\n    }\n    for (int y", "    }\n    for (int y"),
+    ("linear: a barrier in a branch", "linear.cu", "        load_tile(b_tile,",
+     "        if (row == 0) __syncthreads();\n        load_tile(b_tile,"),
+    ("linear: no guard of the columns", "linear.cu", "to_row >= rows || to_column >= columns", "to_row >= rows"),
+    ("linear: no guard of the depth", "linear.cu", "i + along < rows && k + deep < depth", "i + along < rows"),
+    ("linear: weights' gradients do not accumulate", "linear.cu", "add ? *to + sum[y][x] : sum[y][x]", "sum[y][x]"),
+    ("linear: reads the tile by the wrong coordinate", "linear.cu", "b_tile[deep][column + x *", "b_tile[deep][row + x *"),
+    ("linear: the wrong stride of a gradient", "linear.cu", "{(const float *)o->y_grad, 1, o->n_out}",
+     "{(const float *)o->y_grad, 1, o->n_in}"),
+
+    # norm
+    ("norm: no epsilon", "norm.cu", "sqrtf(squares / (float)dim + eps)", "sqrtf(squares / (float)dim)"),
+    ("norm: normalizes x without what was added", "norm.cu", "const float *from = add ? sum : x;", "const float *from = x;"),
+    ("norm: one element too few", "norm.cu", "i < dim; i += THREADS) {\n        float v = x", "i + 1 < dim; i += THREADS) {\n        float v = x"),
+    ("norm_backward: the residual's gradient is lost", "norm.cu", "add ? x_grad[at + i] + g : g", "g"),
+    ("norm_backward: the mean with the wrong sign", "norm.cu", "gain[i] - x[at + i] * scale * mean",
+     "gain[i] + x[at + i] * scale * mean"),
+    ("norm_backward: the gain's last block of rows is full", "norm.cu",
+     "first + GAIN_ROWS < rows ? first + GAIN_ROWS : rows", "first + GAIN_ROWS"),
+    ("norm_backward: the gain's gradient does not accumulate", "norm.cu", "float sum = gain_grad[column];", "float sum = 0;"),
+    ("norm_backward: all blocks of rows share one partial sum", "norm.cu", "partials[(size_t)blockIdx.y * dim + column] = sum",
+     "partials[column] = sum"),
+
+    # reduce
+    ("reduce: squares whatever was asked for", "reduce.cu", "squares ? (double)x[i] * (double)x[i]", "true ? (double)x[i] * (double)x[i]"),
+    ("reduce: half a warp", "reduce.cu", "int step = WARP / 2", "int step = WARP / 4"),
+    ("reduce: does not wait for the other warps", "reduce.cu", "    __syncthreads();\n", ""),
+    ("reduce: one warp is left out", "reduce.cu", "int w = 1;", "int w = 2;"),
+    ("reduce: the last piece is full", "reduce.cu", "first + PIECE < count ? first + PIECE : count", "first + PIECE"),
+    ("reduce: what the scratch has no room for is not read", "reduce.cu", "c->sums, x + first, n,", "c->sums, x, n,"),
+
+    # rotary
+    ("rotary: every sequence starts at 0", "rotary.cu", "(start + row % length)", "(row % length)"),
+    ("rotary: positions run on into the next sequence", "rotary.cu", "(start + row % length)", "(start + row)"),
+    ("rotary: turns the other way", "rotary.cu", "b * turn_cos + a * turn_sin", "b * turn_cos - a * turn_sin"),
+    ("rotary: the inverse is none", "rotary.cu", "sign * sine[angle]", "sine[angle]"),
+    ("rotary: reads what it has just written", "rotary.cu", "b * turn_cos + a * turn_sin", "b * turn_cos + at[0] * turn_sin"),
+    ("rotary: no guard of the tail", "rotary.cu", "    if (n >= pairs) return;\n", ""),
+
+    # swiglu
+    ("swiglu: rows lie half as far apart", "swiglu.cu", "gate_up + n / ffn * 2 * ffn", "gate_up + n / ffn * ffn"),
+    ("swiglu_backward: the wrong sign", "swiglu.cu", "silu * (1.0f - s)", "silu * (1.0f + s)"),
+    ("swiglu_backward: no guard of the tail", "swiglu.cu", "    if (n >= count) return;\n    const size_t gate", "    const size_t gate"),
+
+    # what they share
+    ("prepare: scratch for one head", "cuda.cu", "s.rows * most(s.heads, 1) * sizeof(float)", "s.rows * sizeof(float)"),
+    ("zero: bytes taken for elements", "cuda.cu", "cudaMemsetAsync(device, 0, bytes, c->stream)",
+     "cudaMemsetAsync(device, 0, bytes / sizeof(float), c->stream)"),
+    ("take: memory is not zeroed", "cuda.cu", "    if (e == cudaSuccess) e = cudaMemsetAsync(*out, 0, bytes, c->stream);\n", ""),
+    ("warp_sum: pairs stay apart", "device.h", "step; step /= 2) x += ", "step > 1; step /= 2) x += ", "norm.cu"),
+    ("warp_max: a step of the wrong width", "device.h", "step; step /= 2) x = fmaxf", "step; step /= 4) x = fmaxf", "cross_entropy.cu"),
+    ("block_sum: does not wait for the other warps", "device.h", "    __syncthreads();\n    x = 0;", "    x = 0;", "norm.cu"),
+    ("block_sum: not the first lane writes", "device.h", "room[threadIdx.x / WARP] = x;\n    __syncthreads();\n    x = 0;",
+     "room[threadIdx.x % (2 * WARP) / WARP] = x;\n    __syncthreads();\n    x = 0;", "norm.cu"),
+    ("block_max: the last warp is left out", "device.h", "w < warps; w++) x = fmaxf", "w + 1 < warps; w++) x = fmaxf",
+     "cross_entropy.cu"),
+]
