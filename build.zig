@@ -9,6 +9,8 @@ const steps = .{
     .{ "sanitize", "the unit tests under AddressSanitizer with UBSan, then under ThreadSanitizer" },
     .{ "sim", "the simulated swarm: seeds 1 .. 200, or those after -- (test/sim/sim.h)" },
     .{ "mutate", "plant eight bugs in the protocol and see the simulator catch each" },
+    .{ "mutate-cuda", "plant some hundred bugs in the kernels and see a test catch each (-- NAME: those of that name)" },
+    .{ "gate-cuda", "compile the kernels for every GPU generation: no spill, no more registers than gate.txt says" },
     .{ "quickstart", "four workers train together on real English text (-Dtext=FILE: on yours)" },
     .{ "bench", "what an idle worker costs; is a swarm better than one worker alone? After the quickstart" },
     .{ "fuzz", "every fuzz target for some seconds (-Dfuzz=SECONDS)" },
@@ -169,10 +171,9 @@ const Shoal = struct {
         const b = s.b;
         const m = s.module();
         const flags = &(c_flags ++ [_][]const u8{ "-DSHOAL_CUDA", "-Itest/model" });
-        for ([_][]const u8{ "c", "." }) |p| m.addIncludePath(b.path(p));
+        for ([_][]const u8{ "c", ".", ".deps/system/include" }) |p| m.addIncludePath(b.path(p));
         for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = flags });
         for (own) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = flags });
-        s.third(m, "criterion");
         return m;
     }
 
@@ -294,16 +295,17 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     for (s.files("cu", ".cu")) |f| kernels.addCSourceFile(.{ .file = b.path(b.fmt("cu/{s}", .{f})), .flags = &fiber_flags, .language = .cpp });
     kernels.addCSourceFile(.{ .file = b.path("test/cuda/fiber.cc"), .flags = &fiber_flags });
     const lib = b.addLibrary(.{ .name = "shoal-cu-fiber", .root_module = kernels, .linkage = .static });
-    const m = s.cudaTests(s.files("test/cuda", "_test.c"));
+    const object = b.addObject(.{ .name = "test-cuda", .root_module = s.cudaTests(s.files("test/cuda", "_test.c")) });
+    const m = s.module();
+    m.addObject(object);
+    s.third(m, "criterion");
     m.linkLibrary(lib);
     linkAll(s, m);
     const exe = b.addExecutable(.{ .name = "test-cuda", .root_module = m });
     exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
     const one = b.step("test-cuda", "run the tests of cu/ alone, on fibers");
     const alone = s.tally(null);
-    alone.addArtifactArg(exe);
     one.dependOn(&alone.step);
-    all.addArtifactArg(exe);
     top.get("check").?.dependOn(&exe.step);
 
     // The whole program with fibers for a GPU.
@@ -312,6 +314,35 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     const fiber = b.addExecutable(.{ .name = "shoal-fiber", .root_module = bin });
     all.addPrefixedArtifactArg("FIBER_BIN=", fiber);
     top.get("check").?.dependOn(&fiber.step);
+
+    // Are the fibers themselves to be trusted?
+    const own = s.module();
+    for ([_][]const u8{ "cu", "test/cuda" }) |p| own.addIncludePath(b.path(p));
+    for ([_][]const u8{ "planted.cc", "fiber.cc" }) |f| own.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &fiber_flags });
+    const planted = b.addExecutable(.{ .name = "planted", .root_module = own });
+    for ([_]*std.Build.Step.Run{ alone, all }) |run| {
+        run.addArtifactArg(exe);
+        run.addPrefixedArtifactArg("PLANTED_BIN=", planted);
+        run.addFileArg(b.path("test/cuda/fiber_test.py"));
+    }
+
+    const mutate = b.addSystemCommand(&.{ "python3", "test/cuda/mutate.py" });
+    mutate.setCwd(b.path("."));
+    mutate.has_side_effects = true;
+    mutate.addFileArg(.zig_exe);
+    mutate.addArtifactArg(object);
+    for ([_][]const u8{ "model", "data", "config", "cpu", "base", "yaml" }) |name| mutate.addArtifactArg(s.libraries.get(name).?);
+    mutate.addArg("--");
+    mutate.addPassthruArgs();
+    mutate.stdio = .inherit;
+    top.get("mutate-cuda").?.dependOn(&mutate.step);
+
+    const gate = b.addSystemCommand(&.{ "python3", "test/cuda/gate.py" });
+    gate.setCwd(b.path("."));
+    gate.has_side_effects = true;
+    gate.addPassthruArgs();
+    gate.stdio = .inherit;
+    top.get("gate-cuda").?.dependOn(&gate.step);
 }
 
 /// The same tests on this machine's GPU; those that hand kernels memory of the host stay with the fibers.
@@ -322,6 +353,7 @@ fn gpu(s: *Shoal, toolkit: ?[]const u8, top: *std.StringHashMapUnmanaged(*std.Bu
         return;
     };
     const m = s.cudaTests(&.{"outer_test.c"});
+    s.third(m, "criterion");
     s.cuda(m, root);
     linkAll(s, m);
     const exe = b.addExecutable(.{ .name = "test-gpu", .root_module = m });

@@ -1,10 +1,13 @@
 #include "fiber.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define STACK_BYTES (64 << 10)
+#define GUARD_BYTES                                                                                \
+    4096 /* before and after each piece of memory: one element for each thread of any block */
 
 /* All __shared__ variables; the linker names the ends of the section. */
 extern char fiber_shared_start[] __asm__("__start_fiber_shared") __attribute__((weak));
@@ -30,6 +33,16 @@ static uint64_t launches;
 static int barrier_line;
 static void *host_stack;
 
+struct piece { /* of the device's memory; lies at the begin of the guard before it */
+    piece *next, **back;
+    size_t bytes;
+    /* A signaling NaN, in fp32 and in bf16, so that arithmetic on it changes it; and another one than in the guards of
+     * the pieces before, so that a copy does. */
+    uint16_t filled_with;
+};
+static piece *pieces;
+static unsigned pieces_ever;
+
 /* Saves what a call must preserve on the present stack, and goes on where `to` was left. */
 extern "C" void fiber_switch(void **save, void *to);
 asm(R"(
@@ -46,8 +59,10 @@ void fail(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "fiber: kernel %s, block (%u, %u, %u), thread %u: ", kernel, block.x, block.y,
-            block.z, now ? now->number : 0);
+    fprintf(stderr, "fiber: kernel %s", kernel);
+    if (now)
+        fprintf(stderr, ", block (%u, %u, %u), thread %u", block.x, block.y, block.z, now->number);
+    fputs(": ", stderr);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
@@ -194,11 +209,36 @@ static void begin_block(dim3 at)
     for (unsigned i = 0; i < count; i++) prepare(i);
 }
 
+/* Is a guard as cudaMalloc() left it? `skip` bytes of its begin hold something else. */
+static bool untouched(const char *guard, const piece *p, size_t skip)
+{
+    return memcmp(guard + skip, &p->filled_with, 2) == 0 &&
+           memcmp(guard + skip, guard + skip + 2, GUARD_BYTES - skip - 2) == 0;
+}
+
+static void look_at_guards()
+{
+    for (const piece *p = pieces; p; p = p->next) {
+        if (!untouched((const char *)p, p, sizeof *p))
+            fail("a thread of its grid wrote before the start of %zu bytes of memory", p->bytes);
+        if (!untouched((const char *)p + GUARD_BYTES + p->bytes, p, 0))
+            fail("a thread of its grid wrote past the end of %zu bytes of memory", p->bytes);
+    }
+}
+
+/* A page that is nobody's, as the tests put behind matrices (tensor.h). */
+static void on_fault(int signal_number)
+{
+    if (now) fail("it touches memory that is nobody's");
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
 void run_grid(const char *name, dim3 grid, dim3 size, size_t shared_bytes,
               void (*what)(const void *), const void *with)
 {
+    if (!launches++) signal(SIGSEGV, on_fault);
     kernel = name;
-    launches++;
     now = nullptr;
     count = size.x * size.y * size.z;
     if (count == 0 || count > THREADS_MAX || count % LANES)
@@ -223,6 +263,7 @@ void run_grid(const char *name, dim3 grid, dim3 size, size_t shared_bytes,
                 begin_block(dim3(x, y, z));
                 run_block();
             }
+    look_at_guards();
 }
 
 } // namespace fiber
@@ -286,26 +327,35 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s)
     return cudaSuccess;
 }
 
-/* The size lies before the memory, which is poisoned: a device's is not zero either. */
+/* Memory is poisoned, as a device's is not zero either, and lies between two guards. */
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
     if (bytes > memory_bytes() - memory_used) return cudaErrorMemoryAllocation;
-    char *p = (char *)aligned_alloc(256, (bytes + 511) / 256 * 256);
+    char *p = (char *)aligned_alloc(256, GUARD_BYTES + (bytes + GUARD_BYTES + 255) / 256 * 256);
     if (!p) return cudaErrorMemoryAllocation;
-    memcpy(p, &bytes, sizeof bytes);
-    memset(p + 256, 0xff, bytes);
+    const uint16_t filled_with = (uint16_t)(0xff81 + fiber::pieces_ever++ % 63);
+    memset(p + GUARD_BYTES, 0xff, bytes);
+    for (size_t i = 0; i < GUARD_BYTES; i += 2) {
+        memcpy(p + i, &filled_with, 2);
+        memcpy(p + GUARD_BYTES + bytes + i, &filled_with, 2);
+    }
+    fiber::piece *one = (fiber::piece *)p;
+    *one = {fiber::pieces, &fiber::pieces, bytes, filled_with};
+    if (fiber::pieces) fiber::pieces->back = &one->next;
+    fiber::pieces = one;
     memory_used += bytes;
-    *out = p + 256;
+    *out = p + GUARD_BYTES;
     return cudaSuccess;
 }
 
 cudaError_t cudaFree(void *p)
 {
-    size_t bytes;
     if (!p) return cudaSuccess;
-    memcpy(&bytes, (char *)p - 256, sizeof bytes);
-    memory_used -= bytes;
-    free((char *)p - 256);
+    fiber::piece *one = (fiber::piece *)((char *)p - GUARD_BYTES);
+    if (one->next) one->next->back = one->back;
+    *one->back = one->next;
+    memory_used -= one->bytes;
+    free(one);
     return cudaSuccess;
 }
 

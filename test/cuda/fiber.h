@@ -8,9 +8,10 @@
  *     reverse   each thread as far as it can, in descending order
  *
  * Ends the program with one sentence about: a barrier that some threads reach at another line or not at all, a warp
- * operation that a part of a warp does not take part in, a launch that a GPU would refuse, a thread that ends before its
- * asynchronous copies (fiber_ptx.h). Shared memory is filled with
- * 0xff (a NaN, or -1) before each block, so that it shows when a kernel reads what nobody wrote. */
+ * operation that a part of a warp does not take part in, a launch that a GPU would refuse, a write into the 4 KiB before
+ * or after a piece of memory, a thread that ends before its asynchronous copies (fiber_ptx.h). Shared memory is filled with
+ * 0xff (a NaN, or -1) before each block, and memory when it is taken, so that it shows when a kernel reads what nobody
+ * wrote. test/cuda/planted.cc shows most of these. */
 #ifndef SHOAL_TEST_CUDA_FIBER_H
 #define SHOAL_TEST_CUDA_FIBER_H
 

@@ -110,6 +110,27 @@ static void expect(const float *device, const char *name, double tolerance)
     free(found);
 }
 
+Test(ops, memory_is_zero_when_it_is_taken_and_when_it_is_zeroed)
+{
+    while (open_rig("model_ops.bin", 1)) {
+        enum { COUNT = 1001 };
+        float host[COUNT];
+        void *p;
+        for (size_t round = 0; round < 2; round++) {
+            cr_assert_eq(rig.b->take(rig.b->self, sizeof host, &p, NULL), ERR_OK);
+            for (size_t zeroed = 0; zeroed < 2; zeroed++) {
+                cr_assert_eq(rig.b->download(rig.b->self, host, p, sizeof host, NULL), ERR_OK);
+                for (size_t i = 0; i < COUNT; i++) cr_assert_eq(host[i], 0, "element %zu", i);
+                for (size_t i = 0; i < COUNT; i++) host[i] = NAN;
+                rig.b->upload(rig.b->self, p, host, sizeof host);
+                if (!zeroed) rig.b->zero(rig.b->self, p, sizeof host);
+            }
+            rig.b->give(rig.b->self, p, sizeof host); /* full of NaN, for the next to take */
+        }
+        close_rig();
+    }
+}
+
 Test(ops, norm_and_its_gradients_are_those_of_pytorch)
 {
     while (open_rig("model_ops.bin", 2)) {
@@ -234,6 +255,117 @@ Test(ops, attention_and_its_gradients_are_those_of_pytorch)
     }
 }
 
+/* Fills room for `n` floats on the device with some numbers from -1 to 1, and gives those to `host` too. */
+static float *invented(float *host, size_t n, double step)
+{
+    float *p = room(n);
+    for (size_t i = 0; i < n; i++) host[i] = (float)sin(step * (double)(i + 1));
+    rig.b->upload(rig.b->self, p, host, n * sizeof(float));
+    return p;
+}
+
+/* The error of `n` floats on the device. */
+static double error_of(const float *device, const float *wanted, size_t n)
+{
+    float *found = malloc(n * sizeof(float));
+    cr_assert_eq(rig.b->download(rig.b->self, found, device, n * sizeof(float), NULL), ERR_OK);
+    double error = golden_error(found, wanted, n);
+    free(found);
+    return error;
+}
+
+static double dot_of(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)a[i] * b[i];
+    return sum;
+}
+
+struct attention_case {
+    size_t sequences, length, heads, kv_heads, head_dim;
+};
+
+/* Attention of one query as its formula says it, in fp64; adds to grad what comes of its gradient. */
+static void attend(struct attention_case c, const float *qkv, const float *out_grad,
+                   size_t sequence, size_t row, size_t head, float *out, double *grad)
+{
+    const size_t d = c.head_dim, stride = (c.heads + 2 * c.kv_heads) * d,
+                 first = sequence * c.length;
+    const size_t key = (c.heads + head / (c.heads / c.kv_heads)) * d, value = key + c.kv_heads * d;
+    const size_t query = (first + row) * stride + head * d;
+    const size_t at = ((first + row) * c.heads + head) * d;
+    const double scale = 1 / sqrt((double)d);
+    double p[64], total = 0, delta = 0;
+    for (size_t k = 0; k <= row; k++)
+        total += p[k] = exp(scale * dot_of(qkv + query, qkv + (first + k) * stride + key, d));
+    for (size_t k = 0; k <= row; k++) {
+        p[k] /= total;
+        delta += p[k] * dot_of(out_grad + at, qkv + (first + k) * stride + value, d);
+    }
+    for (size_t i = 0; i < d; i++) {
+        double sum = 0;
+        for (size_t k = 0; k <= row; k++) sum += p[k] * qkv[(first + k) * stride + value + i];
+        out[at + i] = (float)sum;
+    }
+    for (size_t k = 0; k <= row; k++) {
+        const size_t there = (first + k) * stride;
+        const double ds = p[k] * (dot_of(out_grad + at, qkv + there + value, d) - delta) * scale;
+        for (size_t i = 0; i < d; i++) {
+            grad[query + i] += ds * qkv[there + key + i];
+            grad[there + key + i] += ds * qkv[query + i];
+            grad[there + value + i] += p[k] * out_grad[at + i];
+        }
+    }
+}
+
+/* Heads as long as real models have them, which PyTorch's file would be too large for; 72 and 200 fill no 64. */
+Test(ops, attention_is_right_for_long_heads)
+{
+    static const struct attention_case cases[] = {
+        {2, 37, 4, 2, 72}, {1, 35, 2, 1, 128}, {1, 33, 2, 2, 200}};
+    while (open_rig("model_ops.bin", 2)) {
+        for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+            release();
+            const struct attention_case c = cases[n];
+            const size_t rows = c.sequences * c.length, outs = rows * c.heads * c.head_dim;
+            const size_t all = rows * (c.heads + 2 * c.kv_heads) * c.head_dim;
+            float *hqkv = malloc(all * sizeof(float)), *hout_grad = malloc(outs * sizeof(float));
+            float *hout = malloc(outs * sizeof(float)), *hgrad = malloc(all * sizeof(float));
+            double *sums = calloc(all, sizeof(double));
+            float *qkv = invented(hqkv, all, 1.7), *out_grad = invented(hout_grad, outs, 2.3);
+            for (size_t i = 0; i < rows * c.heads; i++)
+                attend(c, hqkv, hout_grad, i / c.heads / c.length, i / c.heads % c.length,
+                       i % c.heads, hout, sums);
+            for (size_t i = 0; i < all; i++) hgrad[i] = (float)sums[i];
+
+            float *out = room(outs), *logsum = room(rows * c.heads), *grad = room(all);
+            rig.b->attention(rig.b->self, &(struct op_attention){.out = out,
+                                                                 .logsum = logsum,
+                                                                 .qkv = qkv,
+                                                                 .sequences = c.sequences,
+                                                                 .length = c.length,
+                                                                 .heads = c.heads,
+                                                                 .kv_heads = c.kv_heads,
+                                                                 .head_dim = c.head_dim});
+            cr_assert_leq(error_of(out, hout, outs), TIGHT, "head_dim %zu", c.head_dim);
+            rig.b->attention_backward(rig.b->self,
+                                      &(struct op_attention_backward){.qkv_grad = grad,
+                                                                      .out_grad = out_grad,
+                                                                      .out = out,
+                                                                      .qkv = qkv,
+                                                                      .logsum = logsum,
+                                                                      .sequences = c.sequences,
+                                                                      .length = c.length,
+                                                                      .heads = c.heads,
+                                                                      .kv_heads = c.kv_heads,
+                                                                      .head_dim = c.head_dim});
+            cr_assert_leq(error_of(grad, hgrad, all), CANCELS, "head_dim %zu", c.head_dim);
+            free(hqkv), free(hout_grad), free(hout), free(hgrad), free(sums);
+        }
+        close_rig();
+    }
+}
+
 /* A sequence fed in pieces of 1, 2, 3, ... tokens. */
 Test(ops, cached_attention_gives_what_attention_of_the_whole_gives)
 {
@@ -333,6 +465,38 @@ Test(ops, cross_entropy_and_its_gradient_are_those_of_pytorch)
     }
 }
 
+/* Logits whose exponential is infinite, one a row and at each place once: the largest must be found wherever it is. */
+Test(ops, cross_entropy_holds_where_one_logit_is_large)
+{
+    while (open_rig("model_ops.bin", 2)) {
+        enum { VOCAB = 300 };
+        float host[VOCAB * VOCAB] = {0}, wanted[VOCAB];
+        uint32_t target[VOCAB];
+        float *loss = room(VOCAB), *logits = room(VOCAB * VOCAB), *targets = room(VOCAB);
+        for (uint32_t r = 0; r < VOCAB; r++) {
+            host[r * VOCAB + r] = 200;
+            target[r] = r % 2 ? r : 0;
+            wanted[r] = target[r] == r ? 0 : 200;
+        }
+        rig.b->upload(rig.b->self, logits, host, sizeof host);
+        rig.b->upload(rig.b->self, targets, target, sizeof target);
+        rig.b->cross_entropy(rig.b->self, &(struct op_cross_entropy){.loss = loss,
+                                                                     .logits = logits,
+                                                                     .targets = (uint32_t *)targets,
+                                                                     .rows = VOCAB,
+                                                                     .vocab = VOCAB,
+                                                                     .gradient = true,
+                                                                     .scale = 1});
+        cr_assert_leq(error_of(loss, wanted, VOCAB), TIGHT, "losses");
+        for (uint32_t r = 0; r < VOCAB; r++) {
+            host[r * VOCAB + r] = 1;
+            host[r * VOCAB + target[r]] -= 1;
+        }
+        cr_assert_leq(error_of(logits, host, VOCAB * VOCAB), TIGHT, "gradients");
+        close_rig();
+    }
+}
+
 Test(ops, embedding_adds_up_the_gradients_of_a_token_that_comes_again)
 {
     while (open_rig("model_ops.bin", 2)) {
@@ -383,6 +547,47 @@ Test(ops, adamw_takes_the_steps_of_pytorch_and_decays_the_first_elements_only)
                 expect(p, name, TIGHT);
             }
         }
+        close_rig();
+    }
+}
+
+/* Gradients of 1e-8, where epsilon counts as much as they do; and moments, of which PyTorch's file says nothing. */
+Test(ops, adamw_adds_epsilon_to_the_corrected_root_and_keeps_both_moments)
+{
+    enum { COUNT = 300, DECAYED = 100 };
+    const double lr = 3e-3f, b1 = 0.9f, b2 = 0.95f, eps = 1e-8f, decay = 0.1f, scale = 0.5f;
+    const double c1 = 0.271f, c2 = 0.142625f; /* of step 3 */
+    while (open_rig("model_ops.bin", 2)) {
+        float host[4][COUNT], wanted[3][COUNT], *p[4];
+        for (size_t k = 0; k < 4; k++) p[k] = invented(host[k], COUNT, 0.7 + (double)k);
+        for (size_t i = 0; i < COUNT; i++) {
+            host[1][i] *= 1e-8f;
+            host[2][i] *= 1e-16f * host[2][i];
+            host[3][i] *= 2e-8f;
+            const double g = scale * host[3][i];
+            const double m = b1 * host[1][i] + (1 - b1) * g, v = b2 * host[2][i] + (1 - b2) * g * g;
+            wanted[0][i] = (float)((i < DECAYED ? 1 - lr * decay : 1) * host[0][i] -
+                                   lr / c1 * m / (sqrt(v) / sqrt(c2) + eps));
+            wanted[1][i] = (float)m;
+            wanted[2][i] = (float)v;
+        }
+        for (size_t k = 1; k < 4; k++) rig.b->upload(rig.b->self, p[k], host[k], sizeof host[k]);
+        rig.b->adamw(rig.b->self, &(struct op_adamw){.parameters = p[0],
+                                                     .moment1 = p[1],
+                                                     .moment2 = p[2],
+                                                     .gradient = p[3],
+                                                     .count = COUNT,
+                                                     .decayed_count = DECAYED,
+                                                     .lr = 3e-3f,
+                                                     .beta1 = 0.9f,
+                                                     .beta2 = 0.95f,
+                                                     .eps = 1e-8f,
+                                                     .decay = 0.1f,
+                                                     .gradient_scale = 0.5f,
+                                                     .correction1 = 0.271f,
+                                                     .correction2 = 0.142625f});
+        for (size_t k = 0; k < 3; k++)
+            cr_assert_leq(error_of(p[k], wanted[k], COUNT), TIGHT, "result %zu", k);
         close_rig();
     }
 }
@@ -452,23 +657,25 @@ Test(ops, linear_is_right_where_matrices_are_cut_into_tiles)
 Test(ops, sum_and_norm_are_taken_in_fp64_over_any_length)
 {
     while (open_rig("model_ops.bin", 2)) {
-        static const size_t lengths[] = {1, 31, 65537, 200001};
-        for (size_t c = 0; c < 4; c++) {
+        /* the last one is more than cu/reduce.cu adds up in one launch */
+        static const size_t lengths[] = {1, 31, 65537, 200001, ((size_t)1 << 22) + 77};
+        for (size_t c = 0; c < sizeof lengths / sizeof *lengths; c++) {
             release();
             const size_t n = lengths[c];
             float *x = room(n), *host = malloc(n * sizeof(float));
-            double sum = 0, squares = 0, found;
+            long double sum = 0, squares = 0;
+            double found;
             for (size_t i = 0; i < n; i++) {
                 host[i] = 1e4f + (float)sin((double)i);
                 sum += host[i];
-                squares += (double)host[i] * host[i];
+                squares += (long double)host[i] * host[i];
             }
             rig.b->upload(rig.b->self, x, host, n * sizeof(float));
             cr_assert_eq(rig.b->sum(rig.b->self, x, n, &found, NULL), ERR_OK);
-            cr_assert_float_eq(found / sum, 1,
+            cr_assert_float_eq(found / (double)sum, 1,
                                1e-13); /* fp32 would be off by 1e-5 at this length */
             cr_assert_eq(rig.b->norm2(rig.b->self, x, n, &found, NULL), ERR_OK);
-            cr_assert_float_eq(found / sqrt(squares), 1, 1e-13);
+            cr_assert_float_eq(found / sqrt((double)squares), 1, 1e-13);
             free(host);
         }
         close_rig();

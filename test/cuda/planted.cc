@@ -1,0 +1,177 @@
+/* planted.cc -- tiny kernels with one bug each, and their correct twins: is the bug seen on fibers (fiber.h)?
+ *
+ *     planted NAME         runs the kernel with its bug
+ *     planted NAME right   runs its twin
+ *
+ * Two warps, each of whose 64 threads t is to leave 63 - t in out[t]; the program says which does not, and ends with 1.
+ * The bug is what happens if `wrong` is true. fiber_test.py knows the names and what must be said of each. */
+#include "device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COUNT 64
+
+/* 63 - t, by way of another lane. */
+__device__ static float by_shuffle(unsigned mask)
+{
+    const unsigned t = threadIdx.x;
+    return __shfl_xor_sync(mask, 63.0f - (float)(t ^ 31), 31);
+}
+
+__global__ void two_barriers(float *out, bool wrong)
+{
+    __shared__ float room[COUNT];
+    const unsigned t = threadIdx.x;
+    room[t] = (float)t;
+    if (wrong && t < 32) __syncthreads();
+    else __syncthreads();
+    out[t] = room[63 - t];
+}
+
+/* Half a warp waits for lanes that wait at the barrier. */
+__global__ void unreached_barrier(float *out, bool wrong)
+{
+    __shared__ float room[COUNT];
+    const unsigned t = threadIdx.x;
+    room[t] = (float)t;
+    if (wrong && t >= 48) by_shuffle(LANES);
+    __syncthreads();
+    out[t] = room[63 - t];
+}
+
+__global__ void half_a_shuffle(float *out, bool wrong)
+{
+    if (!wrong || threadIdx.x % 32 < 16) out[threadIdx.x] = by_shuffle(LANES);
+}
+
+__global__ void ended_lane(float *out, bool wrong)
+{
+    if (wrong && threadIdx.x % 32 == 0) return;
+    out[threadIdx.x] = by_shuffle(LANES);
+}
+
+__global__ void two_operations(float *out, bool wrong)
+{
+    if (wrong && threadIdx.x % 32 < 16) __ballot_sync(LANES, 1);
+    out[threadIdx.x] = by_shuffle(LANES);
+}
+
+__global__ void partial_mask(float *out, bool wrong)
+{
+    out[threadIdx.x] = by_shuffle(wrong ? LANES >> 1 : LANES);
+}
+
+__global__ void unwritten(float *out, bool wrong)
+{
+    __shared__ float room[COUNT];
+    const unsigned t = threadIdx.x;
+    if (!wrong || t != 5) room[t] = (float)t;
+    __syncthreads();
+    out[t] = room[63 - t];
+}
+
+/* By way of another warp. Where all threads advance in turn, the second __syncwarp() does for the barrier. */
+__global__ void no_barrier(float *out, bool wrong)
+{
+    __shared__ float room[COUNT];
+    const unsigned t = threadIdx.x;
+    room[t] = (float)t;
+    __syncwarp();
+    __syncwarp();
+    if (!wrong) __syncthreads();
+    out[t] = room[63 - t];
+}
+
+/* What the lane before left. Right by luck where lanes run in ascending order. */
+__global__ void no_warp_barrier(float *out, bool wrong)
+{
+    __shared__ float room[COUNT];
+    const unsigned t = threadIdx.x;
+    room[t] = 62.0f - (float)t;
+    if (!wrong) __syncwarp();
+    out[t] = t % 32 ? room[t - 1] : 63.0f - (float)t;
+}
+
+__global__ void no_barrier_before_reuse(float *out, bool wrong)
+{
+    __shared__ float room[COUNT];
+    const unsigned t = threadIdx.x;
+    for (int round = 0; round < 2; round++) {
+        room[t] = (float)t / 2 + (float)round;
+        __syncthreads();
+        out[t] = (round ? out[t] - 1 : 0) + room[63 - t];
+        if (!wrong) __syncthreads();
+    }
+}
+
+__global__ void past_the_end(float *out, bool wrong)
+{
+    out[threadIdx.x] = 63.0f - (float)threadIdx.x;
+    if (wrong && threadIdx.x == 63) out[COUNT] = 0;
+}
+
+__global__ void before_the_start(float *out, bool wrong)
+{
+    out[threadIdx.x] = 63.0f - (float)threadIdx.x;
+    if (wrong && threadIdx.x == 0) out[-1] = 0;
+}
+
+/* For launches that are wrong themselves. */
+__global__ void plain(float *out)
+{
+    if (threadIdx.x < COUNT) out[threadIdx.x] = 63.0f - (float)threadIdx.x;
+}
+
+#define KERNEL(name)                                                                               \
+    {                                                                                              \
+#name, [](float *out, bool wrong) { LAUNCH(name, 1, COUNT, 0, 0, out, wrong); }            \
+    }
+
+static const struct {
+    const char *name;
+    void (*run)(float *out, bool wrong);
+} planted[] = {
+    KERNEL(two_barriers),
+    KERNEL(unreached_barrier),
+    KERNEL(half_a_shuffle),
+    KERNEL(ended_lane),
+    KERNEL(two_operations),
+    KERNEL(partial_mask),
+    KERNEL(unwritten),
+    KERNEL(no_barrier),
+    KERNEL(no_warp_barrier),
+    KERNEL(no_barrier_before_reuse),
+    KERNEL(past_the_end),
+    KERNEL(before_the_start),
+    {"odd_block", [](float *out, bool wrong) { LAUNCH(plain, 1, wrong ? 65 : 96, 0, 0, out); }},
+    {"large_block",
+     [](float *out, bool wrong) { LAUNCH(plain, 1, wrong ? 1056 : 1024, 0, 0, out); }},
+    {"empty_grid", [](float *out, bool wrong) { LAUNCH(plain, wrong ? 0 : 1, COUNT, 0, 0, out); }},
+    {"much_shared",
+     [](float *out, bool wrong) {
+         LAUNCH(plain, 1, COUNT, wrong ? 228 << 10 : 200 << 10, 0, out);
+     }},
+};
+
+int main(int argc, char **argv)
+{
+    const bool wrong = argc == 2;
+    float found[COUNT];
+    void *out;
+    for (auto &p : planted) {
+        if (argc < 2 || strcmp(p.name, argv[1])) continue;
+        cudaMalloc(&out, sizeof found);
+        p.run((float *)out, wrong);
+        cudaMemcpyAsync(found, out, sizeof found, cudaMemcpyDeviceToHost, nullptr);
+        cudaFree(out);
+        for (int t = 0; t < COUNT; t++)
+            if (!(found[t] == 63.0f - (float)t)) {
+                fprintf(stderr, "planted: out[%d] is %g\n", t, (double)found[t]);
+                return 1;
+            }
+        return 0;
+    }
+    fprintf(stderr, "planted: there is no such kernel\n");
+    return 2;
+}
