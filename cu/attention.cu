@@ -162,10 +162,10 @@ __global__ void __launch_bounds__(THREADS)
                 s.head_dim);
 }
 
-/* One warp a key: adds up over the queries of all heads that share it, head after head. Unless told that 5 blocks of an
+/* One warp a key: adds up over the queries of all heads that share it, head after head. Unless told that 4 blocks of an
  * SM are enough, the compiler keeps to 64 registers and spills (test/cuda/gate.py). */
 template <class T>
-__global__ void __launch_bounds__(THREADS, 5)
+__global__ void __launch_bounds__(THREADS, 4)
     attention_keys_backward(T *keys_grad, T *values_grad, const T *out_grad, const float *logsum,
                             const float *delta, struct heads<T> queries, struct heads<T> keys,
                             struct heads<T> values, struct shape s)
