@@ -54,6 +54,7 @@ static enum err plan_memory(struct plan *p, const struct experiment *x, struct w
     if (e) return e;
     e = cpu_open(&cpu, pool, w);
     if (!e) {
+        if (x->train.precision == PRECISION_BF16) cpu.activation_bytes = 2; /* a GPU's */
         struct node_config n = {.parameters = p->parameters, .group_max = x->swarm.group_max};
         uint64_t vector = p->parameters * sizeof(float);
         p->micro_batch =

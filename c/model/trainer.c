@@ -119,7 +119,11 @@ enum err trainer_open(const struct experiment *x, const struct backend *b, const
         if (!t->copies[i]) e = why(w, ERR_MEMORY, "no memory for the host's copies of a model");
     }
     if (!e) e = sampler_init(&t->sampler, c, x->seed, identity, x->model.context, w);
-    if (!e) e = model_open(&t->model, &x->model, b, t->micro_batch, use_of(x), w);
+    if (!e) {
+        e = model_open(&t->model, &x->model, b, t->micro_batch, use_of(x), w);
+        if (e == ERR_MEMORY)
+            why_while(w, e, "set train.micro_batch lower or train.recompute to block");
+    }
     if (!e) e = genesis(t, w);
     if (e) {
         trainer_close(t);

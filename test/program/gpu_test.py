@@ -45,7 +45,8 @@ for what, sentence, environment in [
         ("no driver", "this machine has no NVIDIA driver", dict(FIBER_DRIVER="0")),
         ("an old driver", "the NVIDIA driver here is for CUDA 11.4: install one for 12.0 or later", dict(FIBER_DRIVER="11040")),
         ("an old generation", "is of generation sm_75: shoal needs sm_80 or later", dict(FIBER_GENERATION="75")),
-        ("too little memory", "MiB of memory are needed at once, and GPU 0 has ", dict(FIBER_MEMORY="100000"))]:
+        ("too little memory", "MiB of memory are needed at once, and GPU 0 has ", dict(FIBER_MEMORY="100000")),
+        ("too little for activations", "set train.micro_batch lower or train.recompute to block: ", dict(FIBER_MEMORY="1200000"))]:
     done = run("train", path, "--device", "cuda", program=GPU, **environment)
     ok(done.returncode == 1 and sentence in done.stdout and done.stdout.count("\n") == 1, what + " is one sentence", done.stdout)
 done = run("train", path, "--device", "tpu")

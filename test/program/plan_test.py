@@ -31,6 +31,16 @@ ok(memory["total"] == sum(v for k, v in memory.items() if k != "total"), "the ta
 ok(memory["replica"] > 17 * parameters and memory["swarm"] > parameters and memory["activations"] > 1 << 28,
    "replica, averaging and activations are in it", memory)
 
+few = os.path.join(PLACE, "few.yaml")
+with open(few, "w") as f:
+    f.write(open(path).read().replace("steps: 88000", "steps: 88000, micro_batch: %d, recompute: block" % plan["micro_batch"]))
+block = json.loads(run("plan", few, "--json").stdout)["memory_bytes"]["activations"]
+with open(few, "w") as f:
+    f.write(open(path).read().replace("steps: 88000", "steps: 88000, micro_batch: %d, precision: bf16" % plan["micro_batch"]))
+half = json.loads(run("plan", few, "--json").stdout)["memory_bytes"]["activations"]
+ok(block < 0.6 * memory["activations"] and 0.5 < half / memory["activations"] < 0.55,
+   "recomputing blocks takes less, and so does bf16", "%d %d %d" % (memory["activations"], block, half))
+
 blocks = -(-parameters // 256)
 wire = parameters + 4 * blocks
 for row in plan["traffic"]:
