@@ -82,7 +82,7 @@ outer: {every: %(every)d, count: %(count)s}
 swarm: {listen: "127.0.0.1:0"}
 checkpoint: {dir: checkpoints, every: %(every)d, keep: %(keep)d}
 evaluate: {every: %(steps)d, tokens: 4096}
-machine: {threads: 1}
+machine: {device: cpu, threads: 1}
 """ % values)
     return path
 
