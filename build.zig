@@ -138,11 +138,25 @@ const Shoal = struct {
         return run;
     }
 
+    /// c/bin/baseline.c, for any x86-64.
+    fn baseline(s: *Shoal) *std.Build.Step.Compile {
+        var query = s.target.query;
+        query.cpu_model = .{ .explicit = &std.Target.x86.cpu.x86_64 };
+        query.cpu_features_add = std.Target.Cpu.Feature.Set.empty;
+        const m = s.b.createModule(.{ .target = s.b.resolveTargetQuery(query), .optimize = s.optimize, .link_libc = true });
+        m.addIncludePath(s.b.path("c"));
+        m.addCSourceFile(.{ .file = s.b.path("c/bin/baseline.c"), .flags = &c_flags });
+        return s.b.addObject(.{ .name = "baseline", .root_module = m });
+    }
+
     fn main(s: *Shoal, with_cuda: bool) *std.Build.Module {
         const b = s.b;
         const m = s.module();
         for ([_][]const u8{ "c", ".", ".deps/system/include" }) |p| m.addIncludePath(b.path(p));
-        for (s.files("c/bin", ".c")) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("c/bin/{s}", .{f})), .flags = &c_flags });
+        for (s.files("c/bin", ".c")) |f| {
+            if (!std.mem.eql(u8, f, "baseline.c")) m.addCSourceFile(.{ .file = b.path(b.fmt("c/bin/{s}", .{f})), .flags = &c_flags });
+        }
+        m.addObject(s.baseline());
         if (with_cuda) m.addCMacro("SHOAL_CUDA", "1");
         linkAll(s, m);
         return m;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The program needs nothing of the machine but glibc, at most of version 2.28."""
+"""The program needs nothing of the machine but glibc, at most of version 2.28, and a processor that it names."""
 import re, struct
 from swarms import *
 
@@ -27,4 +27,12 @@ versions = [tuple(map(int, v.decode().split("."))) for v in re.findall(rb"\0GLIB
 ok(versions and max(versions) <= (2, 28), "no symbol is newer than glibc 2.28", sorted(set(versions))[-3:])
 done = run("version")
 ok(done.returncode == 0 and done.stdout.startswith("shoal "), "it starts", done.stdout)
+name = "a processor that is too old is told what it lacks"
+if shutil.which("qemu-x86_64"):
+    old = subprocess.run(["qemu-x86_64", "-cpu", "Nehalem", SHOAL, "version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         text=True, timeout=60)
+    ok(old.returncode == 1 and old.stdout.count("\n") == 1 and "this processor lacks AVX2 with FMA, BMI" in old.stdout, name,
+       old.stdout)
+else:
+    print("ok - %s # SKIP no qemu-x86_64 here (Debian's qemu-user)" % name)
 finish()
