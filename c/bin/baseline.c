@@ -30,10 +30,11 @@ __attribute__((constructor(101))) static void look_at_the_processor(void)
     if (!(c81 & bit_LZCNT)) lacks(missing, "LZCNT");
     if (!(c1 & bit_AES) || !(c1 & bit_PCLMUL)) lacks(missing, "AES");
     if (!missing[0]) return;
-    int n = snprintf(text, sizeof text,
-                     "shoal: this processor lacks %s: shoal needs x86-64-v3 and AES, as Intel's have since "
-                     "Haswell and AMD's since Zen\n",
-                     missing);
+    int n = snprintf(
+        text, sizeof text,
+        "shoal: this processor lacks %s: shoal needs x86-64-v3 and AES, as Intel's have since "
+        "Haswell and AMD's since Zen\n",
+        missing);
     if (write(STDERR_FILENO, text, (size_t)n) < 0) _exit(1);
     _exit(1);
 }

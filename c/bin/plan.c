@@ -137,6 +137,12 @@ static const char *time_text(double seconds, char out[32])
     return out;
 }
 
+/* What a GPU has to hold; scratch of some 100 MB comes to it. */
+static uint64_t gpu_bytes(const struct plan *p)
+{
+    return p->memory.parameters + p->memory.gradients + p->memory.moments + p->memory.activations;
+}
+
 static void print_memory(const struct plan *p)
 {
     char b[32], label[64];
@@ -150,8 +156,9 @@ static void print_memory(const struct plan *p)
                 {label, p->memory.activations},
                 {"anchor and momentum, twice, and own contribution", p->memory.replica},
                 {"averaging and state transfer", p->memory.swarm},
-                {"together", p->memory.total}};
-    printf("#\n# Memory of a worker on the CPU\n");
+                {"together", p->memory.total},
+                {"of it on the GPU, where one computes", gpu_bytes(p)}};
+    printf("#\n# Memory of a worker\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         printf("#   %-50s %10s\n", rows[i].what, bytes_text((double)rows[i].bytes, b));
 }
@@ -212,11 +219,12 @@ static json_t *json_of(const struct plan *p, const struct experiment *x)
         "gradients", (json_int_t)p->memory.gradients, "moments", (json_int_t)p->memory.moments,
         "activations", (json_int_t)p->memory.activations, "replica", (json_int_t)p->memory.replica,
         "swarm", (json_int_t)p->memory.swarm, "total", (json_int_t)p->memory.total);
-    return json_pack("{s:s?, s:I, s:I, s:f, s:i, s:f, s:o, s:o}", "run", p->named ? id : NULL,
+    return json_pack("{s:s?, s:I, s:I, s:f, s:i, s:f, s:o, s:I, s:o}", "run", p->named ? id : NULL,
                      "parameters", (json_int_t)p->parameters, "epochs", (json_int_t)p->epochs,
                      "tokens_worker", (double)x->train.steps * (double)x->train.batch_tokens,
                      "micro_batch", (int)p->micro_batch, "flops_step", p->step_flops,
-                     "memory_bytes", memory, "traffic", rows);
+                     "memory_bytes", memory, "gpu_bytes", (json_int_t)gpu_bytes(p), "traffic",
+                     rows);
 }
 
 static void print_json(const struct plan *p, const struct experiment *x)

@@ -41,6 +41,13 @@ half = json.loads(run("plan", few, "--json").stdout)["memory_bytes"]["activation
 ok(block < 0.6 * memory["activations"] and 0.5 < half / memory["activations"] < 0.55,
    "recomputing blocks takes less, and so does bf16", "%d %d %d" % (memory["activations"], block, half))
 
+ok(plan["gpu_bytes"] == 16 * parameters + memory["activations"], "a GPU holds vectors and activations", plan)
+with open(few, "w") as f:
+    f.write(open(path).read().replace("{preset: 60m}", "{preset: 1b, context: 2048}").replace(
+        "steps: 88000", "steps: 88000, micro_batch: 8, precision: bf16, recompute: block"))
+big = json.loads(run("plan", few, "--json").stdout)["gpu_bytes"]
+ok(big < 22 << 30, "1b in bf16, recomputing blocks, leaves room on a GPU of 24 GiB", big)
+
 blocks = -(-parameters // 256)
 wire = parameters + 4 * blocks
 for row in plan["traffic"]:
