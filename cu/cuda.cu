@@ -137,7 +137,10 @@ static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
 
 int cuda_devices(void)
 {
-    int count = 0;
+    int count = 0, driver = 0;
+    cudaDriverGetVersion(&driver);
+    if (driver && driver < DRIVER_MIN)
+        return 1; /* it would not tell; cuda_open says what is needed */
     return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-/* GPUs that this machine has; 0 also where there is no driver. */
+/* GPUs that this machine has: 0 also where there is no driver, 1 where it is too old to tell. */
 int cuda_devices(void);
 
 /* Opens GPU `device` for one thread, with activations in bf16 or fp32. ERR_DEVICE says what is missing: a driver, a newer one, such a device, a newer

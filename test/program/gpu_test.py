@@ -49,6 +49,9 @@ for what, sentence, environment in [
         ("too little for activations", "set train.micro_batch lower or train.recompute to block: ", dict(FIBER_MEMORY="1200000"))]:
     done = run("train", path, "--device", "cuda", program=GPU, **environment)
     ok(done.returncode == 1 and sentence in done.stdout and done.stdout.count("\n") == 1, what + " is one sentence", done.stdout)
+done = run("train", path, "--device", "auto", program=GPU, FIBER_DRIVER="11040")
+ok(done.returncode == 1 and "install one for 12.0 or later" in done.stdout, "auto takes no CPU where a GPU's driver is too old",
+   done.stdout)
 done = run("train", path, "--device", "tpu")
 ok(done.returncode == 2 and "--device needs auto, cpu, cuda or cuda:N" in done.stdout, "a device that is none is refused",
    done.stdout)
