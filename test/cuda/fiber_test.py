@@ -25,7 +25,9 @@ PLANTED = [
     ("odd_block", "a block of 65 threads: launch whole warps, at most 1024"),
     ("large_block", "a block of 1056 threads: launch whole warps, at most 1024"),
     ("empty_grid", r"a grid of \(0, 1, 1\) blocks"),
-    ("much_shared", "233472 bytes of shared memory"),
+    ("much_shared", "102400 bytes of shared memory, and 102400 are allowed"),
+    ("unallowed_shared", "61440 bytes of shared memory, and 0 are allowed"),
+    ("wild_pointer", "it touches memory that is nobody's"),
 ]
 
 failed = False

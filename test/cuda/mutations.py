@@ -113,7 +113,7 @@ MUTATIONS = [
     ("rotary: positions run on into the next sequence", "rotary.cu", "(start + row % length)", "(start + row)"),
     ("rotary: turns the other way", "rotary.cu", "b * turn_cos + a * turn_sin", "b * turn_cos - a * turn_sin"),
     ("rotary: the inverse is none", "rotary.cu", "sign * sine[angle]", "sine[angle]"),
-    ("rotary: reads what it has just written", "rotary.cu", "b * turn_cos + a * turn_sin", "b * turn_cos + at[0] * turn_sin"),
+    ("rotary: reads what it has just written", "rotary.cu", "b * turn_cos + a * turn_sin", "b * turn_cos + float_of(at[0]) * turn_sin"),
     ("rotary: no guard of the tail", "rotary.cu", "    if (n >= pairs) return;\n", ""),
 
     # swiglu

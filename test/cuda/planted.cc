@@ -117,6 +117,13 @@ __global__ void before_the_start(float *out, bool wrong)
     if (wrong && threadIdx.x == 0) out[-1] = 0;
 }
 
+__global__ void wild_pointer(float *out, bool wrong)
+{
+    float *const nowhere = (float *)64;
+    out[threadIdx.x] = 63.0f - (float)threadIdx.x;
+    if (wrong && threadIdx.x == 40) *(volatile float *)nowhere = 0;
+}
+
 /* For launches that are wrong themselves. */
 __global__ void plain(float *out)
 {
@@ -144,13 +151,21 @@ static const struct {
     KERNEL(no_barrier_before_reuse),
     KERNEL(past_the_end),
     KERNEL(before_the_start),
+    KERNEL(wild_pointer),
     {"odd_block", [](float *out, bool wrong) { LAUNCH(plain, 1, wrong ? 65 : 96, 0, 0, out); }},
     {"large_block",
      [](float *out, bool wrong) { LAUNCH(plain, 1, wrong ? 1056 : 1024, 0, 0, out); }},
     {"empty_grid", [](float *out, bool wrong) { LAUNCH(plain, wrong ? 0 : 1, COUNT, 0, 0, out); }},
     {"much_shared",
      [](float *out, bool wrong) {
-         LAUNCH(plain, 1, COUNT, wrong ? 228 << 10 : 200 << 10, 0, out);
+         const size_t bytes = (wrong ? 100 : 99) << 10;
+         ALLOW_SHARED(plain, bytes);
+         LAUNCH(plain, 1, COUNT, bytes, 0, out);
+     }},
+    {"unallowed_shared",
+     [](float *out, bool wrong) {
+         if (!wrong) ALLOW_SHARED(plain, 60 << 10);
+         LAUNCH(plain, 1, COUNT, 60 << 10, 0, out);
      }},
 };
 
