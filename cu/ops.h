@@ -4,6 +4,7 @@
 
 #include "backend.h"
 #include "device.h"
+#include "outer.h"
 #include "tensor.h"
 
 struct cuda {
@@ -53,17 +54,6 @@ enum err cuda_norm2(void *self, const float *x, size_t count, double *out, struc
 enum err cuda_outer_quantize(void *self, const struct op_outer_quantize *o, bool *finite,
                              struct why *w);
 enum err cuda_outer_step(void *self, const struct op_outer_step *o, struct why *w);
-
-/* Its parts, on n elements in device memory that start a block; queued. `bad` becomes 1 when a number is not finite. */
-extern "C" {
-void cuda_outer_quantize_delta(struct cuda *c, const float *anchor, const float *parameters,
-                               size_t n, uint8_t *wire, uint32_t *bad);
-void cuda_outer_accumulate(struct cuda *c, float *acc, const uint8_t *wire, size_t n, float weight);
-void cuda_outer_quantize_mean(struct cuda *c, const float *acc, size_t n, float weight_sum,
-                              uint8_t *wire, uint32_t *bad);
-void cuda_outer_step_range(struct cuda *c, const struct outer_rule *rule, float *anchor,
-                           float *momentum, const uint8_t *mean, size_t n, float *theta, bool mine);
-}
 
 /* Waits for all that was queued; ERR_DEVICE with the first failure. */
 enum err cuda_wait(struct cuda *c, struct why *w);

@@ -5,16 +5,8 @@
 
 #include "golden.h"
 
+#include "cu/outer.h"
 #include "model/outer.h"
-
-struct cuda;
-void cuda_outer_quantize_delta(struct cuda *c, const float *anchor, const float *parameters,
-                               size_t n, uint8_t *wire, uint32_t *bad);
-void cuda_outer_accumulate(struct cuda *c, float *acc, const uint8_t *wire, size_t n, float weight);
-void cuda_outer_quantize_mean(struct cuda *c, const float *acc, size_t n, float weight_sum,
-                              uint8_t *wire, uint32_t *bad);
-void cuda_outer_step_range(struct cuda *c, const struct outer_rule *rule, float *anchor,
-                           float *momentum, const uint8_t *mean, size_t n, float *theta, bool mine);
 
 static bool gpu_quantize_delta(const float *anchor, const float *parameters, size_t n,
                                uint8_t *wire);
