@@ -77,6 +77,16 @@ struct device {
     struct backend b;
 };
 
+/* The CPU, as a user gets it. */
+static inline struct device device_open_cpu(size_t threads)
+{
+    struct device d;
+    struct why w;
+    cr_assert_eq(pool_open(&d.pool, threads, 0, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(cpu_open(&d.b, d.pool, &w), ERR_OK, "%s", w.text);
+    return d;
+}
+
 #ifdef SHOAL_CUDA /* the program that tests cu/, on a GPU or on fibers (test/cuda/fiber.h) */
 #include "cu/cuda.h"
 
@@ -95,14 +105,6 @@ static inline struct device device_open(size_t threads)
 {
     struct device d;
     cr_assert(device_open_number(&d, 0, threads));
-    return d;
-}
-static inline struct device device_open_cpu(size_t threads)
-{
-    struct device d;
-    struct why w;
-    cr_assert_eq(pool_open(&d.pool, threads, 0, &w), ERR_OK, "%s", w.text);
-    cr_assert_eq(cpu_open(&d.b, d.pool, &w), ERR_OK, "%s", w.text);
     return d;
 }
 static inline void device_close(struct device *d)
@@ -124,14 +126,7 @@ static inline bool device_open_number(struct device *d, size_t number, size_t th
     return false;
 }
 /* The one that a user gets. */
-static inline struct device device_open(size_t threads)
-{
-    struct device d;
-    struct why w;
-    cr_assert_eq(pool_open(&d.pool, threads, 0, &w), ERR_OK, "%s", w.text);
-    cr_assert_eq(cpu_open(&d.b, d.pool, &w), ERR_OK, "%s", w.text);
-    return d;
-}
+static inline struct device device_open(size_t threads) { return device_open_cpu(threads); }
 static inline void device_close(struct device *d)
 {
     cpu_close(&d->b);
