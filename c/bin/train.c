@@ -98,11 +98,9 @@ static enum err save(struct alone *a, struct why *w)
 {
     struct checkpoint c = describe(a);
     struct why failed = {0};
-    for (int v = 0; v < TRAINER_VECTORS; v++) {
-        enum err e = trainer_pull(a->trainer, v, w);
-        if (e) return e;
-    }
-    enum err e = checkpoint_write(a->x.checkpoint.dir, &c, a->x.checkpoint.keep, NULL, &failed);
+    enum err e = trainer_pull(a->trainer, w);
+    if (e) return e;
+    e = checkpoint_write(a->x.checkpoint.dir, &c, a->x.checkpoint.keep, NULL, &failed);
     if (e) fprintf(stderr, "shoal train: %s\n", failed.text);
     return e && a->x.checkpoint.required ? why(w, e, "%s", failed.text) : ERR_OK;
 }
@@ -116,7 +114,7 @@ static enum err restore(struct alone *a, struct why *w)
     struct checkpoint c = describe(a);
     e = checkpoint_read(path, c.parameters, &c, w);
     if (e) return e;
-    for (int v = 0; v < TRAINER_VECTORS; v++) trainer_push(a->trainer, v);
+    trainer_push(a->trainer);
     a->step = c.step;
     a->state->steps = c.adam_steps;
     a->state->position = c.position;

@@ -345,11 +345,9 @@ static enum err save(struct worker *k, struct why *w)
     instant began = clock_now();
     struct checkpoint c = describe(k);
     struct why failed = {0};
-    for (int v = 0; v < TRAINER_VECTORS; v++) {
-        enum err e = trainer_pull(k->trainer, v, w);
-        if (e) return e;
-    }
-    enum err e = checkpoint_write(k->x->checkpoint.dir, &c, k->x->checkpoint.keep, NULL, &failed);
+    enum err e = trainer_pull(k->trainer, w);
+    if (e) return e;
+    e = checkpoint_write(k->x->checkpoint.dir, &c, k->x->checkpoint.keep, NULL, &failed);
     double ms = ms_since(began);
     journal_begin(k->journal, "checkpoint");
     journal_u64(k->journal, "epoch", c.epoch);
@@ -374,7 +372,7 @@ static enum err restore(struct worker *k, struct why *w)
     struct checkpoint c = describe(k);
     e = checkpoint_read(path, k->replica.layout.parameters, &c, w);
     if (e) return e;
-    for (int v = 0; v < TRAINER_VECTORS; v++) trainer_push(k->trainer, v);
+    trainer_push(k->trainer);
     k->state->steps = c.adam_steps;
     k->state->position = c.position;
     k->state->tokens = c.tokens;

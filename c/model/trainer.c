@@ -238,15 +238,18 @@ float *trainer_host(struct trainer *t, enum trainer_vector v)
     return t->b->host ? vector_of(t, v) : t->copies[v];
 }
 
-enum err trainer_pull(struct trainer *t, enum trainer_vector v, struct why *w)
+enum err trainer_pull(struct trainer *t, struct why *w)
 {
-    if (t->b->host) return ERR_OK;
-    return t->b->download(t->b->self, t->copies[v], vector_of(t, v), vector_bytes(t->x), w);
+    enum err e = ERR_OK;
+    for (int v = 0; !e && !t->b->host && v < TRAINER_VECTORS; v++)
+        e = t->b->download(t->b->self, t->copies[v], vector_of(t, v), vector_bytes(t->x), w);
+    return e;
 }
 
-void trainer_push(struct trainer *t, enum trainer_vector v)
+void trainer_push(struct trainer *t)
 {
-    if (!t->b->host) t->b->upload(t->b->self, vector_of(t, v), t->copies[v], vector_bytes(t->x));
+    for (int v = 0; !t->b->host && v < TRAINER_VECTORS; v++)
+        t->b->upload(t->b->self, vector_of(t, v), t->copies[v], vector_bytes(t->x));
 }
 
 struct trainer_state *trainer_state(struct trainer *t) { return &t->state; }

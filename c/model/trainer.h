@@ -62,8 +62,8 @@ const struct backend *trainer_backend(const struct trainer *t);
  * `pull` brings up to date and `push` sends back. ERR_DEVICE. */
 enum trainer_vector { TRAINER_PARAMETERS, TRAINER_MOMENT1, TRAINER_MOMENT2, TRAINER_VECTORS };
 float *trainer_host(struct trainer *t, enum trainer_vector v);
-enum err trainer_pull(struct trainer *t, enum trainer_vector v, struct why *w);
-void trainer_push(struct trainer *t, enum trainer_vector v);
+enum err trainer_pull(struct trainer *t, struct why *w);
+void trainer_push(struct trainer *t);
 
 /* Sequences at once: train.micro_batch, or what auto came to: a pure function of the experiment. */
 uint32_t trainer_micro_batch(const struct trainer *t);
