@@ -8,7 +8,8 @@
  * Memory belongs to the device: pointers handed to ops come from `take` (or point into it), and the host may follow
  * them only where `host` is true. Two kinds of numbers live there: fp32 (`float *`: parameters, gradients, moments,
  * statistics, losses), and activations (`void *`, of activation_bytes each: a device that computes in bf16 keeps
- * them in 2). All arrays are row-major and dense unless a stride is named; a row is one token of one sequence, rows =
+ * them in 2). Matrices that multiply, and the embedding's table, come as activations too: the fp32 parameters themselves,
+ * or their copies that `round` and `adamw` write. All arrays are row-major and dense unless a stride is named; a row is one token of one sequence, rows =
  * sequences x length, sequence after sequence.
  *
  * Gradients of parameters are added to what is there (accumulation over micro-batches); those of activations are
@@ -30,7 +31,7 @@ struct op_sizes {
 /* out[r] = table[tokens[r]]. */
 struct op_embed {
     void *out;              /* [rows, dim] */
-    const float *table;     /* [vocab, dim] */
+    const void *table;      /* [vocab, dim] */
     const uint32_t *tokens; /* [rows], each below vocab */
     size_t rows, dim;
 };
@@ -117,15 +118,15 @@ struct op_swiglu_backward {
 
 /* The three matrix products of a layer y = x w^T with w [n_out, n_in]: */
 struct op_linear {
-    void *y;        /* [rows, n_out] */
-    const void *x;  /* [rows, n_in] */
-    const float *w; /* [n_out, n_in] */
+    void *y;       /* [rows, n_out] */
+    const void *x; /* [rows, n_in] */
+    const void *w; /* [n_out, n_in] */
     size_t rows, n_in, n_out;
 };
 struct op_linear_input { /* x_grad = y_grad w */
     void *x_grad;
     const void *y_grad;
-    const float *w;
+    const void *w;
     size_t rows, n_in, n_out;
 };
 struct op_linear_weight { /* w_grad += y_grad^T x */
@@ -152,10 +153,19 @@ struct op_cross_entropy {
 struct op_adamw {
     float *parameters, *moment1, *moment2;
     const float *gradient;
+    void *
+        copies; /* [decayed_count]: those parameters as activations, written too; NULL where these are fp32 */
     size_t count, decayed_count;
     float lr, beta1, beta2, eps, decay;
     float gradient_scale;           /* of clipping */
     float correction1, correction2; /* 1 - beta^steps */
+};
+
+/* out = x as activations: bf16, to nearest, ties to even. */
+struct op_round {
+    void *out;      /* [count] */
+    const float *x; /* [count] */
+    size_t count;
 };
 
 /* DiLoCo's outer step on the whole vector, for a device whose memory is not the host's: anchor, momentum and wire bytes
@@ -210,6 +220,7 @@ struct backend {
     void (*linear_weight)(void *self, const struct op_linear_weight *o);
     void (*cross_entropy)(void *self, const struct op_cross_entropy *o);
     void (*adamw)(void *self, const struct op_adamw *o);
+    void (*round)(void *self, const struct op_round *o); /* NULL where activations are fp32 */
 
     /* Sum of x, and the Euclidean norm of x, accumulated in fp64 and given to the host. ERR_DEVICE. */
     enum err (*sum)(void *self, const float *x, size_t count, double *out, struct why *w);

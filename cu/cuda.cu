@@ -88,22 +88,12 @@ static void release(struct cuda *c)
     cudaFree(c->partials);
     cudaFree(c->delta);
     cudaFree(c->chain);
-    cudaFree(c->weights);
-    c->weights = NULL;
-    c->weights_count = 0;
     c->partials = c->delta = NULL;
     c->chain = NULL;
     c->sizes = {};
 }
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
-
-/* Elements of the largest matrix of a model's layers. */
-static size_t largest_matrix(const struct op_sizes *s)
-{
-    const size_t qkv = (s->heads + 2 * s->kv_heads) * s->head_dim;
-    return s->dim * most(most(qkv, s->dim), most(2 * s->ffn, s->vocab));
-}
 
 static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
 {
@@ -117,13 +107,10 @@ static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
     s.ffn = most(s.ffn, c->sizes.ffn);
     s.vocab = most(s.vocab, c->sizes.vocab);
     release(c);
-    void *partials = NULL, *delta = NULL, *chain = NULL, *weights = NULL;
+    void *partials = NULL, *delta = NULL, *chain = NULL;
     enum err e = cuda_take(c, cuda_norm_partials(&s) * sizeof(float), &partials, w);
     if (!e) e = cuda_take(c, s.rows * most(s.heads, 1) * sizeof(float), &delta, w);
     if (!e) e = cuda_take(c, s.rows * sizeof(uint32_t), &chain, w);
-    if (!e && c->bf16) e = cuda_take(c, largest_matrix(&s) * 2, &weights, w);
-    if (!e && c->bf16) c->weights_count = largest_matrix(&s);
-    c->weights = weights;
     c->partials = (float *)partials;
     c->delta = (float *)delta;
     c->chain = (uint32_t *)chain;
@@ -220,6 +207,7 @@ enum err cuda_open(struct backend *out, int device, bool bf16, struct why *w)
     out->linear_weight = cuda_linear_weight;
     out->cross_entropy = cuda_cross_entropy;
     out->adamw = cuda_adamw;
+    out->round = bf16 ? cuda_round : NULL;
     out->sum = cuda_sum;
     out->norm2 = cuda_norm2;
     out->outer_quantize = cuda_outer_quantize;

@@ -13,10 +13,10 @@
 
 template <class T>
 __global__ void __launch_bounds__(THREADS)
-    embed_rows(T *out, const float *table, const uint32_t *tokens, size_t dim)
+    embed_rows(T *out, const T *table, const uint32_t *tokens, size_t dim)
 {
     const size_t from = tokens[blockIdx.x] * dim, to = (size_t)blockIdx.x * dim;
-    for (size_t i = threadIdx.x; i < dim; i += THREADS) out[to + i] = number_of<T>(table[from + i]);
+    for (size_t i = threadIdx.x; i < dim; i += THREADS) out[to + i] = table[from + i];
 }
 
 __global__ void __launch_bounds__(THREADS)
@@ -47,8 +47,8 @@ __global__ void __launch_bounds__(THREADS)
 
 template <class T> static void embed(struct cuda *c, const struct op_embed *o)
 {
-    LAUNCH(embed_rows<T>, dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->out, o->table,
-           o->tokens, o->dim);
+    LAUNCH(embed_rows<T>, dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->out,
+           (const T *)o->table, o->tokens, o->dim);
 }
 
 template <class T> static void embed_backward(struct cuda *c, const struct op_embed_backward *o)

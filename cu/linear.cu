@@ -2,13 +2,9 @@
  *
  *     y = x w^T     x_grad = y_grad w     w_grad += y_grad^T x
  *
- * In bf16 they are product_bf16.cu's, with a copy of the weights in bf16 that is made for each product: 6 bytes a weight
- * are little beside the product of some thousand rows. In fp32 one kernel makes all three: C (+)= A B, where A and B are read by two strides each. A block makes 64 x 64 of C from slices of
+ * In bf16 they are product_bf16.cu's. In fp32 one kernel makes all three: C (+)= A B, where A and B are read by two strides each. A block makes 64 x 64 of C from slices of
  * 16 in shared memory, a thread 4 x 4 of them; each sum runs over k in ascending order. */
-#include <assert.h>
-
 #include "ops.h"
-#include "ptx.h"
 #include "tensor.h"
 
 #define TILE    64
@@ -73,34 +69,17 @@ static void multiply(struct cuda *c, const char *where, void *out, struct matrix
     cuda_launched(c, where);
 }
 
-#define ROUND_THREADS 256
-
-__global__ void __launch_bounds__(ROUND_THREADS)
-    round_to_bf16(struct bf16 *out, const float *x, size_t count)
-{
-    const size_t i = (size_t)blockIdx.x * ROUND_THREADS + threadIdx.x;
-    if (i < count) out[i] = bf16_of(x[i]);
-}
-
-static const struct bf16 *rounded(struct cuda *c, const float *w, size_t count)
-{
-    assert(count <= c->weights_count); /* prepare knows the largest matrix */
-    LAUNCH(round_to_bf16, dim3((count + ROUND_THREADS - 1) / ROUND_THREADS), dim3(ROUND_THREADS), 0,
-           c->stream, (struct bf16 *)c->weights, w, count);
-    return (const struct bf16 *)c->weights;
-}
-
 void cuda_linear(void *self, const struct op_linear *o)
 {
     struct cuda *c = (struct cuda *)self;
     if (!c->bf16) {
-        multiply(c, "linear", o->y, {(const float *)o->x, o->n_in, 1}, {o->w, o->n_in, 1}, o->rows,
-                 o->n_out, o->n_in, false);
+        multiply(c, "linear", o->y, {(const float *)o->x, o->n_in, 1},
+                 {(const float *)o->w, o->n_in, 1}, o->rows, o->n_out, o->n_in, false);
         return;
     }
     struct op_product p = {};
     p.form = PRODUCT_FORWARD;
-    p.c = o->y, p.a = o->x, p.b = rounded(c, o->w, o->n_out * o->n_in);
+    p.c = o->y, p.a = o->x, p.b = o->w;
     p.rows = o->rows, p.columns = o->n_out, p.depth = o->n_in;
     p.c_stride = o->n_out, p.a_stride = p.b_stride = o->n_in;
     p.c_bf16 = true;
@@ -112,12 +91,12 @@ void cuda_linear_input(void *self, const struct op_linear_input *o)
     struct cuda *c = (struct cuda *)self;
     if (!c->bf16) {
         multiply(c, "linear_input", o->x_grad, {(const float *)o->y_grad, o->n_out, 1},
-                 {o->w, 1, o->n_in}, o->rows, o->n_in, o->n_out, false);
+                 {(const float *)o->w, 1, o->n_in}, o->rows, o->n_in, o->n_out, false);
         return;
     }
     struct op_product p = {};
     p.form = PRODUCT_INPUT;
-    p.c = o->x_grad, p.a = o->y_grad, p.b = rounded(c, o->w, o->n_out * o->n_in);
+    p.c = o->x_grad, p.a = o->y_grad, p.b = o->w;
     p.rows = o->rows, p.columns = o->n_in, p.depth = o->n_out;
     p.c_stride = p.b_stride = o->n_in, p.a_stride = o->n_out;
     p.c_bf16 = true;

@@ -18,9 +18,7 @@ struct cuda {
     float *partials;          /* norm: gains of each block of rows */
     float *delta;             /* attention: rows of out_grad * out */
     uint32_t *chain; /* embedding: the next row of the same token, and whether it is the first */
-    void *weights;   /* linear: one matrix, rounded to bf16 */
-    size_t weights_count;
-    double *sums; /* sum and norm2: of each piece */
+    double *sums;    /* sum and norm2: of each piece */
     size_t sums_count;
     void *outer; /* outer step: one chunk's vectors and wire bytes */
     size_t outer_bytes;
@@ -49,6 +47,7 @@ void cuda_linear_input(void *self, const struct op_linear_input *o);
 void cuda_linear_weight(void *self, const struct op_linear_weight *o);
 void cuda_cross_entropy(void *self, const struct op_cross_entropy *o);
 void cuda_adamw(void *self, const struct op_adamw *o);
+void cuda_round(void *self, const struct op_round *o);
 enum err cuda_sum(void *self, const float *x, size_t count, double *out, struct why *w);
 enum err cuda_norm2(void *self, const float *x, size_t count, double *out, struct why *w);
 enum err cuda_outer_quantize(void *self, const struct op_outer_quantize *o, bool *finite,

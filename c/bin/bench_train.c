@@ -273,6 +273,7 @@ static int bench(int argc, char **argv, bool gpu)
         e = vectors_take(k, &w);
     }
     if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, MODEL_TRAIN, &w);
+    if (!e) k->v.copies = model_copies(k->model);
     if (!e) e = tokens_make(k, &w);
     if (!e) e = measure(k, &o, &r, &w);
     if (!e) report(k, &o, &r, threads);

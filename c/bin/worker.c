@@ -80,6 +80,7 @@ static void restart_from_anchor(struct worker *k, const char *reason)
             reason);
     drop_round(k, reason);
     replica_restart(&k->replica, k->state->parameters);
+    trainer_parameters_changed(k->trainer);
     const struct backend *b = &k->tools.backend;
     size_t bytes = trainer_layout(k->trainer)->parameters * sizeof(float);
     b->zero(b->self, k->state->moment1, bytes);
@@ -225,10 +226,12 @@ static enum err carry_out(struct worker *k, const struct order *o, struct why *w
         return take_snapshot(k, w);
     case ORDER_APPLY:
         e = replica_apply(&k->replica, o, k->state->parameters, w);
+        trainer_parameters_changed(k->trainer);
         return e ? e : new_epoch(k, EVENT_APPLIED, w);
     case ORDER_ADOPT:
         drop_round(k, "the swarm's state was taken over");
         replica_adopt(&k->replica, o, k->state->parameters);
+        trainer_parameters_changed(k->trainer);
         return new_epoch(k, EVENT_ADOPTED, w);
     case ORDER_FINISH:
         k->finished = true;

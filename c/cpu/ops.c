@@ -85,7 +85,7 @@ static void embed_piece(void *ctx, size_t index, size_t thread)
     const struct op_embed *o = ((struct job *)ctx)->op;
     struct range r = range_at(index, ROWS_BLOCK, o->rows);
     for (size_t i = r.first; i < r.last; i++)
-        memcpy((float *)o->out + i * o->dim, o->table + o->tokens[i] * o->dim,
+        memcpy((float *)o->out + i * o->dim, (const float *)o->table + o->tokens[i] * o->dim,
                o->dim * sizeof(float));
 }
 void ops_embed(void *self, const struct op_embed *o)

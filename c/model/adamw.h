@@ -12,6 +12,7 @@
 struct adamw_vectors { /* in backend memory, of layout.parameters each */
     float *parameters, *moment1, *moment2;
     const float *gradients;
+    void *copies; /* model_copies */
 };
 
 /* Update number `step` (the first is 1) with the settings of train.optimizer, but this learning rate. gradient_norm is the

@@ -35,6 +35,8 @@ struct model {
     void *memory;
     size_t bytes;
 
+    void *copies; /* [decayed_count]: the matrices as activations; NULL where those are fp32 */
+    bool copied;  /* they are up to date */
     uint32_t *inputs, *targets; /* [rows] */
     float *cosine, *sine;       /* [context, head_dim / 2] */
     struct activations *layers; /* host array */
@@ -102,6 +104,7 @@ static void carve_all(struct carver *c, struct model *m)
 {
     const struct model_shape *s = &m->layout.shape;
     const size_t rows = m->rows, one = m->b->activation_bytes;
+    if (m->b->round) m->copies = carve(c, m->layout.decayed_count * one);
     m->inputs = carve(c, rows * sizeof(uint32_t));
     m->targets = carve(c, rows * sizeof(uint32_t));
     m->cosine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
@@ -235,7 +238,19 @@ struct pass {
     size_t start; /* position of the first row of each sequence */
 };
 
-static const float *weight(const struct pass *p, enum layout_kind kind, uint32_t layer)
+/* Element `n` of an array of activations. */
+static void *at(const struct model *m, const void *x, size_t n)
+{
+    return (uint8_t *)x + n * m->b->activation_bytes;
+}
+
+/* A matrix, as products take it. */
+static const void *weight(const struct pass *p, enum layout_kind kind, uint32_t layer)
+{
+    const struct model *m = p->m;
+    return at(m, m->copies ? m->copies : p->parameters, layout_offset(&m->layout, kind, layer));
+}
+static const float *gain(const struct pass *p, enum layout_kind kind, uint32_t layer)
 {
     return p->parameters + layout_offset(&p->m->layout, kind, layer);
 }
@@ -244,7 +259,7 @@ static float *gradient(const struct pass *p, enum layout_kind kind, uint32_t lay
     return p->gradients + layout_offset(&p->m->layout, kind, layer);
 }
 
-static void linear(const struct pass *p, void *y, const void *x, const float *w, size_t n_in,
+static void linear(const struct pass *p, void *y, const void *x, const void *w, size_t n_in,
                    size_t n_out)
 {
     p->m->b->linear(
@@ -254,7 +269,7 @@ static void linear(const struct pass *p, void *y, const void *x, const float *w,
 
 /* Both gradients of y = x w^T. */
 static void linear_backward(const struct pass *p, void *x_grad, float *w_grad, const void *y_grad,
-                            const void *x, const float *w, size_t n_in, size_t n_out)
+                            const void *x, const void *w, size_t n_in, size_t n_out)
 {
     const struct backend *b = p->m->b;
     b->linear_weight(b->self, &(struct op_linear_weight){.w_grad = w_grad,
@@ -272,7 +287,7 @@ static void linear_backward(const struct pass *p, void *x_grad, float *w_grad, c
 }
 
 static void norm(const struct pass *p, void *sum, void *out, float *inverse, const void *x,
-                 const void *add, const float *gain)
+                 const void *add, const float *gains)
 {
     const struct model_shape *s = &p->m->layout.shape;
     p->m->b->norm(p->m->b->self, &(struct op_norm){.sum = sum,
@@ -280,7 +295,7 @@ static void norm(const struct pass *p, void *sum, void *out, float *inverse, con
                                                    .inverse = inverse,
                                                    .x = x,
                                                    .add = add,
-                                                   .gain = gain,
+                                                   .gain = gains,
                                                    .rows = p->rows,
                                                    .dim = s->dim,
                                                    .eps = (float)s->rms_eps});
@@ -297,7 +312,7 @@ static void norm_backward(const struct pass *p, bool add, const void *out_grad, 
                                                    .out_grad = out_grad,
                                                    .x = x,
                                                    .inverse = inverse,
-                                                   .gain = weight(p, kind, layer),
+                                                   .gain = gain(p, kind, layer),
                                                    .rows = p->rows,
                                                    .dim = m->layout.shape.dim});
 }
@@ -347,7 +362,7 @@ static void norm_of_ffn(const struct pass *p, uint32_t l, const void *add)
 {
     struct activations *a = &p->m->layers[l];
     norm(p, a->ffn_in, a->ffn_normed, a->ffn_inverse, add ? a->attention_in : a->ffn_in, add,
-         weight(p, LAYOUT_NORM_FFN, l));
+         gain(p, LAYOUT_NORM_FFN, l));
 }
 
 static void activate(const struct pass *p, const struct activations *a)
@@ -379,7 +394,7 @@ static void norm_of_attention(const struct pass *p, uint32_t l, const void *x, c
 {
     struct activations *a = &p->m->layers[l];
     norm(p, a->attention_in, a->attention_normed, a->attention_inverse, x, add,
-         weight(p, LAYOUT_NORM_ATTENTION, l));
+         gain(p, LAYOUT_NORM_ATTENTION, l));
 }
 
 /* One layer. The stream leaves as a->ffn_in plus m->branch. */
@@ -422,14 +437,7 @@ static void forward(const struct pass *p)
         x = m->layers[l].ffn_in;
         add = m->branch;
     }
-    norm(p, m->final_in, m->final_normed, m->final_inverse, x, add,
-         weight(p, LAYOUT_NORM_FINAL, 0));
-}
-
-/* Element `n` of an array of activations. */
-static void *at(const struct model *m, void *x, size_t n)
-{
-    return (uint8_t *)x + n * m->b->activation_bytes;
+    norm(p, m->final_in, m->final_normed, m->final_inverse, x, add, gain(p, LAYOUT_NORM_FINAL, 0));
 }
 
 /* Logits, losses and, with gradients, those of the head and of m->final_normed (into m->branch_grad), chunk by chunk. */
@@ -437,7 +445,7 @@ static void head(const struct pass *p, float scale)
 {
     struct model *m = p->m;
     const struct model_shape *s = &m->layout.shape;
-    const float *w = weight(p, LAYOUT_HEAD, 0);
+    const void *w = weight(p, LAYOUT_HEAD, 0);
     for (size_t r = 0; r < p->rows; r += HEAD_ROWS) {
         struct pass chunk = *p;
         chunk.rows = least(HEAD_ROWS, p->rows - r);
@@ -525,6 +533,17 @@ static void load(struct model *m, const struct model_batch *batch)
     m->b->upload(m->b->self, m->targets, m->host_targets, rows * sizeof(uint32_t));
 }
 
+/* Sees to it that the copies of the matrices are those of `parameters`. */
+static void copy_matrices(struct model *m, const float *parameters)
+{
+    if (m->copies && !m->copied)
+        m->b->round(m->b->self, &(struct op_round){m->copies, parameters, m->layout.decayed_count});
+    m->copied = true;
+}
+
+void model_parameters_changed(struct model *m) { m->copied = false; }
+void *model_copies(struct model *m) { return m->copies; }
+
 static enum err run(struct model *m, const float *parameters, float *gradients,
                     const struct model_batch *batch, float scale, double *loss_sum, struct why *w)
 {
@@ -535,6 +554,7 @@ static enum err run(struct model *m, const float *parameters, float *gradients,
                            .length = batch->length,
                            .rows = batch->sequences * batch->length};
     load(m, batch);
+    copy_matrices(m, parameters);
     forward(&p);
     head(&p, scale);
     if (gradients) backward(&p);
@@ -580,6 +600,7 @@ enum err model_feed(struct model *m, const float *parameters, const uint32_t *to
     assert(m->use == MODEL_READ);
     assert(count >= 1 && m->fed + count <= s->context);
     struct pass p = {.m = m, .parameters = parameters, .sequences = 1, .cached = true};
+    copy_matrices(m, parameters);
     for (size_t done = 0; done < count; done += p.rows) {
         p.rows = p.length = least(FEED_ROWS, count - done);
         p.start = m->fed;

@@ -173,7 +173,7 @@ static enum err accumulate(struct trainer *t, double *loss, struct why *w)
 static void update(struct trainer *t, double lr, double gradient_norm)
 {
     const struct adamw_vectors v = {t->state.parameters, t->state.moment1, t->state.moment2,
-                                    t->gradients};
+                                    t->gradients, model_copies(t->model)};
     adamw_step(t->b, model_layout(t->model), t->x, &v, ++t->state.steps, lr, gradient_norm);
 }
 
@@ -250,7 +250,10 @@ void trainer_push(struct trainer *t)
 {
     for (int v = 0; !t->b->host && v < TRAINER_VECTORS; v++)
         t->b->upload(t->b->self, vector_of(t, v), t->copies[v], vector_bytes(t->x));
+    trainer_parameters_changed(t);
 }
+
+void trainer_parameters_changed(struct trainer *t) { model_parameters_changed(t->model); }
 
 struct trainer_state *trainer_state(struct trainer *t) { return &t->state; }
 const struct layout *trainer_layout(const struct trainer *t) { return model_layout(t->model); }

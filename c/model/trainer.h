@@ -58,6 +58,9 @@ struct trainer_state *trainer_state(struct trainer *t);
 const struct layout *trainer_layout(const struct trainer *t);
 const struct backend *trainer_backend(const struct trainer *t);
 
+/* Whoever writes `parameters` between calls says so afterwards. */
+void trainer_parameters_changed(struct trainer *t);
+
 /* The three vectors of the state as the host sees them: themselves where backend.host, else copies in host memory that
  * `pull` brings up to date and `push` sends back. ERR_DEVICE. */
 enum trainer_vector { TRAINER_PARAMETERS, TRAINER_MOMENT1, TRAINER_MOMENT2, TRAINER_VECTORS };

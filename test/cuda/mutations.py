@@ -10,6 +10,9 @@ MUTATIONS = [
     ("adamw: the wrong elements decay", "adamw.cu", "i < o.decayed_count", "i >= o.decayed_count"),
     ("adamw: the gradient is not scaled", "adamw.cu", "o.gradient[i] * o.gradient_scale", "o.gradient[i]"),
     ("adamw: epsilon is corrected too", "adamw.cu", "sqrtf(v) * root + o.eps", "(sqrtf(v) + o.eps) * root"),
+    ("adamw: the copies stay as they were", "adamw.cu", "if (o.copies && matrix) (", "if (o.copies && !matrix) ("),
+    ("adamw: the copies are of the parameters before", "adamw.cu", "bf16_of(p);", "bf16_of(keep * p);"),
+    ("round: no guard of the tail", "adamw.cu", "    if (i < n) out[i]", "    out[i]"),
     ("adamw: the second moment is not kept", "adamw.cu", "    o.moment2[i] = v;\n", ""),
 
     # attention
@@ -149,7 +152,6 @@ MUTATIONS = [
 
     # bf16
     ("norm: the stream is not rounded before it is summed", "norm.cu", "            v = float_of(sum[at + i]); /* as rounded: backward sees no other */\n", "            v += float_of(add[at + i]);\n"),
-    ("linear: the weights of the matrix before", "linear.cu", "    LAUNCH(round_to_bf16,", "    if (c->sizes.rows == 0) LAUNCH(round_to_bf16,"),
     ("product: one group of copies too few is waited for", "product_bf16.cu", "copy_wait<STAGES - 2>();", "copy_wait<STAGES - 1>();"),
     ("product: no barrier before the slice", "product_bf16.cu", "        __syncthreads(); /* slice n", "        /* slice n"),
     ("product: rows of a the wrong way round", "product_bf16.cu", "s.at[i + lane % 16][k + lane / 16 * 8]", "s.at[i + lane / 16 * 8 + lane % 8][k + lane / 8 % 2 * 8]"),

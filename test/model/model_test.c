@@ -294,7 +294,8 @@ static struct run train_fifty_steps(size_t threads)
     struct fixture f = fixture_open("model_training.bin", threads, 4, MODEL_TRAIN);
     struct experiment x = golden_experiment(&f);
     const size_t count = f.layout.parameters, row = f.shape.context + 1;
-    struct adamw_vectors v = {f.parameters, vector(&f), vector(&f), f.gradients};
+    struct adamw_vectors v = {f.parameters, vector(&f), vector(&f), f.gradients,
+                              model_copies(f.model)};
     struct run r;
     size_t n;
     uint32_t *tokens = golden_integers(&f.g, &n, "tokens");
@@ -499,6 +500,78 @@ Test(model, gradients_in_bf16_have_the_same_bits_when_less_is_remembered)
 {
     device_bf16 = true;
     compare_recomputed();
+}
+
+/* The nearest bf16, ties to even, by arithmetic on the bits; NaN as the device writes it. */
+static uint16_t nearest_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+Test(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
+{
+    enum { N = 1003, MATRICES = 701 };
+    device_bf16 = true;
+    struct device d = device_open(1);
+    const struct backend *b = &d.b;
+    float host[N], *v[4];
+    uint16_t copies[N];
+    void *copied;
+    for (size_t i = 0; i < N; i++) host[i] = sinf((float)i) * (i % 7 ? 1 : 1e-30f);
+    host[0] = 0x1.01p0f, host[1] = 0x1.03p0f, host[2] = INFINITY, host[3] = -0x1.fffffep127f;
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert_eq(b->take(b->self, N * sizeof(float), (void **)&v[i], NULL), ERR_OK);
+        b->upload(b->self, v[i], host, i == 2 ? 0 : N * sizeof(float)); /* its square's mean: 0 */
+    }
+    cr_assert_eq(b->take(b->self, N * sizeof(uint16_t), &copied, NULL), ERR_OK);
+    b->round(b->self, &(struct op_round){copied, v[0], MATRICES});
+    cr_assert_eq(b->download(b->self, copies, copied, sizeof copies, NULL), ERR_OK);
+    for (size_t i = 0; i < N; i++)
+        cr_assert_eq(copies[i], i < MATRICES ? nearest_bf16(host[i]) : 0, "%zu", i);
+    b->adamw(b->self, &(struct op_adamw){.parameters = v[0],
+                                         .moment1 = v[1],
+                                         .moment2 = v[2],
+                                         .gradient = v[3],
+                                         .copies = copied,
+                                         .count = N,
+                                         .decayed_count = MATRICES,
+                                         .lr = 0.1f,
+                                         .beta1 = 0.9f,
+                                         .beta2 = 0.95f,
+                                         .eps = 1e-8f,
+                                         .decay = 0.1f,
+                                         .gradient_scale = 1,
+                                         .correction1 = 0.1f,
+                                         .correction2 = 0.05f});
+    float after[N];
+    cr_assert_eq(b->download(b->self, after, v[0], sizeof after, NULL), ERR_OK);
+    cr_assert_eq(b->download(b->self, copies, copied, sizeof copies, NULL), ERR_OK);
+    for (size_t i = 4; i < N; i++) {
+        cr_assert_neq(after[i], host[i], "%zu", i);
+        cr_assert_eq(copies[i], i < MATRICES ? nearest_bf16(after[i]) : 0, "%zu", i);
+    }
+    device_close(&d);
+}
+
+Test(model, works_with_new_parameters_once_told_that_they_changed)
+{
+    device_bf16 = true;
+    struct fixture f = fixture_open("model_untied.bin", 1, 3, MODEL_TRAIN);
+    size_t n;
+    uint32_t *tokens = golden_integers(&f.g, &n, "tokens");
+    const struct model_batch batch = {tokens, 3, 13};
+    double at_zero, told;
+    cr_assert_eq(model_loss(f.model, f.parameters, &batch, &at_zero, NULL), ERR_OK);
+    cr_assert_float_eq(at_zero, 39 * log(f.shape.vocab), 1e-2); /* every token as likely */
+    load_parameters(&f);
+    model_parameters_changed(f.model);
+    cr_assert_eq(model_loss(f.model, f.parameters, &batch, &told, NULL), ERR_OK);
+    float *wanted = golden_floats(&f.g, &n, "loss");
+    cr_assert_float_eq(told / wanted[0], 1, 1e-2);
+    free(tokens), free(wanted);
+    fixture_close(&f);
 }
 
 Test(model, fifty_steps_in_bf16_stay_within_a_fiftieth_of_a_nat)
