@@ -43,7 +43,7 @@ const components = [_]Component{
 const c_flags = [_][]const u8{ "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-ffp-contract=off", "-D_GNU_SOURCE" };
 
 /// Kernels as C++ for the host, without its runtime.
-const fiber_flags = [_][]const u8{ "-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-DSHOAL_FIBER", "-O2" };
+const fiber_flags = [_][]const u8{ "-std=c++20", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-DSHOAL_FIBER", "-O2" };
 
 const Shoal = struct {
     b: *std.Build,
@@ -307,7 +307,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     const kernels = s.module();
     for ([_][]const u8{ "c", "cu", "test/cuda" }) |p| kernels.addIncludePath(b.path(p));
     for (s.files("cu", ".cu")) |f| kernels.addCSourceFile(.{ .file = b.path(b.fmt("cu/{s}", .{f})), .flags = &fiber_flags, .language = .cpp });
-    kernels.addCSourceFile(.{ .file = b.path("test/cuda/fiber.cc"), .flags = &fiber_flags });
+    for ([_][]const u8{ "fiber.cc", "runtime.cc" }) |f| kernels.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &fiber_flags });
     const lib = b.addLibrary(.{ .name = "shoal-cu-fiber", .root_module = kernels, .linkage = .static });
     const object = b.addObject(.{ .name = "test-cuda", .root_module = s.cudaTests(s.files("test/cuda", "_test.c")) });
     const m = s.module();
@@ -332,7 +332,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     // Are the fibers themselves to be trusted?
     const own = s.module();
     for ([_][]const u8{ "cu", "test/cuda" }) |p| own.addIncludePath(b.path(p));
-    for ([_][]const u8{ "planted.cc", "fiber.cc" }) |f| own.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &fiber_flags });
+    for ([_][]const u8{ "planted.cc", "fiber.cc", "runtime.cc" }) |f| own.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &fiber_flags });
     const planted = b.addExecutable(.{ .name = "planted", .root_module = own });
     for ([_]*std.Build.Step.Run{ alone, all }) |run| {
         run.addArtifactArg(exe);

@@ -12,7 +12,7 @@
 #ifdef SHOAL_FIBER
 #include "fiber.h"
 #define LAUNCH(kernel, grid, block, shared, stream, ...)                                           \
-    fiber::launch(#kernel, grid, block, shared, [&] { kernel(__VA_ARGS__); })
+    fiber::launch(#kernel, kernel, grid, block, shared, stream, __VA_ARGS__)
 #define ALLOW_SHARED(kernel, bytes) fiber::allow_shared(bytes)
 #define SHARED_BYTES(name)          char *const name = fiber::dynamic_shared
 #else

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 
 #define STACK_BYTES (64 << 10)
-#define GUARD_BYTES                                                                                \
-    4096 /* before and after each piece of memory: one element for each thread of any block */
 
 /* All __shared__ variables; the linker names the ends of the section. */
 extern char fiber_shared_start[] __asm__("__start_fiber_shared") __attribute__((weak));
@@ -29,19 +27,8 @@ static const void *closure;
 static const char *kernel;
 static unsigned count, alive, at_barrier; /* threads of the block; those that have not ended */
 static size_t shared_used, shared_allowed;
-static uint64_t launches;
 static int barrier_line;
 static void *host_stack;
-
-struct piece { /* of the device's memory; lies at the begin of the guard before it */
-    piece *next, **back;
-    size_t bytes;
-    /* A signaling NaN, in fp32 and in bf16, so that arithmetic on it changes it; and another one than in the guards of
-     * the pieces before, so that a copy does. */
-    uint16_t filled_with;
-};
-static piece *pieces;
-static unsigned pieces_ever;
 
 /* Saves what a call must preserve on the present stack, and goes on where `to` was left. */
 extern "C" void fiber_switch(void **save, void *to);
@@ -209,23 +196,6 @@ static void begin_block(dim3 at)
     for (unsigned i = 0; i < count; i++) prepare(i);
 }
 
-/* Is a guard as cudaMalloc() left it? `skip` bytes of its begin hold something else. */
-static bool untouched(const char *guard, const piece *p, size_t skip)
-{
-    return memcmp(guard + skip, &p->filled_with, 2) == 0 &&
-           memcmp(guard + skip, guard + skip + 2, GUARD_BYTES - skip - 2) == 0;
-}
-
-static void look_at_guards()
-{
-    for (const piece *p = pieces; p; p = p->next) {
-        if (!untouched((const char *)p, p, sizeof *p))
-            fail("a thread of its grid wrote before the start of %zu bytes of memory", p->bytes);
-        if (!untouched((const char *)p + GUARD_BYTES + p->bytes, p, 0))
-            fail("a thread of its grid wrote past the end of %zu bytes of memory", p->bytes);
-    }
-}
-
 /* A page that is nobody's, as the tests put behind matrices (tensor.h). */
 static void on_fault(int signal_number)
 {
@@ -234,32 +204,41 @@ static void on_fault(int signal_number)
     raise(signal_number);
 }
 
-void run_grid(const char *name, dim3 grid, dim3 size, size_t shared_bytes,
-              void (*what)(const void *), const void *with)
+/* Would a GPU take it? Asked when it is queued. */
+void look_at_launch(const struct launched &l)
 {
-    if (!launches++) signal(SIGSEGV, on_fault);
-    kernel = name;
+    kernel = l.kernel;
     now = nullptr;
-    count = size.x * size.y * size.z;
-    if (count == 0 || count > THREADS_MAX || count % LANES)
-        fail("a block of %u threads: launch whole warps, at most %u", count, THREADS_MAX);
-    if (!grid.x || !grid.y || !grid.z || grid.y > 65535 || grid.z > 65535)
-        fail("a grid of (%u, %u, %u) blocks", grid.x, grid.y, grid.z);
-    if (shared_bytes > SHARED_BYTES_MAX ||
-        (shared_bytes > SHARED_BYTES_UNASKED && shared_bytes > shared_allowed))
-        fail("%zu bytes of shared memory, and %zu are allowed", shared_bytes, shared_allowed);
+    const unsigned threads = l.size.x * l.size.y * l.size.z;
+    if (threads == 0 || threads > THREADS_MAX || threads % LANES)
+        fail("a block of %u threads: launch whole warps, at most %u", threads, THREADS_MAX);
+    if (!l.grid.x || !l.grid.y || !l.grid.z || l.grid.y > 65535 || l.grid.z > 65535)
+        fail("a grid of (%u, %u, %u) blocks", l.grid.x, l.grid.y, l.grid.z);
+    if (l.shared_bytes > SHARED_BYTES_MAX ||
+        (l.shared_bytes > SHARED_BYTES_UNASKED && l.shared_bytes > shared_allowed))
+        fail("%zu bytes of shared memory, and %zu are allowed", l.shared_bytes, shared_allowed);
     shared_allowed = 0;
+}
+
+void run_grid(const struct launched &l, void (*what)(const void *), const void *with)
+{
+    static bool watching;
+    if (!watching) signal(SIGSEGV, on_fault);
+    watching = true;
+    kernel = l.kernel;
+    now = nullptr;
+    count = l.size.x * l.size.y * l.size.z;
     body = what;
     closure = with;
-    block_size = size;
-    grid_size = grid;
-    shared_used = shared_bytes;
+    block_size = l.size;
+    grid_size = l.grid;
+    shared_used = l.shared_bytes;
     dynamic_shared = shared;
     for (unsigned i = 0; i < count; i++)
         if (!stacks[i]) stacks[i] = (char *)aligned_alloc(64, STACK_BYTES);
-    for (unsigned z = 0; z < grid.z; z++)
-        for (unsigned y = 0; y < grid.y; y++)
-            for (unsigned x = 0; x < grid.x; x++) {
+    for (unsigned z = 0; z < l.grid.z; z++)
+        for (unsigned y = 0; y < l.grid.y; y++)
+            for (unsigned x = 0; x < l.grid.x; x++) {
                 begin_block(dim3(x, y, z));
                 run_block();
             }
@@ -267,136 +246,3 @@ void run_grid(const char *name, dim3 grid, dim3 size, size_t shared_bytes,
 }
 
 } // namespace fiber
-
-/* ---- the runtime ---- */
-
-/* The environment may ask for a worse machine: FIBER_DEVICES, FIBER_DRIVER (13000: CUDA 13.0), FIBER_GENERATION (90:
- * sm_90), FIBER_MEMORY (bytes), FIBER_FAILS (the launch, counted from 1, from which on all fail). */
-static uint64_t asked(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, nullptr, 10) : otherwise;
-}
-
-static size_t memory_bytes() { return asked("FIBER_MEMORY", (size_t)8 << 30); }
-
-static size_t memory_used;
-
-cudaError_t cudaGetDeviceCount(int *count)
-{
-    *count = (int)asked("FIBER_DEVICES", 1);
-    return *count ? cudaSuccess : cudaErrorNoDevice;
-}
-
-cudaError_t cudaDriverGetVersion(int *version)
-{
-    *version = (int)asked("FIBER_DRIVER", 13000);
-    return cudaSuccess;
-}
-
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int device)
-{
-    (void)device;
-    int generation = (int)asked("FIBER_GENERATION", 90);
-    *out =
-        cudaDeviceProp{"fibers on the host", memory_bytes(), generation / 10, generation % 10, 1};
-    return cudaSuccess;
-}
-
-cudaError_t cudaSetDevice(int device)
-{
-    (void)device;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamCreate(cudaStream_t *out)
-{
-    *out = nullptr;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamDestroy(cudaStream_t s)
-{
-    (void)s;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamSynchronize(cudaStream_t s)
-{
-    (void)s;
-    return cudaSuccess;
-}
-
-/* Memory is poisoned, as a device's is not zero either, and lies between two guards. */
-cudaError_t cudaMalloc(void **out, size_t bytes)
-{
-    if (bytes > memory_bytes() - memory_used) return cudaErrorMemoryAllocation;
-    char *p = (char *)aligned_alloc(256, GUARD_BYTES + (bytes + GUARD_BYTES + 255) / 256 * 256);
-    if (!p) return cudaErrorMemoryAllocation;
-    const uint16_t filled_with = (uint16_t)(0xff81 + fiber::pieces_ever++ % 63);
-    memset(p + GUARD_BYTES, 0xff, bytes);
-    for (size_t i = 0; i < GUARD_BYTES; i += 2) {
-        memcpy(p + i, &filled_with, 2);
-        memcpy(p + GUARD_BYTES + bytes + i, &filled_with, 2);
-    }
-    fiber::piece *one = (fiber::piece *)p;
-    *one = {fiber::pieces, &fiber::pieces, bytes, filled_with};
-    if (fiber::pieces) fiber::pieces->back = &one->next;
-    fiber::pieces = one;
-    memory_used += bytes;
-    *out = p + GUARD_BYTES;
-    return cudaSuccess;
-}
-
-cudaError_t cudaFree(void *p)
-{
-    if (!p) return cudaSuccess;
-    fiber::piece *one = (fiber::piece *)((char *)p - GUARD_BYTES);
-    if (one->next) one->next->back = one->back;
-    *one->back = one->next;
-    memory_used -= one->bytes;
-    free(one);
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
-{
-    *total = memory_bytes();
-    *available = *total - memory_used;
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
-                            cudaStream_t s)
-{
-    (void)kind, (void)s;
-    memcpy(to, from, bytes);
-    return cudaSuccess;
-}
-
-cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t s)
-{
-    (void)s;
-    memset(p, byte, bytes);
-    return cudaSuccess;
-}
-
-cudaError_t cudaGetLastError(void)
-{
-    static const uint64_t fails = asked("FIBER_FAILS", UINT64_MAX);
-    return fiber::launches >= fails ? cudaErrorLaunchFailure : cudaSuccess;
-}
-
-const char *cudaGetErrorString(cudaError_t e)
-{
-    switch (e) {
-    case cudaErrorMemoryAllocation:
-        return "out of memory";
-    case cudaErrorNoDevice:
-        return "no CUDA-capable device is detected";
-    case cudaErrorLaunchFailure:
-        return "unspecified launch failure";
-    default:
-        return "no error";
-    }
-}

@@ -7,6 +7,15 @@
  *     warps     each warp as far as it can before the next one runs: finds a missing barrier between warps
  *     reverse   each thread as far as it can, in descending order
  *
+ * What a stream is given runs when FIBER_STREAMS says:
+ *
+ *     now       at once (the default)
+ *     behind    when something waits for it, and what other streams have only as far as that waits for it
+ *     ahead     when something waits for anything, and what other streams have first, as far as it can
+ *
+ * so that a missing event, and memory used again too early, change results. A copy from or to host memory that is not
+ * registered is made when it is queued, as a GPU's driver does.
+ *
  * Ends the program with one sentence about: a barrier that some threads reach at another line or not at all, a warp
  * operation that a part of a warp does not take part in, a launch that a GPU would refuse, a write into the 4 KiB before
  * or after a piece of memory, a thread that ends before its asynchronous copies (fiber_ptx.h). Shared memory is filled with
@@ -34,6 +43,8 @@ struct dim3 {
     {
     }
 };
+
+struct fiber_stream; /* cudaStream_t */
 
 namespace fiber
 {
@@ -78,15 +89,49 @@ bool in_shared(const void *p, size_t bytes);
 void allow_shared(size_t bytes);
 /* Waits for all lanes of the warp; then `out` holds what they brought in `in`. */
 warp *meet(const char *what, unsigned mask, const void *brought, size_t bytes);
-/* Runs `body(closure)` as every thread of every block. */
-void run_grid(const char *kernel, dim3 grid, dim3 size, size_t shared_bytes,
-              void (*body)(const void *), const void *closure);
 
-template <class F>
-void launch(const char *kernel, dim3 grid, dim3 size, size_t shared_bytes, const F &body)
+struct launched {
+    const char *kernel;
+    dim3 grid, size;
+    size_t shared_bytes;
+};
+void look_at_launch(const struct launched &l);
+/* Runs `body(closure)` as every thread of every block, and looks at the guards of all memory. */
+void run_grid(const struct launched &l, void (*body)(const void *), const void *closure);
+void look_at_guards();
+
+/* What waits in a stream. */
+struct operation {
+    operation *next = nullptr;
+    virtual void run() = 0;
+    /* Is there nothing left that it must wait for? */
+    virtual bool ready() { return true; }
+    virtual ~operation() {}
+};
+void queue(struct fiber_stream *s, operation *o);
+void count_launch();
+
+template <class F> struct kernel_call : operation {
+    struct launched l;
+    F call;
+    kernel_call(const struct launched &a, const F &f) : l(a), call(f) {}
+    void run() override
+    {
+        run_grid(
+            l, [](const void *f) { (*(const F *)f)(); }, &call);
+    }
+};
+
+/* Takes copies of the arguments, as a GPU does. Static: files have types of the same name among theirs. */
+template <class... P, class... A>
+static void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 size,
+                   size_t shared_bytes, struct fiber_stream *s, const A &...arguments)
 {
-    run_grid(
-        kernel, grid, size, shared_bytes, [](const void *f) { (*(const F *)f)(); }, &body);
+    const struct launched l = {name, grid, size, shared_bytes};
+    const auto call = [kernel, ... held = (P)arguments] { kernel(held...); };
+    look_at_launch(l);
+    count_launch();
+    queue(s, new kernel_call<decltype(call)>(l, call));
 }
 
 inline unsigned lane() { return now->number % LANES; }
@@ -151,16 +196,18 @@ inline float __uint_as_float(uint32_t bits)
     return a;
 }
 
-/* ---- the runtime: what cu/ calls of it. Streams do everything at once. ---- */
+/* ---- the runtime: what cu/ calls of it (runtime.cc) ---- */
 
 typedef struct fiber_stream *cudaStream_t;
+typedef struct fiber_event *cudaEvent_t;
 enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorMemoryAllocation = 2,
     cudaErrorNoDevice = 100,
     cudaErrorLaunchFailure = 719
 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2, cudaHostRegisterDefault = 0 };
 
 struct cudaDeviceProp {
     char name[256];
@@ -173,8 +220,17 @@ cudaError_t cudaDriverGetVersion(int *version);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaStreamCreate(cudaStream_t *out);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t s);
 cudaError_t cudaStreamSynchronize(cudaStream_t s);
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned flags = 0);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t e);
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s);
+cudaError_t cudaEventSynchronize(cudaEvent_t e);
+cudaError_t cudaLaunchHostFunc(cudaStream_t s, void (*function)(void *), void *data);
+cudaError_t cudaHostRegister(void *p, size_t bytes, unsigned flags);
+cudaError_t cudaHostUnregister(void *p);
 cudaError_t cudaMalloc(void **out, size_t bytes);
 cudaError_t cudaFree(void *p);
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total);

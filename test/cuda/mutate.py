@@ -21,7 +21,7 @@ OUT = os.path.join(ROOT, ".zig-cache", "mutate-cuda")
 SOURCE = os.path.join(OUT, "source")  # cu/ as it was when we began, should somebody be editing
 TARGET = ["-target", "x86_64-linux-gnu.2.28", "-mcpu=x86_64_v3+aes+pclmul"]
 # build.zig's fiber_flags. Without UBSan: its trap is a crash without a word.
-FLAGS = TARGET + ["-std=c++17", "-O2", "-w", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti",
+FLAGS = TARGET + ["-std=c++20", "-O2", "-w", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti",
                   "-fno-threadsafe-statics", "-fno-sanitize=undefined", "-DSHOAL_FIBER", "-Ic", "-Itest/cuda"]
 LIBRARIES = [".deps/system/lib/" + name for name in ("libcriterion.so", "libjansson.a", "libxxhash.a", "libpcre2-8.a",
                                                     "libopenblas.a")]
@@ -122,7 +122,7 @@ def try_one(zig, bug, libraries):
 
 def control_sources():
     kernels = sorted(n for n in os.listdir(SOURCE) if n.endswith(".cu"))
-    return [os.path.join(SOURCE, n) for n in kernels] + [os.path.join(HERE, "fiber.cc")]
+    return [os.path.join(SOURCE, n) for n in kernels] + [os.path.join(HERE, n) for n in ("fiber.cc", "runtime.cc")]
 
 
 def control_objects():
