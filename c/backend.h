@@ -226,6 +226,10 @@ struct backend {
     enum err (*sum)(void *self, const float *x, size_t count, double *out, struct why *w);
     enum err (*norm2)(void *self, const float *x, size_t count, double *out, struct why *w);
 
+    /* Host memory that the outer step reads and writes: pinned, copies of it overlap. Once; it must outlive the backend.
+     * What stands against it is told on stderr: only time is lost. NULL where `host`. */
+    void (*pin)(void *self, void *host_memory, size_t bytes);
+
     /* NULL where `host`: who holds the replica does it. `finite`: false when a difference was not. ERR_DEVICE,
      * ERR_MEMORY. */
     enum err (*outer_quantize)(void *self, const struct op_outer_quantize *o, bool *finite,

@@ -174,6 +174,7 @@ enum err cuda_open(struct backend *out, int device, bool bf16, struct why *w)
     snprintf(c->text, sizeof c->text, "%s, sm_%d%d", p.name, p.major, p.minor);
     cudaError_t failed = cudaSetDevice(device);
     if (failed == cudaSuccess) failed = cudaStreamCreate(&c->stream);
+    if (failed == cudaSuccess) failed = cuda_outer_open(c);
     void *sums = NULL;
     if (failed != cudaSuccess) e = why(w, ERR_DEVICE, "opening GPU %d: %s", device, said(failed));
     else e = cuda_take(c, SUMS * sizeof(double), &sums, w);
@@ -210,6 +211,7 @@ enum err cuda_open(struct backend *out, int device, bool bf16, struct why *w)
     out->round = bf16 ? cuda_round : NULL;
     out->sum = cuda_sum;
     out->norm2 = cuda_norm2;
+    out->pin = cuda_pin;
     out->outer_quantize = cuda_outer_quantize;
     out->outer_step = cuda_outer_step;
     return ERR_OK;
@@ -221,7 +223,7 @@ void cuda_close(struct backend *b)
     if (!c) return;
     release(c);
     cudaFree(c->sums);
-    cudaFree(c->outer);
+    cuda_outer_close(c);
     cudaStreamDestroy(c->stream);
     free(c);
     b->self = NULL;

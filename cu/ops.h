@@ -7,6 +7,8 @@
 #include "outer.h"
 #include "tensor.h"
 
+#define CUDA_OUTER_SLOTS 3
+
 struct cuda {
     int device;
     bool bf16; /* activations; else fp32 */
@@ -20,8 +22,12 @@ struct cuda {
     uint32_t *chain; /* embedding: the next row of the same token, and whether it is the first */
     double *sums;    /* sum and norm2: of each piece */
     size_t sums_count;
-    void *outer; /* outer step: one chunk's vectors and wire bytes */
-    size_t outer_bytes;
+    struct { /* the outer step's: outer_step.cu */
+        void *memory, *pinned;
+        size_t bytes;
+        cudaStream_t in, out;
+        cudaEvent_t come[CUDA_OUTER_SLOTS], computed[CUDA_OUTER_SLOTS], gone[CUDA_OUTER_SLOTS];
+    } outer;
     char text[300];
 };
 
@@ -53,6 +59,9 @@ enum err cuda_norm2(void *self, const float *x, size_t count, double *out, struc
 enum err cuda_outer_quantize(void *self, const struct op_outer_quantize *o, bool *finite,
                              struct why *w);
 enum err cuda_outer_step(void *self, const struct op_outer_step *o, struct why *w);
+cudaError_t cuda_outer_open(struct cuda *c);
+void cuda_outer_close(struct cuda *c);
+void cuda_pin(void *self, void *host, size_t bytes);
 
 /* Waits for all that was queued; ERR_DEVICE with the first failure. */
 enum err cuda_wait(struct cuda *c, struct why *w);

@@ -70,6 +70,12 @@ MUTATIONS = [
     ("cross_entropy: the largest of a part of the row", "cross_entropy.cu", "top = block_max(top, tops, THREADS / WARP);",
      "top = warp_max(top);"),
 
+    # outer_step
+    ("outer step: a chunk comes before there is room", "outer_step.cu", "    cudaStreamWaitEvent(c->outer.in, c->outer.gone[chunk % SLOTS], 0);\n", ""),
+    ("outer step: a chunk is computed before it has come", "outer_step.cu", "    cudaStreamWaitEvent(c->stream, c->outer.come[chunk % SLOTS], 0);\n", ""),
+    ("outer step: a chunk goes before it is computed", "outer_step.cu", "    cudaStreamWaitEvent(c->outer.out, c->outer.computed[chunk % SLOTS], 0);\n", ""),
+    ("outer step: it ends before the last chunk has gone", "outer_step.cu", "    cudaError_t e = cudaStreamSynchronize(c->outer.out);\n", "    cudaError_t e = cudaSuccess;\n"),
+    ("outer step: more chunks on their way than there is room for", "outer_step.cu", "c->outer.memory + chunk % SLOTS *", "c->outer.memory + chunk % 2 *"),
     # embed
     ("embed: only row 0 is a first one", "embed.cu", "(before ? 0 : FIRST)", "(r ? 0 : FIRST)"),
     ("embed: the last row is never a next one", "embed.cu", "(next < rows ? next : END)", "(next + 1 < rows ? next : END)"),
@@ -148,7 +154,7 @@ MUTATIONS = [
     ("outer: what is not finite passes", "outer.cu", "*bad = 1;", "*bad = 0;"),
     ("outer: parameters of others forget what they learned", "outer.cu", "mine ? after :", "true ? after :"),
     ("outer: no guard of a short block", "outer.cu", "        if (i >= count) continue;\n", ""),
-    ("outer: a null chunk is stepped", "outer.cu", "if (o->null[i]) {", "if (false && o->null[i]) {"),
+    ("outer: a null chunk is stepped", "outer_step.cu", "if (o->null[i]) {", "if (false && o->null[i]) {"),
 
     # bf16
     ("norm: the stream is not rounded before it is summed", "norm.cu", "            v = float_of(sum[at + i]); /* as rounded: backward sees no other */\n", "            v += float_of(add[at + i]);\n"),

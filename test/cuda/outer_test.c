@@ -96,63 +96,83 @@ static void gpu_step(const struct outer_rule *rule, const float *anchor_in,
     device_close(&d);
 }
 
-/* Three chunks, the last one short and no whole number of blocks: one that is ours, one that is not, one null. */
-Test(outer, a_whole_vector_has_the_bits_of_the_cpu)
+/* Nine chunks, thrice what is on its way at once, the last one short and no whole number of blocks: some ours, some not,
+ * some null. */
+static void compare_whole_vectors(bool pinned)
 {
-    enum { N = 2 * 4096 + 1111, CHUNKS = 3 };
+    enum { N = 8 * 4096 + 1111, CHUNKS = 9 };
     const struct outer_layout l = outer_layout_of(N);
     const struct outer_rule rule = RULE(true);
-    const uint8_t null[CHUNKS] = {0, 0, 1}, mine[CHUNKS] = {1, 0, 0};
-    static float a[N], m[N], theta[N], a_out[N], m_out[N], a_wanted[N], m_wanted[N], found[N];
-    static uint8_t wire[2 * N], wanted[2 * N];
+    const uint8_t null[CHUNKS] = {0, 0, 1, 0, 0, 0, 1, 0, 0},
+                  mine[CHUNKS] = {1, 0, 0, 1, 1, 1, 0, 1, 0};
+    static struct {
+        float a[N], m[N], a_out[N], m_out[N];
+        uint8_t wire[2 * N];
+    } host;
+    static float theta[N], a_wanted[N], m_wanted[N], found[N];
+    static uint8_t wanted[2 * N];
     cr_assert_eq(l.chunks, CHUNKS);
     for (size_t i = 0; i < N; i++) {
-        a[i] = (float)rng_at(1, i) * 0x1p-64f - 0.5f;
-        m[i] = (float)rng_at(2, i) * 0x1p-68f;
-        theta[i] = a[i] + ((float)rng_at(3, i) * 0x1p-64f - 0.5f) * 0.01f;
+        host.a[i] = (float)rng_at(1, i) * 0x1p-64f - 0.5f;
+        host.m[i] = (float)rng_at(2, i) * 0x1p-68f;
+        host.a_out[i] = host.m_out[i] = NAN;
+        theta[i] = host.a[i] + ((float)rng_at(3, i) * 0x1p-64f - 0.5f) * 0.01f;
     }
     struct device d = device_open(1);
     const struct backend *b = &d.b;
+    if (pinned) b->pin(b->self, &host, sizeof host);
     float *parameters = on_gpu(b, theta, sizeof theta);
     bool finite;
-    cr_assert_eq(b->outer_quantize(b->self, &(struct op_outer_quantize){&l, wire, a, parameters},
+    cr_assert_eq(b->outer_quantize(b->self,
+                                   &(struct op_outer_quantize){&l, host.wire, host.a, parameters},
                                    &finite, NULL),
                  ERR_OK);
     cr_assert(finite);
     for (uint32_t c = 0; c < CHUNKS; c++) {
         const size_t at = c * (size_t)l.chunk_elements, n = outer_chunk_count(&l, c);
-        outer_quantize_delta(a + at, theta + at, n, wanted + outer_wire_offset(&l, c));
-        memcpy(a_wanted + at, a + at, n * 4), memcpy(m_wanted + at, m + at, n * 4);
+        outer_quantize_delta(host.a + at, theta + at, n, wanted + outer_wire_offset(&l, c));
+        memcpy(a_wanted + at, host.a + at, n * 4), memcpy(m_wanted + at, host.m + at, n * 4);
         if (!null[c])
-            outer_step(&rule, a + at, m + at, wanted + outer_wire_offset(&l, c), n, a_wanted + at,
-                       m_wanted + at);
+            outer_step(&rule, host.a + at, host.m + at, wanted + outer_wire_offset(&l, c), n,
+                       a_wanted + at, m_wanted + at);
     }
-    cr_assert_eq(memcmp(wire, wanted,
+    cr_assert_eq(memcmp(host.wire, wanted,
                         outer_wire_offset(&l, CHUNKS - 1) +
                             outer_wire_bytes(outer_chunk_count(&l, CHUNKS - 1))),
                  0);
     cr_assert_eq(b->outer_step(b->self,
                                &(struct op_outer_step){.layout = &l,
                                                        .rule = &rule,
-                                                       .anchor = a,
-                                                       .momentum = m,
-                                                       .anchor_out = a_out,
-                                                       .momentum_out = m_out,
-                                                       .means = wire,
+                                                       .anchor = host.a,
+                                                       .momentum = host.m,
+                                                       .anchor_out = host.a_out,
+                                                       .momentum_out = host.m_out,
+                                                       .means = host.wire,
                                                        .null = null,
                                                        .mine = mine,
                                                        .parameters = parameters},
                                NULL),
                  ERR_OK);
-    assert_bits(a_out, a_wanted, N, "anchor");
-    assert_bits(m_out, m_wanted, N, "momentum");
+    assert_bits(host.a_out, a_wanted, N, "anchor");
+    assert_bits(host.m_out, m_wanted, N, "momentum");
     back(b, found, parameters, sizeof found);
     for (size_t i = 0; i < N; i++) {
         const uint32_t c = (uint32_t)(i / l.chunk_elements);
-        const float kept = null[c] ? theta[i] : a_wanted[i] + (theta[i] - a[i]);
+        const float kept = null[c] ? theta[i] : a_wanted[i] + (theta[i] - host.a[i]);
         assert_bits(&found[i], mine[c] ? &a_wanted[i] : &kept, 1, "parameters");
     }
     device_close(&d);
+}
+
+Test(outer, a_whole_vector_has_the_bits_of_the_cpu) { compare_whole_vectors(false); }
+
+Test(outer, chunks_on_their_way_at_the_same_time_do_not_disturb_each_other)
+{
+    static const char *const streams[] = {"now", "behind", "ahead"};
+    for (size_t i = 0; i < 3; i++) {
+        setenv("FIBER_STREAMS", streams[i], 1);
+        compare_whole_vectors(true);
+    }
 }
 
 Test(outer, a_vector_that_is_not_finite_is_not_sent)

@@ -82,8 +82,8 @@ const char *cudaGetErrorString(cudaError_t e)
 struct fiber_stream {
     fiber_stream *next;
     fiber::operation *first, **end; /* that wait */
-    uint64_t given, run; /* operations, ever */
-    bool running;        /* the first of them */
+    uint64_t given, run;            /* operations, ever */
+    bool running;                   /* the first of them */
 };
 
 struct fiber_event { /* that a stream has run so many */
@@ -369,7 +369,8 @@ cudaError_t cudaHostUnregister(void *p)
     run_all();
     range **at = &registered;
     while (*at && (*at)->first != p) at = &(*at)->next;
-    if (!*at) fprintf(stderr, "fiber: host memory that was not registered is unregistered\n"), abort();
+    if (!*at)
+        fprintf(stderr, "fiber: host memory that was not registered is unregistered\n"), abort();
     range *gone = *at;
     *at = gone->next;
     delete gone;
