@@ -1,49 +1,83 @@
-/* adamw.cu -- AdamW (arXiv 1711.05101), one thread an element, g = gradient * gradient_scale:
+/* adamw.cu -- AdamW (arXiv 1711.05101), g = gradient * gradient_scale:
  *
  *     m = b1 m + (1 - b1) g     v = b2 v + (1 - b2) g^2
  *     p = (1 - lr decay) p - lr / c1 * m / (sqrt(v) / sqrt(c2) + eps)
  *
  * and the matrices' copies in bf16, which the next products read; round writes those alone.
- * Roofline: 16 B read and 12 to 14 B written an element: only bandwidth matters. */
+ * Roofline: 16 B read and 12 to 14 B written an element: only bandwidth matters, so a thread takes four elements where
+ * lengths allow it (pack.h). */
 #include "ops.h"
-#include "ptx.h"
+#include "pack.h"
 
 #define THREADS 256
 
+template <int EACH>
 __global__ void __launch_bounds__(THREADS) adamw_elements(struct op_adamw o, float rate, float root)
 {
-    const size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i >= o.count) return;
-    const bool matrix = i < o.decayed_count;
-    const float keep = matrix ? 1.0f - o.lr * o.decay : 1.0f;
-    const float g = o.gradient[i] * o.gradient_scale;
-    const float m = o.beta1 * o.moment1[i] + (1.0f - o.beta1) * g;
-    const float v = o.beta2 * o.moment2[i] + (1.0f - o.beta2) * (g * g);
-    o.moment1[i] = m;
-    o.moment2[i] = v;
-    const float p = keep * o.parameters[i] - rate * m / (sqrtf(v) * root + o.eps);
-    o.parameters[i] = p;
-    if (o.copies && matrix) ((struct bf16 *)o.copies)[i] = bf16_of(p);
+    const size_t first = ((size_t)blockIdx.x * THREADS + threadIdx.x) * EACH;
+    float g[EACH], m[EACH], v[EACH], p[EACH];
+    if (first >= o.count) return;
+    load<EACH>(g, o.gradient + first);
+    load<EACH>(m, o.moment1 + first);
+    load<EACH>(v, o.moment2 + first);
+    load<EACH>(p, o.parameters + first);
+#pragma unroll
+    for (int e = 0; e < EACH; e++) {
+        const float keep = first + e < o.decayed_count ? 1.0f - o.lr * o.decay : 1.0f;
+        g[e] *= o.gradient_scale;
+        m[e] = o.beta1 * m[e] + (1.0f - o.beta1) * g[e];
+        v[e] = o.beta2 * v[e] + (1.0f - o.beta2) * (g[e] * g[e]);
+        p[e] = keep * p[e] - rate * m[e] / (sqrtf(v[e]) * root + o.eps);
+    }
+    store<EACH>(o.moment1 + first, m);
+    store<EACH>(o.moment2 + first, v);
+    store<EACH>(o.parameters + first, p);
+    if (o.copies && first < o.decayed_count) store<EACH>((struct bf16 *)o.copies + first, p);
+}
+
+template <int EACH>
+__global__ void __launch_bounds__(THREADS) round_to_bf16(struct bf16 *out, const float *x, size_t n)
+{
+    const size_t first = ((size_t)blockIdx.x * THREADS + threadIdx.x) * EACH;
+    float v[EACH];
+    if (first >= n) return;
+    load<EACH>(v, x + first);
+    store<EACH>(out + first, v);
+}
+
+static dim3 grid_of(size_t count, int each)
+{
+    const size_t block = (size_t)THREADS * each;
+    return dim3((count + block - 1) / block);
+}
+
+template <int EACH> static void adamw(struct cuda *c, const struct op_adamw *o)
+{
+    LAUNCH(adamw_elements<EACH>, grid_of(o->count, EACH), dim3(THREADS), 0, c->stream, *o,
+           o->lr / o->correction1, 1.0f / sqrtf(o->correction2));
+}
+
+template <int EACH> static void round_all(struct cuda *c, const struct op_round *o)
+{
+    LAUNCH(round_to_bf16<EACH>, grid_of(o->count, EACH), dim3(THREADS), 0, c->stream,
+           (struct bf16 *)o->out, o->x, o->count);
 }
 
 void cuda_adamw(void *self, const struct op_adamw *o)
 {
     struct cuda *c = (struct cuda *)self;
-    LAUNCH(adamw_elements, dim3((o->count + THREADS - 1) / THREADS), dim3(THREADS), 0, c->stream,
-           *o, o->lr / o->correction1, 1.0f / sqrtf(o->correction2));
+    const bool whole = packs<float>(o->parameters, o->count) &&
+                       packs<float>(o->moment1, o->count) && packs<float>(o->moment2, o->count) &&
+                       packs<float>(o->gradient, o->count) &&
+                       packs<float>(o->copies, o->copies ? o->decayed_count : 0);
+    whole ? adamw<pack_of<float>>(c, o) : adamw<1>(c, o);
     cuda_launched(c, "adamw");
-}
-
-__global__ void __launch_bounds__(THREADS) round_to_bf16(struct bf16 *out, const float *x, size_t n)
-{
-    const size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i < n) out[i] = bf16_of(x[i]);
 }
 
 void cuda_round(void *self, const struct op_round *o)
 {
     struct cuda *c = (struct cuda *)self;
-    LAUNCH(round_to_bf16, dim3((o->count + THREADS - 1) / THREADS), dim3(THREADS), 0, c->stream,
-           (struct bf16 *)o->out, o->x, o->count);
+    const bool whole = packs<float>(o->x, o->count) && packs<float>(o->out, o->count);
+    whole ? round_all<pack_of<float>>(c, o) : round_all<1>(c, o);
     cuda_launched(c, "round");
 }

@@ -5,18 +5,19 @@
  * Backward without atomics: each row finds the next one of the same token, and whether it is the first; the first
  * one's block walks along that chain. Finding costs rows^2 / 2 comparisons at most, of tokens that lie in the cache. */
 #include "ops.h"
-#include "ptx.h"
+#include "pack.h"
 
 #define THREADS 128
 #define FIRST   0x80000000u /* in chain: no earlier row has this token */
 #define END     0x7fffffffu /* in chain: no later one has */
 
-template <class T>
+template <class T, int EACH>
 __global__ void __launch_bounds__(THREADS)
     embed_rows(T *out, const T *table, const uint32_t *tokens, size_t dim)
 {
     const size_t from = tokens[blockIdx.x] * dim, to = (size_t)blockIdx.x * dim;
-    for (size_t i = threadIdx.x; i < dim; i += THREADS) out[to + i] = table[from + i];
+    for (size_t i = threadIdx.x * EACH; i < dim; i += THREADS * EACH)
+        *(pack<T, EACH> *)(out + to + i) = *(const pack<T, EACH> *)(table + from + i);
 }
 
 __global__ void __launch_bounds__(THREADS)
@@ -45,10 +46,16 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-template <class T> static void embed(struct cuda *c, const struct op_embed *o)
+template <class T, int EACH> static void embed(struct cuda *c, const struct op_embed *o)
 {
-    LAUNCH(embed_rows<T>, dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->out,
+    LAUNCH((embed_rows<T, EACH>), dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->out,
            (const T *)o->table, o->tokens, o->dim);
+}
+
+template <class T> static void embed_of(struct cuda *c, const struct op_embed *o)
+{
+    const bool whole = packs<T>(o->out, o->dim) && packs<T>(o->table, o->dim);
+    whole ? embed<T, pack_of<T>>(c, o) : embed<T, 1>(c, o);
 }
 
 template <class T> static void embed_backward(struct cuda *c, const struct op_embed_backward *o)
@@ -62,7 +69,7 @@ template <class T> static void embed_backward(struct cuda *c, const struct op_em
 void cuda_embed(void *self, const struct op_embed *o)
 {
     struct cuda *c = (struct cuda *)self;
-    c->bf16 ? embed<struct bf16>(c, o) : embed<float>(c, o);
+    c->bf16 ? embed_of<struct bf16>(c, o) : embed_of<float>(c, o);
     cuda_launched(c, "embed");
 }
 

@@ -5,39 +5,45 @@
  *     x_grad = inverse * (h - n * mean(h * n))     gain_grad += sum over rows of out_grad * n
  *
  * One block a row. The gain's gradient is summed in blocks of 64 rows, and those in order: the same bits on any device.
- * Roofline: 3 reads and 2 writes of [rows, dim] forward, so only bandwidth matters. */
+ * Roofline: 2 reads and 2 writes of [rows, dim] forward, so only bandwidth matters: sixteen bytes a thread where rows
+ * allow it (pack.h). */
 #include "ops.h"
-#include "ptx.h"
+#include "pack.h"
 
 #define THREADS      256
 #define GAIN_ROWS    64
 #define GAIN_COLUMNS 64
 
-template <class T>
+template <class T, int EACH>
 __global__ void __launch_bounds__(THREADS)
     norm_rows(T *sum, T *out, float *inverse, const T *x, const T *add, const float *gain,
               size_t dim, float eps)
 {
     __shared__ float room[THREADS / WARP];
     const size_t at = (size_t)blockIdx.x * dim;
-    float squares = 0;
-    for (size_t i = threadIdx.x; i < dim; i += THREADS) {
-        float v = float_of(x[at + i]);
+    float squares = 0, v[EACH], more[EACH];
+    for (size_t i = threadIdx.x * EACH; i < dim; i += THREADS * EACH) {
+        load<EACH>(v, x + at + i);
         if (add) {
-            sum[at + i] = number_of<T>(v + float_of(add[at + i]));
-            v = float_of(sum[at + i]); /* as rounded: backward sees no other */
+            load<EACH>(more, add + at + i);
+            for (int e = 0; e < EACH; e++) v[e] += more[e];
+            store<EACH>(sum + at + i, v);
+            load<EACH>(v, sum + at + i); /* as rounded: backward sees no other */
         }
-        squares += v * v;
+        for (int e = 0; e < EACH; e++) squares += v[e] * v[e];
     }
     squares = block_sum(squares, room, THREADS / WARP);
     const float scale = 1.0f / sqrtf(squares / (float)dim + eps);
     const T *from = add ? sum : x;
-    for (size_t i = threadIdx.x; i < dim; i += THREADS)
-        out[at + i] = number_of<T>(gain[i] * (float_of(from[at + i]) * scale));
+    for (size_t i = threadIdx.x * EACH; i < dim; i += THREADS * EACH) {
+        load<EACH>(v, from + at + i);
+        for (int e = 0; e < EACH; e++) v[e] = gain[i + e] * (v[e] * scale);
+        store<EACH>(out + at + i, v);
+    }
     if (threadIdx.x == 0) inverse[blockIdx.x] = scale;
 }
 
-template <class T>
+template <class T, int EACH>
 __global__ void __launch_bounds__(THREADS)
     norm_rows_backward(T *x_grad, bool add, const T *out_grad, const T *x, const float *inverse,
                        const float *gain, size_t dim)
@@ -45,14 +51,22 @@ __global__ void __launch_bounds__(THREADS)
     __shared__ float room[THREADS / WARP];
     const size_t at = (size_t)blockIdx.x * dim;
     const float scale = inverse[blockIdx.x];
-    float dot = 0;
-    for (size_t i = threadIdx.x; i < dim; i += THREADS)
-        dot += float_of(out_grad[at + i]) * gain[i] * (float_of(x[at + i]) * scale);
+    float dot = 0, d[EACH], v[EACH], before[EACH];
+    for (size_t i = threadIdx.x * EACH; i < dim; i += THREADS * EACH) {
+        load<EACH>(d, out_grad + at + i);
+        load<EACH>(v, x + at + i);
+        for (int e = 0; e < EACH; e++) dot += d[e] * gain[i + e] * (v[e] * scale);
+    }
     const float mean = block_sum(dot, room, THREADS / WARP) / (float)dim;
-    for (size_t i = threadIdx.x; i < dim; i += THREADS) {
-        const float g =
-            scale * (float_of(out_grad[at + i]) * gain[i] - float_of(x[at + i]) * scale * mean);
-        x_grad[at + i] = number_of<T>(add ? float_of(x_grad[at + i]) + g : g);
+    for (size_t i = threadIdx.x * EACH; i < dim; i += THREADS * EACH) {
+        load<EACH>(d, out_grad + at + i);
+        load<EACH>(v, x + at + i);
+        if (add) load<EACH>(before, x_grad + at + i);
+        for (int e = 0; e < EACH; e++) {
+            const float g = scale * (d[e] * gain[i + e] - v[e] * scale * mean);
+            d[e] = add ? before[e] + g : g;
+        }
+        store<EACH>(x_grad + at + i, d);
     }
 }
 
@@ -86,34 +100,50 @@ static size_t gain_blocks(size_t rows) { return (rows + GAIN_ROWS - 1) / GAIN_RO
 
 size_t cuda_norm_partials(const struct op_sizes *s) { return gain_blocks(s->rows) * s->dim; }
 
-template <class T> static void norm(struct cuda *c, const struct op_norm *o)
+template <class T, int EACH> static void norm(struct cuda *c, const struct op_norm *o)
 {
-    LAUNCH(norm_rows<T>, dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->sum, (T *)o->out,
-           o->inverse, (const T *)o->x, (const T *)o->add, o->gain, o->dim, o->eps);
+    LAUNCH((norm_rows<T, EACH>), dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->sum,
+           (T *)o->out, o->inverse, (const T *)o->x, (const T *)o->add, o->gain, o->dim, o->eps);
 }
 
-template <class T> static void norm_backward(struct cuda *c, const struct op_norm_backward *o)
+template <class T, int EACH>
+static void norm_rows_back(struct cuda *c, const struct op_norm_backward *o)
 {
-    const T *out_grad = (const T *)o->out_grad, *x = (const T *)o->x;
+    LAUNCH((norm_rows_backward<T, EACH>), dim3(o->rows), dim3(THREADS), 0, c->stream,
+           (T *)o->x_grad, o->add, (const T *)o->out_grad, (const T *)o->x, o->inverse, o->gain,
+           o->dim);
+}
+
+template <class T> static void norm_of(struct cuda *c, const struct op_norm *o)
+{
+    const bool whole = packs<T>(o->sum, o->dim) && packs<T>(o->out, o->dim) &&
+                       packs<T>(o->x, o->dim) && packs<T>(o->add, o->dim);
+    whole ? norm<T, pack_of<T>>(c, o) : norm<T, 1>(c, o);
+}
+
+template <class T> static void norm_backward_of(struct cuda *c, const struct op_norm_backward *o)
+{
     const size_t columns = (o->dim + GAIN_COLUMNS - 1) / GAIN_COLUMNS;
+    const bool whole =
+        packs<T>(o->x_grad, o->dim) && packs<T>(o->out_grad, o->dim) && packs<T>(o->x, o->dim);
     LAUNCH(norm_gain_partial<T>, dim3(columns, gain_blocks(o->rows)), dim3(GAIN_COLUMNS), 0,
-           c->stream, c->partials, out_grad, x, o->inverse, o->rows, o->dim);
+           c->stream, c->partials, (const T *)o->out_grad, (const T *)o->x, o->inverse, o->rows,
+           o->dim);
     LAUNCH(norm_gain, dim3(columns), dim3(GAIN_COLUMNS), 0, c->stream, o->gain_grad, c->partials,
            gain_blocks(o->rows), o->dim);
-    LAUNCH(norm_rows_backward<T>, dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->x_grad,
-           o->add, out_grad, x, o->inverse, o->gain, o->dim);
+    whole ? norm_rows_back<T, pack_of<T>>(c, o) : norm_rows_back<T, 1>(c, o);
 }
 
 void cuda_norm(void *self, const struct op_norm *o)
 {
     struct cuda *c = (struct cuda *)self;
-    c->bf16 ? norm<struct bf16>(c, o) : norm<float>(c, o);
+    c->bf16 ? norm_of<struct bf16>(c, o) : norm_of<float>(c, o);
     cuda_launched(c, "norm");
 }
 
 void cuda_norm_backward(void *self, const struct op_norm_backward *o)
 {
     struct cuda *c = (struct cuda *)self;
-    c->bf16 ? norm_backward<struct bf16>(c, o) : norm_backward<float>(c, o);
+    c->bf16 ? norm_backward_of<struct bf16>(c, o) : norm_backward_of<float>(c, o);
     cuda_launched(c, "norm_backward");
 }

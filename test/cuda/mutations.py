@@ -5,15 +5,15 @@
 
 MUTATIONS = [
     # adamw
-    ("adamw: no guard of the tail", "adamw.cu", "    if (i >= o.count) return;\n", ""),
-    ("adamw: one element too many decays", "adamw.cu", "i < o.decayed_count", "i <= o.decayed_count"),
-    ("adamw: the wrong elements decay", "adamw.cu", "i < o.decayed_count", "i >= o.decayed_count"),
-    ("adamw: the gradient is not scaled", "adamw.cu", "o.gradient[i] * o.gradient_scale", "o.gradient[i]"),
-    ("adamw: epsilon is corrected too", "adamw.cu", "sqrtf(v) * root + o.eps", "(sqrtf(v) + o.eps) * root"),
-    ("adamw: the copies stay as they were", "adamw.cu", "if (o.copies && matrix) (", "if (o.copies && !matrix) ("),
-    ("adamw: the copies are of the parameters before", "adamw.cu", "bf16_of(p);", "bf16_of(keep * p);"),
-    ("round: no guard of the tail", "adamw.cu", "    if (i < n) out[i]", "    out[i]"),
-    ("adamw: the second moment is not kept", "adamw.cu", "    o.moment2[i] = v;\n", ""),
+    ("adamw: no guard of the tail", "adamw.cu", "    if (first >= o.count) return;\n", ""),
+    ("adamw: one element too many decays", "adamw.cu", "first + e < o.decayed_count", "first + e <= o.decayed_count"),
+    ("adamw: the wrong elements decay", "adamw.cu", "first + e < o.decayed_count", "first + e >= o.decayed_count"),
+    ("adamw: the gradient is not scaled", "adamw.cu", "        g[e] *= o.gradient_scale;\n", ""),
+    ("adamw: epsilon is corrected too", "adamw.cu", "sqrtf(v[e]) * root + o.eps", "(sqrtf(v[e]) + o.eps) * root"),
+    ("adamw: the copies stay as they were", "adamw.cu", "if (o.copies && first < o.decayed_count)", "if (o.copies && first >= o.decayed_count)"),
+    ("adamw: the copies are of something else", "adamw.cu", "o.copies + first, p);", "o.copies + first, m);"),
+    ("round: no guard of the tail", "adamw.cu", "    if (first >= n) return;\n", ""),
+    ("adamw: the second moment is not kept", "adamw.cu", "    store<EACH>(o.moment2 + first, v);\n", ""),
 
     # attention
     ("attention: keys of the past are ignored", "attention.cu", "seen = s.past + at.row + 1, query_row",
@@ -65,10 +65,12 @@ MUTATIONS = [
     ("cross_entropy: the wanted logit is read too late", "cross_entropy.cu", "(top - wanted)", "(top - float_of(x[target]))"),
     ("cross_entropy: the target's gradient is not scaled", "cross_entropy.cu", "share - scale", "share - 1.0f"),
     ("cross_entropy: one shared room for two sums", "cross_entropy.cu", "block_sum(sum, sums,", "block_sum(sum, tops,"),
-    ("cross_entropy: the last token is not summed", "cross_entropy.cu", "i < vocab; i += THREADS) sum +=",
-     "i + 1 < vocab; i += THREADS) sum +="),
+    ("cross_entropy: the last token is not summed", "cross_entropy.cu", "i < vocab; i += THREADS * EACH) {\n        load<EACH>(v, x + i);\n        float largest",
+     "i + EACH < vocab; i += THREADS * EACH) {\n        load<EACH>(v, x + i);\n        float largest"),
     ("cross_entropy: the largest of a part of the row", "cross_entropy.cu", "top = block_max(top, tops, THREADS / WARP);",
      "top = warp_max(top);"),
+    ("cross_entropy: a larger logit leaves the sum as it was", "cross_entropy.cu", "        if (largest > top) sum *= expf(top - largest);\n", ""),
+    ("cross_entropy: a thread's sum stays on its own scale", "cross_entropy.cu", "sum * expf(own - top)", "sum"),
 
     # outer_step
     ("outer step: a chunk comes before there is room", "outer_step.cu", "    cudaStreamWaitEvent(c->outer.in, c->outer.gone[chunk % SLOTS], 0);\n", ""),
@@ -80,7 +82,7 @@ MUTATIONS = [
     ("embed: only row 0 is a first one", "embed.cu", "(before ? 0 : FIRST)", "(r ? 0 : FIRST)"),
     ("embed: the last row is never a next one", "embed.cu", "(next < rows ? next : END)", "(next + 1 < rows ? next : END)"),
     ("embed: gradients do not accumulate", "embed.cu", "float sum = to[i];", "float sum = 0;"),
-    ("embed: too wide a stride", "embed.cu", "i < dim; i += THREADS) out[to + i]", "i < dim; i += 2 * THREADS) out[to + i]"),
+    ("embed: too wide a stride", "embed.cu", "i += THREADS * EACH)\n        *(pack", "i += 2 * THREADS * EACH)\n        *(pack"),
     ("embed: no guard of the chain's tail", "embed.cu", "    if (r >= rows) return;\n", ""),
 
     # linear
@@ -96,13 +98,17 @@ MUTATIONS = [
     ("linear: the wrong stride of a gradient", "linear.cu", "{(const float *)o->y_grad, 1, o->n_out}",
      "{(const float *)o->y_grad, 1, o->n_in}"),
 
+    # pack
+    ("pack: rows of a few elements more count as whole", "pack.h", "width % pack_of<T> == 0", "width % 4 == 0", "rotary.cu"),
+    ("pack: the last of each pack is not stored", "pack.h", "e < EACH; e++) p.at[e]", "e < EACH - (EACH > 1); e++) p.at[e]", "swiglu.cu"),
+
     # norm
     ("norm: no epsilon", "norm.cu", "sqrtf(squares / (float)dim + eps)", "sqrtf(squares / (float)dim)"),
     ("norm: normalizes x without what was added", "norm.cu", "const T *from = add ? sum : x;", "const T *from = x;"),
-    ("norm: one element too few", "norm.cu", "i < dim; i += THREADS) {\n        float v = float_of(x", "i + 1 < dim; i += THREADS) {\n        float v = float_of(x"),
-    ("norm_backward: the residual's gradient is lost", "norm.cu", "add ? float_of(x_grad[at + i]) + g : g", "g"),
-    ("norm_backward: the mean with the wrong sign", "norm.cu", "gain[i] - float_of(x[at + i]) * scale * mean",
-     "gain[i] + float_of(x[at + i]) * scale * mean"),
+    ("norm: one element too few", "norm.cu", "i += THREADS * EACH) {\n        load<EACH>(v, x + at + i);\n        if (add)", "i += THREADS * (EACH + 1)) {\n        load<EACH>(v, x + at + i);\n        if (add)"),
+    ("norm_backward: the residual's gradient is lost", "norm.cu", "add ? before[e] + g : g", "g"),
+    ("norm_backward: the mean with the wrong sign", "norm.cu", "gain[i + e] - v[e] * scale * mean",
+     "gain[i + e] + v[e] * scale * mean"),
     ("norm_backward: the gain's last block of rows is full", "norm.cu",
      "first + GAIN_ROWS < rows ? first + GAIN_ROWS : rows", "first + GAIN_ROWS"),
     ("norm_backward: the gain's gradient does not accumulate", "norm.cu", "float sum = gain_grad[column];", "float sum = 0;"),
@@ -120,15 +126,15 @@ MUTATIONS = [
     # rotary
     ("rotary: every sequence starts at 0", "rotary.cu", "(start + row % length)", "(row % length)"),
     ("rotary: positions run on into the next sequence", "rotary.cu", "(start + row % length)", "(start + row)"),
-    ("rotary: turns the other way", "rotary.cu", "b * turn_cos + a * turn_sin", "b * turn_cos - a * turn_sin"),
-    ("rotary: the inverse is none", "rotary.cu", "sign * sine[angle]", "sine[angle]"),
-    ("rotary: reads what it has just written", "rotary.cu", "b * turn_cos + a * turn_sin", "b * turn_cos + float_of(at[0]) * turn_sin"),
+    ("rotary: turns the other way", "rotary.cu", "b[e] * turn_cos + a[e] * turn_sin", "b[e] * turn_cos - a[e] * turn_sin"),
+    ("rotary: the inverse is none", "rotary.cu", "sign * sine[angle + e]", "sine[angle + e]"),
+    ("rotary: reads what it has just written", "rotary.cu", "b[e] * turn_cos + a[e] * turn_sin", "b[e] * turn_cos + turned[e] * turn_sin"),
     ("rotary: no guard of the tail", "rotary.cu", "    if (n >= pairs) return;\n", ""),
 
     # swiglu
     ("swiglu: rows lie half as far apart", "swiglu.cu", "gate_up + n / ffn * 2 * ffn", "gate_up + n / ffn * ffn"),
     ("swiglu_backward: the wrong sign", "swiglu.cu", "silu * (1.0f - s)", "silu * (1.0f + s)"),
-    ("swiglu_backward: no guard of the tail", "swiglu.cu", "    if (n >= count) return;\n    const size_t gate", "    const size_t gate"),
+    ("swiglu_backward: no guard of the tail", "swiglu.cu", "    if (n >= count) return;\n    const size_t gate_at", "    const size_t gate_at"),
 
     # what they share
     ("prepare: scratch for one head", "cuda.cu", "s.rows * most(s.heads, 1) * sizeof(float)", "s.rows * sizeof(float)"),
@@ -157,7 +163,7 @@ MUTATIONS = [
     ("outer: a null chunk is stepped", "outer_step.cu", "if (o->null[i]) {", "if (false && o->null[i]) {"),
 
     # bf16
-    ("norm: the stream is not rounded before it is summed", "norm.cu", "            v = float_of(sum[at + i]); /* as rounded: backward sees no other */\n", "            v += float_of(add[at + i]);\n"),
+    ("norm: the stream is not rounded before it is summed", "norm.cu", "            load<EACH>(v, sum + at + i); /* as rounded: backward sees no other */\n", ""),
     ("product: one group of copies too few is waited for", "product_bf16.cu", "copy_wait<STAGES - 2>();", "copy_wait<STAGES - 1>();"),
     ("product: no barrier before the slice", "product_bf16.cu", "        __syncthreads(); /* slice n", "        /* slice n"),
     ("product: rows of a the wrong way round", "product_bf16.cu", "s.at[i + lane % 16][k + lane / 16 * 8]", "s.at[i + lane / 16 * 8 + lane % 8][k + lane / 8 % 2 * 8]"),

@@ -1,0 +1,39 @@
+/* pack.h -- sixteen bytes a thread at once: what bounds a kernel that only moves numbers is how many bytes are on their
+ * way, and a warp that asks for two a lane has too few.
+ *
+ * A kernel is written for EACH elements a thread: pack_of<T> where all that it touches allows it, else 1. */
+#ifndef SHOAL_CU_PACK_H
+#define SHOAL_CU_PACK_H
+
+#include "ptx.h"
+
+template <class T> constexpr int pack_of = 16 / (int)sizeof(T);
+
+template <class T, int EACH> struct alignas(EACH * sizeof(T)) pack {
+    T at[EACH];
+};
+
+template <int EACH, class T>
+__device__ __forceinline__ void load(float to[EACH], const T *from)
+{
+    const pack<T, EACH> p = *(const pack<T, EACH> *)from;
+#pragma unroll
+    for (int e = 0; e < EACH; e++) to[e] = float_of(p.at[e]);
+}
+
+template <int EACH, class T>
+__device__ __forceinline__ void store(T *to, const float from[EACH])
+{
+    pack<T, EACH> p;
+#pragma unroll
+    for (int e = 0; e < EACH; e++) p.at[e] = number_of<T>(from[e]);
+    *(pack<T, EACH> *)to = p;
+}
+
+/* Do rows of `width` elements from `p` on all begin where sixteen bytes may be read? */
+template <class T> static inline bool packs(const void *p, size_t width)
+{
+    return (uintptr_t)p % 16 == 0 && width % pack_of<T> == 0;
+}
+
+#endif
