@@ -83,6 +83,11 @@ MUTATIONS = [
     ("embed: too wide a stride", "embed.cu", "i < dim; i += THREADS) out[to + i]", "i < dim; i += 2 * THREADS) out[to + i]"),
     ("embed: no guard of the chain's tail", "embed.cu", "    if (r >= rows) return;\n", ""),
 
+    # library
+    ("library: a path that is named is one of many", "library.cu", "wish->path && wish->path[0]", "wish->path && wish->path[0] && !search_all(&s)"),
+    ("library: the older name first", "library.cu", "for (const char *const *name = s->wish->names; *name; name++) {\n        char path",
+     "for (const char *const *name = s->wish->names + 1; name >= s->wish->names; name--) {\n        char path"),
+
     # linear
     ("linear: does not wait for the tiles", "linear.cu", "        __syncthreads();\n        for (int deep",
      "        for (int deep"),
