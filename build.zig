@@ -171,7 +171,7 @@ const Shoal = struct {
             nvcc.addPrefixedDirectoryArg("-I", b.path("c"));
             nvcc.addPrefixedDirectoryArg("-I", b.path("cu"));
             for (s.files("cu", ".h")) |h| nvcc.addFileInput(b.path(b.fmt("cu/{s}", .{h})));
-            nvcc.addFileInput(b.path("c/backend.h"));
+            for ([_][]const u8{ "backend.h", "base/bytes.h", "base/err.h", "base/file.h", "model/outer.h" }) |h| nvcc.addFileInput(b.path(b.fmt("c/{s}", .{h})));
             nvcc.addArg("-c");
             nvcc.addFileArg(b.path(b.fmt("cu/{s}", .{f})));
             nvcc.addArg("-o");

@@ -108,7 +108,9 @@ enum err library_open(struct library *out, const struct library_wish *wish, stru
     struct search s = {wish, out, ""};
     *out = {};
     if (wish->path && wish->path[0]) {
-        if (try_path(&s, wish->path)) return ERR_OK;
+        char path[LIBRARY_PATH_BYTES + 2]; /* to the loader a path has a '/' */
+        snprintf(path, sizeof path, "%s%s", strchr(wish->path, '/') ? "" : "./", wish->path);
+        if (try_path(&s, path)) return ERR_OK;
         return why(w, ERR_DEVICE, "%s: %s cannot be opened: %s", wish->key, wish->path, dlerror());
     }
     return search_all(&s) ? ERR_OK : found_nothing(&s, w);

@@ -171,6 +171,10 @@ Test(library, named_by_a_path_is_the_only_one_tried)
     cr_assert_eq(library_open(&l, &wish, &w), ERR_OK, "%s", w.text);
     cr_assert_str_eq(l.path, wish.path);
     library_close(&l);
+    cr_assert_eq(chdir(in_root("elsewhere")), 0);
+    wish.path = OLD;
+    cr_assert_eq(library_open(&l, &wish, &w), ERR_OK, "a file of the working folder: %s", w.text);
+    library_close(&l);
 }
 
 Test(library, without_a_function_says_which)

@@ -67,7 +67,7 @@ static struct matrix product_run(const struct product *p, size_t i)
                c.width * c.each);
     o.c = c.data;
     order(i);
-    cr_assert_eq(cuda_open(&b, 0, true, NULL), ERR_OK);
+    cr_assert_eq(cuda_open(&b, &(struct cuda_options){.bf16 = true}, NULL), ERR_OK);
     cuda_product_bf16(b.self, &o);
     cuda_close(&b);
     return c;
