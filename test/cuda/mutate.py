@@ -69,7 +69,7 @@ def run_suite(program, suite, limit, order):
     sentence = re.search(r"^fiber: .*", done.stderr, re.M)
     if sentence:
         return False, sentence[0]
-    failed = re.search(r"^not ok - (\S+).*\n(?:  .*\n)*?  - \S+\.c:(\d+): .*\n\s+Assertion failed: (.*)", report, re.M)
+    failed = re.search(r"^not ok - (\S+).*\n(?:  .*\n)*?  - \S+\.[ch]:(\d+): .*\n\s+Assertion failed: (.*)", report, re.M)
     if failed:
         return False, "%s, line %s: %s" % (failed[1], failed[2], failed[3])
     return False, None
