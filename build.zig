@@ -171,7 +171,7 @@ const Shoal = struct {
             nvcc.addPrefixedDirectoryArg("-I", b.path("c"));
             nvcc.addPrefixedDirectoryArg("-I", b.path("cu"));
             for (s.files("cu", ".h")) |h| nvcc.addFileInput(b.path(b.fmt("cu/{s}", .{h})));
-            nvcc.addFileInput(b.path("c/backend.h"));
+            for ([_][]const u8{ "backend.h", "base/bytes.h", "base/err.h", "base/file.h", "model/outer.h" }) |h| nvcc.addFileInput(b.path(b.fmt("c/{s}", .{h})));
             nvcc.addArg("-c");
             nvcc.addFileArg(b.path(b.fmt("cu/{s}", .{f})));
             nvcc.addArg("-o");
@@ -317,6 +317,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     linkAll(s, m);
     const exe = b.addExecutable(.{ .name = "test-cuda", .root_module = m });
     exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
+    exe.rdynamic = true; // the runtime of the fibers, for libraries that stand in for NVIDIA's
     const one = b.step("test-cuda", "run the tests of cu/ alone, on fibers");
     const alone = s.tally(null);
     one.dependOn(&alone.step);
@@ -326,8 +327,16 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     const bin = s.main(true);
     bin.linkLibrary(lib);
     const fiber = b.addExecutable(.{ .name = "shoal-fiber", .root_module = bin });
+    fiber.rdynamic = true;
     all.addPrefixedArtifactArg("FIBER_BIN=", fiber);
     top.get("check").?.dependOn(&fiber.step);
+
+    const stand_in = s.module();
+    for ([_][]const u8{ "c", "cu", "test/cuda" }) |p| stand_in.addIncludePath(b.path(p));
+    stand_in.addCSourceFile(.{ .file = b.path("test/cuda/cublaslt_fiber.cc"), .flags = &fiber_flags });
+    const cublaslt = b.addLibrary(.{ .name = "cublaslt_fiber", .root_module = stand_in, .linkage = .dynamic });
+    cublaslt.linker_allow_shlib_undefined = true; // the runtime is the program's
+    top.get("check").?.dependOn(&cublaslt.step);
 
     // Are the fibers themselves to be trusted?
     const own = s.module();
@@ -335,6 +344,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     for ([_][]const u8{ "planted.cc", "fiber.cc", "runtime.cc" }) |f| own.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &fiber_flags });
     const planted = b.addExecutable(.{ .name = "planted", .root_module = own });
     for ([_]*std.Build.Step.Run{ alone, all }) |run| {
+        run.addPrefixedArtifactArg("CUBLASLT_BIN=", cublaslt);
         run.addArtifactArg(exe);
         run.addPrefixedArtifactArg("PLANTED_BIN=", planted);
         run.addFileArg(b.path("test/cuda/fiber_test.py"));
@@ -346,6 +356,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     mutate.addFileArg(.zig_exe);
     mutate.addArtifactArg(object);
     for ([_][]const u8{ "model", "data", "config", "cpu", "base", "yaml" }) |name| mutate.addArtifactArg(s.libraries.get(name).?);
+    mutate.addPrefixedArtifactArg("CUBLASLT_BIN=", cublaslt);
     mutate.addArg("--");
     mutate.addPassthruArgs();
     mutate.stdio = .inherit;

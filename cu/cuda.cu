@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cublaslt.h"
 #include "ops.h"
 
 #define DRIVER_MIN 12000 /* CUDA 12.0: what the runtime that we link asks for */
@@ -122,6 +123,16 @@ static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
     return ERR_OK;
 }
 
+static void close_one(struct cuda *c)
+{
+    cublaslt_close(c->cublaslt);
+    release(c);
+    cudaFree(c->sums);
+    cuda_outer_close(c);
+    if (c->stream) cudaStreamDestroy(c->stream);
+    free(c);
+}
+
 int cuda_devices(void)
 {
     int count = 0, driver = 0;
@@ -162,30 +173,62 @@ static enum err look(int device, struct cudaDeviceProp *p, struct why *w)
     return ERR_OK;
 }
 
-enum err cuda_open(struct backend *out, int device, bool bf16, struct why *w)
+/* What the choice of an algorithm is worth anything for. */
+static void name_machine(const struct cudaDeviceProp *p, char *out, size_t room)
+{
+    int driver = 0;
+    cudaDriverGetVersion(&driver);
+    snprintf(out, room, "%s, sm_%d%d, %d multiprocessors, driver %d", p->name, p->major, p->minor,
+             p->multiProcessorCount, driver);
+}
+
+/* A library that is named must serve; of one that is looked for it is said when it does not. */
+static enum err open_products(struct cuda *c, const struct cuda_options *o,
+                              const struct cudaDeviceProp *p, struct why *w)
+{
+    struct why missing;
+    char machine[400];
+    const bool named = o->cublaslt && o->cublaslt[0];
+    name_machine(p, machine, sizeof machine);
+    enum err e = cublaslt_open(&c->cublaslt, c, o->cublaslt, machine, o->say, &missing);
+    if (e == ERR_DEVICE && !named) {
+        why_while(&missing, e, "our own matrix products serve");
+        if (o->say) o->say(missing.text);
+        e = ERR_OK;
+    }
+    if (e) return why(w, e, "%s", missing.text);
+    const size_t used = strlen(c->text);
+    snprintf(c->text + used, sizeof c->text - used, ", %s",
+             c->cublaslt ? cublaslt_text(c->cublaslt) : "own products");
+    return ERR_OK;
+}
+
+enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why *w)
 {
     struct cudaDeviceProp p;
-    enum err e = look(device, &p, w);
+    enum err e = look(o->device, &p, w);
     if (e) return e;
     struct cuda *c = (struct cuda *)calloc(1, sizeof *c);
     if (!c) return why(w, ERR_MEMORY, "no memory for the CUDA backend");
-    c->device = device;
-    c->bf16 = bf16;
+    c->device = o->device;
+    c->bf16 = o->bf16;
     snprintf(c->text, sizeof c->text, "%s, sm_%d%d", p.name, p.major, p.minor);
-    cudaError_t failed = cudaSetDevice(device);
+    cudaError_t failed = cudaSetDevice(o->device);
     if (failed == cudaSuccess) failed = cudaStreamCreate(&c->stream);
     if (failed == cudaSuccess) failed = cuda_outer_open(c);
     void *sums = NULL;
-    if (failed != cudaSuccess) e = why(w, ERR_DEVICE, "opening GPU %d: %s", device, said(failed));
-    else e = cuda_take(c, SUMS * sizeof(double), &sums, w);
+    if (failed != cudaSuccess)
+        e = why(w, ERR_DEVICE, "opening GPU %d: %s", o->device, said(failed));
+    if (!e) e = cuda_take(c, SUMS * sizeof(double), &sums, w);
+    c->sums = (double *)sums;
+    if (!e && c->bf16) e = open_products(c, o, &p, w);
     if (e) {
-        free(c);
+        close_one(c);
         return e;
     }
-    c->sums = (double *)sums;
     *out = {};
     out->name = "cuda";
-    out->activation_bytes = bf16 ? 2 : sizeof(float);
+    out->activation_bytes = c->bf16 ? 2 : sizeof(float);
     out->self = c;
     out->prepare = prepare;
     out->take = memory_take;
@@ -208,7 +251,7 @@ enum err cuda_open(struct backend *out, int device, bool bf16, struct why *w)
     out->linear_weight = cuda_linear_weight;
     out->cross_entropy = cuda_cross_entropy;
     out->adamw = cuda_adamw;
-    out->round = bf16 ? cuda_round : NULL;
+    out->round = c->bf16 ? cuda_round : NULL;
     out->sum = cuda_sum;
     out->norm2 = cuda_norm2;
     out->pin = cuda_pin;
@@ -219,13 +262,7 @@ enum err cuda_open(struct backend *out, int device, bool bf16, struct why *w)
 
 void cuda_close(struct backend *b)
 {
-    struct cuda *c = (struct cuda *)b->self;
-    if (!c) return;
-    release(c);
-    cudaFree(c->sums);
-    cuda_outer_close(c);
-    cudaStreamDestroy(c->stream);
-    free(c);
+    if (b->self) close_one((struct cuda *)b->self);
     b->self = NULL;
 }
 

@@ -15,12 +15,22 @@ extern "C" {
 /* GPUs that this machine has: 0 also where there is no driver, 1 where it is too old to tell. */
 int cuda_devices(void);
 
-/* Opens GPU `device` for one thread, with activations in bf16 or fp32. ERR_DEVICE says what is missing: a driver, a newer one, such a device, a newer
- * generation. */
-enum err cuda_open(struct backend *out, int device, bool bf16, struct why *w);
+struct cuda_options {
+    int device; /* the GPU, from 0 */
+    bool bf16;  /* activations; else fp32 */
+    const char *
+        cublaslt; /* the file of cuBLASLt, which multiplies in bf16; NULL or empty: where it usually is */
+    void (*say)(const char *sentence); /* for the log; may be NULL */
+};
+
+/* Opens a GPU for one thread. ERR_DEVICE says what is missing: a driver, a newer one, such a device, a newer generation, or
+ * cuBLASLt where its file is named. Where it is not, and cuBLASLt is nowhere, `say` gets a sentence and our own products
+ * serve. */
+enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why *w);
 void cuda_close(struct backend *b);
 
-/* "NVIDIA H100 80GB HBM3, sm_90"; lives as long as the backend. */
+/* "NVIDIA H100 80GB HBM3, sm_90, cuBLASLt 13.1", or ", own products", or of fp32 only the GPU; lives as long as the
+ * backend. */
 const char *cuda_describe(const struct backend *b);
 
 /* Dense bf16 operations a second, fp32 sums, as NVIDIA's data sheets have them; 0 for a GPU that is not in the table. */

@@ -2,8 +2,9 @@
  *
  *     y = x w^T     x_grad = y_grad w     w_grad += y_grad^T x
  *
- * In bf16 they are product_bf16.cu's. In fp32 one kernel makes all three: C (+)= A B, where A and B are read by two strides each. A block makes 64 x 64 of C from slices of
+ * In bf16 they are cuBLASLt's (cublaslt.h) or product_bf16.cu's. In fp32 one kernel makes all three: C (+)= A B, where A and B are read by two strides each. A block makes 64 x 64 of C from slices of
  * 16 in shared memory, a thread 4 x 4 of them; each sum runs over k in ascending order. */
+#include "cublaslt.h"
 #include "ops.h"
 #include "tensor.h"
 
@@ -69,6 +70,13 @@ static void multiply(struct cuda *c, const char *where, void *out, struct matrix
     cuda_launched(c, where);
 }
 
+void cuda_multiply_bf16(void *self, const struct op_product *o)
+{
+    struct cuda *c = (struct cuda *)self;
+    if (c->cublaslt && cublaslt_product(c->cublaslt, o)) return;
+    cuda_product_bf16(c, o);
+}
+
 void cuda_linear(void *self, const struct op_linear *o)
 {
     struct cuda *c = (struct cuda *)self;
@@ -83,7 +91,7 @@ void cuda_linear(void *self, const struct op_linear *o)
     p.rows = o->rows, p.columns = o->n_out, p.depth = o->n_in;
     p.c_stride = o->n_out, p.a_stride = p.b_stride = o->n_in;
     p.c_bf16 = true;
-    cuda_product_bf16(c, &p);
+    cuda_multiply_bf16(c, &p);
 }
 
 void cuda_linear_input(void *self, const struct op_linear_input *o)
@@ -100,7 +108,7 @@ void cuda_linear_input(void *self, const struct op_linear_input *o)
     p.rows = o->rows, p.columns = o->n_in, p.depth = o->n_out;
     p.c_stride = p.b_stride = o->n_in, p.a_stride = o->n_out;
     p.c_bf16 = true;
-    cuda_product_bf16(c, &p);
+    cuda_multiply_bf16(c, &p);
 }
 
 void cuda_linear_weight(void *self, const struct op_linear_weight *o)
@@ -117,5 +125,5 @@ void cuda_linear_weight(void *self, const struct op_linear_weight *o)
     p.rows = o->n_out, p.columns = o->n_in, p.depth = o->rows;
     p.c_stride = p.b_stride = o->n_in, p.a_stride = o->n_out;
     p.add = true;
-    cuda_product_bf16(c, &p);
+    cuda_multiply_bf16(c, &p);
 }

@@ -28,6 +28,7 @@ struct cuda {
         cudaStream_t in, out;
         cudaEvent_t come[CUDA_OUTER_SLOTS], computed[CUDA_OUTER_SLOTS], gone[CUDA_OUTER_SLOTS];
     } outer;
+    struct cublaslt *cublaslt; /* NULL: our own products serve */
     char text[300];
 };
 

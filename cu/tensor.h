@@ -35,6 +35,9 @@ struct op_product {
 };
 void cuda_product_bf16(void *self, const struct op_product *o);
 
+/* The same by cuBLASLt, where it was found and has an algorithm for the shape (cublaslt.h); otherwise by the one above. */
+void cuda_multiply_bf16(void *self, const struct op_product *o);
+
 /* As in backend.h, with activations in bf16 that start on boundaries of 16 bytes, and head_dim 32, 64 or 128. Backward
  * needs the scratch memory of prepare. */
 void cuda_attention_bf16(void *self, const struct op_attention *o);

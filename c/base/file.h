@@ -9,6 +9,10 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Reads a file of at most `bytes_max` into memory that the caller frees with free(); a zero byte follows the
  * content and is not counted. ERR_IO; ERR_FORMAT when it is longer. */
 enum err file_read(const char *path, size_t bytes_max, uint8_t **out, size_t *count, struct why *w);
@@ -32,4 +36,7 @@ void file_unlock(int fd);
 
 bool file_exists(const char *path);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

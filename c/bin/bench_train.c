@@ -263,9 +263,11 @@ static int bench(int argc, char **argv, bool gpu)
     if (!e) e = experiment_of(&o, &k->x, &w);
     const size_t threads = o.threads ? o.threads : cpu_threads();
     if (!e) e = pool_open(&pool, threads, 0, &w);
-    if (!e)
-        e = device_open(&k->b, gpu ? DEVICE_CUDA : DEVICE_CPU, (uint32_t)o.device,
-                        k->x.train.precision, pool, &w);
+    if (!e) {
+        const struct device_options d = {gpu ? DEVICE_CUDA : DEVICE_CPU, (uint32_t)o.device,
+                                         k->x.train.precision, k->x.machine.cublaslt};
+        e = device_open(&k->b, &d, pool, &w);
+    }
     if (!e) {
         k->layout = layout_of(&k->x.model);
         k->micro_batch = k->x.train.micro_batch ? k->x.train.micro_batch

@@ -1,5 +1,7 @@
 #include "bin/device.h"
 
+#include <stdio.h>
+
 #include "cpu/cpu.h"
 #ifdef SHOAL_CUDA
 #include "cu/cuda.h"
@@ -14,10 +16,13 @@ static bool wants_gpu(enum device_kind kind)
     return kind == DEVICE_CUDA || (kind == DEVICE_AUTO && cuda_devices() > 0);
 }
 
-static enum err open_gpu(struct backend *out, uint32_t index, enum precision precision,
-                         struct why *w)
+static void say(const char *sentence) { fprintf(stderr, "shoal: %s\n", sentence); }
+
+static enum err open_gpu(struct backend *out, const struct device_options *o, struct why *w)
 {
-    return cuda_open(out, (int)index, precision == PRECISION_BF16, w);
+    const struct cuda_options options = {(int)o->index, o->precision == PRECISION_BF16, o->cublaslt,
+                                         say};
+    return cuda_open(out, &options, w);
 }
 
 static void close_gpu(struct backend *b) { cuda_close(b); }
@@ -30,10 +35,9 @@ const char *device_built(void) { return "the CPU; this build has no CUDA"; }
 
 static bool wants_gpu(enum device_kind kind) { return kind == DEVICE_CUDA; }
 
-static enum err open_gpu(struct backend *out, uint32_t index, enum precision precision,
-                         struct why *w)
+static enum err open_gpu(struct backend *out, const struct device_options *o, struct why *w)
 {
-    (void)out, (void)index, (void)precision;
+    (void)out, (void)o;
     return why(w, ERR_UNSUPPORTED,
                "this shoal was built without CUDA: build it where the CUDA toolkit is, or set "
                "machine.device to cpu");
@@ -49,10 +53,10 @@ static double peak_gpu(const struct backend *b)
 
 #endif
 
-enum err device_open(struct backend *out, enum device_kind kind, uint32_t index,
-                     enum precision precision, struct pool *pool, struct why *w)
+enum err device_open(struct backend *out, const struct device_options *o, struct pool *pool,
+                     struct why *w)
 {
-    return wants_gpu(kind) ? open_gpu(out, index, precision, w) : cpu_open(out, pool, w);
+    return wants_gpu(o->kind) ? open_gpu(out, o, w) : cpu_open(out, pool, w);
 }
 
 void device_close(struct backend *b) { (b->host ? cpu_close : close_gpu)(b); }

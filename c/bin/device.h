@@ -9,18 +9,25 @@
 /* What shoal was built to compute on, for `shoal version`. */
 const char *device_built(void);
 
+struct device_options {
+    enum device_kind kind;
+    uint32_t index; /* of the GPU */
+    enum precision precision;
+    const char *cublaslt; /* machine.cublaslt, or NULL */
+};
+
 /* Opens it; auto is GPU 0 where there is one, else the CPU. A GPU that is asked for and cannot serve is an error,
- * never a silent CPU: ERR_UNSUPPORTED when shoal was built without CUDA, ERR_DEVICE, ERR_MEMORY. The pool must outlive
+ * never a silent CPU, and what it does without is said on stderr: ERR_UNSUPPORTED when shoal was built without CUDA, ERR_DEVICE, ERR_MEMORY. The pool must outlive
  * it. The CPU computes in fp32 whatever the precision. */
-enum err device_open(struct backend *out, enum device_kind kind, uint32_t index,
-                     enum precision precision, struct pool *pool, struct why *w);
+enum err device_open(struct backend *out, const struct device_options *o, struct pool *pool,
+                     struct why *w);
 void device_close(struct backend *b);
 
 /* Operations a second that it could do at most: of the CPU what is measured now (some 10 ms), of a GPU what its maker says of
  * dense products in bf16; 0: not known. */
 double device_peak(const struct backend *b);
 
-/* "AVX-512, OpenBLAS SkylakeX" or "NVIDIA H100 80GB HBM3, sm_90"; lives as long as the backend. */
+/* "AVX-512, OpenBLAS SkylakeX" or "NVIDIA H100 80GB HBM3, sm_90, cuBLASLt 13.1"; lives as long as the backend. */
 const char *device_describe(const struct backend *b);
 
 #endif

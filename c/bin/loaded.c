@@ -48,7 +48,8 @@ enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struc
         e = why(w, ERR_FORMAT, "%s: its shape and its number of parameters contradict each other",
                 l->path);
     if (!e) e = pool_open(&l->pool, cpu_threads(), 0, w);
-    if (!e) e = device_open(&l->backend, DEVICE_AUTO, 0, PRECISION_FP32, l->pool, w);
+    const struct device_options o = {.kind = DEVICE_AUTO, .precision = PRECISION_FP32};
+    if (!e) e = device_open(&l->backend, &o, l->pool, w);
     l->backend_open = !e;
     if (!e) e = read_parameters(l, w);
     return e ? e : model_open(&l->model, &l->head.shape, &l->backend, sequences, MODEL_READ, w);

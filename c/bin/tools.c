@@ -33,9 +33,9 @@ enum err tools_open(struct tools *t, const struct experiment *x, const struct cr
     if (!e) e = name_run(t, x, hash, w);
     size_t threads = x->machine.threads ? x->machine.threads : cpu_threads();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);
-    if (!e)
-        e = device_open(&t->backend, x->machine.device, x->machine.device_index, x->train.precision,
-                        t->pool, w);
+    const struct device_options o = {x->machine.device, x->machine.device_index, x->train.precision,
+                                     x->machine.cublaslt};
+    if (!e) e = device_open(&t->backend, &o, t->pool, w);
     t->backend_open = !e;
     return e;
 }

@@ -159,6 +159,12 @@ enum err experiment_check_files(const struct experiment *x, struct why *w)
         return CONTRADICTION("swarm.identity", "%s is a folder, not a file", x->swarm.identity);
     if (there(x->checkpoint.dir, &folder) && !folder)
         return CONTRADICTION("checkpoint.dir", "%s is a file, not a folder", x->checkpoint.dir);
+    const char *cublaslt = x->machine.cublaslt;
+    if (cublaslt[0] && !there(cublaslt, &folder))
+        return CONTRADICTION("machine.cublaslt", "there is no file %s", cublaslt);
+    if (cublaslt[0] && folder)
+        return CONTRADICTION("machine.cublaslt", "%s is a folder, not the library's file",
+                             cublaslt);
     if (x->metrics.log[0] && there(x->metrics.log, &folder) && folder)
         return CONTRADICTION("metrics.log", "%s is a folder, not a file", x->metrics.log);
     return ERR_OK;

@@ -127,7 +127,8 @@ struct experiment {
     struct {
         enum device_kind device;
         uint32_t device_index;
-        uint32_t threads; /* 0: auto */
+        char cublaslt[EXPERIMENT_PATH_BYTES]; /* file; empty: where it usually is */
+        uint32_t threads;                     /* 0: auto */
     } machine;
 
     /* Only for messages: where each key's value stands, by its index in schema_keys, and each entry of swarm.peers. */

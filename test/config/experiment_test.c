@@ -98,6 +98,7 @@ Test(experiment, what_is_not_given_has_its_default)
     cr_assert_str_eq(x.metrics.log, "runs/a/log.jsonl");
     cr_assert_eq(x.machine.device, DEVICE_AUTO);
     cr_assert_eq(x.machine.threads, 0);
+    cr_assert_str_eq(x.machine.cublaslt, "");
     cr_assert_eq(experiment_epochs(&x), 20);
 }
 
@@ -137,7 +138,7 @@ static const char full[] =
     "checkpoint: {dir: \"true\", every: 17, keep: 9, required: true}\n"
     "evaluate: {every: 19, tokens: 64}\n"
     "metrics: {log: \"\"}\n"
-    "machine: {device: cpu, threads: 3}\n";
+    "machine: {device: cpu, cublaslt: /opt/lt.so, threads: 3}\n";
 
 static char *printed(const struct experiment *e)
 {
@@ -383,7 +384,8 @@ static const char files[] =
     "data: {corpus: corpus}\n"
     "swarm: {identity: key, peers: [one.txt, \"two.txt\", \"" ID "@example.org:4433\"]}\n"
     "checkpoint: {dir: kept}\n"
-    "metrics: {log: a.jsonl}\n";
+    "metrics: {log: a.jsonl}\n"
+    "machine: {cublaslt: lt.so}\n";
 
 Test(files, an_experiment_whose_files_are_there_passes)
 {
@@ -391,6 +393,7 @@ Test(files, an_experiment_whose_files_are_there_passes)
     mkdir("corpus", 0700);
     write_file("one.txt", "");
     write_file("two.txt", "");
+    write_file("lt.so", "");
     cr_assert_eq(experiment_check_files(&x, &w), ERR_OK, "%s", w.text);
     mkdir("kept", 0700); /* what a first run leaves */
     write_file("key", "");
@@ -422,6 +425,11 @@ Test(files, what_is_missing_or_in_the_way_is_named_with_its_place)
     write_file("kept", "");
     refused("e.yaml:7:19: checkpoint.dir: kept is a file, not a folder");
     unlink("kept");
+    refused("e.yaml:9:21: machine.cublaslt: there is no file lt.so");
+    mkdir("lt.so", 0700);
+    refused("e.yaml:9:21: machine.cublaslt: lt.so is a folder, not the library's file");
+    rmdir("lt.so");
+    write_file("lt.so", "");
     mkdir("a.jsonl", 0700);
     refused("e.yaml:8:16: metrics.log: a.jsonl is a folder, not a file");
 }

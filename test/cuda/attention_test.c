@@ -191,7 +191,7 @@ static struct backend open_backend(const struct sizes *z, size_t i)
 {
     struct backend b;
     order(i);
-    cr_assert_eq(cuda_open(&b, 0, true, NULL), ERR_OK);
+    cr_assert_eq(cuda_open(&b, &(struct cuda_options){.bf16 = true}, NULL), ERR_OK);
     cr_assert_eq(
         b.prepare(b.self, &(struct op_sizes){.rows = rows(z), .dim = 1, .heads = z->heads}, NULL),
         ERR_OK);

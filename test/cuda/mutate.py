@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """mutate.py -- plants bugs in copies of cu/, one at a time, and sees whether a test finds them on fibers (fiber.h).
 
-    mutate.py ZIG OBJECT ARCHIVE... -- [NAME...]      all planted bugs of mutations.py, or those whose name has NAME in it
+    mutate.py ZIG OBJECT ARCHIVE... CUBLASLT_BIN=PATH -- [NAME...]   all planted bugs of mutations.py, or those whose name has NAME in it
 
-OBJECT holds the tests, the ARCHIVEs all they call but the kernels (build.zig). For each bug: its text is replaced in
-a copy of the file, that is compiled and linked with the other kernels, and the tests of the operations, the outer
-step, tensor cores and the model are run in three orders of threads until one fails. Caught means that an assertion or
-a sentence of fiber.h said so: a time-out, or a crash without a word, is a miss. It fails when a bug is missed, when a
-text to be replaced is not there exactly once, when the changed file does not compile, or when the code without a bug
-fails.
+OBJECT holds the tests, the ARCHIVEs all they call but the kernels (build.zig), PATH is the library that stands in for
+cuBLASLt. For each bug: its text is replaced in a copy of the file, that is compiled and linked with the other kernels, and
+the tests of the loader of libraries, the operations, the outer step, tensor cores, cuBLASLt and the model are run in three
+orders of threads until one fails. Caught means that an assertion or a sentence of fiber.h said so: a time-out, or a crash
+without a word, is a miss. It fails when a bug is missed, when a text to be replaced is not there exactly once, when the
+changed file does not compile, or when the code without a bug fails.
 """
 import concurrent.futures, os, re, shutil, subprocess, sys
 
@@ -27,8 +27,9 @@ LIBRARIES = [".deps/system/lib/" + name for name in ("libcriterion.so", "libjans
                                                     "libopenblas.a")]
 ORDERS = ["threads", "warps", "reverse"]
 # and seconds for each run; of the model's tests those that matter set the order themselves
-SUITES = [("ops", 60, ORDERS), ("outer", 60, ORDERS), ("tensor", 60, ["threads"]), ("attention", 120, ["threads"]),
-          ("model", 300, ["threads"])]
+SUITES = [("library", 60, ["threads"]), ("ops", 60, ORDERS), ("outer", 60, ORDERS), ("tensor", 60, ["threads"]),
+          ("cublaslt", 120, ["threads"]), ("attention", 120, ["threads"]), ("model", 300, ["threads"])]
+
 
 
 def call(command):
@@ -47,7 +48,7 @@ def compile_one(zig, path, into):
 
 def link(zig, objects, libraries, target):
     return call([zig, "c++"] + TARGET + objects + libraries + LIBRARIES
-                + ["-Wl,-rpath,/usr/lib/x86_64-linux-gnu", "-lm", "-lpthread", "-o", target])
+                + ["-rdynamic", "-Wl,-rpath,/usr/lib/x86_64-linux-gnu", "-lm", "-lpthread", "-o", target])
 
 
 def run_suite(program, suite, limit, order):
@@ -68,7 +69,7 @@ def run_suite(program, suite, limit, order):
     sentence = re.search(r"^fiber: .*", done.stderr, re.M)
     if sentence:
         return False, sentence[0]
-    failed = re.search(r"^not ok - (\S+).*\n(?:  .*\n)*?  - \S+\.c:(\d+): .*\n\s+Assertion failed: (.*)", report, re.M)
+    failed = re.search(r"^not ok - (\S+).*\n(?:  .*\n)*?  - \S+\.[ch]:(\d+): .*\n\s+Assertion failed: (.*)", report, re.M)
     if failed:
         return False, "%s, line %s: %s" % (failed[1], failed[2], failed[3])
     return False, None
@@ -131,7 +132,9 @@ def control_objects():
 
 def main():
     dashes = sys.argv.index("--")
-    zig, libraries, names = sys.argv[1], sys.argv[2:dashes], sys.argv[dashes + 1:]
+    zig, libraries, names = sys.argv[1], sys.argv[2:dashes - 1], sys.argv[dashes + 1:]
+    name, path = sys.argv[dashes - 1].split("=", 1)
+    os.environ[name] = os.path.abspath(path)
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(os.path.join(ROOT, "cu"), SOURCE)
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:

@@ -85,6 +85,38 @@ MUTATIONS = [
     ("embed: too wide a stride", "embed.cu", "i += THREADS * EACH)\n        *(pack", "i += 2 * THREADS * EACH)\n        *(pack"),
     ("embed: no guard of the chain's tail", "embed.cu", "    if (r >= rows) return;\n", ""),
 
+    # library
+    ("library: a path that is named is one of many", "library.cu", "wish->path && wish->path[0]", "wish->path && wish->path[0] && !search_all(&s)"),
+    ("library: the older name first", "library.cu", "for (const char *const *name = s->wish->names; *name; name++) {\n        char path",
+     "for (const char *const *name = s->wish->names + 1; name >= s->wish->names; name--) {\n        char path"),
+
+    # cublaslt
+    ("cublaslt: a matrix with the stride of another", "cublaslt.cu", "(int64_t)o->b_stride", "(int64_t)o->a_stride"),
+    ("cublaslt: operands are not swapped", "cublaslt.cu", "&alpha, o->b, p->a, o->a, p->b,", "&alpha, o->a, p->a, o->b, p->b,"),
+    ("cublaslt: the wrong one is transposed", "cublaslt.cu", "its_a = b_turned ?", "its_a = a_turned ?"),
+    ("cublaslt: nothing accumulates", "cublaslt.cu", "beta = o->add ? 1 : 0", "beta = 0"),
+    ("cublaslt: everything accumulates", "cublaslt.cu", "beta = o->add ? 1 : 0", "beta = 1"),
+    ("cublaslt: a result in bf16 is written as fp32", "cublaslt.cu", "o->c_bf16 ? LT_BF16 : LT_FP32, o->columns",
+     "LT_FP32, o->columns"),
+    ("cublaslt: the workspace's size is not passed", "cublaslt.cu", "algorithm, lt->workspace, WORKSPACE_BYTES,",
+     "algorithm, lt->workspace, 0,"),
+    ("cublaslt: no workspace is preferred", "cublaslt.cu", "const uint64_t bytes = WORKSPACE_BYTES;", "const uint64_t bytes = 0;"),
+    ("cublaslt: any alignment is promised", "cublaslt.cu", "return (uint32_t)(all & -all);", "return ALIGNMENT_MAX;"),
+    ("cublaslt: it is measured into what it adds to", "cublaslt.cu", "if (!o->add) return o->c;", "return o->c;"),
+    ("cublaslt: the slowest is taken", "cublaslt.cu", "if (took < least) least = took, best = i;",
+     "if (least == FLT_MAX || took > least) least = took, best = i;"),
+    ("cublaslt: in place is good enough", "cublaslt.cu", "            !reproducible(lt, &results[i].algorithm))", "            false)"),
+    ("cublaslt: the first suggestion is kept unmeasured", "cublaslt.cu", "if (measured && cudaStream", "if (cudaStream"),
+    ("cublaslt: a failure is not noted", "cublaslt.cu", "if (s != LT_SUCCESS) note(lt, s);", ""),
+    ("cublaslt: shapes that add are as those that do not", "cublaslt.cu", "o->c_bf16,   o->add,      o->rows,",
+     "o->c_bf16,   0,      o->rows,"),
+    ("cublaslt: choices of another version", "cublaslt.cu", 'machine, "%s, cuBLASLt %zu", device, version)',
+     'machine, "%s, cuBLASLt", device)'),
+    ("choices: damage is not looked for", "choices.cu", "h.sum == sum_of_file(", "0 != sum_of_file("),
+    ("choices: what others wrote is lost", "choices.cu", "    merge(c);\n    if (!write_all", "    if (!write_all"),
+    ("choices: the first shape's choice for all", "choices.cu", "if (memcmp(c->all[i].shape, shape, CHOICES_SHAPE_BYTES)) continue;", ""),
+    ("cuda: a named library may be missing", "cuda.cu", "if (e == ERR_DEVICE && !named)", "if (e == ERR_DEVICE)"),
+
     # linear
     ("linear: does not wait for the tiles", "linear.cu", "        __syncthreads();\n        for (int deep",
      "        for (int deep"),

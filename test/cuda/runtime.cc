@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* No C++ runtime is linked. */
 void *operator new(size_t bytes) { return malloc(bytes); }
@@ -89,6 +90,7 @@ struct fiber_stream {
 struct fiber_event { /* that a stream has run so many */
     fiber_stream *stream;
     uint64_t count;
+    struct timespec *at; /* when that was; NULL: it does not tell the time */
 };
 
 static fiber_stream *streams;
@@ -189,19 +191,37 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s)
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
 {
     (void)flags;
-    *out = new fiber_event{nullptr, 0};
+    *out = new fiber_event{nullptr, 0, nullptr};
     return cudaSuccess;
 }
 
+cudaError_t cudaEventCreate(cudaEvent_t *out)
+{
+    *out = new fiber_event{nullptr, 0, new timespec{}};
+    return cudaSuccess;
+}
+
+static void look_at_clock(void *at) { clock_gettime(CLOCK_MONOTONIC, (struct timespec *)at); }
+
 cudaError_t cudaEventDestroy(cudaEvent_t e)
 {
+    if (e->at) cudaEventSynchronize(e);
+    delete e->at;
     delete e;
     return cudaSuccess;
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 {
-    *e = fiber_event{s, s ? s->given : 0};
+    if (e->at) cudaLaunchHostFunc(s, look_at_clock, e->at);
+    *e = fiber_event{s, s ? s->given : 0, e->at};
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to)
+{
+    *milliseconds = (float)((double)(to->at->tv_sec - from->at->tv_sec) * 1e3 +
+                            (double)(to->at->tv_nsec - from->at->tv_nsec) * 1e-6);
     return cudaSuccess;
 }
 

@@ -90,7 +90,9 @@ static inline struct device device_open_cpu(size_t threads)
 #ifdef SHOAL_CUDA /* the program that tests cu/, on a GPU or on fibers (test/cuda/fiber.h) */
 #include "cu/cuda.h"
 
-static bool device_bf16; /* a test that wants it says so: each runs in a process of its own */
+/* A test that wants them says so: each runs in a process of its own. */
+static bool device_bf16;
+static const char *device_cublaslt;
 
 static inline bool device_open_number(struct device *d, size_t number, size_t threads)
 {
@@ -98,7 +100,8 @@ static inline bool device_open_number(struct device *d, size_t number, size_t th
     if (number > 0) return false;
     if (cuda_devices() == 0) cr_skip("no GPU");
     cr_assert_eq(pool_open(&d->pool, threads, 0, &w), ERR_OK, "%s", w.text);
-    cr_assert_eq(cuda_open(&d->b, 0, device_bf16, &w), ERR_OK, "%s", w.text);
+    const struct cuda_options o = {.bf16 = device_bf16, .cublaslt = device_cublaslt};
+    cr_assert_eq(cuda_open(&d->b, &o, &w), ERR_OK, "%s", w.text);
     return true;
 }
 static inline struct device device_open(size_t threads)

@@ -3,7 +3,8 @@
 a swarm of CPUs, and what a GPU may lack or do wrong is one sentence each, never a silent change to the CPU."""
 from swarms import *
 
-GPU = os.environ["FIBER_BIN"]
+GPU, CUBLASLT = os.environ["FIBER_BIN"], os.environ["CUBLASLT_BIN"]
+os.environ["XDG_CACHE_HOME"] = os.path.join(PLACE, "cache")
 small = dict(steps=12, every=6, count="steps", batch=64, layers=2, dim=32, context=32)
 
 
@@ -32,6 +33,37 @@ half = experiment("gpu-bf16", precision="bf16", **small)
 done = run("train", half, "--device", "cuda", "--fresh", program=GPU)
 gpu = losses(log) if ok(done.returncode == 0, "a GPU trains in bf16", done.stdout) else []
 ok(len(gpu) == 12 and 0 < max(abs(a - b) for a, b in zip(cpu, gpu)) < 0.02, "within 0.02 nats of the CPU", "%s\n%s" % (cpu, gpu))
+absent = "shoal: our own matrix products serve: there is no cuBLASLt: no libcublaslt_fiber.so where the loader looks, "
+ok(done.stdout.count(absent) == 1, "without cuBLASLt its own products serve, which is said once", done.stdout)
+
+os.remove(log)
+
+
+def with_library(path):
+    """The experiment in bf16, and this file for cuBLASLt."""
+    named = os.path.join(PLACE, "named.yaml")
+    with open(half) as f, open(named, "w") as to:
+        to.write(f.read().replace("machine: {", "machine: {cublaslt: %s, " % path))
+    return named
+
+
+named = with_library(CUBLASLT)
+done = run("train", named, "--device", "cuda", "--fresh", program=GPU, CUBLASLT_FAST="1")
+first = losses(log) if ok(done.returncode == 0 and "cuBLASLt" not in done.stdout, "a GPU trains with cuBLASLt", done.stdout) else []
+ok(len(first) == 12 and first != gpu and max(abs(a - b) for a, b in zip(cpu, first)) < 0.02, "within 0.02 nats of the CPU",
+   "%s\n%s" % (cpu, first))
+os.remove(log)
+done = run("train", named, "--device", "cuda", "--fresh", program=GPU, CUBLASLT_NONE="1")
+ok(done.returncode == 0 and losses(log) == first, "the next start takes the algorithms that were chosen, and gets the same bits",
+   done.stdout)
+done = run("train", named, "--device", "cuda", "--fresh", program=GPU, CUBLASLT_FAILS="200")
+ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "GPU 0 failed in a product by cuBLASLt, which says that the stand-in "
+   "failed" in done.stdout, "a product that fails in the middle of a step is one sentence", done.stdout)
+done = run("train", with_library(corpus()), "--device", "cuda", program=GPU)
+ok(done.returncode == 2 and "machine.cublaslt: " in done.stdout and "is a folder" in done.stdout, "a folder is no library", done.stdout)
+done = run("train", with_library(half), "--device", "cuda", program=GPU)
+ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "machine.cublaslt: %s cannot be opened: " % half in done.stdout,
+   "a named library that cannot be opened is an error", done.stdout)
 shutil.rmtree(os.path.join(PLACE, "checkpoints"))
 done = run("train", path, "--device", "cuda", "--steps", "6", program=GPU)
 saved = checkpoints()
@@ -57,8 +89,8 @@ ok(done.returncode == 2 and "--device needs auto, cpu, cuda or cuda:N" in done.s
    done.stdout)
 
 done = run("bench", "gpu", "--preset", "2m", "--context", "64", "--batch", "128", "--seconds", "1", "--json", program=GPU)
-said = json.loads(done.stdout) if ok(done.returncode == 0, "bench gpu measures a step", done.stdout) else {}
-ok(said.get("backend") == "fibers on the host, sm_90" and said["steps"] >= 3 and said["peak_flops"] == 0 and
+said = json.loads(done.stdout.splitlines()[-1]) if ok(done.returncode == 0, "bench gpu measures a step", done.stdout) else {}
+ok(said.get("backend") == "fibers on the host, sm_90, own products" and said["steps"] >= 3 and said["peak_flops"] == 0 and
    abs(said["loss"] - 6.93) < 0.3, "and says on what", said)
 
 path = experiment("mixed", **small)

@@ -1,0 +1,149 @@
+#include "choices.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+struct head {
+    char magic[8];
+    uint64_t sum; /* of all that follows */
+    uint64_t count;
+    char machine[CHOICES_MACHINE_BYTES];
+};
+static const char magic[8] = {'s', 'h', 'o', 'a', 'l', 'L', 't', '1'};
+static_assert(sizeof(struct head) % 8 == 0 && sizeof(struct choice) % 8 == 0,
+              "no padding, neither within nor between");
+
+/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/: finds damage, not malice. */
+static uint64_t sum_of(uint64_t sum, const void *data, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i++) sum = (sum ^ ((const uint8_t *)data)[i]) * 0x100000001b3u;
+    return sum;
+}
+#define SUM_OF_NOTHING 0xcbf29ce484222325u
+
+static uint64_t sum_of_file(const struct head *h, const struct choice *all)
+{
+    const size_t skip = offsetof(struct head, count);
+    uint64_t sum = sum_of(SUM_OF_NOTHING, (const char *)h + skip, sizeof *h - skip);
+    return sum_of(sum, all, h->count * sizeof *all);
+}
+
+/* Into `path` and returns true, or there is no place. */
+static bool folder_of(char *path, size_t room)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && *cache == '/') return (size_t)snprintf(path, room, "%s/shoal", cache) < room;
+    if (home && *home == '/') return (size_t)snprintf(path, room, "%s/.cache/shoal", home) < room;
+    return false;
+}
+
+static bool whole(const uint8_t *text, size_t bytes, const char *machine)
+{
+    struct head h;
+    if (bytes < sizeof h) return false;
+    memcpy(&h, text, sizeof h);
+    return !memcmp(h.magic, magic, sizeof magic) && h.count <= CHOICES_MAX &&
+           bytes == sizeof h + h.count * sizeof(struct choice) &&
+           h.sum == sum_of_file(&h, (const struct choice *)(text + sizeof h)) &&
+           !memcmp(h.machine, machine, sizeof h.machine);
+}
+
+static bool add(struct choices *c, const struct choice *one)
+{
+    bool none;
+    uint8_t value[CHOICES_VALUE_BYTES];
+    if (c->count == CHOICES_MAX || choices_find(c, one->shape, value, &none)) return false;
+    c->all[c->count++] = *one;
+    return true;
+}
+
+/* What the file has and we have not. False when it is damaged; a missing one is fine. */
+static bool merge(struct choices *c)
+{
+    uint8_t *text;
+    size_t bytes;
+    const size_t most = sizeof(struct head) + CHOICES_MAX * sizeof(struct choice);
+    if (!file_exists(c->path)) return true;
+    if (file_read(c->path, most, &text, &bytes, NULL)) return false;
+    const bool good = whole(text, bytes, c->machine);
+    const struct choice *all = (const struct choice *)(text + sizeof(struct head));
+    for (size_t i = 0; good && i < (bytes - sizeof(struct head)) / sizeof *all; i++)
+        add(c, &all[i]);
+    free(text);
+    return good;
+}
+
+void choices_open(struct choices *c, const char *machine, void (*say)(const char *))
+{
+    char folder[400], text[600];
+    *c = {};
+    snprintf(c->machine, sizeof c->machine, "%s", machine);
+    c->all = (struct choice *)calloc(CHOICES_MAX, sizeof *c->all);
+    if (!c->all || !folder_of(folder, sizeof folder)) return;
+    const uint64_t name = sum_of(SUM_OF_NOTHING, c->machine, strlen(c->machine));
+    snprintf(c->path, sizeof c->path, "%s/cublaslt-%016llx", folder, (unsigned long long)name);
+    if (merge(c)) return;
+    snprintf(text, sizeof text, "%s is damaged: what it chose is measured again", c->path);
+    if (say) say(text);
+}
+
+void choices_close(struct choices *c)
+{
+    free(c->all);
+    *c = {};
+}
+
+bool choices_find(const struct choices *c, const void *shape, void *value, bool *none)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (memcmp(c->all[i].shape, shape, CHOICES_SHAPE_BYTES)) continue;
+        memcpy(value, c->all[i].value, CHOICES_VALUE_BYTES);
+        *none = c->all[i].none;
+        return true;
+    }
+    return false;
+}
+
+static enum err write_all(const struct choices *c, struct why *w)
+{
+    struct head h = {};
+    char folder[sizeof c->path];
+    memcpy(h.magic, magic, sizeof magic);
+    memcpy(h.machine, c->machine, sizeof h.machine);
+    h.count = c->count;
+    h.sum = sum_of_file(&h, c->all);
+    const struct bytes parts[] = {bytes_of(&h, sizeof h),
+                                  bytes_of(c->all, c->count * sizeof *c->all)};
+    snprintf(folder, sizeof folder, "%s", c->path);
+    *strrchr(folder, '/') = 0;
+    enum err e = file_make_dirs(folder, w);
+    return e ? e : file_write_atomic(c->path, parts, 2, 0644, w);
+}
+
+void choices_keep(struct choices *c, const void *shape, const void *value,
+                  void (*say)(const char *))
+{
+    struct why w;
+    char text[WHY_BYTES + 100];
+    struct choice one = {};
+    if (!c->all || !c->path[0]) return;
+    memcpy(one.shape, shape, sizeof one.shape);
+    if (value) memcpy(one.value, value, sizeof one.value);
+    one.none = !value;
+    /* Ours are the newest: first, and instead of what was known of the shape. */
+    size_t kept = 0;
+    for (size_t i = 0; i < c->count; i++)
+        if (memcmp(c->all[i].shape, shape, sizeof one.shape)) c->all[kept++] = c->all[i];
+    if (kept == CHOICES_MAX) kept--;
+    memmove(c->all + 1, c->all, kept * sizeof *c->all);
+    c->all[0] = one;
+    c->count = kept + 1;
+    merge(c);
+    if (!write_all(c, &w)) return;
+    snprintf(text, sizeof text, "algorithms are chosen anew at the next start: %s", w.text);
+    if (say) say(text);
+    c->path[0] = 0;
+}

@@ -1,0 +1,409 @@
+#include "cublaslt.h"
+
+#include <float.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "choices.h"
+#include "ops.h"
+
+#define WORKSPACE_BYTES                                                                            \
+    ((size_t)32 << 20)    /* what NVIDIA advises for sm_90, and enough for all others */
+#define SUGGESTIONS   8   /* to measure, for each shape */
+#define TIMES         3   /* each is measured; the least counts */
+#define SHAPES_MAX    256 /* of one process; of what is beyond our own product makes the rest */
+#define ALIGNMENT_MAX 16  /* bytes; to know of more gains nothing */
+#define WHERE         "a product by cuBLASLt"
+
+struct shape { /* what the choice depends on; no padding, so that bytes can be compared */
+    uint32_t form, alignment, c_bf16, add;
+    uint64_t rows, columns, depth, c_stride, a_stride, b_stride;
+};
+static_assert(sizeof(struct shape) == CHOICES_SHAPE_BYTES, "all of it is the key");
+static_assert(sizeof(struct lt_algorithm) == CHOICES_VALUE_BYTES, "it is kept whole");
+
+struct known { /* a shape of this process, and what was chosen for it */
+    struct shape shape;
+    struct lt_algorithm algorithm;
+    bool ours; /* the library has none: our own product serves */
+    struct lt_product product;
+};
+
+struct cublaslt {
+    struct cuda *c;
+    struct library library;
+    struct lt_functions f;
+    void *handle, *workspace;
+    cudaEvent_t begin, end;
+    struct choices choices;
+    struct known known[SHAPES_MAX];
+    size_t count;
+    void (*say)(const char *);
+    bool refused;      /* was said */
+    char failure[300]; /* what the library said of the first product that failed */
+    char text[32];
+};
+
+/* ---- the library ---- */
+
+enum err cublaslt_load(struct library *out, struct lt_functions *f, const char *path, struct why *w)
+{
+#ifdef SHOAL_FIBER
+    /* test/cuda/cublaslt_fiber.cc; the real one has nothing to compute on. */
+    const struct library_wish wish = {
+        "cuBLASLt", "machine.cublaslt", path, {"libcublaslt_fiber.so"}};
+#else
+    const struct library_wish wish = {
+        "cuBLASLt", "machine.cublaslt", path, {"libcublasLt.so.13", "libcublasLt.so.12"}};
+#endif
+    const struct library_function all[] = {
+        {"cublasLtGetVersion", (void (**)(void)) & f->version},
+        {"cublasLtGetStatusString", (void (**)(void)) & f->status_text},
+        {"cublasLtCreate", (void (**)(void)) & f->create},
+        {"cublasLtDestroy", (void (**)(void)) & f->destroy},
+        {"cublasLtMatmulDescCreate", (void (**)(void)) & f->desc_create},
+        {"cublasLtMatmulDescDestroy", (void (**)(void)) & f->desc_destroy},
+        {"cublasLtMatmulDescSetAttribute", (void (**)(void)) & f->desc_set},
+        {"cublasLtMatrixLayoutCreate", (void (**)(void)) & f->layout_create},
+        {"cublasLtMatrixLayoutDestroy", (void (**)(void)) & f->layout_destroy},
+        {"cublasLtMatmulPreferenceCreate", (void (**)(void)) & f->preference_create},
+        {"cublasLtMatmulPreferenceDestroy", (void (**)(void)) & f->preference_destroy},
+        {"cublasLtMatmulPreferenceSetAttribute", (void (**)(void)) & f->preference_set},
+        {"cublasLtMatmulAlgoGetHeuristic", (void (**)(void)) & f->suggest},
+        {"cublasLtMatmulAlgoCheck", (void (**)(void)) & f->check},
+        {"cublasLtMatmulAlgoConfigGetAttribute", (void (**)(void)) & f->config_get},
+        {"cublasLtMatmul", (void (**)(void)) & f->multiply},
+    };
+    static_assert(sizeof all / sizeof *all == sizeof *f / sizeof f->version, "the whole table");
+    enum err e = library_open(out, &wish, w);
+    if (!e) e = library_find(out, all, sizeof all / sizeof *all, w);
+    if (e) library_close(out);
+    return e;
+}
+
+int cublaslt_describe(const struct lt_functions *f, const struct op_product *o,
+                      struct lt_product *out)
+{
+    const bool b_turned = o->form == PRODUCT_FORWARD, a_turned = o->form == PRODUCT_WEIGHT;
+    const int32_t its_a = b_turned ? LT_TRANSPOSED : LT_AS_IT_IS;
+    const int32_t its_b = a_turned ? LT_TRANSPOSED : LT_AS_IT_IS;
+    *out = {};
+    int s = f->desc_create(&out->desc, LT_COMPUTE_FP32, LT_FP32);
+    if (!s) s = f->desc_set(out->desc, LT_DESC_TRANSPOSE_A, &its_a, sizeof its_a);
+    if (!s) s = f->desc_set(out->desc, LT_DESC_TRANSPOSE_B, &its_b, sizeof its_b);
+    if (!s)
+        s = f->layout_create(&out->a, LT_BF16, b_turned ? o->depth : o->columns,
+                             b_turned ? o->columns : o->depth, (int64_t)o->b_stride);
+    if (!s)
+        s = f->layout_create(&out->b, LT_BF16, a_turned ? o->rows : o->depth,
+                             a_turned ? o->depth : o->rows, (int64_t)o->a_stride);
+    if (!s)
+        s = f->layout_create(&out->c, o->c_bf16 ? LT_BF16 : LT_FP32, o->columns, o->rows,
+                             (int64_t)o->c_stride);
+    return s;
+}
+
+void cublaslt_forget(const struct lt_functions *f, struct lt_product *p)
+{
+    void *const layouts[] = {p->a, p->b, p->c};
+    for (void *layout : layouts)
+        if (layout) f->layout_destroy(layout);
+    if (p->desc) f->desc_destroy(p->desc);
+    *p = {};
+}
+
+int cublaslt_prefer(const struct lt_functions *f, uint32_t alignment, void **preference)
+{
+    const uint64_t bytes = WORKSPACE_BYTES;
+    const uint32_t reductions = LT_REDUCTION_FP32; /* besides none at all */
+    *preference = NULL;
+    int s = f->preference_create(preference);
+    if (!s) s = f->preference_set(*preference, LT_PREFER_WORKSPACE_BYTES, &bytes, sizeof bytes);
+    if (!s)
+        s = f->preference_set(*preference, LT_PREFER_REDUCTIONS, &reductions, sizeof reductions);
+    for (int i = LT_PREFER_ALIGNMENT_A; !s && i <= LT_PREFER_ALIGNMENT_D; i++)
+        s = f->preference_set(*preference, i, &alignment, sizeof alignment);
+    return s;
+}
+
+/* ---- a shape is met for the first time ---- */
+
+static uint32_t alignment_of(const struct op_product *o)
+{
+    const uintptr_t all = (uintptr_t)o->a | (uintptr_t)o->b | (uintptr_t)o->c | ALIGNMENT_MAX;
+    return (uint32_t)(all & -all);
+}
+
+static struct shape shape_of(const struct op_product *o)
+{
+    return {(uint32_t)o->form, alignment_of(o), o->c_bf16,   o->add,      o->rows,
+            o->columns,        o->depth,        o->c_stride, o->a_stride, o->b_stride};
+}
+
+/* Into `to`, which lies as o->c. */
+static int multiply(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
+                    const struct lt_algorithm *algorithm, void *to)
+{
+    const float alpha = 1, beta = o->add ? 1 : 0;
+    return lt->f.multiply(lt->handle, p->desc, &alpha, o->b, p->a, o->a, p->b, &beta, to, p->c, to,
+                          p->c, algorithm, lt->workspace, WORKSPACE_BYTES, lt->c->stream);
+}
+
+static bool reproducible(const struct cublaslt *lt, const struct lt_algorithm *algorithm)
+{
+    uint32_t reduction = LT_REDUCTION_IN_PLACE;
+    size_t written = 0;
+    return lt->f.config_get(algorithm, LT_CONFIG_REDUCTION, &reduction, sizeof reduction,
+                            &written) == LT_SUCCESS &&
+           (reduction == LT_REDUCTION_NONE || reduction == LT_REDUCTION_FP32);
+}
+
+/* Milliseconds; FLT_MAX when the library refuses it after all. */
+static float time_of(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
+                     const struct lt_algorithm *algorithm, void *to)
+{
+    float least = FLT_MAX;
+    if (multiply(lt, o, p, algorithm, to) != LT_SUCCESS) return FLT_MAX; /* warms up */
+    for (int i = 0; i < TIMES; i++) {
+        float took = 0;
+        cudaEventRecord(lt->begin, lt->c->stream);
+        if (multiply(lt, o, p, algorithm, to) != LT_SUCCESS) return FLT_MAX;
+        cudaEventRecord(lt->end, lt->c->stream);
+        if (cudaEventSynchronize(lt->end) != cudaSuccess)
+            return FLT_MAX; /* cuda_wait will say it */
+        cudaEventElapsedTime(&took, lt->begin, lt->end);
+        if (took < least) least = took;
+    }
+    return least;
+}
+
+/* Where products may go while they are measured: c itself, where it is about to be written anyhow. NULL: no memory. */
+static void *scratch_of(struct cublaslt *lt, const struct op_product *o)
+{
+    const size_t count = (o->rows - 1) * o->c_stride + o->columns;
+    void *to = NULL;
+    if (!o->add) return o->c;
+    return cuda_take(lt->c, count * sizeof(float), &to, NULL) ? NULL : to;
+}
+
+/* Of `count` suggestions, the fastest. SUGGESTIONS: none. `measured`: false when there was no memory for that; then it is
+ * the first, which the library expects to be the fastest. */
+static int fastest(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
+                   const struct lt_result *results, int count, bool *measured)
+{
+    void *to = scratch_of(lt, o);
+    float least = FLT_MAX;
+    int best = SUGGESTIONS;
+    for (int i = 0; i < count; i++) {
+        if (results[i].status != LT_SUCCESS || results[i].workspace_bytes > WORKSPACE_BYTES ||
+            !reproducible(lt, &results[i].algorithm))
+            continue;
+        const float took = to ? time_of(lt, o, p, &results[i].algorithm, to) : (float)i;
+        if (took < least) least = took, best = i;
+    }
+    if (to != o->c) cudaFree(to);
+    *measured = to;
+    return best;
+}
+
+static void choose(struct cublaslt *lt, const struct op_product *o, struct known *k)
+{
+    struct lt_result results[SUGGESTIONS] = {};
+    void *preference;
+    int count = 0, best = SUGGESTIONS;
+    bool measured = true;
+    int s = cublaslt_prefer(&lt->f, k->shape.alignment, &preference);
+    const struct lt_product *p = &k->product;
+    if (!s)
+        s = lt->f.suggest(lt->handle, p->desc, p->a, p->b, p->c, p->c, preference, SUGGESTIONS,
+                          results, &count);
+    if (preference) lt->f.preference_destroy(preference);
+    if (!s) best = fastest(lt, o, p, results, count, &measured);
+    k->ours = best == SUGGESTIONS;
+    if (!k->ours) k->algorithm = results[best].algorithm;
+    if (measured && cudaStreamSynchronize(lt->c->stream) == cudaSuccess)
+        choices_keep(&lt->choices, &k->shape, k->ours ? NULL : &k->algorithm, lt->say);
+}
+
+/* What an earlier start has chosen, if the library still agrees. */
+static bool chosen_before(struct cublaslt *lt, struct known *k)
+{
+    const struct lt_product *p = &k->product;
+    struct lt_result result = {};
+    if (!choices_find(&lt->choices, &k->shape, &k->algorithm, &k->ours)) return false;
+    return k->ours || (lt->f.check(lt->handle, p->desc, p->a, p->b, p->c, p->c, &k->algorithm,
+                                   &result) == LT_SUCCESS &&
+                       result.workspace_bytes <= WORKSPACE_BYTES);
+}
+
+static void say_refused(struct cublaslt *lt, const struct op_product *o)
+{
+    char text[300];
+    snprintf(text, sizeof text,
+             "cuBLASLt has no algorithm for some products, the first of %zu x %zu x %zu: our own "
+             "product serves for those",
+             o->rows, o->columns, o->depth);
+    if (!lt->refused && lt->say) lt->say(text);
+    lt->refused = true;
+}
+
+static struct known *meet(struct cublaslt *lt, const struct op_product *o,
+                          const struct shape *shape)
+{
+    if (lt->count == SHAPES_MAX) return NULL;
+    struct known *k = &lt->known[lt->count++];
+    *k = {};
+    k->shape = *shape;
+    if (cublaslt_describe(&lt->f, o, &k->product) != LT_SUCCESS) k->ours = true;
+    else if (!chosen_before(lt, k)) choose(lt, o, k);
+    if (k->ours) say_refused(lt, o);
+    return k;
+}
+
+/* As a failed launch: the next operation that waits reports it. */
+static void note(struct cublaslt *lt, int status)
+{
+    if (lt->c->failed != cudaSuccess) return;
+    snprintf(lt->failure, sizeof lt->failure, WHERE ", which says that %s",
+             lt->f.status_text(status));
+    lt->c->failed = cudaErrorLaunchFailure;
+    lt->c->failed_where = lt->failure;
+}
+
+bool cublaslt_product(struct cublaslt *lt, const struct op_product *o)
+{
+    if (!o->rows || !o->columns || !o->depth) return false;
+    const struct shape shape = shape_of(o);
+    struct known *k = NULL;
+    for (size_t i = 0; !k && i < lt->count; i++)
+        if (!memcmp(&lt->known[i].shape, &shape, sizeof shape)) k = &lt->known[i];
+    if (!k) k = meet(lt, o, &shape);
+    if (!k || k->ours) return false;
+    const int s = multiply(lt, o, &k->product, &k->algorithm, o->c);
+    if (s != LT_SUCCESS) note(lt, s);
+    cuda_launched(lt->c, WHERE);
+    return true;
+}
+
+/* ---- open and close ---- */
+
+static enum err start(struct cublaslt *lt, struct why *w)
+{
+    const int s = lt->f.create(&lt->handle);
+    if (s)
+        return why(w, ERR_DEVICE, "%s does not start: %s", lt->library.path, lt->f.status_text(s));
+    enum err e = cuda_take(lt->c, WORKSPACE_BYTES, &lt->workspace, w);
+    if (!e && (cudaEventCreate(&lt->begin) || cudaEventCreate(&lt->end)))
+        e = why(w, ERR_DEVICE, "GPU %d gave no events to measure products with", lt->c->device);
+    return e ? why_while(w, e, "taking the workspace of cuBLASLt") : ERR_OK;
+}
+
+enum err cublaslt_open(struct cublaslt **out, struct cuda *c, const char *path, const char *device,
+                       void (*say)(const char *), struct why *w)
+{
+    struct cublaslt *lt = (struct cublaslt *)calloc(1, sizeof *lt);
+    *out = NULL;
+    if (!lt) return why(w, ERR_MEMORY, "no memory for cuBLASLt");
+    lt->c = c;
+    lt->say = say;
+    enum err e = cublaslt_load(&lt->library, &lt->f, path, w);
+    if (!e) e = start(lt, w);
+    if (e) {
+        cublaslt_close(lt);
+        return e;
+    }
+    const size_t version = lt->f.version();
+    snprintf(lt->text, sizeof lt->text, "cuBLASLt %zu.%zu", version / 10000, version / 100 % 100);
+    char machine[CHOICES_MACHINE_BYTES];
+    snprintf(machine, sizeof machine, "%s, cuBLASLt %zu", device, version);
+    choices_open(&lt->choices, machine, say);
+    *out = lt;
+    return ERR_OK;
+}
+
+void cublaslt_close(struct cublaslt *lt)
+{
+    if (!lt) return;
+    for (size_t i = 0; i < lt->count; i++) cublaslt_forget(&lt->f, &lt->known[i].product);
+    choices_close(&lt->choices);
+    if (lt->begin) cudaEventDestroy(lt->begin);
+    if (lt->end) cudaEventDestroy(lt->end);
+    cudaFree(lt->workspace);
+    if (lt->handle) lt->f.destroy(lt->handle);
+    library_close(&lt->library);
+    free(lt);
+}
+
+const char *cublaslt_text(const struct cublaslt *lt) { return lt->text; }
+
+/* ---- are our declarations the library's? ---- */
+
+#if !defined SHOAL_FIBER && __has_include(<cublasLt.h>)
+#include <cublasLt.h>
+#include <type_traits>
+
+/* Do arguments of these types look the same to who is called? */
+template <class A, class B>
+constexpr bool alike = sizeof(A) == sizeof(B) &&
+                       std::is_pointer_v<A> == std::is_pointer_v<B> &&std::is_floating_point_v<A> ==
+                           std::is_floating_point_v<B>;
+template <class F, class G> struct same_call : std::false_type {
+};
+template <class R, class... A, class S, class... B>
+struct same_call<R (*)(A...), S (*)(B...)>
+    : std::bool_constant<sizeof...(A) == sizeof...(B) && alike<R, S>> {
+};
+template <class F, class G> struct same_arguments : std::false_type {
+};
+template <class R, class... A, class S, class... B>
+struct same_arguments<R (*)(A...), S (*)(B...)> : std::bool_constant<(alike<A, B> && ...)> {
+};
+#define CALL(ours, theirs)                                                                         \
+    static_assert(same_call<decltype(lt_functions::ours), decltype(&theirs)>::value, #theirs);     \
+    static_assert(same_arguments<decltype(lt_functions::ours), decltype(&theirs)>::value, #theirs)
+CALL(version, cublasLtGetVersion);
+CALL(status_text, cublasLtGetStatusString);
+CALL(create, cublasLtCreate);
+CALL(destroy, cublasLtDestroy);
+CALL(desc_create, cublasLtMatmulDescCreate);
+CALL(desc_destroy, cublasLtMatmulDescDestroy);
+CALL(desc_set, cublasLtMatmulDescSetAttribute);
+CALL(layout_create, cublasLtMatrixLayoutCreate);
+CALL(layout_destroy, cublasLtMatrixLayoutDestroy);
+CALL(preference_create, cublasLtMatmulPreferenceCreate);
+CALL(preference_destroy, cublasLtMatmulPreferenceDestroy);
+CALL(preference_set, cublasLtMatmulPreferenceSetAttribute);
+CALL(suggest, cublasLtMatmulAlgoGetHeuristic);
+CALL(check, cublasLtMatmulAlgoCheck);
+CALL(config_get, cublasLtMatmulAlgoConfigGetAttribute);
+CALL(multiply, cublasLtMatmul);
+
+#define VALUE(ours, theirs) static_assert((int)ours == (int)theirs, #theirs)
+VALUE(LT_SUCCESS, CUBLAS_STATUS_SUCCESS);
+VALUE(LT_INVALID_VALUE, CUBLAS_STATUS_INVALID_VALUE);
+VALUE(LT_EXECUTION_FAILED, CUBLAS_STATUS_EXECUTION_FAILED);
+VALUE(LT_NOT_SUPPORTED, CUBLAS_STATUS_NOT_SUPPORTED);
+VALUE(LT_FP32, CUDA_R_32F);
+VALUE(LT_BF16, CUDA_R_16BF);
+VALUE(LT_COMPUTE_FP32, CUBLAS_COMPUTE_32F);
+VALUE(LT_AS_IT_IS, CUBLAS_OP_N);
+VALUE(LT_TRANSPOSED, CUBLAS_OP_T);
+VALUE(LT_DESC_TRANSPOSE_A, CUBLASLT_MATMUL_DESC_TRANSA);
+VALUE(LT_DESC_TRANSPOSE_B, CUBLASLT_MATMUL_DESC_TRANSB);
+VALUE(LT_PREFER_WORKSPACE_BYTES, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES);
+VALUE(LT_PREFER_REDUCTIONS, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK);
+VALUE(LT_PREFER_ALIGNMENT_A, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES);
+VALUE(LT_PREFER_ALIGNMENT_A + 1, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES);
+VALUE(LT_PREFER_ALIGNMENT_A + 2, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES);
+VALUE(LT_PREFER_ALIGNMENT_D, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES);
+VALUE(LT_REDUCTION_NONE, CUBLASLT_REDUCTION_SCHEME_NONE);
+VALUE(LT_REDUCTION_IN_PLACE, CUBLASLT_REDUCTION_SCHEME_INPLACE);
+VALUE(LT_REDUCTION_FP32, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
+VALUE(LT_CONFIG_REDUCTION, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME);
+VALUE(sizeof(lt_algorithm), sizeof(cublasLtMatmulAlgo_t));
+VALUE(sizeof(lt_result), sizeof(cublasLtMatmulHeuristicResult_t));
+VALUE(offsetof(lt_result, workspace_bytes),
+      offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize));
+VALUE(offsetof(lt_result, status), offsetof(cublasLtMatmulHeuristicResult_t, state));
+#endif
