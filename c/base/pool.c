@@ -2,8 +2,10 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -15,14 +17,18 @@ struct helper {
     pthread_t thread;
 };
 
+/* Where the present job stands, in one word: its number, whether it still takes helpers, and how many are inside. */
+#define INSIDE 0xffffffffu
+#define OPEN   ((uint64_t)1 << 32)
+#define NUMBER ((uint64_t)1 << 33) /* one more job */
+
 struct pool {
     size_t threads;
     int niceness;
     pthread_mutex_t lock;
     pthread_cond_t begin, end;
-    unsigned long job; /* counts jobs: a helper that has seen this one waits for the next */
-    size_t busy;       /* helpers that have not finished the present job */
-    bool stop;
+    _Atomic uint64_t state;
+    bool stop; /* the last job was none */
     void (*piece)(void *, size_t, size_t);
     void *ctx;
     size_t count;
@@ -39,24 +45,85 @@ static void work(struct pool *p, size_t thread)
     }
 }
 
+/* Ops of a model follow one another within microseconds, and waking a thread takes as long as a small op. So whoever waits
+ * does not sleep at once: first it watches, then it offers the processor to others, and then it lies down, so that
+ * several pools on few processors do not keep them from one another. */
+#define WATCH_ROUNDS 2000 /* some 40 us */
+#define OFFER_ROUNDS 10
+
+static bool comes_soon(const struct pool *p, bool (*come)(uint64_t, uint64_t), uint64_t seen)
+{
+    for (size_t i = 0; i < WATCH_ROUNDS + OFFER_ROUNDS; i++) {
+        if (come(atomic_load_explicit(&p->state, memory_order_acquire), seen)) return true;
+        if (i < WATCH_ROUNDS) __builtin_ia32_pause();
+        else sched_yield();
+    }
+    return false;
+}
+
+static bool job_is_open(uint64_t state, uint64_t seen)
+{
+    return (state & OPEN) && state / NUMBER != seen;
+}
+static bool all_have_left(uint64_t state, uint64_t seen)
+{
+    (void)seen;
+    return (state & INSIDE) == 0;
+}
+
+/* Enters the next job after `seen`: its number. */
+static uint64_t enter(struct pool *p, uint64_t seen)
+{
+    for (;;) {
+        if (!comes_soon(p, job_is_open, seen)) {
+            pthread_mutex_lock(&p->lock);
+            while (!job_is_open(p->state, seen)) pthread_cond_wait(&p->begin, &p->lock);
+            pthread_mutex_unlock(&p->lock);
+        }
+        uint64_t state = atomic_load_explicit(&p->state, memory_order_relaxed);
+        while (job_is_open(state, seen))
+            if (atomic_compare_exchange_weak_explicit(&p->state, &state, state + 1,
+                                                      memory_order_acq_rel, memory_order_relaxed))
+                return state / NUMBER;
+    }
+}
+
 static void *helper_main(void *arg)
 {
     struct helper *h = arg;
     struct pool *p = h->pool;
     if (p->niceness) setpriority(PRIO_PROCESS, 0, p->niceness);
-    unsigned long seen = 0;
-    pthread_mutex_lock(&p->lock);
-    for (;;) {
-        while (p->job == seen && !p->stop) pthread_cond_wait(&p->begin, &p->lock);
-        if (p->stop) break;
-        seen = p->job;
-        pthread_mutex_unlock(&p->lock);
-        work(p, h->index);
-        pthread_mutex_lock(&p->lock);
-        if (--p->busy == 0) pthread_cond_signal(&p->end);
+    for (uint64_t job = 0;;) {
+        job = enter(p, job);
+        const bool stop = p->stop;
+        if (!stop) work(p, h->index);
+        const uint64_t before = atomic_fetch_sub_explicit(&p->state, 1, memory_order_acq_rel);
+        if (!(before & OPEN) && (before & INSIDE) == 1) {
+            pthread_mutex_lock(&p->lock); /* whoever waits has either seen it, or hears this */
+            pthread_cond_signal(&p->end);
+            pthread_mutex_unlock(&p->lock);
+        }
+        if (stop) return NULL;
     }
+}
+
+/* The caller has written what the job is. */
+static void open_job(struct pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    atomic_store_explicit(&p->state, (p->state / NUMBER + 1) * NUMBER + OPEN, memory_order_release);
+    pthread_cond_broadcast(&p->begin);
     pthread_mutex_unlock(&p->lock);
-    return NULL;
+}
+
+/* No more helpers may enter: those that the system has not let run yet are not waited for. */
+static void close_job(struct pool *p)
+{
+    atomic_fetch_and_explicit(&p->state, ~OPEN, memory_order_acq_rel);
+    if (comes_soon(p, all_have_left, 0)) return;
+    pthread_mutex_lock(&p->lock);
+    while (!all_have_left(p->state, 0)) pthread_cond_wait(&p->end, &p->lock);
+    pthread_mutex_unlock(&p->lock);
 }
 
 enum err pool_open(struct pool **out, size_t threads, int niceness, struct why *w)
@@ -87,10 +154,8 @@ enum err pool_open(struct pool **out, size_t threads, int niceness, struct why *
 void pool_close(struct pool *p)
 {
     if (!p) return;
-    pthread_mutex_lock(&p->lock);
     p->stop = true;
-    pthread_cond_broadcast(&p->begin);
-    pthread_mutex_unlock(&p->lock);
+    open_job(p); /* stays open: each helper enters it */
     for (size_t i = 1; i < p->threads; i++) pthread_join(p->helpers[i - 1].thread, NULL);
     pthread_cond_destroy(&p->end);
     pthread_cond_destroy(&p->begin);
@@ -106,17 +171,11 @@ void pool_run(struct pool *p, void (*piece)(void *, size_t, size_t), void *ctx, 
         for (size_t i = 0; i < count; i++) piece(ctx, i, 0);
         return;
     }
-    pthread_mutex_lock(&p->lock);
     p->piece = piece;
     p->ctx = ctx;
     p->count = count;
     atomic_store_explicit(&p->next, 0, memory_order_relaxed);
-    p->busy = p->threads - 1;
-    p->job++;
-    pthread_cond_broadcast(&p->begin);
-    pthread_mutex_unlock(&p->lock);
+    open_job(p);
     work(p, 0);
-    pthread_mutex_lock(&p->lock);
-    while (p->busy) pthread_cond_wait(&p->end, &p->lock);
-    pthread_mutex_unlock(&p->lock);
+    close_job(p);
 }

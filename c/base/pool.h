@@ -1,7 +1,8 @@
 /* pool.h -- a few threads that share out the pieces of one job at a time.
  *
  * Pieces may run in any order on any thread, so a piece must depend on its index alone: then results do not depend
- * on the number of threads. */
+ * on the number of threads. A thread that the system does not let run in time is not waited for: the others do its
+ * share. Between jobs threads watch for the next one for some tens of microseconds, and then sleep. */
 #ifndef SHOAL_BASE_POOL_H
 #define SHOAL_BASE_POOL_H
 
