@@ -16,12 +16,12 @@ FLAGS = {"address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"
 PLANTED = {"address": ["address", "undefined"], "thread": ["thread"], "fuzz": ["address", "undefined"]}
 INCLUDES = ["-Ic", "-I.", "-Inet/wolfssl", "-I.deps/wolfssl-5.9.2-stable", "-I.deps/ngtcp2-1.24.0/lib/includes",
             "-I.deps/ngtcp2-1.24.0/crypto/includes", "-I.deps/nghttp3-1.15.0/lib/includes",
-            "-I.deps/libyaml-0.2.5/include", "-I.deps/system/include", "-I.deps/system/include/openblas",
+            "-I.deps/libyaml-0.2.5/include", "-I.deps/system/include",
             "-DWOLFSSL_USER_SETTINGS", "-DNGTCP2_STATICLIB", "-DNGHTTP3_STATICLIB"]
 COMPILE = ["-std=gnu17", "-g", "-O1", "-fno-omit-frame-pointer", "-march=x86-64-v3", "-maes", "-mpclmul",
            "-ffp-contract=off", "-D_GNU_SOURCE", "-w"]
 SYSTEM = [".deps/system/lib/" + n for n in
-          ("libopenblas.a", "libjansson.a", "libxxhash.a", "libpcre2-8.a", "libcriterion.so")]
+          ("libjansson.a", "libxxhash.a", "libpcre2-8.a", "libcriterion.so")]
 
 
 def clang():

@@ -56,7 +56,8 @@ static double peak_gpu(const struct backend *b)
 enum err device_open(struct backend *out, const struct device_options *o, struct pool *pool,
                      struct why *w)
 {
-    return wants_gpu(o->kind) ? open_gpu(out, o, w) : cpu_open(out, pool, w);
+    return wants_gpu(o->kind) ? open_gpu(out, o, w)
+                              : cpu_open(out, pool, o->precision == PRECISION_BF16, w);
 }
 
 void device_close(struct backend *b) { (b->host ? cpu_close : close_gpu)(b); }

@@ -18,7 +18,7 @@ struct device_options {
 
 /* Opens it; auto is GPU 0 where there is one, else the CPU. A GPU that is asked for and cannot serve is an error,
  * never a silent CPU, and what it does without is said on stderr: ERR_UNSUPPORTED when shoal was built without CUDA, ERR_DEVICE, ERR_MEMORY. The pool must outlive
- * it. The CPU computes in fp32 whatever the precision. */
+ * it. */
 enum err device_open(struct backend *out, const struct device_options *o, struct pool *pool,
                      struct why *w);
 void device_close(struct backend *b);
@@ -27,7 +27,7 @@ void device_close(struct backend *b);
  * dense products in bf16; 0: not known. */
 double device_peak(const struct backend *b);
 
-/* "AVX-512, OpenBLAS SkylakeX" or "NVIDIA H100 80GB HBM3, sm_90, cuBLASLt 13.1"; lives as long as the backend. */
+/* "AVX-512 BF16" or "NVIDIA H100 80GB HBM3, sm_90, cuBLASLt 13.1"; lives as long as the backend. */
 const char *device_describe(const struct backend *b);
 
 #endif

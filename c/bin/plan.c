@@ -52,9 +52,8 @@ static enum err plan_memory(struct plan *p, const struct experiment *x, struct w
     struct backend cpu;
     enum err e = pool_open(&pool, 1, 0, w);
     if (e) return e;
-    e = cpu_open(&cpu, pool, w);
+    e = cpu_open(&cpu, pool, x->train.precision == PRECISION_BF16, w);
     if (!e) {
-        if (x->train.precision == PRECISION_BF16) cpu.activation_bytes = 2; /* a GPU's */
         struct node_config n = {.parameters = p->parameters, .group_max = x->swarm.group_max};
         uint64_t vector = p->parameters * sizeof(float);
         p->micro_batch =

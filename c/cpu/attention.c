@@ -1,112 +1,281 @@
 #include "cpu/attention.h"
 
+#include <assert.h>
 #include <math.h>
+#include <string.h>
 
-#include "cpu/blas.h"
+/* Strips of queries in a block: three are what the micro-kernel takes at once; backward two such, so that the products along
+ * the queries are long enough to be worth loading what they add to. */
+#define FORWARD_STRIPS  3
+#define BACKWARD_STRIPS 6
+#define STRIPS_MAX      6
+#define LANES_MAX       16
+#define COLUMNS_MAX     (STRIPS_MAX * LANES_MAX)
 
-/* Scores of a row start on a cache line. */
-static size_t stride_of(size_t length) { return (length + 15) / 16 * 16; }
-
-size_t attention_scratch(size_t length)
-{
-    return ATTENTION_BLOCK * (2 * stride_of(length) + 1); /* scores, their gradients, delta */
-}
-
-/* c = alpha * x y^T for x [m, k], y [n, k]. */
-static void times_transposed(const float *x, size_t ldx, const float *y, size_t ldy, float *c,
-                             size_t ldc, size_t m, size_t n, size_t k, float alpha)
-{
-    blas_product(&(struct blas_product){.b_transposed = true,
-                                        .m = m,
-                                        .n = n,
-                                        .k = k,
-                                        .alpha = alpha,
-                                        .a = x,
-                                        .lda = ldx,
-                                        .b = y,
-                                        .ldb = ldy,
-                                        .c = c,
-                                        .ldc = ldc});
-}
-
-/* c = x y for x [m, k], y [k, n]. */
-static void times(const float *x, size_t ldx, const float *y, size_t ldy, float *c, size_t ldc,
-                  size_t m, size_t n, size_t k)
-{
-    blas_product(&(struct blas_product){.m = m,
-                                        .n = n,
-                                        .k = k,
-                                        .alpha = 1,
-                                        .a = x,
-                                        .lda = ldx,
-                                        .b = y,
-                                        .ldb = ldy,
-                                        .c = c,
-                                        .ldc = ldc});
-}
-
-/* c += x^T y for x [k, m], y [k, n]. */
-static void add_transposed_times(const float *x, size_t ldx, const float *y, size_t ldy, float *c,
-                                 size_t ldc, size_t m, size_t n, size_t k)
-{
-    blas_product(&(struct blas_product){.a_transposed = true,
-                                        .m = m,
-                                        .n = n,
-                                        .k = k,
-                                        .alpha = 1,
-                                        .beta = 1,
-                                        .a = x,
-                                        .lda = ldx,
-                                        .b = y,
-                                        .ldb = ldy,
-                                        .c = c,
-                                        .ldc = ldc});
-}
+/* Keys of a block, a multiple of a strip's: scores and probabilities fill some 36 KiB. */
+#define FORWARD_KEYS  128
+#define BACKWARD_KEYS 64
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t up_to(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-void attention_forward(const struct kernels *k, const struct attention_head *h, float *scratch)
+/* Scratch is handed out piece after piece, each on a cache line; with a null start it is only counted. */
+struct carver {
+    uint8_t *start;
+    size_t used;
+};
+static void *carve(struct carver *c, size_t bytes)
 {
-    const size_t stride = stride_of(h->past + h->rows), dim = h->head_dim;
-    const float alpha = 1 / sqrtf((float)dim);
-    for (size_t q = 0; q < h->rows; q += ATTENTION_BLOCK) {
-        const size_t rows = least(ATTENTION_BLOCK, h->rows - q), keys = h->past + q + rows;
-        const struct kernel_scores s = {scratch, rows, keys, stride, h->past + q};
-        times_transposed(h->queries + q * h->queries_stride, h->queries_stride, h->keys,
-                         h->keys_stride, scratch, stride, rows, keys, dim, alpha);
-        k->softmax(&s, h->logsum ? h->logsum + q : NULL);
-        times(scratch, stride, h->values, h->keys_stride, h->out + q * h->out_stride, h->out_stride,
-              rows, dim, keys);
+    void *at = c->start ? c->start + c->used : NULL;
+    c->used += up_to(bytes, 64);
+    return at;
+}
+
+static size_t steps_of(const struct kernels *k, size_t numbers)
+{
+    return (numbers + k->numbers_of_step - 1) / k->numbers_of_step;
+}
+
+/* Strips for `rows` rows of `depth` numbers. */
+static uint32_t *carve_strips(struct carver *c, const struct kernels *k, size_t rows, size_t depth)
+{
+    return carve(c, up_to(rows, k->lanes) * steps_of(k, depth) * sizeof(uint32_t));
+}
+
+/* The scratch of both directions; backward alone has the second half. */
+struct room {
+    uint32_t *keys;    /* rows are keys, along head_dim */
+    uint32_t *values;  /* forward: rows are head_dim, along keys; backward like keys */
+    uint32_t *queries; /* of a block: rows are queries, along head_dim */
+    float *scores;     /* [keys, columns] */
+    uint32_t
+        *chances; /* rows are queries, along a block's keys: probabilities, or their gradients */
+    float *sums;  /* [head_dim, columns]: of outputs, or of the gradients of queries */
+
+    uint32_t *keys_turned;                      /* rows are head_dim, along keys */
+    uint32_t *out_grad;                         /* like queries */
+    uint32_t *queries_turned, *out_grad_turned; /* rows are head_dim, along queries */
+    float *chances_grad;                        /* [keys, columns] */
+    void *p, *ds;                               /* [keys, columns] activations */
+    uint32_t *p_turned;                         /* rows are keys, along queries */
+    float *keys_grad, *values_grad;             /* [length, head_dim] */
+};
+
+static size_t carve_forward(struct carver *c, const struct kernels *k, size_t length, size_t dim,
+                            struct room *r)
+{
+    const size_t columns = FORWARD_STRIPS * k->lanes;
+    r->keys = carve_strips(c, k, length, dim);
+    r->values = carve_strips(c, k, dim, length);
+    r->queries = carve_strips(c, k, columns, dim);
+    r->scores = carve(c, FORWARD_KEYS * columns * sizeof(float));
+    r->chances = carve_strips(c, k, columns, FORWARD_KEYS);
+    r->sums = carve(c, dim * columns * sizeof(float));
+    return c->used;
+}
+
+static size_t carve_backward(struct carver *c, const struct kernels *k, size_t length, size_t dim,
+                             struct room *r)
+{
+    const size_t columns = BACKWARD_STRIPS * k->lanes, square = BACKWARD_KEYS * columns;
+    r->keys = carve_strips(c, k, length, dim);
+    r->values = carve_strips(c, k, length, dim);
+    r->keys_turned = carve_strips(c, k, dim, length);
+    r->queries = carve_strips(c, k, columns, dim);
+    r->out_grad = carve_strips(c, k, columns, dim);
+    r->queries_turned = carve_strips(c, k, dim, columns);
+    r->out_grad_turned = carve_strips(c, k, dim, columns);
+    r->scores = carve(c, square * sizeof(float));
+    r->chances_grad = carve(c, square * sizeof(float));
+    r->p = k->bf16 ? carve(c, square * sizeof(uint16_t)) : r->scores;
+    r->ds = k->bf16 ? carve(c, square * sizeof(uint16_t)) : r->chances_grad;
+    r->chances = carve_strips(c, k, columns, BACKWARD_KEYS);
+    r->p_turned = carve_strips(c, k, BACKWARD_KEYS, columns);
+    r->sums = carve(c, dim * columns * sizeof(float));
+    r->keys_grad = carve(c, length * dim * sizeof(float));
+    r->values_grad = carve(c, length * dim * sizeof(float));
+    return c->used;
+}
+
+size_t attention_scratch(const struct kernels *k, size_t length, size_t head_dim)
+{
+    struct room r;
+    const size_t forward = carve_forward(&(struct carver){0}, k, length, head_dim, &r);
+    const size_t backward = carve_backward(&(struct carver){0}, k, length, head_dim, &r);
+    return forward > backward ? forward : backward;
+}
+
+/* Packs [rows, dim] activations that lie `stride` apart: as they are (rows stay rows), or turned. */
+static void pack(const struct kernels *k, uint32_t *to, const void *x, size_t stride, size_t rows,
+                 size_t dim)
+{
+    k->pack(&(struct kernel_pack){to, x, stride, true, rows, dim});
+}
+static void pack_turned(const struct kernels *k, uint32_t *to, const void *x, size_t stride,
+                        size_t rows, size_t dim)
+{
+    k->pack(&(struct kernel_pack){to, x, stride, false, dim, rows});
+}
+
+/* Strips from where a product takes them: at a row, or at a step. */
+struct operand {
+    const uint32_t *strips;
+    size_t depth; /* numbers along a whole strip */
+};
+
+/* sum [rows, columns] = or += a b, over `depth` numbers. */
+static void multiply(const struct kernels *k, struct operand a, struct operand b, size_t depth,
+                     size_t rows, size_t columns, float *sum, bool add)
+{
+    k->multiply(&(struct kernel_tile){.a = a.strips,
+                                      .b = b.strips,
+                                      .a_stride = steps_of(k, a.depth) * k->lanes,
+                                      .b_stride = steps_of(k, b.depth) * k->lanes,
+                                      .rows = rows,
+                                      .columns = columns,
+                                      .steps = steps_of(k, depth),
+                                      .sum = sum,
+                                      .sum_stride = columns,
+                                      .add = add});
+}
+
+/* Strips whose rows are keys from a key on (the first of a strip); strips along `length` keys, from a key's step on. */
+static struct operand from_key(const struct kernels *k, const uint32_t *strips, size_t key,
+                               size_t dim)
+{
+    return (struct operand){strips + key * steps_of(k, dim), dim};
+}
+static struct operand along_from_key(const struct kernels *k, const uint32_t *strips, size_t key,
+                                     size_t length)
+{
+    return (struct operand){strips + key / k->numbers_of_step * k->lanes, length};
+}
+
+void attention_forward(const struct kernels *k, const struct attention_head *h, void *scratch)
+{
+    const size_t dim = h->head_dim, length = h->past + h->rows;
+    struct room r;
+    carve_forward(&(struct carver){.start = scratch}, k, length, dim, &r);
+    pack(k, r.keys, h->keys, h->keys_stride, length, dim);
+    pack_turned(k, r.values, h->values, h->keys_stride, length, dim);
+    for (size_t q = 0, rows; q < h->rows; q += rows) {
+        rows = least(FORWARD_STRIPS * k->lanes, h->rows - q);
+        const size_t columns = up_to(rows, k->lanes), seen = h->past + q + rows;
+        float top[COLUMNS_MAX], total[COLUMNS_MAX] = {0};
+        for (size_t c = 0; c < columns; c++) top[c] = -INFINITY;
+        memset(r.sums, 0, dim * columns * sizeof(float));
+        pack(k, r.queries, kernels_at(k, h->queries, q * h->queries_stride), h->queries_stride,
+             rows, dim);
+        for (size_t first = 0; first < seen; first += FORWARD_KEYS) {
+            const struct kernel_scores s = {.scores = r.scores,
+                                            .keys = least(FORWARD_KEYS, seen - first),
+                                            .columns = columns,
+                                            .first_key = first,
+                                            .first_query = h->past + q,
+                                            .alpha = 1 / sqrtf((float)dim)};
+            multiply(k, from_key(k, r.keys, first, dim), (struct operand){r.queries, dim}, dim,
+                     s.keys, columns, r.scores, false);
+            k->softmax(&s, top, total, r.chances, r.sums, dim);
+            multiply(k, along_from_key(k, r.values, first, length),
+                     (struct operand){r.chances, s.keys}, s.keys, dim, columns, r.sums, true);
+        }
+        for (size_t c = 0; c < rows && h->logsum; c++) h->logsum[q + c] = top[c] + logf(total[c]);
+        for (size_t c = 0; c < columns; c++) total[c] = 1 / total[c];
+        k->turn(r.sums, columns, total, rows, dim, kernels_at(k, h->out, q * h->out_stride),
+                h->out_stride);
     }
 }
 
+/* Backward: a block of queries of one head, under way. */
+struct queries {
+    const struct kernels *k;
+    const struct room *r;
+    size_t first, rows, columns; /* columns: rows, up to whole strips */
+    size_t dim, length;
+    float logsum[COLUMNS_MAX], delta[COLUMNS_MAX];
+};
+
 /* With P the probabilities and S = alpha Q K^T:  dV = P^T dO,  dP = dO V^T,  delta = rowsum(dO O),
- * dS = P (dP - delta),  dQ = alpha dS K,  dK = alpha dS^T Q  (arXiv 2205.14135, appendix B.2). */
-void attention_backward(const struct kernels *k, const struct attention_head_gradient *g,
-                        float *scratch)
+ * dS = alpha P (dP - delta),  dQ = dS K,  dK = dS^T Q  (arXiv 2205.14135, appendix B.2); here for one block of keys. */
+static void backward_keys(const struct queries *q, size_t first, size_t keys)
+{
+    const struct kernels *k = q->k;
+    const struct room *r = q->r;
+    const size_t dim = q->dim, columns = q->columns;
+    const struct kernel_scores s = {.scores = r->scores,
+                                    .keys = keys,
+                                    .columns = columns,
+                                    .first_key = first,
+                                    .first_query = q->first,
+                                    .alpha = 1 / sqrtf((float)dim)};
+    multiply(k, from_key(k, r->keys, first, dim), (struct operand){r->queries, dim}, dim, keys,
+             columns, r->scores, false);
+    multiply(k, from_key(k, r->values, first, dim), (struct operand){r->out_grad, dim}, dim, keys,
+             columns, r->chances_grad, false);
+    k->softmax_backward(&s, r->chances_grad, q->logsum, q->delta, r->p, r->ds, r->chances);
+    multiply(k, along_from_key(k, r->keys_turned, first, q->length),
+             (struct operand){r->chances, keys}, keys, dim, columns, r->sums, true);
+
+    const struct operand turned = {r->p_turned, q->rows};
+    pack(k, r->p_turned, r->p, columns, keys, q->rows);
+    multiply(k, turned, (struct operand){r->out_grad_turned, q->rows}, q->rows, keys, dim,
+             r->values_grad + first * dim, true);
+    pack(k, r->p_turned, r->ds, columns, keys, q->rows);
+    multiply(k, turned, (struct operand){r->queries_turned, q->rows}, q->rows, keys, dim,
+             r->keys_grad + first * dim, true);
+}
+
+/* The gradients of one head. */
+static void backward_head(const struct kernels *k, const struct attention_gradient *g, size_t head,
+                          const struct room *r)
 {
     const struct attention_head *h = &g->forward;
-    const size_t stride = stride_of(h->rows), dim = h->head_dim;
-    const float alpha = 1 / sqrtf((float)dim);
-    float *scores = scratch, *grad = scores + ATTENTION_BLOCK * stride,
-          *delta = grad + ATTENTION_BLOCK * stride;
-    for (size_t q = 0; q < h->rows; q += ATTENTION_BLOCK) {
-        const size_t rows = least(ATTENTION_BLOCK, h->rows - q), keys = q + rows;
-        const float *queries = h->queries + q * h->queries_stride;
-        const float *out_grad = g->out_grad + q * h->out_stride;
-        const struct kernel_scores s = {scores, rows, keys, stride, q};
-        for (size_t r = 0; r < rows; r++)
-            delta[r] = k->dot(out_grad + r * h->out_stride, h->out + (q + r) * h->out_stride, dim);
-        times_transposed(queries, h->queries_stride, h->keys, h->keys_stride, scores, stride, rows,
-                         keys, dim, alpha);
-        times_transposed(out_grad, h->out_stride, h->values, h->keys_stride, grad, stride, rows,
-                         keys, dim, 1);
-        k->softmax_backward(&s, grad, h->logsum + q, delta, alpha);
-        add_transposed_times(scores, stride, out_grad, h->out_stride, g->values_grad,
-                             h->keys_stride, keys, dim, rows);
-        times(grad, stride, h->keys, h->keys_stride, g->queries_grad + q * h->queries_stride,
-              h->queries_stride, rows, dim, keys);
-        add_transposed_times(grad, stride, queries, h->queries_stride, g->keys_grad, h->keys_stride,
-                             keys, dim, rows);
+    const size_t dim = h->head_dim, across = head * dim;
+    for (size_t first = 0, rows; first < h->rows; first += rows) {
+        rows = least(BACKWARD_STRIPS * k->lanes, h->rows - first);
+        struct queries q = {.k = k,
+                            .r = r,
+                            .first = first,
+                            .rows = rows,
+                            .columns = up_to(rows, k->lanes),
+                            .dim = dim,
+                            .length = h->rows};
+        const size_t query_at = first * h->queries_stride + across;
+        const size_t out_at = first * h->out_stride + across;
+        const void *queries = kernels_at(k, h->queries, query_at),
+                   *out_grad = kernels_at(k, g->out_grad, out_at);
+        memcpy(q.logsum, h->logsum + head * h->rows + first, rows * sizeof(float));
+        for (size_t i = 0; i < rows; i++)
+            q.delta[i] = k->dot(kernels_at(k, out_grad, i * h->out_stride),
+                                kernels_at(k, h->out, out_at + i * h->out_stride), dim);
+        pack(k, r->queries, queries, h->queries_stride, rows, dim);
+        pack(k, r->out_grad, out_grad, h->out_stride, rows, dim);
+        pack_turned(k, r->queries_turned, queries, h->queries_stride, rows, dim);
+        pack_turned(k, r->out_grad_turned, out_grad, h->out_stride, rows, dim);
+        memset(r->sums, 0, dim * q.columns * sizeof(float));
+        for (size_t key = 0; key < first + rows; key += BACKWARD_KEYS)
+            backward_keys(&q, key, least(BACKWARD_KEYS, first + rows - key));
+        k->turn(r->sums, q.columns, NULL, rows, dim, kernels_at(k, g->queries_grad, query_at),
+                h->queries_stride);
+    }
+}
+
+void attention_backward(const struct kernels *k, const struct attention_gradient *g, void *scratch)
+{
+    const struct attention_head *h = &g->forward;
+    const size_t dim = h->head_dim, length = h->rows;
+    struct room r;
+    assert(h->past == 0);
+    carve_backward(&(struct carver){.start = scratch}, k, length, dim, &r);
+    pack(k, r.keys, h->keys, h->keys_stride, length, dim);
+    pack(k, r.values, h->values, h->keys_stride, length, dim);
+    pack_turned(k, r.keys_turned, h->keys, h->keys_stride, length, dim);
+    memset(r.keys_grad, 0, length * dim * sizeof(float));
+    memset(r.values_grad, 0, length * dim * sizeof(float));
+    for (size_t head = 0; head < g->group; head++) backward_head(k, g, head, &r);
+    for (size_t i = 0; i < length; i++) {
+        const size_t row = i * h->keys_stride;
+        k->round(kernels_at(k, g->keys_grad, row), r.keys_grad + i * dim, dim);
+        k->round(kernels_at(k, g->values_grad, row), r.values_grad + i * dim, dim);
     }
 }

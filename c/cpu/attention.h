@@ -1,37 +1,37 @@
-/* attention.h -- causal attention of one head, a block of queries at a time.
+/* attention.h -- causal attention of one head, block by block (FlashAttention-2, arXiv 2307.08691, for a CPU).
  *
- * A block's scores (queries x keys up to the block's last) are one matrix product, become probabilities in place, and
- * meet the values in another: they stay in the second-level cache, and the full square of scores never exists. */
+ * Keys and values are packed once. Then a block of queries meets block after block of keys: their scores are a product
+ * with the queries in the lanes, become probabilities (online softmax) in the first-level cache, and meet the values
+ * in another product. Backward as well, where the gradients of keys and values are summed up in fp32 on the way.
+ * Scratch is linear in the length; the square of scores never exists. */
 #ifndef SHOAL_CPU_ATTENTION_H
 #define SHOAL_CPU_ATTENTION_H
 
 #include "cpu/kernels.h"
 
-/* Queries at once: enough for the products to run well; the diagonal's waste is half a block a query. */
-#define ATTENTION_BLOCK 64
-
-/* Floats of scratch that one call needs for up to `length` keys. */
-size_t attention_scratch(size_t length);
+/* Bytes of scratch (aligned to 64) that one call needs for up to `length` keys. */
+size_t attention_scratch(const struct kernels *k, size_t length, size_t head_dim);
 
 /* One head: queries and outputs of `rows` tokens at positions past, past + 1, ..., keys and values of past + rows. Rows
- * are *_stride floats apart. */
+ * are *_stride activations apart. */
 struct attention_head {
-    const float *queries, *keys, *values;
-    float *out;
+    const void *queries, *keys, *values;
+    void *out;
     size_t rows, past, head_dim;
     size_t queries_stride, keys_stride, out_stride; /* of keys and values alike */
     float *logsum;                                  /* [rows] or NULL */
 };
-void attention_forward(const struct kernels *k, const struct attention_head *h, float *scratch);
+void attention_forward(const struct kernels *k, const struct attention_head *h, void *scratch);
 
-/* The gradients of one head with past = 0 and a logsum; those of queries are written, those of keys and values added
- * to (several query heads share them). Gradients lie as far apart as what they are gradients of. */
-struct attention_head_gradient {
+/* The gradients of `group` neighbouring query heads that share keys and values, with past = 0: `forward` and the
+ * pointers here are of the first, the next head's lie head_dim further (logsum's: rows). All gradients are written; they lie as
+ * far apart as what they are gradients of. */
+struct attention_gradient {
     struct attention_head forward; /* its `out` is read */
-    const float *out_grad;         /* out_stride apart */
-    float *queries_grad, *keys_grad, *values_grad;
+    size_t group;
+    const void *out_grad; /* out_stride apart */
+    void *queries_grad, *keys_grad, *values_grad;
 };
-void attention_backward(const struct kernels *k, const struct attention_head_gradient *g,
-                        float *scratch);
+void attention_backward(const struct kernels *k, const struct attention_gradient *g, void *scratch);
 
 #endif

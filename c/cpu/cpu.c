@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "cpu/blas.h"
 #include "cpu/kernels.h"
 #include "cpu/ops.h"
 
@@ -62,12 +61,6 @@ static enum err memory_download(void *self, void *host, const void *device, size
     return ERR_OK;
 }
 
-static void memory_zero(void *self, void *device, size_t bytes)
-{
-    (void)self;
-    memset(device, 0, bytes);
-}
-
 size_t cpu_threads(void)
 {
     cpu_set_t set;
@@ -78,39 +71,26 @@ size_t cpu_threads(void)
 
 double cpu_peak(const struct backend *b) { return ops_peak(b->self, cpu_threads()); }
 
-const char *cpu_describe(const struct backend *b) { return ((struct cpu *)b->self)->text; }
+const char *cpu_describe(const struct backend *b) { return ((struct cpu *)b->self)->kernels->name; }
 
-enum err cpu_open(struct backend *out, struct pool *pool, struct why *w)
+static enum err open_with(struct backend *out, struct pool *pool, const struct kernels *k,
+                          struct why *w)
 {
-    const struct kernels *k = kernels_avx512_here() ? &kernels_avx512 : &kernels_avx2;
-    return cpu_open_as(out, pool, k->name, w);
-}
-
-enum err cpu_open_as(struct backend *out, struct pool *pool, const char *kernels, struct why *w)
-{
-    const bool wide = !strcmp(kernels, kernels_avx512.name);
-    assert(wide || !strcmp(kernels, kernels_avx2.name));
-    if (!kernels_avx2_here())
-        return why(w, ERR_DEVICE,
-                   "this processor lacks AVX2 and FMA, which shoal needs (x86-64-v3)");
-    if (wide && !kernels_avx512_here()) return why(w, ERR_DEVICE, "this processor lacks AVX-512");
     struct cpu *c = calloc(1, sizeof *c);
     if (!c) return why(w, ERR_MEMORY, "no memory for the CPU backend");
-    blas_setup();
     c->pool = pool;
-    c->kernels = wide ? &kernels_avx512 : &kernels_avx2;
-    snprintf(c->text, sizeof c->text, "%s, OpenBLAS %s", c->kernels->name, blas_core());
+    c->kernels = k;
     *out = (struct backend){
         .name = "cpu",
         .host = true,
-        .activation_bytes = sizeof(float),
+        .activation_bytes = kernels_bytes(k),
         .self = c,
         .prepare = ops_prepare,
         .take = memory_take,
         .give = memory_give,
         .upload = memory_upload,
         .download = memory_download,
-        .zero = memory_zero,
+        .zero = ops_zero,
         .embed = ops_embed,
         .embed_backward = ops_embed_backward,
         .norm = ops_norm,
@@ -126,10 +106,26 @@ enum err cpu_open_as(struct backend *out, struct pool *pool, const char *kernels
         .linear_weight = ops_linear_weight,
         .cross_entropy = ops_cross_entropy,
         .adamw = ops_adamw,
+        .round = k->bf16 ? ops_round : NULL,
         .sum = ops_sum,
         .norm2 = ops_norm2,
     };
     return ERR_OK;
+}
+
+enum err cpu_open(struct backend *out, struct pool *pool, bool bf16, struct why *w)
+{
+    const struct kernels *k = kernels_here(bf16);
+    return k ? open_with(out, pool, k, w)
+             : why(w, ERR_DEVICE,
+                   "this processor lacks AVX2 and FMA, which shoal needs (x86-64-v3)");
+}
+
+enum err cpu_open_as(struct backend *out, struct pool *pool, const char *kernels, bool bf16,
+                     struct why *w)
+{
+    const struct kernels *k = kernels_named(kernels, bf16);
+    return k ? open_with(out, pool, k, w) : why(w, ERR_DEVICE, "this processor lacks %s", kernels);
 }
 
 void cpu_close(struct backend *b)

@@ -32,4 +32,11 @@ static inline bool features_avx512(void)
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & want) == want && features_saved(0xe6);
 }
 
+/* AVX512-BF16 as well (leaf 7, subleaf 1, bit 5 of EAX). */
+static inline bool features_avx512_bf16(void)
+{
+    uint32_t a, b, c, d;
+    return features_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+}
+
 #endif

@@ -1,23 +1,62 @@
-/* kernels.h -- the vector loops of the CPU backend: one source (kernels_loops.h), compiled for AVX2 and for AVX-512.
+/* kernels.h -- the vector loops of the CPU backend: one source, compiled for each instruction set and for activations of
+ * fp32 and of bf16 (kernels_*.c).
  *
  * Each works on a range of rows (or elements) alone, so any thread may take any range. Which set runs is decided
- * once; both compute the same formulas, sums in another order. Rows may have any length and alignment. */
+ * once; all compute the same formulas, sums in another order. Rows may have any length and alignment. */
 #ifndef SHOAL_CPU_KERNELS_H
 #define SHOAL_CPU_KERNELS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "backend.h"
 
-/* A block of attention scores: rows of `stride` floats of which `columns` count; row r sees columns 0 .. first + r. */
+/* Operands of products are packed into strips first. A product sum[m][n] = sum over k of a[m][k] b[k][n] goes along k in
+ * steps; a step takes one number of each operand, or a pair of bf16 where the processor multiplies pairs: 4 bytes in
+ * either case. A strip holds `lanes` rows of a, or columns of b, side by side for each step:
+ *
+ *     strip [steps][lanes] of 4 bytes;  strips follow one another, steps * lanes apart
+ *
+ * so a product reads both operands in order, and one packing serves as either operand. */
+
+/* Packs `rows` rows (of a; columns of b) of `depth` numbers along k. What is missing in the last strip's rows and in
+ * the last step is 0. */
+struct kernel_pack {
+    uint32_t *strips;
+    const void
+        *x; /* element (row, k) is x[row * stride + k] where `along`, else x[k * stride + row] */
+    size_t stride;
+    bool along;
+    size_t rows, depth;
+};
+
+/* A tile of a product. */
+struct kernel_tile {
+    const uint32_t *a, *b;     /* the first strips, at the first step to take */
+    size_t a_stride, b_stride; /* words from one strip to the next */
+    size_t rows, columns, steps;
+    float *sum; /* written, or added to; not written when there is an `out` */
+    size_t sum_stride;
+    bool add;
+    void *out; /* NULL, or where the result goes as activations */
+    size_t out_stride;
+};
+
+/* A block of attention scores: keys downwards, queries in the lanes across, `columns` of them, a multiple of lanes. Query c
+ * sees key r where first_key + r <= first_query + c. */
 struct kernel_scores {
-    float *scores;
-    size_t rows, columns, stride, first;
+    float *scores; /* [keys, columns], of which alpha times is meant */
+    size_t keys, columns, first_key, first_query;
+    float alpha;
 };
 
 struct kernels {
     const char *name;
+    bool bf16;              /* activations are bf16 */
+    size_t lanes;           /* of a strip */
+    size_t numbers_of_step; /* 2: pairs */
+
     /* Rows [first, last). */
     void (*norm)(const struct op_norm *o, size_t first, size_t last);
     /* gain_partial [dim] is written: this range's part of the gain's gradient. */
@@ -27,26 +66,57 @@ struct kernels {
     void (*swiglu)(const struct op_swiglu *o, size_t first, size_t last);
     void (*swiglu_backward)(const struct op_swiglu_backward *o, size_t first, size_t last);
     void (*cross_entropy)(const struct op_cross_entropy *o, size_t first, size_t last);
-    /* Scores become probabilities, 0 beyond what a row sees; logsum [rows] may be NULL. */
-    void (*softmax)(const struct kernel_scores *s, float *logsum);
-    /* s becomes probabilities again, and d, the gradient of the probabilities, that of the scores' products:
-     * alpha * p * (d - delta). The same shape for both. */
-    void (*softmax_backward)(const struct kernel_scores *s, float *d, const float *logsum,
-                             const float *delta, float alpha);
+
+    void (*pack)(const struct kernel_pack *p);
+    void (*multiply)(const struct kernel_tile *t);
+    /* y[., first .. last) = x w^T for few rows: dot products, no packing. */
+    void (*linear)(const struct op_linear *o, size_t first, size_t last);
+
+    /* One block of keys of the online softmax (arXiv 1805.02867; 2205.14135). top and total [columns] are the largest score
+     * and the sum of exp(score - top) so far, -INFINITY and 0 before the first block. exp(score - top) go to `strips`, which
+     * hold queries, one of [keys / numbers_of_step][lanes] for each lanes columns, 0 where a key is not seen; what was
+     * summed up before, sums [depth, columns], is scaled by exp(old top - new top). */
+    void (*softmax)(const struct kernel_scores *s, float *top, float *total, uint32_t *strips,
+                    float *sums, size_t depth);
+    /* Backward: p = exp(score - logsum), and with the gradient d [keys, columns] of p, ds = alpha p (d - delta). Both as
+     * activations [keys, columns], and ds in strips as above. p may be the scores themselves and ds may be d where
+     * activations are fp32. */
+    void (*softmax_backward)(const struct kernel_scores *s, const float *d, const float *logsum,
+                             const float *delta, void *p, void *ds, uint32_t *strips);
+    /* out[c][i] = sums[i][c] * factor[c] for c < rows, i < depth; sums [depth, columns]. factor NULL: 1. */
+    void (*turn)(const float *sums, size_t columns, const float *factor, size_t rows, size_t depth,
+                 void *out, size_t out_stride);
+    /* Attention of one query to `keys` keys and values, rows `stride` apart; scores [keys] and sums [depth] are scratch. */
+    void (*attend)(const void *query, const void *k, const void *v, size_t stride, size_t keys,
+                   size_t depth, float *scores, float *sums, void *out);
+
     /* Elements [first, last). */
     void (*adamw)(const struct op_adamw *o, size_t first, size_t last);
-    void (*add)(float *to, const float *from, size_t count);
-    float (*dot)(const float *a, const float *b, size_t count);
+    void (*round)(void *out, const float *x, size_t count); /* to activations */
+    void (*add)(float *to, const void *from, size_t count); /* from: activations */
+    void (*add_floats)(float *to, const float *from, size_t count);
+    float (*dot)(const void *a, const void *b, size_t count); /* of activations */
     double (*sum)(const float *x, size_t count);
     double (*square_sum)(const float *x, size_t count);
     /* Fused multiply-adds in registers alone, as fast as they come; how many operations that were. For benchmarks. */
     double (*multiply_add)(size_t rounds);
 };
 
-extern const struct kernels kernels_avx2, kernels_avx512;
+/* Bytes of an activation, and element `n` of an array of them. */
+static inline size_t kernels_bytes(const struct kernels *k) { return k->bf16 ? 2 : 4; }
+static inline void *kernels_at(const struct kernels *k, const void *x, size_t n)
+{
+    return (uint8_t *)x + n * kernels_bytes(k);
+}
 
-/* Does this machine (and its system) run them? */
-bool kernels_avx2_here(void);
-bool kernels_avx512_here(void);
+/* The kernels of this name, "AVX2", "AVX-512" or "AVX-512 BF16", for these activations (the last is for bf16 alone: of fp32
+ * it gives those of AVX-512); NULL where this machine or its system does not run them. */
+const struct kernels *kernels_named(const char *name, bool bf16);
+
+/* The fastest that run here; NULL below x86-64-v3. */
+const struct kernels *kernels_here(bool bf16);
+
+extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx2_bf16, kernels_avx512_bf16,
+    kernels_avx512_pairs;
 
 #endif

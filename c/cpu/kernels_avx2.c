@@ -1,8 +1,7 @@
-/* kernels_avx2.c -- kernels_loops.h for x86-64-v3, the least that shoal runs on: 8 floats a vector. */
+/* kernels_avx2.c -- the kernels for x86-64-v3, the least that shoal runs on. */
 #define LANES   8
+#define BF16    0
+#define PAIRS   0
 #define KERNELS kernels_avx2
 #define NAME    "AVX2"
-#include "cpu/features.h"
 #include "cpu/kernels_loops.h"
-
-bool kernels_avx2_here(void) { return features_avx2(); }

@@ -7,12 +7,13 @@
 
 #include "base/clock.h"
 #include "cpu/attention.h"
-#include "cpu/blas.h"
+#include "cpu/product.h"
 
 #define ALIGNMENT      256
 #define ROWS_BLOCK     64                /* rows of one piece of an elementwise op */
 #define ENTROPY_BLOCK  8                 /* of cross-entropy, whose rows are long */
 #define COLUMNS_BLOCK  64                /* columns of one piece of a reduction over rows */
+#define FEW_ROWS       4                 /* so few are not worth packing for */
 #define ELEMENTS_BLOCK ((size_t)1 << 16) /* of one piece of an op on a flat vector */
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
@@ -46,12 +47,22 @@ void ops_release(struct cpu *c)
     for (size_t t = 0; c->scratch && t < pool_threads(c->pool); t++) free(c->scratch[t]);
     free(c->scratch);
     free(c->gain_partials);
+    free(c->product.a);
     c->scratch = NULL;
     c->gain_partials = NULL;
+    c->product = (struct product_room){0};
     c->sizes = (struct op_sizes){0};
 }
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
+
+static bool room_for_products(struct product_room *r)
+{
+    if (posix_memalign((void **)&r->a, ALIGNMENT, PRODUCT_ROOM * sizeof *r->a)) return false;
+    r->b = r->a + PRODUCT_WORDS;
+    r->sums = (float *)(r->b + PRODUCT_WORDS);
+    return true;
+}
 
 enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w)
 {
@@ -60,13 +71,15 @@ enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w)
     s.rows = most(s.rows, c->sizes.rows);
     s.dim = most(s.dim, c->sizes.dim);
     s.length = most(s.length, c->sizes.length);
-    size_t threads = pool_threads(c->pool), scratch = attention_scratch(s.length);
+    s.head_dim = most(s.head_dim, c->sizes.head_dim);
+    const size_t threads = pool_threads(c->pool);
     ops_release(c);
+    c->scratch_bytes = attention_scratch(c->kernels, s.length, s.head_dim);
     c->gain_partials = malloc(blocks_of(s.rows, ROWS_BLOCK) * s.dim * sizeof(float));
     c->scratch = calloc(threads, sizeof *c->scratch);
-    bool enough = c->gain_partials && c->scratch;
+    bool enough = c->gain_partials && c->scratch && room_for_products(&c->product);
     for (size_t t = 0; enough && t < threads; t++)
-        enough = !posix_memalign((void **)&c->scratch[t], ALIGNMENT, scratch * sizeof(float));
+        enough = !posix_memalign(&c->scratch[t], ALIGNMENT, c->scratch_bytes);
     if (enough) {
         c->sizes = s;
         return ERR_OK;
@@ -77,16 +90,23 @@ enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w)
                threads);
 }
 
+static void *at(const struct cpu *c, const void *x, size_t n)
+{
+    return kernels_at(c->kernels, x, n);
+}
+
 /* Embedding. */
 
 static void embed_piece(void *ctx, size_t index, size_t thread)
 {
     (void)thread;
-    const struct op_embed *o = ((struct job *)ctx)->op;
+    const struct job *j = ctx;
+    const struct cpu *c = j->cpu;
+    const struct op_embed *o = j->op;
     struct range r = range_at(index, ROWS_BLOCK, o->rows);
     for (size_t i = r.first; i < r.last; i++)
-        memcpy((float *)o->out + i * o->dim, (const float *)o->table + o->tokens[i] * o->dim,
-               o->dim * sizeof(float));
+        memcpy(at(c, o->out, i * o->dim), at(c, o->table, o->tokens[i] * o->dim),
+               o->dim * kernels_bytes(c->kernels));
 }
 void ops_embed(void *self, const struct op_embed *o)
 {
@@ -102,7 +122,7 @@ static void embed_backward_piece(void *ctx, size_t index, size_t thread)
     struct range r = range_at(index, COLUMNS_BLOCK, o->dim);
     for (size_t i = 0; i < o->rows; i++)
         j->cpu->kernels->add(o->table_grad + o->tokens[i] * o->dim + r.first,
-                             (const float *)o->out_grad + i * o->dim + r.first, r.last - r.first);
+                             at(j->cpu, o->out_grad, i * o->dim + r.first), r.last - r.first);
 }
 void ops_embed_backward(void *self, const struct op_embed_backward *o)
 {
@@ -148,8 +168,8 @@ static void norm_gain_piece(void *ctx, size_t index, size_t thread)
     const struct op_norm_backward *o = j->op;
     struct range r = range_at(index, COLUMNS_BLOCK, o->dim);
     for (size_t b = 0; b < blocks_of(o->rows, ROWS_BLOCK); b++)
-        j->cpu->kernels->add(o->gain_grad + r.first, j->cpu->gain_partials + b * o->dim + r.first,
-                             r.last - r.first);
+        j->cpu->kernels->add_floats(o->gain_grad + r.first,
+                                    j->cpu->gain_partials + b * o->dim + r.first, r.last - r.first);
 }
 void ops_norm_backward(void *self, const struct op_norm_backward *o)
 {
@@ -164,88 +184,102 @@ void ops_norm_backward(void *self, const struct op_norm_backward *o)
 static void attention_piece(void *ctx, size_t index, size_t thread)
 {
     struct job *j = ctx;
+    const struct cpu *c = j->cpu;
     const struct op_attention *o = j->op;
     const size_t sequence = index / o->heads, head = index % o->heads, dim = o->head_dim;
     const size_t stride = (o->heads + 2 * o->kv_heads) * dim,
                  shared = head / (o->heads / o->kv_heads);
-    const float *row = (const float *)o->qkv + sequence * o->length * stride;
-    attention_forward(
-        j->cpu->kernels,
-        &(struct attention_head){
-            .queries = row + head * dim,
-            .keys = row + (o->heads + shared) * dim,
-            .values = row + (o->heads + o->kv_heads + shared) * dim,
-            .out = (float *)o->out + sequence * o->length * o->heads * dim + head * dim,
-            .rows = o->length,
-            .head_dim = dim,
-            .queries_stride = stride,
-            .keys_stride = stride,
-            .out_stride = o->heads * dim,
-            .logsum = o->logsum + index * o->length,
-        },
-        j->cpu->scratch[thread]);
+    const void *row = at(c, o->qkv, sequence * o->length * stride);
+    attention_forward(c->kernels,
+                      &(struct attention_head){
+                          .queries = at(c, row, head * dim),
+                          .keys = at(c, row, (o->heads + shared) * dim),
+                          .values = at(c, row, (o->heads + o->kv_heads + shared) * dim),
+                          .out = at(c, o->out, sequence * o->length * o->heads * dim + head * dim),
+                          .rows = o->length,
+                          .head_dim = dim,
+                          .queries_stride = stride,
+                          .keys_stride = stride,
+                          .out_stride = o->heads * dim,
+                          .logsum = o->logsum + index * o->length,
+                      },
+                      c->scratch[thread]);
 }
 void ops_attention(void *self, const struct op_attention *o)
 {
-    assert(o->length <= ((struct cpu *)self)->sizes.length);
+    const struct cpu *c = self;
+    assert(attention_scratch(c->kernels, o->length, o->head_dim) <= c->scratch_bytes);
     share_out(self, o, attention_piece, o->sequences * o->heads);
-}
-
-static void zero_columns(float *x, size_t rows, size_t columns, size_t stride)
-{
-    for (size_t r = 0; r < rows; r++) memset(x + r * stride, 0, columns * sizeof(float));
 }
 
 static void attention_backward_piece(void *ctx, size_t index, size_t thread)
 {
     struct job *j = ctx;
+    const struct cpu *c = j->cpu;
     const struct op_attention_backward *o = j->op;
     const size_t sequence = index / o->kv_heads, shared = index % o->kv_heads, dim = o->head_dim;
     const size_t stride = (o->heads + 2 * o->kv_heads) * dim, group = o->heads / o->kv_heads;
-    const size_t qkv_at = sequence * o->length * stride, out_stride = o->heads * dim;
-    const size_t keys = qkv_at + (o->heads + shared) * dim, values = keys + o->kv_heads * dim;
-    const float *qkv = o->qkv;
-    float *grad = o->qkv_grad;
-    zero_columns(grad + keys, o->length, dim, stride);
-    zero_columns(grad + values, o->length, dim, stride);
-    for (size_t head = shared * group; head < (shared + 1) * group; head++) {
-        const size_t out_at = sequence * o->length * out_stride + head * dim;
-        struct attention_head_gradient g = {
-            .forward = {.queries = qkv + qkv_at + head * dim,
-                        .keys = qkv + keys,
-                        .values = qkv + values,
-                        .out = (float *)o->out + out_at,
+    const size_t head = shared * group, out_stride = o->heads * dim;
+    const size_t queries = sequence * o->length * stride + head * dim;
+    const size_t keys = sequence * o->length * stride + (o->heads + shared) * dim;
+    const size_t values = keys + o->kv_heads * dim;
+    const size_t out = sequence * o->length * out_stride + head * dim;
+    attention_backward(
+        c->kernels,
+        &(struct attention_gradient){
+            .forward = {.queries = at(c, o->qkv, queries),
+                        .keys = at(c, o->qkv, keys),
+                        .values = at(c, o->qkv, values),
+                        .out = at(c, o->out, out),
                         .rows = o->length,
                         .head_dim = dim,
                         .queries_stride = stride,
                         .keys_stride = stride,
                         .out_stride = out_stride,
                         .logsum = (float *)o->logsum + (sequence * o->heads + head) * o->length},
-            .out_grad = (const float *)o->out_grad + out_at,
-            .queries_grad = grad + qkv_at + head * dim,
-            .keys_grad = grad + keys,
-            .values_grad = grad + values,
-        };
-        attention_backward(j->cpu->kernels, &g, j->cpu->scratch[thread]);
-    }
+            .group = group,
+            .out_grad = at(c, o->out_grad, out),
+            .queries_grad = at(c, o->qkv_grad, queries),
+            .keys_grad = at(c, o->qkv_grad, keys),
+            .values_grad = at(c, o->qkv_grad, values),
+        },
+        c->scratch[thread]);
 }
 void ops_attention_backward(void *self, const struct op_attention_backward *o)
 {
-    assert(o->length <= ((struct cpu *)self)->sizes.length);
+    const struct cpu *c = self;
+    assert(attention_scratch(c->kernels, o->length, o->head_dim) <= c->scratch_bytes);
     share_out(self, o, attention_backward_piece, o->sequences * o->kv_heads);
+}
+
+/* Few new tokens: each attends by itself, for packing all keys would cost more than it saves. */
+static void attend_piece(struct cpu *c, const struct op_attention_cached *o, size_t head,
+                         float *scratch)
+{
+    const size_t dim = o->head_dim, shared = head / (o->heads / o->kv_heads);
+    for (size_t r = 0; r < o->rows; r++)
+        c->kernels->attend(at(c, o->qkv, (r * (o->heads + 2 * o->kv_heads) + head) * dim),
+                           at(c, o->keys, shared * dim), at(c, o->values, shared * dim),
+                           o->kv_heads * dim, o->past + r + 1, dim, scratch + dim, scratch,
+                           at(c, o->out, (r * o->heads + head) * dim));
 }
 
 static void attention_cached_piece(void *ctx, size_t index, size_t thread)
 {
     struct job *j = ctx;
+    struct cpu *c = j->cpu;
     const struct op_attention_cached *o = j->op;
     const size_t dim = o->head_dim, shared = index / (o->heads / o->kv_heads);
-    attention_forward(j->cpu->kernels,
+    if (o->rows <= FEW_ROWS) {
+        attend_piece(c, o, index, c->scratch[thread]);
+        return;
+    }
+    attention_forward(c->kernels,
                       &(struct attention_head){
-                          .queries = (const float *)o->qkv + index * dim,
-                          .keys = (const float *)o->keys + shared * dim,
-                          .values = (const float *)o->values + shared * dim,
-                          .out = (float *)o->out + index * dim,
+                          .queries = at(c, o->qkv, index * dim),
+                          .keys = at(c, o->keys, shared * dim),
+                          .values = at(c, o->values, shared * dim),
+                          .out = at(c, o->out, index * dim),
                           .rows = o->rows,
                           .past = o->past,
                           .head_dim = dim,
@@ -253,88 +287,75 @@ static void attention_cached_piece(void *ctx, size_t index, size_t thread)
                           .keys_stride = o->kv_heads * dim,
                           .out_stride = o->heads * dim,
                       },
-                      j->cpu->scratch[thread]);
+                      c->scratch[thread]);
 }
 void ops_attention_cached(void *self, const struct op_attention_cached *o)
 {
-    assert(o->past + o->rows <= ((struct cpu *)self)->sizes.length);
+    struct cpu *c = self;
     const size_t width = o->kv_heads * o->head_dim, queries = o->heads * o->head_dim;
+    assert(attention_scratch(c->kernels, o->past + o->rows, o->head_dim) <= c->scratch_bytes);
     for (size_t r = 0; r < o->rows; r++) {
-        const float *row = (const float *)o->qkv + r * (queries + 2 * width) + queries;
-        memcpy((float *)o->keys + (o->past + r) * width, row, width * sizeof(float));
-        memcpy((float *)o->values + (o->past + r) * width, row + width, width * sizeof(float));
+        const void *keys = at(c, o->qkv, r * (queries + 2 * width) + queries);
+        memcpy(at(c, o->keys, (o->past + r) * width), keys, width * kernels_bytes(c->kernels));
+        memcpy(at(c, o->values, (o->past + r) * width), at(c, keys, width),
+               width * kernels_bytes(c->kernels));
     }
     share_out(self, o, attention_cached_piece, o->heads);
 }
 
-/* Matrix products: a piece is a tile of the result, cut by its shape alone. */
+/* Matrix products. */
 
-struct tiles {
-    struct blas_product whole;
-    size_t rows, columns; /* of a tile */
-};
-
-static void tile_piece(void *ctx, size_t index, size_t thread)
+static void multiply(struct cpu *c, struct product p)
 {
-    (void)thread;
-    const struct tiles *t = ((struct job *)ctx)->op;
-    const size_t across = blocks_of(t->whole.n, t->columns);
-    struct range r = range_at(index / across, t->rows, t->whole.m);
-    struct range c = range_at(index % across, t->columns, t->whole.n);
-    struct blas_product p = t->whole;
-    p.m = r.last - r.first;
-    p.n = c.last - c.first;
-    p.a += p.a_transposed ? r.first : r.first * p.lda;
-    p.b += p.b_transposed ? c.first * p.ldb : c.first;
-    p.c += r.first * p.ldc + c.first;
-    blas_product(&p);
+    product_run(c->pool, c->kernels, &c->product, &p);
 }
 
-static void in_tiles(void *self, const struct blas_product *p)
+static void linear_piece(void *ctx, size_t index, size_t thread)
 {
-    struct tiles t = {.whole = *p, .rows = 256, .columns = 512};
-    t.whole.alpha = 1;
-    share_out(self, &t, tile_piece, blocks_of(p->m, t.rows) * blocks_of(p->n, t.columns));
+    (void)thread;
+    const struct job *j = ctx;
+    const struct op_linear *o = j->op;
+    struct range r = range_at(index, COLUMNS_BLOCK, o->n_out);
+    j->cpu->kernels->linear(o, r.first, r.last);
 }
 
 void ops_linear(void *self, const struct op_linear *o)
 {
-    in_tiles(self, &(struct blas_product){.b_transposed = true,
-                                          .m = o->rows,
-                                          .n = o->n_out,
-                                          .k = o->n_in,
-                                          .a = o->x,
-                                          .lda = o->n_in,
-                                          .b = o->w,
-                                          .ldb = o->n_in,
-                                          .c = o->y,
-                                          .ldc = o->n_out});
+    if (o->rows <= FEW_ROWS) share_out(self, o, linear_piece, blocks_of(o->n_out, COLUMNS_BLOCK));
+    else
+        multiply(self, (struct product){.a = o->x,
+                                        .a_stride = o->n_in,
+                                        .a_along = true,
+                                        .b = o->w,
+                                        .b_stride = o->n_in,
+                                        .b_along = true,
+                                        .m = o->rows,
+                                        .n = o->n_out,
+                                        .k = o->n_in,
+                                        .out = o->y});
 }
 void ops_linear_input(void *self, const struct op_linear_input *o)
 {
-    in_tiles(self, &(struct blas_product){.m = o->rows,
-                                          .n = o->n_in,
-                                          .k = o->n_out,
-                                          .a = o->y_grad,
-                                          .lda = o->n_out,
-                                          .b = o->w,
-                                          .ldb = o->n_in,
-                                          .c = o->x_grad,
-                                          .ldc = o->n_in});
+    multiply(self, (struct product){.a = o->y_grad,
+                                    .a_stride = o->n_out,
+                                    .a_along = true,
+                                    .b = o->w,
+                                    .b_stride = o->n_in,
+                                    .m = o->rows,
+                                    .n = o->n_in,
+                                    .k = o->n_out,
+                                    .out = o->x_grad});
 }
 void ops_linear_weight(void *self, const struct op_linear_weight *o)
 {
-    in_tiles(self, &(struct blas_product){.a_transposed = true,
-                                          .m = o->n_out,
-                                          .n = o->n_in,
-                                          .k = o->rows,
-                                          .beta = 1,
-                                          .a = o->y_grad,
-                                          .lda = o->n_out,
-                                          .b = o->x,
-                                          .ldb = o->n_in,
-                                          .c = o->w_grad,
-                                          .ldc = o->n_in});
+    multiply(self, (struct product){.a = o->y_grad,
+                                    .a_stride = o->n_out,
+                                    .b = o->x,
+                                    .b_stride = o->n_in,
+                                    .m = o->n_out,
+                                    .n = o->n_in,
+                                    .k = o->rows,
+                                    .sums = o->w_grad});
 }
 
 /* Flat vectors. */
@@ -350,6 +371,35 @@ static void adamw_piece(void *ctx, size_t index, size_t thread)
 void ops_adamw(void *self, const struct op_adamw *o)
 {
     share_out(self, o, adamw_piece, blocks_of(o->count, ELEMENTS_BLOCK));
+}
+
+static void round_piece(void *ctx, size_t index, size_t thread)
+{
+    (void)thread;
+    struct job *j = ctx;
+    const struct op_round *o = j->op;
+    struct range r = range_at(index, ELEMENTS_BLOCK, o->count);
+    j->cpu->kernels->round(at(j->cpu, o->out, r.first), o->x + r.first, r.last - r.first);
+}
+void ops_round(void *self, const struct op_round *o)
+{
+    share_out(self, o, round_piece, blocks_of(o->count, ELEMENTS_BLOCK));
+}
+
+struct zero {
+    uint8_t *memory;
+    size_t bytes;
+};
+static void zero_piece(void *ctx, size_t index, size_t thread)
+{
+    (void)thread;
+    const struct zero *o = ((struct job *)ctx)->op;
+    struct range r = range_at(index, ELEMENTS_BLOCK, o->bytes);
+    memset(o->memory + r.first, 0, r.last - r.first);
+}
+void ops_zero(void *self, void *memory, size_t bytes)
+{
+    share_out(self, &(struct zero){memory, bytes}, zero_piece, blocks_of(bytes, ELEMENTS_BLOCK));
 }
 
 struct reduction {

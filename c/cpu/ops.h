@@ -8,23 +8,26 @@
 #include "backend.h"
 #include "base/pool.h"
 #include "cpu/kernels.h"
+#include "cpu/product.h"
 
 #define OPS_PARTIALS 1024 /* parts of a sum over a flat vector, at most */
 
 struct cpu {
     struct pool *pool;
     const struct kernels *kernels;
-    float *gain_partials;  /* [blocks of rows, dim] */
-    float **scratch;       /* of each thread: for attention */
-    struct op_sizes sizes; /* that the two above suffice for */
+    float *gain_partials; /* [blocks of rows, dim] */
+    void **scratch;       /* of each thread: for attention */
+    size_t scratch_bytes; /* of one of them */
+    struct product_room product;
+    struct op_sizes sizes; /* that these suffice for */
     double partials[OPS_PARTIALS];
-    char text[64];
 };
 
 /* Backend.prepare, and giving back what it took. */
 enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w);
 void ops_release(struct cpu *c);
 
+void ops_zero(void *self, void *memory, size_t bytes);
 void ops_embed(void *self, const struct op_embed *o);
 void ops_embed_backward(void *self, const struct op_embed_backward *o);
 void ops_norm(void *self, const struct op_norm *o);
@@ -40,6 +43,7 @@ void ops_linear_input(void *self, const struct op_linear_input *o);
 void ops_linear_weight(void *self, const struct op_linear_weight *o);
 void ops_cross_entropy(void *self, const struct op_cross_entropy *o);
 void ops_adamw(void *self, const struct op_adamw *o);
+void ops_round(void *self, const struct op_round *o);
 enum err ops_sum(void *self, const float *x, size_t count, double *out, struct why *w);
 enum err ops_norm2(void *self, const float *x, size_t count, double *out, struct why *w);
 

@@ -1,5 +1,6 @@
 #include "model/trainer.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -64,10 +65,7 @@ size_t trainer_bytes(const struct experiment *x, const struct backend *b)
 static enum err check(const struct experiment *x, const struct backend *b, const struct corpus *c,
                       struct why *w)
 {
-    if (x->train.precision == PRECISION_BF16 && b->activation_bytes != 2)
-        return why(w, ERR_UNSUPPORTED,
-                   "%s: train.precision bf16 is not built for the %s backend yet: set it to fp32",
-                   x->path, b->name);
+    assert(b->activation_bytes == (x->train.precision == PRECISION_BF16 ? 2 : 4));
     if (c->vocab > x->model.vocab)
         return why(
             w, ERR_USAGE,

@@ -7,96 +7,180 @@
 
 #include "base/pool.h"
 #include "base/rng.h"
-#include "cpu/blas.h"
 #include "cpu/cpu.h"
 #include "cpu/kernels.h"
+#include "cpu/product.h"
 
-Test(cpu, asks_openblas_for_the_widest_core_that_the_machine_runs)
+/* All kernels that this machine runs. */
+static const struct kernels *kernels_number(size_t number)
 {
-    cr_assert_str_eq(blas_core_wanted("Haswell", true, true), "SkylakeX"); /* Zen 5 in 0.3.21 */
-    cr_assert_str_eq(blas_core_wanted("Zen", true, true), "SkylakeX");
-    cr_assert_str_eq(blas_core_wanted("Prescott", true, true), "SkylakeX");
-    cr_assert_str_eq(blas_core_wanted("Prescott", false, true), "Haswell");
-    cr_assert_str_eq(blas_core_wanted("Core2", false, true), "Haswell");
-    cr_assert_null(blas_core_wanted("SkylakeX", true, true));
-    cr_assert_null(blas_core_wanted("Cooperlake", true, true));
-    cr_assert_null(blas_core_wanted("Zen", false, true));
-    cr_assert_null(blas_core_wanted("Haswell", false, true));
-    cr_assert_null(blas_core_wanted("Prescott", false, false));
+    static const char *const names[] = {"AVX2", "AVX-512", "AVX-512 BF16"};
+    for (size_t i = 0; i < 6; i++) {
+        const struct kernels *k = kernels_named(names[i / 2], i % 2);
+        if (i == 4) continue; /* in fp32 the last are those before */
+        if (k && number-- == 0) return k;
+    }
+    return NULL;
 }
 
-/* Starts as OpenBLAS would on a machine it does not know, in a process of its own (Criterion forks for each test). */
-Test(cpu, corrects_a_core_that_is_too_small)
+Test(cpu, takes_the_fastest_kernels_and_has_none_of_an_unknown_name)
 {
-    void gotoblas_dynamic_quit(void);
-    void gotoblas_dynamic_init(void);
-    setenv("OPENBLAS_CORETYPE", "Prescott", 1);
-    gotoblas_dynamic_quit();
-    gotoblas_dynamic_init();
-    unsetenv("OPENBLAS_CORETYPE");
-    cr_assert_str_eq(blas_core(), "Prescott");
-    blas_setup();
-    cr_assert_str_eq(blas_core(), kernels_avx512_here() ? "SkylakeX" : "Haswell");
-    cr_assert_null(getenv("OPENBLAS_CORETYPE"));
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        const struct kernels *best = kernels_named("AVX2", bf16);
+        cr_assert_not_null(best);
+        if (kernels_named("AVX-512", bf16)) best = kernels_named("AVX-512", bf16);
+        if (kernels_named("AVX-512 BF16", bf16)) best = kernels_named("AVX-512 BF16", bf16);
+        cr_assert_eq(kernels_here(bf16), best);
+        cr_assert_eq(best->bf16, bf16);
+    }
+    cr_assert_null(kernels_named("AVX3", false));
 }
 
-Test(cpu, leaves_a_core_that_the_user_has_set)
+static uint16_t half_of(float x)
 {
-    void gotoblas_dynamic_quit(void);
-    void gotoblas_dynamic_init(void);
-    setenv("OPENBLAS_CORETYPE", "Prescott", 1);
-    gotoblas_dynamic_quit();
-    gotoblas_dynamic_init();
-    blas_setup();
-    cr_assert_str_eq(blas_core(), "Prescott");
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)(bits >> 16);
+}
+static float float_of(const struct kernels *k, const void *x, size_t i)
+{
+    if (!k->bf16) return ((const float *)x)[i];
+    const uint32_t bits = (uint32_t)((const uint16_t *)x)[i] << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
 }
 
-struct product {
-    const float *a, *b;
-    float *c;
-    size_t n;
+/* Activations of small integers, which are exact in bf16, and so is every order of adding up their products in fp32. */
+static void *integers(const struct kernels *k, size_t n, uint64_t seed)
+{
+    struct rng rng = rng_init(seed);
+    void *x = malloc(n * 4);
+    for (size_t i = 0; i < n; i++) {
+        const float f = (float)rng_below(&rng, 17) - 8;
+        if (k->bf16) ((uint16_t *)x)[i] = half_of(f);
+        else ((float *)x)[i] = f;
+    }
+    return x;
+}
+
+struct shape {
+    size_t m, n, k;
 };
 
-static void product_piece(void *ctx, size_t index, size_t thread)
+/* Each way in which operands may lie, with 1, 2 and 7 threads; what lies behind the result must stay as it was. */
+static void check_product(const struct kernels *k, struct shape s, const struct product_room *room)
 {
-    const struct product *p = ctx;
-    (void)thread;
-    blas_product(&(struct blas_product){.m = p->n,
-                                        .n = p->n,
-                                        .k = p->n,
-                                        .alpha = 1,
-                                        .a = p->a,
-                                        .lda = p->n,
-                                        .b = p->b,
-                                        .ldb = p->n,
-                                        .c = p->c + index * p->n * p->n,
-                                        .ldc = p->n});
+    void *a = integers(k, s.m * s.k, 1), *b = integers(k, s.k * s.n, 2);
+    float *wanted = malloc(s.m * s.n * sizeof(float));
+    for (int way = 0; way < 4; way++) {
+        const bool a_along = way & 1, b_along = way & 2;
+        for (size_t i = 0; i < s.m; i++)
+            for (size_t j = 0; j < s.n; j++) {
+                float sum = 0;
+                for (size_t l = 0; l < s.k; l++)
+                    sum += float_of(k, a, a_along ? i * s.k + l : l * s.m + i) *
+                           float_of(k, b, b_along ? j * s.k + l : l * s.n + j);
+                wanted[i * s.n + j] = sum;
+            }
+        struct product p = {.a = a,
+                            .b = b,
+                            .a_along = a_along,
+                            .b_along = b_along,
+                            .a_stride = a_along ? s.k : s.m,
+                            .b_stride = b_along ? s.k : s.n,
+                            .m = s.m,
+                            .n = s.n,
+                            .k = s.k};
+        static const size_t threads[] = {1, 2, 7};
+        struct pool *pool;
+        cr_assert_eq(pool_open(&pool, threads[way % 3], 0, NULL), ERR_OK);
+        float *sums = malloc((s.m * s.n + 1) * sizeof(float));
+        for (size_t i = 0; i <= s.m * s.n; i++) sums[i] = 5;
+        p.sums = sums;
+        product_run(pool, k, room, &p);
+        for (size_t i = 0; i < s.m * s.n; i++)
+            cr_assert_eq(sums[i], wanted[i] + 5, "%s: %zu of %zu %zu %zu", k->name, i, s.m, s.n,
+                         s.k);
+        cr_assert_eq(sums[s.m * s.n], 5);
+
+        void *out = integers(k, s.m * s.n + 1, 3);
+        const float behind = float_of(k, out, s.m * s.n);
+        p.sums = NULL;
+        p.out = out;
+        product_run(pool, k, room, &p);
+        for (size_t i = 0; i < s.m * s.n; i++) { /* rounded once: 2^-8 */
+            const float found = float_of(k, out, i);
+            if (k->bf16) cr_assert_leq(fabsf(found - wanted[i]), fabsf(wanted[i]) * 0x1p-8f);
+            else cr_assert_eq(found, wanted[i]);
+        }
+        cr_assert_eq(float_of(k, out, s.m * s.n), behind);
+        pool_close(pool);
+        free(sums), free(out);
+    }
+    free(a), free(b), free(wanted);
 }
 
-/* OpenBLAS's serial build gives wrong products here. */
-Test(cpu, products_are_right_when_eight_threads_ask_at_once)
+/* Sizes about those of micro-kernel, strip, tile and block; 2600 is more steps than a block has, in pairs too. */
+Test(cpu, products_of_all_kernels_are_exact_on_integers)
 {
-    enum { N = 96, COPIES = 200 };
-    struct pool *pool;
-    float *a = malloc(N * N * 4), *b = malloc(N * N * 4),
-          *c = malloc(sizeof(float) * N * N * COPIES);
-    struct rng rng = rng_init(1);
-    blas_setup();
-    for (size_t i = 0; i < N * N; i++) {
-        a[i] = (float)rng_below(&rng, 17) - 8; /* integers: every order of summing is exact */
-        b[i] = (float)rng_below(&rng, 17) - 8;
-    }
-    cr_assert_eq(pool_open(&pool, 8, 0, NULL), ERR_OK);
-    pool_run(pool, product_piece, &(struct product){a, b, c, N}, COPIES);
-    for (size_t i = 0; i < N; i++)
-        for (size_t j = 0; j < N; j++) {
-            float sum = 0;
-            for (size_t k = 0; k < N; k++) sum += a[i * N + k] * b[k * N + j];
-            for (size_t copy = 0; copy < COPIES; copy++)
-                cr_assert_eq(c[copy * N * N + i * N + j], sum, "copy %zu", copy);
+    static const struct shape shapes[] = {
+        {1, 1, 1},     {8, 48, 2},    {9, 49, 3},      {15, 17, 33},    {64, 64, 64},
+        {65, 193, 31}, {70, 97, 129}, {17, 200, 2600}, {1100, 5, 1030}, {3, 1100, 1030}};
+    struct product_room room = {.a = malloc(PRODUCT_ROOM * sizeof(uint32_t))};
+    room.b = room.a + PRODUCT_WORDS;
+    room.sums = (float *)(room.b + PRODUCT_WORDS);
+    const struct kernels *k;
+    for (size_t number = 0; (k = kernels_number(number)); number++)
+        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+            check_product(k, shapes[i], &room);
+    free(room.a);
+}
+
+/* A strip has a step's numbers side by side and zeros where there are none. */
+Test(cpu, packing_fills_up_with_zeros)
+{
+    const struct kernels *k;
+    for (size_t number = 0; (k = kernels_number(number)); number++) {
+        const size_t lanes = k->lanes, rows = lanes + 3, depth = 5, step = k->numbers_of_step;
+        const size_t steps = (depth + step - 1) / step, words = 2 * steps * lanes;
+        uint32_t *strips = aligned_alloc(64, words * sizeof *strips);
+        void *x = integers(k, rows * depth, 4);
+        for (int along = 0; along < 2; along++) {
+            memset(strips, 0xff, words * sizeof *strips);
+            k->pack(&(struct kernel_pack){strips, x, along ? depth : rows, along, rows, depth});
+            for (size_t r = 0; r < 2 * lanes; r++)
+                for (size_t i = 0; i < steps * step; i++) {
+                    const uint32_t *word =
+                        strips + (r / lanes * steps + i / step) * lanes + r % lanes;
+                    const float found = step == 2 ? float_of(k, word, i % 2) : *(const float *)word;
+                    const float wanted = r < rows && i < depth
+                                             ? float_of(k, x, along ? r * depth + i : i * rows + r)
+                                             : 0;
+                    cr_assert_eq(found, wanted, "%s: row %zu, %zu", k->name, r, i);
+                }
         }
-    pool_close(pool);
-    free(a), free(b), free(c);
+        free(strips), free(x);
+    }
+}
+
+/* Every pattern of the upper half with some of the lower ones: those that decide ties among them. */
+Test(cpu, rounds_to_the_nearest_bf16_with_ties_to_even)
+{
+    static const uint32_t low[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
+    const struct kernels *k;
+    for (size_t number = 0; (k = kernels_number(number)); number++)
+        for (uint32_t high = 0; high < 1u << 16 && k->bf16; high++) {
+            float x[6];
+            uint16_t out[6];
+            for (size_t i = 0; i < 6; i++) memcpy(&x[i], &(uint32_t){high << 16 | low[i]}, 4);
+            k->round(out, x, 6);
+            for (size_t i = 0; i < 6; i++) {
+                const uint32_t up = low[i] > 0x8000 || (low[i] == 0x8000 && (high & 1));
+                if (isnan(x[i])) cr_assert(isnan(float_of(k, out, i)), "%x", high);
+                else cr_assert_eq(out[i], (uint16_t)(high + up), "%x %x", high, low[i]);
+            }
+        }
 }
 
 struct modes {
@@ -116,7 +200,8 @@ Test(cpu, keeps_subnormal_numbers)
     struct modes modes;
     float tiny[20], *x, *w, *y;
     cr_assert_eq(pool_open(&pool, 2, 0, NULL), ERR_OK);
-    cr_assert_eq(cpu_open(&b, pool, NULL), ERR_OK);
+    cr_assert_eq(cpu_open(&b, pool, false, NULL), ERR_OK);
+    b.prepare(b.self, &(struct op_sizes){.rows = 20, .dim = 1, .length = 1}, NULL);
     b.take(b.self, 80, (void **)&x, NULL);
     b.take(b.self, 4, (void **)&w, NULL);
     b.take(b.self, 80, (void **)&y, NULL);
@@ -124,7 +209,7 @@ Test(cpu, keeps_subnormal_numbers)
     *w = 1;
     b.linear(b.self, &(struct op_linear){y, x, w, 20, 1, 1});
     cr_assert_eq(memcmp(y, tiny, sizeof tiny), 0);
-    kernels_avx2.add(y, x, 20);
+    kernels_avx2.add_floats(y, x, 20);
     for (int i = 0; i < 20; i++) cr_assert_eq(y[i], 2 * tiny[i]);
     pool_run(pool, mode_piece, &modes, 4);
     for (int i = 0; i < 4; i++) cr_assert_eq(modes.found[i], 0);
@@ -159,8 +244,9 @@ static void check_silu(const struct kernels *k)
 
 Test(cpu, exp_is_good_to_the_last_bits_over_its_range)
 {
-    check_silu(&kernels_avx2);
-    if (kernels_avx512_here()) check_silu(&kernels_avx512);
+    const struct kernels *k;
+    for (size_t number = 0; (k = kernels_number(number)); number++)
+        if (!k->bf16) check_silu(k);
 }
 
 Test(cpu, refuses_more_memory_than_the_machine_has)
@@ -170,7 +256,7 @@ Test(cpu, refuses_more_memory_than_the_machine_has)
     struct why w;
     void *p = NULL;
     cr_assert_eq(pool_open(&pool, 1, 0, NULL), ERR_OK);
-    cr_assert_eq(cpu_open(&b, pool, NULL), ERR_OK);
+    cr_assert_eq(cpu_open(&b, pool, false, NULL), ERR_OK);
     cr_assert_eq(b.take(b.self, (size_t)1 << 50, &p, &w), ERR_MEMORY);
     cr_assert_not_null(strstr(w.text, "1073741824.0 MiB of memory are needed"), "%s", w.text);
     cpu_close(&b);

@@ -71,11 +71,14 @@ static inline double golden_error(const float *a, const float *b, size_t n)
     return worst / scale;
 }
 
-/* A backend of this machine: number 0, 1, ... A test that matters to each runs on each. */
+/* What computes here: a backend, and its activations. A test that matters to each runs on each. */
 struct device {
     struct pool *pool;
     struct backend b;
 };
+
+/* A test that wants bf16 says so: each runs in a process of its own. */
+static bool device_bf16;
 
 /* The CPU, as a user gets it. */
 static inline struct device device_open_cpu(size_t threads)
@@ -83,15 +86,14 @@ static inline struct device device_open_cpu(size_t threads)
     struct device d;
     struct why w;
     cr_assert_eq(pool_open(&d.pool, threads, 0, &w), ERR_OK, "%s", w.text);
-    cr_assert_eq(cpu_open(&d.b, d.pool, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(cpu_open(&d.b, d.pool, false, &w), ERR_OK, "%s", w.text);
     return d;
 }
 
 #ifdef SHOAL_CUDA /* the program that tests cu/, on a GPU or on fibers (test/cuda/fiber.h) */
 #include "cu/cuda.h"
 
-/* A test that wants them says so: each runs in a process of its own. */
-static bool device_bf16;
+/* As device_bf16. */
 static const char *device_cublaslt;
 
 static inline bool device_open_number(struct device *d, size_t number, size_t threads)
@@ -104,6 +106,7 @@ static inline bool device_open_number(struct device *d, size_t number, size_t th
     cr_assert_eq(cuda_open(&d->b, &o, &w), ERR_OK, "%s", w.text);
     return true;
 }
+static inline bool device_next(void) { return false; }
 static inline struct device device_open(size_t threads)
 {
     struct device d;
@@ -116,25 +119,77 @@ static inline void device_close(struct device *d)
     pool_close(d->pool);
 }
 #else
-/* False when there are no more than `number` backends here. */
-static inline bool device_open_number(struct device *d, size_t number, size_t threads)
+/* The kernels of c/cpu/, those of this machine first to last: fp32, then bf16. */
+static const struct {
+    const char *kernels;
+    bool bf16;
+} device_kinds[] = {
+    {"AVX2", false}, {"AVX-512", false}, {"AVX2", true}, {"AVX-512", true}, {"AVX-512 BF16", true}};
+#define DEVICE_KINDS (sizeof device_kinds / sizeof device_kinds[0])
+
+static inline bool device_open_kind(struct device *d, size_t kind, size_t threads)
 {
-    static const char *const kernels[] = {"AVX2", "AVX-512"};
     struct why w;
-    if (number >= sizeof kernels / sizeof kernels[0]) return false;
     cr_assert_eq(pool_open(&d->pool, threads, 0, &w), ERR_OK, "%s", w.text);
-    if (cpu_open_as(&d->b, d->pool, kernels[number], &w) == ERR_OK) return true;
-    cr_assert(number > 0, "%s", w.text);
+    if (cpu_open_as(&d->b, d->pool, device_kinds[kind].kernels, device_kinds[kind].bf16, &w) ==
+        ERR_OK)
+        return true;
+    cr_assert(strcmp(device_kinds[kind].kernels, "AVX2"), "%s", w.text);
     pool_close(d->pool);
     return false;
 }
-/* The one that a user gets. */
-static inline struct device device_open(size_t threads) { return device_open_cpu(threads); }
+/* Number 0, 1, ... of those that are here; false when there are no more. */
+static inline bool device_open_number(struct device *d, size_t number, size_t threads)
+{
+    for (size_t kind = 0; kind < DEVICE_KINDS; kind++)
+        if (device_open_kind(d, kind, threads)) {
+            if (number-- == 0) return true;
+            cpu_close(&d->b);
+            pool_close(d->pool);
+        }
+    return false;
+}
+
+/* Whose turn it is, of those with device_bf16's activations; and the next one's turn, false after the last. */
+static size_t device_turn;
+static inline bool device_has_turn(void)
+{
+    struct device d;
+    if (device_kinds[device_turn].bf16 != device_bf16 || !device_open_kind(&d, device_turn, 1))
+        return false;
+    cpu_close(&d.b);
+    pool_close(d.pool);
+    return true;
+}
+static inline bool device_next(void)
+{
+    while (++device_turn < DEVICE_KINDS)
+        if (device_has_turn()) return true;
+    device_turn = 0;
+    return false;
+}
+static inline struct device device_open(size_t threads)
+{
+    struct device d;
+    cr_assert(device_has_turn() || device_next());
+    cr_assert(device_open_kind(&d, device_turn, threads));
+    return d;
+}
 static inline void device_close(struct device *d)
 {
     cpu_close(&d->b);
     pool_close(d->pool);
 }
 #endif
+
+/* A test that runs once for each of them, in turn; its body opens devices with device_open. */
+#define TEST_EACH(suite, name)                                                                     \
+    static void suite##_##name(void);                                                              \
+    Test(suite, name)                                                                              \
+    {                                                                                              \
+        do suite##_##name();                                                                       \
+        while (device_next());                                                                     \
+    }                                                                                              \
+    static void suite##_##name(void)
 
 #endif

@@ -112,15 +112,15 @@ static void compare_with_pytorch(const char *file)
     fixture_close(&f);
 }
 
-Test(model, loss_and_all_gradients_are_those_of_pytorch)
+TEST_EACH(model, loss_and_all_gradients_are_those_of_pytorch)
 {
     compare_with_pytorch("model_untied.bin");
 }
 
-Test(model, with_a_tied_head_too) { compare_with_pytorch("model_tied.bin"); }
+TEST_EACH(model, with_a_tied_head_too) { compare_with_pytorch("model_tied.bin"); }
 
 /* Thirty-six sequences at once fill two chunks of the head (256 rows) and leave a rest; in four micro-batches, none. */
-Test(model, gradients_accumulate_over_micro_batches)
+TEST_EACH(model, gradients_accumulate_over_micro_batches)
 {
     enum { SEQUENCES = 36, ROW = 14 };
     struct fixture f = fixture_open("model_untied.bin", 1, SEQUENCES, MODEL_TRAIN);
@@ -154,7 +154,7 @@ Test(model, gradients_accumulate_over_micro_batches)
  * (L(p + h u) - L(p - h u)) / 2h = g . u for |u| = 1. With h = 3e-3 the third derivative costs some h^2 = 1e-5 of the
  * slope where it is as large as the slope itself, and rounding of losses (39 of them, 4e-7 each, over 2h, against slopes
  * of 1 and more) some 1e-4. */
-Test(model, gradients_are_what_finite_differences_say)
+TEST_EACH(model, gradients_are_what_finite_differences_say)
 {
     struct fixture f = fixture_open("model_tied.bin", 1, 3, MODEL_TRAIN);
     size_t n;
@@ -215,19 +215,19 @@ static void feed_like_pytorch(const char *file, size_t piece)
     fixture_close(&f);
 }
 
-Test(model, logits_of_a_sequence_fed_at_once_are_those_of_pytorch)
+TEST_EACH(model, logits_of_a_sequence_fed_at_once_are_those_of_pytorch)
 {
     feed_like_pytorch("model_untied.bin", 13);
 }
 
-Test(model, logits_of_a_sequence_fed_token_by_token_are_those_of_pytorch)
+TEST_EACH(model, logits_of_a_sequence_fed_token_by_token_are_those_of_pytorch)
 {
     feed_like_pytorch("model_tied.bin", 1);
     feed_like_pytorch("model_untied.bin", 5);
 }
 
 /* 300 tokens are two passes of the layers; token by token they are 300. */
-Test(model, a_long_prompt_gives_what_its_tokens_one_by_one_give)
+TEST_EACH(model, a_long_prompt_gives_what_its_tokens_one_by_one_give)
 {
     struct fixture f = fixture_open("model_untied.bin", 1, 1, MODEL_READ);
     struct model_shape shape = f.shape;
@@ -249,7 +249,7 @@ Test(model, a_long_prompt_gives_what_its_tokens_one_by_one_give)
     fixture_close(&f);
 }
 
-Test(model, genesis_is_what_its_definition_says_in_another_language)
+TEST_EACH(model, genesis_is_what_its_definition_says_in_another_language)
 {
     struct fixture f = fixture_open("model_training.bin", 1, 4, MODEL_TRAIN);
     size_t n;
@@ -326,7 +326,7 @@ static struct run train_fifty_steps(size_t threads)
 /* Training amplifies rounding: AdamW divides a small gradient by its own small size. Measured over the fifty steps: losses
  * within 3e-6 of fp64, norms within 2e-5 but for one spike of 1e-4. A wrong decay or correction is off by 1e-3 and more
  * within ten steps. */
-Test(model, fifty_steps_of_training_have_the_losses_of_pytorch)
+TEST_EACH(model, fifty_steps_of_training_have_the_losses_of_pytorch)
 {
     struct golden g = golden_open("model_training.bin");
     struct run r = train_fifty_steps(2);
@@ -345,8 +345,8 @@ Test(model, fifty_steps_of_training_have_the_losses_of_pytorch)
     golden_close(&g);
 }
 
-#ifndef SHOAL_CUDA /* of the host's threads; test/cuda's are ordered by FIBER_SCHEDULE, below */
-Test(model, training_gives_the_same_bits_with_any_number_of_threads)
+#ifndef SHOAL_CUDA /* of the host's threads: fibers would take minutes */
+TEST_EACH(model, training_gives_the_same_bits_with_any_number_of_threads)
 {
     struct run one = train_fifty_steps(1), again = train_fifty_steps(1),
                five = train_fifty_steps(5);
@@ -417,9 +417,9 @@ static void compare_recomputed(void)
     free(all);
 }
 
-Test(model, gradients_have_the_same_bits_when_less_is_remembered) { compare_recomputed(); }
+TEST_EACH(model, gradients_have_the_same_bits_when_less_is_remembered) { compare_recomputed(); }
 
-Test(model, remembering_less_takes_less_memory)
+TEST_EACH(model, remembering_less_takes_less_memory)
 {
     const struct model_shape s = {.layers = 12,
                                   .dim = 1024,
@@ -442,61 +442,50 @@ Test(model, remembering_less_takes_less_memory)
     device_close(&d);
 }
 
-#ifndef SHOAL_CUDA
-Test(model, pieces_on_other_threads_give_the_same_bits)
-{
-    size_t count;
-    float *one = gradients_of_many_pieces(device_open(1), 24, &count);
-    for (size_t threads = 2; threads <= 7; threads += 5) {
-        float *many = gradients_of_many_pieces(device_open(threads), 24, &count);
-        cr_assert_eq(memcmp(one, many, count * sizeof(float)), 0, "%zu threads", threads);
-        free(many);
-    }
-    free(one);
-}
-#else
-/* Two devices differ by rounding only: 5e-6 as in ops_test.c, through two layers. */
-Test(model, gradients_of_a_whole_step_are_those_of_the_cpu_in_whichever_order_threads_run)
+/* What may differ between two runs on one device: how many threads share out the pieces, or the order of a GPU's threads
+ * (test/cuda/fiber.h reads the variable). */
+#define ORDERS 3
+static struct device device_in_order(size_t order)
 {
     static const char *const schedules[] = {"threads", "warps", "reverse"};
-    size_t count;
-    float *cpu = gradients_of_many_pieces(device_open_cpu(2), 24, &count), *first = NULL;
-    for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
-        setenv("FIBER_SCHEDULE", schedules[i], 1);
-        float *found = gradients_of_many_pieces(device_open(1), 24, &count);
-        double error = golden_error(found, cpu, count);
-        cr_assert(error <= 1e-5, "%s: off by %.2e", schedules[i], error);
-        if (first) cr_assert_eq(memcmp(found, first, count * sizeof(float)), 0, "%s", schedules[i]);
-        free(first);
-        first = found;
-    }
-    free(first), free(cpu);
+    static const size_t threads[] = {1, 2, 7};
+    setenv("FIBER_SCHEDULE", schedules[order], 1);
+    return device_open(threads[order]);
 }
 
-/* bf16 keeps 8 bits: a number is off by 2^-9 of itself, and a gradient went through some ten of them. */
-static void compare_bf16(uint32_t head_dim)
+/* Two devices, or two sets of kernels, differ by rounding only: 5e-6 as in ops_test.c, through two layers. */
+static void compare_with_cpu(uint32_t head_dim, double tolerance)
 {
-    static const char *const schedules[] = {"threads", "warps", "reverse"};
     size_t count;
     float *cpu = gradients_of_many_pieces(device_open_cpu(2), head_dim, &count), *first = NULL;
-    device_bf16 = true;
-    for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
-        setenv("FIBER_SCHEDULE", schedules[i], 1);
-        float *found = gradients_of_many_pieces(device_open(1), head_dim, &count);
+    for (size_t order = 0; order < ORDERS; order++) {
+        float *found = gradients_of_many_pieces(device_in_order(order), head_dim, &count);
         double error = golden_error(found, cpu, count);
-        cr_assert(error <= 1e-2, "%s: off by %.2e", schedules[i], error);
-        if (first) cr_assert_eq(memcmp(found, first, count * sizeof(float)), 0, "%s", schedules[i]);
+        cr_assert(error <= tolerance, "order %zu: off by %.2e", order, error);
+        if (first) cr_assert_eq(memcmp(found, first, count * sizeof(float)), 0, "order %zu", order);
         free(first);
         first = found;
     }
     free(first), free(cpu);
 }
 
-Test(model, gradients_in_bf16_are_those_of_the_cpu_within_its_rounding) { compare_bf16(24); }
+TEST_EACH(model, gradients_of_a_whole_step_are_those_of_the_cpu_in_whichever_order_threads_run)
+{
+    compare_with_cpu(24, 1e-5);
+}
 
-Test(model, with_attention_on_tensor_cores_too) { compare_bf16(32); }
+/* bf16 keeps 8 bits: a number is off by 2^-9 of itself on the average, and a gradient went through some ten of them. */
+static void compare_bf16(uint32_t head_dim)
+{
+    device_bf16 = true;
+    compare_with_cpu(head_dim, 1e-2);
+}
 
-Test(model, gradients_in_bf16_have_the_same_bits_when_less_is_remembered)
+TEST_EACH(model, gradients_in_bf16_are_those_of_the_cpu_within_its_rounding) { compare_bf16(24); }
+
+TEST_EACH(model, with_attention_on_tensor_cores_too) { compare_bf16(32); }
+
+TEST_EACH(model, gradients_in_bf16_have_the_same_bits_when_less_is_remembered)
 {
     device_bf16 = true;
     compare_recomputed();
@@ -510,7 +499,7 @@ static uint16_t nearest_bf16(float x)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-Test(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
+TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
 {
     enum { N = 1003, MATRICES = 701 };
     device_bf16 = true;
@@ -555,7 +544,7 @@ Test(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
     device_close(&d);
 }
 
-Test(model, works_with_new_parameters_once_told_that_they_changed)
+TEST_EACH(model, works_with_new_parameters_once_told_that_they_changed)
 {
     device_bf16 = true;
     struct fixture f = fixture_open("model_untied.bin", 1, 3, MODEL_TRAIN);
@@ -574,7 +563,7 @@ Test(model, works_with_new_parameters_once_told_that_they_changed)
     fixture_close(&f);
 }
 
-Test(model, fifty_steps_in_bf16_stay_within_a_fiftieth_of_a_nat)
+TEST_EACH(model, fifty_steps_in_bf16_stay_within_a_fiftieth_of_a_nat)
 {
     device_bf16 = true;
     struct golden g = golden_open("model_training.bin");
@@ -587,4 +576,3 @@ Test(model, fifty_steps_in_bf16_stay_within_a_fiftieth_of_a_nat)
     free(losses), free(r.parameters);
     golden_close(&g);
 }
-#endif

@@ -6,9 +6,18 @@
  * which goes through five sums one after the other. */
 #include "golden.h"
 
-#define TIGHT     2e-6
-#define CANCELS   5e-6
-#define TAKEN_MAX 32
+#define TIGHT   2e-6
+#define CANCELS 5e-6
+
+/* In bf16 the same inputs, rounded before, give what fp32 gives, but for the rounding of results: 2^-8 of themselves at most. One
+ * that comes of another one, or of probabilities, was rounded twice; attention's gradients, four times on
+ * the longest way (probabilities, outputs, scores' gradients, themselves). What comes out in fp32 without having been
+ * rounded on the way is as good as ever. */
+#define TIGHT_BF16   (2 * 0x1p-8)
+#define CANCELS_BF16 (4 * 0x1p-8)
+
+#define TAKEN_MAX   32
+#define RECORDS_MAX 64
 
 struct rig {
     struct device d;
@@ -19,6 +28,13 @@ struct rig {
     void *taken[TAKEN_MAX];
     size_t bytes[TAKEN_MAX], count;
     size_t device; /* which backend has its turn */
+    bool round;    /* inputs are rounded to bf16 */
+    bool record;   /* results are kept, for the backends in bf16 */
+    struct {
+        float *values;
+        size_t count;
+    } records[RECORDS_MAX];
+    size_t recorded, compared;
 };
 
 static struct rig rig;
@@ -27,11 +43,21 @@ static struct rig rig;
 static bool open_rig(const char *file, size_t threads)
 {
     if (!device_open_number(&rig.d, rig.device, threads)) return false;
+    rig.round = rig.d.b.activation_bytes == sizeof(uint16_t);
+    rig.record = rig.round && !rig.recorded;
+    if (rig.record) { /* the first in bf16 waits: what it will be compared with is made first */
+        device_close(&rig.d);
+        cr_assert(device_open_number(&rig.d, 0, threads));
+    }
+    rig.compared = 0;
     rig.b = &rig.d.b;
     rig.g = golden_open(file);
-    cr_assert_eq(rig.b->prepare(rig.b->self,
-                                &(struct op_sizes){.rows = 512, .dim = 256, .length = 256}, NULL),
-                 ERR_OK);
+    cr_assert_eq(
+        rig.b->prepare(
+            rig.b->self,
+            &(struct op_sizes){.rows = 512, .dim = 256, .heads = 4, .head_dim = 256, .length = 512},
+            NULL),
+        ERR_OK);
     return true;
 }
 static void release(void)
@@ -48,7 +74,8 @@ static void close_rig(void)
     release();
     golden_close(&rig.g);
     device_close(&rig.d);
-    rig.device++;
+    if (!rig.record) rig.device++;
+    rig.recorded += rig.record && !rig.recorded; /* a test that expects nothing */
 }
 
 static const char *full(const char *name)
@@ -67,28 +94,74 @@ static void begin(const char *op, int number)
     rig.shape = golden_integers(&rig.g, &n, full("shape"));
 }
 
-/* Device memory that holds no numbers yet, so that what an op leaves unwritten is seen. */
-static float *room(size_t n)
+static bool bf16(void) { return rig.b->activation_bytes == sizeof(uint16_t); }
+
+/* The bound of a result that comes of activations. */
+static double bound(double fp32)
+{
+    return !bf16() || fp32 == 0 ? fp32 : fp32 == TIGHT ? TIGHT_BF16 : CANCELS_BF16;
+}
+
+/* Element `n` of activations. */
+static void *at(const void *x, size_t n) { return (uint8_t *)x + n * rig.b->activation_bytes; }
+
+/* The nearest bf16, ties to even, of a number; and that as fp32. */
+static uint16_t nearest(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)(isnan(x) ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+static float widened(uint16_t x)
+{
+    const uint32_t bits = (uint32_t)x << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* Device memory for n numbers of either kind that holds none yet, so that what an op leaves unwritten is seen. */
+static void *room(size_t n)
 {
     void *p;
-    float *poison = malloc(n * sizeof(float) + 1);
+    uint32_t *poison = malloc(n * sizeof *poison + 1);
     cr_assert_lt(rig.count, (size_t)TAKEN_MAX);
-    cr_assert_eq(rig.b->take(rig.b->self, n * sizeof(float), &p, NULL), ERR_OK);
-    for (size_t i = 0; i < n; i++) poison[i] = NAN;
-    rig.b->upload(rig.b->self, p, poison, n * sizeof(float));
+    cr_assert_eq(rig.b->take(rig.b->self, n * sizeof *poison, &p, NULL), ERR_OK);
+    memset(poison, 0xff, n * sizeof *poison); /* NaN, in bf16 too */
+    rig.b->upload(rig.b->self, p, poison, n * sizeof *poison);
     free(poison);
     rig.taken[rig.count] = p;
-    rig.bytes[rig.count++] = n * sizeof(float);
+    rig.bytes[rig.count++] = n * sizeof *poison;
     return p;
 }
-static float *given(const char *name)
+/* Writes activations, and to `host` what they are on the device. */
+static void upload(void *device, float *host, size_t n)
+{
+    uint16_t *half = malloc(n * sizeof *half + 1);
+    for (size_t i = 0; i < n && rig.round; i++) host[i] = widened(half[i] = nearest(host[i]));
+    rig.b->upload(rig.b->self, device, bf16() ? (void *)half : host, n * rig.b->activation_bytes);
+    free(half);
+}
+static void download(float *host, const void *device, size_t n)
+{
+    uint16_t *half = malloc(n * sizeof *half + 1);
+    cr_assert_eq(rig.b->download(rig.b->self, bf16() ? (void *)half : host, device,
+                                 n * rig.b->activation_bytes, NULL),
+                 ERR_OK);
+    for (size_t i = 0; i < n && bf16(); i++) host[i] = widened(half[i]);
+    free(half);
+}
+static void *given_of(const char *name, bool activations)
 {
     size_t n;
     float *host = golden_floats(&rig.g, &n, full(name)), *p = room(n);
-    rig.b->upload(rig.b->self, p, host, n * sizeof(float));
+    if (activations) upload(p, host, n);
+    else rig.b->upload(rig.b->self, p, host, n * sizeof(float));
     free(host);
     return p;
 }
+static void *given(const char *name) { return given_of(name, true); }
+static float *given_floats(const char *name) { return given_of(name, false); }
 static uint32_t *given_integers(const char *name)
 {
     size_t n;
@@ -98,16 +171,43 @@ static uint32_t *given_integers(const char *name)
     free(host);
     return p;
 }
-static void expect(const float *device, const char *name, double tolerance)
+/* `found` against PyTorch or, where inputs were rounded, what fp32 made of them. */
+static void compare(float *found, size_t n, float *pytorch, const char *name, double tolerance)
+{
+    const float *wanted = pytorch;
+    if (rig.record) {
+        cr_assert_lt(rig.recorded, (size_t)RECORDS_MAX);
+        rig.records[rig.recorded].values = found;
+        rig.records[rig.recorded++].count = n;
+        free(pytorch);
+        return;
+    }
+    if (rig.round) {
+        cr_assert_lt(rig.compared, rig.recorded);
+        cr_assert_eq(rig.records[rig.compared].count, n);
+        wanted = rig.records[rig.compared++].values;
+    }
+    double error = golden_error(found, wanted, n);
+    cr_assert(error <= tolerance, "%s is off by %.2e, more than %.0e, on device %zu", full(name),
+              error, tolerance, rig.device);
+    free(found);
+    free(pytorch);
+}
+
+/* Activations. */
+static void expect(const void *device, const char *name, double fp32)
+{
+    size_t n;
+    float *wanted = golden_floats(&rig.g, &n, full(name)), *found = malloc(n * sizeof(float) + 1);
+    download(found, device, n);
+    compare(found, n, wanted, name, bound(fp32));
+}
+static void expect_floats(const float *device, const char *name, double tolerance)
 {
     size_t n;
     float *wanted = golden_floats(&rig.g, &n, full(name)), *found = malloc(n * sizeof(float) + 1);
     cr_assert_eq(rig.b->download(rig.b->self, found, device, n * sizeof(float), NULL), ERR_OK);
-    double error = golden_error(found, wanted, n);
-    cr_assert(error <= tolerance, "%s is off by %.2e, more than %.0e", full(name), error,
-              tolerance);
-    free(wanted);
-    free(found);
+    compare(found, n, wanted, name, tolerance);
 }
 
 Test(ops, memory_is_zero_when_it_is_taken_and_when_it_is_zeroed)
@@ -137,8 +237,8 @@ Test(ops, norm_and_its_gradients_are_those_of_pytorch)
         for (int i = 0; i < 4; i++) {
             begin("norm", i);
             const size_t rows = rig.shape[0], dim = rig.shape[1];
-            float *sum = room(rows * dim), *out = room(rows * dim), *inverse = room(rows);
-            float *gain = given("gain");
+            void *sum = room(rows * dim), *out = room(rows * dim);
+            float *inverse = room(rows), *gain = given_floats("gain");
             rig.b->norm(rig.b->self, &(struct op_norm){.sum = sum,
                                                        .out = out,
                                                        .inverse = inverse,
@@ -159,7 +259,8 @@ Test(ops, norm_and_its_gradients_are_those_of_pytorch)
                                                        .eps = 1e-5f});
             expect(out, "out", TIGHT);
 
-            float *x_grad = given("residual_grad"), *gain_grad = room(dim);
+            void *x_grad = given("residual_grad");
+            float *gain_grad = room(dim);
             rig.b->zero(rig.b->self, gain_grad, dim * sizeof(float));
             struct op_norm_backward back = {.x_grad = x_grad,
                                             .add = true,
@@ -172,7 +273,7 @@ Test(ops, norm_and_its_gradients_are_those_of_pytorch)
                                             .dim = dim};
             rig.b->norm_backward(rig.b->self, &back);
             expect(x_grad, "x_grad", TIGHT);
-            expect(gain_grad, "gain_grad", TIGHT);
+            expect_floats(gain_grad, "gain_grad", bound(TIGHT));
         }
         close_rig();
     }
@@ -225,9 +326,9 @@ Test(ops, attention_and_its_gradients_are_those_of_pytorch)
             const size_t sequences = rig.shape[0], length = rig.shape[1], heads = rig.shape[2];
             const size_t kv_heads = rig.shape[3], head_dim = rig.shape[4],
                          rows = sequences * length;
-            float *qkv = given("qkv"), *out = room(rows * heads * head_dim);
-            float *logsum = room(rows * heads),
-                  *grad = room(rows * (heads + 2 * kv_heads) * head_dim);
+            void *qkv = given("qkv"), *out = room(rows * heads * head_dim);
+            void *grad = room(rows * (heads + 2 * kv_heads) * head_dim);
+            float *logsum = room(rows * heads);
             rig.b->attention(rig.b->self, &(struct op_attention){.out = out,
                                                                  .logsum = logsum,
                                                                  .qkv = qkv,
@@ -237,7 +338,7 @@ Test(ops, attention_and_its_gradients_are_those_of_pytorch)
                                                                  .kv_heads = kv_heads,
                                                                  .head_dim = head_dim});
             expect(out, "out", TIGHT);
-            expect(logsum, "logsum", TIGHT);
+            expect_floats(logsum, "logsum", TIGHT);
             struct op_attention_backward back = {.qkv_grad = grad,
                                                  .out_grad = given("out_grad"),
                                                  .out = out,
@@ -255,17 +356,25 @@ Test(ops, attention_and_its_gradients_are_those_of_pytorch)
     }
 }
 
-/* Fills room for `n` floats on the device with some numbers from -1 to 1, and gives those to `host` too. */
-static float *invented(float *host, size_t n, double step)
+/* Fills room for `n` activations on the device with some numbers from -1 to 1, and gives those to `host` too. */
+static void *invented(float *host, size_t n, double step)
 {
-    float *p = room(n);
+    void *p = room(n);
     for (size_t i = 0; i < n; i++) host[i] = (float)sin(step * (double)(i + 1));
-    rig.b->upload(rig.b->self, p, host, n * sizeof(float));
+    upload(p, host, n);
     return p;
 }
 
-/* The error of `n` floats on the device. */
-static double error_of(const float *device, const float *wanted, size_t n)
+/* The error of `n` activations on the device, or of floats. */
+static double error_of(const void *device, const float *wanted, size_t n)
+{
+    float *found = malloc(n * sizeof(float));
+    download(found, device, n);
+    double error = golden_error(found, wanted, n);
+    free(found);
+    return error;
+}
+static double error_of_floats(const float *device, const float *wanted, size_t n)
 {
     float *found = malloc(n * sizeof(float));
     cr_assert_eq(rig.b->download(rig.b->self, found, device, n * sizeof(float), NULL), ERR_OK);
@@ -295,7 +404,7 @@ static void attend(struct attention_case c, const float *qkv, const float *out_g
     const size_t query = (first + row) * stride + head * d;
     const size_t at = ((first + row) * c.heads + head) * d;
     const double scale = 1 / sqrt((double)d);
-    double p[64], total = 0, delta = 0;
+    double p[512], total = 0, delta = 0;
     for (size_t k = 0; k <= row; k++)
         total += p[k] = exp(scale * dot_of(qkv + query, qkv + (first + k) * stride + key, d));
     for (size_t k = 0; k <= row; k++) {
@@ -318,11 +427,12 @@ static void attend(struct attention_case c, const float *qkv, const float *out_g
     }
 }
 
-/* Heads as long as real models have them, which PyTorch's file would be too large for; 72 and 200 fill no 64. */
-Test(ops, attention_is_right_for_long_heads)
+/* Heads and sequences as long as real models have them, which PyTorch's file would be too large for; 72 and 200 fill no 64,
+ * and 299 queries go over several blocks of queries and of keys, on a CPU of 128 and of 64 keys. */
+Test(ops, attention_is_right_for_long_heads_and_sequences)
 {
     static const struct attention_case cases[] = {
-        {2, 37, 4, 2, 72}, {1, 35, 2, 1, 128}, {1, 33, 2, 2, 200}};
+        {2, 37, 4, 2, 72}, {1, 35, 2, 1, 128}, {1, 33, 2, 2, 200}, {1, 299, 2, 1, 20}};
     while (open_rig("model_ops.bin", 2)) {
         for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
             release();
@@ -332,13 +442,14 @@ Test(ops, attention_is_right_for_long_heads)
             float *hqkv = malloc(all * sizeof(float)), *hout_grad = malloc(outs * sizeof(float));
             float *hout = malloc(outs * sizeof(float)), *hgrad = malloc(all * sizeof(float));
             double *sums = calloc(all, sizeof(double));
-            float *qkv = invented(hqkv, all, 1.7), *out_grad = invented(hout_grad, outs, 2.3);
+            void *qkv = invented(hqkv, all, 1.7), *out_grad = invented(hout_grad, outs, 2.3);
             for (size_t i = 0; i < rows * c.heads; i++)
                 attend(c, hqkv, hout_grad, i / c.heads / c.length, i / c.heads % c.length,
                        i % c.heads, hout, sums);
             for (size_t i = 0; i < all; i++) hgrad[i] = (float)sums[i];
 
-            float *out = room(outs), *logsum = room(rows * c.heads), *grad = room(all);
+            void *out = room(outs), *grad = room(all);
+            float *logsum = room(rows * c.heads);
             rig.b->attention(rig.b->self, &(struct op_attention){.out = out,
                                                                  .logsum = logsum,
                                                                  .qkv = qkv,
@@ -347,7 +458,7 @@ Test(ops, attention_is_right_for_long_heads)
                                                                  .heads = c.heads,
                                                                  .kv_heads = c.kv_heads,
                                                                  .head_dim = c.head_dim});
-            cr_assert_leq(error_of(out, hout, outs), TIGHT, "head_dim %zu", c.head_dim);
+            cr_assert_leq(error_of(out, hout, outs), bound(TIGHT), "head_dim %zu", c.head_dim);
             rig.b->attention_backward(rig.b->self,
                                       &(struct op_attention_backward){.qkv_grad = grad,
                                                                       .out_grad = out_grad,
@@ -359,7 +470,7 @@ Test(ops, attention_is_right_for_long_heads)
                                                                       .heads = c.heads,
                                                                       .kv_heads = c.kv_heads,
                                                                       .head_dim = c.head_dim});
-            cr_assert_leq(error_of(grad, hgrad, all), CANCELS, "head_dim %zu", c.head_dim);
+            cr_assert_leq(error_of(grad, hgrad, all), bound(CANCELS), "head_dim %zu", c.head_dim);
             free(hqkv), free(hout_grad), free(hout), free(hgrad), free(sums);
         }
         close_rig();
@@ -375,14 +486,14 @@ Test(ops, cached_attention_gives_what_attention_of_the_whole_gives)
             if (rig.shape[0] != 1) continue;
             const size_t length = rig.shape[1], heads = rig.shape[2], kv_heads = rig.shape[3];
             const size_t head_dim = rig.shape[4], width = (heads + 2 * kv_heads) * head_dim;
-            float *qkv = given("qkv"), *out = room(length * heads * head_dim);
-            float *keys = room(length * kv_heads * head_dim),
-                  *values = room(length * kv_heads * head_dim);
+            void *qkv = given("qkv"), *out = room(length * heads * head_dim);
+            void *keys = room(length * kv_heads * head_dim),
+                 *values = room(length * kv_heads * head_dim);
             size_t piece = 1;
             for (size_t past = 0; past < length; past += piece++) {
                 if (piece > length - past) piece = length - past;
-                struct op_attention_cached o = {.out = out + past * heads * head_dim,
-                                                .qkv = qkv + past * width,
+                struct op_attention_cached o = {.out = at(out, past * heads * head_dim),
+                                                .qkv = at(qkv, past * width),
                                                 .keys = keys,
                                                 .values = values,
                                                 .rows = piece,
@@ -404,8 +515,7 @@ Test(ops, swiglu_and_its_gradients_are_those_of_pytorch)
         for (int i = 0; i < 4; i++) {
             begin("swiglu", i);
             const size_t rows = rig.shape[0], ffn = rig.shape[1];
-            float *out = room(rows * ffn), *grad = room(rows * 2 * ffn),
-                  *gate_up = given("gate_up");
+            void *out = room(rows * ffn), *grad = room(rows * 2 * ffn), *gate_up = given("gate_up");
             rig.b->swiglu(rig.b->self, &(struct op_swiglu){out, gate_up, rows, ffn});
             expect(out, "out", TIGHT);
             rig.b->swiglu_backward(rig.b->self, &(struct op_swiglu_backward){
@@ -422,9 +532,9 @@ Test(ops, linear_and_its_gradients_are_those_of_pytorch)
         for (int i = 0; i < 4; i++) {
             begin("linear", i);
             const size_t rows = rig.shape[0], n_in = rig.shape[1], n_out = rig.shape[2];
-            float *x = given("x"), *w = given("w"), *y = room(rows * n_out),
-                  *x_grad = room(rows * n_in);
-            float *y_grad = given("y_grad"), *w_grad = given("w_before");
+            void *x = given("x"), *w = given("w"), *y = room(rows * n_out);
+            void *x_grad = room(rows * n_in), *y_grad = given("y_grad");
+            float *w_grad = given_floats("w_before");
             rig.b->linear(rig.b->self, &(struct op_linear){y, x, w, rows, n_in, n_out});
             expect(y, "y", TIGHT);
             rig.b->linear_input(rig.b->self,
@@ -432,7 +542,7 @@ Test(ops, linear_and_its_gradients_are_those_of_pytorch)
             expect(x_grad, "x_grad", TIGHT);
             rig.b->linear_weight(rig.b->self,
                                  &(struct op_linear_weight){w_grad, y_grad, x, rows, n_in, n_out});
-            expect(w_grad, "w_grad", CANCELS);
+            expect_floats(w_grad, "w_grad", CANCELS);
         }
         close_rig();
     }
@@ -453,12 +563,12 @@ Test(ops, cross_entropy_and_its_gradient_are_those_of_pytorch)
                                          .gradient = true,
                                          .scale = *scale};
             rig.b->cross_entropy(rig.b->self, &o);
-            expect(loss, "loss", TIGHT);
+            expect_floats(loss, "loss", TIGHT);
             expect(o.logits, "logits_grad", TIGHT);
             o.logits = given("logits");
             o.gradient = false;
             rig.b->cross_entropy(rig.b->self, &o);
-            expect(loss, "loss", TIGHT);
+            expect_floats(loss, "loss", TIGHT);
             free(scale);
         }
         close_rig();
@@ -472,27 +582,28 @@ Test(ops, cross_entropy_holds_where_one_logit_is_large)
         enum { VOCAB = 300 };
         float host[VOCAB * VOCAB] = {0}, wanted[VOCAB];
         uint32_t target[VOCAB];
-        float *loss = room(VOCAB), *logits = room(VOCAB * VOCAB), *targets = room(VOCAB);
+        float *loss = room(VOCAB);
+        void *logits = room(VOCAB * VOCAB), *targets = room(VOCAB);
         for (uint32_t r = 0; r < VOCAB; r++) {
             host[r * VOCAB + r] = 200;
             target[r] = r % 2 ? r : 0;
             wanted[r] = target[r] == r ? 0 : 200;
         }
-        rig.b->upload(rig.b->self, logits, host, sizeof host);
+        upload(logits, host, VOCAB * VOCAB);
         rig.b->upload(rig.b->self, targets, target, sizeof target);
         rig.b->cross_entropy(rig.b->self, &(struct op_cross_entropy){.loss = loss,
                                                                      .logits = logits,
-                                                                     .targets = (uint32_t *)targets,
+                                                                     .targets = targets,
                                                                      .rows = VOCAB,
                                                                      .vocab = VOCAB,
                                                                      .gradient = true,
                                                                      .scale = 1});
-        cr_assert_leq(error_of(loss, wanted, VOCAB), TIGHT, "losses");
+        cr_assert_leq(error_of_floats(loss, wanted, VOCAB), TIGHT, "losses");
         for (uint32_t r = 0; r < VOCAB; r++) {
             host[r * VOCAB + r] = 1;
             host[r * VOCAB + target[r]] -= 1;
         }
-        cr_assert_leq(error_of(logits, host, VOCAB * VOCAB), TIGHT, "gradients");
+        cr_assert_leq(error_of(logits, host, VOCAB * VOCAB), bound(TIGHT), "gradients");
         close_rig();
     }
 }
@@ -503,14 +614,15 @@ Test(ops, embedding_adds_up_the_gradients_of_a_token_that_comes_again)
         for (int i = 0; i < 3; i++) {
             begin("embed", i);
             const size_t rows = rig.shape[0], dim = rig.shape[2];
-            float *out = room(rows * dim), *table_grad = given("before");
+            void *out = room(rows * dim);
+            float *table_grad = given_floats("before");
             uint32_t *tokens = given_integers("tokens");
             rig.b->embed(rig.b->self, &(struct op_embed){out, given("table"), tokens, rows, dim});
             expect(out, "out", 0);
             rig.b->embed_backward(
                 rig.b->self,
                 &(struct op_embed_backward){table_grad, given("out_grad"), tokens, rows, dim});
-            expect(table_grad, "table_grad", TIGHT);
+            expect_floats(table_grad, "table_grad", TIGHT);
         }
         close_rig();
     }
@@ -522,7 +634,7 @@ Test(ops, adamw_takes_the_steps_of_pytorch_and_decays_the_first_elements_only)
         for (int i = 0; i < 3; i++) {
             begin("adamw", i);
             const size_t n = rig.shape[0];
-            float *p = given("before"), *m = room(n), *v = room(n);
+            float *p = given_floats("before"), *m = room(n), *v = room(n);
             rig.b->zero(rig.b->self, m, n * sizeof(float));
             rig.b->zero(rig.b->self, v, n * sizeof(float));
             for (int step = 0; step < 3; step++) {
@@ -532,7 +644,7 @@ Test(ops, adamw_takes_the_steps_of_pytorch_and_decays_the_first_elements_only)
                              &(struct op_adamw){.parameters = p,
                                                 .moment1 = m,
                                                 .moment2 = v,
-                                                .gradient = given(name),
+                                                .gradient = given_floats(name),
                                                 .count = n,
                                                 .decayed_count = rig.shape[1],
                                                 .lr = 3e-3f,
@@ -544,7 +656,7 @@ Test(ops, adamw_takes_the_steps_of_pytorch_and_decays_the_first_elements_only)
                                                 .correction1 = (float)(1 - pow(0.9, step + 1)),
                                                 .correction2 = (float)(1 - pow(0.95, step + 1))});
                 snprintf(name, sizeof name, "after.%d", step);
-                expect(p, name, TIGHT);
+                expect_floats(p, name, TIGHT);
             }
         }
         close_rig();
@@ -559,7 +671,11 @@ Test(ops, adamw_adds_epsilon_to_the_corrected_root_and_keeps_both_moments)
     const double c1 = 0.271f, c2 = 0.142625f; /* of step 3 */
     while (open_rig("model_ops.bin", 2)) {
         float host[4][COUNT], wanted[3][COUNT], *p[4];
-        for (size_t k = 0; k < 4; k++) p[k] = invented(host[k], COUNT, 0.7 + (double)k);
+        for (size_t k = 0; k < 4; k++) {
+            p[k] = room(COUNT);
+            for (size_t i = 0; i < COUNT; i++)
+                host[k][i] = (float)sin((0.7 + (double)k) * (double)(i + 1));
+        }
         for (size_t i = 0; i < COUNT; i++) {
             host[1][i] *= 1e-8f;
             host[2][i] *= 1e-16f * host[2][i];
@@ -571,7 +687,7 @@ Test(ops, adamw_adds_epsilon_to_the_corrected_root_and_keeps_both_moments)
             wanted[1][i] = (float)m;
             wanted[2][i] = (float)v;
         }
-        for (size_t k = 1; k < 4; k++) rig.b->upload(rig.b->self, p[k], host[k], sizeof host[k]);
+        for (size_t k = 0; k < 4; k++) rig.b->upload(rig.b->self, p[k], host[k], sizeof host[k]);
         rig.b->adamw(rig.b->self, &(struct op_adamw){.parameters = p[0],
                                                      .moment1 = p[1],
                                                      .moment2 = p[2],
@@ -587,26 +703,31 @@ Test(ops, adamw_adds_epsilon_to_the_corrected_root_and_keeps_both_moments)
                                                      .correction1 = 0.271f,
                                                      .correction2 = 0.142625f});
         for (size_t k = 0; k < 3; k++)
-            cr_assert_leq(error_of(p[k], wanted[k], COUNT), TIGHT, "result %zu", k);
+            cr_assert_leq(error_of_floats(p[k], wanted[k], COUNT), TIGHT, "result %zu", k);
         close_rig();
     }
 }
 
-/* Sizes that leave a rest at every tile border of the CPU backend (and 1); the reference is summed in fp64. */
+/* Sizes that leave a rest at every tile border of the CPU backend (and 1), and sums so long that they go in several blocks
+ * (of 512 steps there): sqrt(4100) * 2^-24 = 4e-6. The reference is summed in fp64. */
 Test(ops, linear_is_right_where_matrices_are_cut_into_tiles)
 {
     while (open_rig("model_ops.bin", 2)) {
-        static const size_t shapes[][3] = {{257, 65, 513}, {1, 129, 1030}, {130, 515, 259}};
-        for (size_t c = 0; c < 3; c++) {
+        static const size_t shapes[][3] = {{257, 65, 513}, {1, 129, 1030}, {130, 515, 259},
+                                           {5, 37, 16},    {67, 2053, 50}, {9, 4100, 3},
+                                           {2051, 3, 20},  {7, 30, 2070}};
+        for (size_t c = 0; c < sizeof shapes / sizeof shapes[0]; c++) {
             release();
             const size_t rows = shapes[c][0], n_in = shapes[c][1], n_out = shapes[c][2];
-            float *x = room(rows * n_in), *w = room(n_out * n_in), *y = room(rows * n_out);
+            void *x = room(rows * n_in), *w = room(n_out * n_in), *y = room(rows * n_out);
             float *hx = malloc(rows * n_in * sizeof(float)),
                   *hw = malloc(n_out * n_in * sizeof(float));
             float *hy = malloc(rows * n_out * sizeof(float));
             float *wanted = malloc((rows * n_out + rows * n_in + n_out * n_in) * sizeof(float));
             for (size_t i = 0; i < rows * n_in; i++) hx[i] = (float)sin((double)i);
             for (size_t i = 0; i < n_out * n_in; i++) hw[i] = (float)cos(1.7 * (double)i);
+            upload(x, hx, rows * n_in);
+            upload(w, hw, n_out * n_in);
             for (size_t r = 0; r < rows; r++)
                 for (size_t o = 0; o < n_out; o++) {
                     double sum = 0;
@@ -614,15 +735,13 @@ Test(ops, linear_is_right_where_matrices_are_cut_into_tiles)
                         sum += (double)hx[r * n_in + k] * hw[o * n_in + k];
                     wanted[r * n_out + o] = (float)sum;
                 }
-            rig.b->upload(rig.b->self, x, hx, rows * n_in * sizeof(float));
-            rig.b->upload(rig.b->self, w, hw, n_out * n_in * sizeof(float));
             rig.b->linear(rig.b->self, &(struct op_linear){y, x, w, rows, n_in, n_out});
-            cr_assert_eq(rig.b->download(rig.b->self, hy, y, rows * n_out * sizeof(float), NULL),
-                         ERR_OK);
-            cr_assert_leq(golden_error(hy, wanted, rows * n_out), TIGHT);
+            download(hy, y, rows * n_out);
+            cr_assert_leq(golden_error(hy, wanted, rows * n_out), bound(CANCELS));
 
             /* y's values serve as a gradient: x_grad = y w, w_grad = y^T x. */
-            float *x_grad = room(rows * n_in), *w_grad = room(n_out * n_in);
+            void *x_grad = room(rows * n_in);
+            float *w_grad = room(n_out * n_in);
             float *found = malloc((rows + n_out) * n_in * sizeof(float));
             memset(wanted, 0, rows * n_in * sizeof(float));
             for (size_t r = 0; r < rows; r++)
@@ -634,8 +753,8 @@ Test(ops, linear_is_right_where_matrices_are_cut_into_tiles)
                 }
             rig.b->linear_input(rig.b->self,
                                 &(struct op_linear_input){x_grad, y, w, rows, n_in, n_out});
-            rig.b->download(rig.b->self, found, x_grad, rows * n_in * sizeof(float), NULL);
-            cr_assert_leq(golden_error(found, wanted, rows * n_in), TIGHT);
+            download(found, x_grad, rows * n_in);
+            cr_assert_leq(golden_error(found, wanted, rows * n_in), bound(CANCELS));
             for (size_t o = 0; o < n_out; o++)
                 for (size_t k = 0; k < n_in; k++) {
                     double sum = 0;
@@ -647,7 +766,7 @@ Test(ops, linear_is_right_where_matrices_are_cut_into_tiles)
             rig.b->linear_weight(rig.b->self,
                                  &(struct op_linear_weight){w_grad, y, x, rows, n_in, n_out});
             rig.b->download(rig.b->self, found, w_grad, n_out * n_in * sizeof(float), NULL);
-            cr_assert_leq(golden_error(found, wanted, n_out * n_in), TIGHT);
+            cr_assert_leq(golden_error(found, wanted, n_out * n_in), CANCELS);
             free(hx), free(hw), free(hy), free(wanted), free(found);
         }
         close_rig();
@@ -686,20 +805,22 @@ Test(ops, sum_and_norm_are_taken_in_fp64_over_any_length)
 Test(ops, what_is_not_a_number_stays_so)
 {
     while (open_rig("model_ops.bin", 1)) {
-        const float values[40] = {[7] = NAN, [39] = 1}, ones[40] = {[0] = 1, [7] = 1};
-        float host[40], *x = room(40), *gain = room(40), *out = room(40), *inverse = room(1);
+        float values[40] = {[7] = NAN, [39] = 1}, host[40];
+        const float ones[40] = {[0] = 1, [7] = 1};
+        void *x = room(40), *out = room(40);
+        float *gain = room(40), *inverse = room(1);
         uint32_t *target = (uint32_t *)room(1);
         rig.b->upload(rig.b->self, target, &(uint32_t){3}, sizeof *target);
-        rig.b->upload(rig.b->self, x, values, sizeof values);
+        upload(x, values, 40);
         rig.b->upload(rig.b->self, gain, ones, sizeof ones);
         rig.b->norm(
             rig.b->self,
             &(struct op_norm){
                 .out = out, .inverse = inverse, .x = x, .gain = gain, .rows = 1, .dim = 40});
-        rig.b->download(rig.b->self, host, out, sizeof host, NULL);
+        download(host, out, 40);
         cr_assert(isnan(host[0]) && isnan(host[7]));
         rig.b->swiglu(rig.b->self, &(struct op_swiglu){out, x, 1, 20});
-        rig.b->download(rig.b->self, host, out, sizeof host, NULL);
+        download(host, out, 40);
         cr_assert(isnan(host[7]) && !isnan(host[6]));
         rig.b->cross_entropy(
             rig.b->self,

@@ -32,7 +32,13 @@ for words, sentence in [(["--preset", "3m"], "3m"), (["--seconds", "-1"], "--sec
 done = run("bench", "tpu")
 ok(done.returncode == 2 and "no subject 'tpu'" in done.stdout, "a subject that is none is named", done.stdout)
 
-# OpenBLAS would start a thread for each processor when the program is loaded.
+half = run("bench", "cpu", "--preset", "2m", "--context", "64", "--batch", "256", "--seconds", "1", "--threads", "1",
+           "--precision", "bf16", "--json")
+ok(half.returncode == 0, "it runs in bf16", half.stdout)
+half = json.loads(half.stdout)
+ok(0 < half["loss"] < 7.5 and half["steps"] >= 3 and 0 < half["share"] < 1,
+   "and trains, at no more than the peak of bf16", half)
+
 child = subprocess.Popen([SHOAL, "bench", "cpu", "--context", "64", "--batch", "256", "--seconds", "1", "--threads", "1"],
                          stdout=subprocess.DEVNULL, cwd=PLACE)
 CHILDREN.append(child)

@@ -1,0 +1,18 @@
+/* kernels_avx512_bf16.c -- AVX-512 without its bf16: activations of bf16 are widened for every computation. */
+#include <assert.h>
+#include <immintrin.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cpu/kernels.h"
+
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))),        \
+                             apply_to = function)
+#define LANES   16
+#define BF16    1
+#define PAIRS   0
+#define KERNELS kernels_avx512_bf16
+#define NAME    "AVX-512"
+#include "cpu/kernels_loops.h"
+#pragma clang attribute pop

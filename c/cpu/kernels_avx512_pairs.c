@@ -1,0 +1,18 @@
+/* kernels_avx512_pairs.c -- AVX-512 with AVX512-BF16 (Zen 4 and Cooper Lake on): products of pairs of bf16. */
+#include <assert.h>
+#include <immintrin.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "cpu/kernels.h"
+
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"))), apply_to = function)
+#define LANES   16
+#define BF16    1
+#define PAIRS   1
+#define KERNELS kernels_avx512_pairs
+#define NAME    "AVX-512 BF16"
+#include "cpu/kernels_loops.h"
+#pragma clang attribute pop

@@ -1,0 +1,131 @@
+#include "cpu/product.h"
+
+#include <assert.h>
+
+#define TILE_ROWS   64 /* enough that reading three strips of b into the cache does not show */
+#define TILE_STRIPS 6  /* of columns */
+#define PACK_STRIPS 4  /* of one piece */
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t blocks_of(size_t n, size_t block) { return (n + block - 1) / block; }
+
+/* A block under way: rows [row, row + rows) of the product, columns and steps alike. */
+struct block {
+    const struct kernels *kernels;
+    const struct product_room *room;
+    const struct product *p;
+    size_t row, rows, column, columns, k, depth;
+    size_t strip; /* words of one strip */
+    size_t tiles_down;
+    bool pack_a, pack_b;
+    float *sums; /* of the block's first row and column; NULL where one block of steps is all */
+    size_t sums_stride;
+    bool add, last; /* to what is in sums; the result goes to p->out */
+};
+
+/* Strips [first, first + PACK_STRIPS) of an operand of which the block takes `rows` rows from `row` on. */
+static void pack(const struct block *b, const void *x, size_t stride, bool along, size_t row,
+                 size_t rows, size_t first, uint32_t *to)
+{
+    const size_t lanes = b->kernels->lanes, done = first * lanes;
+    const size_t at = along ? (row + done) * stride + b->k : b->k * stride + row + done;
+    b->kernels->pack(&(struct kernel_pack){.strips = to + first * b->strip,
+                                           .x = kernels_at(b->kernels, x, at),
+                                           .stride = stride,
+                                           .along = along,
+                                           .rows = least(PACK_STRIPS * lanes, rows - done),
+                                           .depth = b->depth});
+}
+
+static size_t pack_pieces(const struct block *b, size_t rows)
+{
+    return blocks_of(rows, PACK_STRIPS * b->kernels->lanes);
+}
+
+static void pack_piece(void *ctx, size_t index, size_t thread)
+{
+    (void)thread;
+    const struct block *b = ctx;
+    const struct product *p = b->p;
+    const size_t of_a = b->pack_a ? pack_pieces(b, b->rows) : 0;
+    if (index < of_a)
+        pack(b, p->a, p->a_stride, p->a_along, b->row, b->rows, index * PACK_STRIPS, b->room->a);
+    else
+        pack(b, p->b, p->b_stride, p->b_along, b->column, b->columns, (index - of_a) * PACK_STRIPS,
+             b->room->b);
+}
+
+/* Tiles of the same columns follow one another: b's strips stay in the cache. */
+static void tile_piece(void *ctx, size_t index, size_t thread)
+{
+    (void)thread;
+    const struct block *b = ctx;
+    const struct product *p = b->p;
+    const size_t lanes = b->kernels->lanes, width = TILE_STRIPS * lanes;
+    const size_t row = index % b->tiles_down * TILE_ROWS, column = index / b->tiles_down * width;
+    const size_t at = (b->row + row) * p->n + b->column + column;
+    const size_t steps = b->strip / lanes;
+    struct kernel_tile t = {.a = b->room->a + row * steps,
+                            .b = b->room->b + column * steps,
+                            .a_stride = b->strip,
+                            .b_stride = b->strip,
+                            .rows = least(TILE_ROWS, b->rows - row),
+                            .columns = least(width, b->columns - column),
+                            .steps = steps,
+                            .sum = b->sums ? b->sums + row * b->sums_stride + column : NULL,
+                            .sum_stride = b->sums_stride,
+                            .add = b->add};
+    if (b->last && p->out) {
+        t.out = kernels_at(b->kernels, p->out, at);
+        t.out_stride = p->n;
+    }
+    b->kernels->multiply(&t);
+}
+
+static void run_block(struct pool *pool, struct block *b)
+{
+    const size_t packs =
+        (b->pack_a ? pack_pieces(b, b->rows) : 0) + (b->pack_b ? pack_pieces(b, b->columns) : 0);
+    if (packs) pool_run(pool, pack_piece, b, packs);
+    b->tiles_down = blocks_of(b->rows, TILE_ROWS);
+    pool_run(pool, tile_piece, b,
+             b->tiles_down * blocks_of(b->columns, TILE_STRIPS * b->kernels->lanes));
+}
+
+static_assert((PRODUCT_WORDS / PRODUCT_STEPS) * (PRODUCT_WORDS / PRODUCT_STEPS) <= PRODUCT_SUMS,
+              "sums of a block of the most steps have room");
+
+/* As many rows as a packed operand may have, a multiple of `tile`. */
+static size_t rows_at_most(size_t steps, size_t tile)
+{
+    return PRODUCT_WORDS / steps / tile * tile;
+}
+
+void product_run(struct pool *pool, const struct kernels *kernels, const struct product_room *room,
+                 const struct product *p)
+{
+    const size_t numbers = kernels->numbers_of_step;
+    const size_t steps = least(blocks_of(p->k, numbers), PRODUCT_STEPS);
+    const size_t depth = least(steps * numbers, p->k);
+    const size_t rows = least(p->m, rows_at_most(steps, TILE_ROWS));
+    const size_t columns = least(p->n, rows_at_most(steps, kernels->lanes));
+    const bool deep = depth < p->k;
+    struct block b = {.kernels = kernels, .room = room, .p = p};
+    for (b.column = 0; b.column < p->n; b.column += columns) {
+        b.columns = least(columns, p->n - b.column);
+        for (b.row = 0; b.row < p->m; b.row += rows) {
+            b.rows = least(rows, p->m - b.row);
+            for (b.k = 0; b.k < p->k; b.k += depth) {
+                b.depth = least(depth, p->k - b.k);
+                b.strip = blocks_of(b.depth, numbers) * kernels->lanes;
+                b.pack_a = deep || rows < p->m || b.column == 0;
+                b.pack_b = deep || b.row == 0;
+                b.last = b.k + b.depth == p->k;
+                b.add = !p->out || b.k > 0;
+                b.sums = p->out ? deep ? room->sums : NULL : p->sums + b.row * p->n + b.column;
+                b.sums_stride = p->out ? columns : p->n;
+                run_block(pool, &b);
+            }
+        }
+    }
+}
