@@ -12,7 +12,7 @@
     ((size_t)32 << 20)    /* what NVIDIA advises for sm_90, and enough for all others */
 #define SUGGESTIONS   8   /* to measure, for each shape */
 #define TIMES         3   /* each is measured; the least counts */
-#define SHAPES_MAX    256 /* of one process; of what is beyond our own product makes the rest */
+#define SHAPES_MAX    256 /* of one process; our own product makes what is beyond */
 #define ALIGNMENT_MAX 16  /* bytes; to know of more gains nothing */
 #define WHERE         "a product by cuBLASLt"
 
@@ -257,7 +257,9 @@ static struct known *meet(struct cublaslt *lt, const struct op_product *o,
     k->shape = *shape;
     if (cublaslt_describe(&lt->f, o, &k->product) != LT_SUCCESS) k->ours = true;
     else if (!chosen_before(lt, k)) choose(lt, o, k);
-    if (k->ours) say_refused(lt, o);
+    if (k->ours &&
+        cudaStreamSynchronize(lt->c->stream) == cudaSuccess) /* a GPU that failed has no say */
+        say_refused(lt, o);
     return k;
 }
 

@@ -7,6 +7,7 @@
  *     CUBLASLT_VERSION   130100: 13.1.0
  *     CUBLASLT_STATUS    what cublasLtCreate returns
  *     CUBLASLT_FAST      the algorithm that is the fastest: the others then take some milliseconds more
+ *     CUBLASLT_GONE      the algorithm that this library does not have
  *     CUBLASLT_NONE      nothing is suggested
  *     CUBLASLT_IN_PLACE  an algorithm is suggested that adds up in place, although nobody asked for one
  *     CUBLASLT_FAILS     the product, counted from 1, from which on all fail */
@@ -245,6 +246,7 @@ int cublasLtMatmulAlgoCheck(void *handle, void *d, void *a, void *b, void *c, vo
     if (!handle || id < 0 || out_layout != c ||
         !fits((desc *)d, (layout *)a, (layout *)b, (layout *)c))
         return LT_INVALID_VALUE;
+    if ((uint64_t)id == asked("CUBLASLT_GONE", ALGORITHMS)) return LT_NOT_SUPPORTED;
     *out = {};
     out->workspace_bytes = workspace_of(id, (layout *)c);
     return LT_SUCCESS;
@@ -262,7 +264,8 @@ int cublasLtMatmulAlgoGetHeuristic(void *handle, void *d, void *a, void *b, void
         return LT_INVALID_VALUE;
     for (int id = 0; id < ALGORITHMS && *count < room && !getenv("CUBLASLT_NONE"); id++) {
         const algorithm *one = &algorithms[id];
-        bool good = workspace_of(id, (layout *)c) <= p->workspace_bytes;
+        bool good = workspace_of(id, (layout *)c) <= p->workspace_bytes &&
+                    (uint64_t)id != asked("CUBLASLT_GONE", ALGORITHMS);
         for (uint32_t alignment : p->alignment) good = good && alignment >= one->alignment;
         if (one->reduction && !(one->reduction & p->reductions))
             good = good && id == IN_PLACE && getenv("CUBLASLT_IN_PLACE");

@@ -233,10 +233,23 @@ Test(cublaslt, the_next_start_takes_the_same_algorithm)
     cr_assert_eq(*multiplied, before + 1);
 }
 
+Test(cublaslt, an_algorithm_that_the_library_has_no_more_is_chosen_anew)
+{
+    fastest_is(DESCENDING);
+    expect_algorithm(DESCENDING, "the fastest at first");
+    setenv("CUBLASLT_GONE", "1", 1);
+    fastest_is(HALVES);
+    expect_algorithm(HALVES, "the fastest of those that are left");
+    unsetenv("CUBLASLT_GONE");
+    expect_algorithm(HALVES, "what was chosen last");
+    cr_assert_eq(*suggested, 2);
+}
+
 Test(cublaslt, each_shape_has_a_choice_of_its_own)
 {
     static const struct given others[] = {
         {PRODUCT_WEIGHT, 24, 40, 200, ALIGNED, false, false, 0},
+        {PRODUCT_WEIGHT, 24, 40, 200, ALIGNED, false, true, 0},
         {PRODUCT_WEIGHT, 40, 24, 200, ALIGNED, false, true, 0},
         {PRODUCT_WEIGHT, 24, 40, 24, ALIGNED, false, true, 0},
         {PRODUCT_INPUT, 24, 40, 200, ALIGNED, false, false, 0},

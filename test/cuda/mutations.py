@@ -110,6 +110,7 @@ MUTATIONS = [
     ("cublaslt: a failure is not noted", "cublaslt.cu", "if (s != LT_SUCCESS) note(lt, s);", ""),
     ("cublaslt: shapes that add are as those that do not", "cublaslt.cu", "o->c_bf16,   o->add,      o->rows,",
      "o->c_bf16,   0,      o->rows,"),
+    ("cublaslt: what was chosen is not looked at", "cublaslt.cu", "&result) == LT_SUCCESS &&", "&result) >= LT_SUCCESS &&"),
     ("cublaslt: choices of another version", "cublaslt.cu", 'machine, "%s, cuBLASLt %zu", device, version)',
      'machine, "%s, cuBLASLt", device)'),
     ("choices: damage is not looked for", "choices.cu", "h.sum == sum_of_file(", "0 != sum_of_file("),
