@@ -53,7 +53,10 @@ struct options {
 
 struct result {
     double loss, seconds, tokens_per_s, flops, peak;
-    uint64_t steps;
+    double *step_s; /* [steps], sorted in the end */
+    uint64_t steps, room;
+    uint64_t
+        peak_bytes; /* of resident memory, of the whole process until now; 0 where the system does not tell */
 };
 
 /* What a step works on. */
@@ -191,21 +194,62 @@ static enum err step(struct bench *k, double *loss, struct why *w)
     return e;
 }
 
+/* VmHWM of proc_pid_status(5). Not getrusage: its ru_maxrss counts what was resident before exec, too. */
+static uint64_t peak_resident_bytes(void)
+{
+    unsigned long long kib = 0;
+    char line[200];
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1) break;
+    if (f) fclose(f);
+    return kib * 1024;
+}
+
+static enum err step_took(struct result *r, double seconds, struct why *w)
+{
+    if (r->steps == r->room) {
+        const uint64_t room = r->room ? 2 * r->room : 1024;
+        double *more = realloc(r->step_s, room * sizeof *more);
+        if (!more)
+            return why(w, ERR_MEMORY, "no memory for the times of %llu steps",
+                       (unsigned long long)room);
+        r->step_s = more;
+        r->room = room;
+    }
+    r->step_s[r->steps++] = seconds;
+    return ERR_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 static enum err measure(struct bench *k, const struct options *o, struct result *r, struct why *w)
 {
     const double least = o->seconds ? (double)o->seconds : 5;
     r->peak = device_peak(&k->b);
     enum err e = step(k, &r->loss, w); /* memory is touched, caches are warm */
-    instant began = clock_now();
+    const instant began = clock_now();
     while (!e && (r->seconds < least || r->steps < 3)) {
+        const double before = r->seconds;
         e = step(k, &r->loss, w);
-        r->steps++;
         r->seconds = span_in_s(instant_since(clock_now(), began));
+        if (!e) e = step_took(r, r->seconds - before, w);
     }
     if (e) return e;
+    qsort(r->step_s, r->steps, sizeof *r->step_s, ascending);
+    r->peak_bytes = peak_resident_bytes();
     r->tokens_per_s = (double)(r->steps * k->x.train.batch_tokens) / r->seconds;
     r->flops = r->tokens_per_s * model_flops_per_token(&k->x.model);
     return ERR_OK;
+}
+
+static const char *precision_name(const struct bench *k)
+{
+    return k->x.train.precision == PRECISION_BF16 ? "bf16" : "fp32";
 }
 
 static double share_of(const struct result *r) { return r->peak ? r->flops / r->peak : 0; }
@@ -216,25 +260,29 @@ static void report(const struct bench *k, const struct options *o, const struct 
     const char *name = o->experiment ? k->x.name : o->preset ? o->preset : "2m";
     const double per_token = model_flops_per_token(&k->x.model);
     if (o->json) {
-        printf(
-            "{\"model\":\"%s\",\"parameters\":%zu,\"context\":%u,\"batch_tokens\":%llu,"
-            "\"micro_batch\":%u,\"threads\":%zu,\"backend\":\"%s\",\"steps\":%llu,\"seconds\":%.3f,"
-            "\"tokens_per_second\":%.1f,\"flops_per_token\":%.0f,\"flops\":%.4g,\"peak_flops\":%."
-            "4g,"
-            "\"share\":%.4f,\"loss\":%.4f}\n",
-            name, k->layout.parameters, (unsigned)k->x.model.context,
-            (unsigned long long)k->x.train.batch_tokens, (unsigned)k->micro_batch, threads,
-            device_describe(&k->b), (unsigned long long)r->steps, r->seconds, r->tokens_per_s,
-            per_token, r->flops, r->peak, share_of(r), r->loss);
+        printf("{\"model\":\"%s\",\"parameters\":%zu,\"context\":%u,\"batch_tokens\":%llu,"
+               "\"micro_batch\":%u,\"precision\":\"%s\",\"threads\":%zu,\"backend\":\"%s\",",
+               name, k->layout.parameters, (unsigned)k->x.model.context,
+               (unsigned long long)k->x.train.batch_tokens, (unsigned)k->micro_batch,
+               precision_name(k), threads, device_describe(&k->b));
+        printf("\"steps\":%llu,\"seconds\":%.3f,\"tokens_per_second\":%.1f,"
+               "\"step_seconds_best\":%.6f,\"step_seconds_median\":%.6f,\"peak_bytes\":%llu,",
+               (unsigned long long)r->steps, r->seconds, r->tokens_per_s, r->step_s[0],
+               r->step_s[r->steps / 2], (unsigned long long)r->peak_bytes);
+        printf("\"flops_per_token\":%.0f,\"flops\":%.4g,\"peak_flops\":%.4g,\"share\":%.4f,",
+               per_token, r->flops, r->peak, share_of(r));
+        if (o->gpu) printf("\"mfu\":%.4f,", share_of(r));
+        printf("\"loss\":%.4f}\n", r->loss);
         return;
     }
     printf("model    %s: %zu parameters, context %u, %u sequences at once\n", name,
            k->layout.parameters, (unsigned)k->x.model.context, (unsigned)k->micro_batch);
-    printf("machine  %zu threads, %s\n", threads, device_describe(&k->b));
+    printf("machine  %zu threads, %s, %s\n", threads, device_describe(&k->b), precision_name(k));
     printf("steps    %llu of %llu tokens in %.2f s\n", (unsigned long long)r->steps,
            (unsigned long long)k->x.train.batch_tokens, r->seconds);
     printf("speed    %.0f tokens/s, %.1f GFLOP/s (%.2f MFLOP a token)\n", r->tokens_per_s,
            r->flops * 1e-9, per_token * 1e-6);
+    printf("memory   %.0f MiB of this process at most\n", (double)r->peak_bytes * 0x1p-20);
     if (r->peak)
         printf("peak     %.1f GFLOP/s; share %.1f %%\n", r->peak * 1e-9, 100 * share_of(r));
     else printf("peak     not known of this GPU\n");
@@ -268,6 +316,10 @@ static int bench(int argc, char **argv, bool gpu)
                                          k->x.train.precision, k->x.machine.cublaslt};
         e = device_open(&k->b, &d, pool, &w);
     }
+    if (!e && k->x.train.precision == PRECISION_BF16 && k->b.activation_bytes != 2)
+        e = why(&w, ERR_UNSUPPORTED,
+                "%s: train.precision bf16 is not built for the %s backend yet: set it to fp32",
+                k->x.path, k->b.name);
     if (!e) {
         k->layout = layout_of(&k->x.model);
         k->micro_batch = k->x.train.micro_batch ? k->x.train.micro_batch
@@ -285,6 +337,7 @@ static int bench(int argc, char **argv, bool gpu)
         if (k->b.self) device_close(&k->b);
         free(k->tokens);
     }
+    free(r.step_s);
     pool_close(pool);
     free(k);
     return e ? command_failed(gpu ? "bench gpu" : "bench cpu", &w) : 0;
