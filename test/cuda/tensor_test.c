@@ -1,14 +1,14 @@
-/* tensor_test.c -- the matrix product on tensor cores (cu/product_bf16.cu) on fibers. */
+/* tensor_test.c -- the matrix product on tensor cores (cu/product_bf16.cu). */
 #include "product.h"
 
-/* c, by the kernel, its fibers in order `i`. */
+/* c, by the kernel, where it runs on fibers in order `i`. */
 static struct matrix product_run(const struct product *p, size_t i)
 {
-    struct backend b;
     order(i);
-    cr_assert_eq(cuda_open(&b, &(struct cuda_options){.bf16 = true}, NULL), ERR_OK);
-    struct matrix c = product_by(p, &b, cuda_product_bf16);
-    cuda_close(&b);
+    device_bf16 = true;
+    struct device d = device_open(1);
+    struct matrix c = product_by(p, &d.b, cuda_product_bf16);
+    device_close(&d);
     return c;
 }
 
