@@ -12,7 +12,8 @@ const steps = .{
     .{ "mutate-cuda", "plant some hundred bugs in the kernels and see a test catch each (-- NAME: those of that name)" },
     .{ "gate-cuda", "compile the kernels for every GPU generation: no spill, no more registers than gate.txt says" },
     .{ "quickstart", "four workers train together on real English text (-Dtext=FILE: on yours)" },
-    .{ "bench", "what an idle worker costs; is a swarm better than one worker alone? After the quickstart" },
+    .{ "bench", "what an idle worker costs; do four share the cores; is a swarm better than one alone? After the quickstart" },
+    .{ "bench-pytorch", "shoal and PyTorch train the same models on this CPU, in turns (installs PyTorch, 5 GB; -- OPTIONS)" },
     .{ "fuzz", "every fuzz target for some seconds (-Dfuzz=SECONDS)" },
     .{ "fmt", "lay out our C sources with clang-format" },
 };
@@ -286,7 +287,7 @@ pub fn build(b: *std.Build) void {
     top.get("quickstart").?.dependOn(&quickstart.step);
 
     var before: ?*std.Build.Step = null;
-    for ([_][]const u8{ "test/bench/idle.py", "test/bench/alone.py" }) |script| {
+    for ([_][]const u8{ "test/bench/idle.py", "test/bench/sharing.py", "test/bench/alone.py" }) |script| {
         const bench = b.addSystemCommand(&.{ "python3", script });
         bench.setCwd(b.path("."));
         bench.has_side_effects = true;
@@ -296,6 +297,13 @@ pub fn build(b: *std.Build) void {
         before = &bench.step;
     }
     top.get("bench").?.dependOn(before.?);
+    const pytorch = b.addSystemCommand(&.{ "python3", "test/bench/cpu_vs_pytorch.py", "--shoal" });
+    pytorch.setCwd(b.path("."));
+    pytorch.has_side_effects = true;
+    pytorch.addArtifactArg(shoal);
+    pytorch.addPassthruArgs();
+    pytorch.stdio = .inherit;
+    top.get("bench-pytorch").?.dependOn(&pytorch.step);
 
     const fmt = b.addSystemCommand(&.{ "sh", "-c", "clang-format -i $(git ls-files 'c/*.[ch]' 'net/*.[ch]' 'swarm/*.[ch]' 'test/*.[ch]' 'cu/*.h' 'cu/*.cu' 'test/cuda/*.h' 'test/cuda/*.cc')" });
     fmt.setCwd(b.path("."));
