@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "bin/bench.h"
+#include "bin/bench_ops.h"
 #include "bin/command.h"
 #include "bin/device.h"
 #include "cpu/cpu.h"
@@ -21,8 +22,10 @@ static const char usage[] =
     "usage: shoal bench cpu|gpu [--preset 2m|14m|60m|150m|1b] [--context N] [--batch TOKENS] "
     "[--threads N]\n"
     "                           [--device N] [--precision fp32|bf16] [--micro-batch N] [--seconds "
-    "N] [--json]\n"
-    "       shoal bench cpu|gpu EXPERIMENT.yaml [--threads N] [--device N] [--seconds N] [--json]\n"
+    "N] [--ops N]\n"
+    "                           [--json]\n"
+    "       shoal bench cpu|gpu EXPERIMENT.yaml [--threads N] [--device N] [--seconds N] [--ops N] "
+    "[--json]\n"
     "\n"
     "Trains on made-up tokens and tells how fast: whole inner steps, forward, backward and AdamW.\n"
     "\n"
@@ -34,6 +37,9 @@ static const char usage[] =
     "  --precision P  default: fp32 on a CPU, bf16 on a GPU\n"
     "  --micro-batch N  sequences at once; default: as train.micro_batch: auto\n"
     "  --seconds N    how long to measure; default 5; three steps at least\n"
+    "  --ops N        then each operation alone, on operands of N MiB in all, its attention over a "
+    "context that was\n"
+    "                 given or 2048 tokens; 0: none; default: 0 on a CPU, 256 on a GPU\n"
     "  --json         one line of JSON\n"
     "\n"
     "peak    CPU: what fused multiply-adds in registers reach on as many threads, undisturbed; "
@@ -43,15 +49,26 @@ static const char usage[] =
     "share   tokens/s x operations a token / peak. Operations a token: 6 x parameters of the "
     "matrices that\n"
     "        multiply (the embedding is a lookup) + 6 x layers x dim x context for causal "
-    "attention.\n";
+    "attention.\n"
+    "mfu     the same, of a GPU\n"
+    "ops     bytes: that an operation must move, its operands once; share: of what the memory's "
+    "clock "
+    "and width\n"
+    "        allow on a GPU. flops: of products; share: of the peak. The outer step's bytes go "
+    "between host and GPU\n";
+
+#define OPS_MEBIBYTES 256 /* a GPU's caches are some tens of MiB */
+#define OPS_CONTEXT   2048
 
 struct options {
     const char *experiment, *preset, *precision;
-    uint64_t context, batch, threads, seconds, micro_batch, device;
+    uint64_t context, batch, threads, seconds, micro_batch, device, ops;
     bool json, gpu;
 };
 
 struct result {
+    struct bench_op ops[BENCH_OPS_MAX];
+    size_t op_count;
     double loss, seconds, tokens_per_s, flops, peak;
     double *step_s; /* [steps], sorted in the end */
     uint64_t steps, room;
@@ -91,14 +108,17 @@ static enum err parse(int argc, char **argv, struct options *o, struct why *w)
         uint64_t *value;
     } numbers[] = {{"--context", &o->context}, {"--batch", &o->batch},
                    {"--threads", &o->threads}, {"--micro-batch", &o->micro_batch},
-                   {"--device", &o->device},   {"--seconds", &o->seconds}};
+                   {"--device", &o->device},   {"--seconds", &o->seconds},
+                   {"--ops", &o->ops}};
     const size_t count = sizeof numbers / sizeof numbers[0];
     for (int i = 1; i < argc; i++) {
         size_t n = 0;
         while (n < count && strcmp(argv[i], numbers[n].name)) n++;
         enum err e = ERR_OK;
         if (n < count)
-            e = number(argc, argv, &i, numbers[n].value != &o->device, numbers[n].value, w);
+            e = number(argc, argv, &i,
+                       numbers[n].value != &o->device && numbers[n].value != &o->ops,
+                       numbers[n].value, w);
         else if (!strcmp(argv[i], "--json")) o->json = true;
         else if (!strcmp(argv[i], "--preset")) {
             if (++i >= argc) return why(w, ERR_USAGE, "--preset needs a name: 2m, 14m, 60m, ...");
@@ -143,6 +163,12 @@ static enum err experiment_of(const struct options *o, struct experiment *x, str
              micro_batch);
     return experiment_parse(o->gpu ? "shoal bench gpu" : "shoal bench cpu",
                             bytes_of(text, strlen(text)), x, w);
+}
+
+static enum model_use use_of(const struct experiment *x)
+{
+    static const enum model_use uses[] = {MODEL_TRAIN, MODEL_TRAIN_NORM, MODEL_TRAIN_BLOCK};
+    return uses[x->train.recompute];
 }
 
 static enum err vectors_take(struct bench *k, struct why *w)
@@ -254,6 +280,34 @@ static const char *precision_name(const struct bench *k)
 
 static double share_of(const struct result *r) { return r->peak ? r->flops / r->peak : 0; }
 
+static void ops_json(const struct bench *k, const struct result *r)
+{
+    const double memory = device_memory_peak(&k->b);
+    printf(",\"memory_peak\":%.4g,\"ops\":[", memory);
+    for (size_t i = 0; i < r->op_count; i++) {
+        const struct bench_op *op = &r->ops[i];
+        const double amount = op->bytes ? op->bytes : op->flops, speed = amount / op->seconds;
+        const double most = op->flops ? r->peak : memory;
+        printf("%s{\"op\":\"%s\",", i ? "," : "", op->name);
+        if (op->head_dim) printf("\"head_dim\":%zu,", op->head_dim);
+        printf("\"seconds\":%.4g,\"%s\":%.4g", op->seconds,
+               op->flops ? "flops_per_second" : "bytes_per_second", speed);
+        if (most && !op->host) printf(",\"share\":%.4f", speed / most);
+        printf("}");
+    }
+    printf("]");
+}
+
+static void op_line(const struct bench_op *op)
+{
+    char name[40];
+    if (op->head_dim) snprintf(name, sizeof name, "%s of %zu", op->name, op->head_dim);
+    else snprintf(name, sizeof name, "%s", op->name);
+    printf("op       %-24s %9.3f ms  %8.1f %s\n", name, op->seconds * 1e3,
+           (op->flops ? op->flops : op->bytes) / op->seconds * 1e-9,
+           op->flops ? "GFLOP/s" : "GB/s");
+}
+
 static void report(const struct bench *k, const struct options *o, const struct result *r,
                    size_t threads)
 {
@@ -272,7 +326,9 @@ static void report(const struct bench *k, const struct options *o, const struct 
         printf("\"flops_per_token\":%.0f,\"flops\":%.4g,\"peak_flops\":%.4g,\"share\":%.4f,",
                per_token, r->flops, r->peak, share_of(r));
         if (o->gpu) printf("\"mfu\":%.4f,", share_of(r));
-        printf("\"loss\":%.4f}\n", r->loss);
+        printf("\"loss\":%.4f", r->loss);
+        if (r->op_count) ops_json(k, r);
+        printf("}\n");
         return;
     }
     printf("model    %s: %zu parameters, context %u, %u sequences at once\n", name,
@@ -286,6 +342,7 @@ static void report(const struct bench *k, const struct options *o, const struct 
     if (r->peak)
         printf("peak     %.1f GFLOP/s; share %.1f %%\n", r->peak * 1e-9, 100 * share_of(r));
     else printf("peak     not known of this GPU\n");
+    for (size_t i = 0; i < r->op_count; i++) op_line(&r->ops[i]);
 }
 
 static enum err tokens_make(struct bench *k, struct why *w)
@@ -302,7 +359,7 @@ static enum err tokens_make(struct bench *k, struct why *w)
 static int bench(int argc, char **argv, bool gpu)
 {
     struct bench *k = calloc(1, sizeof *k);
-    struct options o = {.gpu = gpu};
+    struct options o = {.gpu = gpu, .ops = gpu ? OPS_MEBIBYTES : 0};
     struct result r = {0};
     struct pool *pool = NULL;
     struct why w;
@@ -326,14 +383,19 @@ static int bench(int argc, char **argv, bool gpu)
                                                 : trainer_micro_batch_auto(&k->x, &k->b);
         e = vectors_take(k, &w);
     }
-    if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, MODEL_TRAIN, &w);
+    if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, use_of(&k->x), &w);
     if (!e) k->v.copies = model_copies(k->model);
     if (!e) e = tokens_make(k, &w);
     if (!e) e = measure(k, &o, &r, &w);
-    if (!e) report(k, &o, &r, threads);
     if (k) {
         model_close(k->model);
         vectors_give(k);
+    }
+    if (!e && o.ops)
+        e = bench_ops(&k->b, o.ops, o.context || o.experiment ? k->x.model.context : OPS_CONTEXT,
+                      r.ops, &r.op_count, &w);
+    if (!e) report(k, &o, &r, threads);
+    if (k) {
         if (k->b.self) device_close(&k->b);
         free(k->tokens);
     }

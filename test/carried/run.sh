@@ -11,7 +11,7 @@ out=${1:-results}
 mkdir -p "$out"
 failed=0
 
-said=$(./test-gpu shoal bench gpu --preset 2m --seconds 1 --json 2>&1 >"$out/first.json") || {
+said=$(./test-gpu shoal bench gpu --preset 2m --seconds 1 --ops 0 --json 2>&1 >"$out/first.json") || {
     echo "run.sh: nothing was run: ${said#shoal bench gpu: }"
     exit 77
 }
@@ -27,8 +27,7 @@ try() { # NAME COMMAND...: what it says goes to NAME.txt
 }
 
 try tests ./test-gpu --tap="$out/tests.tap"
-try ops ./test-gpu shoal bench gpu --ops --json
-try 150m ./test-gpu shoal bench gpu --preset 150m --context 1024 --batch 65536 --seconds 20 --json
+try 150m ./test-gpu shoal bench gpu --preset 150m --context 1024 --batch 65536 --seconds 20 --ops 0 --json
 try 1b ./test-gpu shoal bench gpu --preset 1b --context 2048 --batch 131072 --seconds 20 --json
 PATH=$PATH:/usr/local/cuda/bin
 if command -v compute-sanitizer >/dev/null; then
