@@ -389,7 +389,7 @@ fn gpu(s: *Shoal, toolkit: ?[]const u8, top: *std.StringHashMapUnmanaged(*std.Bu
         top.get("test-gpu").?.dependOn(&b.addFail("there is no CUDA toolkit here (nvcc): test-gpu needs one").step);
         return;
     };
-    const tests = s.cudaTests(s.files("test/cuda", "_test.c"), "test/carried");
+    const tests = s.cudaTests(&.{ "outer_test.c", "attention_test.c", "tensor_test.c" }, "test/carried"); // the others need fibers
     tests.addCSourceFile(.{ .file = b.path("test/carried/runner.c"), .flags = &c_flags });
     const m = s.main(true);
     m.addCMacro("main", "shoal_main"); // runner.c has the program's own

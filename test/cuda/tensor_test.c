@@ -109,3 +109,21 @@ Test(tensor, an_empty_sum_is_zero_and_adds_nothing)
     matrix_free(&c);
     product_free(&p);
 }
+
+/* On fibers it is our own product; on a GPU, cuBLASLt where it is installed. */
+Test(tensor, what_multiplies_on_this_device_is_right_at_any_size)
+{
+    device_bf16 = true;
+    struct device d = device_open(1);
+    for (enum product_form form = PRODUCT_FORWARD; form <= PRODUCT_WEIGHT; form++)
+        for (size_t n = 0; n < sizeof sizes / sizeof *sizes; n++) {
+            const size_t kind = (n + form) % 3;
+            struct product p = product_make(&(struct given){
+                form, sizes[n][0], sizes[n][1], sizes[n][2], ALIGNED, kind == 0, kind == 2, 0});
+            struct matrix c = product_by(&p, &d.b, cuda_multiply_bf16);
+            expect_right(&p, &c);
+            matrix_free(&c);
+            product_free(&p);
+        }
+    device_close(&d);
+}

@@ -39,6 +39,7 @@ _Noreturn void carried_skipped(const char *reason);
 #define cr_assert(condition, ...)     carried_expect(condition, #condition, __VA_ARGS__)
 #define cr_assert_not(condition, ...) carried_expect(!(condition), "!(" #condition ")", __VA_ARGS__)
 #define cr_assert_eq(a, b, ...)       carried_expect((a) == (b), #a " == " #b, __VA_ARGS__)
+#define cr_assert_neq(a, b, ...)      carried_expect((a) != (b), #a " != " #b, __VA_ARGS__)
 #define cr_assert_gt(a, b, ...)       carried_expect((a) > (b), #a " > " #b, __VA_ARGS__)
 #define cr_assert_lt(a, b, ...)       carried_expect((a) < (b), #a " < " #b, __VA_ARGS__)
 #define cr_assert_geq(a, b, ...)      carried_expect((a) >= (b), #a " >= " #b, __VA_ARGS__)
