@@ -5,14 +5,15 @@ const std = @import("std");
 const steps = .{
     .{ "check", "compile everything, run nothing" },
     .{ "test", "run every test that needs no GPU" },
-    .{ "test-gpu", "the tests of the kernels on this machine's GPU" },
+    .{ "test-gpu", "the tests of the kernels on this machine's GPU; zig-out/gpu holds them for another machine" },
     .{ "sanitize", "the unit tests under AddressSanitizer with UBSan, then under ThreadSanitizer" },
     .{ "sim", "the simulated swarm: seeds 1 .. 200, or those after -- (test/sim/sim.h)" },
     .{ "mutate", "plant eight bugs in the protocol and see the simulator catch each" },
     .{ "mutate-cuda", "plant some hundred bugs in the kernels and see a test catch each (-- NAME: those of that name)" },
     .{ "gate-cuda", "compile the kernels for every GPU generation: no spill, no more registers than gate.txt says" },
     .{ "quickstart", "four workers train together on real English text (-Dtext=FILE: on yours)" },
-    .{ "bench", "what an idle worker costs; is a swarm better than one worker alone? After the quickstart" },
+    .{ "bench", "what an idle worker costs; do four share the cores; is a swarm better than one alone? After the quickstart" },
+    .{ "bench-pytorch", "shoal and PyTorch train the same models on this CPU, in turns (installs PyTorch, 5 GB; -- OPTIONS)" },
     .{ "fuzz", "every fuzz target for some seconds (-Dfuzz=SECONDS)" },
     .{ "fmt", "lay out our C sources with clang-format" },
 };
@@ -179,10 +180,12 @@ const Shoal = struct {
         m.addObjectFile(.{ .cwd_relative = b.pathJoin(&.{ root, "lib64", "libcudart_static.a" }) });
     }
 
-    /// The tests of c/model/ that matter to a backend, and these of test/cuda/, with the CUDA backend for a device.
-    fn cudaTests(s: *Shoal, own: []const []const u8) *std.Build.Module {
+    /// The tests of c/model/ that matter to a backend, and these of test/cuda/, with the CUDA backend for a device. Headers
+    /// in the folder `before` come before all others.
+    fn cudaTests(s: *Shoal, own: []const []const u8, before: ?[]const u8) *std.Build.Module {
         const b = s.b;
         const m = s.module();
+        if (before) |headers| m.addIncludePath(b.path(headers));
         const flags = &(c_flags ++ [_][]const u8{ "-DSHOAL_CUDA", "-Itest/model" });
         for ([_][]const u8{ "c", ".", ".deps/system/include" }) |p| m.addIncludePath(b.path(p));
         for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = flags });
@@ -283,7 +286,7 @@ pub fn build(b: *std.Build) void {
     top.get("quickstart").?.dependOn(&quickstart.step);
 
     var before: ?*std.Build.Step = null;
-    for ([_][]const u8{ "test/bench/idle.py", "test/bench/alone.py" }) |script| {
+    for ([_][]const u8{ "test/bench/idle.py", "test/bench/sharing.py", "test/bench/alone.py" }) |script| {
         const bench = b.addSystemCommand(&.{ "python3", script });
         bench.setCwd(b.path("."));
         bench.has_side_effects = true;
@@ -293,6 +296,13 @@ pub fn build(b: *std.Build) void {
         before = &bench.step;
     }
     top.get("bench").?.dependOn(before.?);
+    const pytorch = b.addSystemCommand(&.{ "python3", "test/bench/cpu_vs_pytorch.py", "--shoal" });
+    pytorch.setCwd(b.path("."));
+    pytorch.has_side_effects = true;
+    pytorch.addArtifactArg(shoal);
+    pytorch.addPassthruArgs();
+    pytorch.stdio = .inherit;
+    top.get("bench-pytorch").?.dependOn(&pytorch.step);
 
     const fmt = b.addSystemCommand(&.{ "sh", "-c", "clang-format -i $(git ls-files 'c/*.[ch]' 'net/*.[ch]' 'swarm/*.[ch]' 'test/*.[ch]' 'cu/*.h' 'cu/*.cu' 'test/cuda/*.h' 'test/cuda/*.cc')" });
     fmt.setCwd(b.path("."));
@@ -308,7 +318,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     for (s.files("cu", ".cu")) |f| kernels.addCSourceFile(.{ .file = b.path(b.fmt("cu/{s}", .{f})), .flags = &fiber_flags, .language = .cpp });
     for ([_][]const u8{ "fiber.cc", "runtime.cc" }) |f| kernels.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &fiber_flags });
     const lib = b.addLibrary(.{ .name = "shoal-cu-fiber", .root_module = kernels, .linkage = .static });
-    const object = b.addObject(.{ .name = "test-cuda", .root_module = s.cudaTests(s.files("test/cuda", "_test.c")) });
+    const object = b.addObject(.{ .name = "test-cuda", .root_module = s.cudaTests(s.files("test/cuda", "_test.c"), null) });
     const m = s.module();
     m.addObject(object);
     s.third(m, "criterion");
@@ -369,23 +379,39 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     top.get("gate-cuda").?.dependOn(&gate.step);
 }
 
-/// The same tests on this machine's GPU; those that hand kernels memory of the host stay with the fibers.
+/// The same tests on a GPU, in one program with shoal that needs nothing but glibc and a driver: it is run here, and put into
+/// zig-out/gpu with all that carrying it to another machine takes (test/carried/run.sh). Criterion is a shared library that
+/// needs a dozen others, so test/carried/ stands in for it.
 fn gpu(s: *Shoal, toolkit: ?[]const u8, top: *std.StringHashMapUnmanaged(*std.Build.Step)) void {
     const b = s.b;
     const root = toolkit orelse {
         top.get("test-gpu").?.dependOn(&b.addFail("there is no CUDA toolkit here (nvcc): test-gpu needs one").step);
         return;
     };
-    const m = s.cudaTests(&.{"outer_test.c"});
-    s.third(m, "criterion");
+    const tests = s.cudaTests(&.{ "outer_test.c", "attention_test.c", "tensor_test.c" }, "test/carried"); // the others need fibers
+    tests.addCSourceFile(.{ .file = b.path("test/carried/runner.c"), .flags = &c_flags });
+    const m = s.main(true);
+    m.addCMacro("main", "shoal_main"); // runner.c has the program's own
+    m.addObject(b.addObject(.{ .name = "gpu-tests", .root_module = tests }));
+    m.strip = true;
     s.cuda(m, root);
-    linkAll(s, m);
     const exe = b.addExecutable(.{ .name = "test-gpu", .root_module = m });
-    exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
+    top.get("check").?.dependOn(&exe.step);
+
+    const folder = b.addWriteFiles();
+    _ = folder.addCopyFile(exe.getEmittedBin(), "test-gpu");
+    _ = folder.addCopyFile(b.path("test/carried/run.sh"), "run.sh");
+    for (s.files("test/golden", ".bin")) |f| {
+        const name = b.fmt("test/golden/{s}", .{f});
+        _ = folder.addCopyFile(b.path(name), name);
+    }
+    const put = b.addInstallDirectory(.{ .source_dir = folder.getDirectory(), .install_dir = .prefix, .install_subdir = "gpu" });
     const run = s.tally(null);
     run.addArtifactArg(exe);
+    run.addPrefixedDirectoryArg("CARRIED_BIN=", folder.getDirectory());
+    run.addFileArg(b.path("test/carried/carried_test.py"));
+    run.step.dependOn(&put.step);
     top.get("test-gpu").?.dependOn(&run.step);
-    top.get("check").?.dependOn(&exe.step);
 }
 
 /// The simulated swarm: its program, the tests of its own parts, and the planted bugs.

@@ -282,3 +282,13 @@ double cuda_peak(const struct backend *b)
         if (strstr(((struct cuda *)b->self)->text, known[i].name)) return known[i].tera * 1e12;
     return 0;
 }
+
+double cuda_memory_peak(const struct backend *b)
+{
+    const int device = ((struct cuda *)b->self)->device;
+    int khz = 0, bits = 0;
+    if (cudaDeviceGetAttribute(&khz, cudaDevAttrMemoryClockRate, device) != cudaSuccess) return 0;
+    if (cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, device) != cudaSuccess)
+        return 0;
+    return 2.0 * khz * 1e3 * bits / 8;
+}

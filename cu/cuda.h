@@ -36,6 +36,9 @@ const char *cuda_describe(const struct backend *b);
 /* Dense bf16 operations a second, fp32 sums, as NVIDIA's data sheets have them; 0 for a GPU that is not in the table. */
 double cuda_peak(const struct backend *b);
 
+/* Bytes a second to and from its memory: what two transfers a clock over its bus make; 0 where the driver does not tell. */
+double cuda_memory_peak(const struct backend *b);
+
 #ifdef __cplusplus
 }
 #endif

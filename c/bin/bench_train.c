@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "bin/bench.h"
+#include "bin/bench_ops.h"
 #include "bin/command.h"
 #include "bin/device.h"
 #include "cpu/cpu.h"
@@ -21,8 +22,10 @@ static const char usage[] =
     "usage: shoal bench cpu|gpu [--preset 2m|14m|60m|150m|1b] [--context N] [--batch TOKENS] "
     "[--threads N]\n"
     "                           [--device N] [--precision fp32|bf16] [--micro-batch N] [--seconds "
-    "N] [--json]\n"
-    "       shoal bench cpu|gpu EXPERIMENT.yaml [--threads N] [--device N] [--seconds N] [--json]\n"
+    "N] [--ops N]\n"
+    "                           [--json]\n"
+    "       shoal bench cpu|gpu EXPERIMENT.yaml [--threads N] [--device N] [--seconds N] [--ops N] "
+    "[--json]\n"
     "\n"
     "Trains on made-up tokens and tells how fast: whole inner steps, forward, backward and AdamW.\n"
     "\n"
@@ -34,6 +37,9 @@ static const char usage[] =
     "  --precision P  default: fp32 on a CPU, bf16 on a GPU\n"
     "  --micro-batch N  sequences at once; default: as train.micro_batch: auto\n"
     "  --seconds N    how long to measure; default 5; three steps at least\n"
+    "  --ops N        then each operation alone, on operands of N MiB in all, its attention over a "
+    "context that was\n"
+    "                 given or 2048 tokens; 0: none; default: 0 on a CPU, 256 on a GPU\n"
     "  --json         one line of JSON\n"
     "\n"
     "peak    CPU: what fused multiply-adds in registers reach on as many threads, undisturbed; "
@@ -43,17 +49,31 @@ static const char usage[] =
     "share   tokens/s x operations a token / peak. Operations a token: 6 x parameters of the "
     "matrices that\n"
     "        multiply (the embedding is a lookup) + 6 x layers x dim x context for causal "
-    "attention.\n";
+    "attention.\n"
+    "mfu     the same, of a GPU\n"
+    "ops     bytes: that an operation must move, its operands once; share: of what the memory's "
+    "clock "
+    "and width\n"
+    "        allow on a GPU. flops: of products; share: of the peak. The outer step's bytes go "
+    "between host and GPU\n";
+
+#define OPS_MEBIBYTES 256 /* a GPU's caches are some tens of MiB */
+#define OPS_CONTEXT   2048
 
 struct options {
     const char *experiment, *preset, *precision;
-    uint64_t context, batch, threads, seconds, micro_batch, device;
+    uint64_t context, batch, threads, seconds, micro_batch, device, ops;
     bool json, gpu;
 };
 
 struct result {
+    struct bench_op ops[BENCH_OPS_MAX];
+    size_t op_count;
     double loss, seconds, tokens_per_s, flops, peak;
-    uint64_t steps;
+    double *step_s; /* [steps], sorted in the end */
+    uint64_t steps, room;
+    uint64_t
+        peak_bytes; /* of resident memory, of the whole process until now; 0 where the system does not tell */
 };
 
 /* What a step works on. */
@@ -88,14 +108,17 @@ static enum err parse(int argc, char **argv, struct options *o, struct why *w)
         uint64_t *value;
     } numbers[] = {{"--context", &o->context}, {"--batch", &o->batch},
                    {"--threads", &o->threads}, {"--micro-batch", &o->micro_batch},
-                   {"--device", &o->device},   {"--seconds", &o->seconds}};
+                   {"--device", &o->device},   {"--seconds", &o->seconds},
+                   {"--ops", &o->ops}};
     const size_t count = sizeof numbers / sizeof numbers[0];
     for (int i = 1; i < argc; i++) {
         size_t n = 0;
         while (n < count && strcmp(argv[i], numbers[n].name)) n++;
         enum err e = ERR_OK;
         if (n < count)
-            e = number(argc, argv, &i, numbers[n].value != &o->device, numbers[n].value, w);
+            e = number(argc, argv, &i,
+                       numbers[n].value != &o->device && numbers[n].value != &o->ops,
+                       numbers[n].value, w);
         else if (!strcmp(argv[i], "--json")) o->json = true;
         else if (!strcmp(argv[i], "--preset")) {
             if (++i >= argc) return why(w, ERR_USAGE, "--preset needs a name: 2m, 14m, 60m, ...");
@@ -140,6 +163,12 @@ static enum err experiment_of(const struct options *o, struct experiment *x, str
              micro_batch);
     return experiment_parse(o->gpu ? "shoal bench gpu" : "shoal bench cpu",
                             bytes_of(text, strlen(text)), x, w);
+}
+
+static enum model_use use_of(const struct experiment *x)
+{
+    static const enum model_use uses[] = {MODEL_TRAIN, MODEL_TRAIN_NORM, MODEL_TRAIN_BLOCK};
+    return uses[x->train.recompute];
 }
 
 static enum err vectors_take(struct bench *k, struct why *w)
@@ -191,24 +220,93 @@ static enum err step(struct bench *k, double *loss, struct why *w)
     return e;
 }
 
+/* VmHWM of proc_pid_status(5). Not getrusage: its ru_maxrss counts what was resident before exec, too. */
+static uint64_t peak_resident_bytes(void)
+{
+    unsigned long long kib = 0;
+    char line[200];
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1) break;
+    if (f) fclose(f);
+    return kib * 1024;
+}
+
+static enum err step_took(struct result *r, double seconds, struct why *w)
+{
+    if (r->steps == r->room) {
+        const uint64_t room = r->room ? 2 * r->room : 1024;
+        double *more = realloc(r->step_s, room * sizeof *more);
+        if (!more)
+            return why(w, ERR_MEMORY, "no memory for the times of %llu steps",
+                       (unsigned long long)room);
+        r->step_s = more;
+        r->room = room;
+    }
+    r->step_s[r->steps++] = seconds;
+    return ERR_OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
 static enum err measure(struct bench *k, const struct options *o, struct result *r, struct why *w)
 {
     const double least = o->seconds ? (double)o->seconds : 5;
     r->peak = device_peak(&k->b);
     enum err e = step(k, &r->loss, w); /* memory is touched, caches are warm */
-    instant began = clock_now();
+    const instant began = clock_now();
     while (!e && (r->seconds < least || r->steps < 3)) {
+        const double before = r->seconds;
         e = step(k, &r->loss, w);
-        r->steps++;
         r->seconds = span_in_s(instant_since(clock_now(), began));
+        if (!e) e = step_took(r, r->seconds - before, w);
     }
     if (e) return e;
+    qsort(r->step_s, r->steps, sizeof *r->step_s, ascending);
+    r->peak_bytes = peak_resident_bytes();
     r->tokens_per_s = (double)(r->steps * k->x.train.batch_tokens) / r->seconds;
     r->flops = r->tokens_per_s * model_flops_per_token(&k->x.model);
     return ERR_OK;
 }
 
+static const char *precision_name(const struct bench *k)
+{
+    return k->x.train.precision == PRECISION_BF16 ? "bf16" : "fp32";
+}
+
 static double share_of(const struct result *r) { return r->peak ? r->flops / r->peak : 0; }
+
+static void ops_json(const struct bench *k, const struct result *r)
+{
+    const double memory = device_memory_peak(&k->b);
+    printf(",\"memory_peak\":%.4g,\"ops\":[", memory);
+    for (size_t i = 0; i < r->op_count; i++) {
+        const struct bench_op *op = &r->ops[i];
+        const double amount = op->bytes ? op->bytes : op->flops, speed = amount / op->seconds;
+        const double most = op->flops ? r->peak : memory;
+        printf("%s{\"op\":\"%s\",", i ? "," : "", op->name);
+        if (op->head_dim) printf("\"head_dim\":%zu,", op->head_dim);
+        printf("\"seconds\":%.4g,\"%s\":%.4g", op->seconds,
+               op->flops ? "flops_per_second" : "bytes_per_second", speed);
+        if (most && !op->host) printf(",\"share\":%.4f", speed / most);
+        printf("}");
+    }
+    printf("]");
+}
+
+static void op_line(const struct bench_op *op)
+{
+    char name[40];
+    if (op->head_dim) snprintf(name, sizeof name, "%s of %zu", op->name, op->head_dim);
+    else snprintf(name, sizeof name, "%s", op->name);
+    printf("op       %-24s %9.3f ms  %8.1f %s\n", name, op->seconds * 1e3,
+           (op->flops ? op->flops : op->bytes) / op->seconds * 1e-9,
+           op->flops ? "GFLOP/s" : "GB/s");
+}
 
 static void report(const struct bench *k, const struct options *o, const struct result *r,
                    size_t threads)
@@ -216,28 +314,35 @@ static void report(const struct bench *k, const struct options *o, const struct 
     const char *name = o->experiment ? k->x.name : o->preset ? o->preset : "2m";
     const double per_token = model_flops_per_token(&k->x.model);
     if (o->json) {
-        printf(
-            "{\"model\":\"%s\",\"parameters\":%zu,\"context\":%u,\"batch_tokens\":%llu,"
-            "\"micro_batch\":%u,\"threads\":%zu,\"backend\":\"%s\",\"steps\":%llu,\"seconds\":%.3f,"
-            "\"tokens_per_second\":%.1f,\"flops_per_token\":%.0f,\"flops\":%.4g,\"peak_flops\":%."
-            "4g,"
-            "\"share\":%.4f,\"loss\":%.4f}\n",
-            name, k->layout.parameters, (unsigned)k->x.model.context,
-            (unsigned long long)k->x.train.batch_tokens, (unsigned)k->micro_batch, threads,
-            device_describe(&k->b), (unsigned long long)r->steps, r->seconds, r->tokens_per_s,
-            per_token, r->flops, r->peak, share_of(r), r->loss);
+        printf("{\"model\":\"%s\",\"parameters\":%zu,\"context\":%u,\"batch_tokens\":%llu,"
+               "\"micro_batch\":%u,\"precision\":\"%s\",\"threads\":%zu,\"backend\":\"%s\",",
+               name, k->layout.parameters, (unsigned)k->x.model.context,
+               (unsigned long long)k->x.train.batch_tokens, (unsigned)k->micro_batch,
+               precision_name(k), threads, device_describe(&k->b));
+        printf("\"steps\":%llu,\"seconds\":%.3f,\"tokens_per_second\":%.1f,"
+               "\"step_seconds_best\":%.6f,\"step_seconds_median\":%.6f,\"peak_bytes\":%llu,",
+               (unsigned long long)r->steps, r->seconds, r->tokens_per_s, r->step_s[0],
+               r->step_s[r->steps / 2], (unsigned long long)r->peak_bytes);
+        printf("\"flops_per_token\":%.0f,\"flops\":%.4g,\"peak_flops\":%.4g,\"share\":%.4f,",
+               per_token, r->flops, r->peak, share_of(r));
+        if (o->gpu) printf("\"mfu\":%.4f,", share_of(r));
+        printf("\"loss\":%.4f", r->loss);
+        if (r->op_count) ops_json(k, r);
+        printf("}\n");
         return;
     }
     printf("model    %s: %zu parameters, context %u, %u sequences at once\n", name,
            k->layout.parameters, (unsigned)k->x.model.context, (unsigned)k->micro_batch);
-    printf("machine  %zu threads, %s\n", threads, device_describe(&k->b));
+    printf("machine  %zu threads, %s, %s\n", threads, device_describe(&k->b), precision_name(k));
     printf("steps    %llu of %llu tokens in %.2f s\n", (unsigned long long)r->steps,
            (unsigned long long)k->x.train.batch_tokens, r->seconds);
     printf("speed    %.0f tokens/s, %.1f GFLOP/s (%.2f MFLOP a token)\n", r->tokens_per_s,
            r->flops * 1e-9, per_token * 1e-6);
+    printf("memory   %.0f MiB of this process at most\n", (double)r->peak_bytes * 0x1p-20);
     if (r->peak)
         printf("peak     %.1f GFLOP/s; share %.1f %%\n", r->peak * 1e-9, 100 * share_of(r));
     else printf("peak     not known of this GPU\n");
+    for (size_t i = 0; i < r->op_count; i++) op_line(&r->ops[i]);
 }
 
 static enum err tokens_make(struct bench *k, struct why *w)
@@ -254,7 +359,7 @@ static enum err tokens_make(struct bench *k, struct why *w)
 static int bench(int argc, char **argv, bool gpu)
 {
     struct bench *k = calloc(1, sizeof *k);
-    struct options o = {.gpu = gpu};
+    struct options o = {.gpu = gpu, .ops = gpu ? OPS_MEBIBYTES : 0};
     struct result r = {0};
     struct pool *pool = NULL;
     struct why w;
@@ -268,23 +373,33 @@ static int bench(int argc, char **argv, bool gpu)
                                          k->x.train.precision, k->x.machine.cublaslt};
         e = device_open(&k->b, &d, pool, &w);
     }
+    if (!e && k->x.train.precision == PRECISION_BF16 && k->b.activation_bytes != 2)
+        e = why(&w, ERR_UNSUPPORTED,
+                "%s: train.precision bf16 is not built for the %s backend yet: set it to fp32",
+                k->x.path, k->b.name);
     if (!e) {
         k->layout = layout_of(&k->x.model);
         k->micro_batch = k->x.train.micro_batch ? k->x.train.micro_batch
                                                 : trainer_micro_batch_auto(&k->x, &k->b);
         e = vectors_take(k, &w);
     }
-    if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, MODEL_TRAIN, &w);
+    if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, use_of(&k->x), &w);
     if (!e) k->v.copies = model_copies(k->model);
     if (!e) e = tokens_make(k, &w);
     if (!e) e = measure(k, &o, &r, &w);
-    if (!e) report(k, &o, &r, threads);
     if (k) {
         model_close(k->model);
         vectors_give(k);
+    }
+    if (!e && o.ops)
+        e = bench_ops(&k->b, o.ops, o.context || o.experiment ? k->x.model.context : OPS_CONTEXT,
+                      r.ops, &r.op_count, &w);
+    if (!e) report(k, &o, &r, threads);
+    if (k) {
         if (k->b.self) device_close(&k->b);
         free(k->tokens);
     }
+    free(r.step_s);
     pool_close(pool);
     free(k);
     return e ? command_failed(gpu ? "bench gpu" : "bench cpu", &w) : 0;

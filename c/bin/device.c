@@ -28,6 +28,7 @@ static enum err open_gpu(struct backend *out, const struct device_options *o, st
 static void close_gpu(struct backend *b) { cuda_close(b); }
 static const char *describe_gpu(const struct backend *b) { return cuda_describe(b); }
 static double peak_gpu(const struct backend *b) { return cuda_peak(b); }
+static double memory_peak_gpu(const struct backend *b) { return cuda_memory_peak(b); }
 
 #else
 
@@ -50,6 +51,7 @@ static double peak_gpu(const struct backend *b)
     (void)b;
     return 0;
 }
+static double memory_peak_gpu(const struct backend *b) { return peak_gpu(b); }
 
 #endif
 
@@ -68,3 +70,5 @@ const char *device_describe(const struct backend *b)
 }
 
 double device_peak(const struct backend *b) { return (b->host ? cpu_peak : peak_gpu)(b); }
+
+double device_memory_peak(const struct backend *b) { return b->host ? 0 : memory_peak_gpu(b); }

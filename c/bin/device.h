@@ -27,6 +27,9 @@ void device_close(struct backend *b);
  * dense products in bf16; 0: not known. */
 double device_peak(const struct backend *b);
 
+/* Bytes a second between a GPU and its memory, by the memory's clock and width; 0: not known, as of a CPU. */
+double device_memory_peak(const struct backend *b);
+
 /* "AVX-512 BF16" or "NVIDIA H100 80GB HBM3, sm_90, cuBLASLt 13.1"; lives as long as the backend. */
 const char *device_describe(const struct backend *b);
 

@@ -1,4 +1,4 @@
-/* attention_test.c -- attention on tensor cores (cu/attention_bf16.cu) against float64, on fibers.
+/* attention_test.c -- attention on tensor cores (cu/attention_bf16.cu) against float64.
  *
  * Each element has a bound of its own. The softmax's weights p, and ds backward, are rounded to bf16 before they weigh
  * vectors: 2^-8 of the sum of the magnitudes of what is added up. The result is rounded once more: 2^-8 of itself. What
@@ -187,25 +187,30 @@ static void attention_free(struct attention *a)
     free(a->p);
 }
 
-static struct backend open_backend(const struct sizes *z, size_t i)
+static struct device open_device(const struct sizes *z, size_t i)
 {
-    struct backend b;
     order(i);
-    cr_assert_eq(cuda_open(&b, &(struct cuda_options){.bf16 = true}, NULL), ERR_OK);
-    cr_assert_eq(
-        b.prepare(b.self, &(struct op_sizes){.rows = rows(z), .dim = 1, .heads = z->heads}, NULL),
-        ERR_OK);
-    return b;
+    device_bf16 = true;
+    struct device d = device_open(1);
+    cr_assert_eq(d.b.prepare(d.b.self,
+                             &(struct op_sizes){.rows = rows(z), .dim = 1, .heads = z->heads},
+                             NULL),
+                 ERR_OK);
+    return d;
 }
 
 static void run_forward(struct attention *a, size_t i)
 {
     const struct sizes *z = &a->z;
-    struct backend b = open_backend(z, i);
-    cuda_attention_bf16(b.self, &(struct op_attention){a->run_out.data, (float *)a->run_logsum.data,
-                                                       a->qkv.data, z->sequences, z->length,
-                                                       z->heads, z->kv_heads, z->d});
-    cuda_close(&b);
+    struct device d = open_device(z, i);
+    void *out = matrix_lend(&d.b, &a->run_out), *logsum = matrix_lend(&d.b, &a->run_logsum);
+    void *qkv = matrix_lend(&d.b, &a->qkv);
+    cuda_attention_bf16(d.b.self, &(struct op_attention){out, logsum, qkv, z->sequences, z->length,
+                                                         z->heads, z->kv_heads, z->d});
+    matrix_back(&d.b, &a->run_out, out);
+    matrix_back(&d.b, &a->run_logsum, logsum);
+    matrix_drop(&d.b, &a->qkv, qkv);
+    device_close(&d);
     cr_assert(matrix_gaps_whole(&a->run_out));
     cr_assert(matrix_gaps_whole(&a->run_logsum));
 }
@@ -214,12 +219,19 @@ static void run_forward(struct attention *a, size_t i)
 static void run_backward(struct attention *a, size_t i)
 {
     const struct sizes *z = &a->z;
-    struct backend b = open_backend(z, i);
-    cuda_attention_bf16_backward(b.self, &(struct op_attention_backward){
-                                             a->qkv_grad.data, a->out_grad.data, a->out.data,
-                                             a->qkv.data, (const float *)a->logsum.data,
-                                             z->sequences, z->length, z->heads, z->kv_heads, z->d});
-    cuda_close(&b);
+    struct device d = open_device(z, i);
+    void *qkv_grad = matrix_lend(&d.b, &a->qkv_grad), *qkv = matrix_lend(&d.b, &a->qkv);
+    void *out_grad = matrix_lend(&d.b, &a->out_grad), *out = matrix_lend(&d.b, &a->out);
+    void *logsum = matrix_lend(&d.b, &a->logsum);
+    cuda_attention_bf16_backward(d.b.self, &(struct op_attention_backward){
+                                               qkv_grad, out_grad, out, qkv, logsum, z->sequences,
+                                               z->length, z->heads, z->kv_heads, z->d});
+    matrix_back(&d.b, &a->qkv_grad, qkv_grad);
+    matrix_drop(&d.b, &a->qkv, qkv);
+    matrix_drop(&d.b, &a->out_grad, out_grad);
+    matrix_drop(&d.b, &a->out, out);
+    matrix_drop(&d.b, &a->logsum, logsum);
+    device_close(&d);
     cr_assert(matrix_gaps_whole(&a->qkv_grad));
 }
 

@@ -1,23 +1,17 @@
 /* tensor.h -- for the tests of cu/tensor.h: matrices with guards around them, chance, bf16, and the three orders in which
  * fibers may run (fiber.h).
  *
- * A matrix ends at a page that nobody may touch, and what lies before it and between its rows is 0xff, a NaN: a kernel
- * that reads too far crashes or spreads NaNs, and one that writes too far is seen by matrix_gaps_whole. The memory is the
- * host's, where fibers read it as well: this is no help on a GPU. */
+ * A matrix lies in host memory and is lent to the device, where it ends as its memory does, but for what its alignment
+ * takes; what lies before it and between its rows is 0xff, a NaN. A kernel that reads too far spreads NaNs (or is told by
+ * compute-sanitizer), and one that writes too far is seen by matrix_gaps_whole, or by fiber.h behind the end. */
 #ifndef SHOAL_TEST_CUDA_TENSOR_H
 #define SHOAL_TEST_CUDA_TENSOR_H
 
-#include <criterion/criterion.h>
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
+#include "golden.h"
 
-#include "cu/cuda.h"
 #include "cu/tensor.h"
 
-#define PAGE ((size_t)4096)
+#define LEAD ((size_t)256) /* of a matrix's memory, a multiple: what a device aligns it to */
 
 static const char *const orders[] = {"threads", "warps", "reverse"};
 #define ORDERS (sizeof orders / sizeof *orders)
@@ -53,8 +47,8 @@ static inline double chance(uint64_t *state)
 
 struct matrix {
     size_t rows, width, stride, each; /* elements, each of so many bytes */
-    char *data, *pages;
-    size_t pages_bytes;
+    char *data, *block;
+    size_t block_bytes;
 };
 
 static inline struct matrix matrix_make(size_t rows, size_t width, size_t stride, size_t each,
@@ -62,16 +56,35 @@ static inline struct matrix matrix_make(size_t rows, size_t width, size_t stride
 {
     struct matrix m = {rows, width, stride, each, NULL, NULL, 0};
     const size_t bytes = ((rows - 1) * stride + width) * each;
-    const size_t used = (bytes + alignment + PAGE - 1) / PAGE * PAGE;
-    m.pages_bytes = used + PAGE;
-    m.pages = mmap(NULL, m.pages_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    cr_assert(m.pages != MAP_FAILED);
-    cr_assert_eq(mprotect(m.pages + used, PAGE, PROT_NONE), 0);
-    memset(m.pages, 0xff, used);
-    m.data = m.pages + (used - bytes) / alignment * alignment;
+    m.block_bytes = (bytes + alignment + LEAD - 1) / LEAD * LEAD;
+    m.block = aligned_alloc(LEAD, m.block_bytes);
+    cr_assert(m.block);
+    memset(m.block, 0xff, m.block_bytes);
+    m.data = m.block + (m.block_bytes - bytes) / alignment * alignment;
     return m;
 }
-static inline void matrix_free(struct matrix *m) { munmap(m->pages, m->pages_bytes); }
+static inline void matrix_free(struct matrix *m) { free(m->block); }
+
+/* The device's copy, gaps and all; matrix_back or matrix_drop gives its memory back. */
+static inline void *matrix_lend(const struct backend *b, const struct matrix *m)
+{
+    void *device;
+    cr_assert_eq(b->take(b->self, m->block_bytes, &device, NULL), ERR_OK);
+    b->upload(b->self, device, m->block, m->block_bytes);
+    return (char *)device + (m->data - m->block);
+}
+static inline void matrix_drop(const struct backend *b, const struct matrix *m, void *lent)
+{
+    b->give(b->self, (char *)lent - (m->data - m->block), m->block_bytes);
+}
+static inline void matrix_back(const struct backend *b, struct matrix *m, void *lent)
+{
+    struct why w;
+    cr_assert_eq(
+        b->download(b->self, m->block, (char *)lent - (m->data - m->block), m->block_bytes, &w),
+        ERR_OK, "%s", w.text);
+    matrix_drop(b, m, lent);
+}
 
 static inline uint16_t *bf16_at(const struct matrix *m, size_t row, size_t column)
 {
@@ -97,8 +110,8 @@ static inline void fill(struct matrix *m, uint64_t *state)
 }
 static inline bool matrix_gaps_whole(const struct matrix *m)
 {
-    const char *end = m->pages + m->pages_bytes - PAGE;
-    for (const char *p = m->pages; p < end; p++) {
+    const char *end = m->block + m->block_bytes;
+    for (const char *p = m->block; p < end; p++) {
         const size_t at = (size_t)(p - m->data) / m->each;
         const bool inside = p >= m->data && at / m->stride < m->rows && at % m->stride < m->width;
         if (!inside && *p != (char)0xff) return false;

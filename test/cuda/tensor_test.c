@@ -1,14 +1,14 @@
-/* tensor_test.c -- the matrix product on tensor cores (cu/product_bf16.cu) on fibers. */
+/* tensor_test.c -- the matrix product on tensor cores (cu/product_bf16.cu). */
 #include "product.h"
 
-/* c, by the kernel, its fibers in order `i`. */
+/* c, by the kernel, where it runs on fibers in order `i`. */
 static struct matrix product_run(const struct product *p, size_t i)
 {
-    struct backend b;
     order(i);
-    cr_assert_eq(cuda_open(&b, &(struct cuda_options){.bf16 = true}, NULL), ERR_OK);
-    struct matrix c = product_by(p, &b, cuda_product_bf16);
-    cuda_close(&b);
+    device_bf16 = true;
+    struct device d = device_open(1);
+    struct matrix c = product_by(p, &d.b, cuda_product_bf16);
+    device_close(&d);
     return c;
 }
 
@@ -108,4 +108,22 @@ Test(tensor, an_empty_sum_is_zero_and_adds_nothing)
         for (size_t j = 0; j < 65; j++) cr_assert_eq(get(&c, i, j), 0);
     matrix_free(&c);
     product_free(&p);
+}
+
+/* On fibers it is our own product; on a GPU, cuBLASLt where it is installed. */
+Test(tensor, what_multiplies_on_this_device_is_right_at_any_size)
+{
+    device_bf16 = true;
+    struct device d = device_open(1);
+    for (enum product_form form = PRODUCT_FORWARD; form <= PRODUCT_WEIGHT; form++)
+        for (size_t n = 0; n < sizeof sizes / sizeof *sizes; n++) {
+            const size_t kind = (n + form) % 3;
+            struct product p = product_make(&(struct given){
+                form, sizes[n][0], sizes[n][1], sizes[n][2], ALIGNED, kind == 0, kind == 2, 0});
+            struct matrix c = product_by(&p, &d.b, cuda_multiply_bf16);
+            expect_right(&p, &c);
+            matrix_free(&c);
+            product_free(&p);
+        }
+    device_close(&d);
 }

@@ -17,11 +17,20 @@ ok(said["steps"] >= 3 and abs(said["tokens_per_second"] / speed - 1) < 0.01, "to
 ok(abs(said["flops"] / (said["tokens_per_second"] * said["flops_per_token"]) - 1) < 0.01 and
    abs(said["share"] - said["flops"] / said["peak_flops"]) < 0.001 and 0 < said["share"] < 1,
    "the share of the peak is what it says it is", said)
+ok(0 < said["step_seconds_best"] <= said["step_seconds_median"] and said["step_seconds_best"] <= said["seconds"] / said["steps"],
+   "the best step is no slower than the middle one, nor than the mean", said)
+ok(said["precision"] == "fp32" and 16 * 262464 < said["peak_bytes"] < 1e9, "it takes memory for four vectors at least", said)
 ok(0 < said["loss"] < 7.5, "it trains: the loss starts near ln 1024 and falls on text that repeats", said)
 
 done = run("bench", "cpu", os.path.join(SHIPPED, "tiny.yaml"), "--seconds", "1")
 ok(done.returncode == 0 and "tiny: 262464 parameters, context 128" in done.stdout and "share" in done.stdout,
    "an experiment gives the shape", done.stdout)
+
+done = run("bench", "cpu", "--seconds", "1", "--ops", "1", "--context", "64", "--json")
+ops = json.loads(done.stdout)["ops"] if ok(done.returncode == 0, "operations are timed one by one", done.stdout) else []
+ok({"embed", "norm_backward", "attention", "linear_weight", "cross_entropy", "adamw"} <= {op["op"] for op in ops} and
+   all(op["seconds"] > 0 and 1e6 < op.get("bytes_per_second", op.get("flops_per_second")) < 1e14 for op in ops),
+   "with bytes or operations a second of each", ops)
 
 for words, sentence in [(["--preset", "3m"], "3m"), (["--seconds", "-1"], "--seconds needs a whole number above 0"),
                         (["--batch", "100"], "batch_tokens"), (["--frob"], "no option --frob"),

@@ -88,10 +88,17 @@ done = run("train", path, "--device", "tpu")
 ok(done.returncode == 2 and "--device needs auto, cpu, cuda or cuda:N" in done.stdout, "a device that is none is refused",
    done.stdout)
 
-done = run("bench", "gpu", "--preset", "2m", "--context", "64", "--batch", "128", "--seconds", "1", "--json", program=GPU)
+done = run("bench", "gpu", "--preset", "2m", "--context", "64", "--batch", "128", "--seconds", "1", "--ops", "1", "--json",
+           program=GPU)
 said = json.loads(done.stdout.splitlines()[-1]) if ok(done.returncode == 0, "bench gpu measures a step", done.stdout) else {}
 ok(said.get("backend") == "fibers on the host, sm_90, own products" and said["steps"] >= 3 and said["peak_flops"] == 0 and
-   abs(said["loss"] - 6.93) < 0.3, "and says on what", said)
+   abs(said["loss"] - 6.93) < 0.3 and said["mfu"] == 0, "and says on what", said)
+ops = {(op["op"], op.get("head_dim")): op for op in said.get("ops", [])}
+ok({("attention", 64), ("attention_backward", 128), ("linear", None), ("adamw", None), ("outer_step", None)} <= set(ops) and
+   all(op["seconds"] > 0 and 0 < op.get("bytes_per_second", op.get("flops_per_second")) < 1e12 for op in ops.values()),
+   "then each operation alone", said)
+ok(said.get("memory_peak") == 16e9 and all(abs(op["share"] - op["bytes_per_second"] / 16e9) < 0.001 for op in ops.values()
+   if "bytes_per_second" in op and not op["op"].startswith("outer")), "beside what its memory could do", said)
 
 path = experiment("mixed", **small)
 peers = os.path.join(PLACE, "peers.txt")

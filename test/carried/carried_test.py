@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""What ./zigw build test-gpu puts into zig-out/gpu can be carried to another machine: it is small, needs nothing but glibc,
+and finds its files where it lies. CARRIED_BIN names the folder."""
+import os, shutil, subprocess, sys, tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "program"))
+import elf
+
+HOME = os.environ["CARRIED_BIN"]
+failed = False
+
+
+def ok(holds, name, said=""):
+    global failed
+    failed = failed or not holds
+    print("%s - %s%s" % ("ok" if holds else "not ok", name, "" if holds else "\n  " + str(said)), flush=True)
+
+
+files = [os.path.join(folder, name) for folder, _, names in os.walk(HOME) for name in names]
+size = sum(map(os.path.getsize, files))
+ok(1e6 < size < 60e6, "all of it is smaller than 60 MB", "%.1f MB: %s" % (size / 1e6, files))
+data = open(os.path.join(HOME, "test-gpu"), "rb").read()
+needed, versions = elf.needed(data), elf.glibc_versions(data)
+ok("libc.so.6" in needed and needed <= elf.GLIBC, "the program links nothing but glibc", needed)
+ok(versions and max(versions) <= (2, 28), "and no symbol newer than glibc 2.28", versions[-3:])
+
+with tempfile.TemporaryDirectory() as place:
+    there = os.path.join(place, "gpu")
+    shutil.copytree(HOME, there)
+
+    def run(*command):
+        return subprocess.run(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+
+    done = run(there + "/test-gpu", "shoal", "version")
+    ok(done.returncode == 0 and done.stdout.startswith("shoal ") and "CUDA" in done.stdout, "shoal is in it", done.stdout)
+    done = run(there + "/test-gpu", "--filter=model/with_a_tied_head_too")
+    ok(done.returncode == 0 and " 0 failed" in done.stdout, "a test finds its golden file beside the program", done.stdout)
+    os.remove(there + "/test/golden/model_tied.bin")
+    done = run(there + "/test-gpu", "--filter=model/with_a_tied_head_too")
+    ok(done.returncode == 1 and " 1 failed" in done.stdout and "model_tied.bin" in done.stdout, "and fails without it", done.stdout)
+    done = run(there + "/test-gpu", "--filter=nothing/at_all")
+    ok(done.returncode == 1 and "0 passed" in done.stdout, "no test at all is a failure", done.stdout)
+    if "no NVIDIA driver" in run(there + "/test-gpu", "shoal", "bench", "gpu").stdout:
+        done = run(there + "/run.sh", os.path.join(place, "results"))
+        ok(done.returncode == 77 and done.stdout.count("\n") == 1 and "this machine has no NVIDIA driver" in done.stdout,
+           "without a GPU run.sh says so in one sentence", done.stdout)
+sys.exit(failed)
