@@ -167,6 +167,25 @@ static const struct {
          if (!wrong) ALLOW_SHARED(plain, 60 << 10);
          LAUNCH(plain, 1, COUNT, 60 << 10, 0, out);
      }},
+    {"another_device",
+     [](float *out, bool wrong) {
+         cudaSetDevice(wrong);
+         LAUNCH(plain, 1, COUNT, 0, 0, out);
+     }},
+    {"another_device_is_current",
+     [](float *out, bool wrong) {
+         cudaStream_t stream;
+         cudaStreamCreate(&stream);
+         cudaSetDevice(wrong);
+         LAUNCH(plain, 1, COUNT, 0, stream, out);
+     }},
+    {"another_device_fills",
+     [](float *out, bool wrong) {
+         LAUNCH(plain, 1, COUNT, 0, 0, out);
+         cudaSetDevice(1);
+         if (wrong) cudaMemsetAsync(out, 0, 4, nullptr);
+         cudaSetDevice(0);
+     }},
 };
 
 int main(int argc, char **argv)
