@@ -338,6 +338,15 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     cublaslt.linker_allow_shlib_undefined = true; // the runtime is the program's
     top.get("check").?.dependOn(&cublaslt.step);
 
+    // What stands in for NCCL, loaded at run time as it is.
+    const sums = s.module();
+    sums.addIncludePath(b.path("test/cuda"));
+    sums.addCSourceFile(.{ .file = b.path("test/cuda/nccl_fiber.cc"), .flags = &fiber_flags });
+    const nccl = b.addLibrary(.{ .name = "nccl-fiber", .root_module = sums, .linkage = .dynamic });
+    nccl.linker_allow_shlib_undefined = true; // the runtime of the fibers is the program's
+    for ([_]*std.Build.Step.Run{ alone, all }) |run| run.addPrefixedArtifactArg("NCCL_BIN=", nccl);
+    top.get("check").?.dependOn(&nccl.step);
+
     // Are the fibers themselves to be trusted?
     const own = s.module();
     for ([_][]const u8{ "cu", "test/cuda" }) |p| own.addIncludePath(b.path(p));
