@@ -186,7 +186,7 @@ const Shoal = struct {
         const m = s.module();
         const flags = &(c_flags ++ [_][]const u8{ "-DSHOAL_CUDA", "-Itest/model" });
         for ([_][]const u8{ "c", ".", ".deps/system/include" }) |p| m.addIncludePath(b.path(p));
-        for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = flags });
+        for ([_][]const u8{ "ops_test.c", "model_test.c", "lanes_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = flags });
         for (own) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = flags });
         return m;
     }

@@ -271,7 +271,7 @@ static int bench(int argc, char **argv, bool gpu)
     if (!e) {
         k->layout = layout_of(&k->x.model);
         k->micro_batch = k->x.train.micro_batch ? k->x.train.micro_batch
-                                                : trainer_micro_batch_auto(&k->x, &k->b);
+                                                : trainer_micro_batch_auto(&k->x, &k->b, 1);
         e = vectors_take(k, &w);
     }
     if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, MODEL_TRAIN, &w);
