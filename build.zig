@@ -352,6 +352,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     for ([_][]const u8{ "cu", "test/cuda" }) |p| own.addIncludePath(b.path(p));
     for ([_][]const u8{ "planted.cc", "fiber.cc", "runtime.cc" }) |f| own.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &fiber_flags });
     const planted = b.addExecutable(.{ .name = "planted", .root_module = own });
+    planted.rdynamic = true;
     for ([_]*std.Build.Step.Run{ alone, all }) |run| {
         run.addPrefixedArtifactArg("CUBLASLT_BIN=", cublaslt);
         run.addArtifactArg(exe);
@@ -366,6 +367,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     mutate.addArtifactArg(object);
     for ([_][]const u8{ "model", "data", "config", "cpu", "base", "yaml" }) |name| mutate.addArtifactArg(s.libraries.get(name).?);
     mutate.addPrefixedArtifactArg("CUBLASLT_BIN=", cublaslt);
+    mutate.addPrefixedArtifactArg("NCCL_BIN=", nccl);
     mutate.addArg("--");
     mutate.addPassthruArgs();
     mutate.stdio = .inherit;

@@ -30,6 +30,13 @@ PLANTED = [
     ("another_device", "it runs on device 1, and is given memory of device 0"),
     ("another_device_is_current", "it is launched on a stream of device 0, and 1 is the current one"),
     ("another_device_fills", "a fill on a stream of device 1 touches memory of device 0"),
+    ("nccl_missing", "nccl_fiber: a rank is missing in a group, rank 1"),
+    ("nccl_count", "nccl_fiber: another count than rank 0's, rank 1"),
+    ("nccl_type", "nccl_fiber: a type that is not fp32, rank 1"),
+    ("nccl_memory", "nccl_fiber: memory that is not its device's, rank 1"),
+    ("nccl_stream", "nccl_fiber: a stream of another device, rank 1"),
+    ("nccl_alone", "nccl_fiber: a call outside a group waits for the other ranks, rank 0"),
+    ("nccl_twice", "nccl_fiber: it is called twice in a group, rank 0"),
     ("wild_pointer", "it touches memory that is nobody's"),
 ]
 

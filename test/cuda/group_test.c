@@ -105,7 +105,8 @@ static void cannot_be_joined(const char *library, const char *says)
 
 Test(group, without_the_library_says_where_it_was_looked_for_and_what_to_do)
 {
-    cannot_be_joined("/nowhere/libnccl.so.2", "machine.nccl: /nowhere/libnccl.so.2 cannot be opened");
+    cannot_be_joined("/nowhere/libnccl.so.2",
+                     "machine.nccl: /nowhere/libnccl.so.2 cannot be opened");
     cannot_be_joined("libm.so.6", "libm.so.6 has no function ncclGetVersion");
 }
 
@@ -136,7 +137,8 @@ Test(group, names_the_gpu_that_failed_whichever_is_waited_for)
         join_gpus(2);
         setenv("FIBER_FAILS", "0", 1);
         gpus[1].zero(gpus[1].self, vectors[1], 4);
-        cr_assert_eq(gpus[waits].sum(gpus[waits].self, vectors[waits], COUNT, &sum, &w), ERR_DEVICE);
+        cr_assert_eq(gpus[waits].sum(gpus[waits].self, vectors[waits], COUNT, &sum, &w),
+                     ERR_DEVICE);
         cr_assert_str_eq(w.text, "GPU 1 failed in zero: unspecified launch failure");
         cr_assert_eq(gpus[0].all_reduce(gpus[0].self, vectors, COUNT, &w), ERR_DEVICE);
         cr_assert_str_eq(w.text, "GPU 1 failed in zero: unspecified launch failure");
@@ -151,8 +153,9 @@ Test(group, finds_all_functions_in_the_library_of_this_machine)
     int version = 0;
     struct why w;
     if (cuda_nccl(&version, "", &w) != ERR_OK) {
-        cr_assert_not_null(strstr(w.text, "there is no NCCL: no libnccl.so.2 where the loader looks"),
-                           "%s", w.text);
+        cr_assert_not_null(
+            strstr(w.text, "there is no NCCL: no libnccl.so.2 where the loader looks"), "%s",
+            w.text);
         cr_skip("no NCCL here");
     }
     cr_assert_geq(version, 21300);

@@ -116,7 +116,8 @@ void queue(clique *c)
 int enter(ncclComm *comm, const struct call &call, int type)
 {
     if (type != 7) fail("a type that is not fp32", comm);
-    if (depth == 0 && comm->all->ranks > 1) fail("a call outside a group waits for the other ranks", comm);
+    if (depth == 0 && comm->all->ranks > 1)
+        fail("a call outside a group waits for the other ranks", comm);
     if (comm->called) fail("it is called twice in a group", comm);
     if (grouped && grouped != comm->all) fail("another clique in a group", comm);
     grouped = comm->all;
