@@ -389,13 +389,12 @@ static enum err open_replica(struct worker *k, struct why *w)
     struct outer_rule rule = {.lr = (float)k->x->outer.optimizer.lr,
                               .momentum = (float)k->x->outer.optimizer.momentum,
                               .nesterov = k->x->outer.optimizer.nesterov};
-    const struct backend *b = &k->tools.backend;
+    const struct backend *b = trainer_backend(k->trainer);
     enum err e = arena_open(&k->room, replica_bytes(parameters), w);
     if (!e && b->pin) b->pin(b->self, k->room.start, k->room.bytes);
     return e ? e
              : replica_init(&k->replica, &k->room, &rule, k->state->parameters, parameters,
-                            k->tools.run_id, &k->hash, trainer_backend(k->trainer), k->tools.pool,
-                            w);
+                            k->tools.run_id, &k->hash, b, k->tools.pool, w);
 }
 
 static enum err open_driver(struct worker *k, struct why *w)

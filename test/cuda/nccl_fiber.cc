@@ -48,7 +48,7 @@ clique *grouped;
 
 [[noreturn]] void fail(const char *what, const ncclComm *comm)
 {
-    fprintf(stderr, "nccl_fiber: %s, rank %d\n", what, comm->rank);
+    fprintf(stderr, "fiber: nccl: %s, rank %d\n", what, comm->rank);
     abort();
 }
 
@@ -186,7 +186,7 @@ int ncclGroupStart()
 
 int ncclGroupEnd()
 {
-    if (depth == 0) fprintf(stderr, "nccl_fiber: a group ends that did not start\n"), abort();
+    if (depth == 0) fprintf(stderr, "fiber: nccl: a group ends that did not start\n"), abort();
     if (--depth) return success;
     if (grouped) queue(grouped);
     grouped = nullptr;
