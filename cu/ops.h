@@ -29,7 +29,7 @@ struct cuda {
         cudaEvent_t come[CUDA_OUTER_SLOTS], computed[CUDA_OUTER_SLOTS], gone[CUDA_OUTER_SLOTS];
     } outer;
     struct cublaslt *cublaslt; /* NULL: our own products serve */
-    struct cuda_group *group; /* the GPUs that it was joined with (group.cu); NULL for none */
+    struct cuda_group *group;  /* the GPUs that it was joined with (group.cu); NULL for none */
     char text[300];
 };
 

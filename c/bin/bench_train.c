@@ -264,8 +264,10 @@ static int bench(int argc, char **argv, bool gpu)
     const size_t threads = o.threads ? o.threads : cpu_threads();
     if (!e) e = pool_open(&pool, threads, 0, &w);
     if (!e) {
-        const struct device_options d = {gpu ? DEVICE_CUDA : DEVICE_CPU, (uint32_t)o.device,
-                                         k->x.train.precision, k->x.machine.cublaslt};
+        const struct device_options d = {.kind = gpu ? DEVICE_CUDA : DEVICE_CPU,
+                                         .index = (uint32_t)o.device,
+                                         .precision = k->x.train.precision,
+                                         .cublaslt = k->x.machine.cublaslt};
         e = device_open(&k->b, &d, pool, &w);
     }
     if (!e) {

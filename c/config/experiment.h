@@ -127,11 +127,11 @@ struct experiment {
 
     struct {
         enum device_kind device;
-        uint32_t gpus[EXPERIMENT_GPUS_MAX]; /* of DEVICE_CUDA: numbers, no two alike */
-        uint32_t gpus_count;                /* 0: all that are there */
+        uint32_t gpus[EXPERIMENT_GPUS_MAX];   /* of DEVICE_CUDA: numbers, no two alike */
+        uint32_t gpus_count;                  /* 0: all that are there */
         char cublaslt[EXPERIMENT_PATH_BYTES]; /* file; empty: where it usually is */
-        char nccl[EXPERIMENT_PATH_BYTES];   /* the same */
-        uint32_t threads;                   /* 0: auto */
+        char nccl[EXPERIMENT_PATH_BYTES];     /* the same */
+        uint32_t threads;                     /* 0: auto */
     } machine;
 
     /* Only for messages: where each key's value stands, by its index in schema_keys, and each entry of swarm.peers. */

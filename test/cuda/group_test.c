@@ -18,7 +18,8 @@ static void open_gpus(size_t count)
     for (size_t g = 0; g < count; g++) {
         float host[COUNT];
         void *memory;
-        cr_assert_eq(cuda_open(&gpus[g], (int)g, false, &w), ERR_OK, "%s", w.text);
+        cr_assert_eq(cuda_open(&gpus[g], &(struct cuda_options){.device = (int)g}, &w), ERR_OK,
+                     "%s", w.text);
         cr_assert_eq(gpus[g].take(gpus[g].self, sizeof host, &memory, &w), ERR_OK, "%s", w.text);
         for (size_t i = 0; i < COUNT; i++) host[i] = number(g, i);
         gpus[g].upload(gpus[g].self, memory, host, sizeof host);

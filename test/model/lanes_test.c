@@ -12,13 +12,15 @@
 static void lanes_open_devices(struct device *d, size_t count)
 {
     const char *library = getenv("NCCL_BIN"); /* on fibers */
+    struct cuda_options o = {.bf16 = device_bf16, .cublaslt = device_cublaslt};
     struct backend joined[LANES_MOST];
     struct why w;
     if (library) setenv("FIBER_DEVICES", "3", 1);
     if (cuda_devices() < (int)count) cr_skip("there are too few GPUs");
     for (size_t i = 0; i < count; i++) {
         cr_assert_eq(pool_open(&d[i].pool, 1, 0, &w), ERR_OK, "%s", w.text);
-        cr_assert_eq(cuda_open(&joined[i], &(struct cuda_options){.device = (int)i, .bf16 = device_bf16}, &w), ERR_OK, "%s", w.text);
+        o.device = (int)i;
+        cr_assert_eq(cuda_open(&joined[i], &o, &w), ERR_OK, "%s", w.text);
     }
     if (count > 1)
         cr_assert_eq(cuda_join(joined, count, library ? library : "", &w), ERR_OK, "%s", w.text);
