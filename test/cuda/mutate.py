@@ -8,9 +8,9 @@ All planted bugs of mutations.py, or those whose name has NAME in it.
 OBJECT holds the tests, the ARCHIVEs all they call but the kernels (build.zig), the PATHs are what stands in for
 cuBLASLt and NCCL. For each bug: its text is replaced in a copy of the file, that is compiled and linked with the other
 kernels, and the tests of the loader of libraries, the operations, the outer step, joined GPUs, tensor cores, cuBLASLt and
-the model are run in three orders of threads until one fails. Caught means that an assertion or a sentence of fiber.h said so: a time-out, or a crash
-without a word, is a miss. It fails when a bug is missed, when a text to be replaced is not there exactly once, when the
-changed file does not compile, or when the code without a bug fails.
+the model are run in three orders of threads until one fails. Caught means that an assertion or a sentence of fiber.h
+said so: a time-out, or a crash without a word, is a miss. It fails when a bug is missed, when a text to be replaced is not
+there exactly once, when the changed file does not compile, or when the code without a bug fails.
 """
 import concurrent.futures, os, re, shutil, subprocess, sys
 
@@ -29,8 +29,8 @@ LIBRARIES = [".deps/system/lib/" + name for name in ("libcriterion.so", "libjans
                                                     "libopenblas.a")]
 ORDERS = ["threads", "warps", "reverse"]
 # and seconds for each run; of the model's tests those that matter set the order themselves
-SUITES = [("library", 60, ["threads"]), ("ops", 60, ORDERS), ("outer", 60, ORDERS), ("group", 60, ["threads"]), ("tensor", 60, ["threads"]),
-          ("cublaslt", 120, ["threads"]), ("attention", 120, ["threads"]), ("model", 300, ["threads"])]
+SUITES = [("library", 60, ["threads"]), ("ops", 60, ORDERS), ("outer", 60, ORDERS), ("group", 60, ["threads"]),
+          ("tensor", 60, ["threads"]), ("cublaslt", 120, ["threads"]), ("attention", 120, ["threads"]), ("model", 300, ["threads"])]
 
 
 def call(command):

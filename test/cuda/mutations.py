@@ -95,7 +95,7 @@ MUTATIONS = [
     ("group: a call by itself", "group.cu", "int result = g->nccl.group_start(), ended;", "int result = NCCL_OK, ended;"),
     ("group: does not see that another failed", "group.cu", "if (g->members[i]->failed != cudaSuccess) return", "if (i == 0 && g->members[i]->failed != cudaSuccess) return"),
     ("group: a failure to add up is no failure", "group.cu", "    if (result == NCCL_OK) return ERR_OK;\n    return why(w, ERR_DEVICE, \"%s %zu GPUs", "    if (result >= NCCL_OK) return ERR_OK;\n    return why(w, ERR_DEVICE, \"%s %zu GPUs"),
-    ("group: a library without the functions will do", "nccl_api.cu", "if (!e) e = library_find", "if (!e && 0) e = library_find"),
+    ("group: a file that is named is not taken", "nccl_api.cu", "\"machine.nccl\", path,", "\"machine.nccl\", NULL,"),
 
     # library
     ("library: a path that is named is one of many", "library.cu", "wish->path && wish->path[0]", "wish->path && wish->path[0] && !search_all(&s)"),

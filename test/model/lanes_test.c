@@ -258,7 +258,11 @@ Test(lanes, all_take_over_what_is_written_to_the_first)
 {
     struct corpus *c = make_corpus();
     struct experiment x = experiment_small();
-    float *halves[2];
+    double loss[2];
+    x.train.micro_batch = 2;
+#ifdef SHOAL_CUDA
+    device_bf16 = true; /* each lane has copies of the matrices too */
+#endif
     for (int i = 0; i < 2; i++) { /* once on one lane, once on three */
         lanes_open(&x, c, i ? 3 : 1);
         const struct backend *b = trainer_backend(lanes.t);
@@ -268,16 +272,14 @@ Test(lanes, all_take_over_what_is_written_to_the_first)
         b->upload(b->self, mine, genesis, elements() * sizeof(float));
         trainer_parameters_changed(lanes.t);
         trainer_forget(lanes.t);
-        step(1);
+        loss[i] = step(1);
         lanes_agree();
         cr_assert_eq(trainer_state(lanes.t)->steps, 1);
         cr_assert_eq(lanes.broadcasts, i ? 2 : 0);
-        halves[i] = vector_of(0, mine);
-        if (i) cr_assert_leq(golden_error(halves[1], halves[0], elements()), 1e-3);
         free(genesis);
         lanes_close();
     }
-    free(halves[0]), free(halves[1]);
+    cr_assert_eq(loss[0], loss[1]);
     drop_corpus(c);
 }
 
