@@ -188,7 +188,7 @@ const Shoal = struct {
         if (before) |headers| m.addIncludePath(b.path(headers));
         const flags = &(c_flags ++ [_][]const u8{ "-DSHOAL_CUDA", "-Itest/model" });
         for ([_][]const u8{ "c", ".", ".deps/system/include" }) |p| m.addIncludePath(b.path(p));
-        for ([_][]const u8{ "ops_test.c", "model_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = flags });
+        for ([_][]const u8{ "ops_test.c", "model_test.c", "lanes_test.c" }) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/model/{s}", .{f})), .flags = flags });
         for (own) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = flags });
         return m;
     }
@@ -347,11 +347,21 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     cublaslt.linker_allow_shlib_undefined = true; // the runtime is the program's
     top.get("check").?.dependOn(&cublaslt.step);
 
+    // What stands in for NCCL, loaded at run time as it is.
+    const sums = s.module();
+    sums.addIncludePath(b.path("test/cuda"));
+    sums.addCSourceFile(.{ .file = b.path("test/cuda/nccl_fiber.cc"), .flags = &fiber_flags });
+    const nccl = b.addLibrary(.{ .name = "nccl-fiber", .root_module = sums, .linkage = .dynamic });
+    nccl.linker_allow_shlib_undefined = true; // the runtime of the fibers is the program's
+    for ([_]*std.Build.Step.Run{ alone, all }) |run| run.addPrefixedArtifactArg("NCCL_BIN=", nccl);
+    top.get("check").?.dependOn(&nccl.step);
+
     // Are the fibers themselves to be trusted?
     const own = s.module();
     for ([_][]const u8{ "cu", "test/cuda" }) |p| own.addIncludePath(b.path(p));
     for ([_][]const u8{ "planted.cc", "fiber.cc", "runtime.cc" }) |f| own.addCSourceFile(.{ .file = b.path(b.fmt("test/cuda/{s}", .{f})), .flags = &fiber_flags });
     const planted = b.addExecutable(.{ .name = "planted", .root_module = own });
+    planted.rdynamic = true;
     for ([_]*std.Build.Step.Run{ alone, all }) |run| {
         run.addPrefixedArtifactArg("CUBLASLT_BIN=", cublaslt);
         run.addArtifactArg(exe);
@@ -366,6 +376,7 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     mutate.addArtifactArg(object);
     for ([_][]const u8{ "model", "data", "config", "cpu", "base", "yaml" }) |name| mutate.addArtifactArg(s.libraries.get(name).?);
     mutate.addPrefixedArtifactArg("CUBLASLT_BIN=", cublaslt);
+    mutate.addPrefixedArtifactArg("NCCL_BIN=", nccl);
     mutate.addArg("--");
     mutate.addPassthruArgs();
     mutate.stdio = .inherit;

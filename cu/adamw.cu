@@ -65,7 +65,7 @@ template <int EACH> static void round_all(struct cuda *c, const struct op_round 
 
 void cuda_adamw(void *self, const struct op_adamw *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     const bool whole = packs<float>(o->parameters, o->count) &&
                        packs<float>(o->moment1, o->count) && packs<float>(o->moment2, o->count) &&
                        packs<float>(o->gradient, o->count) &&
@@ -76,7 +76,7 @@ void cuda_adamw(void *self, const struct op_adamw *o)
 
 void cuda_round(void *self, const struct op_round *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     const bool whole = packs<float>(o->x, o->count) && packs<float>(o->out, o->count);
     whole ? round_all<pack_of<float>>(c, o) : round_all<1>(c, o);
     cuda_launched(c, "round");

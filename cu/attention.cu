@@ -269,7 +269,7 @@ static bool has_tensor_version(const struct cuda *c, size_t head_dim)
 
 void cuda_attention(void *self, const struct op_attention *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     assert(o->head_dim <= HEAD_DIM_MAX);
     if (has_tensor_version(c, o->head_dim)) cuda_attention_bf16(c, o);
     else c->bf16 ? attention<struct bf16>(c, o) : attention<float>(c, o);
@@ -278,7 +278,7 @@ void cuda_attention(void *self, const struct op_attention *o)
 
 void cuda_attention_backward(void *self, const struct op_attention_backward *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     assert(o->head_dim <= HEAD_DIM_MAX);
     if (has_tensor_version(c, o->head_dim)) cuda_attention_bf16_backward(c, o);
     else c->bf16 ? attention_backward<struct bf16>(c, o) : attention_backward<float>(c, o);
@@ -287,7 +287,7 @@ void cuda_attention_backward(void *self, const struct op_attention_backward *o)
 
 void cuda_attention_cached(void *self, const struct op_attention_cached *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     assert(o->head_dim <= HEAD_DIM_MAX);
     c->bf16 ? attention_cached<struct bf16>(c, o) : attention_cached<float>(c, o);
     cuda_launched(c, "attention_cached");

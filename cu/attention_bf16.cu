@@ -497,7 +497,7 @@ template <class OP> static struct pass pass_of(const OP *o)
 
 void cuda_attention_bf16(void *self, const struct op_attention *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     struct pass p = pass_of(o);
     p.out = (struct bf16 *)o->out;
     p.logsum_out = o->logsum;
@@ -509,7 +509,7 @@ void cuda_attention_bf16(void *self, const struct op_attention *o)
 
 void cuda_attention_bf16_backward(void *self, const struct op_attention_backward *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     struct pass p = pass_of(o);
     assert((uintptr_t)o->out_grad % 16 == 0);
     p.out_grad = (const struct bf16 *)o->out_grad;

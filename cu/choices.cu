@@ -90,6 +90,11 @@ void choices_open(struct choices *c, const char *machine, void (*say)(const char
     if (say) say(text);
 }
 
+void choices_again(struct choices *c)
+{
+    if (c->all && c->path[0]) merge(c);
+}
+
 void choices_close(struct choices *c)
 {
     free(c->all);

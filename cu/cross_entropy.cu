@@ -58,7 +58,7 @@ template <class T> static void cross_entropy_of(struct cuda *c, const struct op_
 
 void cuda_cross_entropy(void *self, const struct op_cross_entropy *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     c->bf16 ? cross_entropy_of<struct bf16>(c, o) : cross_entropy_of<float>(c, o);
     cuda_launched(c, "cross_entropy");
 }

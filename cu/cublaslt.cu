@@ -231,7 +231,12 @@ static bool chosen_before(struct cublaslt *lt, struct known *k)
 {
     const struct lt_product *p = &k->product;
     struct lt_result result = {};
-    if (!choices_find(&lt->choices, &k->shape, &k->algorithm, &k->ours)) return false;
+    bool known = choices_find(&lt->choices, &k->shape, &k->algorithm, &k->ours);
+    if (!known) {
+        choices_again(&lt->choices);
+        known = choices_find(&lt->choices, &k->shape, &k->algorithm, &k->ours);
+    }
+    if (!known) return false;
     return k->ours || (lt->f.check(lt->handle, p->desc, p->a, p->b, p->c, p->c, &k->algorithm,
                                    &result) == LT_SUCCESS &&
                        result.workspace_bytes <= WORKSPACE_BYTES);

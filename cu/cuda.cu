@@ -14,24 +14,45 @@
 
 static const char *said(cudaError_t e) { return cudaGetErrorString(e); }
 
-void cuda_launched(struct cuda *c, const char *where)
+struct cuda *cuda_of(void *self)
 {
-    cudaError_t e = cudaGetLastError();
+    struct cuda *c = (struct cuda *)self;
+    cuda_note(c, cudaSetDevice(c->device), "taking its turn");
+    return c;
+}
+
+void cuda_note(struct cuda *c, cudaError_t e, const char *where)
+{
     if (e == cudaSuccess || c->failed != cudaSuccess) return;
     c->failed = e;
     c->failed_where = where;
 }
 
+void cuda_launched(struct cuda *c, const char *where) { cuda_note(c, cudaGetLastError(), where); }
+
+enum err cuda_said(const struct cuda *c, struct why *w)
+{
+    if (c->failed == cudaSuccess) return ERR_OK;
+    return why(w, ERR_DEVICE, "GPU %d failed in %s: %s", c->device, c->failed_where,
+               said(c->failed));
+}
+
 enum err cuda_wait(struct cuda *c, struct why *w)
 {
-    cudaError_t e = cudaStreamSynchronize(c->stream);
-    if (c->failed != cudaSuccess)
-        return why(w, ERR_DEVICE, "GPU %d failed in %s: %s", c->device, c->failed_where,
-                   said(c->failed));
-    if (e == cudaSuccess) return ERR_OK;
-    c->failed = e;
-    c->failed_where = "a kernel";
-    return why(w, ERR_DEVICE, "GPU %d failed: %s", c->device, said(e));
+    if (c->group) return cuda_wait_together(c, w);
+    cuda_note(c, cudaStreamSynchronize(c->stream), "a kernel");
+    return cuda_said(c, w);
+}
+
+enum err cuda_download(struct cuda *c, void *host, const void *device, size_t bytes,
+                       const char *where, struct why *w)
+{
+    /* The copy waits for what is before it, but not in the manner of cuda_wait. */
+    enum err e = c->group ? cuda_wait(c, w) : ERR_OK;
+    if (e) return e;
+    cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, c->stream);
+    cuda_launched(c, where);
+    return cuda_wait(c, w);
 }
 
 enum err cuda_take(struct cuda *c, size_t bytes, void **out, struct why *w)
@@ -52,18 +73,19 @@ enum err cuda_take(struct cuda *c, size_t bytes, void **out, struct why *w)
 
 static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
 {
-    return cuda_take((struct cuda *)self, bytes, out, w);
+    return cuda_take(cuda_of(self), bytes, out, w);
 }
 
 static void memory_give(void *self, void *memory, size_t bytes)
 {
-    (void)self, (void)bytes;
+    (void)bytes;
+    (void)cuda_of(self);
     cudaFree(memory);
 }
 
 static void memory_upload(void *self, void *device, const void *host, size_t bytes)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, c->stream);
     cuda_launched(c, "upload");
 }
@@ -71,15 +93,12 @@ static void memory_upload(void *self, void *device, const void *host, size_t byt
 static enum err memory_download(void *self, void *host, const void *device, size_t bytes,
                                 struct why *w)
 {
-    struct cuda *c = (struct cuda *)self;
-    cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, c->stream);
-    cuda_launched(c, "download");
-    return cuda_wait(c, w);
+    return cuda_download(cuda_of(self), host, device, bytes, "download", w);
 }
 
 static void memory_zero(void *self, void *device, size_t bytes)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     cudaMemsetAsync(device, 0, bytes, c->stream);
     cuda_launched(c, "zero");
 }
@@ -98,7 +117,7 @@ static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     struct op_sizes s = *sizes;
     s.rows = most(s.rows, c->sizes.rows);
     s.dim = most(s.dim, c->sizes.dim);
@@ -125,6 +144,7 @@ static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
 
 static void close_one(struct cuda *c)
 {
+    cuda_leave(c);
     cublaslt_close(c->cublaslt);
     release(c);
     cudaFree(c->sums);
@@ -262,7 +282,7 @@ enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why
 
 void cuda_close(struct backend *b)
 {
-    if (b->self) close_one((struct cuda *)b->self);
+    if (b->self) close_one(cuda_of(b->self));
     b->self = NULL;
 }
 

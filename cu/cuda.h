@@ -29,6 +29,14 @@ struct cuda_options {
 enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why *w);
 void cuda_close(struct backend *b);
 
+/* The version of NCCL that is here, 22809 for 2.28.9: the file `library`, empty for where it usually is. ERR_DEVICE. */
+enum err cuda_nccl(int *version, const char *library, struct why *w);
+
+/* Joins 2 .. BACKEND_LANES_MAX open backends, each on a GPU of its own, of one thread: the first gets all_reduce and broadcast
+ * (backend.h). When one of them is closed the others take
+ * part in no more. ERR_DEVICE without NCCL, or when it cannot join them. */
+enum err cuda_join(struct backend *lanes, size_t count, const char *library, struct why *w);
+
 /* "NVIDIA H100 80GB HBM3, sm_90, cuBLASLt 13.1", or ", own products", or of fp32 only the GPU; lives as long as the
  * backend. */
 const char *cuda_describe(const struct backend *b);

@@ -68,14 +68,14 @@ template <class T> static void embed_backward(struct cuda *c, const struct op_em
 
 void cuda_embed(void *self, const struct op_embed *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     c->bf16 ? embed_of<struct bf16>(c, o) : embed_of<float>(c, o);
     cuda_launched(c, "embed");
 }
 
 void cuda_embed_backward(void *self, const struct op_embed_backward *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     c->bf16 ? embed_backward<struct bf16>(c, o) : embed_backward<float>(c, o);
     cuda_launched(c, "embed_backward");
 }

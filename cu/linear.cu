@@ -72,14 +72,14 @@ static void multiply(struct cuda *c, const char *where, void *out, struct matrix
 
 void cuda_multiply_bf16(void *self, const struct op_product *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     if (c->cublaslt && cublaslt_product(c->cublaslt, o)) return;
     cuda_product_bf16(c, o);
 }
 
 void cuda_linear(void *self, const struct op_linear *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     if (!c->bf16) {
         multiply(c, "linear", o->y, {(const float *)o->x, o->n_in, 1},
                  {(const float *)o->w, o->n_in, 1}, o->rows, o->n_out, o->n_in, false);
@@ -96,7 +96,7 @@ void cuda_linear(void *self, const struct op_linear *o)
 
 void cuda_linear_input(void *self, const struct op_linear_input *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     if (!c->bf16) {
         multiply(c, "linear_input", o->x_grad, {(const float *)o->y_grad, o->n_out, 1},
                  {(const float *)o->w, 1, o->n_in}, o->rows, o->n_in, o->n_out, false);
@@ -113,7 +113,7 @@ void cuda_linear_input(void *self, const struct op_linear_input *o)
 
 void cuda_linear_weight(void *self, const struct op_linear_weight *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     if (!c->bf16) {
         multiply(c, "linear_weight", o->w_grad, {(const float *)o->y_grad, 1, o->n_out},
                  {(const float *)o->x, 1, o->n_in}, o->n_out, o->n_in, o->rows, true);

@@ -136,14 +136,14 @@ template <class T> static void norm_backward_of(struct cuda *c, const struct op_
 
 void cuda_norm(void *self, const struct op_norm *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     c->bf16 ? norm_of<struct bf16>(c, o) : norm_of<float>(c, o);
     cuda_launched(c, "norm");
 }
 
 void cuda_norm_backward(void *self, const struct op_norm_backward *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     c->bf16 ? norm_backward_of<struct bf16>(c, o) : norm_backward_of<float>(c, o);
     cuda_launched(c, "norm_backward");
 }

@@ -29,14 +29,29 @@ struct cuda {
         cudaEvent_t come[CUDA_OUTER_SLOTS], computed[CUDA_OUTER_SLOTS], gone[CUDA_OUTER_SLOTS];
     } outer;
     struct cublaslt *cublaslt; /* NULL: our own products serve */
+    struct cuda_group *group;  /* the GPUs that it was joined with (group.cu); NULL for none */
     char text[300];
 };
+
+/* `self` of an operation. Its GPU is the current one from here on: a thread that drives several comes from another. No
+ * operation gets at its struct cuda otherwise. */
+struct cuda *cuda_of(void *self);
 
 /* Zeroed device memory. ERR_MEMORY, ERR_DEVICE. */
 enum err cuda_take(struct cuda *c, size_t bytes, void **out, struct why *w);
 
+/* Brings device memory to the host, `where` being the operation that wants it. ERR_DEVICE. */
+enum err cuda_download(struct cuda *c, void *host, const void *device, size_t bytes,
+                       const char *where, struct why *w);
+
 /* Notes a failed launch of `where`. */
 void cuda_launched(struct cuda *c, const char *where);
+
+/* Notes the first failure; nothing when `e` is none. */
+void cuda_note(struct cuda *c, cudaError_t e, const char *where);
+
+/* ERR_DEVICE with what was noted, or ERR_OK. */
+enum err cuda_said(const struct cuda *c, struct why *w);
 
 void cuda_embed(void *self, const struct op_embed *o);
 void cuda_embed_backward(void *self, const struct op_embed_backward *o);
@@ -64,7 +79,14 @@ cudaError_t cuda_outer_open(struct cuda *c);
 void cuda_outer_close(struct cuda *c);
 void cuda_pin(void *self, void *host, size_t bytes);
 
-/* Waits for all that was queued; ERR_DEVICE with the first failure. */
+/* Waits for all that was queued; ERR_DEVICE with the first failure, of a GPU that it was joined with too: when one fails,
+ * what they have begun together would end on none of them. */
 enum err cuda_wait(struct cuda *c, struct why *w);
+
+/* The same for a GPU that was joined with others. */
+enum err cuda_wait_together(struct cuda *c, struct why *w);
+
+/* Ends the group that it was joined to, if it was. */
+void cuda_leave(struct cuda *c);
 
 #endif

@@ -92,7 +92,7 @@ static enum err finish(struct cuda *c, struct why *w)
 enum err cuda_outer_quantize(void *self, const struct op_outer_quantize *o, bool *finite,
                              struct why *w)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     const struct outer_layout *l = o->layout;
     uint32_t bad = 0;
     enum err e = ready(c, l, w);
@@ -117,7 +117,7 @@ enum err cuda_outer_quantize(void *self, const struct op_outer_quantize *o, bool
 
 enum err cuda_outer_step(void *self, const struct op_outer_step *o, struct why *w)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     const struct outer_layout *l = o->layout;
     enum err e = ready(c, l, w);
     for (uint32_t i = 0; !e && i < l->chunks; i++) {
@@ -166,7 +166,7 @@ void cuda_outer_close(struct cuda *c)
 
 void cuda_pin(void *self, void *host, size_t bytes)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     cudaError_t e = cudaHostRegister(host, bytes, cudaHostRegisterDefault);
     if (e == cudaSuccess) {
         c->outer.pinned = host;

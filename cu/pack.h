@@ -13,16 +13,14 @@ template <class T, int EACH> struct alignas(EACH * sizeof(T)) pack {
     T at[EACH];
 };
 
-template <int EACH, class T>
-__device__ __forceinline__ void load(float to[EACH], const T *from)
+template <int EACH, class T> __device__ __forceinline__ void load(float to[EACH], const T *from)
 {
     const pack<T, EACH> p = *(const pack<T, EACH> *)from;
 #pragma unroll
     for (int e = 0; e < EACH; e++) to[e] = float_of(p.at[e]);
 }
 
-template <int EACH, class T>
-__device__ __forceinline__ void store(T *to, const float from[EACH])
+template <int EACH, class T> __device__ __forceinline__ void store(T *to, const float from[EACH])
 {
     pack<T, EACH> p;
 #pragma unroll

@@ -225,7 +225,7 @@ static bool small(const struct op_product *o)
 
 void cuda_product_bf16(void *self, const struct op_product *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     assert(o->tile == 0 || o->tile == 64 || o->tile == 128);
     assert(!(o->add && o->c_bf16));
     assert(o->rows < SIZE_LIMIT && o->columns < SIZE_LIMIT && o->depth < SIZE_LIMIT);

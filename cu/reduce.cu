@@ -28,6 +28,7 @@ __global__ void __launch_bounds__(THREADS)
 static enum err add_up(struct cuda *c, const float *x, size_t count, bool squares, double *out,
                        struct why *w)
 {
+    const char *where = squares ? "norm2" : "sum";
     double part[64];
     *out = 0;
     for (size_t first = 0; first < count;) { /* as many pieces at once as there is scratch for */
@@ -36,9 +37,8 @@ static enum err add_up(struct cuda *c, const float *x, size_t count, bool square
         const size_t pieces = (n + PIECE - 1) / PIECE;
         LAUNCH(sum_pieces, dim3(pieces), dim3(THREADS), 0, c->stream, c->sums, x + first, n,
                squares);
-        cuda_launched(c, squares ? "norm2" : "sum");
-        cudaMemcpyAsync(part, c->sums, pieces * sizeof *part, cudaMemcpyDeviceToHost, c->stream);
-        enum err e = cuda_wait(c, w);
+        cuda_launched(c, where);
+        enum err e = cuda_download(c, part, c->sums, pieces * sizeof *part, where, w);
         if (e) return e;
         for (size_t p = 0; p < pieces; p++) *out += part[p];
         first += n;
@@ -48,12 +48,12 @@ static enum err add_up(struct cuda *c, const float *x, size_t count, bool square
 
 enum err cuda_sum(void *self, const float *x, size_t count, double *out, struct why *w)
 {
-    return add_up((struct cuda *)self, x, count, false, out, w);
+    return add_up(cuda_of(self), x, count, false, out, w);
 }
 
 enum err cuda_norm2(void *self, const float *x, size_t count, double *out, struct why *w)
 {
-    enum err e = add_up((struct cuda *)self, x, count, true, out, w);
+    enum err e = add_up(cuda_of(self), x, count, true, out, w);
     if (!e) *out = sqrt(*out);
     return e;
 }

@@ -47,7 +47,7 @@ template <class T> static void rotary_of(struct cuda *c, const struct op_rotary 
 
 void cuda_rotary(void *self, const struct op_rotary *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     c->bf16 ? rotary_of<struct bf16>(c, o) : rotary_of<float>(c, o);
     cuda_launched(c, "rotary");
 }

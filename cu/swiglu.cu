@@ -86,14 +86,14 @@ static void swiglu_backward_of(struct cuda *c, const struct op_swiglu_backward *
 
 void cuda_swiglu(void *self, const struct op_swiglu *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     c->bf16 ? swiglu_of<struct bf16>(c, o) : swiglu_of<float>(c, o);
     cuda_launched(c, "swiglu");
 }
 
 void cuda_swiglu_backward(void *self, const struct op_swiglu_backward *o)
 {
-    struct cuda *c = (struct cuda *)self;
+    struct cuda *c = cuda_of(self);
     c->bf16 ? swiglu_backward_of<struct bf16>(c, o) : swiglu_backward_of<float>(c, o);
     cuda_launched(c, "swiglu_backward");
 }

@@ -369,8 +369,10 @@ static int bench(int argc, char **argv, bool gpu)
     const size_t threads = o.threads ? o.threads : cpu_threads();
     if (!e) e = pool_open(&pool, threads, 0, &w);
     if (!e) {
-        const struct device_options d = {gpu ? DEVICE_CUDA : DEVICE_CPU, (uint32_t)o.device,
-                                         k->x.train.precision, k->x.machine.cublaslt};
+        const struct device_options d = {.kind = gpu ? DEVICE_CUDA : DEVICE_CPU,
+                                         .index = (uint32_t)o.device,
+                                         .precision = k->x.train.precision,
+                                         .cublaslt = k->x.machine.cublaslt};
         e = device_open(&k->b, &d, pool, &w);
     }
     if (!e && k->x.train.precision == PRECISION_BF16 && k->b.activation_bytes != 2)
@@ -380,7 +382,7 @@ static int bench(int argc, char **argv, bool gpu)
     if (!e) {
         k->layout = layout_of(&k->x.model);
         k->micro_batch = k->x.train.micro_batch ? k->x.train.micro_batch
-                                                : trainer_micro_batch_auto(&k->x, &k->b);
+                                                : trainer_micro_batch_auto(&k->x, &k->b, 1);
         e = vectors_take(k, &w);
     }
     if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, use_of(&k->x), &w);

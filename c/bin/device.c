@@ -1,5 +1,6 @@
 #include "bin/device.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "cpu/cpu.h"
@@ -21,11 +22,18 @@ static void say(const char *sentence) { fprintf(stderr, "shoal: %s\n", sentence)
 static enum err open_gpu(struct backend *out, const struct device_options *o, struct why *w)
 {
     const struct cuda_options options = {(int)o->index, o->precision == PRECISION_BF16, o->cublaslt,
-                                         say};
+                                         o->quiet ? NULL : say};
     return cuda_open(out, &options, w);
 }
 
 static void close_gpu(struct backend *b) { cuda_close(b); }
+static uint32_t count_gpus(void) { return (uint32_t)cuda_devices(); }
+
+static enum err join_gpus(struct devices *d, const struct experiment *x, struct why *w)
+{
+    return cuda_join(d->lanes, d->count, x->machine.nccl, w);
+}
+
 static const char *describe_gpu(const struct backend *b) { return cuda_describe(b); }
 static double peak_gpu(const struct backend *b) { return cuda_peak(b); }
 static double memory_peak_gpu(const struct backend *b) { return cuda_memory_peak(b); }
@@ -45,6 +53,13 @@ static enum err open_gpu(struct backend *out, const struct device_options *o, st
 }
 
 static void close_gpu(struct backend *b) { (void)b; }
+static uint32_t count_gpus(void) { return 1; } /* to be told why it does not open */
+static enum err join_gpus(struct devices *d, const struct experiment *x, struct why *w)
+{
+    (void)d, (void)x, (void)w;
+    return ERR_OK;
+}
+
 static const char *describe_gpu(const struct backend *b) { return b->name; }
 static double peak_gpu(const struct backend *b)
 {
@@ -63,6 +78,49 @@ enum err device_open(struct backend *out, const struct device_options *o, struct
 }
 
 void device_close(struct backend *b) { (b->host ? cpu_close : close_gpu)(b); }
+
+static_assert(EXPERIMENT_GPUS_MAX == BACKEND_LANES_MAX, "a lane for each GPU that may be named");
+
+static enum err open_gpus(struct devices *out, const struct experiment *x, struct why *w)
+{
+    const uint32_t named = x->machine.gpus_count;
+    uint32_t count = named ? named : count_gpus();
+    if (count == 0) count = 1; /* to be told what is missing */
+    if (count > EXPERIMENT_GPUS_MAX)
+        return why(w, ERR_UNSUPPORTED,
+                   "this machine has %u GPUs and one worker takes at most %d: name them in "
+                   "machine.device, as cuda:0,1",
+                   (unsigned)count, EXPERIMENT_GPUS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct device_options o = {.index = named ? x->machine.gpus[i] : i,
+                                         .precision = x->train.precision,
+                                         .cublaslt = x->machine.cublaslt,
+                                         .quiet = i > 0};
+        enum err e = open_gpu(&out->lanes[i], &o, w);
+        if (e && !named && count > 1)
+            return why_while(w, e, "machine.device names the GPUs to use, as cuda:0");
+        if (e) return e;
+        out->count++;
+    }
+    return count > 1 ? join_gpus(out, x, w) : ERR_OK;
+}
+
+enum err devices_open(struct devices *out, const struct experiment *x, struct pool *pool,
+                      struct why *w)
+{
+    out->count = 0;
+    if (wants_gpu(x->machine.device)) return open_gpus(out, x, w);
+    enum err e = cpu_open(&out->lanes[0], pool, w);
+    out->count = !e;
+    return e;
+}
+
+void devices_close(struct devices *d)
+{
+    while (d->count > 0) device_close(&d->lanes[--d->count]);
+}
+
+size_t devices_gpus(const struct devices *d) { return d->lanes[0].host ? 0 : d->count; }
 
 const char *device_describe(const struct backend *b)
 {

@@ -9,11 +9,18 @@
 /* What shoal was built to compute on, for `shoal version`. */
 const char *device_built(void);
 
+/* What computes together in one worker: the CPU, or a GPU, or several that were joined. */
+struct devices {
+    struct backend lanes[BACKEND_LANES_MAX];
+    size_t count; /* that are open */
+};
+
 struct device_options {
     enum device_kind kind;
     uint32_t index; /* of the GPU */
     enum precision precision;
     const char *cublaslt; /* machine.cublaslt, or NULL */
+    bool quiet;           /* what a GPU does without was said of another */
 };
 
 /* Opens it; auto is GPU 0 where there is one, else the CPU. A GPU that is asked for and cannot serve is an error,
@@ -32,5 +39,13 @@ double device_memory_peak(const struct backend *b);
 
 /* "AVX-512 BF16" or "NVIDIA H100 80GB HBM3, sm_90, cuBLASLt 13.1"; lives as long as the backend. */
 const char *device_describe(const struct backend *b);
+
+/* Opens what the experiment asks for: auto takes all GPUs where there are any. Several GPUs compute together through NCCL;
+ * where that is not to be had it is ERR_DEVICE, never fewer GPUs. Other errors as above. devices_close closes what was
+ * opened, after an error too. */
+enum err devices_open(struct devices *out, const struct experiment *x, struct pool *pool,
+                      struct why *w);
+void devices_close(struct devices *d);
+size_t devices_gpus(const struct devices *d); /* 0: the CPU computes */
 
 #endif

@@ -29,6 +29,7 @@ static const char usage[] =
 struct plan {
     uint64_t parameters, epochs;
     uint32_t micro_batch; /* sequences at once */
+    uint32_t gpus;        /* that machine.device names to share the batch; 1 when it names none */
     struct {              /* bytes that a worker takes at its start */
         uint64_t parameters, gradients, moments, activations, replica, swarm, total;
     } memory;
@@ -56,14 +57,14 @@ static enum err plan_memory(struct plan *p, const struct experiment *x, struct w
     if (!e) {
         struct node_config n = {.parameters = p->parameters, .group_max = x->swarm.group_max};
         uint64_t vector = p->parameters * sizeof(float);
-        p->micro_batch =
-            x->train.micro_batch ? x->train.micro_batch : trainer_micro_batch_auto(x, &cpu);
+        p->micro_batch = x->train.micro_batch ? x->train.micro_batch
+                                              : trainer_micro_batch_auto(x, &cpu, p->gpus);
         p->memory.parameters = p->memory.gradients = vector;
         p->memory.moments = 2 * vector;
-        p->memory.activations = trainer_bytes(x, &cpu) - 4 * vector;
+        p->memory.activations = trainer_bytes(x, &cpu, p->gpus) - 4 * vector;
         p->memory.replica = replica_bytes(p->parameters);
         p->memory.swarm = node_bytes(&n);
-        p->memory.total = trainer_bytes(x, &cpu) + p->memory.replica + p->memory.swarm;
+        p->memory.total = trainer_bytes(x, &cpu, p->gpus) + p->memory.replica + p->memory.swarm;
         cpu_close(&cpu);
     }
     pool_close(pool);
@@ -106,6 +107,7 @@ static enum err plan_make(struct plan *p, const struct experiment *x, struct why
 {
     *p = (struct plan){.parameters = model_shape_parameters(&x->model),
                        .epochs = experiment_epochs(x),
+                       .gpus = x->machine.gpus_count ? x->machine.gpus_count : 1,
                        .step_flops =
                            model_flops_per_token(&x->model) * (double)x->train.batch_tokens};
     plan_traffic(p, x);
@@ -144,7 +146,10 @@ static uint64_t gpu_bytes(const struct plan *p)
 
 static void print_memory(const struct plan *p)
 {
-    char b[32], label[64];
+    char b[32], label[64], gpu[64] = "of it on the GPU, where one computes";
+    if (p->gpus > 1)
+        snprintf(gpu, sizeof gpu, "of it on each of %" PRIu32 " GPUs, which share a batch",
+                 p->gpus);
     snprintf(label, sizeof label, "activations, %" PRIu32 " sequences at once", p->micro_batch);
     const struct {
         const char *what;
@@ -156,7 +161,7 @@ static void print_memory(const struct plan *p)
                 {"anchor and momentum, twice, and own contribution", p->memory.replica},
                 {"averaging and state transfer", p->memory.swarm},
                 {"together", p->memory.total},
-                {"of it on the GPU, where one computes", gpu_bytes(p)}};
+                {gpu, gpu_bytes(p)}};
     printf("#\n# Memory of a worker\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         printf("#   %-50s %10s\n", rows[i].what, bytes_text((double)rows[i].bytes, b));
@@ -218,12 +223,12 @@ static json_t *json_of(const struct plan *p, const struct experiment *x)
         "gradients", (json_int_t)p->memory.gradients, "moments", (json_int_t)p->memory.moments,
         "activations", (json_int_t)p->memory.activations, "replica", (json_int_t)p->memory.replica,
         "swarm", (json_int_t)p->memory.swarm, "total", (json_int_t)p->memory.total);
-    return json_pack("{s:s?, s:I, s:I, s:f, s:i, s:f, s:o, s:I, s:o}", "run", p->named ? id : NULL,
-                     "parameters", (json_int_t)p->parameters, "epochs", (json_int_t)p->epochs,
-                     "tokens_worker", (double)x->train.steps * (double)x->train.batch_tokens,
-                     "micro_batch", (int)p->micro_batch, "flops_step", p->step_flops,
-                     "memory_bytes", memory, "gpu_bytes", (json_int_t)gpu_bytes(p), "traffic",
-                     rows);
+    return json_pack("{s:s?, s:I, s:I, s:f, s:i, s:f, s:o, s:I, s:i, s:o}", "run",
+                     p->named ? id : NULL, "parameters", (json_int_t)p->parameters, "epochs",
+                     (json_int_t)p->epochs, "tokens_worker",
+                     (double)x->train.steps * (double)x->train.batch_tokens, "micro_batch",
+                     (int)p->micro_batch, "flops_step", p->step_flops, "memory_bytes", memory,
+                     "gpu_bytes", (json_int_t)gpu_bytes(p), "gpus", (int)p->gpus, "traffic", rows);
 }
 
 static void print_json(const struct plan *p, const struct experiment *x)

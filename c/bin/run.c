@@ -16,9 +16,9 @@ static const char usage[] =
     "times\n"
     "  --dir DIR            keep identity, checkpoints and log under DIR, instead of where the "
     "experiment says\n"
-    "  --device DEVICE      cpu, cuda or cuda:N (the N-th GPU), instead of machine.device; auto "
-    "takes a GPU where "
-    "there is one\n"
+    "  --device DEVICE      cpu, cuda (all GPUs), cuda:1 or cuda:0,2 (those), instead of "
+    "machine.device; auto takes the\n"
+    "                       GPUs where there are any\n"
     "  --fresh              start anew; the first new checkpoint replaces those of later steps\n";
 
 static enum err parse(int argc, char **argv, const char **experiment, struct worker_options *o,

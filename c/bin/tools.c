@@ -33,16 +33,12 @@ enum err tools_open(struct tools *t, const struct experiment *x, const struct cr
     if (!e) e = name_run(t, x, hash, w);
     size_t threads = x->machine.threads ? x->machine.threads : cpu_threads();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);
-    const struct device_options o = {x->machine.device, x->machine.device_index, x->train.precision,
-                                     x->machine.cublaslt};
-    if (!e) e = device_open(&t->backend, &o, t->pool, w);
-    t->backend_open = !e;
-    return e;
+    return e ? e : devices_open(&t->devices, x, t->pool, w);
 }
 
 void tools_close(struct tools *t)
 {
-    if (t->backend_open) device_close(&t->backend);
+    devices_close(&t->devices);
     pool_close(t->pool);
     if (t->corpus) corpus_close(t->corpus);
     memset(t, 0, sizeof *t);

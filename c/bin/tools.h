@@ -1,17 +1,16 @@
-/* tools.h -- what every command that trains needs, opened from an experiment: corpus, threads, backend. */
+/* tools.h -- what every command that trains needs, opened from an experiment: corpus, threads, devices. */
 #ifndef SHOAL_BIN_TOOLS_H
 #define SHOAL_BIN_TOOLS_H
 
-#include "backend.h"
 #include "base/pool.h"
+#include "bin/device.h"
 #include "config/experiment.h"
 #include "data/corpus.h"
 
 struct tools {
     struct corpus *corpus;
     struct pool *pool;
-    struct backend backend;
-    bool backend_open;
+    struct devices devices;
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
 };
 

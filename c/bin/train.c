@@ -25,9 +25,9 @@ static const char usage[] =
     "ends after the present step, a second one ends at once.\n"
     "\n"
     "  --steps N         stop after global step N (and save), instead of train.steps\n"
-    "  --device DEVICE   cpu, cuda or cuda:N (the N-th GPU), instead of machine.device; auto takes "
-    "a GPU where there "
-    "is one\n"
+    "  --device DEVICE   cpu, cuda (all GPUs), cuda:1 or cuda:0,2 (those), instead of "
+    "machine.device; auto takes the\n"
+    "                    GPUs where there are any\n"
     "  --fresh           start anew; the first new checkpoint replaces those of later steps\n";
 
 struct options {
@@ -61,7 +61,8 @@ static enum err parse(int argc, char **argv, struct options *o, struct why *w)
         char *end = NULL;
         if (!strcmp(a, "--fresh")) o->fresh = true;
         else if (!strcmp(a, "--device")) {
-            if (++i >= argc) return why(w, ERR_USAGE, "--device needs cpu, cuda or cuda:N");
+            if (++i >= argc)
+                return why(w, ERR_USAGE, "--device needs auto, cpu, cuda or cuda:N,N...");
             o->device = argv[i];
         } else if (!strcmp(a, "--steps")) {
             o->steps = i + 1 < argc ? strtoull(argv[i + 1], &end, 10) : 0;
@@ -135,7 +136,9 @@ static enum err open_all(struct alone *a, const struct options *o, struct why *w
     if (!e) e = file_lock(lock, &a->lock, w);
     if (!e && a->x.metrics.log[0]) e = journal_open(&a->journal, a->x.metrics.log, w);
     if (!e) e = tools_open(&a->tools, &a->x, &hash, w);
-    if (!e) e = trainer_open(&a->x, &a->tools.backend, a->tools.corpus, nobody, &a->trainer, w);
+    if (!e)
+        e = trainer_open(&a->x, a->tools.devices.lanes, a->tools.devices.count, a->tools.corpus,
+                         nobody, &a->trainer, w);
     if (e) return e;
     a->state = trainer_state(a->trainer);
     return o->fresh ? ERR_OK : restore(a, w);

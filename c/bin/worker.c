@@ -81,11 +81,7 @@ static void restart_from_anchor(struct worker *k, const char *reason)
     drop_round(k, reason);
     replica_restart(&k->replica, k->state->parameters);
     trainer_parameters_changed(k->trainer);
-    const struct backend *b = &k->tools.backend;
-    size_t bytes = trainer_layout(k->trainer)->parameters * sizeof(float);
-    b->zero(b->self, k->state->moment1, bytes);
-    b->zero(b->self, k->state->moment2, bytes);
-    k->state->steps = 0;
+    trainer_forget(k->trainer);
     tell(k, (struct event){.kind = EVENT_STEP});
 }
 
@@ -306,6 +302,7 @@ static void journal_start(struct worker *k)
     journal_u64(k->journal, "parameters", k->replica.layout.parameters);
     journal_u64(k->journal, "batch_tokens", k->x->train.batch_tokens);
     journal_u64(k->journal, "threads", pool_threads(k->tools.pool));
+    journal_u64(k->journal, "gpus", devices_gpus(&k->tools.devices));
     journal_u64(k->journal, "epoch", k->replica.state.epoch);
     journal_hex(k->journal, "lineage", k->replica.state.lineage, CRYPTO_DIGEST_BYTES);
     journal_end(k->journal);
@@ -392,12 +389,12 @@ static enum err open_replica(struct worker *k, struct why *w)
     struct outer_rule rule = {.lr = (float)k->x->outer.optimizer.lr,
                               .momentum = (float)k->x->outer.optimizer.momentum,
                               .nesterov = k->x->outer.optimizer.nesterov};
-    const struct backend *b = &k->tools.backend;
+    const struct backend *b = trainer_backend(k->trainer);
     enum err e = arena_open(&k->room, replica_bytes(parameters), w);
     if (!e && b->pin) b->pin(b->self, k->room.start, k->room.bytes);
     return e ? e
              : replica_init(&k->replica, &k->room, &rule, k->state->parameters, parameters,
-                            k->tools.run_id, &k->hash, &k->tools.backend, k->tools.pool, w);
+                            k->tools.run_id, &k->hash, b, k->tools.pool, w);
 }
 
 static enum err open_driver(struct worker *k, struct why *w)
@@ -437,8 +434,8 @@ static enum err open_all(struct worker *k, struct why *w)
     k->hash = crypto_of(NULL);
     e = tools_open(&k->tools, x, &k->hash, w);
     if (!e)
-        e = trainer_open(x, &k->tools.backend, k->tools.corpus, identity_id(k->identity),
-                         &k->trainer, w);
+        e = trainer_open(x, k->tools.devices.lanes, k->tools.devices.count, k->tools.corpus,
+                         identity_id(k->identity), &k->trainer, w);
     if (e) return e;
     k->state = trainer_state(k->trainer);
     e = open_replica(k, w);

@@ -240,6 +240,9 @@ enum err experiment_read(const char *path, struct experiment *out, struct why *w
 enum err experiment_set_device(struct experiment *x, const char *text, struct why *w)
 {
     if (!text || value_device(x, text, EXPERIMENT_DEVICE_MAX) == VALUE_FITS) return ERR_OK;
-    return why(w, ERR_USAGE, "--device needs auto, cpu, cuda or cuda:N with N up to %d, not '%s'",
-               EXPERIMENT_DEVICE_MAX, text);
+    return why(
+        w, ERR_USAGE,
+        "--device needs auto, cpu, cuda or cuda:N,N... with at most %d different N up to %d, "
+        "not '%s'",
+        EXPERIMENT_GPUS_MAX, EXPERIMENT_DEVICE_MAX, text);
 }

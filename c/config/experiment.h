@@ -30,6 +30,7 @@ enum outer_count { OUTER_COUNT_TOKENS, OUTER_COUNT_STEPS };
 enum wire_format { WIRE_FP32, WIRE_BF16, WIRE_INT8, WIRE_INT4 };
 enum access_kind { ACCESS_OPEN, ACCESS_PSK, ACCESS_TICKET };
 #define EXPERIMENT_DEVICE_MAX 1023
+#define EXPERIMENT_GPUS_MAX   16 /* that compute in one worker */
 enum device_kind { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
 
 /* The shape of a Llama model; every matrix is [out, in], row-major. */
@@ -126,8 +127,10 @@ struct experiment {
 
     struct {
         enum device_kind device;
-        uint32_t device_index;
+        uint32_t gpus[EXPERIMENT_GPUS_MAX];   /* of DEVICE_CUDA: numbers, no two alike */
+        uint32_t gpus_count;                  /* 0: all that are there */
         char cublaslt[EXPERIMENT_PATH_BYTES]; /* file; empty: where it usually is */
+        char nccl[EXPERIMENT_PATH_BYTES];     /* the same */
         uint32_t threads;                     /* 0: auto */
     } machine;
 
@@ -144,7 +147,7 @@ enum err experiment_read(const char *path, struct experiment *out, struct why *w
 enum err experiment_parse(const char *name, struct bytes text, struct experiment *out,
                           struct why *w);
 
-/* Sets machine.device from the command line: "auto", "cpu", "cuda" or "cuda:N". NULL leaves it as the file says. */
+/* Sets machine.device from the command line: "auto", "cpu", "cuda", "cuda:N" or "cuda:N,N". NULL leaves it as the file says. */
 enum err experiment_set_device(struct experiment *x, const char *text, struct why *w);
 
 /* What the file system has to say, apart from experiment_read so that a file can be judged on another machine:

@@ -160,8 +160,10 @@ const char *schema_allowed(const struct schema_key *k, char out[SCHEMA_TEXT_BYTE
         at = snprintf(out, room, "a list of at most %d texts", EXPERIMENT_PEERS_MAX);
         break;
     case SCHEMA_DEVICE:
-        at = snprintf(out, room, "auto, cpu, cuda or cuda:N with N from %llu to %llu",
-                      (unsigned long long)k->least, (unsigned long long)k->most);
+        at = snprintf(
+            out, room,
+            "auto, cpu, cuda or cuda:N,N... with at most %d different N from %llu to %llu",
+            EXPERIMENT_GPUS_MAX, (unsigned long long)k->least, (unsigned long long)k->most);
         break;
     }
     snprintf(out + at, room - (size_t)at, "%s (%s)", k->automatic ? ", or auto" : "", k->what);

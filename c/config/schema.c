@@ -83,8 +83,9 @@ const struct schema_key schema_keys[] = {
     {"metrics.listen", "host:port for Prometheus; empty: none", SCHEMA_TEXT, AT(metrics.listen), .least = 0, .most = PATH_BYTES, .form = SCHEMA_FORM_LISTEN, .initial = ""},
     {"metrics.log", "file of JSON lines; empty: none", SCHEMA_TEXT, AT(metrics.log), .least = 0, .most = PATH_BYTES, .derived = "log.jsonl in checkpoint.dir"},
 
-    {"machine.device", "what computes", SCHEMA_DEVICE, AT(machine.device), .least = 0, .most = EXPERIMENT_DEVICE_MAX, .initial = "auto"},
+    {"machine.device", "what computes; cuda: all GPUs", SCHEMA_DEVICE, AT(machine.device), .least = 0, .most = EXPERIMENT_DEVICE_MAX, .initial = "auto"},
     {"machine.cublaslt", "file of cuBLASLt; empty: where it usually is", SCHEMA_TEXT, AT(machine.cublaslt), .least = 0, .most = PATH_BYTES, .initial = ""},
+    {"machine.nccl", "file of NCCL, for several GPUs; empty: where it usually is", SCHEMA_TEXT, AT(machine.nccl), .least = 0, .most = PATH_BYTES, .initial = ""},
     {"machine.threads", "of the CPU", SCHEMA_U32, AT(machine.threads), .least = 1, .most = 1024, .automatic = true, .initial = "auto"},
 };
 const size_t schema_count = sizeof schema_keys / sizeof schema_keys[0];

@@ -20,7 +20,7 @@ enum schema_type {
     SCHEMA_WORD,   /* one of `words`; the index is kept, as an enum */
     SCHEMA_TEXT,   /* `most` bytes at most */
     SCHEMA_PEERS,  /* a text or a list of texts: swarm.peers */
-    SCHEMA_DEVICE, /* auto, cpu, cuda or cuda:N: machine.device */
+    SCHEMA_DEVICE, /* auto, cpu, cuda, cuda:N or cuda:N,N and so on: machine.device */
 };
 
 enum schema_form { /* of a text */

@@ -166,21 +166,38 @@ static enum err take_word(const struct take *t, const struct tree_node *n)
 
 static const char *const device_words[] = {"auto", "cpu", "cuda", NULL};
 
+/* N, or N,N and so on. */
+static enum value_fit take_gpus(struct experiment *x, const char *text, uint64_t most)
+{
+    uint32_t gpus[EXPERIMENT_GPUS_MAX], count = 0;
+    for (const char *at = text;; at++) {
+        size_t n = digits(at);
+        errno = 0;
+        uint64_t gpu = strtoull(at, NULL, 10);
+        if (n == 0 || (at[n] && at[n] != ',')) return VALUE_OTHER;
+        if (errno || gpu > most || count == EXPERIMENT_GPUS_MAX) return VALUE_OUTSIDE;
+        for (uint32_t i = 0; i < count; i++)
+            if (gpus[i] == gpu) return VALUE_OUTSIDE;
+        gpus[count++] = (uint32_t)gpu;
+        at += n;
+        if (!*at) break;
+    }
+    x->machine.device = DEVICE_CUDA;
+    x->machine.gpus_count = count;
+    memcpy(x->machine.gpus, gpus, count * sizeof *gpus);
+    return VALUE_FITS;
+}
+
 enum value_fit value_device(struct experiment *x, const char *text, uint64_t most)
 {
-    x->machine.device_index = 0;
+    if (!strncmp(text, "cuda:", 5)) return take_gpus(x, text + 5, most);
     for (uint32_t i = 0; device_words[i]; i++) {
         if (strcmp(text, device_words[i])) continue;
         x->machine.device = (enum device_kind)i;
+        x->machine.gpus_count = 0;
         return VALUE_FITS;
     }
-    if (strncmp(text, "cuda:", 5) || !text[5] || text[5 + digits(text + 5)]) return VALUE_OTHER;
-    errno = 0;
-    uint64_t index = strtoull(text + 5, NULL, 10);
-    if (errno || index > most) return VALUE_OUTSIDE;
-    x->machine.device = DEVICE_CUDA;
-    x->machine.device_index = (uint32_t)index;
-    return VALUE_FITS;
+    return VALUE_OTHER;
 }
 
 static enum err take_device(const struct take *t, const struct tree_node *n)

@@ -13,7 +13,8 @@ enum err value_store(const struct schema_key *k, const struct tree *d, const str
 /* Stores the row's `initial`, which is there and valid. */
 void value_store_initial(const struct schema_key *k, struct experiment *x);
 
-/* Sets x->machine.device from "auto", "cpu", "cuda" or "cuda:N", N up to `most`. */
+/* Sets x->machine.device from "auto", "cpu", "cuda" or "cuda:N,N...", different N up to `most`, EXPERIMENT_GPUS_MAX
+ * of them at most; otherwise leaves it. */
 enum value_fit { VALUE_FITS, VALUE_OTHER, VALUE_OUTSIDE };
 enum value_fit value_device(struct experiment *x, const char *text, uint64_t most);
 

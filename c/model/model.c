@@ -51,6 +51,7 @@ struct model {
     void **keys,
         **values; /* generation: [context, kv_heads * head_dim] of each layer; host arrays */
     size_t fed;
+    size_t queued; /* rows whose losses nobody asked for yet */
 
     uint32_t *host_inputs, *host_targets; /* staging, [rows] */
 };
@@ -544,8 +545,8 @@ static void copy_matrices(struct model *m, const float *parameters)
 void model_parameters_changed(struct model *m) { m->copied = false; }
 void *model_copies(struct model *m) { return m->copies; }
 
-static enum err run(struct model *m, const float *parameters, float *gradients,
-                    const struct model_batch *batch, float scale, double *loss_sum, struct why *w)
+void model_queue(struct model *m, const float *parameters, float *gradients,
+                 const struct model_batch *batch, float scale)
 {
     const struct pass p = {.m = m,
                            .parameters = parameters,
@@ -553,26 +554,37 @@ static enum err run(struct model *m, const float *parameters, float *gradients,
                            .sequences = batch->sequences,
                            .length = batch->length,
                            .rows = batch->sequences * batch->length};
+    assert(!gradients || m->use != MODEL_READ);
+    assert(m->queued == 0);
     load(m, batch);
     copy_matrices(m, parameters);
     forward(&p);
     head(&p, scale);
     if (gradients) backward(&p);
-    return m->b->sum(m->b->self, m->losses, p.rows, loss_sum, w);
+    m->queued = p.rows;
+}
+
+enum err model_loss_sum(struct model *m, double *loss_sum, struct why *w)
+{
+    const size_t rows = m->queued;
+    assert(rows > 0);
+    m->queued = 0;
+    return m->b->sum(m->b->self, m->losses, rows, loss_sum, w);
 }
 
 enum err model_loss(struct model *m, const float *parameters, const struct model_batch *batch,
                     double *loss_sum, struct why *w)
 {
-    return run(m, parameters, NULL, batch, 1, loss_sum, w);
+    model_queue(m, parameters, NULL, batch, 1);
+    return model_loss_sum(m, loss_sum, w);
 }
 
 enum err model_loss_and_gradients(struct model *m, const float *parameters, float *gradients,
                                   const struct model_batch *batch, float scale, double *loss_sum,
                                   struct why *w)
 {
-    assert(m->use != MODEL_READ);
-    return run(m, parameters, gradients, batch, scale, loss_sum, w);
+    model_queue(m, parameters, gradients, batch, scale);
+    return model_loss_sum(m, loss_sum, w);
 }
 
 size_t model_fed(const struct model *m) { return m->fed; }
@@ -597,7 +609,7 @@ enum err model_feed(struct model *m, const float *parameters, const uint32_t *to
                     float *logits, struct why *w)
 {
     const struct model_shape *s = &m->layout.shape;
-    assert(m->use == MODEL_READ);
+    assert(m->use == MODEL_READ && m->queued == 0);
     assert(count >= 1 && m->fed + count <= s->context);
     struct pass p = {.m = m, .parameters = parameters, .sequences = 1, .cached = true};
     copy_matrices(m, parameters);

@@ -57,6 +57,12 @@ enum err model_loss_and_gradients(struct model *m, const float *parameters, floa
                                   const struct model_batch *batch, float scale, double *loss_sum,
                                   struct why *w);
 
+/* The same in two steps, so that several devices can compute at once: model_queue returns while this one does (without
+ * `gradients` the losses alone), model_loss_sum waits for it. Between them the model takes nothing else; `batch` may go. */
+void model_queue(struct model *m, const float *parameters, float *gradients,
+                 const struct model_batch *batch, float scale);
+enum err model_loss_sum(struct model *m, double *loss_sum, struct why *w);
+
 /* Generation: one sequence that grows up to the context. `model_feed` appends `count` >= 1 tokens (host memory; as many as
  * fit: model_fed + count <= context) and writes the logits [vocab] of what follows the last of them to host memory.
  * model_restart forgets the sequence. */

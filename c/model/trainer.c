@@ -13,14 +13,23 @@
 #define INIT_BLOCK                                                                                 \
     ((size_t)1 << 20) /* genesis parameters made at a time on their way to the device */
 
+/* One device with all that an inner step needs. */
+struct lane {
+    const struct backend *b;
+    struct model *model;
+    float *parameters, *moment1, *moment2, *gradients;
+    bool busy; /* its model was given something, and nobody asked for the loss yet */
+};
+
 struct trainer {
     const struct experiment *x;
-    const struct backend *b;
+    const struct backend *b; /* of lane 0 */
     const struct corpus *corpus;
     struct sampler sampler;
-    struct model *model;
-    struct trainer_state state;
-    float *gradients;
+    struct trainer_state state; /* its vectors are lane 0's */
+    struct lane lanes[BACKEND_LANES_MAX];
+    size_t lanes_count;
+    bool stale;       /* the other lanes do not have lane 0's parameters */
     uint32_t *tokens; /* host: [micro_batch, context + 1] */
     uint32_t micro_batch;
     float *copies[TRAINER_VECTORS]; /* in host memory, of a backend that is not the host */
@@ -42,29 +51,63 @@ static enum model_use use_of(const struct experiment *x)
     return uses[x->train.recompute];
 }
 
-uint32_t trainer_micro_batch_auto(const struct experiment *x, const struct backend *b)
+static uint64_t pieces_of(uint64_t whole, uint64_t piece) { return (whole + piece - 1) / piece; }
+
+/* The busiest lane, which the others wait for, has at most a sixteenth more to do than need be. */
+static bool is_even(uint64_t sequences, uint64_t micro_batch, size_t lanes)
+{
+    const uint64_t most = pieces_of(pieces_of(sequences, micro_batch), lanes) * micro_batch;
+    return most * 16 <= pieces_of(sequences, lanes) * 17;
+}
+
+uint32_t trainer_micro_batch_auto(const struct experiment *x, const struct backend *b, size_t lanes)
 {
     const uint64_t sequences = batch_sequences(x);
     uint64_t best = 1;
-    for (uint64_t n = 2; n <= sequences && n * x->model.context <= TRAINER_AUTO_TOKENS; n++)
-        if (sequences % n == 0 && model_bytes(&x->model, b, n, use_of(x)) <= TRAINER_AUTO_BYTES)
+    for (uint64_t n = 2; n * lanes <= sequences && n * x->model.context <= TRAINER_AUTO_TOKENS; n++)
+        if (sequences % n == 0 && is_even(sequences, n, lanes) &&
+            model_bytes(&x->model, b, n, use_of(x)) <= TRAINER_AUTO_BYTES)
             best = n;
     return (uint32_t)best;
 }
 
-static uint32_t micro_batch_of(const struct experiment *x, const struct backend *b)
+static uint32_t micro_batch_of(const struct experiment *x, const struct backend *b, size_t lanes)
 {
-    return x->train.micro_batch ? x->train.micro_batch : trainer_micro_batch_auto(x, b);
+    return x->train.micro_batch ? x->train.micro_batch : trainer_micro_batch_auto(x, b, lanes);
 }
 
-size_t trainer_bytes(const struct experiment *x, const struct backend *b)
+size_t trainer_bytes(const struct experiment *x, const struct backend *b, size_t lanes)
 {
-    return 4 * vector_bytes(x) + model_bytes(&x->model, b, micro_batch_of(x, b), use_of(x));
+    return 4 * vector_bytes(x) + model_bytes(&x->model, b, micro_batch_of(x, b, lanes), use_of(x));
 }
 
-static enum err check(const struct experiment *x, const struct backend *b, const struct corpus *c,
-                      struct why *w)
+/* Has each lane something to do? */
+static enum err check_lanes(const struct experiment *x, size_t lanes, struct why *w)
 {
+    const uint64_t sequences = batch_sequences(x);
+    const uint64_t pieces = pieces_of(sequences, x->train.micro_batch ? x->train.micro_batch : 1);
+    if (sequences < lanes)
+        return why(w, ERR_USAGE,
+                   "%s: train.batch_tokens makes %llu sequences of model.context %u, too few for "
+                   "%zu GPUs: raise it to %llu or name fewer GPUs in machine.device, as cuda:0",
+                   x->path, (unsigned long long)sequences, (unsigned)x->model.context, lanes,
+                   (unsigned long long)lanes * x->model.context);
+    if (pieces < lanes)
+        return why(w, ERR_USAGE,
+                   "%s: train.micro_batch %u parts a batch of %llu sequences in %llu, too few for "
+                   "%zu GPUs: set it to %llu or lower, or to auto, or name fewer GPUs in "
+                   "machine.device, as cuda:0",
+                   x->path, (unsigned)x->train.micro_batch, (unsigned long long)sequences,
+                   (unsigned long long)pieces, lanes, (unsigned long long)(sequences / lanes));
+    return ERR_OK;
+}
+
+static enum err check(const struct experiment *x, const struct backend *b, size_t lanes,
+                      const struct corpus *c, struct why *w)
+{
+    assert(lanes >= 1 && lanes <= BACKEND_LANES_MAX);
+    for (size_t i = 0; i < lanes; i++)
+        assert(lanes == 1 || (b[0].all_reduce && b[0].activation_bytes == b[i].activation_bytes));
     assert(b->activation_bytes == (x->train.precision == PRECISION_BF16 ? 2 : 4));
     if (c->vocab > x->model.vocab)
         return why(
@@ -77,13 +120,13 @@ static enum err check(const struct experiment *x, const struct backend *b, const
             "%s: train.micro_batch is %u, but a batch of %llu tokens has only %llu sequences",
             x->path, (unsigned)x->train.micro_batch, (unsigned long long)x->train.batch_tokens,
             (unsigned long long)batch_sequences(x));
-    return ERR_OK;
+    return check_lanes(x, lanes, w);
 }
 
 /* Genesis: parameters from the seed, everything else zero. */
 static enum err genesis(struct trainer *t, struct why *w)
 {
-    const struct layout *l = model_layout(t->model);
+    const struct layout *l = model_layout(t->lanes[0].model);
     float *block = malloc(INIT_BLOCK * sizeof(float));
     if (!block) return why(w, ERR_MEMORY, "no memory for the first parameters");
     for (size_t first = 0; first < l->parameters; first += INIT_BLOCK) {
@@ -92,36 +135,61 @@ static enum err genesis(struct trainer *t, struct why *w)
         t->b->upload(t->b->self, t->state.parameters + first, block, count * sizeof(float));
     }
     free(block);
+    trainer_parameters_changed(t);
     return ERR_OK;
 }
 
-enum err trainer_open(const struct experiment *x, const struct backend *b, const struct corpus *c,
-                      const uint8_t identity[32], struct trainer **out, struct why *w)
+/* Takes what a lane needs. */
+static enum err lane_open(struct lane *lane, const struct trainer *t, const struct backend *b,
+                          struct why *w)
 {
-    enum err e = check(x, b, c, w);
+    float **const vectors[] = {&lane->parameters, &lane->moment1, &lane->moment2, &lane->gradients};
+    enum err e = ERR_OK;
+    lane->b = b;
+    for (size_t i = 0; !e && i < sizeof vectors / sizeof vectors[0]; i++) {
+        void *vector;
+        e = b->take(b->self, vector_bytes(t->x), &vector, w);
+        if (!e) *vectors[i] = vector;
+    }
+    if (e) return e;
+    e = model_open(&lane->model, &t->x->model, b, t->micro_batch, use_of(t->x), w);
+    if (e == ERR_MEMORY) why_while(w, e, "set train.micro_batch lower or train.recompute to block");
+    return e;
+}
+
+static void lane_close(struct lane *lane, const struct trainer *t)
+{
+    void *const vectors[] = {lane->parameters, lane->moment1, lane->moment2, lane->gradients};
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
+        if (vectors[i]) lane->b->give(lane->b->self, vectors[i], vector_bytes(t->x));
+    model_close(lane->model);
+}
+
+enum err trainer_open(const struct experiment *x, const struct backend *b, size_t lanes,
+                      const struct corpus *c, const uint8_t identity[32], struct trainer **out,
+                      struct why *w)
+{
+    enum err e = check(x, b, lanes, c, w);
     if (e) return e;
     struct trainer *t = calloc(1, sizeof *t);
     if (!t) return why(w, ERR_MEMORY, "no memory for a trainer");
-    *t = (struct trainer){.x = x, .b = b, .corpus = c, .micro_batch = micro_batch_of(x, b)};
-    float **const vectors[] = {&t->state.parameters, &t->state.moment1, &t->state.moment2,
-                               &t->gradients};
+    *t = (struct trainer){.x = x,
+                          .b = b,
+                          .corpus = c,
+                          .lanes_count = lanes,
+                          .micro_batch = micro_batch_of(x, b, lanes)};
     t->tokens = malloc((size_t)t->micro_batch * (x->model.context + 1) * sizeof(uint32_t));
     if (!t->tokens) e = why(w, ERR_MEMORY, "no memory for a micro-batch");
-    for (size_t i = 0; !e && i < sizeof vectors / sizeof vectors[0]; i++) {
-        void *vector;
-        e = b->take(b->self, vector_bytes(x), &vector, w);
-        if (!e) *vectors[i] = vector;
-    }
     for (size_t i = 0; !e && !b->host && i < TRAINER_VECTORS; i++) {
         t->copies[i] = malloc(vector_bytes(x));
         if (!t->copies[i]) e = why(w, ERR_MEMORY, "no memory for the host's copies of a model");
     }
     if (!e) e = sampler_init(&t->sampler, c, x->seed, identity, x->model.context, w);
-    if (!e) {
-        e = model_open(&t->model, &x->model, b, t->micro_batch, use_of(x), w);
-        if (e == ERR_MEMORY)
-            why_while(w, e, "set train.micro_batch lower or train.recompute to block");
-    }
+    for (size_t i = 0; !e && i < lanes; i++) e = lane_open(&t->lanes[i], t, &b[i], w);
+    const struct lane *first = &t->lanes[0];
+    t->state.parameters = first->parameters;
+    t->state.moment1 = first->moment1;
+    t->state.moment2 = first->moment2;
     if (!e) e = genesis(t, w);
     if (e) {
         trainer_close(t);
@@ -134,45 +202,114 @@ enum err trainer_open(const struct experiment *x, const struct backend *b, const
 void trainer_close(struct trainer *t)
 {
     if (!t) return;
-    void *const vectors[] = {t->state.parameters, t->state.moment1, t->state.moment2, t->gradients};
-    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
-        if (vectors[i]) t->b->give(t->b->self, vectors[i], vector_bytes(t->x));
+    for (size_t i = 0; i < t->lanes_count; i++) lane_close(&t->lanes[i], t);
     for (size_t i = 0; i < TRAINER_VECTORS; i++) free(t->copies[i]);
-    model_close(t->model);
     free(t->tokens);
     free(t);
 }
 
-/* Mean loss of the batch and its gradients, micro-batch after micro-batch. Moves the position on in any case. */
-static enum err accumulate(struct trainer *t, double *loss, struct why *w)
+/* Sees to it that all lanes have lane 0's parameters. */
+static enum err share_parameters(struct trainer *t, struct why *w)
 {
-    const uint64_t sequences = batch_sequences(t->x);
+    float *parameters[BACKEND_LANES_MAX];
+    if (t->lanes_count == 1 || !t->stale) return ERR_OK;
+    for (size_t i = 0; i < t->lanes_count; i++) {
+        parameters[i] = t->lanes[i].parameters;
+        model_parameters_changed(t->lanes[i].model);
+    }
+    enum err e =
+        t->b->broadcast(t->b->self, parameters, model_layout(t->lanes[0].model)->parameters, w);
+    t->stale = e != ERR_OK;
+    return e;
+}
+
+/* gradients of each lane = the sum of all. */
+static enum err add_gradients(struct trainer *t, struct why *w)
+{
+    float *gradients[BACKEND_LANES_MAX];
+    if (t->lanes_count == 1) return ERR_OK;
+    for (size_t i = 0; i < t->lanes_count; i++) gradients[i] = t->lanes[i].gradients;
+    return t->b->all_reduce(t->b->self, gradients, model_layout(t->lanes[0].model)->parameters, w);
+}
+
+/* Waits for what the lane computes and adds its losses to `total`. */
+static enum err collect(struct lane *lane, double *total, struct why *w)
+{
+    double sum;
+    if (!lane->busy) return ERR_OK;
+    lane->busy = false;
+    enum err e = model_loss_sum(lane->model, &sum, w);
+    if (!e) *total += sum;
+    return e;
+}
+
+/* `sequences` of the text to train on, or of what is held out, from the `first` on. */
+struct text {
+    uint64_t first, sequences;
+    bool training;
+};
+
+static void fill(struct trainer *t, const struct text *from, uint64_t done, size_t count)
+{
+    const uint32_t context = t->x->model.context;
+    const uint64_t first = from->first + done;
+    if (from->training) sampler_fill(&t->sampler, first, count, t->tokens);
+    else
+        for (size_t i = 0; i < count; i++)
+            sampler_validation(t->corpus, context, first + i, t->tokens + i * (context + 1));
+}
+
+/* The sum of the text's losses and, of text to train on, what each lane has of its gradients. Micro-batch after
+ * micro-batch is dealt out in turn; losses are added up in that order. */
+static enum err deal(struct trainer *t, const struct text *from, double *total, struct why *w)
+{
     const float scale = (float)(1.0 / (double)t->x->train.batch_tokens);
-    const uint64_t first = t->state.position;
-    double total = 0;
-    t->state.position += sequences;
-    t->state.tokens += t->x->train.batch_tokens;
-    t->b->zero(t->b->self, t->gradients, vector_bytes(t->x));
-    for (uint64_t done = 0; done < sequences;) {
-        size_t count = t->micro_batch < sequences - done ? t->micro_batch : sequences - done;
-        struct model_batch batch = {t->tokens, count, t->x->model.context};
-        double sum;
-        sampler_fill(&t->sampler, first + done, count, t->tokens);
-        enum err e = model_loss_and_gradients(t->model, t->state.parameters, t->gradients, &batch,
-                                              scale, &sum, w);
-        if (e) return e;
-        total += sum;
+    size_t turn = 0;
+    enum err e = share_parameters(t, w);
+    *total = 0;
+    for (uint64_t done = 0; !e && done < from->sequences; turn++) {
+        struct lane *lane = &t->lanes[turn % t->lanes_count];
+        const uint64_t left = from->sequences - done;
+        const size_t count = t->micro_batch < left ? t->micro_batch : left;
+        const struct model_batch batch = {t->tokens, count, t->x->model.context};
+        fill(t, from, done, count);
+        e = collect(lane, total, w);
+        if (e) break;
+        model_queue(lane->model, lane->parameters, from->training ? lane->gradients : NULL, &batch,
+                    scale);
+        lane->busy = true;
         done += count;
     }
+    for (size_t i = 0; i < t->lanes_count; i++, turn++) {
+        enum err failed = collect(&t->lanes[turn % t->lanes_count], total, e ? NULL : w);
+        if (!e) e = failed;
+    }
+    return e;
+}
+
+/* Mean loss of the batch and its gradients, the same in each lane. Moves the position on in any case. */
+static enum err accumulate(struct trainer *t, double *loss, struct why *w)
+{
+    const struct text batch = {t->state.position, batch_sequences(t->x), true};
+    double total;
+    t->state.position += batch.sequences;
+    t->state.tokens += t->x->train.batch_tokens;
+    for (size_t i = 0; i < t->lanes_count; i++)
+        t->lanes[i].b->zero(t->lanes[i].b->self, t->lanes[i].gradients, vector_bytes(t->x));
+    enum err e = deal(t, &batch, &total, w);
     *loss = total / (double)t->x->train.batch_tokens;
-    return ERR_OK;
+    return e ? e : add_gradients(t, w);
 }
 
 static void update(struct trainer *t, double lr, double gradient_norm)
 {
-    const struct adamw_vectors v = {t->state.parameters, t->state.moment1, t->state.moment2,
-                                    t->gradients, model_copies(t->model)};
-    adamw_step(t->b, model_layout(t->model), t->x, &v, ++t->state.steps, lr, gradient_norm);
+    t->state.steps++;
+    for (size_t i = 0; i < t->lanes_count; i++) {
+        const struct lane *lane = &t->lanes[i];
+        const struct adamw_vectors v = {lane->parameters, lane->moment1, lane->moment2,
+                                        lane->gradients, model_copies(lane->model)};
+        adamw_step(lane->b, model_layout(lane->model), t->x, &v, t->state.steps, lr, gradient_norm);
+    }
 }
 
 enum err trainer_step(struct trainer *t, double schedule_step, struct trainer_report *out,
@@ -182,8 +319,8 @@ enum err trainer_step(struct trainer *t, double schedule_step, struct trainer_re
                                .tokens = t->x->train.batch_tokens};
     enum err e = accumulate(t, &r.loss, w);
     if (!e)
-        e = t->b->norm2(t->b->self, t->gradients, model_layout(t->model)->parameters,
-                        &r.gradient_norm, w);
+        e = t->b->norm2(t->b->self, t->lanes[0].gradients,
+                        model_layout(t->lanes[0].model)->parameters, &r.gradient_norm, w);
     if (e) return e;
     *out = r;
     if (!isfinite(r.loss) || !isfinite(r.gradient_norm))
@@ -208,52 +345,66 @@ enum err trainer_evaluate(struct trainer *t, uint64_t tokens_max, double *loss,
     uint64_t wanted = tokens_max / context;
     if (wanted == 0) wanted = 1;
     if (windows > wanted) windows = wanted;
-    double total = 0;
-    for (uint64_t done = 0; done < windows;) {
-        size_t count = t->micro_batch < windows - done ? t->micro_batch : windows - done;
-        for (size_t i = 0; i < count; i++)
-            sampler_validation(t->corpus, context, done + i, t->tokens + i * (context + 1));
-        double sum;
-        enum err e = model_loss(t->model, t->state.parameters,
-                                &(struct model_batch){t->tokens, count, context}, &sum, w);
-        if (e) return e;
-        total += sum;
-        done += count;
-    }
+    double total;
+    const struct text held_out = {0, windows, false};
+    enum err e = deal(t, &held_out, &total, w);
+    if (e) return e;
     *tokens_used = windows * context;
     *loss = total / (double)*tokens_used;
     return ERR_OK;
 }
 
-static float *vector_of(struct trainer *t, enum trainer_vector v)
+static float *vector_of(const struct lane *lane, enum trainer_vector v)
 {
-    float *const vectors[] = {t->state.parameters, t->state.moment1, t->state.moment2};
+    float *const vectors[] = {lane->parameters, lane->moment1, lane->moment2};
     return vectors[v];
 }
 
 float *trainer_host(struct trainer *t, enum trainer_vector v)
 {
-    return t->b->host ? vector_of(t, v) : t->copies[v];
+    return t->b->host ? vector_of(&t->lanes[0], v) : t->copies[v];
 }
 
 enum err trainer_pull(struct trainer *t, struct why *w)
 {
     enum err e = ERR_OK;
     for (int v = 0; !e && !t->b->host && v < TRAINER_VECTORS; v++)
-        e = t->b->download(t->b->self, t->copies[v], vector_of(t, v), vector_bytes(t->x), w);
+        e = t->b->download(t->b->self, t->copies[v], vector_of(&t->lanes[0], v), vector_bytes(t->x),
+                           w);
     return e;
 }
 
 void trainer_push(struct trainer *t)
 {
-    for (int v = 0; !t->b->host && v < TRAINER_VECTORS; v++)
-        t->b->upload(t->b->self, vector_of(t, v), t->copies[v], vector_bytes(t->x));
+    for (size_t i = 0; i < t->lanes_count; i++)
+        for (int v = 0; v < TRAINER_VECTORS; v++) {
+            const struct lane *lane = &t->lanes[i];
+            float *to = vector_of(lane, v), *from = trainer_host(t, v);
+            if (to != from) lane->b->upload(lane->b->self, to, from, vector_bytes(t->x));
+        }
     trainer_parameters_changed(t);
 }
 
-void trainer_parameters_changed(struct trainer *t) { model_parameters_changed(t->model); }
+void trainer_parameters_changed(struct trainer *t)
+{
+    t->stale = true;
+    model_parameters_changed(t->lanes[0].model);
+}
+
+void trainer_forget(struct trainer *t)
+{
+    for (size_t i = 0; i < t->lanes_count; i++) {
+        const struct lane *lane = &t->lanes[i];
+        lane->b->zero(lane->b->self, lane->moment1, vector_bytes(t->x));
+        lane->b->zero(lane->b->self, lane->moment2, vector_bytes(t->x));
+    }
+    t->state.steps = 0;
+}
 
 struct trainer_state *trainer_state(struct trainer *t) { return &t->state; }
-const struct layout *trainer_layout(const struct trainer *t) { return model_layout(t->model); }
+const struct layout *trainer_layout(const struct trainer *t)
+{
+    return model_layout(t->lanes[0].model);
+}
 const struct backend *trainer_backend(const struct trainer *t) { return t->b; }
 uint32_t trainer_micro_batch(const struct trainer *t) { return t->micro_batch; }

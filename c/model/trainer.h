@@ -4,7 +4,14 @@
  *
  * All that a run depends on lies in struct trainer_state: saved and put back it continues bit for bit on the same
  * machine (and build, and micro-batch). The outer step reads and overwrites `parameters` between calls; the moments and
- * counters stay the worker's own. One thread uses a trainer at a time. It calls the backend and its pool; for a pool
+ * counters stay the worker's own.
+ *
+ * Several GPUs of one machine are the lanes of one trainer: each holds the whole model and computes every so manieth
+ * micro-batch of a step (their numbers alone decide); their gradients are added up among them, and each takes the same
+ * AdamW step. All others see lane 0, whose parameters the other lanes take over before the next step or evaluation.
+ * With another number of lanes sums are rounded otherwise, as with another micro-batch.
+ *
+ * One thread uses a trainer at a time. It calls the backend and its pool; for a pool
  * that gives way to the network thread, open it with TRAINER_NICENESS and give the calling thread the same. */
 #ifndef SHOAL_MODEL_TRAINER_H
 #define SHOAL_MODEL_TRAINER_H
@@ -20,7 +27,7 @@ struct corpus; /* data/corpus.h */
 struct trainer;
 
 struct trainer_state {
-    /* Flat vectors of layout.parameters fp32 in backend memory (host memory where backend.host). */
+    /* Flat vectors of layout.parameters fp32 in the memory of lane 0 (host memory where backend.host). */
     float *parameters, *moment1, *moment2;
     uint64_t steps;    /* AdamW steps taken: its bias correction */
     uint64_t position; /* of the sampler: sequences this worker has read */
@@ -35,11 +42,13 @@ struct trainer_report {
 };
 
 /* Genesis parameters from the experiment's seed, zero moments and counters. `identity` decides what is read: 32 bytes,
- * the worker's node ID or zeros for one alone. Experiment, backend and corpus must outlive the trainer.
- * ERR_USAGE when experiment and corpus do not fit together, ERR_UNSUPPORTED for a precision that the backend lacks,
- * ERR_MEMORY. */
-enum err trainer_open(const struct experiment *x, const struct backend *b, const struct corpus *c,
-                      const uint8_t identity[32], struct trainer **out, struct why *w);
+ * the worker's node ID or zeros for one alone. `b` are `lanes` backends, 1 .. BACKEND_LANES_MAX; more than one were joined
+ * (backend.h). Experiment, backends and corpus must outlive the trainer.
+ * ERR_USAGE when experiment and corpus do not fit together or a lane would have nothing to do, ERR_UNSUPPORTED for a
+ * precision that the backend lacks, ERR_MEMORY, ERR_DEVICE. */
+enum err trainer_open(const struct experiment *x, const struct backend *b, size_t lanes,
+                      const struct corpus *c, const uint8_t identity[32], struct trainer **out,
+                      struct why *w);
 void trainer_close(struct trainer *t);
 
 /* One inner step with the learning rate of global step `schedule_step` (schedule.h). ERR_NUMBER when loss or gradient
@@ -56,28 +65,33 @@ enum err trainer_evaluate(struct trainer *t, uint64_t tokens_max, double *loss,
 /* The state, to read and to overwrite between calls; the pointers in it stay. */
 struct trainer_state *trainer_state(struct trainer *t);
 const struct layout *trainer_layout(const struct trainer *t);
-const struct backend *trainer_backend(const struct trainer *t);
+const struct backend *trainer_backend(const struct trainer *t); /* of lane 0 */
 
 /* Whoever writes `parameters` between calls says so afterwards. */
 void trainer_parameters_changed(struct trainer *t);
 
-/* The three vectors of the state as the host sees them: themselves where backend.host, else copies in host memory that
- * `pull` brings up to date and `push` sends back. ERR_DEVICE. */
+/* The moments and `steps` as at genesis. */
+void trainer_forget(struct trainer *t);
+
+/* The three vectors of the state (of lane 0, all lanes hold the same) as the host sees them: themselves where backend.host, else copies in host memory that
+ * `pull` brings up to date and `push` sends to all lanes. ERR_DEVICE. */
 enum trainer_vector { TRAINER_PARAMETERS, TRAINER_MOMENT1, TRAINER_MOMENT2, TRAINER_VECTORS };
 float *trainer_host(struct trainer *t, enum trainer_vector v);
 enum err trainer_pull(struct trainer *t, struct why *w);
 void trainer_push(struct trainer *t);
 
-/* Sequences at once: train.micro_batch, or what auto came to: a pure function of the experiment. */
+/* Sequences at once: train.micro_batch, or what auto came to: a pure function of the experiment and of how many lanes
+ * there are. */
 uint32_t trainer_micro_batch(const struct trainer *t);
 
 /* What train.micro_batch: auto means: about TRAINER_AUTO_TOKENS tokens at once, activations of at most
- * TRAINER_AUTO_BYTES, a divisor of the batch's sequences. */
+ * TRAINER_AUTO_BYTES, a divisor of the batch's sequences that gives no lane more than a sixteenth more to do than need be. */
 #define TRAINER_AUTO_TOKENS 4096
 #define TRAINER_AUTO_BYTES  ((size_t)2 << 30)
-uint32_t trainer_micro_batch_auto(const struct experiment *x, const struct backend *b);
+uint32_t trainer_micro_batch_auto(const struct experiment *x, const struct backend *b,
+                                  size_t lanes);
 
-/* Bytes of backend memory a trainer takes: parameters, gradients, two moments, activations. */
-size_t trainer_bytes(const struct experiment *x, const struct backend *b);
+/* Bytes of memory a trainer takes in each lane: parameters, gradients, two moments, activations. */
+size_t trainer_bytes(const struct experiment *x, const struct backend *b, size_t lanes);
 
 #endif

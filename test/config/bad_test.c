@@ -183,13 +183,17 @@ static const struct bad cases[] = {
      "hexadecimal digits and a "
      "port from 1 to 65535"},
     {"machine: {device: gpu}\n", 0, ERR_USAGE,
-     "1:19: machine.device: found 'gpu', needs auto, cpu, cuda or cuda:N with N from 0 to 1023 "
-     "(what computes); did "
-     "you mean cpu?"},
+     "1:19: machine.device: found 'gpu', needs auto, cpu, cuda or cuda:N,N... with at most 16 "
+     "different N from 0 to 1023 (what computes; cuda: all GPUs); did you mean cpu?"},
     {"machine: {device: \"cuda:\"}\n", 0, ERR_USAGE,
-     "1:19: machine.device: found the text 'cuda:', needs auto, cpu, cuda or cuda:N with N from 0 "
-     "to 1023 (what "
-     "computes); did you mean cuda?"},
+     "1:19: machine.device: found the text 'cuda:', needs auto, cpu, cuda or cuda:N,N... with at "
+     "most 16 different N from 0 to 1023 (what computes; cuda: all GPUs); did you mean cuda?"},
+    {"machine: {device: \"cuda:1,0,1\"}\n", 0, ERR_USAGE,
+     "1:19: machine.device: found the text 'cuda:1,0,1', needs auto, cpu, cuda or cuda:N,N... with "
+     "at most 16 different N from 0 to 1023 (what computes; cuda: all GPUs)"},
+    {"machine: {device: \"cuda:1,\"}\n", 0, ERR_USAGE,
+     "1:19: machine.device: found the text 'cuda:1,', needs auto, cpu, cuda or cuda:N,N... with at "
+     "most 16 different N from 0 to 1023 (what computes; cuda: all GPUs)"},
 
     /* Keys that contradict each other. */
     {SHAPE("dim: 66, heads: 4"), 0, ERR_USAGE,

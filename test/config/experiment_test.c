@@ -163,6 +163,28 @@ static void round_trip(void)
     free(again);
 }
 
+Test(experiment, names_the_gpus_that_compute)
+{
+    static const struct {
+        const char *text;
+        uint32_t count, last;
+    } devices[] = {{"cuda", 0, 0}, {"cuda:7", 1, 7}, {"cuda:3,0,12", 3, 12}};
+    for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
+        struct why w;
+        parse(&x, full);
+        cr_assert_eq(experiment_set_device(&x, devices[i].text, &w), ERR_OK, "%s", w.text);
+        cr_assert_eq(x.machine.device, DEVICE_CUDA);
+        cr_assert_eq(x.machine.gpus_count, devices[i].count);
+        if (devices[i].count) cr_assert_eq(x.machine.gpus[devices[i].count - 1], devices[i].last);
+        round_trip();
+        cr_assert_eq(experiment_set_device(&x, "cuda:1,1", &w), ERR_USAGE);
+        cr_assert_not_null(strstr(w.text, "at most 16 different N"), "%s", w.text);
+        cr_assert_eq(x.machine.gpus_count, devices[i].count, "what is refused changes nothing");
+        cr_assert_eq(experiment_set_device(&x, "cpu", &w), ERR_OK);
+        cr_assert_eq(x.machine.gpus_count, 0);
+    }
+}
+
 Test(experiment, what_is_printed_reads_back_to_the_same_values)
 {
     parse(&x, full);

@@ -364,6 +364,7 @@ Test(schema, a_value_above_its_range_is_refused)
             break;
         case SCHEMA_DEVICE:
             refused_value(i, "cuda:1024");
+            refused_value(i, "\"cuda:0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16\"");
             break;
         case SCHEMA_BOOL:
         case SCHEMA_WORD:
@@ -405,6 +406,7 @@ Test(schema, the_bounds_themselves_are_in_the_range)
             break;
         case SCHEMA_DEVICE:
             in_range(i, "cuda:1023");
+            in_range(i, "\"cuda:15,14,13,12,11,10,9,8,7,6,5,4,3,2,1,0\"");
             break;
         default:
             break;

@@ -367,6 +367,27 @@ Test(cublaslt, what_another_process_has_chosen_is_kept)
     product_free(&q);
 }
 
+Test(cublaslt, gpus_of_one_machine_take_the_same_algorithm)
+{
+    struct cuda_options o = {.bf16 = true, .cublaslt = stand_in};
+    struct backend gpus[2];
+    struct matrix c[2];
+    struct product p = product_make(&some);
+    setenv("FIBER_DEVICES", "2", 1);
+    for (int g = 0; g < 2; g++) {
+        o.device = g;
+        cr_assert_eq(cuda_open(&gpus[g], &o, NULL), ERR_OK);
+    }
+    for (int g = 0; g < 2; g++) {
+        fastest_is(g ? HALVES : DESCENDING);
+        c[g] = product_by(&p, &gpus[g], cuda_multiply_bf16);
+    }
+    cr_assert(matrix_same(&c[0], &c[1]));
+    cr_assert_eq(*suggested, 1);
+    for (int g = 0; g < 2; g++) cuda_close(&gpus[g]), matrix_free(&c[g]);
+    product_free(&p);
+}
+
 Test(cublaslt, a_cache_that_cannot_be_written_is_said_once_and_does_no_harm)
 {
     struct given other = some;

@@ -18,7 +18,8 @@
  *
  * Ends the program with one sentence about: a barrier that some threads reach at another line or not at all, a warp
  * operation that a part of a warp does not take part in, a launch that a GPU would refuse, a write into the 4 KiB before
- * or after a piece of memory, a thread that ends before its asynchronous copies (fiber_ptx.h). Shared memory is filled with
+ * or after a piece of memory, a launch, copy or fill that is given memory of another device than its stream's, or a launch
+ * while another device is the current one, a thread that ends before its asynchronous copies (fiber_ptx.h). Shared memory is filled with
  * 0xff (a NaN, or -1) before each block, and memory when it is taken, so that it shows when a kernel reads what nobody
  * wrote. test/cuda/planted.cc shows most of these. */
 #ifndef SHOAL_TEST_CUDA_FIBER_H
@@ -96,6 +97,10 @@ struct launched {
     size_t shared_bytes;
 };
 void look_at_launch(const struct launched &l);
+/* Is there an address of another device's memory in an argument, or in a struct that is one? */
+void look_at_argument(struct fiber_stream *s, const void *argument, size_t bytes);
+int device_of(const struct fiber_stream *s);
+int device_of(const void *p); /* whose memory that is; -1: no device's */
 /* Runs `body(closure)` as every thread of every block, and looks at the guards of all memory. */
 void run_grid(const struct launched &l, void (*body)(const void *), const void *closure);
 void look_at_guards();
@@ -129,7 +134,9 @@ static void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 size,
 {
     const struct launched l = {name, grid, size, shared_bytes};
     const auto call = [kernel, ... held = (P)arguments] { kernel(held...); };
+    const auto look = [&](auto argument) { look_at_argument(s, &argument, sizeof argument); };
     look_at_launch(l);
+    (look((P)arguments), ...);
     count_launch();
     queue(s, new kernel_call<decltype(call)>(l, call));
 }
@@ -204,6 +211,8 @@ enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorMemoryAllocation = 2,
     cudaErrorNoDevice = 100,
+    cudaErrorInvalidDevice = 101,
+    cudaErrorNotReady = 600,
     cudaErrorLaunchFailure = 719
 };
 enum cudaDeviceAttr { cudaDevAttrMemoryClockRate = 36, cudaDevAttrGlobalMemoryBusWidth = 37 };
@@ -221,10 +230,12 @@ cudaError_t cudaDriverGetVersion(int *version);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int device);
 cudaError_t cudaDeviceGetAttribute(int *out, cudaDeviceAttr attribute, int device);
 cudaError_t cudaSetDevice(int device);
+cudaError_t cudaGetDevice(int *device);
 cudaError_t cudaStreamCreate(cudaStream_t *out);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t s);
 cudaError_t cudaStreamSynchronize(cudaStream_t s);
+cudaError_t cudaStreamQuery(cudaStream_t s);
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned flags = 0);
 cudaError_t cudaEventCreate(cudaEvent_t *out); /* one that tells the time */
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags);

@@ -27,6 +27,16 @@ PLANTED = [
     ("empty_grid", r"a grid of \(0, 1, 1\) blocks"),
     ("much_shared", "102400 bytes of shared memory, and 102400 are allowed"),
     ("unallowed_shared", "61440 bytes of shared memory, and 0 are allowed"),
+    ("another_device", "it runs on device 1, and is given memory of device 0"),
+    ("another_device_is_current", "it is launched on a stream of device 0, and 1 is the current one"),
+    ("another_device_fills", "a fill on a stream of device 1 touches memory of device 0"),
+    ("nccl_missing", "fiber: nccl: a rank is missing in a group, rank 1"),
+    ("nccl_count", "fiber: nccl: another count than rank 0's, rank 1"),
+    ("nccl_type", "fiber: nccl: a type that is not fp32, rank 1"),
+    ("nccl_memory", "fiber: nccl: memory that is not its device's, rank 1"),
+    ("nccl_stream", "fiber: nccl: a stream of another device, rank 1"),
+    ("nccl_alone", "fiber: nccl: a call outside a group waits for the other ranks, rank 0"),
+    ("nccl_twice", "fiber: nccl: it is called twice in a group, rank 0"),
     ("wild_pointer", "it touches memory that is nobody's"),
 ]
 
@@ -41,7 +51,7 @@ def tell(good, name):
 
 def planted(order, *arguments):
     """(code, what it said)."""
-    done = subprocess.run([os.environ["PLANTED_BIN"]] + list(arguments), env=dict(os.environ, FIBER_SCHEDULE=order),
+    done = subprocess.run([os.environ["PLANTED_BIN"]] + list(arguments), env=dict(os.environ, FIBER_SCHEDULE=order, FIBER_DEVICES="2"),
                           stderr=subprocess.PIPE, text=True, timeout=60)
     return done.returncode, done.stderr.strip()
 

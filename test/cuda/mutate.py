@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """mutate.py -- plants bugs in copies of cu/, one at a time, and sees whether a test finds them on fibers (fiber.h).
 
-    mutate.py ZIG OBJECT ARCHIVE... CUBLASLT_BIN=PATH -- [NAME...]   all planted bugs of mutations.py, or those whose name has NAME in it
+    mutate.py ZIG OBJECT ARCHIVE... NAME_BIN=PATH... -- [NAME...]
 
-OBJECT holds the tests, the ARCHIVEs all they call but the kernels (build.zig), PATH is the library that stands in for
-cuBLASLt. For each bug: its text is replaced in a copy of the file, that is compiled and linked with the other kernels, and
-the tests of the loader of libraries, the operations, the outer step, tensor cores, cuBLASLt and the model are run in three
-orders of threads until one fails. Caught means that an assertion or a sentence of fiber.h said so: a time-out, or a crash
-without a word, is a miss. It fails when a bug is missed, when a text to be replaced is not there exactly once, when the
-changed file does not compile, or when the code without a bug fails.
+All planted bugs of mutations.py, or those whose name has NAME in it.
+
+OBJECT holds the tests, the ARCHIVEs all they call but the kernels (build.zig), the PATHs are what stands in for
+cuBLASLt and NCCL. For each bug: its text is replaced in a copy of the file, that is compiled and linked with the other
+kernels, and the tests of the loader of libraries, the operations, the outer step, joined GPUs, tensor cores, cuBLASLt and
+the model are run in three orders of threads until one fails. Caught means that an assertion or a sentence of fiber.h
+said so: a time-out, or a crash without a word, is a miss. It fails when a bug is missed, when a text to be replaced is not
+there exactly once, when the changed file does not compile, or when the code without a bug fails.
 """
 import concurrent.futures, os, re, shutil, subprocess, sys
 
@@ -26,9 +28,8 @@ FLAGS = TARGET + ["-std=c++20", "-O2", "-w", "-ffp-contract=off", "-fno-exceptio
 LIBRARIES = [".deps/system/lib/" + name for name in ("libcriterion.so", "libjansson.a", "libxxhash.a", "libpcre2-8.a")]
 ORDERS = ["threads", "warps", "reverse"]
 # and seconds for each run; of the model's tests those that matter set the order themselves
-SUITES = [("library", 60, ["threads"]), ("ops", 60, ORDERS), ("outer", 60, ORDERS), ("tensor", 60, ["threads"]),
-          ("cublaslt", 120, ["threads"]), ("attention", 120, ["threads"]), ("model", 300, ["threads"])]
-
+SUITES = [("library", 60, ["threads"]), ("ops", 60, ORDERS), ("outer", 60, ORDERS), ("group", 60, ["threads"]),
+          ("tensor", 60, ["threads"]), ("cublaslt", 120, ["threads"]), ("attention", 120, ["threads"]), ("model", 300, ["threads"])]
 
 
 def call(command):
@@ -131,9 +132,9 @@ def control_objects():
 
 def main():
     dashes = sys.argv.index("--")
-    zig, libraries, names = sys.argv[1], sys.argv[2:dashes - 1], sys.argv[dashes + 1:]
-    name, path = sys.argv[dashes - 1].split("=", 1)
-    os.environ[name] = os.path.abspath(path)
+    zig, libraries, names = sys.argv[1], [a for a in sys.argv[2:dashes] if "=" not in a], sys.argv[dashes + 1:]
+    for name, path in [a.split("=", 1) for a in sys.argv[2:dashes] if "=" in a]:
+        os.environ[name] = os.path.abspath(path)
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(os.path.join(ROOT, "cu"), SOURCE)
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:

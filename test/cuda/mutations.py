@@ -85,6 +85,18 @@ MUTATIONS = [
     ("embed: too wide a stride", "embed.cu", "i += THREADS * EACH)\n        *(pack", "i += 2 * THREADS * EACH)\n        *(pack"),
     ("embed: no guard of the chain's tail", "embed.cu", "    if (r >= rows) return;\n", ""),
 
+    # group
+    ("group: an operation runs on the GPU of the one before", "cuda.cu", "    cuda_note(c, cudaSetDevice(c->device), \"taking its turn\");\n", ""),
+    ("group: a GPU is left out", "group.cu", "i < g->count && result == NCCL_OK", "i + 1 < g->count && result == NCCL_OK"),
+    ("group: all sums are made of the first", "group.cu", "all_reduce(x[i], x[i],", "all_reduce(x[0], x[i],"),
+    ("group: copies the last", "group.cu", "NCCL_FLOAT, 0, g->comms[i]", "NCCL_FLOAT, (int)g->count - 1, g->comms[i]"),
+    ("group: copies instead of adding up", "group.cu", "result = what == ALL_REDUCE\n", "result = what != ALL_REDUCE\n"),
+    ("group: all is queued on one stream", "group.cu", "cudaStream_t s = g->members[i]->stream;", "cudaStream_t s = c->stream;"),
+    ("group: a call by itself", "group.cu", "int result = g->nccl.group_start(), ended;", "int result = NCCL_OK, ended;"),
+    ("group: does not see that another failed", "group.cu", "if (g->members[i]->failed != cudaSuccess) return", "if (i == 0 && g->members[i]->failed != cudaSuccess) return"),
+    ("group: a failure to add up is no failure", "group.cu", "    if (result == NCCL_OK) return ERR_OK;\n    return why(w, ERR_DEVICE, \"%s %zu GPUs", "    if (result >= NCCL_OK) return ERR_OK;\n    return why(w, ERR_DEVICE, \"%s %zu GPUs"),
+    ("group: a file that is named is not taken", "nccl_api.cu", "\"machine.nccl\", path,", "\"machine.nccl\", NULL,"),
+
     # library
     ("library: a path that is named is one of many", "library.cu", "wish->path && wish->path[0]", "wish->path && wish->path[0] && !search_all(&s)"),
     ("library: the older name first", "library.cu", "for (const char *const *name = s->wish->names; *name; name++) {\n        char path",

@@ -7,6 +7,7 @@
  * The bug is what happens if `wrong` is true. fiber_test.py knows the names and what must be said of each. */
 #include "device.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -130,6 +131,60 @@ __global__ void plain(float *out)
     if (threadIdx.x < COUNT) out[threadIdx.x] = 63.0f - (float)threadIdx.x;
 }
 
+/* Calls of what stands in for NCCL (nccl_fiber.cc), of two ranks. Right: out becomes its half and its half. */
+struct ncclComm;
+
+template <class F> static F in_nccl(const char *name)
+{
+    static void *library;
+    if (!library) library = dlopen(getenv("NCCL_BIN"), RTLD_NOW);
+    if (!library) fprintf(stderr, "planted: %s\n", dlerror()), exit(2);
+    return (F)dlsym(library, name);
+}
+
+enum class mistake { missing, count, type, memory, stream, alone, twice };
+
+static void add_halves(float *out, bool wrong, mistake what)
+{
+    const auto init = in_nccl<int (*)(ncclComm **, int, const int *)>("ncclCommInitAll");
+    const auto sum =
+        in_nccl<int (*)(const void *, void *, size_t, int, int, ncclComm *, cudaStream_t)>(
+            "ncclAllReduce");
+    const auto start = in_nccl<int (*)()>("ncclGroupStart"),
+               end = in_nccl<int (*)()>("ncclGroupEnd");
+    const int devices[] = {0, 1};
+    const auto is = [&](mistake m) { return wrong && what == m; };
+    float half[COUNT];
+    void *other;
+    cudaStream_t streams[2];
+    ncclComm *comms[2];
+    init(comms, 2, devices);
+    for (int t = 0; t < COUNT; t++) half[t] = (float)(63 - t) / 2;
+    cudaStreamCreate(&streams[0]);
+    cudaMemcpyAsync(out, half, sizeof half, cudaMemcpyHostToDevice, streams[0]);
+    cudaSetDevice(1);
+    cudaStreamCreate(&streams[1]);
+    cudaMalloc(&other, sizeof half);
+    cudaMemcpyAsync(other, half, sizeof half, cudaMemcpyHostToDevice, streams[1]);
+    if (!is(mistake::alone)) start();
+    sum(out, out, COUNT, 7, 0, comms[0], streams[0]);
+    if (is(mistake::twice)) sum(out, out, COUNT, 7, 0, comms[0], streams[0]);
+    void *const memory = is(mistake::memory) ? out : other;
+    if (!is(mistake::missing))
+        sum(memory, memory, is(mistake::count) ? COUNT - 1 : COUNT, is(mistake::type) ? 9 : 7, 0,
+            comms[1], streams[!is(mistake::stream)]);
+    end();
+    cudaStreamSynchronize(streams[0]);
+    cudaStreamSynchronize(streams[1]);
+    cudaFree(other);
+    cudaSetDevice(0);
+}
+
+#define NCCL(what)                                                                                 \
+    {                                                                                              \
+        "nccl_" #what, [](float *out, bool wrong) { add_halves(out, wrong, mistake::what); }       \
+    }
+
 #define KERNEL(name)                                                                               \
     {                                                                                              \
 #name, [](float *out, bool wrong) { LAUNCH(name, 1, COUNT, 0, 0, out, wrong); }            \
@@ -166,6 +221,32 @@ static const struct {
      [](float *out, bool wrong) {
          if (!wrong) ALLOW_SHARED(plain, 60 << 10);
          LAUNCH(plain, 1, COUNT, 60 << 10, 0, out);
+     }},
+    NCCL(missing),
+    NCCL(count),
+    NCCL(type),
+    NCCL(memory),
+    NCCL(stream),
+    NCCL(alone),
+    NCCL(twice),
+    {"another_device",
+     [](float *out, bool wrong) {
+         cudaSetDevice(wrong);
+         LAUNCH(plain, 1, COUNT, 0, 0, out);
+     }},
+    {"another_device_is_current",
+     [](float *out, bool wrong) {
+         cudaStream_t stream;
+         cudaStreamCreate(&stream);
+         cudaSetDevice(wrong);
+         LAUNCH(plain, 1, COUNT, 0, stream, out);
+     }},
+    {"another_device_fills",
+     [](float *out, bool wrong) {
+         LAUNCH(plain, 1, COUNT, 0, 0, out);
+         cudaSetDevice(1);
+         if (wrong) cudaMemsetAsync(out, 0, 4, nullptr);
+         cudaSetDevice(0);
      }},
 };
 

@@ -15,7 +15,8 @@ extern "C" void __cxa_pure_virtual() { abort(); }
 #define GUARD_BYTES 4096
 
 /* The environment may ask for a worse machine: FIBER_DEVICES, FIBER_DRIVER (13000: CUDA 13.0), FIBER_GENERATION (90:
- * sm_90), FIBER_MEMORY (bytes), FIBER_FAILS (the launch, counted from 1, from which on all fail). */
+ * sm_90), FIBER_MEMORY (bytes of each), FIBER_FAILS (the launch, counted from 1, from which on all fail), FIBER_FAILING (the
+ * only device on which they do). */
 static uint64_t asked(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
@@ -24,7 +25,9 @@ static uint64_t asked(const char *name, uint64_t otherwise)
 
 static size_t memory_bytes() { return asked("FIBER_MEMORY", (size_t)8 << 30); }
 
-static size_t memory_used;
+#define DEVICES_MAX 32
+static size_t memory_used[DEVICES_MAX];
+static int current; /* device */
 static uint64_t launches;
 
 void fiber::count_launch() { launches++; }
@@ -62,14 +65,24 @@ cudaError_t cudaDeviceGetAttribute(int *out, cudaDeviceAttr attribute, int devic
 
 cudaError_t cudaSetDevice(int device)
 {
-    (void)device;
+    int count;
+    if (cudaGetDeviceCount(&count) != cudaSuccess || device < 0 || device >= count)
+        return cudaErrorInvalidDevice;
+    current = device;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int *device)
+{
+    *device = current;
     return cudaSuccess;
 }
 
 cudaError_t cudaGetLastError(void)
 {
-    static const uint64_t fails = asked("FIBER_FAILS", UINT64_MAX);
-    return launches >= fails ? cudaErrorLaunchFailure : cudaSuccess;
+    const bool here = asked("FIBER_FAILING", (uint64_t)current) == (uint64_t)current;
+    return here && launches >= asked("FIBER_FAILS", UINT64_MAX) ? cudaErrorLaunchFailure
+                                                                : cudaSuccess;
 }
 
 const char *cudaGetErrorString(cudaError_t e)
@@ -79,6 +92,10 @@ const char *cudaGetErrorString(cudaError_t e)
         return "out of memory";
     case cudaErrorNoDevice:
         return "no CUDA-capable device is detected";
+    case cudaErrorInvalidDevice:
+        return "invalid device ordinal";
+    case cudaErrorNotReady:
+        return "device not ready";
     case cudaErrorLaunchFailure:
         return "unspecified launch failure";
     default:
@@ -93,6 +110,7 @@ struct fiber_stream {
     fiber::operation *first, **end; /* that wait */
     uint64_t given, run;            /* operations, ever */
     bool running;                   /* the first of them */
+    int device;
 };
 
 struct fiber_event { /* that a stream has run so many */
@@ -166,7 +184,7 @@ void fiber::queue(fiber_stream *s, operation *o)
 
 cudaError_t cudaStreamCreate(cudaStream_t *out)
 {
-    streams = new fiber_stream{streams, nullptr, nullptr, 0, 0, false};
+    streams = new fiber_stream{streams, nullptr, nullptr, 0, 0, false, current};
     streams->end = &streams->first;
     *out = streams;
     return cudaSuccess;
@@ -195,6 +213,15 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s)
     else run_all();
     return cudaSuccess;
 }
+
+/* Whoever asks again and again lets it get on, one operation each time. */
+cudaError_t cudaStreamQuery(cudaStream_t s)
+{
+    if (s->run < s->given && !s->running) run_first(s);
+    return s->run < s->given ? cudaErrorNotReady : cudaSuccess;
+}
+
+int fiber::device_of(const fiber_stream *s) { return s ? s->device : current; }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
 {
@@ -307,12 +334,46 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t s, void (*function)(void *), void *d
 struct piece { /* of the device's memory; lies at the begin of the guard before it */
     piece *next, **back;
     size_t bytes;
+    int device;
     /* A signaling NaN, in fp32 and in bf16, so that arithmetic on it changes it; and another one than in the guards of
      * the pieces before, so that a copy does. */
     uint16_t filled_with;
 };
 static piece *pieces;
 static unsigned pieces_ever;
+
+int fiber::device_of(const void *p)
+{
+    for (const piece *one = pieces; one; one = one->next) {
+        const char *first = (const char *)one + GUARD_BYTES;
+        if ((const char *)p >= first && (const char *)p < first + one->bytes) return one->device;
+    }
+    return -1;
+}
+
+void fiber::look_at_argument(fiber_stream *s, const void *argument, size_t bytes)
+{
+    const int device = device_of(s);
+    if (device != current)
+        fail("it is launched on a stream of device %d, and %d is the current one", device, current);
+    for (size_t at = 0; at + sizeof(void *) <= bytes; at += sizeof(void *)) {
+        void *p;
+        memcpy(&p, (const char *)argument + at, sizeof p);
+        const int owner = device_of(p);
+        if (owner >= 0 && owner != device)
+            fail("it runs on device %d, and is given memory of device %d", device, owner);
+    }
+}
+
+/* Of a copy or a fill. */
+static void look_at_memory(const char *what, fiber_stream *s, const void *p)
+{
+    const int device = fiber::device_of(s), owner = fiber::device_of(p);
+    if (owner < 0 || owner == device) return;
+    fprintf(stderr, "fiber: a %s on a stream of device %d touches memory of device %d\n", what,
+            device, owner);
+    abort();
+}
 
 /* Is a guard as cudaMalloc() left it? `skip` bytes of its begin hold something else. */
 static bool untouched(const char *guard, const piece *p, size_t skip)
@@ -334,7 +395,7 @@ void fiber::look_at_guards()
 /* Memory is poisoned, as a device's is not zero either, and lies between two guards. */
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
-    if (bytes > memory_bytes() - memory_used) return cudaErrorMemoryAllocation;
+    if (bytes > memory_bytes() - memory_used[current]) return cudaErrorMemoryAllocation;
     char *p = (char *)aligned_alloc(256, GUARD_BYTES + (bytes + GUARD_BYTES + 255) / 256 * 256);
     if (!p) return cudaErrorMemoryAllocation;
     const uint16_t filled_with = (uint16_t)(0xff81 + pieces_ever++ % 63);
@@ -344,10 +405,10 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
         memcpy(p + GUARD_BYTES + bytes + i, &filled_with, 2);
     }
     piece *one = (piece *)p;
-    *one = {pieces, &pieces, bytes, filled_with};
+    *one = {pieces, &pieces, bytes, current, filled_with};
     if (pieces) pieces->back = &one->next;
     pieces = one;
-    memory_used += bytes;
+    memory_used[current] += bytes;
     *out = p + GUARD_BYTES;
     return cudaSuccess;
 }
@@ -360,7 +421,7 @@ cudaError_t cudaFree(void *p)
     piece *one = (piece *)((char *)p - GUARD_BYTES);
     if (one->next) one->next->back = one->back;
     *one->back = one->next;
-    memory_used -= one->bytes;
+    memory_used[one->device] -= one->bytes;
     free(one);
     return cudaSuccess;
 }
@@ -368,7 +429,7 @@ cudaError_t cudaFree(void *p)
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 {
     *total = memory_bytes();
-    *available = *total - memory_used;
+    *available = *total - memory_used[current];
     return cudaSuccess;
 }
 
@@ -408,6 +469,8 @@ cudaError_t cudaHostUnregister(void *p)
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t s)
 {
+    look_at_memory("copy", s, to);
+    look_at_memory("copy", s, from);
     if (kind == cudaMemcpyHostToDevice && !is_registered(from, bytes))
         fiber::queue(s, new copy_of_copy(to, from, bytes));
     else fiber::queue(s, new copy(to, from, bytes));
@@ -417,6 +480,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 
 cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t s)
 {
+    look_at_memory("fill", s, p);
     fiber::queue(s, new fill(p, byte, bytes));
     return cudaSuccess;
 }

@@ -1,92 +1,8 @@
 /* trainer_test.c -- inner training on a corpus that is prepared for the test. */
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "small.h"
 
-#include "golden.h"
 #include "config/schema.h"
-#include "data/corpus.h"
-#include "data/prepare.h"
 #include "data/sampler.h"
-#include "model/trainer.h"
-
-#define FILES 40
-
-static char folder[64];
-
-/* FILES texts of 300 words each that a bigram model could learn, and the corpus made of them. */
-static struct corpus *make_corpus(void)
-{
-    static const char *const words[] = {"the ", "sea ", "is ",   "wide ",  "and ",    "ships ",
-                                        "go ",  "far ", "over ", "water ", "slowly ", "home "};
-    static char names[FILES][96];
-    const char *texts[FILES];
-    struct rng rng = rng_init(3);
-    struct manifest m;
-    struct corpus *c;
-    struct why w;
-    char out[96];
-    strcpy(folder, "/tmp/shoal-trainer-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
-    for (size_t i = 0; i < FILES; i++) {
-        snprintf(names[i], sizeof names[i], "%s/%zu.txt", folder, i);
-        texts[i] = names[i];
-        FILE *f = fopen(names[i], "w");
-        size_t at = 0;
-        for (int n = 0; n < 300; n++) {
-            at = (at + 1 + rng_below(&rng, 2)) % (sizeof words / sizeof words[0]);
-            fputs(words[at], f);
-        }
-        fclose(f);
-    }
-    snprintf(out, sizeof out, "%s/corpus", folder);
-    struct prepare p = {.texts = texts,
-                        .text_count = FILES,
-                        .out = out,
-                        .vocab = 270,
-                        .validation = 0.2,
-                        .threads = 1,
-                        .program = "test"};
-    cr_assert_eq(prepare_run(&p, &m, &w), ERR_OK, "%s", w.text);
-    manifest_fini(&m);
-    cr_assert_eq(corpus_open(out, &c, &w), ERR_OK, "%s", w.text);
-    return c;
-}
-
-static void drop_corpus(struct corpus *c)
-{
-    char command[96];
-    corpus_close(c);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    cr_assert_eq(system(command), 0);
-}
-
-static struct experiment experiment_small(void)
-{
-    struct experiment x = {.path = "small.yaml", .seed = 5};
-    x.model = (struct model_shape){.layers = 2,
-                                   .dim = 32,
-                                   .heads = 4,
-                                   .kv_heads = 2,
-                                   .ffn = 48,
-                                   .vocab = 272,
-                                   .context = 16,
-                                   .rope_theta = 10000,
-                                   .rms_eps = 1e-5};
-    x.train.steps = 60;
-    x.train.batch_tokens = 12 * 16;
-    x.train.optimizer.lr = 1e-2;
-    x.train.optimizer.beta1 = 0.9;
-    x.train.optimizer.beta2 = 0.95;
-    x.train.optimizer.eps = 1e-8;
-    x.train.optimizer.weight_decay = 0.1;
-    x.train.optimizer.clip = 1;
-    x.train.schedule.kind = SCHEDULE_CONSTANT;
-    x.train.precision = device_bf16 ? PRECISION_BF16 : PRECISION_FP32;
-    return x;
-}
-
-static const uint8_t nobody[32];
 
 struct fixture {
     struct corpus *corpus;
@@ -108,7 +24,8 @@ static struct trainer *trainer_of(struct fixture *f, const uint8_t identity[32])
 {
     struct trainer *t;
     struct why w;
-    cr_assert_eq(trainer_open(&f->x, &f->d.b, f->corpus, identity, &t, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(trainer_open(&f->x, &f->d.b, 1, f->corpus, identity, &t, &w), ERR_OK, "%s",
+                 w.text);
     return t;
 }
 
@@ -269,7 +186,7 @@ static void refused(struct fixture *f, enum err kind, const char *says)
 {
     struct trainer *t;
     struct why w;
-    cr_assert_eq(trainer_open(&f->x, &f->d.b, f->corpus, nobody, &t, &w), kind);
+    cr_assert_eq(trainer_open(&f->x, &f->d.b, 1, f->corpus, nobody, &t, &w), kind);
     cr_assert_not_null(strstr(w.text, says), "%s", w.text);
     f->x = experiment_small();
 }
@@ -291,14 +208,14 @@ Test(trainer, picks_a_micro_batch_that_divides_the_batch)
 {
     struct device d = device_open(1);
     struct experiment x = experiment_small();
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b), 12);
+    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 1), 12);
     x.train.batch_tokens = 3 * 4096;
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b), 256);
+    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 1), 256);
     x.train.batch_tokens = 257 * 16;
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b), 1);
+    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 1), 1);
     x.model.context = 8192;
     x.train.batch_tokens = 4 * 8192;
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b), 1);
+    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 1), 1);
     device_close(&d);
 }
 

@@ -5,7 +5,7 @@ from swarms import *
 
 GPU, CUBLASLT = os.environ["FIBER_BIN"], os.environ["CUBLASLT_BIN"]
 os.environ["XDG_CACHE_HOME"] = os.path.join(PLACE, "cache")
-small = dict(steps=12, every=6, count="steps", batch=64, layers=2, dim=32, context=32)
+small = dict(evaluate=512, steps=12, every=6, count="steps", batch=64, layers=2, dim=32, context=32)
 
 
 def losses(log):
@@ -57,7 +57,7 @@ done = run("train", named, "--device", "cuda", "--fresh", program=GPU, CUBLASLT_
 ok(done.returncode == 0 and losses(log) == first, "the next start takes the algorithms that were chosen, and gets the same bits",
    done.stdout)
 done = run("train", named, "--device", "cuda", "--fresh", program=GPU, CUBLASLT_FAILS="200")
-ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "GPU 0 failed in a product by cuBLASLt, which says that the stand-in "
+ok(done.returncode == 1 and done.stdout.count("shoal train: ") == 1 and "GPU 0 failed in a product by cuBLASLt, which says that the stand-in "
    "failed" in done.stdout, "a product that fails in the middle of a step is one sentence", done.stdout)
 done = run("train", with_library(corpus()), "--device", "cuda", program=GPU)
 ok(done.returncode == 2 and "machine.cublaslt: " in done.stdout and "is a folder" in done.stdout, "a folder is no library", done.stdout)
@@ -100,15 +100,59 @@ ok({("attention", 64), ("attention_backward", 128), ("linear", None), ("adamw", 
 ok(said.get("memory_peak") == 16e9 and all(abs(op["share"] - op["bytes_per_second"] / 16e9) < 0.001 for op in ops.values()
    if "bytes_per_second" in op and not op["op"].startswith("outer")), "beside what its memory could do", said)
 
+# Several GPUs in one machine: NCCL is what stands in for it on fibers.
+TWO = dict(FIBER_DEVICES="2")
+shutil.rmtree(os.path.join(PLACE, "checkpoints"))
+path = experiment("two", nccl=os.environ["NCCL_BIN"], **small)
+
+
+def trained(*arguments, **environment):
+    """Losses and the last checkpoint's bytes."""
+    done = run("train", path, *arguments, program=GPU, **environment)
+    ok(done.returncode == 0, "two GPUs train: %s" % " ".join(arguments), done.stdout)
+    return losses(log)[-12:], open(os.path.join(PLACE, "checkpoints", checkpoints()[-1]), "rb").read()
+
+
+whole = trained("--device", "cuda", "--fresh", **TWO)
+ok(max(abs(a - b) for a, b in zip(cpu, whole[0])) < 1e-4, "with the losses of the CPU", "%s\n%s" % (cpu, whole[0]))
+ok(trained("--device", "cuda:0,1", "--fresh", **TWO) == whole, "to the same bits each time, and when they are named")
+shutil.rmtree(os.path.join(PLACE, "checkpoints"))
+trained("--device", "auto", "--fresh", "--steps", "6", **TWO)
+ok(trained("--device", "auto", **TWO) == whole, "and when they go on from a checkpoint")
+for what, arguments, sentence, environment in [
+        ("no NCCL", [experiment("lost", nccl="/nowhere/libnccl.so.2", **small), "--device", "auto"],
+         "2 GPUs need NCCL, --device cuda:0 would take one of them: machine.nccl: /nowhere/libnccl.so.2 cannot be opened", TWO),
+        ("a GPU that is not there", [path, "--device", "cuda:0,5"], "there is no GPU 5: this machine has 0 to 1", TWO),
+        ("an old one among them", [path, "--device", "cuda"], "machine.device names the GPUs to use, as cuda:0: GPU 0, ",
+         dict(TWO, FIBER_GENERATION="75")),
+        ("the one that fails", [path, "--device", "cuda", "--fresh"], "GPU 1 failed in ", dict(TWO, FIBER_FAILING="1", FIBER_FAILS="600")),
+        ("a sum that fails", [path, "--device", "cuda", "--fresh"], "adding up over 2 GPUs through NCCL failed: made to fail",
+         dict(TWO, NCCL_FIBER_FAILS="ncclAllReduce")),
+        ("too many GPUs for a batch", [path, "--device", "cuda"],
+         "train.batch_tokens makes 2 sequences of model.context 32, too few for 3 GPUs: raise it to 96 or name fewer GPUs",
+         dict(FIBER_DEVICES="3")),
+        ("more GPUs than a worker takes", [path, "--device", "auto"], "this machine has 17 GPUs and one worker takes at most 16",
+         dict(FIBER_DEVICES="17"))]:
+    done = run("train", *arguments, program=GPU, **environment)
+    ok(done.returncode != 0 and done.stdout.splitlines()[-1].startswith("shoal train: ") and
+       sentence in done.stdout.splitlines()[-1] and done.stdout.count("shoal train: ") == 1, what + " is named in one sentence",
+       done.stdout)
+ok(checkpoints() and run("eval", "checkpoints", "--data", corpus()).returncode == 0, "and a checkpoint before them is whole",
+   checkpoints())
+
+os.environ["FIBER_DEVICES"] = "2" # the workers'
+half = experiment("half", precision="bf16", nccl=os.environ["NCCL_BIN"], **small)
 path = experiment("mixed", **small)
 peers = os.path.join(PLACE, "peers.txt")
 workers = [Worker("m%d" % i, peers) for i in range(3)]
 for w, path, device in zip(workers, [path, path, half], ["cpu", "cpu", "cuda"]):
     w.start(path, "--device", device, program=GPU)
 ok(all(wait_for(lambda: w.process.poll() is not None, 100) and w.process.returncode == 0 for w in workers),
-   "a swarm of two CPUs in fp32 and a GPU in bf16 comes to its end", "\n".join(w.output() for w in workers))
+   "a swarm of two CPUs in fp32 and two GPUs, one member, in bf16 comes to its end", "\n".join(w.output() for w in workers))
 groups = [[e["members"] for e in w.events("applied")] for w in workers]
 ok(groups == [[3, 3]] * 3, "all three are in every average", groups)
 same, said = digests(workers)
 ok(same, "and they hold the same bits", said)
+gpus = [w.events("start")[0]["gpus"] for w in workers]
+ok(gpus == [0, 0, 2], "their logs say what computed", gpus)
 finish()
