@@ -198,6 +198,9 @@ struct backend {
     size_t activation_bytes; /* 4: fp32 */
     void *self;
 
+    /* Bytes of the device's memory, all of it; NULL where `host`. */
+    size_t (*memory)(void *self);
+
     /* Takes scratch for ops up to these sizes; again for larger ones. ERR_MEMORY, ERR_DEVICE. */
     enum err (*prepare)(void *self, const struct op_sizes *sizes, struct why *w);
 

@@ -71,6 +71,8 @@ enum err cuda_take(struct cuda *c, size_t bytes, void **out, struct why *w)
                (double)total / MEBIBYTE);
 }
 
+static size_t memory_all(void *self) { return ((struct cuda *)self)->memory; }
+
 static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
 {
     return cuda_take(cuda_of(self), bytes, out, w);
@@ -231,6 +233,7 @@ enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why
     struct cuda *c = (struct cuda *)calloc(1, sizeof *c);
     if (!c) return why(w, ERR_MEMORY, "no memory for the CUDA backend");
     c->device = o->device;
+    c->memory = p.totalGlobalMem;
     c->bf16 = o->bf16;
     snprintf(c->text, sizeof c->text, "%s, sm_%d%d", p.name, p.major, p.minor);
     cudaError_t failed = cudaSetDevice(o->device);
@@ -250,6 +253,7 @@ enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why
     out->name = "cuda";
     out->activation_bytes = c->bf16 ? 2 : sizeof(float);
     out->self = c;
+    out->memory = memory_all;
     out->prepare = prepare;
     out->take = memory_take;
     out->give = memory_give;

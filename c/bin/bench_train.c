@@ -14,6 +14,7 @@
 #include "bin/device.h"
 #include "cpu/cpu.h"
 #include "model/adamw.h"
+#include "model/budget.h"
 #include "model/init.h"
 #include "model/model.h"
 #include "model/trainer.h"
@@ -381,8 +382,7 @@ static int bench(int argc, char **argv, bool gpu)
                 k->x.path, k->b.name);
     if (!e) {
         k->layout = layout_of(&k->x.model);
-        k->micro_batch = k->x.train.micro_batch ? k->x.train.micro_batch
-                                                : trainer_micro_batch_auto(&k->x, &k->b, 1);
+        k->micro_batch = budget_micro_batch(&k->x, &k->b, 1);
         e = vectors_take(k, &w);
     }
     if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, use_of(&k->x), &w);

@@ -110,7 +110,7 @@ enum err devices_open(struct devices *out, const struct experiment *x, struct po
 {
     out->count = 0;
     if (wants_gpu(x->machine.device)) return open_gpus(out, x, w);
-    enum err e = cpu_open(&out->lanes[0], pool, w);
+    enum err e = cpu_open(&out->lanes[0], pool, x->train.precision == PRECISION_BF16, w);
     out->count = !e;
     return e;
 }

@@ -10,21 +10,27 @@
 #include "bin/replica.h"
 #include "config/schema.h"
 #include "cpu/cpu.h"
-#include "model/trainer.h"
+#include "model/budget.h"
+#include "model/model.h"
 #include "net/crypto.h"
 #include "swarm/node.h"
 
 static const char usage[] =
-    "usage: shoal plan EXPERIMENT.yaml [--json]\n"
+    "usage: shoal plan EXPERIMENT.yaml [--gpu GIB] [--json]\n"
     "       shoal plan --keys\n\n"
     "Prints the experiment with all defaults filled in and, as comments, what it takes: the "
     "memory\n"
     "of a worker, work and traffic. The output is an experiment itself. Nothing is written and\n"
     "nobody is contacted.\n\n"
-    "  --json   the same for a program, as one JSON object\n"
-    "  --keys   every key that an experiment may have, what it may hold, and its default\n";
+    "  --gpu GIB  for a GPU with so much memory; what it has no room for is refused, with the\n"
+    "             settings that it has room for\n"
+    "  --json     the same for a program, as one JSON object\n"
+    "  --keys     every key that an experiment may have, what it may hold, and its default\n";
 
 #define TRAFFIC_ROWS 4
+
+static const unsigned gpu_sizes[] = {24, 40, 80, 141}; /* GiB that GPUs are sold with */
+#define GPU_ROWS (sizeof gpu_sizes / sizeof *gpu_sizes)
 
 struct plan {
     uint64_t parameters, epochs;
@@ -42,12 +48,32 @@ struct plan {
         double alternative; /* bytes of averaging fp32 gradients after each inner step of the run */
         double seconds;     /* of one average at swarm.bandwidth_mbps */
     } traffic[TRAFFIC_ROWS];
+    struct budget fits[GPU_ROWS]; /* the settings for each GPU; micro_batch 0: none */
     bool named; /* the corpus is here, and with it the tokenizer: the run's ID is known */
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
 };
 
+static size_t stated(void *self) { return *(size_t *)self; }
+
+/* For GPUs that may not be here. `gpu`: GiB of the one to plan for; 0: the host computes. */
+static enum err plan_gpus(struct plan *p, const struct experiment *x, const struct backend *cpu,
+                          unsigned gpu, struct why *w)
+{
+    size_t bytes = (size_t)gpu << 30;
+    struct backend b = *cpu;
+    char name[40];
+    b.host = false;
+    b.memory = stated;
+    b.self = &bytes;
+    p->micro_batch = budget_micro_batch(x, gpu ? &b : cpu, p->gpus);
+    for (size_t i = 0; i < GPU_ROWS; i++)
+        budget_fit(x, &b, p->gpus, budget_of_gpu((size_t)gpu_sizes[i] << 30), &p->fits[i]);
+    snprintf(name, sizeof name, "a GPU of %u GiB", gpu);
+    return gpu ? budget_check(x, &b, p->gpus, bytes, name, w) : ERR_OK;
+}
+
 /* The memory that trainer, replica and swarm say they take. */
-static enum err plan_memory(struct plan *p, const struct experiment *x, struct why *w)
+static enum err plan_memory(struct plan *p, const struct experiment *x, unsigned gpu, struct why *w)
 {
     struct pool *pool;
     struct backend cpu;
@@ -57,14 +83,14 @@ static enum err plan_memory(struct plan *p, const struct experiment *x, struct w
     if (!e) {
         struct node_config n = {.parameters = p->parameters, .group_max = x->swarm.group_max};
         uint64_t vector = p->parameters * sizeof(float);
-        p->micro_batch = x->train.micro_batch ? x->train.micro_batch
-                                              : trainer_micro_batch_auto(x, &cpu, p->gpus);
+        e = plan_gpus(p, x, &cpu, gpu, w);
         p->memory.parameters = p->memory.gradients = vector;
         p->memory.moments = 2 * vector;
-        p->memory.activations = trainer_bytes(x, &cpu, p->gpus) - 4 * vector;
+        p->memory.activations =
+            budget_bytes(x, &cpu, x->train.recompute, p->micro_batch) - 4 * vector;
         p->memory.replica = replica_bytes(p->parameters);
         p->memory.swarm = node_bytes(&n);
-        p->memory.total = trainer_bytes(x, &cpu, p->gpus) + p->memory.replica + p->memory.swarm;
+        p->memory.total = 4 * vector + p->memory.activations + p->memory.replica + p->memory.swarm;
         cpu_close(&cpu);
     }
     pool_close(pool);
@@ -103,7 +129,7 @@ static void plan_name(struct plan *p, const struct experiment *x)
     free(text);
 }
 
-static enum err plan_make(struct plan *p, const struct experiment *x, struct why *w)
+static enum err plan_make(struct plan *p, const struct experiment *x, unsigned gpu, struct why *w)
 {
     *p = (struct plan){.parameters = model_shape_parameters(&x->model),
                        .epochs = experiment_epochs(x),
@@ -112,7 +138,7 @@ static enum err plan_make(struct plan *p, const struct experiment *x, struct why
                            model_flops_per_token(&x->model) * (double)x->train.batch_tokens};
     plan_traffic(p, x);
     plan_name(p, x);
-    return plan_memory(p, x, w);
+    return plan_memory(p, x, gpu, w);
 }
 
 /* 1234567890 -> "1.23 GB"; powers of 1000, as networks and disks are sold. */
@@ -167,6 +193,22 @@ static void print_memory(const struct plan *p)
         printf("#   %-50s %10s\n", rows[i].what, bytes_text((double)rows[i].bytes, b));
 }
 
+static const char *const recompute_words[] = {"none", "norm", "block"};
+
+static void print_gpus(const struct plan *p)
+{
+    char b[32];
+    printf("#\n# What a GPU has room for\n");
+    for (size_t i = 0; i < GPU_ROWS; i++) {
+        const struct budget *f = &p->fits[i];
+        if (!f->micro_batch) printf("#   %3u GiB  not this model\n", gpu_sizes[i]);
+        else
+            printf("#   %3u GiB  train.recompute %s, train.micro_batch %u: %s\n", gpu_sizes[i],
+                   recompute_words[f->recompute], (unsigned)f->micro_batch,
+                   bytes_text((double)f->bytes, b));
+    }
+}
+
 static void print_traffic(const struct plan *p, const struct experiment *x)
 {
     char a[32], b[32], c[32], d[32];
@@ -202,13 +244,22 @@ static void print_plan(const struct plan *p, const struct experiment *x)
            p->named ? ""
                     : "unnamed: its name follows from the tokenizer, and there is no corpus yet");
     print_memory(p);
+    print_gpus(p);
     print_traffic(p, x);
 }
 
 static json_t *json_of(const struct plan *p, const struct experiment *x)
 {
     json_t *rows = json_array();
+    json_t *fits = json_array();
     char id[2 * CRYPTO_DIGEST_BYTES + 1] = "";
+    for (size_t i = 0; i < GPU_ROWS; i++) {
+        const struct budget *f = &p->fits[i];
+        json_array_append_new(
+            fits, json_pack("{s:i, s:s?, s:i, s:I}", "gib", (int)gpu_sizes[i], "recompute",
+                            f->micro_batch ? recompute_words[f->recompute] : NULL, "micro_batch",
+                            (int)f->micro_batch, "bytes", (json_int_t)f->bytes));
+    }
     for (size_t i = 0; i < TRAFFIC_ROWS; i++) {
         const struct plan_traffic *t = &p->traffic[i];
         json_array_append_new(
@@ -223,12 +274,12 @@ static json_t *json_of(const struct plan *p, const struct experiment *x)
         "gradients", (json_int_t)p->memory.gradients, "moments", (json_int_t)p->memory.moments,
         "activations", (json_int_t)p->memory.activations, "replica", (json_int_t)p->memory.replica,
         "swarm", (json_int_t)p->memory.swarm, "total", (json_int_t)p->memory.total);
-    return json_pack("{s:s?, s:I, s:I, s:f, s:i, s:f, s:o, s:I, s:i, s:o}", "run",
-                     p->named ? id : NULL, "parameters", (json_int_t)p->parameters, "epochs",
-                     (json_int_t)p->epochs, "tokens_worker",
-                     (double)x->train.steps * (double)x->train.batch_tokens, "micro_batch",
-                     (int)p->micro_batch, "flops_step", p->step_flops, "memory_bytes", memory,
-                     "gpu_bytes", (json_int_t)gpu_bytes(p), "gpus", (int)p->gpus, "traffic", rows);
+    return json_pack(
+        "{s:s?, s:I, s:I, s:f, s:i, s:f, s:o, s:I, s:i, s:o, s:o}", "run", p->named ? id : NULL,
+        "parameters", (json_int_t)p->parameters, "epochs", (json_int_t)p->epochs, "tokens_worker",
+        (double)x->train.steps * (double)x->train.batch_tokens, "micro_batch", (int)p->micro_batch,
+        "flops_step", p->step_flops, "memory_bytes", memory, "gpu_bytes", (json_int_t)gpu_bytes(p),
+        "gpus", (int)p->gpus, "fits", fits, "traffic", rows);
 }
 
 static void print_json(const struct plan *p, const struct experiment *x)
@@ -270,16 +321,24 @@ int plan_main(int argc, char **argv)
     struct why w = {0};
     const char *path = NULL;
     bool json = false, odd = false;
+    unsigned long gpu = 0;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--json")) json = true;
-        else if (argv[i][0] == '-' || path) odd = true;
+        else if (!strcmp(argv[i], "--gpu") && ++i < argc) {
+            char *end;
+            gpu = strtoul(argv[i], &end, 10);
+            odd = odd || *end || end == argv[i] || gpu < 1 || gpu > 1024;
+        } else if (argv[i][0] == '-' || path) odd = true;
         else path = argv[i];
     }
     if (odd || !path) {
-        why(&w, ERR_USAGE, "it takes one experiment, and perhaps --json; see 'shoal plan --help'");
+        why(&w, ERR_USAGE,
+            "it takes one experiment, and perhaps --gpu with 1 to 1024 GiB or --json; see 'shoal "
+            "plan --help'");
         return command_failed("plan", &w);
     }
-    if (experiment_read(path, &x, &w) || plan_make(&p, &x, &w)) return command_failed("plan", &w);
+    if (experiment_read(path, &x, &w) || plan_make(&p, &x, (unsigned)gpu, &w))
+        return command_failed("plan", &w);
     if (json) print_json(&p, &x);
     else print_plan(&p, &x);
     return 0;

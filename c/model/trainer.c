@@ -7,6 +7,7 @@
 #include "data/corpus.h"
 #include "data/sampler.h"
 #include "model/adamw.h"
+#include "model/budget.h"
 #include "model/init.h"
 #include "model/schedule.h"
 
@@ -53,34 +54,6 @@ static enum model_use use_of(const struct experiment *x)
 
 static uint64_t pieces_of(uint64_t whole, uint64_t piece) { return (whole + piece - 1) / piece; }
 
-/* The busiest lane, which the others wait for, has at most a sixteenth more to do than need be. */
-static bool is_even(uint64_t sequences, uint64_t micro_batch, size_t lanes)
-{
-    const uint64_t most = pieces_of(pieces_of(sequences, micro_batch), lanes) * micro_batch;
-    return most * 16 <= pieces_of(sequences, lanes) * 17;
-}
-
-uint32_t trainer_micro_batch_auto(const struct experiment *x, const struct backend *b, size_t lanes)
-{
-    const uint64_t sequences = batch_sequences(x);
-    uint64_t best = 1;
-    for (uint64_t n = 2; n * lanes <= sequences && n * x->model.context <= TRAINER_AUTO_TOKENS; n++)
-        if (sequences % n == 0 && is_even(sequences, n, lanes) &&
-            model_bytes(&x->model, b, n, use_of(x)) <= TRAINER_AUTO_BYTES)
-            best = n;
-    return (uint32_t)best;
-}
-
-static uint32_t micro_batch_of(const struct experiment *x, const struct backend *b, size_t lanes)
-{
-    return x->train.micro_batch ? x->train.micro_batch : trainer_micro_batch_auto(x, b, lanes);
-}
-
-size_t trainer_bytes(const struct experiment *x, const struct backend *b, size_t lanes)
-{
-    return 4 * vector_bytes(x) + model_bytes(&x->model, b, micro_batch_of(x, b, lanes), use_of(x));
-}
-
 /* Has each lane something to do? */
 static enum err check_lanes(const struct experiment *x, size_t lanes, struct why *w)
 {
@@ -120,7 +93,10 @@ static enum err check(const struct experiment *x, const struct backend *b, size_
             "%s: train.micro_batch is %u, but a batch of %llu tokens has only %llu sequences",
             x->path, (unsigned)x->train.micro_batch, (unsigned long long)x->train.batch_tokens,
             (unsigned long long)batch_sequences(x));
-    return check_lanes(x, lanes, w);
+    enum err e = check_lanes(x, lanes, w);
+    for (size_t i = 0; !e && b->memory && i < lanes; i++)
+        e = budget_check(x, b, lanes, b[i].memory(b[i].self), "the GPU", w);
+    return e;
 }
 
 /* Genesis: parameters from the seed, everything else zero. */
@@ -177,7 +153,7 @@ enum err trainer_open(const struct experiment *x, const struct backend *b, size_
                           .b = b,
                           .corpus = c,
                           .lanes_count = lanes,
-                          .micro_batch = micro_batch_of(x, b, lanes)};
+                          .micro_batch = budget_micro_batch(x, b, lanes)};
     t->tokens = malloc((size_t)t->micro_batch * (x->model.context + 1) * sizeof(uint32_t));
     if (!t->tokens) e = why(w, ERR_MEMORY, "no memory for a micro-batch");
     for (size_t i = 0; !e && !b->host && i < TRAINER_VECTORS; i++) {

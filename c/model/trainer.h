@@ -80,18 +80,7 @@ float *trainer_host(struct trainer *t, enum trainer_vector v);
 enum err trainer_pull(struct trainer *t, struct why *w);
 void trainer_push(struct trainer *t);
 
-/* Sequences at once: train.micro_batch, or what auto came to: a pure function of the experiment and of how many lanes
- * there are. */
+/* Sequences at once in each lane: budget_micro_batch (budget.h). */
 uint32_t trainer_micro_batch(const struct trainer *t);
-
-/* What train.micro_batch: auto means: about TRAINER_AUTO_TOKENS tokens at once, activations of at most
- * TRAINER_AUTO_BYTES, a divisor of the batch's sequences that gives no lane more than a sixteenth more to do than need be. */
-#define TRAINER_AUTO_TOKENS 4096
-#define TRAINER_AUTO_BYTES  ((size_t)2 << 30)
-uint32_t trainer_micro_batch_auto(const struct experiment *x, const struct backend *b,
-                                  size_t lanes);
-
-/* Bytes of memory a trainer takes in each lane: parameters, gradients, two moments, activations. */
-size_t trainer_bytes(const struct experiment *x, const struct backend *b, size_t lanes);
 
 #endif

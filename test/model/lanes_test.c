@@ -401,14 +401,13 @@ Test(lanes, get_a_micro_batch_that_leaves_none_idle)
 {
     struct device d = device_open(1);
     struct experiment x = experiment_small();
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 2), 6);
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 3), 4);
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 5), 1); /* 3 each at most; by 2 it would be 4 */
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 12), 1);
+    cr_assert_eq(budget_micro_batch(&x, &d.b, 2), 6);
+    cr_assert_eq(budget_micro_batch(&x, &d.b, 3), 4);
+    cr_assert_eq(budget_micro_batch(&x, &d.b, 5), 1); /* 3 each at most; by 2 it would be 4 */
+    cr_assert_eq(budget_micro_batch(&x, &d.b, 12), 1);
     x.train.batch_tokens = 15 * 16;
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 2),
-                 1); /* 8 at most; by 3 or 5 it would be 9, 10 */
+    cr_assert_eq(budget_micro_batch(&x, &d.b, 2), 1); /* 8 at most; by 3 or 5 it would be 9, 10 */
     x.train.batch_tokens = 512 * 16;
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 3), 16); /* 176 at most, and 171 need be */
+    cr_assert_eq(budget_micro_batch(&x, &d.b, 3), 16); /* 176 at most, and 171 need be */
     device_close(&d);
 }

@@ -9,6 +9,7 @@
 #include "data/corpus.h"
 #include "data/prepare.h"
 #include "golden.h"
+#include "model/budget.h"
 #include "model/trainer.h"
 
 #define SMALL_FILES 40

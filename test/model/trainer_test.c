@@ -208,14 +208,14 @@ Test(trainer, picks_a_micro_batch_that_divides_the_batch)
 {
     struct device d = device_open(1);
     struct experiment x = experiment_small();
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 1), 12);
+    cr_assert_eq(budget_micro_batch(&x, &d.b, 1), 12);
     x.train.batch_tokens = 3 * 4096;
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 1), 256);
+    cr_assert_eq(budget_micro_batch(&x, &d.b, 1), 256);
     x.train.batch_tokens = 257 * 16;
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 1), 1);
+    cr_assert_eq(budget_micro_batch(&x, &d.b, 1), 1);
     x.model.context = 8192;
     x.train.batch_tokens = 4 * 8192;
-    cr_assert_eq(trainer_micro_batch_auto(&x, &d.b, 1), 1);
+    cr_assert_eq(budget_micro_batch(&x, &d.b, 1), 1);
     device_close(&d);
 }
 

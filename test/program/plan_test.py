@@ -49,6 +49,29 @@ with open(few, "w") as f:
 big = json.loads(run("plan", few, "--json").stdout)["gpu_bytes"]
 ok(big < 22 << 30, "1b in bf16, recomputing blocks, leaves room on a GPU of 24 GiB", big)
 
+fits = json.loads(run("plan", few, "--json").stdout)["fits"]
+ok([(f["gib"], f["recompute"]) for f in fits] == [(g, "block") for g in (24, 40, 80, 141)] and
+   all(0 < f["bytes"] <= (f["gib"] - 1) << 30 for f in fits) and fits[0]["micro_batch"] <= fits[1]["micro_batch"],
+   "each GPU is told what it has room for", fits)
+with open(few) as f:
+    easy = f.read().replace("recompute: block", "recompute: none").replace("micro_batch: 8", "micro_batch: auto")
+with open(few, "w") as f:
+    f.write(easy)
+fits = json.loads(run("plan", few, "--json").stdout)["fits"]
+ok([f["recompute"] for f in fits][-1] == "none" and fits[0]["recompute"] != "none", "a large one need not recompute", fits)
+done = run("plan", few, "--gpu", "16")
+ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "a GPU of 16 GiB has room for 15.0, whatever" in done.stdout,
+   "a GPU that is too small is refused", done.stdout)
+done = run("plan", few, "--gpu", "24")
+advised = re.search("set train.recompute to (none|norm|block) and train.micro_batch to ([0-9]+), which take", done.stdout)
+if ok(done.returncode == 1 and advised, "what does not fit is refused with settings that do", done.stdout):
+    with open(few, "w") as f:
+        f.write(easy.replace("recompute: none", "recompute: " + advised[1]).replace("micro_batch: auto", "micro_batch: " + advised[2]))
+    done = run("plan", few, "--gpu", "24")
+    ok(done.returncode == 0, "and these do", done.stdout)
+done = run("plan", few, "--gpu", "x")
+ok(done.returncode == 2 and "--gpu with 1 to 1024 GiB" in done.stdout, "a size that is none is refused", done.stdout)
+
 blocks = -(-parameters // 256)
 wire = parameters + 4 * blocks
 for row in plan["traffic"]:

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct carried_test {
     const char *suite, *name;
@@ -24,7 +25,7 @@ _Noreturn void carried_failed(const char *file, int line, const char *condition,
                               ...) __attribute__((format(printf, 4, 5)));
 _Noreturn void carried_skipped(const char *reason);
 
-#define Test(suite_, name_)                                                                        \
+#define Test(suite_, name_, ...)                                                                   \
     static void test_##suite_##_##name_(void);                                                     \
     __attribute__((constructor)) static void add_##suite_##_##name_(void)                          \
     {                                                                                              \
@@ -46,6 +47,8 @@ _Noreturn void carried_skipped(const char *reason);
 #define cr_assert_leq(a, b, ...)      carried_expect((a) <= (b), #a " <= " #b, __VA_ARGS__)
 #define cr_assert_float_eq(a, b, epsilon, ...)                                                     \
     carried_expect((a) - (b) <= (epsilon) && (b) - (a) <= (epsilon), #a " is near " #b, __VA_ARGS__)
-#define cr_skip(reason) carried_skipped(reason)
+#define cr_assert_not_null(p, ...)  carried_expect((p) != NULL, #p " is not NULL", __VA_ARGS__)
+#define cr_assert_str_eq(a, b, ...) carried_expect(strcmp(a, b) == 0, #a " says " #b, __VA_ARGS__)
+#define cr_skip(reason)             carried_skipped(reason)
 
 #endif

@@ -1,0 +1,109 @@
+#include "model/budget.h"
+
+#include "model/layout.h"
+#include "model/model.h"
+
+#define GIB 0x1p30
+
+static uint64_t batch_sequences(const struct experiment *x)
+{
+    return x->train.batch_tokens / x->model.context;
+}
+
+static uint64_t pieces_of(uint64_t whole, uint64_t piece) { return (whole + piece - 1) / piece; }
+
+size_t budget_of_gpu(size_t memory)
+{
+    const size_t kept = memory / 16;
+    return memory - (kept < ((size_t)1 << 30) ? kept : (size_t)1 << 30);
+}
+
+static size_t activations(const struct experiment *x, const struct backend *b, enum recompute r,
+                          uint64_t micro_batch)
+{
+    static const enum model_use uses[] = {MODEL_TRAIN, MODEL_TRAIN_NORM, MODEL_TRAIN_BLOCK};
+    return model_bytes(&x->model, b, micro_batch, uses[r]);
+}
+
+size_t budget_bytes(const struct experiment *x, const struct backend *b, enum recompute r,
+                    uint32_t micro_batch)
+{
+    return 4 * layout_of(&x->model).parameters * sizeof(float) + activations(x, b, r, micro_batch);
+}
+
+/* The busiest lane, which the others wait for, has at most a sixteenth more to do than need be. */
+static bool is_even(uint64_t sequences, uint64_t micro_batch, size_t lanes)
+{
+    const uint64_t most = pieces_of(pieces_of(sequences, micro_batch), lanes) * micro_batch;
+    return most * 16 <= pieces_of(sequences, lanes) * 17;
+}
+
+/* May so many sequences be taken at once, of at most `tokens` tokens? One always may. */
+static bool divides(const struct experiment *x, uint64_t n, size_t lanes, uint64_t tokens)
+{
+    const uint64_t sequences = batch_sequences(x);
+    return n == 1 || (n * x->model.context <= tokens && n * lanes <= sequences &&
+                      sequences % n == 0 && is_even(sequences, n, lanes));
+}
+
+/* The largest that is allowed and fits into `bytes`, up to `most`; 0: none. */
+static uint32_t largest(const struct experiment *x, const struct backend *b, enum recompute r,
+                        size_t lanes, uint64_t tokens, uint64_t most, size_t bytes)
+{
+    for (uint64_t n = most; n >= 1; n--)
+        if (divides(x, n, lanes, tokens) && budget_bytes(x, b, r, (uint32_t)n) <= bytes)
+            return (uint32_t)n;
+    return 0;
+}
+
+uint32_t budget_micro_batch(const struct experiment *x, const struct backend *b, size_t lanes)
+{
+    if (x->train.micro_batch) return x->train.micro_batch;
+    const uint64_t tokens = b->host ? BUDGET_TOKENS_HOST : BUDGET_TOKENS_GPU;
+    const size_t vectors = 4 * layout_of(&x->model).parameters * sizeof(float);
+    const size_t bytes =
+        b->memory ? budget_of_gpu(b->memory(b->self)) : vectors + BUDGET_BYTES_HOST;
+    const uint64_t most = tokens / x->model.context;
+    const uint32_t n = largest(x, b, x->train.recompute, lanes, tokens, most, bytes);
+    return n ? n : 1;
+}
+
+bool budget_fit(const struct experiment *x, const struct backend *b, size_t lanes, size_t bytes,
+                struct budget *out)
+{
+    const uint64_t most = x->train.micro_batch ? x->train.micro_batch
+                                               : BUDGET_TOKENS_GPU / x->model.context;
+    const uint64_t enough = pieces_of(BUDGET_TOKENS_HOST, x->model.context);
+    *out = (struct budget){0};
+    for (int r = (int)x->train.recompute; r <= RECOMPUTE_BLOCK; r++) {
+        const uint32_t n = largest(x, b, (enum recompute)r, lanes, BUDGET_TOKENS_GPU,
+                                   most ? most : 1, bytes);
+        if (n > out->micro_batch)
+            *out = (struct budget){(enum recompute)r, n, budget_bytes(x, b, (enum recompute)r, n)};
+        if (n >= enough || n == most) break;
+    }
+    return out->micro_batch > 0;
+}
+
+enum err budget_check(const struct experiment *x, const struct backend *b, size_t lanes,
+                      size_t memory, const char *device, struct why *w)
+{
+    static const char *const words[] = {"none", "norm", "block"};
+    const size_t room = budget_of_gpu(memory);
+    const uint32_t n = budget_micro_batch(x, b, lanes);
+    const size_t needed = budget_bytes(x, b, x->train.recompute, n);
+    struct budget fit;
+    if (needed <= room) return ERR_OK;
+    if (!budget_fit(x, b, lanes, room, &fit))
+        return why(w, ERR_MEMORY,
+                   "%s: the model takes %.1f GiB, and %s has room for %.1f, whatever "
+                   "train.micro_batch and train.recompute say: take a smaller model or a GPU with "
+                   "more memory",
+                   x->path, (double)budget_bytes(x, b, RECOMPUTE_BLOCK, 1) / GIB, device,
+                   (double)room / GIB);
+    return why(w, ERR_MEMORY,
+               "%s: %u sequences at once take %.1f GiB, and %s has room for %.1f: set "
+               "train.recompute to %s and train.micro_batch to %u, which take %.1f",
+               x->path, (unsigned)n, (double)needed / GIB, device, (double)room / GIB,
+               words[fit.recompute], (unsigned)fit.micro_batch, (double)fit.bytes / GIB);
+}

@@ -1,0 +1,45 @@
+/* budget.h -- what a training step needs of one device's memory, and which settings fit into it.
+ *
+ * A device holds the parameters, their gradients, two moments, the copies of the matrices in bf16, and activations, which
+ * train.micro_batch and train.recompute make larger or smaller. With several GPUs in a worker each holds all of it. */
+#ifndef SHOAL_MODEL_BUDGET_H
+#define SHOAL_MODEL_BUDGET_H
+
+#include "backend.h"
+#include "config/experiment.h"
+
+/* The two settings that memory is traded with. */
+struct budget {
+    enum recompute recompute;
+    uint32_t micro_batch; /* sequences at once */
+    size_t bytes;         /* that they take together with all else */
+};
+
+/* A device of `memory` bytes: how many of them a training step may take. The rest is the driver's and for scratch:
+ * a sixteenth, at most 1 GiB. */
+size_t budget_of_gpu(size_t memory);
+
+/* Bytes with these settings. Of the backend only activation_bytes counts. */
+size_t budget_bytes(const struct experiment *x, const struct backend *b, enum recompute r,
+                    uint32_t micro_batch);
+
+/* What train.micro_batch comes to on each of `lanes` devices: what the experiment says, or for auto the largest divisor of
+ * the batch's sequences that gives no lane more than a sixteenth more to do than need be, is at most about
+ * BUDGET_TOKENS_HOST or BUDGET_TOKENS_GPU tokens, and leaves activations within BUDGET_BYTES_HOST, or all within what the
+ * device has. On the host a pure function of experiment and lanes, elsewhere of these and the device. At least 1. */
+#define BUDGET_TOKENS_HOST 4096
+#define BUDGET_TOKENS_GPU  16384
+#define BUDGET_BYTES_HOST  ((size_t)2 << 30)
+uint32_t budget_micro_batch(const struct experiment *x, const struct backend *b, size_t lanes);
+
+/* The settings, of those that recompute no less than the experiment's and take no more sequences at once, that cost the
+ * least time of those that fit into `bytes`: rather fewer sequences, down to BUDGET_TOKENS_HOST tokens, than more to
+ * compute. False: none fits. */
+bool budget_fit(const struct experiment *x, const struct backend *b, size_t lanes, size_t bytes,
+                struct budget *out);
+
+/* ERR_MEMORY when the experiment does not fit a device of `memory` bytes ("GPU 0"), with the settings that would. */
+enum err budget_check(const struct experiment *x, const struct backend *b, size_t lanes,
+                      size_t memory, const char *device, struct why *w);
+
+#endif
