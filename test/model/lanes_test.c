@@ -193,7 +193,7 @@ static void learn_as_one(const struct experiment *x, struct corpus *c, double lo
     free(one.parameters);
 }
 
-Test(lanes, learn_as_one_does_and_to_the_same_bits_each_time, .timeout = 300)
+Test(lanes, learn_as_one_does_and_to_the_same_bits_each_time)
 {
     struct corpus *c = make_corpus();
     struct experiment x = experiment_small();
@@ -205,7 +205,7 @@ Test(lanes, learn_as_one_does_and_to_the_same_bits_each_time, .timeout = 300)
 }
 
 #ifdef SHOAL_CUDA
-Test(lanes, in_bf16_learn_as_one_does, .timeout = 300)
+Test(lanes, in_bf16_learn_as_one_does)
 {
     struct corpus *c = make_corpus();
     struct experiment x = experiment_small();
@@ -217,7 +217,7 @@ Test(lanes, in_bf16_learn_as_one_does, .timeout = 300)
 }
 
 /* Nothing waits by chance: whatever is queued runs as late as it can, or as early. */
-Test(lanes, wait_for_each_other_and_no_more_than_that, .timeout = 300)
+Test(lanes, wait_for_each_other_and_no_more_than_that)
 {
     static const char *const orders[] = {"now", "behind", "ahead"};
     struct corpus *c = make_corpus();
@@ -376,7 +376,7 @@ static void refused(const struct experiment *x, const struct corpus *c, const ch
     lanes_open_devices(d, 3);
     for (size_t i = 0; i < 3; i++) b[i] = d[i].b;
     cr_assert_eq(trainer_open(x, b, 3, c, nobody, &t, &w), ERR_USAGE);
-    cr_assert_str_eq(w.text, says);
+    cr_assert(!strcmp(w.text, says), "%s", w.text);
     for (size_t i = 3; i-- > 0;) device_close(&d[i]);
 }
 
