@@ -209,6 +209,7 @@ Test(lanes, in_bf16_learn_as_one_does)
 {
     struct corpus *c = make_corpus();
     struct experiment x = experiment_small();
+    x.train.precision = PRECISION_BF16;
     device_bf16 = true;
     x.train.batch_tokens = 4 * 16;
     x.train.micro_batch = 1;
@@ -261,6 +262,7 @@ Test(lanes, all_take_over_what_is_written_to_the_first)
     double loss[2];
     x.train.micro_batch = 2;
 #ifdef SHOAL_CUDA
+    x.train.precision = PRECISION_BF16;
     device_bf16 = true; /* each lane has copies of the matrices too */
 #endif
     for (int i = 0; i < 2; i++) { /* once on one lane, once on three */
