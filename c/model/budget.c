@@ -1,9 +1,9 @@
 #include "model/budget.h"
 
+#include <stdio.h>
+
 #include "model/layout.h"
 #include "model/model.h"
-
-#define GIB 0x1p30
 
 static uint64_t batch_sequences(const struct experiment *x)
 {
@@ -71,18 +71,26 @@ uint32_t budget_micro_batch(const struct experiment *x, const struct backend *b,
 bool budget_fit(const struct experiment *x, const struct backend *b, size_t lanes, size_t bytes,
                 struct budget *out)
 {
-    const uint64_t most = x->train.micro_batch ? x->train.micro_batch
-                                               : BUDGET_TOKENS_GPU / x->model.context;
+    const uint64_t most =
+        x->train.micro_batch ? x->train.micro_batch : BUDGET_TOKENS_GPU / x->model.context;
     const uint64_t enough = pieces_of(BUDGET_TOKENS_HOST, x->model.context);
     *out = (struct budget){0};
     for (int r = (int)x->train.recompute; r <= RECOMPUTE_BLOCK; r++) {
-        const uint32_t n = largest(x, b, (enum recompute)r, lanes, BUDGET_TOKENS_GPU,
-                                   most ? most : 1, bytes);
+        const uint32_t n =
+            largest(x, b, (enum recompute)r, lanes, BUDGET_TOKENS_GPU, most ? most : 1, bytes);
         if (n > out->micro_batch)
             *out = (struct budget){(enum recompute)r, n, budget_bytes(x, b, (enum recompute)r, n)};
         if (n >= enough || n == most) break;
     }
     return out->micro_batch > 0;
+}
+
+/* "19.5 GiB", "700.0 MiB" */
+static const char *size_text(size_t bytes, char out[24])
+{
+    const bool large = bytes >= (size_t)1 << 30;
+    snprintf(out, 24, "%.1f %s", (double)bytes / (large ? 0x1p30 : 0x1p20), large ? "GiB" : "MiB");
+    return out;
 }
 
 enum err budget_check(const struct experiment *x, const struct backend *b, size_t lanes,
@@ -92,18 +100,20 @@ enum err budget_check(const struct experiment *x, const struct backend *b, size_
     const size_t room = budget_of_gpu(memory);
     const uint32_t n = budget_micro_batch(x, b, lanes);
     const size_t needed = budget_bytes(x, b, x->train.recompute, n);
+    char needs[24], has[24], fits[24];
     struct budget fit;
     if (needed <= room) return ERR_OK;
+    size_text(needed, needs);
+    size_text(room, has);
     if (!budget_fit(x, b, lanes, room, &fit))
         return why(w, ERR_MEMORY,
-                   "%s: the model takes %.1f GiB, and %s has room for %.1f, whatever "
-                   "train.micro_batch and train.recompute say: take a smaller model or a GPU with "
-                   "more memory",
-                   x->path, (double)budget_bytes(x, b, RECOMPUTE_BLOCK, 1) / GIB, device,
-                   (double)room / GIB);
-    return why(w, ERR_MEMORY,
-               "%s: %u sequences at once take %.1f GiB, and %s has room for %.1f: set "
-               "train.recompute to %s and train.micro_batch to %u, which take %.1f",
-               x->path, (unsigned)n, (double)needed / GIB, device, (double)room / GIB,
-               words[fit.recompute], (unsigned)fit.micro_batch, (double)fit.bytes / GIB);
+                   "%s: training takes %s, and %s has room for %s, whatever train.micro_batch and "
+                   "train.recompute say: take a smaller model or a GPU with more memory",
+                   x->path, size_text(budget_bytes(x, b, RECOMPUTE_BLOCK, 1), needs), device, has);
+    return why(
+        w, ERR_MEMORY,
+        "%s: %u sequences at once take %s, and %s has room for %s: set train.recompute to %s "
+        "and train.micro_batch to %u, which take %s",
+        x->path, (unsigned)n, needs, device, has, words[fit.recompute], (unsigned)fit.micro_batch,
+        size_text(fit.bytes, fits));
 }

@@ -60,8 +60,10 @@ with open(few, "w") as f:
 fits = json.loads(run("plan", few, "--json").stdout)["fits"]
 ok([f["recompute"] for f in fits][-1] == "none" and fits[0]["recompute"] != "none", "a large one need not recompute", fits)
 done = run("plan", few, "--gpu", "16")
-ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "a GPU of 16 GiB has room for 15.0, whatever" in done.stdout,
+ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "a GPU of 16 GiB has room for 15.0 GiB, whatever" in done.stdout,
    "a GPU that is too small is refused", done.stdout)
+with open(few, "w") as f:
+    f.write(easy.replace("micro_batch: auto", "micro_batch: 8"))
 done = run("plan", few, "--gpu", "24")
 advised = re.search("set train.recompute to (none|norm|block) and train.micro_batch to ([0-9]+), which take", done.stdout)
 if ok(done.returncode == 1 and advised, "what does not fit is refused with settings that do", done.stdout):

@@ -3,7 +3,7 @@
 Everything runs on loopback, in a folder of its own that is removed at the end, and is bounded in time. Results are
 printed as TAP (test/tally.py).
 """
-import atexit, json, os, random, shutil, signal, socket, subprocess, sys, tempfile, time
+import atexit, json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, time
 
 SHOAL = os.environ.get("SHOAL_BIN") or os.path.abspath("zig-out/bin/shoal")
 PLACE = tempfile.mkdtemp(prefix="shoal-test-")
