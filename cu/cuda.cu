@@ -195,6 +195,21 @@ static enum err look(int device, struct cudaDeviceProp *p, struct why *w)
     return ERR_OK;
 }
 
+/* Are there kernels for it? The device is the current one. */
+static enum err look_at_kernels(int device, const struct cudaDeviceProp *p, struct why *w)
+{
+    cudaError_t e = cuda_kernels_here();
+    if (e == cudaSuccess) return ERR_OK;
+    (void)cudaGetLastError(); /* it is told; the next launch did not cause it */
+    if (e != cudaErrorNoKernelImageForDevice)
+        return why(w, ERR_DEVICE, "asking GPU %d for its kernels: %s", device, said(e));
+    return why(
+        w, ERR_DEVICE,
+        "GPU %d, %s, is of generation sm_%d%d, for which this shoal has no kernels: build one "
+        "that lists it in build.zig, or set machine.device to cpu",
+        device, p->name, p->major, p->minor);
+}
+
 /* What the choice of an algorithm is worth anything for. */
 static void name_machine(const struct cudaDeviceProp *p, char *out, size_t room)
 {
@@ -242,6 +257,7 @@ enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why
     void *sums = NULL;
     if (failed != cudaSuccess)
         e = why(w, ERR_DEVICE, "opening GPU %d: %s", o->device, said(failed));
+    if (!e) e = look_at_kernels(o->device, &p, w);
     if (!e) e = cuda_take(c, SUMS * sizeof(double), &sums, w);
     c->sums = (double *)sums;
     if (!e && c->bf16) e = open_products(c, o, &p, w);

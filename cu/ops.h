@@ -54,6 +54,9 @@ void cuda_note(struct cuda *c, cudaError_t e, const char *where);
 /* ERR_DEVICE with what was noted, or ERR_OK. */
 enum err cuda_said(const struct cuda *c, struct why *w);
 
+/* cudaErrorNoKernelImageForDevice where they were compiled for others than the current device. */
+cudaError_t cuda_kernels_here(void);
+
 void cuda_embed(void *self, const struct op_embed *o);
 void cuda_embed_backward(void *self, const struct op_embed_backward *o);
 void cuda_norm(void *self, const struct op_norm *o);

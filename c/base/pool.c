@@ -17,6 +17,13 @@ struct helper {
     pthread_t thread;
 };
 
+/* A thread's part of a job: neighbouring pieces, and in the next job of the same kind the same ones, which lie in its
+ * cache. Whoever is done with his helps the others. */
+struct share {
+    _Alignas(64) atomic_size_t next;
+    size_t last;
+};
+
 /* Where the present job stands, in one word: its number, whether it still takes helpers, and how many are inside. */
 #define INSIDE 0xffffffffu
 #define OPEN   ((uint64_t)1 << 32)
@@ -31,17 +38,19 @@ struct pool {
     bool stop; /* the last job was none */
     void (*piece)(void *, size_t, size_t);
     void *ctx;
-    size_t count;
-    atomic_size_t next;
+    struct share *shares; /* of each thread */
     struct helper helpers[];
 };
 
 static void work(struct pool *p, size_t thread)
 {
-    for (;;) {
-        size_t i = atomic_fetch_add_explicit(&p->next, 1, memory_order_relaxed);
-        if (i >= p->count) return;
-        p->piece(p->ctx, i, thread);
+    for (size_t t = 0; t < p->threads; t++) {
+        struct share *s = &p->shares[(thread + t) % p->threads];
+        for (;;) {
+            const size_t i = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed);
+            if (i >= s->last) break;
+            p->piece(p->ctx, i, thread);
+        }
     }
 }
 
@@ -130,7 +139,12 @@ enum err pool_open(struct pool **out, size_t threads, int niceness, struct why *
 {
     assert(threads >= 1);
     struct pool *p = calloc(1, sizeof *p + (threads - 1) * sizeof p->helpers[0]);
-    if (!p) return why(w, ERR_MEMORY, "no memory for a pool of %zu threads", threads);
+    if (p) p->shares = aligned_alloc(64, threads * sizeof *p->shares);
+    if (!p || !p->shares) {
+        free(p);
+        return why(w, ERR_MEMORY, "no memory for a pool of %zu threads", threads);
+    }
+    memset(p->shares, 0, threads * sizeof *p->shares);
     p->niceness = niceness;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->begin, NULL);
@@ -160,6 +174,7 @@ void pool_close(struct pool *p)
     pthread_cond_destroy(&p->end);
     pthread_cond_destroy(&p->begin);
     pthread_mutex_destroy(&p->lock);
+    free(p->shares);
     free(p);
 }
 
@@ -173,8 +188,10 @@ void pool_run(struct pool *p, void (*piece)(void *, size_t, size_t), void *ctx, 
     }
     p->piece = piece;
     p->ctx = ctx;
-    p->count = count;
-    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+    for (size_t t = 0; t < p->threads; t++) {
+        atomic_store_explicit(&p->shares[t].next, count * t / p->threads, memory_order_relaxed);
+        p->shares[t].last = count * (t + 1) / p->threads;
+    }
     open_job(p);
     work(p, 0);
     close_job(p);

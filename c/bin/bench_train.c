@@ -385,7 +385,7 @@ static int bench(int argc, char **argv, bool gpu)
         k->micro_batch = budget_micro_batch(&k->x, &k->b, 1);
         e = vectors_take(k, &w);
     }
-    if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, use_of(&k->x), &w);
+    if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, use_of(&k->x), NULL, &w);
     if (!e) k->v.copies = model_copies(k->model);
     if (!e) e = tokens_make(k, &w);
     if (!e) e = measure(k, &o, &r, &w);

@@ -115,6 +115,16 @@ enum err devices_open(struct devices *out, const struct experiment *x, struct po
     return e;
 }
 
+bool devices_deal(const struct experiment *x, size_t i, char out[16])
+{
+    if (!wants_gpu(x->machine.device)) return false;
+    const uint32_t named = x->machine.gpus_count, count = named ? named : count_gpus();
+    if (count < 2) return false;
+    const uint32_t turn = (uint32_t)(i % count);
+    snprintf(out, 16, "cuda:%u", (unsigned)(named ? x->machine.gpus[turn] : turn));
+    return true;
+}
+
 void devices_close(struct devices *d)
 {
     while (d->count > 0) device_close(&d->lanes[--d->count]);

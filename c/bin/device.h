@@ -48,4 +48,8 @@ enum err devices_open(struct devices *out, const struct experiment *x, struct po
 void devices_close(struct devices *d);
 size_t devices_gpus(const struct devices *d); /* 0: the CPU computes */
 
+/* The GPU for worker `i` of several on this machine: those of the experiment in turn, in `out` ("cuda:1"). False: what the
+ * experiment says serves all of them. */
+bool devices_deal(const struct experiment *x, size_t i, char out[16]);
+
 #endif

@@ -52,7 +52,8 @@ enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struc
     if (!e) e = device_open(&l->backend, &o, l->pool, w);
     l->backend_open = !e;
     if (!e) e = read_parameters(l, w);
-    return e ? e : model_open(&l->model, &l->head.shape, &l->backend, sequences, MODEL_READ, w);
+    return e ? e
+             : model_open(&l->model, &l->head.shape, &l->backend, sequences, MODEL_READ, NULL, w);
 }
 
 void loaded_close(struct loaded *l)

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "bin/device.h"
 #include "bin/command.h"
 #include "bin/fleet.h"
 #include "net/crypto.h"
@@ -35,8 +36,9 @@ static const char usage[] =
     "  --join EPOCH       let a new worker with an empty folder join when EPOCH is reached\n"
     "  --deterministic    identities from the seed; with outer.count: steps the run ends in the "
     "same bits each time\n"
-    "  --device DEVICE    cpu, cuda or cuda:N (the N-th GPU) for all workers, instead of "
-    "machine.device\n"
+    "  --device DEVICE    cpu, cuda (all GPUs) or cuda:0,2 (those), instead of machine.device; "
+    "several\n"
+    "                     GPUs go round, one to a worker\n"
     "  --fresh            start anew; each worker's first new checkpoint replaces those of later "
     "steps\n"
     "  --json             print the summary as JSON at the end\n";
@@ -177,7 +179,9 @@ static enum err start(struct fleet *f, size_t i, const struct options *o, struct
                             "--listen", k->address, "--peers",     peers};
     size_t n = 9;
     if (o->fresh) argv[n++] = "--fresh";
-    if (o->device) argv[n++] = "--device", argv[n++] = o->device;
+    char gpu[16];
+    const char *device = devices_deal(f->experiment, i, gpu) ? gpu : o->device;
+    if (device) argv[n++] = "--device", argv[n++] = device;
     pid_t parent = getpid();
     k->pid = fork();
     if (k->pid < 0) return why(w, ERR_MEMORY, "starting worker %zu: %s", i, strerror(errno));

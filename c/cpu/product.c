@@ -16,7 +16,9 @@ struct block {
     const struct product *p;
     size_t row, rows, column, columns, k, depth;
     size_t strip; /* words of one strip */
-    size_t tiles_down;
+    size_t tiles_down, tiles_across;
+    size_t
+        threads; /* the pool gives each a part of all pieces: neighbouring rows, as in the operations around a product */
     bool pack_a, pack_b;
     float *sums; /* of the block's first row and column; NULL where one block of steps is all */
     size_t sums_stride;
@@ -42,27 +44,56 @@ static size_t pack_pieces(const struct block *b, size_t rows)
     return blocks_of(rows, PACK_STRIPS * b->kernels->lanes);
 }
 
+/* Where part `t` of n things in `parts` begins. */
+static size_t part(size_t n, size_t t, size_t parts) { return n * t / parts; }
+
 static void pack_piece(void *ctx, size_t index, size_t thread)
 {
     (void)thread;
     const struct block *b = ctx;
     const struct product *p = b->p;
     const size_t of_a = b->pack_a ? pack_pieces(b, b->rows) : 0;
-    if (index < of_a)
-        pack(b, p->a, p->a_stride, p->a_along, b->row, b->rows, index * PACK_STRIPS, b->room->a);
-    else
-        pack(b, p->b, p->b_stride, p->b_along, b->column, b->columns, (index - of_a) * PACK_STRIPS,
-             b->room->b);
+    const size_t of_b = b->pack_b ? pack_pieces(b, b->columns) : 0;
+    for (size_t t = 0; t < b->threads; t++) { /* a part of a and one of b for each thread */
+        const size_t first_a = part(of_a, t, b->threads), first_b = part(of_b, t, b->threads);
+        const size_t some_a = part(of_a, t + 1, b->threads) - first_a;
+        const size_t some_b = part(of_b, t + 1, b->threads) - first_b;
+        if (index < some_a)
+            pack(b, p->a, p->a_stride, p->a_along, b->row, b->rows, (first_a + index) * PACK_STRIPS,
+                 b->room->a);
+        else if (index < some_a + some_b)
+            pack(b, p->b, p->b_stride, p->b_along, b->column, b->columns,
+                 (first_b + index - some_a) * PACK_STRIPS, b->room->b);
+        if (index < some_a + some_b) return;
+        index -= some_a + some_b;
+    }
 }
 
-/* Tiles of the same columns follow one another: b's strips stay in the cache. */
+/* Which tile piece `index` is. A thread's rows come first; among these, tiles of the same columns follow one another: b's strips
+ * stay in the cache. */
+static void tile_at(const struct block *b, size_t index, size_t *down, size_t *across)
+{
+    for (size_t t = 0;; t++) {
+        const size_t first = part(b->tiles_down, t, b->threads);
+        const size_t rows = part(b->tiles_down, t + 1, b->threads) - first;
+        if (index < rows * b->tiles_across) {
+            *down = first + index % rows;
+            *across = index / rows;
+            return;
+        }
+        index -= rows * b->tiles_across;
+    }
+}
+
 static void tile_piece(void *ctx, size_t index, size_t thread)
 {
     (void)thread;
     const struct block *b = ctx;
     const struct product *p = b->p;
     const size_t lanes = b->kernels->lanes, width = TILE_STRIPS * lanes;
-    const size_t row = index % b->tiles_down * TILE_ROWS, column = index / b->tiles_down * width;
+    size_t down, across;
+    tile_at(b, index, &down, &across);
+    const size_t row = down * TILE_ROWS, column = across * width;
     const size_t at = (b->row + row) * p->n + b->column + column;
     const size_t steps = b->strip / lanes;
     struct kernel_tile t = {.a = b->room->a + row * steps,
@@ -88,8 +119,8 @@ static void run_block(struct pool *pool, struct block *b)
         (b->pack_a ? pack_pieces(b, b->rows) : 0) + (b->pack_b ? pack_pieces(b, b->columns) : 0);
     if (packs) pool_run(pool, pack_piece, b, packs);
     b->tiles_down = blocks_of(b->rows, TILE_ROWS);
-    pool_run(pool, tile_piece, b,
-             b->tiles_down * blocks_of(b->columns, TILE_STRIPS * b->kernels->lanes));
+    b->tiles_across = blocks_of(b->columns, TILE_STRIPS * b->kernels->lanes);
+    pool_run(pool, tile_piece, b, b->tiles_down * b->tiles_across);
 }
 
 static_assert((PRODUCT_WORDS / PRODUCT_STEPS) * (PRODUCT_WORDS / PRODUCT_STEPS) <= PRODUCT_SUMS,
@@ -110,7 +141,7 @@ void product_run(struct pool *pool, const struct kernels *kernels, const struct 
     const size_t rows = least(p->m, rows_at_most(steps, TILE_ROWS));
     const size_t columns = least(p->n, rows_at_most(steps, kernels->lanes));
     const bool deep = depth < p->k;
-    struct block b = {.kernels = kernels, .room = room, .p = p};
+    struct block b = {.kernels = kernels, .room = room, .p = p, .threads = pool_threads(pool)};
     for (b.column = 0; b.column < p->n; b.column += columns) {
         b.columns = least(columns, p->n - b.column);
         for (b.row = 0; b.row < p->m; b.row += rows) {

@@ -34,6 +34,7 @@ struct model {
     enum model_use use;
     void *memory;
     size_t bytes;
+    bool lent; /* the memory is the caller's */
 
     void *copies; /* [decayed_count]: the matrices as activations; NULL where those are fp32 */
     bool copied;  /* they are up to date */
@@ -152,7 +153,7 @@ static enum err model_init(struct model *m, const struct model_shape *s, const s
 
 static void model_fini(struct model *m)
 {
-    if (m->memory) m->b->give(m->b->self, m->memory, m->bytes);
+    if (m->memory && !m->lent) m->b->give(m->b->self, m->memory, m->bytes);
     free(m->layers);
     free(m->keys);
     free(m->values);
@@ -189,7 +190,7 @@ static enum err turn_tables(struct model *m, struct why *w)
 }
 
 enum err model_open(struct model **out, const struct model_shape *s, const struct backend *b,
-                    size_t sequences, enum model_use use, struct why *w)
+                    size_t sequences, enum model_use use, void *memory, struct why *w)
 {
     assert(sequences >= 1);
     struct model *m = malloc(sizeof *m);
@@ -204,7 +205,9 @@ enum err model_open(struct model **out, const struct model_shape *s, const struc
                                    .vocab = s->vocab,
                                    .length = s->context};
     if (!e) e = b->prepare(b->self, &sizes, w);
-    if (!e) e = b->take(b->self, m->bytes, &m->memory, w);
+    m->lent = memory != NULL;
+    m->memory = memory;
+    if (!e && !m->lent) e = b->take(b->self, m->bytes, &m->memory, w);
     if (!e) {
         struct carver carver = {.start = m->memory};
         carve_all(&carver, m);

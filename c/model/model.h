@@ -26,13 +26,14 @@ enum model_use {
     MODEL_TRAIN_BLOCK, /* the residual stream between layers alone: a third more work */
 };
 
-/* Bytes of backend memory that model_open takes. */
+/* Bytes of backend memory that a model works in. */
 size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t sequences,
                    enum model_use use);
 
-/* Room for up to `sequences` >= 1 at once. The backend must outlive the model. ERR_MEMORY with what was needed. */
+/* Room for up to `sequences` >= 1 at once. `memory`: model_bytes of the backend's, zeroed, which the caller lends and gives back
+ * after model_close; NULL: the model takes its own. The backend must outlive the model. ERR_MEMORY with what was needed. */
 enum err model_open(struct model **out, const struct model_shape *s, const struct backend *b,
-                    size_t sequences, enum model_use use, struct why *w);
+                    size_t sequences, enum model_use use, void *memory, struct why *w);
 void model_close(struct model *m);
 
 const struct layout *model_layout(const struct model *m);

@@ -18,6 +18,8 @@
 struct lane {
     const struct backend *b;
     struct model *model;
+    void *memory; /* of which all this is made */
+    size_t bytes;
     float *parameters, *moment1, *moment2, *gradients;
     bool busy; /* its model was given something, and nobody asked for the loss yet */
 };
@@ -115,30 +117,28 @@ static enum err genesis(struct trainer *t, struct why *w)
     return ERR_OK;
 }
 
-/* Takes what a lane needs. */
+/* Takes all that a lane needs in one piece, and lays it out: parameters, moments, gradients, and what the model works in. */
 static enum err lane_open(struct lane *lane, const struct trainer *t, const struct backend *b,
                           struct why *w)
 {
     float **const vectors[] = {&lane->parameters, &lane->moment1, &lane->moment2, &lane->gradients};
-    enum err e = ERR_OK;
+    const size_t each = (vector_bytes(t->x) + 255) / 256 * 256;
+    const size_t model = model_bytes(&t->x->model, b, t->micro_batch, use_of(t->x));
     lane->b = b;
-    for (size_t i = 0; !e && i < sizeof vectors / sizeof vectors[0]; i++) {
-        void *vector;
-        e = b->take(b->self, vector_bytes(t->x), &vector, w);
-        if (!e) *vectors[i] = vector;
-    }
-    if (e) return e;
-    e = model_open(&lane->model, &t->x->model, b, t->micro_batch, use_of(t->x), w);
+    lane->bytes = 4 * each + model;
+    enum err e = b->take(b->self, lane->bytes, &lane->memory, w);
+    uint8_t *at = lane->memory;
+    for (size_t i = 0; !e && i < sizeof vectors / sizeof vectors[0]; i++, at += each)
+        *vectors[i] = (float *)at;
+    if (!e) e = model_open(&lane->model, &t->x->model, b, t->micro_batch, use_of(t->x), at, w);
     if (e == ERR_MEMORY) why_while(w, e, "set train.micro_batch lower or train.recompute to block");
     return e;
 }
 
-static void lane_close(struct lane *lane, const struct trainer *t)
+static void lane_close(struct lane *lane)
 {
-    void *const vectors[] = {lane->parameters, lane->moment1, lane->moment2, lane->gradients};
-    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++)
-        if (vectors[i]) lane->b->give(lane->b->self, vectors[i], vector_bytes(t->x));
     model_close(lane->model);
+    if (lane->memory) lane->b->give(lane->b->self, lane->memory, lane->bytes);
 }
 
 enum err trainer_open(const struct experiment *x, const struct backend *b, size_t lanes,
@@ -178,7 +178,7 @@ enum err trainer_open(const struct experiment *x, const struct backend *b, size_
 void trainer_close(struct trainer *t)
 {
     if (!t) return;
-    for (size_t i = 0; i < t->lanes_count; i++) lane_close(&t->lanes[i], t);
+    for (size_t i = 0; i < t->lanes_count; i++) lane_close(&t->lanes[i]);
     for (size_t i = 0; i < TRAINER_VECTORS; i++) free(t->copies[i]);
     free(t->tokens);
     free(t);

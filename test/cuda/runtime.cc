@@ -78,6 +78,14 @@ cudaError_t cudaGetDevice(int *device)
     return cudaSuccess;
 }
 
+/* sm_11x is the one without kernels. */
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *out, const void *kernel)
+{
+    (void)kernel;
+    *out = cudaFuncAttributes{32};
+    return asked("FIBER_GENERATION", 90) / 10 == 11 ? cudaErrorNoKernelImageForDevice : cudaSuccess;
+}
+
 cudaError_t cudaGetLastError(void)
 {
     const bool here = asked("FIBER_FAILING", (uint64_t)current) == (uint64_t)current;
@@ -96,6 +104,8 @@ const char *cudaGetErrorString(cudaError_t e)
         return "invalid device ordinal";
     case cudaErrorNotReady:
         return "device not ready";
+    case cudaErrorNoKernelImageForDevice:
+        return "no kernel image is available for execution on the device";
     case cudaErrorLaunchFailure:
         return "unspecified launch failure";
     default:

@@ -49,7 +49,8 @@ static struct fixture fixture_open(const char *file, size_t threads, size_t sequ
     f.layout = layout_of(&f.shape);
     f.parameters = vector(&f);
     f.gradients = vector(&f);
-    cr_assert_eq(model_open(&f.model, &f.shape, &f.d.b, sequences, use, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(model_open(&f.model, &f.shape, &f.d.b, sequences, use, NULL, &w), ERR_OK, "%s",
+                 w.text);
     return f;
 }
 
@@ -238,7 +239,7 @@ TEST_EACH(model, a_long_prompt_gives_what_its_tokens_one_by_one_give)
     shape.context = 301;
     for (size_t i = 0; i < 300; i++) tokens[i] = (uint32_t)rng_below(&rng, shape.vocab);
     load_parameters(&f);
-    cr_assert_eq(model_open(&m, &shape, &f.d.b, 1, MODEL_READ, NULL), ERR_OK);
+    cr_assert_eq(model_open(&m, &shape, &f.d.b, 1, MODEL_READ, NULL, NULL), ERR_OK);
     cr_assert_eq(model_feed(m, f.parameters, tokens, 300, at_once, NULL), ERR_OK);
     cr_assert_eq(model_fed(m), 300);
     model_restart(m);
@@ -388,7 +389,7 @@ static float *gradients_of(struct device d, uint32_t head_dim, enum model_use us
     cr_assert_eq(d.b.take(d.b.self, bytes, &parameters, NULL), ERR_OK);
     cr_assert_eq(d.b.take(d.b.self, bytes, &gradients, NULL), ERR_OK);
     d.b.upload(d.b.self, parameters, host, bytes);
-    cr_assert_eq(model_open(&m, &shape, &d.b, SEQUENCES, use, NULL), ERR_OK);
+    cr_assert_eq(model_open(&m, &shape, &d.b, SEQUENCES, use, NULL, NULL), ERR_OK);
     model_loss_and_gradients(m, parameters, gradients,
                              &(struct model_batch){tokens, SEQUENCES, LENGTH}, 1, &loss, NULL);
     cr_assert_eq(d.b.download(d.b.self, host, gradients, bytes, NULL), ERR_OK);

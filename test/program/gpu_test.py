@@ -77,6 +77,7 @@ for what, sentence, environment in [
         ("no driver", "this machine has no NVIDIA driver", dict(FIBER_DRIVER="0")),
         ("an old driver", "the NVIDIA driver here is for CUDA 11.4: install one for 12.0 or later", dict(FIBER_DRIVER="11040")),
         ("an old generation", "is of generation sm_75: shoal needs sm_80 or later", dict(FIBER_GENERATION="75")),
+        ("a generation without kernels", "is of generation sm_110, for which this shoal has no kernels", dict(FIBER_GENERATION="110")),
         ("too little memory", "and the GPU has room for 0.1 MiB, whatever train.micro_batch and train.recompute say", dict(FIBER_MEMORY="100000")),
         ("too little for activations", "set train.recompute to block and train.micro_batch to 1, which take", dict(FIBER_MEMORY="1340000"))]:
     done = run("train", path, "--device", "cuda", program=GPU, **environment)

@@ -8,7 +8,7 @@ chance = random.Random(int(time.time()))
 seed = chance.randrange(1 << 30)
 print("# seed %d" % seed)
 chance.seed(seed)
-path = experiment("survivor", steps=400, every=40)
+path = experiment("survivor", steps=800, every=40, batch=2048)
 peers = os.path.join(PLACE, "peers.txt")
 workers = [Worker("w%d" % i, peers) for i in range(5)]
 for w in workers:
@@ -28,7 +28,7 @@ for v in back:
     v.start(path)
 ok(wait_for(lambda: last.process.poll() is not None, 150) and last.process.returncode == 0,
    "the last of five finishes the run", last.output())
-ok(last.epoch() == 10, "it reached the last epoch", last.epoch())
+ok(last.epoch() == 20, "it reached the last epoch", last.epoch())
 ok(all(wait_for(lambda: v.process.poll() is not None, 60) and v.process.returncode == 0 for v in back),
    "restarted workers come back and finish", "\n".join(v.output() for v in back))
 same, said = digests([last] + back)
