@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows whose logits exist at once: enough for the products to run well, and few enough to hold 262144 columns. */
-#define HEAD_ROWS 256
+/* Rows whose logits exist at once: enough for the products to run well, and few enough to hold 262144 columns. The
+ * gradient of the head is read and written once for that many rows: a GPU, which is faster than its memory, takes more. */
+#define HEAD_ROWS      256
+#define HEAD_GPU_BYTES ((size_t)128 << 20) /* of their logits */
 
 /* Tokens that model_feed takes through the layers at once. */
 #define FEED_ROWS 256
@@ -44,7 +46,7 @@ struct model {
     void *final_in, *final_normed;
     float *final_inverse;
     void *branch;  /* [rows, dim] what a layer's half adds to the residual stream */
-    void *logits;  /* [HEAD_ROWS, vocab] */
+    void *logits;  /* [head_rows, vocab] */
     float *losses; /* [rows] */
     void *x_grad, *branch_grad, *wide_grad,
         *gated_grad; /* training: the stream's, a branch's input's, qkv's or gate_up's */
@@ -102,6 +104,13 @@ static void carve_layer(struct carver *c, const struct model *m, struct activati
     a->gate_up = carve(c, rows * 2 * s->ffn * one);
 }
 
+static size_t head_rows(const struct model *m)
+{
+    const size_t row = m->layout.shape.vocab * m->b->activation_bytes;
+    const size_t most_rows = HEAD_GPU_BYTES / row / HEAD_ROWS * HEAD_ROWS;
+    return m->b->host ? HEAD_ROWS : most(HEAD_ROWS, most_rows);
+}
+
 static void carve_all(struct carver *c, struct model *m)
 {
     const struct model_shape *s = &m->layout.shape;
@@ -116,7 +125,7 @@ static void carve_all(struct carver *c, struct model *m)
     m->final_normed = carve(c, rows * s->dim * one);
     m->final_inverse = carve(c, rows * sizeof(float));
     m->branch = carve(c, rows * s->dim * one);
-    m->logits = carve(c, least(rows, HEAD_ROWS) * s->vocab * one);
+    m->logits = carve(c, least(rows, head_rows(m)) * s->vocab * one);
     m->losses = carve(c, rows * sizeof(float));
     if (m->use != MODEL_READ) {
         m->x_grad = carve(c, rows * s->dim * one);
@@ -450,9 +459,9 @@ static void head(const struct pass *p, float scale)
     struct model *m = p->m;
     const struct model_shape *s = &m->layout.shape;
     const void *w = weight(p, LAYOUT_HEAD, 0);
-    for (size_t r = 0; r < p->rows; r += HEAD_ROWS) {
+    for (size_t r = 0; r < p->rows; r += head_rows(m)) {
         struct pass chunk = *p;
-        chunk.rows = least(HEAD_ROWS, p->rows - r);
+        chunk.rows = least(head_rows(m), p->rows - r);
         void *x = at(m, m->final_normed, r * s->dim);
         linear(&chunk, m->logits, x, w, s->dim, s->vocab);
         m->b->cross_entropy(m->b->self, &(struct op_cross_entropy){.loss = m->losses + r,
