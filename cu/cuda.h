@@ -4,8 +4,8 @@
  * accumulated gradients are fp32 in either case. Deterministic: no float atomics, and no sum whose order depends on the device. The
  * same kernels run on a machine without a GPU under test/cuda/fiber.h.
  *
- * Operations are queued one by one, not as CUDA graphs. A micro-batch of 16384 tokens is some 350 launches of the 150m preset and
- * some 650 of the 1b preset: at 4 us each the host is done after 1.4 and 2.6 ms, and 989 TFLOP/s would take 19 and 110 ms for
+ * Operations are queued one by one, not as CUDA graphs. A micro-batch of 16384 tokens is some 380 launches of the 150m preset and
+ * some 660 of the 1b preset: at 4 us each the host is done after 1.5 and 2.6 ms, and 989 TFLOP/s would take 19 and 110 ms for
  * the products alone. */
 #ifndef SHOAL_CU_CUDA_H
 #define SHOAL_CU_CUDA_H
