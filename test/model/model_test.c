@@ -542,6 +542,8 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
         cr_assert_neq(after[i], host[i], "%zu", i);
         cr_assert_eq(copies[i], i < MATRICES ? nearest_bf16(after[i]) : 0, "%zu", i);
     }
+    for (size_t i = 0; i < 4; i++) b->give(b->self, v[i], N * sizeof(float));
+    b->give(b->self, copied, N * sizeof(uint16_t));
     device_close(&d);
 }
 
