@@ -17,8 +17,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "bin/device.h"
 #include "bin/command.h"
+#include "bin/device.h"
 #include "bin/fleet.h"
 #include "net/crypto.h"
 #include "net/identity.h"

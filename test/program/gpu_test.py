@@ -156,4 +156,9 @@ same, said = digests(workers)
 ok(same, "and they hold the same bits", said)
 gpus = [w.events("start")[0]["gpus"] for w in workers]
 ok(gpus == [0, 0, 2], "their logs say what computed", gpus)
+
+done = run("swarm", half, "-n", "2", "--device", "cuda", "--out", "dealt", "--fresh", program=GPU)
+gpus = [[e["gpus"] for e in map(json.loads, open(os.path.join(PLACE, "dealt", "worker-%d" % i, "log.jsonl"))) if e["event"] == "start"]
+        for i in range(2)]
+ok(done.returncode == 0 and gpus == [[1], [1]], "a swarm on one machine deals its GPUs, one to a worker", "%s\n%s" % (done.stdout, gpus))
 finish()
