@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define CHOICES_SHAPE_BYTES   64
 #define CHOICES_VALUE_BYTES   64
 #define CHOICES_MACHINE_BYTES 424
@@ -42,4 +46,7 @@ bool choices_find(const struct choices *c, const void *shape, void *value, bool 
 void choices_keep(struct choices *c, const void *shape, const void *value,
                   void (*say)(const char *sentence));
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -150,7 +150,7 @@ MUTATIONS = [
     # norm
     ("norm: no epsilon", "norm.cu", "sqrtf(squares / (float)dim + eps)", "sqrtf(squares / (float)dim)"),
     ("norm: normalizes x without what was added", "norm.cu", "const T *from = add ? sum : x;", "const T *from = x;"),
-    ("norm: one element too few", "norm.cu", "i += THREADS * EACH) {\n        load<EACH>(v, x + at + i);\n        if (add)", "i += THREADS * (EACH + 1)) {\n        load<EACH>(v, x + at + i);\n        if (add)"),
+    ("norm: one element too few", "norm.cu", "i < dim; i += THREADS * EACH) {\n        load<EACH>(v, x + at + i);\n        if (add)", "i + EACH < dim; i += THREADS * EACH) {\n        load<EACH>(v, x + at + i);\n        if (add)"),
     ("norm_backward: the residual's gradient is lost", "norm.cu", "add ? before[e] + g : g", "g"),
     ("norm_backward: the mean with the wrong sign", "norm.cu", "gain[i + e] - v[e] * scale * mean",
      "gain[i + e] + v[e] * scale * mean"),
