@@ -153,8 +153,8 @@ struct op_cross_entropy {
 struct op_adamw {
     float *parameters, *moment1, *moment2;
     const float *gradient;
-    void *
-        copies; /* [decayed_count]: those parameters as activations, written too; NULL where these are fp32 */
+    /* [decayed_count]: those parameters as activations, written too; NULL where these are fp32 */
+    void *copies;
     size_t count, decayed_count;
     float lr, beta1, beta2, eps, decay;
     float gradient_scale;           /* of clipping */

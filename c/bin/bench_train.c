@@ -166,12 +166,6 @@ static enum err experiment_of(const struct options *o, struct experiment *x, str
                             bytes_of(text, strlen(text)), x, w);
 }
 
-static enum model_use use_of(const struct experiment *x)
-{
-    static const enum model_use uses[] = {MODEL_TRAIN, MODEL_TRAIN_NORM, MODEL_TRAIN_BLOCK};
-    return uses[x->train.recompute];
-}
-
 static enum err vectors_take(struct bench *k, struct why *w)
 {
     const size_t bytes = k->layout.parameters * sizeof(float);
@@ -385,7 +379,9 @@ static int bench(int argc, char **argv, bool gpu)
         k->micro_batch = budget_micro_batch(&k->x, &k->b, 1);
         e = vectors_take(k, &w);
     }
-    if (!e) e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch, use_of(&k->x), NULL, &w);
+    if (!e)
+        e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch,
+                       budget_use(k->x.train.recompute), NULL, &w);
     if (!e) k->v.copies = model_copies(k->model);
     if (!e) e = tokens_make(k, &w);
     if (!e) e = measure(k, &o, &r, &w);

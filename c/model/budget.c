@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "model/layout.h"
-#include "model/model.h"
 
 static uint64_t batch_sequences(const struct experiment *x)
 {
@@ -18,17 +17,17 @@ size_t budget_of_gpu(size_t memory)
     return memory - (kept < ((size_t)1 << 30) ? kept : (size_t)1 << 30);
 }
 
-static size_t activations(const struct experiment *x, const struct backend *b, enum recompute r,
-                          uint64_t micro_batch)
+enum model_use budget_use(enum recompute r)
 {
     static const enum model_use uses[] = {MODEL_TRAIN, MODEL_TRAIN_NORM, MODEL_TRAIN_BLOCK};
-    return model_bytes(&x->model, b, micro_batch, uses[r]);
+    return uses[r];
 }
 
 size_t budget_bytes(const struct experiment *x, const struct backend *b, enum recompute r,
                     uint32_t micro_batch)
 {
-    return 4 * layout_of(&x->model).parameters * sizeof(float) + activations(x, b, r, micro_batch);
+    return 4 * layout_of(&x->model).parameters * sizeof(float) +
+           model_bytes(&x->model, b, micro_batch, budget_use(r));
 }
 
 /* The busiest lane, which the others wait for, has at most a sixteenth more to do than need be. */

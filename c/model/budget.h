@@ -7,6 +7,7 @@
 
 #include "backend.h"
 #include "config/experiment.h"
+#include "model/model.h"
 
 /* The two settings that memory is traded with. */
 struct budget {
@@ -19,7 +20,10 @@ struct budget {
  * a sixteenth, at most 1 GiB. */
 size_t budget_of_gpu(size_t memory);
 
-/* Bytes with these settings. Of the backend only activation_bytes counts. */
+/* What a model is opened for with train.recompute. */
+enum model_use budget_use(enum recompute r);
+
+/* Bytes with these settings. No operation of the backend is called. */
 size_t budget_bytes(const struct experiment *x, const struct backend *b, enum recompute r,
                     uint32_t micro_batch);
 

@@ -48,12 +48,6 @@ static uint64_t batch_sequences(const struct experiment *x)
     return x->train.batch_tokens / x->model.context;
 }
 
-static enum model_use use_of(const struct experiment *x)
-{
-    static const enum model_use uses[] = {MODEL_TRAIN, MODEL_TRAIN_NORM, MODEL_TRAIN_BLOCK};
-    return uses[x->train.recompute];
-}
-
 static uint64_t pieces_of(uint64_t whole, uint64_t piece) { return (whole + piece - 1) / piece; }
 
 /* Has each lane something to do? */
@@ -123,14 +117,17 @@ static enum err lane_open(struct lane *lane, const struct trainer *t, const stru
 {
     float **const vectors[] = {&lane->parameters, &lane->moment1, &lane->moment2, &lane->gradients};
     const size_t each = (vector_bytes(t->x) + 255) / 256 * 256;
-    const size_t model = model_bytes(&t->x->model, b, t->micro_batch, use_of(t->x));
+    const size_t model =
+        model_bytes(&t->x->model, b, t->micro_batch, budget_use(t->x->train.recompute));
     lane->b = b;
     lane->bytes = 4 * each + model;
     enum err e = b->take(b->self, lane->bytes, &lane->memory, w);
     uint8_t *at = lane->memory;
     for (size_t i = 0; !e && i < sizeof vectors / sizeof vectors[0]; i++, at += each)
         *vectors[i] = (float *)at;
-    if (!e) e = model_open(&lane->model, &t->x->model, b, t->micro_batch, use_of(t->x), at, w);
+    if (!e)
+        e = model_open(&lane->model, &t->x->model, b, t->micro_batch,
+                       budget_use(t->x->train.recompute), at, w);
     if (e == ERR_MEMORY) why_while(w, e, "set train.micro_batch lower or train.recompute to block");
     return e;
 }
