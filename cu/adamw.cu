@@ -45,21 +45,15 @@ __global__ void __launch_bounds__(THREADS) round_to_bf16(struct bf16 *out, const
     store<EACH>(out + first, v);
 }
 
-static dim3 grid_of(size_t count, int each)
-{
-    const size_t block = (size_t)THREADS * each;
-    return dim3((count + block - 1) / block);
-}
-
 template <int EACH> static void adamw(struct cuda *c, const struct op_adamw *o)
 {
-    LAUNCH(adamw_elements<EACH>, grid_of(o->count, EACH), dim3(THREADS), 0, c->stream, *o,
+    LAUNCH(adamw_elements<EACH>, grid_of(o->count, THREADS * EACH), dim3(THREADS), 0, c->stream, *o,
            o->lr / o->correction1, 1.0f / sqrtf(o->correction2));
 }
 
 template <int EACH> static void round_all(struct cuda *c, const struct op_round *o)
 {
-    LAUNCH(round_to_bf16<EACH>, grid_of(o->count, EACH), dim3(THREADS), 0, c->stream,
+    LAUNCH(round_to_bf16<EACH>, grid_of(o->count, THREADS * EACH), dim3(THREADS), 0, c->stream,
            (struct bf16 *)o->out, o->x, o->count);
 }
 

@@ -83,9 +83,7 @@ static void goes(struct cuda *c, uint32_t chunk)
 /* For all three streams. */
 static enum err finish(struct cuda *c, struct why *w)
 {
-    cudaError_t e = cudaStreamSynchronize(c->outer.out);
-    if (e != cudaSuccess && c->failed == cudaSuccess)
-        c->failed = e, c->failed_where = "the outer step";
+    cuda_note(c, cudaStreamSynchronize(c->outer.out), "the outer step");
     return cuda_wait(c, w);
 }
 

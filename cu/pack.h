@@ -34,4 +34,7 @@ template <class T> static inline bool packs(const void *p, size_t width)
     return (uintptr_t)p % 16 == 0 && width % pack_of<T> == 0;
 }
 
+/* Blocks for `count` elements, `each` to a block. */
+static inline dim3 grid_of(size_t count, size_t each) { return dim3((count + each - 1) / each); }
+
 #endif

@@ -33,8 +33,8 @@ __global__ void __launch_bounds__(THREADS)
 
 template <class T, int EACH> static void rotary(struct cuda *c, const struct op_rotary *o)
 {
-    const size_t pairs = o->rows * o->heads * (o->head_dim / 2), block = (size_t)THREADS * EACH;
-    LAUNCH((rotary_pairs<T, EACH>), dim3((pairs + block - 1) / block), dim3(THREADS), 0, c->stream,
+    const size_t pairs = o->rows * o->heads * (o->head_dim / 2);
+    LAUNCH((rotary_pairs<T, EACH>), grid_of(pairs, THREADS * EACH), dim3(THREADS), 0, c->stream,
            (T *)o->x, o->cosine, o->sine, pairs, o->length, o->start, o->heads, o->head_dim,
            o->stride, o->inverse ? -1.0f : 1.0f);
 }

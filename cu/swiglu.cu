@@ -49,16 +49,10 @@ __global__ void __launch_bounds__(THREADS)
     store<EACH>(gate_up_grad + up_at, up);
 }
 
-static dim3 grid_of(size_t count, int each)
-{
-    const size_t block = (size_t)THREADS * each;
-    return dim3((count + block - 1) / block);
-}
-
 template <class T, int EACH> static void swiglu(struct cuda *c, const struct op_swiglu *o)
 {
     const size_t count = o->rows * o->ffn;
-    LAUNCH((swiglu_elements<T, EACH>), grid_of(count, EACH), dim3(THREADS), 0, c->stream,
+    LAUNCH((swiglu_elements<T, EACH>), grid_of(count, THREADS * EACH), dim3(THREADS), 0, c->stream,
            (T *)o->out, (const T *)o->gate_up, count, o->ffn);
 }
 
@@ -66,8 +60,9 @@ template <class T, int EACH>
 static void swiglu_backward(struct cuda *c, const struct op_swiglu_backward *o)
 {
     const size_t count = o->rows * o->ffn;
-    LAUNCH((swiglu_elements_backward<T, EACH>), grid_of(count, EACH), dim3(THREADS), 0, c->stream,
-           (T *)o->gate_up_grad, (const T *)o->out_grad, (const T *)o->gate_up, count, o->ffn);
+    LAUNCH((swiglu_elements_backward<T, EACH>), grid_of(count, THREADS * EACH), dim3(THREADS), 0,
+           c->stream, (T *)o->gate_up_grad, (const T *)o->out_grad, (const T *)o->gate_up, count,
+           o->ffn);
 }
 
 template <class T> static void swiglu_of(struct cuda *c, const struct op_swiglu *o)

@@ -76,7 +76,7 @@ MUTATIONS = [
     ("outer step: a chunk comes before there is room", "outer_step.cu", "    cudaStreamWaitEvent(c->outer.in, c->outer.gone[chunk % SLOTS], 0);\n", ""),
     ("outer step: a chunk is computed before it has come", "outer_step.cu", "    cudaStreamWaitEvent(c->stream, c->outer.come[chunk % SLOTS], 0);\n", ""),
     ("outer step: a chunk goes before it is computed", "outer_step.cu", "    cudaStreamWaitEvent(c->outer.out, c->outer.computed[chunk % SLOTS], 0);\n", ""),
-    ("outer step: it ends before the last chunk has gone", "outer_step.cu", "    cudaError_t e = cudaStreamSynchronize(c->outer.out);\n", "    cudaError_t e = cudaSuccess;\n"),
+    ("outer step: it ends before the last chunk has gone", "outer_step.cu", "    cuda_note(c, cudaStreamSynchronize(c->outer.out), \"the outer step\");\n", ""),
     ("outer step: more chunks on their way than there is room for", "outer_step.cu", "c->outer.memory + chunk % SLOTS *", "c->outer.memory + chunk % 2 *"),
     # embed
     ("embed: only row 0 is a first one", "embed.cu", "(before ? 0 : FIRST)", "(r ? 0 : FIRST)"),
