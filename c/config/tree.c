@@ -17,25 +17,6 @@ enum err tree_complain(const char *name, struct tree_place at, struct why *w, en
     return why(w, e, "%s:%u:%u: %s", name, at.line, at.column, story);
 }
 
-const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES])
-{
-    size_t cut = bytes;
-    if (bytes > 40) {
-        cut = 40;
-        while (cut > 0 && ((uint8_t)text[cut] & 0xc0) == 0x80) cut--; /* not within a character */
-    }
-    size_t at = 0;
-    out[at++] = '\'';
-    for (size_t i = 0; i < cut; i++) {
-        uint8_t c = (uint8_t)text[i];
-        bool c1 = c == 0xc2 && i + 1 < cut && (uint8_t)text[i + 1] < 0xa0; /* U+0080 .. U+009F */
-        if (c1) i++;
-        out[at++] = c < 0x20 || c == 0x7f || c1 ? '?' : text[i];
-    }
-    snprintf(out + at, TREE_SHOWN_BYTES - at, "%s", cut < bytes ? "...'" : "'");
-    return out;
-}
-
 /* The bytes of the UTF-8 character at `p`, and which one it is; 0 for what is none (RFC 3629). */
 static size_t character(const uint8_t *p, size_t left, uint32_t *out)
 {
@@ -57,6 +38,42 @@ static bool printable(uint32_t c)
 {
     return c == '\t' || c == '\n' || c == '\r' || (c >= 0x20 && c < 0x7f) || c == 0x85 ||
            (c >= 0xa0 && c < 0xfffe) || c >= 0x10000;
+}
+
+/* Does it stand for itself within a line? Not a control character, a line's end or a byte order mark. */
+static bool in_line(uint32_t c)
+{
+    return printable(c) && c >= 0x20 && c != 0x85 && c != 0x2028 && c != 0x2029 && c != 0xfeff;
+}
+
+bool tree_fits_line(const char *text, size_t bytes)
+{
+    uint32_t c = 0;
+    for (size_t i = 0, n; i < bytes; i += n) {
+        n = character((const uint8_t *)text + i, bytes - i, &c);
+        if (n == 0 || !in_line(c)) return false;
+    }
+    return true;
+}
+
+const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES])
+{
+    size_t cut = bytes;
+    if (bytes > 40) {
+        cut = 40;
+        while (cut > 0 && ((uint8_t)text[cut] & 0xc0) == 0x80) cut--; /* not within a character */
+    }
+    size_t at = 0;
+    out[at++] = '\'';
+    for (size_t i = 0, n; i < cut; i += n ? n : 1) {
+        uint32_t c = 0;
+        n = character((const uint8_t *)text + i, cut - i, &c);
+        bool plain = n > 0 && in_line(c);
+        for (size_t k = 0; plain && k < n; k++) out[at++] = text[i + k];
+        if (!plain) out[at++] = '?';
+    }
+    snprintf(out + at, TREE_SHOWN_BYTES - at, "%s", cut < bytes ? "...'" : "'");
+    return out;
 }
 
 /* libyaml would refuse these too, but without saying where. */

@@ -48,7 +48,11 @@ enum err tree_complain(const char *name, struct tree_place at, struct why *w, en
 
 #define TREE_SHOWN_BYTES 64
 
-/* Text from a file made fit for a message: in quotes, cut to some 40 bytes, control characters as '?'. */
+/* Text from a file made fit for a message: in quotes, cut to some 40 bytes, what does not fit a line as '?'. */
 const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES]);
+
+/* UTF-8 without control characters, line ends (YAML 1.1 counts U+0085, U+2028 and U+2029 among them) and byte order
+ * marks, so that in quotes it reads back as it is. */
+bool tree_fits_line(const char *text, size_t bytes);
 
 #endif

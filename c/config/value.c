@@ -258,7 +258,7 @@ static const char *form_advice(enum schema_form form, const char *s)
     }
 }
 
-/* A text that may stand in a path, an address or a name: no control characters. */
+/* A text that may stand in a path, an address or a name: one line. */
 static enum err text_check(const struct take *t, const struct tree_node *n)
 {
     if (n->kind != TREE_SCALAR) return unfit(t, n, NULL);
@@ -266,9 +266,8 @@ static enum err text_check(const struct take *t, const struct tree_node *n)
     if (l == VALUE_NOTHING) return unfit(t, n, NULL);
     if (l != VALUE_WORD) return unfit(t, n, "put it in quotes if it is meant as text");
     if (n->bytes < t->k->least || n->bytes > t->k->most) return unfit(t, n, NULL);
-    for (size_t i = 0; i < n->bytes; i++)
-        if ((uint8_t)n->text[i] < 0x20 || n->text[i] == 0x7f)
-            return unfit(t, n, "without control characters");
+    if (!tree_fits_line(n->text, n->bytes))
+        return unfit(t, n, "without control characters and line separators");
     return ERR_OK;
 }
 

@@ -161,7 +161,35 @@ static const struct bad cases[] = {
     {"data: {corpus: \"a\\nb\"}\n", 0, ERR_USAGE,
      "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
      "`shoal prepare`); "
-     "without control characters"},
+     "without control characters and line separators"},
+    {"data: {corpus: \"a\\x7fb\"}\n", 0, ERR_USAGE,
+     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
+     "`shoal prepare`); "
+     "without control characters and line separators"},
+    {"data: {corpus: \"a\\x85b\"}\n", 0, ERR_USAGE,
+     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
+     "`shoal prepare`); "
+     "without control characters and line separators"},
+    {"data: {corpus: \"a\\x9fb\"}\n", 0, ERR_USAGE,
+     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
+     "`shoal prepare`); "
+     "without control characters and line separators"},
+    {"data: {corpus: \"a\\Lb\"}\n", 0, ERR_USAGE,
+     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
+     "`shoal prepare`); "
+     "without control characters and line separators"},
+    {"data: {corpus: \"a\\Pb\"}\n", 0, ERR_USAGE,
+     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
+     "`shoal prepare`); "
+     "without control characters and line separators"},
+    {"data: {corpus: \"a\\uFEFFb\"}\n", 0, ERR_USAGE,
+     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
+     "`shoal prepare`); "
+     "without control characters and line separators"},
+    {"data: {corpus: \"a\\uFFFEb\"}\n", 0, ERR_USAGE,
+     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
+     "`shoal prepare`); "
+     "without control characters and line separators"},
     {"model: {tied: True}\n", 0, ERR_USAGE,
      "1:15: model.tied: found 'True', needs true or false (the head is the embedding)"},
     {"swarm: {listen: 4433}\n", 0, ERR_USAGE,
