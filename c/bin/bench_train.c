@@ -194,7 +194,7 @@ static void vectors_give(struct bench *k)
 
 static enum err step(struct bench *k, double *loss, struct why *w)
 {
-    const size_t context = k->x.model.context, sequences = k->x.train.batch_tokens / context;
+    const size_t context = k->x.model.context, sequences = experiment_batch_sequences(&k->x);
     double total = 0, norm;
     enum err e = ERR_OK;
     k->b.zero(k->b.self, k->gradients, k->layout.parameters * sizeof(float));
@@ -342,7 +342,7 @@ static void report(const struct bench *k, const struct options *o, const struct 
 
 static enum err tokens_make(struct bench *k, struct why *w)
 {
-    const size_t context = k->x.model.context, sequences = k->x.train.batch_tokens / context;
+    const size_t context = k->x.model.context, sequences = experiment_batch_sequences(&k->x);
     const size_t count = sequences * (context + 1);
     struct rng rng = rng_init(k->x.seed);
     k->tokens = malloc(count * sizeof *k->tokens);

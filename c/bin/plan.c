@@ -55,9 +55,10 @@ struct plan {
 
 static size_t stated(void *self) { return *(size_t *)self; }
 
-/* For GPUs that may not be here. `gpu`: GiB of the one to plan for; 0: the host computes. */
-static enum err plan_gpus(struct plan *p, const struct experiment *x, const struct backend *cpu,
-                          unsigned gpu, struct why *w)
+/* What the settings come to, and which others GPUs that may not be here have room for. `gpu`: GiB of the one to plan
+ * for; 0: the host computes. */
+static enum err plan_settings(struct plan *p, const struct experiment *x, const struct backend *cpu,
+                              unsigned gpu, struct why *w)
 {
     size_t bytes = (size_t)gpu << 30;
     struct backend b = *cpu;
@@ -65,7 +66,10 @@ static enum err plan_gpus(struct plan *p, const struct experiment *x, const stru
     b.host = false;
     b.memory = stated;
     b.self = &bytes;
-    p->micro_batch = budget_micro_batch(x, gpu ? &b : cpu, p->gpus);
+    const struct backend *computes = gpu ? &b : cpu;
+    p->micro_batch = budget_micro_batch(x, computes, p->gpus);
+    p->memory.activations = budget_bytes(x, computes, x->train.recompute, p->micro_batch) -
+                            4 * p->parameters * sizeof(float);
     for (size_t i = 0; i < GPU_ROWS; i++)
         budget_fit(x, &b, p->gpus, budget_of_gpu((size_t)gpu_sizes[i] << 30), &p->fits[i]);
     snprintf(name, sizeof name, "a GPU of %u GiB", gpu);
@@ -83,11 +87,9 @@ static enum err plan_memory(struct plan *p, const struct experiment *x, unsigned
     if (!e) {
         struct node_config n = {.parameters = p->parameters, .group_max = x->swarm.group_max};
         uint64_t vector = p->parameters * sizeof(float);
-        e = plan_gpus(p, x, &cpu, gpu, w);
+        e = plan_settings(p, x, &cpu, gpu, w);
         p->memory.parameters = p->memory.gradients = vector;
         p->memory.moments = 2 * vector;
-        p->memory.activations =
-            budget_bytes(x, &cpu, x->train.recompute, p->micro_batch) - 4 * vector;
         p->memory.replica = replica_bytes(p->parameters);
         p->memory.swarm = node_bytes(&n);
         p->memory.total = 4 * vector + p->memory.activations + p->memory.replica + p->memory.swarm;
@@ -193,8 +195,6 @@ static void print_memory(const struct plan *p)
         printf("#   %-50s %10s\n", rows[i].what, bytes_text((double)rows[i].bytes, b));
 }
 
-static const char *const recompute_words[] = {"none", "norm", "block"};
-
 static void print_gpus(const struct plan *p)
 {
     char b[32];
@@ -204,7 +204,7 @@ static void print_gpus(const struct plan *p)
         if (!f->micro_batch) printf("#   %3u GiB  not this model\n", gpu_sizes[i]);
         else
             printf("#   %3u GiB  train.recompute %s, train.micro_batch %u: %s\n", gpu_sizes[i],
-                   recompute_words[f->recompute], (unsigned)f->micro_batch,
+                   recompute_word(f->recompute), (unsigned)f->micro_batch,
                    bytes_text((double)f->bytes, b));
     }
 }
@@ -257,7 +257,7 @@ static json_t *json_of(const struct plan *p, const struct experiment *x)
         const struct budget *f = &p->fits[i];
         json_array_append_new(
             fits, json_pack("{s:i, s:s?, s:i, s:I}", "gib", (int)gpu_sizes[i], "recompute",
-                            f->micro_batch ? recompute_words[f->recompute] : NULL, "micro_batch",
+                            f->micro_batch ? recompute_word(f->recompute) : NULL, "micro_batch",
                             (int)f->micro_batch, "bytes", (json_int_t)f->bytes));
     }
     for (size_t i = 0; i < TRAFFIC_ROWS; i++) {

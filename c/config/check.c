@@ -37,7 +37,7 @@ static enum err model_check(const struct experiment *x, struct why *w)
 
 static enum err train_check(const struct experiment *x, struct why *w)
 {
-    uint64_t sequences = x->train.batch_tokens / x->model.context;
+    uint64_t sequences = experiment_batch_sequences(x);
     if (x->train.batch_tokens % x->model.context)
         return CONTRADICTION("train.batch_tokens",
                              "%llu is not a multiple of model.context, which is %u",

@@ -177,6 +177,15 @@ static inline uint64_t experiment_epochs(const struct experiment *x)
     return x->train.steps / x->outer.every;
 }
 
+/* Sequences of one inner step of one worker. */
+static inline uint64_t experiment_batch_sequences(const struct experiment *x)
+{
+    return x->train.batch_tokens / x->model.context;
+}
+
+/* As it stands in the file: "none", "norm" or "block". */
+const char *recompute_word(enum recompute r);
+
 /* Parameters of a model of this shape. */
 uint64_t model_shape_parameters(const struct model_shape *s);
 

@@ -103,6 +103,8 @@ const struct schema_preset schema_presets[] = {
 };
 // clang-format on
 
+const char *recompute_word(enum recompute r) { return recompute_words[r]; }
+
 size_t schema_find(const char *path, size_t bytes)
 {
     for (size_t i = 0; i < schema_count; i++)

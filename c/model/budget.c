@@ -4,11 +4,6 @@
 
 #include "model/layout.h"
 
-static uint64_t batch_sequences(const struct experiment *x)
-{
-    return x->train.batch_tokens / x->model.context;
-}
-
 static uint64_t pieces_of(uint64_t whole, uint64_t piece) { return (whole + piece - 1) / piece; }
 
 size_t budget_of_gpu(size_t memory)
@@ -40,7 +35,7 @@ static bool is_even(uint64_t sequences, uint64_t micro_batch, size_t lanes)
 /* May so many sequences be taken at once, of at most `tokens` tokens? One always may. */
 static bool divides(const struct experiment *x, uint64_t n, size_t lanes, uint64_t tokens)
 {
-    const uint64_t sequences = batch_sequences(x);
+    const uint64_t sequences = experiment_batch_sequences(x);
     return n == 1 || (n * x->model.context <= tokens && n * lanes <= sequences &&
                       sequences % n == 0 && is_even(sequences, n, lanes));
 }
@@ -95,7 +90,6 @@ static const char *size_text(size_t bytes, char out[24])
 enum err budget_check(const struct experiment *x, const struct backend *b, size_t lanes,
                       size_t memory, const char *device, struct why *w)
 {
-    static const char *const words[] = {"none", "norm", "block"};
     const size_t room = budget_of_gpu(memory);
     const uint32_t n = budget_micro_batch(x, b, lanes);
     const size_t needed = budget_bytes(x, b, x->train.recompute, n);
@@ -113,6 +107,6 @@ enum err budget_check(const struct experiment *x, const struct backend *b, size_
         w, ERR_MEMORY,
         "%s: %u sequences at once take %s, and %s has room for %s: set train.recompute to %s "
         "and train.micro_batch to %u, which take %s",
-        x->path, (unsigned)n, needs, device, has, words[fit.recompute], (unsigned)fit.micro_batch,
-        size_text(fit.bytes, fits));
+        x->path, (unsigned)n, needs, device, has, recompute_word(fit.recompute),
+        (unsigned)fit.micro_batch, size_text(fit.bytes, fits));
 }

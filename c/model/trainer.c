@@ -43,17 +43,12 @@ static size_t vector_bytes(const struct experiment *x)
     return layout_of(&x->model).parameters * sizeof(float);
 }
 
-static uint64_t batch_sequences(const struct experiment *x)
-{
-    return x->train.batch_tokens / x->model.context;
-}
-
 static uint64_t pieces_of(uint64_t whole, uint64_t piece) { return (whole + piece - 1) / piece; }
 
 /* Has each lane something to do? */
 static enum err check_lanes(const struct experiment *x, size_t lanes, struct why *w)
 {
-    const uint64_t sequences = batch_sequences(x);
+    const uint64_t sequences = experiment_batch_sequences(x);
     const uint64_t pieces = pieces_of(sequences, x->train.micro_batch ? x->train.micro_batch : 1);
     if (sequences < lanes)
         return why(w, ERR_USAGE,
@@ -83,12 +78,12 @@ static enum err check(const struct experiment *x, const struct backend *b, size_
             w, ERR_USAGE,
             "%s: the corpus's tokenizer has %u tokens and model.vocab is %u: set it to at least %u",
             x->path, (unsigned)c->vocab, (unsigned)x->model.vocab, (unsigned)c->vocab);
-    if (x->train.micro_batch > batch_sequences(x))
+    if (x->train.micro_batch > experiment_batch_sequences(x))
         return why(
             w, ERR_USAGE,
             "%s: train.micro_batch is %u, but a batch of %llu tokens has only %llu sequences",
             x->path, (unsigned)x->train.micro_batch, (unsigned long long)x->train.batch_tokens,
-            (unsigned long long)batch_sequences(x));
+            (unsigned long long)experiment_batch_sequences(x));
     enum err e = check_lanes(x, lanes, w);
     for (size_t i = 0; !e && b->memory && i < lanes; i++)
         e = budget_check(x, b, lanes, b[i].memory(b[i].self), "the GPU", w);
@@ -263,7 +258,7 @@ static enum err deal(struct trainer *t, const struct text *from, double *total, 
 /* Mean loss of the batch and its gradients, the same in each lane. Moves the position on in any case. */
 static enum err accumulate(struct trainer *t, double *loss, struct why *w)
 {
-    const struct text batch = {t->state.position, batch_sequences(t->x), true};
+    const struct text batch = {t->state.position, experiment_batch_sequences(t->x), true};
     double total;
     t->state.position += batch.sequences;
     t->state.tokens += t->x->train.batch_tokens;
