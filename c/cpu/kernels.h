@@ -31,10 +31,14 @@ struct kernel_pack {
     size_t rows, depth;
 };
 
-/* A tile of a product. */
+/* A tile of a product. Where `along`, a is not strips but activations as they lie along k, in pairs without an odd one left:
+ * only for kernels that say so (`unpacked`). */
 struct kernel_tile {
-    const uint32_t *a, *b;     /* the first strips, at the first step to take */
-    size_t a_stride, b_stride; /* words from one strip to the next */
+    const void *a;     /* the first strip, or row, at the first step to take */
+    const uint32_t *b; /* the first strip */
+    bool along;
+    size_t a_stride; /* words from one strip to the next, or activations from one row to the next */
+    size_t b_stride; /* words */
     size_t rows, columns, steps;
     float *sum; /* written, or added to; not written when there is an `out` */
     size_t sum_stride;
@@ -56,6 +60,7 @@ struct kernels {
     bool bf16;              /* activations are bf16 */
     size_t lanes;           /* of a strip */
     size_t numbers_of_step; /* 2: pairs */
+    bool unpacked;          /* words of a strip are the same bits as activations that lie along k */
 
     /* Rows [first, last). */
     void (*norm)(const struct op_norm *o, size_t first, size_t last);

@@ -225,6 +225,7 @@ const struct kernels KERNELS = {
     .bf16 = BF16,
     .lanes = LANES,
     .numbers_of_step = NUMBERS_OF_STEP,
+    .unpacked = !BF16 || PAIRS,
     .norm = norm,
     .norm_backward = norm_backward,
     .rotary = rotary,

@@ -107,6 +107,7 @@ static void pack(const struct kernel_pack *p)
                    p->depth);
 }
 
+/* sum + a b, where `a` is a word for all lanes. */
 INLINE vec multiplied(vec sum, uint32_t a, vec b)
 {
 #if PAIRS
@@ -120,23 +121,43 @@ INLINE vec multiplied(vec sum, uint32_t a, vec b)
 #endif
 }
 
-/* Rows of the result from `row` on, ROWS of them or what is left, and `strips` strips of columns from `column` on. */
-INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const size_t strips)
+/* The first words of ROWS rows of a from `row` on. Rows that are not there are the last one again: nobody asks for what comes
+ * of them. */
+INLINE void words_of_rows(const struct kernel_tile *t, size_t row, bool along,
+                          const uint8_t *out[ROWS])
 {
-    const uint32_t *a = t->a + row / LANES * t->a_stride + row % LANES;
+    const uint32_t *strips = t->a;
+    const number *numbers = t->a;
+    UNROLL for (size_t r = 0; r < ROWS; r++)
+    {
+        const size_t there = row + r < t->rows ? row + r : t->rows - 1;
+        out[r] = along ? (const uint8_t *)(numbers + there * t->a_stride)
+                       : (const uint8_t *)(strips + row / LANES * t->a_stride + row % LANES + r);
+    }
+}
+
+/* Rows of the result from `row` on, ROWS of them or what is left, and `strips` strips of columns from `column` on. */
+INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const size_t strips,
+                  const bool along)
+{
+    const uint8_t *a[ROWS];
+    const size_t step = along ? sizeof(uint32_t) : LANES * sizeof(uint32_t);
     const uint32_t *b = t->b + column / LANES * t->b_stride;
     vec sums[ROWS][STRIPS] = {0};
+    words_of_rows(t, row, along, a);
     for (size_t r = 0; t->add && r < ROWS && row + r < t->rows; r++) /* it may come from afar */
         for (size_t s = 0; s < strips; s++)
             __builtin_prefetch(t->sum + (row + r) * t->sum_stride + column + s * LANES, 1);
-    for (size_t k = 0; k < t->steps; k++, a += LANES, b += LANES) {
+    for (size_t k = 0; k < t->steps; k++, b += LANES) {
         vec columns[STRIPS];
         UNROLL for (size_t s = 0; s < strips; s++)
             memcpy(&columns[s], b + s * t->b_stride, sizeof columns[s]);
         UNROLL for (size_t r = 0; r < ROWS; r++)
         {
+            uint32_t word;
+            memcpy(&word, a[r] + k * step, sizeof word);
             UNROLL for (size_t s = 0; s < strips; s++) sums[r][s] =
-                multiplied(sums[r][s], a[r], columns[s]);
+                multiplied(sums[r][s], word, columns[s]);
 #if LANES == 8
             /* One row after the other: 12 sums, 3 columns and one row's word are all registers there are. */
             __asm__ volatile(""
@@ -162,7 +183,7 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
     }
 }
 
-static void multiply(const struct kernel_tile *t)
+INLINE void multiply_tile(const struct kernel_tile *t, const bool along)
 {
     size_t left = (t->columns + LANES - 1) / LANES; /* strips */
     for (size_t column = 0; left;) {
@@ -170,13 +191,24 @@ static void multiply(const struct kernel_tile *t)
                               : left < STRIPS ? left
                                               : STRIPS; /* 3 and 1 would be slower */
         for (size_t row = 0; row < t->rows; row += ROWS) {
-            if (strips == 3) micro(t, row, column, 3);
-            else if (strips == 2) micro(t, row, column, 2);
-            else micro(t, row, column, 1);
+            if (strips == 3) micro(t, row, column, 3, along);
+            else if (strips == 2) micro(t, row, column, 2, along);
+            else micro(t, row, column, 1, along);
         }
         left -= strips;
         column += strips * LANES;
     }
+}
+
+static void multiply(const struct kernel_tile *t)
+{
+#if !BF16 || PAIRS
+    if (t->along) {
+        multiply_tile(t, true);
+        return;
+    }
+#endif
+    multiply_tile(t, false);
 }
 
 INLINE float dot_of(const number *a, const number *b, size_t n)

@@ -20,6 +20,7 @@ struct block {
     size_t
         threads; /* the pool gives each a part of all pieces: neighbouring rows, as in the operations around a product */
     bool pack_a, pack_b;
+    bool a_lies; /* a is not packed */
     float *sums; /* of the block's first row and column; NULL where one block of steps is all */
     size_t sums_stride;
     bool add, last; /* to what is in sums; the result goes to p->out */
@@ -98,7 +99,8 @@ static void tile_piece(void *ctx, size_t index, size_t thread)
     const size_t steps = b->strip / lanes;
     struct kernel_tile t = {.a = b->room->a + row * steps,
                             .b = b->room->b + column * steps,
-                            .a_stride = b->strip,
+                            .along = b->a_lies,
+                            .a_stride = b->a_lies ? p->a_stride : b->strip,
                             .b_stride = b->strip,
                             .rows = least(TILE_ROWS, b->rows - row),
                             .columns = least(width, b->columns - column),
@@ -106,6 +108,7 @@ static void tile_piece(void *ctx, size_t index, size_t thread)
                             .sum = b->sums ? b->sums + row * b->sums_stride + column : NULL,
                             .sum_stride = b->sums_stride,
                             .add = b->add};
+    if (b->a_lies) t.a = kernels_at(b->kernels, p->a, (b->row + row) * p->a_stride + b->k);
     if (b->last && p->out) {
         t.out = kernels_at(b->kernels, p->out, at);
         t.out_stride = p->n;
@@ -138,10 +141,12 @@ void product_run(struct pool *pool, const struct kernels *kernels, const struct 
     const size_t numbers = kernels->numbers_of_step;
     const size_t steps = least(blocks_of(p->k, numbers), PRODUCT_STEPS);
     const size_t depth = least(steps * numbers, p->k);
-    const size_t rows = least(p->m, rows_at_most(steps, TILE_ROWS));
-    const size_t columns = least(p->n, rows_at_most(steps, kernels->lanes));
     const bool deep = depth < p->k;
-    struct block b = {.kernels = kernels, .room = room, .p = p, .threads = pool_threads(pool)};
+    const bool a_lies = kernels->unpacked && p->a_along && p->k % numbers == 0;
+    const size_t rows = a_lies && !deep ? p->m : least(p->m, rows_at_most(steps, TILE_ROWS));
+    const size_t columns = least(p->n, rows_at_most(steps, kernels->lanes));
+    struct block b = {
+        .kernels = kernels, .room = room, .p = p, .threads = pool_threads(pool), .a_lies = a_lies};
     for (b.column = 0; b.column < p->n; b.column += columns) {
         b.columns = least(columns, p->n - b.column);
         for (b.row = 0; b.row < p->m; b.row += rows) {
@@ -149,7 +154,7 @@ void product_run(struct pool *pool, const struct kernels *kernels, const struct 
             for (b.k = 0; b.k < p->k; b.k += depth) {
                 b.depth = least(depth, p->k - b.k);
                 b.strip = blocks_of(b.depth, numbers) * kernels->lanes;
-                b.pack_a = deep || rows < p->m || b.column == 0;
+                b.pack_a = !a_lies && (deep || rows < p->m || b.column == 0);
                 b.pack_b = deep || b.row == 0;
                 b.last = b.k + b.depth == p->k;
                 b.add = !p->out || b.k > 0;
