@@ -84,6 +84,7 @@ struct bench {
     struct layout layout;
     struct model *model;
     uint32_t micro_batch, *tokens;
+    bool at_once; /* as the trainer does it */
     float *gradients;
     struct adamw_vectors v;
     uint64_t steps;
@@ -177,12 +178,7 @@ static enum err vectors_take(struct bench *k, struct why *w)
         *all[i] = vector;
     }
     k->v.gradients = k->gradients;
-    float *genesis = malloc(bytes);
-    if (!genesis) return why(w, ERR_MEMORY, "no memory for the first parameters");
-    init_parameters(&k->layout, k->x.seed, 0, k->layout.parameters, genesis);
-    k->b.upload(k->b.self, k->v.parameters, genesis, bytes);
-    free(genesis);
-    return ERR_OK;
+    return init_device(&k->layout, k->x.seed, &k->b, k->v.parameters, w);
 }
 
 static void vectors_give(struct bench *k)
@@ -197,7 +193,7 @@ static enum err step(struct bench *k, double *loss, struct why *w)
     const size_t context = k->x.model.context, sequences = experiment_batch_sequences(&k->x);
     double total = 0, norm;
     enum err e = ERR_OK;
-    k->b.zero(k->b.self, k->gradients, k->layout.parameters * sizeof(float));
+    if (!k->at_once) k->b.zero(k->b.self, k->gradients, k->layout.parameters * sizeof(float));
     for (size_t done = 0; !e && done < sequences;) {
         size_t count = k->micro_batch < sequences - done ? k->micro_batch : sequences - done;
         double sum;
@@ -377,11 +373,13 @@ static int bench(int argc, char **argv, bool gpu)
     if (!e) {
         k->layout = layout_of(&k->x.model);
         k->micro_batch = budget_micro_batch(&k->x, &k->b, 1);
+        k->at_once = budget_at_once(&k->x, 1, k->micro_batch);
         e = vectors_take(k, &w);
     }
     if (!e)
         e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch,
-                       budget_use(k->x.train.recompute), NULL, &w);
+                       budget_use(k->x.train.recompute), k->at_once ? k->gradients : NULL, NULL,
+                       &w);
     if (!e) k->v.copies = model_copies(k->model);
     if (!e) e = tokens_make(k, &w);
     if (!e) e = measure(k, &o, &r, &w);

@@ -53,7 +53,8 @@ enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struc
     l->backend_open = !e;
     if (!e) e = read_parameters(l, w);
     return e ? e
-             : model_open(&l->model, &l->head.shape, &l->backend, sequences, MODEL_READ, NULL, w);
+             : model_open(&l->model, &l->head.shape, &l->backend, sequences, MODEL_READ, NULL, NULL,
+                          w);
 }
 
 void loaded_close(struct loaded *l)

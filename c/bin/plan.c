@@ -68,7 +68,7 @@ static enum err plan_settings(struct plan *p, const struct experiment *x, const 
     b.self = &bytes;
     const struct backend *computes = gpu ? &b : cpu;
     p->micro_batch = budget_micro_batch(x, computes, p->gpus);
-    p->memory.activations = budget_bytes(x, computes, x->train.recompute, p->micro_batch) -
+    p->memory.activations = budget_bytes(x, computes, p->gpus, x->train.recompute, p->micro_batch) -
                             4 * p->parameters * sizeof(float);
     for (size_t i = 0; i < GPU_ROWS; i++)
         budget_fit(x, &b, p->gpus, budget_of_gpu((size_t)gpu_sizes[i] << 30), &p->fits[i]);

@@ -18,11 +18,17 @@ enum model_use budget_use(enum recompute r)
     return uses[r];
 }
 
-size_t budget_bytes(const struct experiment *x, const struct backend *b, enum recompute r,
-                    uint32_t micro_batch)
+bool budget_at_once(const struct experiment *x, size_t lanes, uint32_t micro_batch)
+{
+    return experiment_batch_sequences(x) <= lanes * micro_batch;
+}
+
+size_t budget_bytes(const struct experiment *x, const struct backend *b, size_t lanes,
+                    enum recompute r, uint32_t micro_batch)
 {
     return 4 * layout_of(&x->model).parameters * sizeof(float) +
-           model_bytes(&x->model, b, micro_batch, budget_use(r));
+           model_bytes(&x->model, b, micro_batch, budget_use(r),
+                       budget_at_once(x, lanes, micro_batch));
 }
 
 /* The busiest lane, which the others wait for, has at most a sixteenth more to do than need be. */
@@ -45,7 +51,7 @@ static uint32_t largest(const struct experiment *x, const struct backend *b, enu
                         size_t lanes, uint64_t tokens, uint64_t most, size_t bytes)
 {
     for (uint64_t n = most; n >= 1; n--)
-        if (divides(x, n, lanes, tokens) && budget_bytes(x, b, r, (uint32_t)n) <= bytes)
+        if (divides(x, n, lanes, tokens) && budget_bytes(x, b, lanes, r, (uint32_t)n) <= bytes)
             return (uint32_t)n;
     return 0;
 }
@@ -73,7 +79,8 @@ bool budget_fit(const struct experiment *x, const struct backend *b, size_t lane
         const uint32_t n =
             largest(x, b, (enum recompute)r, lanes, BUDGET_TOKENS_GPU, most ? most : 1, bytes);
         if (n > out->micro_batch)
-            *out = (struct budget){(enum recompute)r, n, budget_bytes(x, b, (enum recompute)r, n)};
+            *out = (struct budget){(enum recompute)r, n,
+                                   budget_bytes(x, b, lanes, (enum recompute)r, n)};
         if (n >= enough || n == most) break;
     }
     return out->micro_batch > 0;
@@ -92,7 +99,7 @@ enum err budget_check(const struct experiment *x, const struct backend *b, size_
 {
     const size_t room = budget_of_gpu(memory);
     const uint32_t n = budget_micro_batch(x, b, lanes);
-    const size_t needed = budget_bytes(x, b, x->train.recompute, n);
+    const size_t needed = budget_bytes(x, b, lanes, x->train.recompute, n);
     char needs[24], has[24], fits[24];
     struct budget fit;
     if (needed <= room) return ERR_OK;
@@ -102,7 +109,8 @@ enum err budget_check(const struct experiment *x, const struct backend *b, size_
         return why(w, ERR_MEMORY,
                    "%s: training takes %s, and %s has room for %s, whatever train.micro_batch and "
                    "train.recompute say: take a smaller model or a GPU with more memory",
-                   x->path, size_text(budget_bytes(x, b, RECOMPUTE_BLOCK, 1), needs), device, has);
+                   x->path, size_text(budget_bytes(x, b, lanes, RECOMPUTE_BLOCK, 1), needs), device,
+                   has);
     return why(
         w, ERR_MEMORY,
         "%s: %u sequences at once take %s, and %s has room for %s: set train.recompute to %s "

@@ -23,9 +23,13 @@ size_t budget_of_gpu(size_t memory);
 /* What a model is opened for with train.recompute. */
 enum model_use budget_use(enum recompute r);
 
+/* Is a batch one micro-batch on each of `lanes` devices? Then gradients are not added up, and activations lie where they will be
+ * (model.h). */
+bool budget_at_once(const struct experiment *x, size_t lanes, uint32_t micro_batch);
+
 /* Bytes with these settings. No operation of the backend is called. */
-size_t budget_bytes(const struct experiment *x, const struct backend *b, enum recompute r,
-                    uint32_t micro_batch);
+size_t budget_bytes(const struct experiment *x, const struct backend *b, size_t lanes,
+                    enum recompute r, uint32_t micro_batch);
 
 /* What train.micro_batch comes to on each of `lanes` devices: what the experiment says, or for auto the largest divisor of
  * the batch's sequences that gives no lane more than a sixteenth more to do than need be, is at most about

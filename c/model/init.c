@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/rng.h"
 
@@ -37,4 +38,19 @@ void init_parameters(const struct layout *l, uint64_t seed, size_t first, size_t
         for (size_t i = from; i < to; i++)
             out[i - first] = tensor.decay ? draw(key, i) * scale : 1.0f;
     }
+}
+
+enum err init_device(const struct layout *l, uint64_t seed, const struct backend *b,
+                     float *parameters, struct why *w)
+{
+    const size_t most = (size_t)1 << 20;
+    float *block = malloc(most * sizeof(float));
+    if (!block) return why(w, ERR_MEMORY, "no memory for the first parameters");
+    for (size_t first = 0; first < l->parameters; first += most) {
+        const size_t left = l->parameters - first, count = left < most ? left : most;
+        init_parameters(l, seed, first, count, block);
+        b->upload(b->self, parameters + first, block, count * sizeof(float));
+    }
+    free(block);
+    return ERR_OK;
 }

@@ -13,9 +13,14 @@
 #ifndef SHOAL_MODEL_INIT_H
 #define SHOAL_MODEL_INIT_H
 
+#include "backend.h"
 #include "model/layout.h"
 
 /* Elements [first, first + count) of the vector into `out`. */
 void init_parameters(const struct layout *l, uint64_t seed, size_t first, size_t count, float *out);
+
+/* The whole vector into a device's `parameters`, some at a time. ERR_MEMORY. */
+enum err init_device(const struct layout *l, uint64_t seed, const struct backend *b,
+                     float *parameters, struct why *w);
 
 #endif

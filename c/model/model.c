@@ -36,7 +36,9 @@ struct model {
     enum model_use use;
     void *memory;
     size_t bytes;
-    bool lent; /* the memory is the caller's */
+    bool lent;        /* the memory is the caller's */
+    bool within;      /* layers remember in the memory of gradients, */
+    float *gradients; /* these; NULL: only count */
 
     void *copies; /* [decayed_count]: the matrices as activations; NULL where those are fp32 */
     bool copied;  /* they are up to date */
@@ -73,10 +75,12 @@ struct carver {
     size_t used;
 };
 
+static size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
 static void *carve(struct carver *c, size_t bytes)
 {
     void *at = c->start ? c->start + c->used : NULL;
-    c->used += (bytes + 255) / 256 * 256;
+    c->used += aligned(bytes);
     return at;
 }
 
@@ -104,6 +108,26 @@ static void carve_layer(struct carver *c, const struct model *m, struct activati
     a->gate_up = carve(c, rows * 2 * s->ffn * one);
 }
 
+/* Bytes of the gradients before this layer's matrices. */
+static size_t gradients_at(const struct model *m, uint32_t layer)
+{
+    return layout_offset(&m->layout, LAYOUT_Q, layer) * sizeof(float);
+}
+
+/* All layers, each in the memory of gradients that are written after it is done with, where such are left: those of the
+ * layers before it, and of the embedding unless the head, which comes first, has the same. */
+static void carve_layers(struct carver *c, struct model *m)
+{
+    struct carver gradients = {.start = (uint8_t *)m->gradients,
+                               .used = m->layout.shape.tied ? aligned(gradients_at(m, 0)) : 0};
+    for (uint32_t l = 0; l < m->layout.shape.layers; l++) {
+        struct carver count = {0};
+        carve_layer(&count, m, &m->layers[l]);
+        const bool fits = m->within && gradients.used + count.used <= gradients_at(m, l);
+        carve_layer(fits ? &gradients : c, m, &m->layers[l]);
+    }
+}
+
 static size_t head_rows(const struct model *m)
 {
     const size_t row = m->layout.shape.vocab * m->b->activation_bytes;
@@ -120,7 +144,7 @@ static void carve_all(struct carver *c, struct model *m)
     m->targets = carve(c, rows * sizeof(uint32_t));
     m->cosine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
     m->sine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
-    for (uint32_t l = 0; l < s->layers; l++) carve_layer(c, m, &m->layers[l]);
+    carve_layers(c, m);
     m->final_in = carve(c, rows * s->dim * one);
     m->final_normed = carve(c, rows * s->dim * one);
     m->final_inverse = carve(c, rows * sizeof(float));
@@ -140,13 +164,14 @@ static void carve_all(struct carver *c, struct model *m)
 }
 
 static enum err model_init(struct model *m, const struct model_shape *s, const struct backend *b,
-                           size_t sequences, enum model_use use, struct why *w)
+                           size_t sequences, enum model_use use, bool within, struct why *w)
 {
     *m = (struct model){.b = b,
                         .layout = layout_of(s),
                         .rows = sequences * s->context,
                         .sequences = sequences,
-                        .use = use};
+                        .use = use,
+                        .within = within};
     m->layers = calloc(s->layers, sizeof *m->layers);
     m->keys = calloc(s->layers, sizeof *m->keys);
     m->values = calloc(s->layers, sizeof *m->values);
@@ -171,10 +196,10 @@ static void model_fini(struct model *m)
 }
 
 size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t sequences,
-                   enum model_use use)
+                   enum model_use use, bool within)
 {
     struct model m;
-    size_t bytes = model_init(&m, s, b, sequences, use, NULL) ? SIZE_MAX : m.bytes;
+    size_t bytes = model_init(&m, s, b, sequences, use, within, NULL) ? SIZE_MAX : m.bytes;
     model_fini(&m);
     return bytes;
 }
@@ -199,12 +224,14 @@ static enum err turn_tables(struct model *m, struct why *w)
 }
 
 enum err model_open(struct model **out, const struct model_shape *s, const struct backend *b,
-                    size_t sequences, enum model_use use, void *memory, struct why *w)
+                    size_t sequences, enum model_use use, float *gradients, void *memory,
+                    struct why *w)
 {
     assert(sequences >= 1);
     struct model *m = malloc(sizeof *m);
     if (!m) return why(w, ERR_MEMORY, "no memory for a model");
-    enum err e = model_init(m, s, b, sequences, use, w);
+    enum err e = model_init(m, s, b, sequences, use, gradients != NULL, w);
+    m->gradients = gradients;
     const struct op_sizes sizes = {.rows = m->rows,
                                    .dim = s->dim,
                                    .heads = s->heads,
@@ -453,12 +480,21 @@ static void forward(const struct pass *p)
     norm(p, m->final_in, m->final_normed, m->final_inverse, x, add, gain(p, LAYOUT_NORM_FINAL, 0));
 }
 
+/* What gradients of matrices or gains are to be added to: 0 where activations lay, else what earlier calls made. */
+static void clear_gradients(const struct pass *p, size_t first, size_t last)
+{
+    const struct model *m = p->m;
+    if (m->within) m->b->zero(m->b->self, p->gradients + first, (last - first) * sizeof(float));
+}
+
 /* Logits, losses and, with gradients, those of the head and of m->final_normed (into m->branch_grad), chunk by chunk. */
 static void head(const struct pass *p, float scale)
 {
     struct model *m = p->m;
     const struct model_shape *s = &m->layout.shape;
     const void *w = weight(p, LAYOUT_HEAD, 0);
+    const size_t first = layout_offset(&m->layout, LAYOUT_HEAD, 0);
+    if (p->gradients) clear_gradients(p, first, first + (size_t)s->vocab * s->dim);
     for (size_t r = 0; r < p->rows; r += head_rows(m)) {
         struct pass chunk = *p;
         chunk.rows = least(head_rows(m), p->rows - r);
@@ -517,11 +553,17 @@ static void layer_backward(const struct pass *p, uint32_t l)
 static void backward(const struct pass *p)
 {
     struct model *m = p->m;
+    const struct layout *at = &m->layout;
+    size_t layer_end = at->shape.tied ? at->decayed_count : layout_offset(at, LAYOUT_HEAD, 0);
+    clear_gradients(p, at->decayed_count, at->parameters);
     norm_backward(p, false, m->branch_grad, m->final_in, m->final_inverse, LAYOUT_NORM_FINAL, 0);
-    for (uint32_t l = m->layout.shape.layers; l-- > 0;) {
+    for (uint32_t l = at->shape.layers; l-- > 0;) {
         layer_recall(p, l);
+        clear_gradients(p, layout_offset(at, LAYOUT_Q, l), layer_end);
+        layer_end = layout_offset(at, LAYOUT_Q, l);
         layer_backward(p, l);
     }
+    if (!at->shape.tied) clear_gradients(p, 0, layer_end);
     m->b->embed_backward(m->b->self,
                          &(struct op_embed_backward){.table_grad = gradient(p, LAYOUT_EMBED, 0),
                                                      .out_grad = m->x_grad,
@@ -567,6 +609,7 @@ void model_queue(struct model *m, const float *parameters, float *gradients,
                            .length = batch->length,
                            .rows = batch->sequences * batch->length};
     assert(!gradients || m->use != MODEL_READ);
+    assert(!gradients || !m->within || gradients == m->gradients);
     assert(m->queued == 0);
     load(m, batch);
     copy_matrices(m, parameters);

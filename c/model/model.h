@@ -26,14 +26,19 @@ enum model_use {
     MODEL_TRAIN_BLOCK, /* the residual stream between layers alone: a third more work */
 };
 
-/* Bytes of backend memory that a model works in. */
+/* Bytes of backend memory that a model works in. `within`: beside gradients that it is opened with. */
 size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t sequences,
-                   enum model_use use);
+                   enum model_use use, bool within);
 
 /* Room for up to `sequences` >= 1 at once. `memory`: model_bytes of the backend's, zeroed, which the caller lends and gives back
- * after model_close; NULL: the model takes its own. The backend must outlive the model. ERR_MEMORY with what was needed. */
+ * after model_close; NULL: the model takes its own. The backend must outlive the model. ERR_MEMORY with what was needed.
+ *
+ * `gradients`: NULL, or the vector that every call with gradients will name. Layers then remember in it what they computed, each
+ * where the backward pass, which begins with the last layer, writes after it has done with that layer: such a call does not add
+ * to what was there but replaces it, and one without gradients spoils it. For steps of one micro-batch. */
 enum err model_open(struct model **out, const struct model_shape *s, const struct backend *b,
-                    size_t sequences, enum model_use use, void *memory, struct why *w);
+                    size_t sequences, enum model_use use, float *gradients, void *memory,
+                    struct why *w);
 void model_close(struct model *m);
 
 const struct layout *model_layout(const struct model *m);
@@ -53,7 +58,7 @@ struct model_batch {
 enum err model_loss(struct model *m, const float *parameters, const struct model_batch *batch,
                     double *loss_sum, struct why *w);
 
-/* The same, and gradients += scale * d loss_sum / d parameters. */
+/* The same, and gradients += scale * d loss_sum / d parameters (= where the model was opened with them). */
 enum err model_loss_and_gradients(struct model *m, const float *parameters, float *gradients,
                                   const struct model_batch *batch, float scale, double *loss_sum,
                                   struct why *w);

@@ -11,10 +11,6 @@
 #include "model/init.h"
 #include "model/schedule.h"
 
-#define INIT_BLOCK                                                                                 \
-    ((size_t)1 << 20) /* genesis parameters made at a time on their way to the device */
-
-/* One device with all that an inner step needs. */
 struct lane {
     const struct backend *b;
     struct model *model;
@@ -35,6 +31,7 @@ struct trainer {
     bool stale;       /* the other lanes do not have lane 0's parameters */
     uint32_t *tokens; /* host: [micro_batch, context + 1] */
     uint32_t micro_batch;
+    bool at_once;                   /* budget_at_once: gradients are not zeroed, but replaced */
     float *copies[TRAINER_VECTORS]; /* in host memory, of a backend that is not the host */
 };
 
@@ -93,17 +90,10 @@ static enum err check(const struct experiment *x, const struct backend *b, size_
 /* Genesis: parameters from the seed, everything else zero. */
 static enum err genesis(struct trainer *t, struct why *w)
 {
-    const struct layout *l = model_layout(t->lanes[0].model);
-    float *block = malloc(INIT_BLOCK * sizeof(float));
-    if (!block) return why(w, ERR_MEMORY, "no memory for the first parameters");
-    for (size_t first = 0; first < l->parameters; first += INIT_BLOCK) {
-        size_t left = l->parameters - first, count = left < INIT_BLOCK ? left : INIT_BLOCK;
-        init_parameters(l, t->x->seed, first, count, block);
-        t->b->upload(t->b->self, t->state.parameters + first, block, count * sizeof(float));
-    }
-    free(block);
-    trainer_parameters_changed(t);
-    return ERR_OK;
+    enum err e =
+        init_device(model_layout(t->lanes[0].model), t->x->seed, t->b, t->state.parameters, w);
+    if (!e) trainer_parameters_changed(t);
+    return e;
 }
 
 /* Takes all that a lane needs in one piece, and lays it out: parameters, moments, gradients, and what the model works in. */
@@ -112,8 +102,8 @@ static enum err lane_open(struct lane *lane, const struct trainer *t, const stru
 {
     float **const vectors[] = {&lane->parameters, &lane->moment1, &lane->moment2, &lane->gradients};
     const size_t each = (vector_bytes(t->x) + 255) / 256 * 256;
-    const size_t model =
-        model_bytes(&t->x->model, b, t->micro_batch, budget_use(t->x->train.recompute));
+    const enum model_use use = budget_use(t->x->train.recompute);
+    const size_t model = model_bytes(&t->x->model, b, t->micro_batch, use, t->at_once);
     lane->b = b;
     lane->bytes = 4 * each + model;
     enum err e = b->take(b->self, lane->bytes, &lane->memory, w);
@@ -121,8 +111,8 @@ static enum err lane_open(struct lane *lane, const struct trainer *t, const stru
     for (size_t i = 0; !e && i < sizeof vectors / sizeof vectors[0]; i++, at += each)
         *vectors[i] = (float *)at;
     if (!e)
-        e = model_open(&lane->model, &t->x->model, b, t->micro_batch,
-                       budget_use(t->x->train.recompute), at, w);
+        e = model_open(&lane->model, &t->x->model, b, t->micro_batch, use,
+                       t->at_once ? lane->gradients : NULL, at, w);
     if (e == ERR_MEMORY) why_while(w, e, "set train.micro_batch lower or train.recompute to block");
     return e;
 }
@@ -146,6 +136,7 @@ enum err trainer_open(const struct experiment *x, const struct backend *b, size_
                           .corpus = c,
                           .lanes_count = lanes,
                           .micro_batch = budget_micro_batch(x, b, lanes)};
+    t->at_once = budget_at_once(x, lanes, t->micro_batch);
     t->tokens = malloc((size_t)t->micro_batch * (x->model.context + 1) * sizeof(uint32_t));
     if (!t->tokens) e = why(w, ERR_MEMORY, "no memory for a micro-batch");
     for (size_t i = 0; !e && !b->host && i < TRAINER_VECTORS; i++) {
@@ -262,7 +253,7 @@ static enum err accumulate(struct trainer *t, double *loss, struct why *w)
     double total;
     t->state.position += batch.sequences;
     t->state.tokens += t->x->train.batch_tokens;
-    for (size_t i = 0; i < t->lanes_count; i++)
+    for (size_t i = 0; !t->at_once && i < t->lanes_count; i++)
         t->lanes[i].b->zero(t->lanes[i].b->self, t->lanes[i].gradients, vector_bytes(t->x));
     enum err e = deal(t, &batch, &total, w);
     *loss = total / (double)t->x->train.batch_tokens;

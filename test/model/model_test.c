@@ -49,8 +49,8 @@ static struct fixture fixture_open(const char *file, size_t threads, size_t sequ
     f.layout = layout_of(&f.shape);
     f.parameters = vector(&f);
     f.gradients = vector(&f);
-    cr_assert_eq(model_open(&f.model, &f.shape, &f.d.b, sequences, use, NULL, &w), ERR_OK, "%s",
-                 w.text);
+    cr_assert_eq(model_open(&f.model, &f.shape, &f.d.b, sequences, use, NULL, NULL, &w), ERR_OK,
+                 "%s", w.text);
     return f;
 }
 
@@ -239,7 +239,7 @@ TEST_EACH(model, a_long_prompt_gives_what_its_tokens_one_by_one_give)
     shape.context = 301;
     for (size_t i = 0; i < 300; i++) tokens[i] = (uint32_t)rng_below(&rng, shape.vocab);
     load_parameters(&f);
-    cr_assert_eq(model_open(&m, &shape, &f.d.b, 1, MODEL_READ, NULL, NULL), ERR_OK);
+    cr_assert_eq(model_open(&m, &shape, &f.d.b, 1, MODEL_READ, NULL, NULL, NULL), ERR_OK);
     cr_assert_eq(model_feed(m, f.parameters, tokens, 300, at_once, NULL), ERR_OK);
     cr_assert_eq(model_fed(m), 300);
     model_restart(m);
@@ -362,8 +362,15 @@ TEST_EACH(model, training_gives_the_same_bits_with_any_number_of_threads)
 }
 #endif
 
-/* 360 rows, 600 columns of gate and up, 1030 tokens: every op is cut into several pieces. */
-static float *gradients_of(struct device d, uint32_t head_dim, enum model_use use, size_t *count)
+/* How a model is opened. */
+struct way {
+    enum model_use use;
+    size_t sequences;
+    bool tied, within; /* within: gradients' memory */
+};
+
+/* With 9 sequences 360 rows, 600 columns of gate and up, 1030 tokens: every op is cut into several pieces. */
+static float *gradients_of(struct device d, uint32_t head_dim, const struct way *way, size_t *count)
 {
     enum { SEQUENCES = 9, LENGTH = 40 };
     const struct model_shape shape = {.layers = 2,
@@ -373,6 +380,7 @@ static float *gradients_of(struct device d, uint32_t head_dim, enum model_use us
                                       .ffn = 300,
                                       .vocab = 1030,
                                       .context = LENGTH,
+                                      .tied = way->tied,
                                       .rope_theta = 10000,
                                       .rms_eps = 1e-5};
     const struct layout l = layout_of(&shape);
@@ -385,17 +393,30 @@ static float *gradients_of(struct device d, uint32_t head_dim, enum model_use us
     double loss;
     for (size_t i = 0; i < SEQUENCES * (LENGTH + 1); i++)
         tokens[i] = (uint32_t)rng_below(&rng, shape.vocab);
+    const struct model_batch batch = {tokens, way->sequences, LENGTH};
     init_parameters(&l, 1, 0, l.parameters, host);
     cr_assert_eq(d.b.take(d.b.self, bytes, &parameters, NULL), ERR_OK);
     cr_assert_eq(d.b.take(d.b.self, bytes, &gradients, NULL), ERR_OK);
     d.b.upload(d.b.self, parameters, host, bytes);
-    cr_assert_eq(model_open(&m, &shape, &d.b, SEQUENCES, use, NULL, NULL), ERR_OK);
-    model_loss_and_gradients(m, parameters, gradients,
-                             &(struct model_batch){tokens, SEQUENCES, LENGTH}, 1, &loss, NULL);
+    cr_assert_eq(model_open(&m, &shape, &d.b, way->sequences, way->use,
+                            way->within ? gradients : NULL, NULL, NULL),
+                 ERR_OK);
+    if (way->within) { /* whatever was there before, nothing of it is left */
+        memset(host, 0xff, bytes);
+        d.b.upload(d.b.self, gradients, host, bytes);
+        cr_assert_eq(model_loss_and_gradients(m, parameters, gradients, &batch, 0.1f, &loss, NULL),
+                     ERR_OK);
+        cr_assert_eq(model_loss(m, parameters, &batch, &loss, NULL), ERR_OK);
+    }
+    cr_assert_eq(model_loss_and_gradients(m, parameters, gradients, &batch, 1, &loss, NULL),
+                 ERR_OK);
     cr_assert_eq(d.b.download(d.b.self, host, gradients, bytes, NULL), ERR_OK);
     model_close(m);
     d.b.give(d.b.self, parameters, bytes);
     d.b.give(d.b.self, gradients, bytes);
+    const size_t alone = model_bytes(&shape, &d.b, way->sequences, way->use, false);
+    const size_t within = model_bytes(&shape, &d.b, way->sequences, way->use, true);
+    cr_assert(within < alone || way->sequences == SEQUENCES, "%zu of %zu bytes", within, alone);
     device_close(&d);
     *count = l.parameters;
     return host;
@@ -403,22 +424,37 @@ static float *gradients_of(struct device d, uint32_t head_dim, enum model_use us
 
 static float *gradients_of_many_pieces(struct device d, uint32_t head_dim, size_t *count)
 {
-    return gradients_of(d, head_dim, MODEL_TRAIN, count);
+    return gradients_of(d, head_dim, &(struct way){.use = MODEL_TRAIN, .sequences = 9}, count);
+}
+
+static void compare_ways(const struct way *a, const struct way *b)
+{
+    size_t count;
+    float *one = gradients_of(device_open(2), 24, a, &count);
+    float *other = gradients_of(device_open(2), 24, b, &count);
+    cr_assert_eq(memcmp(one, other, count * sizeof(float)), 0, "use %d, %zu sequences%s%s",
+                 (int)b->use, b->sequences, b->tied ? ", tied" : "", b->within ? ", within" : "");
+    free(one), free(other);
 }
 
 static void compare_recomputed(void)
 {
-    size_t count;
-    float *all = gradients_of_many_pieces(device_open(2), 24, &count);
-    for (enum model_use use = MODEL_TRAIN_NORM; use <= MODEL_TRAIN_BLOCK; use++) {
-        float *some = gradients_of(device_open(2), 24, use, &count);
-        cr_assert_eq(memcmp(all, some, count * sizeof(float)), 0, "use %d", (int)use);
-        free(some);
-    }
-    free(all);
+    for (enum model_use use = MODEL_TRAIN_NORM; use <= MODEL_TRAIN_BLOCK; use++)
+        compare_ways(&(struct way){.use = MODEL_TRAIN, .sequences = 9},
+                     &(struct way){.use = use, .sequences = 9});
 }
 
 TEST_EACH(model, gradients_have_the_same_bits_when_less_is_remembered) { compare_recomputed(); }
+
+/* Of one sequence both layers find room, of two only the second. */
+TEST_EACH(model, gradients_have_the_same_bits_when_layers_remember_where_these_will_be)
+{
+    for (size_t sequences = 1; sequences <= 2; sequences++)
+        for (enum model_use use = MODEL_TRAIN; use <= MODEL_TRAIN_BLOCK; use++)
+            for (int tied = 0; tied < 2; tied++)
+                compare_ways(&(struct way){use, sequences, tied, false},
+                             &(struct way){use, sequences, tied, true});
+}
 
 TEST_EACH(model, remembering_less_takes_less_memory)
 {
@@ -432,9 +468,9 @@ TEST_EACH(model, remembering_less_takes_less_memory)
                                   .rope_theta = 10000,
                                   .rms_eps = 1e-5};
     struct device d = device_open(1);
-    const size_t all = model_bytes(&s, &d.b, 4, MODEL_TRAIN);
-    const size_t norm = model_bytes(&s, &d.b, 4, MODEL_TRAIN_NORM);
-    const size_t block = model_bytes(&s, &d.b, 4, MODEL_TRAIN_BLOCK);
+    const size_t all = model_bytes(&s, &d.b, 4, MODEL_TRAIN, false);
+    const size_t norm = model_bytes(&s, &d.b, 4, MODEL_TRAIN_NORM, false);
+    const size_t block = model_bytes(&s, &d.b, 4, MODEL_TRAIN_BLOCK, false);
     /* Eleven layers' arrays of 4096 rows, an element each: two norms and the activation; in a block all but the stream. */
     const size_t one = d.b.activation_bytes, rows = 4096;
     cr_assert_eq(all - norm, 11 * rows * (2 * 1024 + 2688) * one);

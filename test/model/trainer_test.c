@@ -160,7 +160,7 @@ Test(trainer, evaluates_held_out_windows_in_order_and_touches_nothing)
     cr_assert_gt(windows, 30);
     cr_assert_eq(trainer_evaluate(t, 29 * 16 + 15, &loss, &used, NULL), ERR_OK);
     cr_assert_eq(used, 29 * 16);
-    cr_assert_eq(model_open(&m, &f.x.model, &f.d.b, 1, MODEL_READ, NULL, NULL), ERR_OK);
+    cr_assert_eq(model_open(&m, &f.x.model, &f.d.b, 1, MODEL_READ, NULL, NULL, NULL), ERR_OK);
     for (uint64_t i = 0; i < 29; i++) {
         double sum;
         sampler_validation(f.corpus, 16, i, tokens);
