@@ -37,8 +37,8 @@ struct model {
     void *memory;
     size_t bytes;
     bool lent;        /* the memory is the caller's */
-    bool within;      /* layers remember in the memory of gradients, */
-    float *gradients; /* these; NULL: only count */
+    bool within;      /* layers remember in the memory of gradients */
+    float *gradients; /* which these are; NULL: not, or only to be counted */
 
     void *copies; /* [decayed_count]: the matrices as activations; NULL where those are fp32 */
     bool copied;  /* they are up to date */
@@ -480,7 +480,7 @@ static void forward(const struct pass *p)
     norm(p, m->final_in, m->final_normed, m->final_inverse, x, add, gain(p, LAYOUT_NORM_FINAL, 0));
 }
 
-/* What gradients of matrices or gains are to be added to: 0 where activations lay, else what earlier calls made. */
+/* Elements that are to be added to: what earlier calls made of them stays, but not where activations may have been. */
 static void clear_gradients(const struct pass *p, size_t first, size_t last)
 {
     const struct model *m = p->m;

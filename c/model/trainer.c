@@ -11,6 +11,7 @@
 #include "model/init.h"
 #include "model/schedule.h"
 
+/* One device with all that an inner step needs. */
 struct lane {
     const struct backend *b;
     struct model *model;
