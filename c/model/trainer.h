@@ -73,8 +73,8 @@ void trainer_parameters_changed(struct trainer *t);
 /* The moments and `steps` as at genesis. */
 void trainer_forget(struct trainer *t);
 
-/* The three vectors of the state (of lane 0, all lanes hold the same) as the host sees them: themselves where backend.host, else copies in host memory that
- * `pull` brings up to date and `push` sends to all lanes. ERR_DEVICE. */
+/* The three vectors of the state (of lane 0, all lanes hold the same) as the host sees them: themselves where
+ * backend.host, else copies in host memory that `pull` brings up to date and `push` sends to all lanes. ERR_DEVICE. */
 enum trainer_vector { TRAINER_PARAMETERS, TRAINER_MOMENT1, TRAINER_MOMENT2, TRAINER_VECTORS };
 float *trainer_host(struct trainer *t, enum trainer_vector v);
 enum err trainer_pull(struct trainer *t, struct why *w);
