@@ -15,8 +15,9 @@
 #include "cpu/kernels.h"
 #include "cpu/vector.h"
 
-#define ROWS   (LANES / 2)
-#define STRIPS 3
+#define ROWS     (LANES / 2)
+#define STRIPS   3
+#define UNPACKED (!BF16 || PAIRS) /* kernels.h */
 
 /* Words of one row, for LANES steps of which the first `depth` numbers are there. */
 INLINE uvec words_along(const number *x, size_t depth)
@@ -202,13 +203,8 @@ INLINE void multiply_tile(const struct kernel_tile *t, const bool along)
 
 static void multiply(const struct kernel_tile *t)
 {
-#if !BF16 || PAIRS
-    if (t->along) {
-        multiply_tile(t, true);
-        return;
-    }
-#endif
-    multiply_tile(t, false);
+    if (UNPACKED && t->along) multiply_tile(t, true);
+    else multiply_tile(t, false);
 }
 
 INLINE float dot_of(const number *a, const number *b, size_t n)

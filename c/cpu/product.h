@@ -1,7 +1,7 @@
 /* product.h -- matrix products by the pool's threads.
  *
- * A block of the product is packed (kernels.h: strips), once for all threads, and then cut into tiles: both the pieces
- * that the pool shares out. Where cuts are depends on the shape alone. */
+ * What a block of the product needs packed (kernels.h: strips) is packed once for all threads, and then it is cut into
+ * tiles: both the pieces that the pool shares out. Where cuts are depends on the shape alone. */
 #ifndef SHOAL_CPU_PRODUCT_H
 #define SHOAL_CPU_PRODUCT_H
 

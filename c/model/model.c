@@ -553,17 +553,18 @@ static void layer_backward(const struct pass *p, uint32_t l)
 static void backward(const struct pass *p)
 {
     struct model *m = p->m;
-    const struct layout *at = &m->layout;
-    size_t layer_end = at->shape.tied ? at->decayed_count : layout_offset(at, LAYOUT_HEAD, 0);
-    clear_gradients(p, at->decayed_count, at->parameters);
+    const struct layout *layout = &m->layout;
+    size_t layer_end =
+        layout->shape.tied ? layout->decayed_count : layout_offset(layout, LAYOUT_HEAD, 0);
+    clear_gradients(p, layout->decayed_count, layout->parameters);
     norm_backward(p, false, m->branch_grad, m->final_in, m->final_inverse, LAYOUT_NORM_FINAL, 0);
-    for (uint32_t l = at->shape.layers; l-- > 0;) {
+    for (uint32_t l = layout->shape.layers; l-- > 0;) {
         layer_recall(p, l);
-        clear_gradients(p, layout_offset(at, LAYOUT_Q, l), layer_end);
-        layer_end = layout_offset(at, LAYOUT_Q, l);
+        clear_gradients(p, layout_offset(layout, LAYOUT_Q, l), layer_end);
+        layer_end = layout_offset(layout, LAYOUT_Q, l);
         layer_backward(p, l);
     }
-    if (!at->shape.tied) clear_gradients(p, 0, layer_end);
+    if (!layout->shape.tied) clear_gradients(p, 0, layer_end);
     m->b->embed_backward(m->b->self,
                          &(struct op_embed_backward){.table_grad = gradient(p, LAYOUT_EMBED, 0),
                                                      .out_grad = m->x_grad,
