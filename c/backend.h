@@ -58,6 +58,7 @@ struct op_norm {
 
 /* x is op_norm's sum (x where nothing was added). */
 struct op_norm_backward {
+    void *out;    /* what op_norm gave, once more: the same bits */
     void *x_grad; /* [rows, dim] */
     bool
         add; /* to what x_grad holds, the gradient that came by the residual path; otherwise written */
@@ -111,6 +112,7 @@ struct op_swiglu {
 };
 
 struct op_swiglu_backward {
+    void *out; /* what op_swiglu gave, once more: the same bits */
     void *gate_up_grad;
     const void *out_grad, *gate_up;
     size_t rows, ffn;

@@ -4,7 +4,7 @@
  *     with n = x * inverse and h = out_grad * gain:
  *     x_grad = inverse * (h - n * mean(h * n))     gain_grad += sum over rows of out_grad * n
  *
- * One block a row. The gain's gradient is summed in blocks of 64 rows, and those in order: the same bits on any device.
+ * Backward gives out once more, so that nobody has to keep it. One block a row. The gain's gradient is summed in blocks of 64 rows, and those in order: the same bits on any device.
  * Roofline: 2 reads and 2 writes of [rows, dim] forward, so only bandwidth matters: sixteen bytes a thread where rows
  * allow it (pack.h). */
 #include "ops.h"
@@ -45,8 +45,8 @@ __global__ void __launch_bounds__(THREADS)
 
 template <class T, int EACH>
 __global__ void __launch_bounds__(THREADS)
-    norm_rows_backward(T *x_grad, bool add, const T *out_grad, const T *x, const float *inverse,
-                       const float *gain, size_t dim)
+    norm_rows_backward(T *out, T *x_grad, bool add, const T *out_grad, const T *x,
+                       const float *inverse, const float *gain, size_t dim)
 {
     __shared__ float room[THREADS / WARP];
     const size_t at = (size_t)blockIdx.x * dim;
@@ -65,7 +65,9 @@ __global__ void __launch_bounds__(THREADS)
         for (int e = 0; e < EACH; e++) {
             const float g = scale * (d[e] * gain[i + e] - v[e] * scale * mean);
             d[e] = add ? before[e] + g : g;
+            v[e] = gain[i + e] * (v[e] * scale);
         }
+        store<EACH>(out + at + i, v);
         store<EACH>(x_grad + at + i, d);
     }
 }
@@ -109,7 +111,7 @@ template <class T, int EACH> static void norm(struct cuda *c, const struct op_no
 template <class T, int EACH>
 static void norm_rows_back(struct cuda *c, const struct op_norm_backward *o)
 {
-    LAUNCH((norm_rows_backward<T, EACH>), dim3(o->rows), dim3(THREADS), 0, c->stream,
+    LAUNCH((norm_rows_backward<T, EACH>), dim3(o->rows), dim3(THREADS), 0, c->stream, (T *)o->out,
            (T *)o->x_grad, o->add, (const T *)o->out_grad, (const T *)o->x, o->inverse, o->gain,
            o->dim);
 }
@@ -124,8 +126,8 @@ template <class T> static void norm_of(struct cuda *c, const struct op_norm *o)
 template <class T> static void norm_backward_of(struct cuda *c, const struct op_norm_backward *o)
 {
     const size_t columns = (o->dim + GAIN_COLUMNS - 1) / GAIN_COLUMNS;
-    const bool whole =
-        packs<T>(o->x_grad, o->dim) && packs<T>(o->out_grad, o->dim) && packs<T>(o->x, o->dim);
+    const bool whole = packs<T>(o->out, o->dim) && packs<T>(o->x_grad, o->dim) &&
+                       packs<T>(o->out_grad, o->dim) && packs<T>(o->x, o->dim);
     LAUNCH(norm_gain_partial<T>, dim3(columns, gain_blocks(o->rows)), dim3(GAIN_COLUMNS), 0,
            c->stream, c->partials, (const T *)o->out_grad, (const T *)o->x, o->inverse, o->rows,
            o->dim);

@@ -170,8 +170,8 @@ static void norms(struct bench *k)
     float *gain = floats(k, DIM), *gain_grad = floats(k, DIM), *inverse = floats(k, rows);
     timed(k, "norm", 0, bytes, 0, norm_call,
           &(struct op_norm){sum, out, inverse, x, add, gain, rows, DIM, 1e-5f});
-    timed(k, "norm_backward", 0, bytes, 0, norm_backward_call,
-          &(struct op_norm_backward){add, true, gain_grad, out, sum, inverse, gain, rows, DIM});
+    timed(k, "norm_backward", 0, bytes * 5 / 4, 0, norm_backward_call,
+          &(struct op_norm_backward){x, add, true, gain_grad, out, sum, inverse, gain, rows, DIM});
     release(k);
 }
 
@@ -208,13 +208,13 @@ static void attention(struct bench *k, size_t d)
 
 static void swiglu(struct bench *k)
 {
-    const size_t rows = rows_of(k, 5 * FFN * k->act);
+    const size_t rows = rows_of(k, 6 * FFN * k->act);
     void *gate_up = activations(k, rows * 2 * FFN), *gate_up_grad = activations(k, rows * 2 * FFN);
-    void *out = activations(k, rows * FFN);
+    void *out = activations(k, rows * FFN), *out_grad = activations(k, rows * FFN);
     timed(k, "swiglu", 0, (double)(3 * rows * FFN * k->act), 0, swiglu_call,
           &(struct op_swiglu){out, gate_up, rows, FFN});
-    timed(k, "swiglu_backward", 0, (double)(5 * rows * FFN * k->act), 0, swiglu_backward_call,
-          &(struct op_swiglu_backward){gate_up_grad, out, gate_up, rows, FFN});
+    timed(k, "swiglu_backward", 0, (double)(6 * rows * FFN * k->act), 0, swiglu_backward_call,
+          &(struct op_swiglu_backward){out, gate_up_grad, out_grad, gate_up, rows, FFN});
     release(k);
 }
 

@@ -10,7 +10,7 @@
 
 static const char *const schedule_words[] = {"cosine", "wsd", "constant", NULL};
 static const char *const precision_words[] = {"fp32", "bf16", NULL};
-static const char *const recompute_words[] = {"none", "norm", "block", NULL};
+static const char *const recompute_words[] = {"none", "block", NULL};
 static const char *const count_words[] = {"tokens", "steps", NULL};
 static const char *const wire_words[] = {"fp32", "bf16", "int8", "int4", NULL};
 static const char *const access_words[] = {"open", NULL};

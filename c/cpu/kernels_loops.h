@@ -40,10 +40,12 @@ static void norm_backward(const struct op_norm_backward *o, size_t first, size_t
         const number *x = (const number *)o->x + r * dim;
         const number *out_grad = (const number *)o->out_grad + r * dim;
         number *x_grad = (number *)o->x_grad + r * dim;
+        number *out = (number *)o->out + r * dim;
         const float inverse = o->inverse[r];
         vec dot = {0};
         EACH(dim, vec h = take(x + at, count) * inverse; vec d = take(out_grad + at, count);
-             dot += d * take(o->gain + at, count) * h;
+             vec gain = take(o->gain + at, count); dot += d * gain * h;
+             put(out + at, h * gain, count);
              put(gain_partial + at, take(gain_partial + at, count) + d * h, count););
         const float mean = add_lanes(dot) / (float)dim;
         if (o->add)
@@ -73,6 +75,8 @@ static void rotary(const struct op_rotary *o, size_t first, size_t last)
     }
 }
 
+INLINE vec sigmoid(vec z) { return 1.0f / (1.0f + exp_of(-z)); }
+
 static void swiglu(const struct op_swiglu *o, size_t first, size_t last)
 {
     const size_t ffn = o->ffn;
@@ -80,11 +84,11 @@ static void swiglu(const struct op_swiglu *o, size_t first, size_t last)
         const number *gate = (const number *)o->gate_up + r * 2 * ffn, *up = gate + ffn;
         number *out = (number *)o->out + r * ffn;
         EACH(ffn, vec z = take(gate + at, count);
-             put(out + at, z / (1.0f + exp_of(-z)) * take(up + at, count), count););
+             put(out + at, z * sigmoid(z) * take(up + at, count), count););
     }
 }
 
-/* silu'(z) = s + z s (1 - s), s = 1 / (1 + exp(-z)). */
+/* silu'(z) = s + z s (1 - s), s = sigmoid(z). */
 static void swiglu_backward(const struct op_swiglu_backward *o, size_t first, size_t last)
 {
     const size_t ffn = o->ffn;
@@ -92,9 +96,11 @@ static void swiglu_backward(const struct op_swiglu_backward *o, size_t first, si
         const number *gate = (const number *)o->gate_up + r * 2 * ffn, *up = gate + ffn;
         const number *out_grad = (const number *)o->out_grad + r * ffn;
         number *gate_grad = (number *)o->gate_up_grad + r * 2 * ffn, *up_grad = gate_grad + ffn;
-        EACH(ffn, vec z = take(gate + at, count); vec d = take(out_grad + at, count);
-             vec s = 1.0f / (1.0f + exp_of(-z)); vec silu = z * s;
-             put(gate_grad + at, d * take(up + at, count) * (s + silu * (1.0f - s)), count);
+        number *out = (number *)o->out + r * ffn;
+        EACH(ffn, vec z = take(gate + at, count); vec u = take(up + at, count);
+             vec d = take(out_grad + at, count); vec s = sigmoid(z); vec silu = z * s;
+             put(out + at, silu * u, count);
+             put(gate_grad + at, d * u * (s + silu * (1.0f - s)), count);
              put(up_grad + at, d * silu, count););
     }
 }

@@ -14,7 +14,7 @@ size_t budget_of_gpu(size_t memory)
 
 enum model_use budget_use(enum recompute r)
 {
-    static const enum model_use uses[] = {MODEL_TRAIN, MODEL_TRAIN_NORM, MODEL_TRAIN_BLOCK};
+    static const enum model_use uses[] = {MODEL_TRAIN, MODEL_TRAIN_BLOCK};
     return uses[r];
 }
 

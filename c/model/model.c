@@ -16,16 +16,13 @@
 /* What one layer remembers for its backward pass; the layers share what is not remembered. */
 struct activations {
     void *attention_in; /* [rows, dim] the residual stream before attention */
-    void *attention_normed;
     float *attention_inverse;
     void *qkv;   /* [rows, (heads + 2 kv_heads) * head_dim], rotated */
     void *heads; /* [rows, heads * head_dim] what attention gave */
     float *logsum;
     void *ffn_in; /* [rows, dim] the residual stream before the feed-forward part */
-    void *ffn_normed;
     float *ffn_inverse;
     void *gate_up; /* [rows, 2 ffn] */
-    void *gated;   /* [rows, ffn] */
 };
 
 struct model {
@@ -45,13 +42,16 @@ struct model {
     uint32_t *inputs, *targets; /* [rows] */
     float *cosine, *sine;       /* [context, head_dim / 2] */
     struct activations *layers; /* host array */
-    void *final_in, *final_normed;
+    void *final_in;
     float *final_inverse;
-    void *branch;  /* [rows, dim] what a layer's half adds to the residual stream */
+    void *normed; /* [rows, dim] what a norm gave last, */
+    void *gated;  /* [rows, ffn] and an activation */
+    /* [rows, dim] what a layer's half adds to the residual stream; backward, the gradient of `normed` */
+    void *branch;
     void *logits;  /* [head_rows, vocab] */
     float *losses; /* [rows] */
-    void *x_grad, *branch_grad, *wide_grad,
-        *gated_grad; /* training: the stream's, a branch's input's, qkv's or gate_up's */
+    /* Training: the gradients of the stream, of qkv or gate_up, of gated or heads. */
+    void *x_grad, *wide_grad, *gated_grad;
 
     void **keys,
         **values; /* generation: [context, kv_heads * head_dim] of each layer; host arrays */
@@ -90,15 +90,9 @@ static void carve_layer(struct carver *c, const struct model *m, struct activati
     const struct model_shape *s = &m->layout.shape;
     const size_t rows = m->rows, one = m->b->activation_bytes;
     const bool first = a == m->layers, all = first || m->use == MODEL_TRAIN;
-    const bool most_of_it = all || m->use == MODEL_TRAIN_NORM;
     if (!first) *a = m->layers[0];
-    if (most_of_it || m->use == MODEL_TRAIN_BLOCK) a->attention_in = carve(c, rows * s->dim * one);
-    if (all) {
-        a->attention_normed = carve(c, rows * s->dim * one);
-        a->ffn_normed = carve(c, rows * s->dim * one);
-        a->gated = carve(c, rows * s->ffn * one);
-    }
-    if (!most_of_it) return;
+    if (all || m->use == MODEL_TRAIN_BLOCK) a->attention_in = carve(c, rows * s->dim * one);
+    if (!all) return;
     a->attention_inverse = carve(c, rows * sizeof(float));
     a->qkv = carve(c, rows * qkv_width(s) * one);
     a->heads = carve(c, rows * s->dim * one);
@@ -146,14 +140,14 @@ static void carve_all(struct carver *c, struct model *m)
     m->sine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
     carve_layers(c, m);
     m->final_in = carve(c, rows * s->dim * one);
-    m->final_normed = carve(c, rows * s->dim * one);
     m->final_inverse = carve(c, rows * sizeof(float));
+    m->normed = carve(c, rows * s->dim * one);
+    m->gated = carve(c, rows * s->ffn * one);
     m->branch = carve(c, rows * s->dim * one);
     m->logits = carve(c, least(rows, head_rows(m)) * s->vocab * one);
     m->losses = carve(c, rows * sizeof(float));
     if (m->use != MODEL_READ) {
         m->x_grad = carve(c, rows * s->dim * one);
-        m->branch_grad = carve(c, rows * s->dim * one);
         m->wide_grad = carve(c, rows * most(qkv_width(s), 2 * s->ffn) * one);
         m->gated_grad = carve(c, rows * most(s->ffn, s->dim) * one);
     }
@@ -307,9 +301,20 @@ static void linear(const struct pass *p, void *y, const void *x, const void *w, 
         &(struct op_linear){.y = y, .x = x, .w = w, .rows = p->rows, .n_in = n_in, .n_out = n_out});
 }
 
-/* Both gradients of y = x w^T. */
-static void linear_backward(const struct pass *p, void *x_grad, float *w_grad, const void *y_grad,
-                            const void *x, const void *w, size_t n_in, size_t n_out)
+/* The gradients of y = x w^T. */
+static void linear_input(const struct pass *p, void *x_grad, const void *y_grad, const void *w,
+                         size_t n_in, size_t n_out)
+{
+    const struct backend *b = p->m->b;
+    b->linear_input(b->self, &(struct op_linear_input){.x_grad = x_grad,
+                                                       .y_grad = y_grad,
+                                                       .w = w,
+                                                       .rows = p->rows,
+                                                       .n_in = n_in,
+                                                       .n_out = n_out});
+}
+static void linear_weight(const struct pass *p, float *w_grad, const void *y_grad, const void *x,
+                          size_t n_in, size_t n_out)
 {
     const struct backend *b = p->m->b;
     b->linear_weight(b->self, &(struct op_linear_weight){.w_grad = w_grad,
@@ -318,12 +323,6 @@ static void linear_backward(const struct pass *p, void *x_grad, float *w_grad, c
                                                          .rows = p->rows,
                                                          .n_in = n_in,
                                                          .n_out = n_out});
-    b->linear_input(b->self, &(struct op_linear_input){.x_grad = x_grad,
-                                                       .y_grad = y_grad,
-                                                       .w = w,
-                                                       .rows = p->rows,
-                                                       .n_in = n_in,
-                                                       .n_out = n_out});
 }
 
 static void norm(const struct pass *p, void *sum, void *out, float *inverse, const void *x,
@@ -341,15 +340,17 @@ static void norm(const struct pass *p, void *sum, void *out, float *inverse, con
                                                    .eps = (float)s->rms_eps});
 }
 
-static void norm_backward(const struct pass *p, bool add, const void *out_grad, const void *x,
-                          const float *inverse, enum layout_kind kind, uint32_t layer)
+/* Of m->branch; m->normed is what it was forward. Adds to the stream's gradient, but that of the last norm is all there is. */
+static void norm_backward(const struct pass *p, const void *x, const float *inverse,
+                          enum layout_kind kind, uint32_t layer)
 {
     struct model *m = p->m;
     m->b->norm_backward(m->b->self,
-                        &(struct op_norm_backward){.x_grad = m->x_grad,
-                                                   .add = add,
+                        &(struct op_norm_backward){.out = m->normed,
+                                                   .x_grad = m->x_grad,
+                                                   .add = kind != LAYOUT_NORM_FINAL,
                                                    .gain_grad = gradient(p, kind, layer),
-                                                   .out_grad = out_grad,
+                                                   .out_grad = m->branch,
                                                    .x = x,
                                                    .inverse = inverse,
                                                    .gain = gain(p, kind, layer),
@@ -398,42 +399,26 @@ static void attend(const struct pass *p, const struct activations *a, uint32_t l
                                                      .head_dim = head_dim(s)});
 }
 
-static void norm_of_ffn(const struct pass *p, uint32_t l, const void *add)
-{
-    struct activations *a = &p->m->layers[l];
-    norm(p, a->ffn_in, a->ffn_normed, a->ffn_inverse, add ? a->attention_in : a->ffn_in, add,
-         gain(p, LAYOUT_NORM_FFN, l));
-}
-
-static void activate(const struct pass *p, const struct activations *a)
-{
-    struct model *m = p->m;
-    const size_t ffn = m->layout.shape.ffn;
-    m->b->swiglu(
-        m->b->self,
-        &(struct op_swiglu){.out = a->gated, .gate_up = a->gate_up, .rows = p->rows, .ffn = ffn});
-}
-
-/* A layer from its stream's norm to what goes into its last product. */
+/* A layer from its stream's norm to what goes into its activation. */
 static void layer_inside(const struct pass *p, uint32_t l)
 {
     struct model *m = p->m;
     const struct model_shape *s = &m->layout.shape;
     struct activations *a = &m->layers[l];
-    linear(p, a->qkv, a->attention_normed, weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
+    linear(p, a->qkv, m->normed, weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
     rotate(p, a->qkv, false);
     attend(p, a, l);
     linear(p, m->branch, a->heads, weight(p, LAYOUT_O, l), s->dim, s->dim);
-    norm_of_ffn(p, l, m->branch);
-    linear(p, a->gate_up, a->ffn_normed, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
-    activate(p, a);
+    norm(p, a->ffn_in, m->normed, a->ffn_inverse, a->attention_in, m->branch,
+         gain(p, LAYOUT_NORM_FFN, l));
+    linear(p, a->gate_up, m->normed, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
 }
 
 /* The norm of the stream as it enters a layer: x, plus what the layer before wants added (or NULL). */
 static void norm_of_attention(const struct pass *p, uint32_t l, const void *x, const void *add)
 {
     struct activations *a = &p->m->layers[l];
-    norm(p, a->attention_in, a->attention_normed, a->attention_inverse, x, add,
+    norm(p, a->attention_in, p->m->normed, a->attention_inverse, x, add,
          gain(p, LAYOUT_NORM_ATTENTION, l));
 }
 
@@ -444,24 +429,22 @@ static void layer_forward(const struct pass *p, uint32_t l, const void *x, const
     const struct model_shape *s = &m->layout.shape;
     norm_of_attention(p, l, x, add);
     layer_inside(p, l);
-    linear(p, m->branch, m->layers[l].gated, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
+    m->b->swiglu(m->b->self, &(struct op_swiglu){.out = m->gated,
+                                                 .gate_up = m->layers[l].gate_up,
+                                                 .rows = p->rows,
+                                                 .ffn = s->ffn});
+    linear(p, m->branch, m->gated, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
 }
 
 /* Computes once more what the layer did not remember. */
 static void layer_recall(const struct pass *p, uint32_t l)
 {
-    struct activations *a = &p->m->layers[l];
     if (p->m->use == MODEL_TRAIN) return;
-    norm_of_attention(p, l, a->attention_in, NULL);
-    if (p->m->use == MODEL_TRAIN_BLOCK) {
-        layer_inside(p, l);
-        return;
-    }
-    norm_of_ffn(p, l, NULL);
-    activate(p, a);
+    norm_of_attention(p, l, p->m->layers[l].attention_in, NULL);
+    layer_inside(p, l);
 }
 
-/* Embedding, layers and last norm: m->final_normed. */
+/* Embedding, layers and last norm: m->normed. */
 static void forward(const struct pass *p)
 {
     struct model *m = p->m;
@@ -477,7 +460,7 @@ static void forward(const struct pass *p)
         x = m->layers[l].ffn_in;
         add = m->branch;
     }
-    norm(p, m->final_in, m->final_normed, m->final_inverse, x, add, gain(p, LAYOUT_NORM_FINAL, 0));
+    norm(p, m->final_in, m->normed, m->final_inverse, x, add, gain(p, LAYOUT_NORM_FINAL, 0));
 }
 
 /* Elements that are to be added to: what earlier calls made of them stays, but not where activations may have been. */
@@ -487,7 +470,7 @@ static void clear_gradients(const struct pass *p, size_t first, size_t last)
     if (m->within) m->b->zero(m->b->self, p->gradients + first, (last - first) * sizeof(float));
 }
 
-/* Logits, losses and, with gradients, those of the head and of m->final_normed (into m->branch_grad), chunk by chunk. */
+/* Logits, losses and, with gradients, those of the head and of m->normed (into m->branch), chunk by chunk. */
 static void head(const struct pass *p, float scale)
 {
     struct model *m = p->m;
@@ -498,7 +481,7 @@ static void head(const struct pass *p, float scale)
     for (size_t r = 0; r < p->rows; r += head_rows(m)) {
         struct pass chunk = *p;
         chunk.rows = least(head_rows(m), p->rows - r);
-        void *x = at(m, m->final_normed, r * s->dim);
+        void *x = at(m, m->normed, r * s->dim);
         linear(&chunk, m->logits, x, w, s->dim, s->vocab);
         m->b->cross_entropy(m->b->self, &(struct op_cross_entropy){.loss = m->losses + r,
                                                                    .logits = m->logits,
@@ -507,32 +490,34 @@ static void head(const struct pass *p, float scale)
                                                                    .vocab = s->vocab,
                                                                    .gradient = p->gradients,
                                                                    .scale = scale});
-        if (p->gradients)
-            linear_backward(&chunk, at(m, m->branch_grad, r * s->dim), gradient(p, LAYOUT_HEAD, 0),
-                            m->logits, x, w, s->dim, s->vocab);
+        if (!p->gradients) continue;
+        linear_weight(&chunk, gradient(p, LAYOUT_HEAD, 0), m->logits, x, s->dim, s->vocab);
+        linear_input(&chunk, at(m, m->branch, r * s->dim), m->logits, w, s->dim, s->vocab);
     }
 }
 
 /* m->x_grad holds the gradient of what leaves the layer, and then that of what enters it. Both halves end in a
- * projection whose output is added to the stream: its gradient is the stream's. */
+ * projection whose output is added to the stream: its gradient is the stream's. A weight's gradient comes after that of
+ * what made its input, which makes this once more. */
 static void layer_backward(const struct pass *p, uint32_t l)
 {
     struct model *m = p->m;
     const struct model_shape *s = &m->layout.shape;
     struct activations *a = &m->layers[l];
-    linear_backward(p, m->gated_grad, gradient(p, LAYOUT_DOWN, l), m->x_grad, a->gated,
-                    weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
-    m->b->swiglu_backward(m->b->self, &(struct op_swiglu_backward){.gate_up_grad = m->wide_grad,
+    linear_input(p, m->gated_grad, m->x_grad, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
+    m->b->swiglu_backward(m->b->self, &(struct op_swiglu_backward){.out = m->gated,
+                                                                   .gate_up_grad = m->wide_grad,
                                                                    .out_grad = m->gated_grad,
                                                                    .gate_up = a->gate_up,
                                                                    .rows = p->rows,
                                                                    .ffn = s->ffn});
-    linear_backward(p, m->branch_grad, gradient(p, LAYOUT_GATE, l), m->wide_grad, a->ffn_normed,
-                    weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
-    norm_backward(p, true, m->branch_grad, a->ffn_in, a->ffn_inverse, LAYOUT_NORM_FFN, l);
+    linear_weight(p, gradient(p, LAYOUT_DOWN, l), m->x_grad, m->gated, s->ffn, s->dim);
+    linear_input(p, m->branch, m->wide_grad, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
+    norm_backward(p, a->ffn_in, a->ffn_inverse, LAYOUT_NORM_FFN, l);
+    linear_weight(p, gradient(p, LAYOUT_GATE, l), m->wide_grad, m->normed, s->dim, 2 * s->ffn);
 
-    linear_backward(p, m->gated_grad, gradient(p, LAYOUT_O, l), m->x_grad, a->heads,
-                    weight(p, LAYOUT_O, l), s->dim, s->dim);
+    linear_weight(p, gradient(p, LAYOUT_O, l), m->x_grad, a->heads, s->dim, s->dim);
+    linear_input(p, m->gated_grad, m->x_grad, weight(p, LAYOUT_O, l), s->dim, s->dim);
     m->b->attention_backward(m->b->self, &(struct op_attention_backward){.qkv_grad = m->wide_grad,
                                                                          .out_grad = m->gated_grad,
                                                                          .out = a->heads,
@@ -544,10 +529,9 @@ static void layer_backward(const struct pass *p, uint32_t l)
                                                                          .kv_heads = s->kv_heads,
                                                                          .head_dim = head_dim(s)});
     rotate(p, m->wide_grad, true);
-    linear_backward(p, m->branch_grad, gradient(p, LAYOUT_Q, l), m->wide_grad, a->attention_normed,
-                    weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
-    norm_backward(p, true, m->branch_grad, a->attention_in, a->attention_inverse,
-                  LAYOUT_NORM_ATTENTION, l);
+    linear_input(p, m->branch, m->wide_grad, weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
+    norm_backward(p, a->attention_in, a->attention_inverse, LAYOUT_NORM_ATTENTION, l);
+    linear_weight(p, gradient(p, LAYOUT_Q, l), m->wide_grad, m->normed, s->dim, qkv_width(s));
 }
 
 static void backward(const struct pass *p)
@@ -557,7 +541,7 @@ static void backward(const struct pass *p)
     size_t layer_end =
         layout->shape.tied ? layout->decayed_count : layout_offset(layout, LAYOUT_HEAD, 0);
     clear_gradients(p, layout->decayed_count, layout->parameters);
-    norm_backward(p, false, m->branch_grad, m->final_in, m->final_inverse, LAYOUT_NORM_FINAL, 0);
+    norm_backward(p, m->final_in, m->final_inverse, LAYOUT_NORM_FINAL, 0);
     for (uint32_t l = layout->shape.layers; l-- > 0;) {
         layer_recall(p, l);
         clear_gradients(p, layout_offset(layout, LAYOUT_Q, l), layer_end);
@@ -677,7 +661,7 @@ enum err model_feed(struct model *m, const float *parameters, const uint32_t *to
         forward(&p);
         m->fed += p.rows;
     }
-    void *last = at(m, m->final_normed, (p.rows - 1) * s->dim);
+    void *last = at(m, m->normed, (p.rows - 1) * s->dim);
     p.rows = 1;
     linear(&p, m->logits, last, weight(&p, LAYOUT_HEAD, 0), s->dim, s->vocab);
     return download_numbers(m, logits, m->logits, s->vocab, w);

@@ -18,11 +18,11 @@
 struct model;
 
 /* What there is memory for. Training remembers what each layer computed on the way, or computes it once more on the way
- * back: the same bits, for less memory and more time. */
+ * back: the same bits, for less memory and more time. What norms and activations gave is always computed again, by the
+ * operations that compute their gradients: no memory, and no time either. */
 enum model_use {
     MODEL_READ,        /* losses and generation */
-    MODEL_TRAIN,       /* all is remembered */
-    MODEL_TRAIN_NORM,  /* not what norms and activations gave: little work */
+    MODEL_TRAIN,       /* what products and attention gave is remembered */
     MODEL_TRAIN_BLOCK, /* the residual stream between layers alone: a third more work */
 };
 

@@ -157,6 +157,7 @@ MUTATIONS = [
     ("norm_backward: the gain's last block of rows is full", "norm.cu",
      "first + GAIN_ROWS < rows ? first + GAIN_ROWS : rows", "first + GAIN_ROWS"),
     ("norm_backward: the gain's gradient does not accumulate", "norm.cu", "float sum = gain_grad[column];", "float sum = 0;"),
+    ("norm_backward: the norm is not given again", "norm.cu", "        store<EACH>(out + at + i, v);\n        store<EACH>(x_grad", "        store<EACH>(x_grad"),
     ("norm_backward: all blocks of rows share one partial sum", "norm.cu", "partials[(size_t)blockIdx.y * dim + column] = sum",
      "partials[column] = sum"),
 
@@ -179,6 +180,7 @@ MUTATIONS = [
     # swiglu
     ("swiglu: rows lie half as far apart", "swiglu.cu", "gate_up + n / ffn * 2 * ffn", "gate_up + n / ffn * ffn"),
     ("swiglu_backward: the wrong sign", "swiglu.cu", "silu * (1.0f - s)", "silu * (1.0f + s)"),
+    ("swiglu_backward: the activation that is given again lacks a factor", "swiglu.cu", "d[e] = silu * u;", "d[e] = silu;"),
     ("swiglu_backward: no guard of the tail", "swiglu.cu", "    if (n >= count) return;\n    const size_t gate_at", "    const size_t gate_at"),
 
     # what they share

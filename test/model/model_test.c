@@ -445,7 +445,6 @@ static void compare_ways(const struct way *ways, size_t ways_count)
 static void compare_recomputed(void)
 {
     static const struct way ways[] = {{.use = MODEL_TRAIN, .sequences = 9},
-                                      {.use = MODEL_TRAIN_NORM, .sequences = 9},
                                       {.use = MODEL_TRAIN_BLOCK, .sequences = 9}};
     compare_ways(ways, sizeof ways / sizeof *ways);
 }
@@ -459,7 +458,6 @@ TEST_EACH(model, gradients_have_the_same_bits_when_layers_remember_where_these_w
         for (int tied = 0; tied < 2; tied++) {
             const struct way ways[] = {{MODEL_TRAIN, sequences, tied, false},
                                        {MODEL_TRAIN, sequences, tied, true},
-                                       {MODEL_TRAIN_NORM, sequences, tied, true},
                                        {MODEL_TRAIN_BLOCK, sequences, tied, true}};
             compare_ways(ways, sizeof ways / sizeof *ways);
         }
@@ -478,12 +476,10 @@ TEST_EACH(model, remembering_less_takes_less_memory)
                                   .rms_eps = 1e-5};
     struct device d = device_open(1);
     const size_t all = model_bytes(&s, &d.b, 4, MODEL_TRAIN, false);
-    const size_t norm = model_bytes(&s, &d.b, 4, MODEL_TRAIN_NORM, false);
     const size_t block = model_bytes(&s, &d.b, 4, MODEL_TRAIN_BLOCK, false);
-    /* Eleven layers' arrays of 4096 rows, an element each: two norms and the activation; in a block all but the stream. */
+    /* Eleven layers' arrays of 4096 rows: all but the stream. */
     const size_t one = d.b.activation_bytes, rows = 4096;
-    cr_assert_eq(all - norm, 11 * rows * (2 * 1024 + 2688) * one);
-    cr_assert_eq(norm - block,
+    cr_assert_eq(all - block,
                  11 * rows * (3 * 1024 * one + 2 * 1024 * one + 2 * 2688 * one + 18 * 4));
     device_close(&d);
 }

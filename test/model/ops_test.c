@@ -202,6 +202,16 @@ static void expect(const void *device, const char *name, double fp32)
     download(found, device, n);
     compare(found, n, wanted, name, bound(fp32));
 }
+/* Activations, bit for bit. */
+static void expect_same(const void *device, const void *wanted, size_t n)
+{
+    const size_t bytes = n * rig.b->activation_bytes;
+    void *a = malloc(bytes), *b = malloc(bytes);
+    cr_assert_eq(rig.b->download(rig.b->self, a, device, bytes, NULL), ERR_OK);
+    cr_assert_eq(rig.b->download(rig.b->self, b, wanted, bytes, NULL), ERR_OK);
+    cr_assert_eq(memcmp(a, b, bytes), 0, "%s on device %zu", rig.at, rig.device);
+    free(a), free(b);
+}
 static void expect_floats(const float *device, const char *name, double tolerance)
 {
     size_t n;
@@ -259,10 +269,11 @@ Test(ops, norm_and_its_gradients_are_those_of_pytorch)
                                                        .eps = 1e-5f});
             expect(out, "out", TIGHT);
 
-            void *x_grad = given("residual_grad");
+            void *x_grad = given("residual_grad"), *again = room(rows * dim);
             float *gain_grad = room(dim);
             rig.b->zero(rig.b->self, gain_grad, dim * sizeof(float));
-            struct op_norm_backward back = {.x_grad = x_grad,
+            struct op_norm_backward back = {.out = again,
+                                            .x_grad = x_grad,
                                             .add = true,
                                             .gain_grad = gain_grad,
                                             .out_grad = given("out_grad"),
@@ -272,6 +283,7 @@ Test(ops, norm_and_its_gradients_are_those_of_pytorch)
                                             .rows = rows,
                                             .dim = dim};
             rig.b->norm_backward(rig.b->self, &back);
+            expect_same(again, out, rows * dim);
             expect(x_grad, "x_grad", TIGHT);
             expect_floats(gain_grad, "gain_grad", bound(TIGHT));
         }
@@ -518,8 +530,11 @@ Test(ops, swiglu_and_its_gradients_are_those_of_pytorch)
             void *out = room(rows * ffn), *grad = room(rows * 2 * ffn), *gate_up = given("gate_up");
             rig.b->swiglu(rig.b->self, &(struct op_swiglu){out, gate_up, rows, ffn});
             expect(out, "out", TIGHT);
-            rig.b->swiglu_backward(rig.b->self, &(struct op_swiglu_backward){
-                                                    grad, given("out_grad"), gate_up, rows, ffn});
+            void *again = room(rows * ffn);
+            rig.b->swiglu_backward(
+                rig.b->self,
+                &(struct op_swiglu_backward){again, grad, given("out_grad"), gate_up, rows, ffn});
+            expect_same(again, out, rows * ffn);
             expect(grad, "gate_up_grad", TIGHT);
         }
         close_rig();

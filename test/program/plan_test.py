@@ -65,7 +65,7 @@ ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "a GPU of 16 GiB ha
 with open(few, "w") as f:
     f.write(easy.replace("micro_batch: auto", "micro_batch: 8"))
 done = run("plan", few, "--gpu", "24")
-advised = re.search("set train.recompute to (none|norm|block) and train.micro_batch to ([0-9]+), which take", done.stdout)
+advised = re.search("set train.recompute to (none|block) and train.micro_batch to ([0-9]+), which take", done.stdout)
 if ok(done.returncode == 1 and advised, "what does not fit is refused with settings that do", done.stdout):
     with open(few, "w") as f:
         f.write(easy.replace("recompute: none", "recompute: " + advised[1]).replace("micro_batch: auto", "micro_batch: " + advised[2]))
