@@ -8,8 +8,8 @@
  * Memory belongs to the device: pointers handed to ops come from `take` (or point into it), and the host may follow
  * them only where `host` is true. Two kinds of numbers live there: fp32 (`float *`: parameters, gradients, moments,
  * statistics, losses), and activations (`void *`, of activation_bytes each: a device that computes in bf16 keeps
- * them in 2). Matrices that multiply, and the embedding's table, come as activations too: the fp32 parameters themselves,
- * or their copies that `round` and `adamw` write. All arrays are row-major and dense unless a stride is named; a row is one token of one sequence, rows =
+ * them in 2). Matrices that multiply, and the embedding's table, are the fp32 parameters themselves; where a backend says
+ * `copies`, they come as activations that `round` and `adamw` wrote. All arrays are row-major and dense unless a stride is named; a row is one token of one sequence, rows =
  * sequences x length, sequence after sequence.
  *
  * Gradients of parameters are added to what is there (accumulation over micro-batches); those of activations are
@@ -31,7 +31,7 @@ struct op_sizes {
 /* out[r] = table[tokens[r]]. */
 struct op_embed {
     void *out;              /* [rows, dim] */
-    const void *table;      /* [vocab, dim] */
+    const void *table;      /* [vocab, dim], a matrix */
     const uint32_t *tokens; /* [rows], each below vocab */
     size_t rows, dim;
 };
@@ -122,7 +122,7 @@ struct op_swiglu_backward {
 struct op_linear {
     void *y;       /* [rows, n_out] */
     const void *x; /* [rows, n_in] */
-    const void *w; /* [n_out, n_in] */
+    const void *w; /* [n_out, n_in], a matrix */
     size_t rows, n_in, n_out;
 };
 struct op_linear_input { /* x_grad = y_grad w */
@@ -155,7 +155,7 @@ struct op_cross_entropy {
 struct op_adamw {
     float *parameters, *moment1, *moment2;
     const float *gradient;
-    /* [decayed_count]: those parameters as activations, written too; NULL where these are fp32 */
+    /* [decayed_count]: those parameters as activations, written too; NULL for a backend without copies */
     void *copies;
     size_t count, decayed_count;
     float lr, beta1, beta2, eps, decay;
@@ -198,6 +198,7 @@ struct backend {
     const char *name;        /* "cpu" */
     bool host;               /* its memory is the host's */
     size_t activation_bytes; /* 4: fp32 */
+    bool copies;             /* of matrices, as activations */
     void *self;
 
     /* Bytes of the device's memory, all of it; NULL where `host`. */
@@ -228,7 +229,7 @@ struct backend {
     void (*linear_weight)(void *self, const struct op_linear_weight *o);
     void (*cross_entropy)(void *self, const struct op_cross_entropy *o);
     void (*adamw)(void *self, const struct op_adamw *o);
-    void (*round)(void *self, const struct op_round *o); /* NULL where activations are fp32 */
+    void (*round)(void *self, const struct op_round *o); /* NULL without copies */
 
     /* Sum of x, and the Euclidean norm of x, accumulated in fp64 and given to the host. ERR_DEVICE. */
     enum err (*sum)(void *self, const float *x, size_t count, double *out, struct why *w);

@@ -291,6 +291,7 @@ enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why
     out->linear_weight = cuda_linear_weight;
     out->cross_entropy = cuda_cross_entropy;
     out->adamw = cuda_adamw;
+    out->copies = c->bf16;
     out->round = c->bf16 ? cuda_round : NULL;
     out->sum = cuda_sum;
     out->norm2 = cuda_norm2;

@@ -80,6 +80,10 @@ static void *numbers(struct bench *k, size_t n, size_t each)
 }
 static float *floats(struct bench *k, size_t n) { return numbers(k, n, sizeof(float)); }
 static void *activations(struct bench *k, size_t n) { return numbers(k, n, k->act); }
+static void *matrix(struct bench *k, size_t n)
+{
+    return k->b->copies ? activations(k, n) : floats(k, n);
+}
 
 static uint32_t *tokens(struct bench *k, size_t n)
 {
@@ -150,7 +154,7 @@ static void embedding(struct bench *k)
 {
     const size_t rows = rows_of(k, DIM * (sizeof(float) + k->act));
     const double bytes = (double)(rows * DIM);
-    void *table = activations(k, VOCAB * DIM);
+    void *table = matrix(k, VOCAB * DIM);
     float *table_grad = floats(k, VOCAB * DIM);
     uint32_t *ids = tokens(k, rows);
     void *x = activations(k, rows * DIM);
@@ -225,7 +229,7 @@ static void linear(struct bench *k)
     const size_t width = widest < least ? least : widest < 2 * FFN ? widest : 2 * FFN;
     const size_t rows = rows_of(k, (DIM + width) * k->act);
     const double flops = 2.0 * (double)rows * (double)(DIM * width);
-    void *w = activations(k, width * DIM);
+    void *w = matrix(k, width * DIM);
     float *w_grad = floats(k, width * DIM);
     void *x = activations(k, rows * DIM), *y = activations(k, rows * width);
     timed(k, "linear", 0, 0, flops, linear_call, &(struct op_linear){y, x, w, rows, DIM, width});
@@ -267,11 +271,11 @@ static void norm2_call(const struct backend *b, const void *o)
     if (!s->k->err) s->k->err = e;
 }
 
-/* Of the four vectors of a model, and its matrices as activations where these are not fp32. */
+/* Of the four vectors of a model, and the copies of its matrices. */
 static void vectors(struct bench *k)
 {
     const size_t n = rows_of(k, 4 * sizeof(float));
-    const bool copied = k->b->round != NULL;
+    const bool copied = k->b->copies;
     float *p = floats(k, n), *m = floats(k, n), *v = room(k, n * sizeof(float)), *g = floats(k, n);
     void *copies = copied ? activations(k, n) : NULL;
     const struct op_adamw adamw = {.parameters = p,

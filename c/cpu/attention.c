@@ -109,12 +109,12 @@ size_t attention_scratch(const struct kernels *k, size_t length, size_t head_dim
 static void pack(const struct kernels *k, uint32_t *to, const void *x, size_t stride, size_t rows,
                  size_t dim)
 {
-    k->pack(&(struct kernel_pack){to, x, stride, true, rows, dim});
+    k->pack(&(struct kernel_pack){to, x, stride, true, false, rows, dim});
 }
 static void pack_turned(const struct kernels *k, uint32_t *to, const void *x, size_t stride,
                         size_t rows, size_t dim)
 {
-    k->pack(&(struct kernel_pack){to, x, stride, false, dim, rows});
+    k->pack(&(struct kernel_pack){to, x, stride, false, false, dim, rows});
 }
 
 /* Strips from where a product takes them: at a row, or at a step. */

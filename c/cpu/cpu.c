@@ -106,7 +106,6 @@ static enum err open_with(struct backend *out, struct pool *pool, const struct k
         .linear_weight = ops_linear_weight,
         .cross_entropy = ops_cross_entropy,
         .adamw = ops_adamw,
-        .round = k->bf16 ? ops_round : NULL,
         .sum = ops_sum,
         .norm2 = ops_norm2,
     };

@@ -28,6 +28,7 @@ struct kernel_pack {
         *x; /* element (row, k) is x[row * stride + k] where `along`, else x[k * stride + row] */
     size_t stride;
     bool along;
+    bool floats; /* x is fp32, whatever activations are, and rounded on the way */
     size_t rows, depth;
 };
 
@@ -74,7 +75,7 @@ struct kernels {
 
     void (*pack)(const struct kernel_pack *p);
     void (*multiply)(const struct kernel_tile *t);
-    /* y[., first .. last) = x w^T for few rows: dot products, no packing. */
+    /* y[., first .. last) = x w^T for few rows: dot products, no packing. w is fp32 and rounded, as when it is packed. */
     void (*linear)(const struct op_linear *o, size_t first, size_t last);
 
     /* One block of keys of the online softmax (arXiv 1805.02867; 2205.14135). top and total [columns] are the largest score

@@ -171,7 +171,7 @@ static void attend(const void *query, const void *keys, const void *values, size
     const float alpha = 1 / sqrtf((float)depth);
     float top = -INFINITY, total = 0;
     for (size_t i = 0; i < count_of_keys; i++) {
-        scores[i] = alpha * dot_of(q, k + i * stride, depth);
+        scores[i] = alpha * dot_of(q, k + i * stride, false, depth);
         top = scores[i] > top ? scores[i] : top;
     }
     EACH(count_of_keys, put(scores + at, exp_of(take(scores + at, count) - top), count););

@@ -146,8 +146,7 @@ static void cross_entropy(const struct op_cross_entropy *o, size_t first, size_t
     }
 }
 
-INLINE void adamw_range(const struct op_adamw *o, size_t first, size_t last, float decay,
-                        number *copies)
+INLINE void adamw_range(const struct op_adamw *o, size_t first, size_t last, float decay)
 {
     const float rate = o->lr / o->correction1, keep = 1.0f - o->lr * decay;
     const float root = 1.0f / sqrtf(o->correction2);
@@ -158,22 +157,21 @@ INLINE void adamw_range(const struct op_adamw *o, size_t first, size_t last, flo
          vec m2 = o->beta2 * take(v + at, count) + (1.0f - o->beta2) * (g * g);
          put(m + at, m1, count); put(v + at, m2, count);
          vec p1 = keep * take(p + at, count) - rate * m1 / (root_of(m2) * root + o->eps);
-         put(p + at, p1, count); if (copies) put_copies(copies + at, p1, count););
+         put(p + at, p1, count););
 }
 
 static void adamw(const struct op_adamw *o, size_t first, size_t last)
 {
     size_t border = o->decayed_count < first ? first : o->decayed_count;
     if (border > last) border = last;
-    number *copies = o->copies;
-    adamw_range(o, first, border, o->decay, copies ? copies + first : NULL);
-    adamw_range(o, border, last, 0, NULL);
+    adamw_range(o, first, border, o->decay);
+    adamw_range(o, border, last, 0);
 }
 
 static void round_to_activations(void *out, const float *x, size_t n)
 {
     number *to = out;
-    EACH(n, put_copies(to + at, take(x + at, count), count););
+    EACH(n, put_exactly(to + at, take(x + at, count), count););
 }
 
 static void add(float *to, const void *from, size_t n)

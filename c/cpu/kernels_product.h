@@ -19,15 +19,28 @@
 #define STRIPS   3
 #define UNPACKED (!BF16 || PAIRS) /* kernels.h */
 
+/* Element `n` of an operand: numbers, or floats. */
+INLINE const void *element(const void *x, size_t n, bool floats)
+{
+    return (const uint8_t *)x + n * (floats ? sizeof(float) : sizeof(number));
+}
+
 /* Words of one row, for LANES steps of which the first `depth` numbers are there. */
-INLINE uvec words_along(const number *x, size_t depth)
+INLINE uvec words_along(const void *x, bool floats, size_t depth)
 {
 #if PAIRS
+    if (floats) {
+        const size_t more = depth < LANES ? 0 : depth - LANES;
+        const vec low = take_floats(x, depth < LANES ? depth : LANES);
+        const vec high =
+            more ? take_floats((const float *)x + LANES, more < LANES ? more : LANES) : (vec){0};
+        return (uvec)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+    }
     const size_t count = depth < 32 ? depth : 32;
     if (count == 32) return (uvec)_mm512_loadu_si512(x);
     return (uvec)_mm512_maskz_loadu_epi16((__mmask32)(((uint64_t)1 << count) - 1), x);
 #else
-    return (uvec)take(x, depth < LANES ? depth : LANES);
+    return (uvec)take_as(x, floats, depth < LANES ? depth : LANES);
 #endif
 }
 
@@ -35,77 +48,99 @@ INLINE uvec words_along(const number *x, size_t depth)
 #define NUMBERS_OF_SQUARE (LANES * NUMBERS_OF_STEP)
 
 /* LANES rows and LANES steps, turned in registers. */
-INLINE void pack_square(uint32_t *to, const number *x, size_t stride)
+INLINE void pack_square(uint32_t *to, const void *x, bool floats, size_t stride)
 {
     uvec square[LANES];
     UNROLL for (size_t r = 0; r < LANES; r++)
     {
-        square[r] = words_along(x + r * stride, NUMBERS_OF_SQUARE);
-        __builtin_prefetch(x + (LANES + r) * stride); /* for the next strip */
+        square[r] = words_along(element(x, r * stride, floats), floats, NUMBERS_OF_SQUARE);
+        __builtin_prefetch(element(x, (LANES + r) * stride, floats)); /* for the next strip */
     }
     transpose(square);
     UNROLL for (size_t s = 0; s < LANES; s++) memcpy(to + s * LANES, &square[s], sizeof square[s]);
 }
 
 /* The same of fewer rows or steps. */
-static void pack_corner(uint32_t *to, const number *x, size_t stride, size_t rows, size_t depth)
+INLINE void pack_corner(uint32_t *to, const void *x, bool floats, size_t stride, size_t rows,
+                        size_t depth)
 {
     uvec square[LANES] = {0};
     const size_t steps = (depth + PAIRS) / NUMBERS_OF_STEP;
-    for (size_t r = 0; r < rows; r++) square[r] = words_along(x + r * stride, depth);
+    for (size_t r = 0; r < rows; r++)
+        square[r] = words_along(element(x, r * stride, floats), floats, depth);
     transpose(square);
     memcpy(to, square, (steps < LANES ? steps : LANES) * sizeof square[0]);
 }
 
 /* A strip whose rows lie along k in memory. */
-INLINE void pack_along(uint32_t *strip, const number *x, size_t stride, size_t rows, size_t depth)
+INLINE void pack_along(uint32_t *strip, const void *x, bool floats, size_t stride, size_t rows,
+                       size_t depth)
 {
     for (size_t k = 0; k < depth; k += NUMBERS_OF_SQUARE, strip += LANES * LANES)
-        if (rows == LANES && depth - k >= NUMBERS_OF_SQUARE) pack_square(strip, x + k, stride);
-        else pack_corner(strip, x + k, stride, rows, depth - k);
+        if (rows == LANES && depth - k >= NUMBERS_OF_SQUARE)
+            pack_square(strip, element(x, k, floats), floats, stride);
+        else pack_corner(strip, element(x, k, floats), floats, stride, rows, depth - k);
 }
 
+#if PAIRS
+INLINE hvec bits_as(const void *x, bool floats, size_t count)
+{
+    return floats ? narrow(take_floats(x, count)) : take_bits(x, count);
+}
+#endif
+
 /* One step of a strip whose rows lie side by side in memory, k by k: `left` numbers along k are still there. */
-INLINE void pack_step(uint32_t *to, const number *x, size_t stride, size_t rows, size_t left)
+INLINE void pack_step(uint32_t *to, const void *x, bool floats, size_t stride, size_t rows,
+                      size_t left)
 {
 #if PAIRS
-    uvec word = __builtin_convertvector(take_bits(x, rows), uvec);
-    if (left > 1) word |= __builtin_convertvector(take_bits(x + stride, rows), uvec) << 16;
+    uvec word = __builtin_convertvector(bits_as(x, floats, rows), uvec);
+    if (left > 1)
+        word |= __builtin_convertvector(bits_as(element(x, stride, floats), floats, rows), uvec)
+                << 16;
 #else
     (void)stride, (void)left;
-    vec word = take(x, rows);
+    vec word = take_as(x, floats, rows);
 #endif
     memcpy(to, &word, sizeof word);
 }
 
 /* Such strips, all at once: neighbours share cache lines, and the next k may be a page away. */
-INLINE void pack_across(uint32_t *strips, size_t words, const number *x, size_t stride, size_t rows,
-                        size_t depth)
+INLINE void pack_across(uint32_t *strips, size_t words, const void *x, bool floats, size_t stride,
+                        size_t rows, size_t depth)
 {
-    for (size_t k = 0; k < depth; k += NUMBERS_OF_STEP, x += NUMBERS_OF_STEP * stride) {
+    const size_t in_line = 64 / (floats ? sizeof(float) : sizeof(number));
+    for (size_t k = 0; k < depth; k += NUMBERS_OF_STEP) {
+        const void *here = element(x, k * stride, floats);
         uint32_t *to = strips + k / NUMBERS_OF_STEP * LANES;
         size_t r = 0;
         for (size_t n = 0; n < NUMBERS_OF_STEP; n++) /* some steps ahead, maybe a page each */
-            for (size_t line = 0; line < rows; line += 64 / sizeof *x)
-                __builtin_prefetch(x + (8 * NUMBERS_OF_STEP + n) * stride + line);
+            for (size_t line = 0; line < rows; line += in_line)
+                __builtin_prefetch(
+                    element(here, (8 * NUMBERS_OF_STEP + n) * stride + line, floats));
         for (; r + LANES <= rows; r += LANES, to += words)
-            pack_step(to, x + r, stride, LANES, depth - k);
-        if (r < rows) pack_step(to, x + r, stride, rows - r, depth - k);
+            pack_step(to, element(here, r, floats), floats, stride, LANES, depth - k);
+        if (r < rows) pack_step(to, element(here, r, floats), floats, stride, rows - r, depth - k);
     }
 }
 
-static void pack(const struct kernel_pack *p)
+INLINE void pack_as(const struct kernel_pack *p, const bool floats)
 {
     const size_t words = (p->depth + PAIRS) / NUMBERS_OF_STEP * LANES;
-    const number *x = p->x;
     if (!p->along) {
-        pack_across(p->strips, words, x, p->stride, p->rows, p->depth);
+        pack_across(p->strips, words, p->x, floats, p->stride, p->rows, p->depth);
         return;
     }
     uint32_t *strip = p->strips;
     for (size_t r = 0; r < p->rows; r += LANES, strip += words)
-        pack_along(strip, x + r * p->stride, p->stride, p->rows - r < LANES ? p->rows - r : LANES,
-                   p->depth);
+        pack_along(strip, element(p->x, r * p->stride, floats), floats, p->stride,
+                   p->rows - r < LANES ? p->rows - r : LANES, p->depth);
+}
+
+static void pack(const struct kernel_pack *p)
+{
+    if (BF16 && p->floats) pack_as(p, true);
+    else pack_as(p, false);
 }
 
 /* sum + a b, where `a` is a word for all lanes. */
@@ -207,26 +242,29 @@ static void multiply(const struct kernel_tile *t)
     else multiply_tile(t, false);
 }
 
-INLINE float dot_of(const number *a, const number *b, size_t n)
+INLINE float dot_of(const number *a, const void *b, bool floats, size_t n)
 {
     vec sums[4] = {0};
     size_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         UNROLL for (size_t s = 0; s < 4; s++) sums[s] +=
-            take(a + i + s * LANES, LANES) * take(b + i + s * LANES, LANES);
-    EACH(n - i, sums[0] += take(a + i + at, count) * take(b + i + at, count););
+            take(a + i + s * LANES, LANES) *
+            take_as(element(b, i + s * LANES, floats), floats, LANES);
+    EACH(n - i,
+         sums[0] += take(a + i + at, count) * take_as(element(b, i + at, floats), floats, count););
     return add_lanes((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
-static float dot(const void *a, const void *b, size_t n) { return dot_of(a, b, n); }
+static float dot(const void *a, const void *b, size_t n) { return dot_of(a, b, false, n); }
 
 static void linear(const struct op_linear *o, size_t first, size_t last)
 {
-    const number *x = o->x, *w = o->w;
+    const number *x = o->x;
+    const float *w = o->w;
     for (size_t c = first; c < last; c++)
         for (size_t r = 0; r < o->rows; r++)
             put_one((number *)o->y + r * o->n_out + c,
-                    dot_of(x + r * o->n_in, w + c * o->n_in, o->n_in));
+                    dot_of(x + r * o->n_in, w + c * o->n_in, true, o->n_in));
 }
 
 #endif

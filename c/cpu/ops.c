@@ -105,8 +105,8 @@ static void embed_piece(void *ctx, size_t index, size_t thread)
     const struct op_embed *o = j->op;
     struct range r = range_at(index, ROWS_BLOCK, o->rows);
     for (size_t i = r.first; i < r.last; i++)
-        memcpy(at(c, o->out, i * o->dim), at(c, o->table, o->tokens[i] * o->dim),
-               o->dim * kernels_bytes(c->kernels));
+        c->kernels->round(at(c, o->out, i * o->dim),
+                          (const float *)o->table + o->tokens[i] * o->dim, o->dim);
 }
 void ops_embed(void *self, const struct op_embed *o)
 {
@@ -329,6 +329,7 @@ void ops_linear(void *self, const struct op_linear *o)
                                         .b = o->w,
                                         .b_stride = o->n_in,
                                         .b_along = true,
+                                        .b_floats = true,
                                         .m = o->rows,
                                         .n = o->n_out,
                                         .k = o->n_in,
@@ -341,6 +342,7 @@ void ops_linear_input(void *self, const struct op_linear_input *o)
                                     .a_along = true,
                                     .b = o->w,
                                     .b_stride = o->n_in,
+                                    .b_floats = true,
                                     .m = o->rows,
                                     .n = o->n_in,
                                     .k = o->n_out,
@@ -371,19 +373,6 @@ static void adamw_piece(void *ctx, size_t index, size_t thread)
 void ops_adamw(void *self, const struct op_adamw *o)
 {
     share_out(self, o, adamw_piece, blocks_of(o->count, ELEMENTS_BLOCK));
-}
-
-static void round_piece(void *ctx, size_t index, size_t thread)
-{
-    (void)thread;
-    struct job *j = ctx;
-    const struct op_round *o = j->op;
-    struct range r = range_at(index, ELEMENTS_BLOCK, o->count);
-    j->cpu->kernels->round(at(j->cpu, o->out, r.first), o->x + r.first, r.last - r.first);
-}
-void ops_round(void *self, const struct op_round *o)
-{
-    share_out(self, o, round_piece, blocks_of(o->count, ELEMENTS_BLOCK));
 }
 
 struct zero {

@@ -43,7 +43,6 @@ void ops_linear_input(void *self, const struct op_linear_input *o);
 void ops_linear_weight(void *self, const struct op_linear_weight *o);
 void ops_cross_entropy(void *self, const struct op_cross_entropy *o);
 void ops_adamw(void *self, const struct op_adamw *o);
-void ops_round(void *self, const struct op_round *o);
 enum err ops_sum(void *self, const float *x, size_t count, double *out, struct why *w);
 enum err ops_norm2(void *self, const float *x, size_t count, double *out, struct why *w);
 

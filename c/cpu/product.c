@@ -27,17 +27,19 @@ struct block {
 };
 
 /* Strips [first, first + PACK_STRIPS) of an operand of which the block takes `rows` rows from `row` on. */
-static void pack(const struct block *b, const void *x, size_t stride, bool along, size_t row,
-                 size_t rows, size_t first, uint32_t *to)
+static void pack(const struct block *b, const void *x, size_t stride, bool along, bool floats,
+                 size_t row, size_t rows, size_t first, uint32_t *to)
 {
     const size_t lanes = b->kernels->lanes, done = first * lanes;
     const size_t at = along ? (row + done) * stride + b->k : b->k * stride + row + done;
-    b->kernels->pack(&(struct kernel_pack){.strips = to + first * b->strip,
-                                           .x = kernels_at(b->kernels, x, at),
-                                           .stride = stride,
-                                           .along = along,
-                                           .rows = least(PACK_STRIPS * lanes, rows - done),
-                                           .depth = b->depth});
+    b->kernels->pack(
+        &(struct kernel_pack){.strips = to + first * b->strip,
+                              .x = floats ? (const float *)x + at : kernels_at(b->kernels, x, at),
+                              .stride = stride,
+                              .along = along,
+                              .floats = floats,
+                              .rows = least(PACK_STRIPS * lanes, rows - done),
+                              .depth = b->depth});
 }
 
 static size_t pack_pieces(const struct block *b, size_t rows)
@@ -60,10 +62,10 @@ static void pack_piece(void *ctx, size_t index, size_t thread)
         const size_t some_a = part(of_a, t + 1, b->threads) - first_a;
         const size_t some_b = part(of_b, t + 1, b->threads) - first_b;
         if (index < some_a)
-            pack(b, p->a, p->a_stride, p->a_along, b->row, b->rows, (first_a + index) * PACK_STRIPS,
-                 b->room->a);
+            pack(b, p->a, p->a_stride, p->a_along, false, b->row, b->rows,
+                 (first_a + index) * PACK_STRIPS, b->room->a);
         else if (index < some_a + some_b)
-            pack(b, p->b, p->b_stride, p->b_along, b->column, b->columns,
+            pack(b, p->b, p->b_stride, p->b_along, p->b_floats, b->column, b->columns,
                  (first_b + index - some_a) * PACK_STRIPS, b->room->b);
         if (index < some_a + some_b) return;
         index -= some_a + some_b;

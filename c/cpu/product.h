@@ -28,6 +28,7 @@ struct product {
     const void *a, *b;
     size_t a_stride, b_stride;
     bool a_along, b_along;
+    bool b_floats; /* b is fp32, whatever activations are */
     size_t m, n, k;
     void *out;   /* [m, n], activations; or NULL, and */
     float *sums; /* [m, n], added to */

@@ -128,8 +128,8 @@ INLINE void put_bits(uint16_t *p, hvec h, size_t count)
 INLINE vec take_halves(const uint16_t *p, size_t count) { return widen(take_bits(p, count)); }
 INLINE void put_halves(uint16_t *p, vec v, size_t count) { put_bits(p, narrow(v), count); }
 
-/* Copies of parameters: subnormal ones too. */
-INLINE void put_copies(number *p, vec v, size_t count)
+/* Subnormal ones too. */
+INLINE void put_exactly(number *p, vec v, size_t count)
 {
 #if BF16
     put_bits(p, narrow_exactly(v), count);
@@ -147,6 +147,13 @@ INLINE void put_copies(number *p, vec v, size_t count)
         const uint16_t *: take_halves)((p), (count))
 #define put(p, v, count)                                                                           \
     _Generic((p), float * : put_floats, uint16_t * : put_halves)((p), (v), (count))
+
+/* Numbers, or floats that are rounded to such. */
+INLINE vec take_as(const void *p, bool floats, size_t count)
+{
+    if (floats) return stored(take_floats(p, count));
+    return take((const number *)p, count);
+}
 
 /* One number. (Not as a vector of which the mask leaves one: clang 22 makes 4 bytes of a masked store of one 16-bit lane.) */
 INLINE float take_one(const number *p)

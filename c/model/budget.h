@@ -1,6 +1,6 @@
 /* budget.h -- what a training step needs of one device's memory, and which settings fit into it.
  *
- * A device holds the parameters, their gradients, two moments, the copies of the matrices in bf16, and activations, which
+ * A device holds the parameters, their gradients, two moments, on a GPU in bf16 copies of the matrices, and activations, which
  * train.micro_batch and train.recompute make larger or smaller. With several GPUs in a worker each holds all of it. */
 #ifndef SHOAL_MODEL_BUDGET_H
 #define SHOAL_MODEL_BUDGET_H

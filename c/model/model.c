@@ -37,7 +37,7 @@ struct model {
     bool within;      /* layers remember in the memory of gradients */
     float *gradients; /* which these are; NULL: not, or only to be counted */
 
-    void *copies; /* [decayed_count]: the matrices as activations; NULL where those are fp32 */
+    void *copies; /* [decayed_count]: the matrices as activations; NULL for a backend without */
     bool copied;  /* they are up to date */
     uint32_t *inputs, *targets; /* [rows] */
     float *cosine, *sine;       /* [context, head_dim / 2] */
@@ -133,7 +133,7 @@ static void carve_all(struct carver *c, struct model *m)
 {
     const struct model_shape *s = &m->layout.shape;
     const size_t rows = m->rows, one = m->b->activation_bytes;
-    if (m->b->round) m->copies = carve(c, m->layout.decayed_count * one);
+    if (m->b->copies) m->copies = carve(c, m->layout.decayed_count * one);
     m->inputs = carve(c, rows * sizeof(uint32_t));
     m->targets = carve(c, rows * sizeof(uint32_t));
     m->cosine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
@@ -282,7 +282,8 @@ static void *at(const struct model *m, const void *x, size_t n)
 static const void *weight(const struct pass *p, enum layout_kind kind, uint32_t layer)
 {
     const struct model *m = p->m;
-    return at(m, m->copies ? m->copies : p->parameters, layout_offset(&m->layout, kind, layer));
+    const size_t offset = layout_offset(&m->layout, kind, layer);
+    return m->copies ? at(m, m->copies, offset) : (const void *)(p->parameters + offset);
 }
 static const float *gain(const struct pass *p, enum layout_kind kind, uint32_t layer)
 {

@@ -5,8 +5,8 @@
  *                  x += down_proj(silu(gate_proj(n)) * up_proj(n)),  n = rms_norm(x)
  *     logits = head(rms_norm(x))
  *
- * Parameters and gradients are flat vectors in backend memory (layout.h), lent for the call. Where activations are not
- * fp32 the model keeps copies of the matrices as activations: give it the same parameters always, and call
+ * Parameters and gradients are flat vectors in backend memory (layout.h), lent for the call. For a backend
+ * with copies the model keeps those of the matrices: give it the same parameters always, and call
  * model_parameters_changed when they were written by anyone but adamw with these copies. Activations are taken
  * once, at open, for `sequences` of the model's context; the logits exist only for a chunk of rows at a time. */
 #ifndef SHOAL_MODEL_MODEL_H
@@ -43,7 +43,7 @@ void model_close(struct model *m);
 
 const struct layout *model_layout(const struct model *m);
 
-/* op_adamw's `copies`. */
+/* op_adamw's `copies`; NULL for a backend without. */
 void *model_copies(struct model *m);
 void model_parameters_changed(struct model *m);
 

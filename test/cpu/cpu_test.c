@@ -146,9 +146,15 @@ Test(cpu, packing_fills_up_with_zeros)
         const size_t steps = (depth + step - 1) / step, words = 2 * steps * lanes;
         uint32_t *strips = aligned_alloc(64, words * sizeof *strips);
         void *x = integers(k, rows * depth, 4);
-        for (int along = 0; along < 2; along++) {
+        float *wide =
+            malloc(rows * depth * sizeof *wide); /* as fp32, a little off what it is rounded to */
+        for (size_t i = 0; i < rows * depth; i++)
+            wide[i] = float_of(k, x, i) * (k->bf16 ? 1 + 0x1p-10f : 1);
+        for (int way = 0; way < 4; way++) {
+            const bool along = way % 2, floats = way / 2;
             memset(strips, 0xff, words * sizeof *strips);
-            k->pack(&(struct kernel_pack){strips, x, along ? depth : rows, along, rows, depth});
+            k->pack(&(struct kernel_pack){strips, floats ? wide : x, along ? depth : rows, along,
+                                          floats, rows, depth});
             for (size_t r = 0; r < 2 * lanes; r++)
                 for (size_t i = 0; i < steps * step; i++) {
                     const uint32_t *word =
@@ -160,7 +166,7 @@ Test(cpu, packing_fills_up_with_zeros)
                     cr_assert_eq(found, wanted, "%s: row %zu, %zu", k->name, r, i);
                 }
         }
-        free(strips), free(x);
+        free(strips), free(x), free(wide);
     }
 }
 

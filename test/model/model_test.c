@@ -547,6 +547,11 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
     device_bf16 = true;
     struct device d = device_open(1);
     const struct backend *b = &d.b;
+    if (!b->copies) {
+        cr_assert(!b->round);
+        device_close(&d);
+        return;
+    }
     float host[N], *v[4];
     uint16_t copies[N];
     void *copied;

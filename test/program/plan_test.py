@@ -38,8 +38,7 @@ block = json.loads(run("plan", few, "--json").stdout)["memory_bytes"]["activatio
 with open(few, "w") as f:
     f.write(open(path).read().replace("steps: 88000", "steps: 88000, micro_batch: %d, precision: bf16" % plan["micro_batch"]))
 half = json.loads(run("plan", few, "--json").stdout)["memory_bytes"]["activations"]
-copies = 2 * parameters  # of the matrices, in bf16
-ok(block < 0.6 * memory["activations"] and 0.5 < (half - copies) / memory["activations"] < 0.55,
+ok(block < 0.6 * memory["activations"] and 0.5 < half / memory["activations"] < 0.55,
    "recomputing blocks takes less, and so does bf16", "%d %d %d" % (memory["activations"], block, half))
 
 ok(plan["gpu_bytes"] == 16 * parameters + memory["activations"], "a GPU holds vectors and activations", plan)
@@ -54,7 +53,7 @@ ok([(f["gib"], f["recompute"]) for f in fits] == [(g, "block") for g in (24, 40,
    all(0 < f["bytes"] <= (f["gib"] - 1) << 30 for f in fits) and fits[0]["micro_batch"] <= fits[1]["micro_batch"],
    "each GPU is told what it has room for", fits)
 with open(few) as f:
-    easy = f.read().replace("recompute: block", "recompute: none").replace("micro_batch: 8", "micro_batch: auto")
+    easy = f.read().replace("recompute: block", "recompute: none").replace("micro_batch: 8", "micro_batch: auto").replace("bf16", "fp32")
 with open(few, "w") as f:
     f.write(easy)
 fits = json.loads(run("plan", few, "--json").stdout)["fits"]
