@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows whose logits exist at once: enough for the products to run well, and few enough to hold 262144 columns. The
- * gradient of the head is read and written once for that many rows: a GPU, which is faster than its memory, takes more. */
-#define HEAD_ROWS      256
-#define HEAD_GPU_BYTES ((size_t)128 << 20) /* of their logits */
+/* Rows whose logits exist at once: at least so many, in which products run well, and more as their bytes allow. The head is
+ * packed, and its gradient read and written, once for all of them: a twentieth of a step of a 150m model lies between 256
+ * rows and 1024. More than those is no faster on a CPU, where they leave the cache; a GPU takes what it can. */
+#define HEAD_ROWS       256
+#define HEAD_HOST_ROWS  1024
+#define HEAD_HOST_BYTES ((size_t)64 << 20)
+#define HEAD_GPU_BYTES  ((size_t)128 << 20)
 
 /* Tokens that model_feed takes through the layers at once. */
 #define FEED_ROWS 256
@@ -108,43 +111,64 @@ static size_t gradients_at(const struct model *m, uint32_t layer)
     return layout_offset(&m->layout, LAYOUT_Q, layer) * sizeof(float);
 }
 
+/* May so many bytes more lie in the memory of gradients, of which those from `border` on are written before? */
+static bool fits(const struct model *m, const struct carver *gradients, size_t bytes, size_t border)
+{
+    return m->within && gradients->used + bytes <= border;
+}
+
 /* All layers, each in the memory of gradients that are written after it is done with, where such are left: those of the
  * layers before it, and of the embedding unless the head, which comes first, has the same. */
-static void carve_layers(struct carver *c, struct model *m)
+static void carve_layers(struct carver *c, struct carver *gradients, struct model *m)
 {
-    struct carver gradients = {.start = (uint8_t *)m->gradients,
-                               .used = m->layout.shape.tied ? aligned(gradients_at(m, 0)) : 0};
     for (uint32_t l = 0; l < m->layout.shape.layers; l++) {
         struct carver count = {0};
         carve_layer(&count, m, &m->layers[l]);
-        const bool fits = m->within && gradients.used + count.used <= gradients_at(m, l);
-        carve_layer(fits ? &gradients : c, m, &m->layers[l]);
+        const bool there = fits(m, gradients, count.used, gradients_at(m, l));
+        carve_layer(there ? gradients : c, m, &m->layers[l]);
     }
 }
 
 static size_t head_rows(const struct model *m)
 {
     const size_t row = m->layout.shape.vocab * m->b->activation_bytes;
-    const size_t most_rows = HEAD_GPU_BYTES / row / HEAD_ROWS * HEAD_ROWS;
-    return m->b->host ? HEAD_ROWS : most(HEAD_ROWS, most_rows);
+    const size_t bytes = m->b->host ? HEAD_HOST_BYTES : HEAD_GPU_BYTES;
+    const size_t rows = most(HEAD_ROWS, bytes / row / HEAD_ROWS * HEAD_ROWS);
+    return m->b->host ? least(rows, HEAD_HOST_ROWS) : rows;
+}
+
+/* The end of the layers' gradients, of which the head, whose gradients are written first, has none. */
+static size_t layers_end(const struct layout *l)
+{
+    return l->shape.tied ? l->decayed_count : layout_offset(l, LAYOUT_HEAD, 0);
+}
+
+static void carve_logits(struct carver *c, struct carver *gradients, struct model *m)
+{
+    const size_t bytes =
+        least(m->rows, head_rows(m)) * m->layout.shape.vocab * m->b->activation_bytes;
+    const bool there = fits(m, gradients, bytes, layers_end(&m->layout) * sizeof(float));
+    m->logits = carve(there ? gradients : c, bytes);
 }
 
 static void carve_all(struct carver *c, struct model *m)
 {
     const struct model_shape *s = &m->layout.shape;
     const size_t rows = m->rows, one = m->b->activation_bytes;
+    struct carver gradients = {.start = (uint8_t *)m->gradients,
+                               .used = s->tied ? aligned(gradients_at(m, 0)) : 0};
     if (m->b->copies) m->copies = carve(c, m->layout.decayed_count * one);
     m->inputs = carve(c, rows * sizeof(uint32_t));
     m->targets = carve(c, rows * sizeof(uint32_t));
     m->cosine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
     m->sine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
-    carve_layers(c, m);
+    carve_layers(c, &gradients, m);
+    carve_logits(c, &gradients, m);
     m->final_in = carve(c, rows * s->dim * one);
     m->final_inverse = carve(c, rows * sizeof(float));
     m->normed = carve(c, rows * s->dim * one);
     m->gated = carve(c, rows * s->ffn * one);
     m->branch = carve(c, rows * s->dim * one);
-    m->logits = carve(c, least(rows, head_rows(m)) * s->vocab * one);
     m->losses = carve(c, rows * sizeof(float));
     if (m->use != MODEL_READ) {
         m->x_grad = carve(c, rows * s->dim * one);
@@ -539,8 +563,7 @@ static void backward(const struct pass *p)
 {
     struct model *m = p->m;
     const struct layout *layout = &m->layout;
-    size_t layer_end =
-        layout->shape.tied ? layout->decayed_count : layout_offset(layout, LAYOUT_HEAD, 0);
+    size_t layer_end = layers_end(layout);
     clear_gradients(p, layout->decayed_count, layout->parameters);
     norm_backward(p, m->final_in, m->final_inverse, LAYOUT_NORM_FINAL, 0);
     for (uint32_t l = layout->shape.layers; l-- > 0;) {

@@ -427,6 +427,54 @@ static float *gradients_of_many_pieces(struct device d, uint32_t head_dim, size_
     return gradients_of(d, head_dim, &(struct way){.use = MODEL_TRAIN, .sequences = 9}, count);
 }
 
+/* 1400 rows, of which the CPU's head takes 1024 at a time, against two passes of 700. Sums of as many terms in fp32. */
+TEST_EACH(model, gradients_add_up_over_more_rows_than_the_head_takes_at_once)
+{
+    enum { LENGTH = 700 };
+    const struct model_shape shape = {.layers = 1,
+                                      .dim = 16,
+                                      .heads = 2,
+                                      .kv_heads = 2,
+                                      .ffn = 24,
+                                      .vocab = 50,
+                                      .context = LENGTH,
+                                      .rope_theta = 10000,
+                                      .rms_eps = 1e-5};
+    const struct layout l = layout_of(&shape);
+    const size_t bytes = l.parameters * sizeof(float);
+    struct device d = device_open(2);
+    struct model *m;
+    struct rng rng = rng_init(3);
+    uint32_t tokens[2 * (LENGTH + 1)];
+    void *parameters, *gradients;
+    float *host = malloc(3 * bytes), *at_once = host + l.parameters,
+          *one_by_one = at_once + l.parameters;
+    double loss[3];
+    for (size_t i = 0; i < 2 * (LENGTH + 1); i++)
+        tokens[i] = (uint32_t)rng_below(&rng, shape.vocab);
+    init_parameters(&l, 1, 0, l.parameters, host);
+    cr_assert_eq(d.b.take(d.b.self, bytes, &parameters, NULL), ERR_OK);
+    cr_assert_eq(d.b.take(d.b.self, bytes, &gradients, NULL), ERR_OK);
+    d.b.upload(d.b.self, parameters, host, bytes);
+    cr_assert_eq(model_open(&m, &shape, &d.b, 2, MODEL_TRAIN, NULL, NULL, NULL), ERR_OK);
+    for (size_t i = 0; i < 3; i++) { /* each alone, then both */
+        const struct model_batch batch = {tokens + (i == 1) * (LENGTH + 1), i < 2 ? 1 : 2, LENGTH};
+        if (i == 2) d.b.zero(d.b.self, gradients, bytes);
+        cr_assert_eq(model_loss_and_gradients(m, parameters, gradients, &batch, 1, &loss[i], NULL),
+                     ERR_OK);
+        cr_assert_eq(d.b.download(d.b.self, i < 2 ? one_by_one : at_once, gradients, bytes, NULL),
+                     ERR_OK);
+    }
+    cr_assert_float_eq(loss[0] + loss[1], loss[2], 1e-6 * loss[2]);
+    const double error = golden_error(at_once, one_by_one, l.parameters);
+    cr_assert(error <= 5e-6, "off by %.2e", error);
+    model_close(m);
+    d.b.give(d.b.self, parameters, bytes);
+    d.b.give(d.b.self, gradients, bytes);
+    device_close(&d);
+    free(host);
+}
+
 /* The same bits in all these ways as in the first. */
 static void compare_ways(const struct way *ways, size_t ways_count)
 {
