@@ -84,7 +84,6 @@ struct bench {
     struct layout layout;
     struct model *model;
     uint32_t micro_batch, *tokens;
-    bool at_once; /* as the trainer does it */
     float *gradients;
     struct adamw_vectors v;
     uint64_t steps;
@@ -193,7 +192,7 @@ static enum err step(struct bench *k, double *loss, struct why *w)
     const size_t context = k->x.model.context, sequences = experiment_batch_sequences(&k->x);
     double total = 0, norm;
     enum err e = ERR_OK;
-    if (!k->at_once) k->b.zero(k->b.self, k->gradients, k->layout.parameters * sizeof(float));
+    model_clear_gradients(k->model, k->gradients);
     for (size_t done = 0; !e && done < sequences;) {
         size_t count = k->micro_batch < sequences - done ? k->micro_batch : sequences - done;
         double sum;
@@ -373,13 +372,12 @@ static int bench(int argc, char **argv, bool gpu)
     if (!e) {
         k->layout = layout_of(&k->x.model);
         k->micro_batch = budget_micro_batch(&k->x, &k->b, 1);
-        k->at_once = budget_at_once(&k->x, 1, k->micro_batch);
         e = vectors_take(k, &w);
     }
     if (!e)
         e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch,
-                       budget_use(k->x.train.recompute), k->at_once ? k->gradients : NULL, NULL,
-                       &w);
+                       budget_use(k->x.train.recompute),
+                       budget_at_once(&k->x, 1, k->micro_batch) ? k->gradients : NULL, NULL, &w);
     if (!e) k->v.copies = model_copies(k->model);
     if (!e) e = tokens_make(k, &w);
     if (!e) e = measure(k, &o, &r, &w);

@@ -608,6 +608,11 @@ static void copy_matrices(struct model *m, const float *parameters)
 void model_parameters_changed(struct model *m) { m->copied = false; }
 void *model_copies(struct model *m) { return m->copies; }
 
+void model_clear_gradients(struct model *m, float *gradients)
+{
+    if (!m->within) m->b->zero(m->b->self, gradients, m->layout.parameters * sizeof(float));
+}
+
 void model_queue(struct model *m, const float *parameters, float *gradients,
                  const struct model_batch *batch, float scale)
 {

@@ -58,6 +58,9 @@ struct model_batch {
 enum err model_loss(struct model *m, const float *parameters, const struct model_batch *batch,
                     double *loss_sum, struct why *w);
 
+/* Before the first micro-batch of a step: zeroes gradients, but those that the model was opened with, which it replaces. */
+void model_clear_gradients(struct model *m, float *gradients);
+
 /* The same, and gradients += scale * d loss_sum / d parameters (= where the model was opened with them). */
 enum err model_loss_and_gradients(struct model *m, const float *parameters, float *gradients,
                                   const struct model_batch *batch, float scale, double *loss_sum,

@@ -32,7 +32,6 @@ struct trainer {
     bool stale;       /* the other lanes do not have lane 0's parameters */
     uint32_t *tokens; /* host: [micro_batch, context + 1] */
     uint32_t micro_batch;
-    bool at_once;                   /* budget_at_once: gradients are not zeroed, but replaced */
     float *copies[TRAINER_VECTORS]; /* in host memory, of a backend that is not the host */
 };
 
@@ -104,7 +103,8 @@ static enum err lane_open(struct lane *lane, const struct trainer *t, const stru
     float **const vectors[] = {&lane->parameters, &lane->moment1, &lane->moment2, &lane->gradients};
     const size_t each = (vector_bytes(t->x) + 255) / 256 * 256;
     const enum model_use use = budget_use(t->x->train.recompute);
-    const size_t model = model_bytes(&t->x->model, b, t->micro_batch, use, t->at_once);
+    const bool at_once = budget_at_once(t->x, t->lanes_count, t->micro_batch);
+    const size_t model = model_bytes(&t->x->model, b, t->micro_batch, use, at_once);
     lane->b = b;
     lane->bytes = 4 * each + model;
     enum err e = b->take(b->self, lane->bytes, &lane->memory, w);
@@ -113,7 +113,7 @@ static enum err lane_open(struct lane *lane, const struct trainer *t, const stru
         *vectors[i] = (float *)at;
     if (!e)
         e = model_open(&lane->model, &t->x->model, b, t->micro_batch, use,
-                       t->at_once ? lane->gradients : NULL, at, w);
+                       at_once ? lane->gradients : NULL, at, w);
     if (e == ERR_MEMORY) why_while(w, e, "set train.micro_batch lower or train.recompute to block");
     return e;
 }
@@ -137,7 +137,6 @@ enum err trainer_open(const struct experiment *x, const struct backend *b, size_
                           .corpus = c,
                           .lanes_count = lanes,
                           .micro_batch = budget_micro_batch(x, b, lanes)};
-    t->at_once = budget_at_once(x, lanes, t->micro_batch);
     t->tokens = malloc((size_t)t->micro_batch * (x->model.context + 1) * sizeof(uint32_t));
     if (!t->tokens) e = why(w, ERR_MEMORY, "no memory for a micro-batch");
     for (size_t i = 0; !e && !b->host && i < TRAINER_VECTORS; i++) {
@@ -254,8 +253,8 @@ static enum err accumulate(struct trainer *t, double *loss, struct why *w)
     double total;
     t->state.position += batch.sequences;
     t->state.tokens += t->x->train.batch_tokens;
-    for (size_t i = 0; !t->at_once && i < t->lanes_count; i++)
-        t->lanes[i].b->zero(t->lanes[i].b->self, t->lanes[i].gradients, vector_bytes(t->x));
+    for (size_t i = 0; i < t->lanes_count; i++)
+        model_clear_gradients(t->lanes[i].model, t->lanes[i].gradients);
     enum err e = deal(t, &batch, &total, w);
     *loss = total / (double)t->x->train.batch_tokens;
     return e ? e : add_gradients(t, w);

@@ -38,7 +38,7 @@ block = json.loads(run("plan", few, "--json").stdout)["memory_bytes"]["activatio
 with open(few, "w") as f:
     f.write(open(path).read().replace("steps: 88000", "steps: 88000, micro_batch: %d, precision: bf16" % plan["micro_batch"]))
 half = json.loads(run("plan", few, "--json").stdout)["memory_bytes"]["activations"]
-ok(block < 0.6 * memory["activations"] and 0.5 < half / memory["activations"] < 0.55,
+ok(block < 0.65 * memory["activations"] and 0.5 < half / memory["activations"] < 0.55,
    "recomputing blocks takes less, and so does bf16", "%d %d %d" % (memory["activations"], block, half))
 
 ok(plan["gpu_bytes"] == 16 * parameters + memory["activations"], "a GPU holds vectors and activations", plan)
