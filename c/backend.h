@@ -12,7 +12,7 @@
  * `copies`, they come as activations that `round` and `adamw` wrote. All arrays are row-major and dense unless a stride is named; a row is one token of one sequence, rows =
  * sequences x length, sequence after sequence.
  *
- * Gradients of parameters are added to what is there (accumulation over micro-batches); those of activations are
+ * Gradients of gains and of the embedding's table are added to what is there (accumulation over micro-batches); others are
  * written, except where a field says add. */
 #ifndef SHOAL_BACKEND_H
 #define SHOAL_BACKEND_H
@@ -131,8 +131,9 @@ struct op_linear_input { /* x_grad = y_grad w */
     const void *w;
     size_t rows, n_in, n_out;
 };
-struct op_linear_weight { /* w_grad += y_grad^T x */
+struct op_linear_weight { /* w_grad = y_grad^T x */
     float *w_grad;
+    bool add; /* to what is there */
     const void *y_grad, *x;
     size_t rows, n_in, n_out;
 };

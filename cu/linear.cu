@@ -116,7 +116,7 @@ void cuda_linear_weight(void *self, const struct op_linear_weight *o)
     struct cuda *c = cuda_of(self);
     if (!c->bf16) {
         multiply(c, "linear_weight", o->w_grad, {(const float *)o->y_grad, 1, o->n_out},
-                 {(const float *)o->x, 1, o->n_in}, o->n_out, o->n_in, o->rows, true);
+                 {(const float *)o->x, 1, o->n_in}, o->n_out, o->n_in, o->rows, o->add);
         return;
     }
     struct op_product p = {};
@@ -124,6 +124,6 @@ void cuda_linear_weight(void *self, const struct op_linear_weight *o)
     p.c = o->w_grad, p.a = o->y_grad, p.b = o->x;
     p.rows = o->n_out, p.columns = o->n_in, p.depth = o->rows;
     p.c_stride = p.b_stride = o->n_in, p.a_stride = o->n_out;
-    p.add = true;
+    p.add = o->add;
     cuda_multiply_bf16(c, &p);
 }

@@ -236,7 +236,7 @@ static void linear(struct bench *k)
     timed(k, "linear_input", 0, 0, flops, linear_input_call,
           &(struct op_linear_input){x, y, w, rows, DIM, width});
     timed(k, "linear_weight", 0, 0, flops, linear_weight_call,
-          &(struct op_linear_weight){w_grad, y, x, rows, DIM, width});
+          &(struct op_linear_weight){w_grad, true, y, x, rows, DIM, width});
     release(k);
 }
 

@@ -357,7 +357,8 @@ void ops_linear_weight(void *self, const struct op_linear_weight *o)
                                     .m = o->n_out,
                                     .n = o->n_in,
                                     .k = o->rows,
-                                    .sums = o->w_grad});
+                                    .sums = o->w_grad,
+                                    .add = o->add});
 }
 
 /* Flat vectors. */

@@ -159,7 +159,7 @@ void product_run(struct pool *pool, const struct kernels *kernels, const struct 
                 b.pack_a = !a_lies && (deep || rows < p->m || b.column == 0);
                 b.pack_b = deep || b.row == 0;
                 b.last = b.k + b.depth == p->k;
-                b.add = !p->out || b.k > 0;
+                b.add = p->add || b.k > 0;
                 b.sums = p->out ? deep ? room->sums : NULL : p->sums + b.row * p->n + b.column;
                 b.sums_stride = p->out ? columns : p->n;
                 run_block(pool, &b);

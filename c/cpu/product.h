@@ -31,7 +31,8 @@ struct product {
     bool b_floats; /* b is fp32, whatever activations are */
     size_t m, n, k;
     void *out;   /* [m, n], activations; or NULL, and */
-    float *sums; /* [m, n], added to */
+    float *sums; /* [m, n], written, or */
+    bool add;    /* added to */
 };
 void product_run(struct pool *pool, const struct kernels *k, const struct product_room *room,
                  const struct product *p);

@@ -338,11 +338,12 @@ static void linear_input(const struct pass *p, void *x_grad, const void *y_grad,
                                                        .n_in = n_in,
                                                        .n_out = n_out});
 }
-static void linear_weight(const struct pass *p, float *w_grad, const void *y_grad, const void *x,
-                          size_t n_in, size_t n_out)
+static void linear_weight(const struct pass *p, float *w_grad, bool add, const void *y_grad,
+                          const void *x, size_t n_in, size_t n_out)
 {
     const struct backend *b = p->m->b;
     b->linear_weight(b->self, &(struct op_linear_weight){.w_grad = w_grad,
+                                                         .add = add,
                                                          .y_grad = y_grad,
                                                          .x = x,
                                                          .rows = p->rows,
@@ -488,7 +489,7 @@ static void forward(const struct pass *p)
     norm(p, m->final_in, m->normed, m->final_inverse, x, add, gain(p, LAYOUT_NORM_FINAL, 0));
 }
 
-/* Elements that are to be added to: what earlier calls made of them stays, but not where activations may have been. */
+/* Gains' and the table's, which are added to: what earlier calls made of them stays, but not where activations may have been. */
 static void clear_gradients(const struct pass *p, size_t first, size_t last)
 {
     const struct model *m = p->m;
@@ -501,8 +502,6 @@ static void head(const struct pass *p, float scale)
     struct model *m = p->m;
     const struct model_shape *s = &m->layout.shape;
     const void *w = weight(p, LAYOUT_HEAD, 0);
-    const size_t first = layout_offset(&m->layout, LAYOUT_HEAD, 0);
-    if (p->gradients) clear_gradients(p, first, first + (size_t)s->vocab * s->dim);
     for (size_t r = 0; r < p->rows; r += head_rows(m)) {
         struct pass chunk = *p;
         chunk.rows = least(head_rows(m), p->rows - r);
@@ -516,7 +515,8 @@ static void head(const struct pass *p, float scale)
                                                                    .gradient = p->gradients,
                                                                    .scale = scale});
         if (!p->gradients) continue;
-        linear_weight(&chunk, gradient(p, LAYOUT_HEAD, 0), m->logits, x, s->dim, s->vocab);
+        linear_weight(&chunk, gradient(p, LAYOUT_HEAD, 0), !m->within || r > 0, m->logits, x,
+                      s->dim, s->vocab);
         linear_input(&chunk, at(m, m->branch, r * s->dim), m->logits, w, s->dim, s->vocab);
     }
 }
@@ -529,6 +529,7 @@ static void layer_backward(const struct pass *p, uint32_t l)
     struct model *m = p->m;
     const struct model_shape *s = &m->layout.shape;
     struct activations *a = &m->layers[l];
+    const bool add = !m->within;
     linear_input(p, m->gated_grad, m->x_grad, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
     m->b->swiglu_backward(m->b->self, &(struct op_swiglu_backward){.out = m->gated,
                                                                    .gate_up_grad = m->wide_grad,
@@ -536,12 +537,12 @@ static void layer_backward(const struct pass *p, uint32_t l)
                                                                    .gate_up = a->gate_up,
                                                                    .rows = p->rows,
                                                                    .ffn = s->ffn});
-    linear_weight(p, gradient(p, LAYOUT_DOWN, l), m->x_grad, m->gated, s->ffn, s->dim);
+    linear_weight(p, gradient(p, LAYOUT_DOWN, l), add, m->x_grad, m->gated, s->ffn, s->dim);
     linear_input(p, m->branch, m->wide_grad, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
     norm_backward(p, a->ffn_in, a->ffn_inverse, LAYOUT_NORM_FFN, l);
-    linear_weight(p, gradient(p, LAYOUT_GATE, l), m->wide_grad, m->normed, s->dim, 2 * s->ffn);
+    linear_weight(p, gradient(p, LAYOUT_GATE, l), add, m->wide_grad, m->normed, s->dim, 2 * s->ffn);
 
-    linear_weight(p, gradient(p, LAYOUT_O, l), m->x_grad, a->heads, s->dim, s->dim);
+    linear_weight(p, gradient(p, LAYOUT_O, l), add, m->x_grad, a->heads, s->dim, s->dim);
     linear_input(p, m->gated_grad, m->x_grad, weight(p, LAYOUT_O, l), s->dim, s->dim);
     m->b->attention_backward(m->b->self, &(struct op_attention_backward){.qkv_grad = m->wide_grad,
                                                                          .out_grad = m->gated_grad,
@@ -556,23 +557,20 @@ static void layer_backward(const struct pass *p, uint32_t l)
     rotate(p, m->wide_grad, true);
     linear_input(p, m->branch, m->wide_grad, weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
     norm_backward(p, a->attention_in, a->attention_inverse, LAYOUT_NORM_ATTENTION, l);
-    linear_weight(p, gradient(p, LAYOUT_Q, l), m->wide_grad, m->normed, s->dim, qkv_width(s));
+    linear_weight(p, gradient(p, LAYOUT_Q, l), add, m->wide_grad, m->normed, s->dim, qkv_width(s));
 }
 
 static void backward(const struct pass *p)
 {
     struct model *m = p->m;
     const struct layout *layout = &m->layout;
-    size_t layer_end = layers_end(layout);
     clear_gradients(p, layout->decayed_count, layout->parameters);
     norm_backward(p, m->final_in, m->final_inverse, LAYOUT_NORM_FINAL, 0);
     for (uint32_t l = layout->shape.layers; l-- > 0;) {
         layer_recall(p, l);
-        clear_gradients(p, layout_offset(layout, LAYOUT_Q, l), layer_end);
-        layer_end = layout_offset(layout, LAYOUT_Q, l);
         layer_backward(p, l);
     }
-    if (!layout->shape.tied) clear_gradients(p, 0, layer_end);
+    if (!layout->shape.tied) clear_gradients(p, 0, layout_offset(layout, LAYOUT_Q, 0));
     m->b->embed_backward(m->b->self,
                          &(struct op_embed_backward){.table_grad = gradient(p, LAYOUT_EMBED, 0),
                                                      .out_grad = m->x_grad,

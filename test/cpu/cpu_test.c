@@ -98,11 +98,15 @@ static void check_product(const struct kernels *k, struct shape s, const struct 
         float *sums = malloc((s.m * s.n + 1) * sizeof(float));
         for (size_t i = 0; i <= s.m * s.n; i++) sums[i] = 5;
         p.sums = sums;
-        product_run(pool, k, room, &p);
-        for (size_t i = 0; i < s.m * s.n; i++)
-            cr_assert_eq(sums[i], wanted[i] + 5, "%s: %zu of %zu %zu %zu", k->name, i, s.m, s.n,
-                         s.k);
+        for (int add = 0; add < 2; add++) {
+            p.add = add;
+            product_run(pool, k, room, &p);
+            for (size_t i = 0; i < s.m * s.n; i++)
+                cr_assert_eq(sums[i], wanted[i] * (float)(1 + add), "%s: %zu of %zu %zu %zu",
+                             k->name, i, s.m, s.n, s.k);
+        }
         cr_assert_eq(sums[s.m * s.n], 5);
+        p.add = false;
 
         void *out = integers(k, s.m * s.n + 1, 3);
         const float behind = float_of(k, out, s.m * s.n);

@@ -469,6 +469,14 @@ TEST_EACH(model, gradients_add_up_over_more_rows_than_the_head_takes_at_once)
     const double error = golden_error(at_once, one_by_one, l.parameters);
     cr_assert(error <= 5e-6, "off by %.2e", error);
     model_close(m);
+
+    cr_assert_eq(model_open(&m, &shape, &d.b, 2, MODEL_TRAIN, gradients, NULL, NULL), ERR_OK);
+    const struct model_batch both = {tokens, 2, LENGTH};
+    cr_assert_eq(model_loss_and_gradients(m, parameters, gradients, &both, 1, &loss[0], NULL),
+                 ERR_OK);
+    cr_assert_eq(d.b.download(d.b.self, one_by_one, gradients, bytes, NULL), ERR_OK);
+    cr_assert_eq(memcmp(at_once, one_by_one, bytes), 0, "where gradients are replaced");
+    model_close(m);
     d.b.give(d.b.self, parameters, bytes);
     d.b.give(d.b.self, gradients, bytes);
     device_close(&d);

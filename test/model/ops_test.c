@@ -569,8 +569,8 @@ Test(ops, linear_and_its_gradients_are_those_of_pytorch)
             rig.b->linear_input(rig.b->self,
                                 &(struct op_linear_input){x_grad, y_grad, w, rows, n_in, n_out});
             expect(x_grad, "x_grad", TIGHT);
-            rig.b->linear_weight(rig.b->self,
-                                 &(struct op_linear_weight){w_grad, y_grad, x, rows, n_in, n_out});
+            rig.b->linear_weight(rig.b->self, &(struct op_linear_weight){w_grad, true, y_grad, x,
+                                                                         rows, n_in, n_out});
             expect_floats(w_grad, "w_grad", CANCELS);
         }
         close_rig();
@@ -820,9 +820,8 @@ Test(ops, linear_is_right_where_matrices_are_cut_into_tiles)
                         sum += (double)hy[r * n_out + o] * hx[r * n_in + k];
                     wanted[o * n_in + k] = (float)sum;
                 }
-            rig.b->zero(rig.b->self, w_grad, n_out * n_in * sizeof(float));
-            rig.b->linear_weight(rig.b->self,
-                                 &(struct op_linear_weight){w_grad, y, x, rows, n_in, n_out});
+            rig.b->linear_weight(
+                rig.b->self, &(struct op_linear_weight){w_grad, false, y, x, rows, n_in, n_out});
             rig.b->download(rig.b->self, found, w_grad, n_out * n_in * sizeof(float), NULL);
             cr_assert_leq(golden_error(found, wanted, n_out * n_in), CANCELS);
             free(hx), free(hw), free(hy), free(wanted), free(found);
