@@ -373,6 +373,7 @@ static void adamw_piece(void *ctx, size_t index, size_t thread)
 }
 void ops_adamw(void *self, const struct op_adamw *o)
 {
+    assert(!o->copies);
     share_out(self, o, adamw_piece, blocks_of(o->count, ELEMENTS_BLOCK));
 }
 
