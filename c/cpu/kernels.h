@@ -12,9 +12,10 @@
 
 #include "backend.h"
 
-/* Operands of products are packed into strips first, but for a where it can be taken as it lies (kernel_tile). A product sum[m][n] = sum over k of a[m][k] b[k][n] goes along k in
- * steps; a step takes one number of each operand, or a pair of bf16 where the processor multiplies pairs: 4 bytes in
- * either case. A strip holds `lanes` rows of a, or columns of b, side by side for each step:
+/* Operands of products are packed into strips first, but for a where it can be taken as it lies (kernel_tile). A product
+ * sum[m][n] = sum over k of a[m][k] b[k][n] goes along k in steps; a step takes one number of each operand, or a pair of
+ * bf16 where the processor multiplies pairs: 4 bytes in either case. A strip holds `lanes` rows of a, or columns of b,
+ * side by side for each step:
  *
  *     strip [steps][lanes] of 4 bytes;  strips follow one another, steps * lanes apart
  *

@@ -25,22 +25,23 @@ INLINE const void *element(const void *x, size_t n, bool floats)
     return (const uint8_t *)x + n * (floats ? sizeof(float) : sizeof(number));
 }
 
+INLINE size_t lanes_at_most(size_t n) { return n < LANES ? n : LANES; }
+
 /* Words of one row, for LANES steps of which the first `depth` numbers are there. */
 INLINE uvec words_along(const void *x, bool floats, size_t depth)
 {
 #if PAIRS
     if (floats) {
-        const size_t more = depth < LANES ? 0 : depth - LANES;
-        const vec low = take_floats(x, depth < LANES ? depth : LANES);
-        const vec high =
-            more ? take_floats((const float *)x + LANES, more < LANES ? more : LANES) : (vec){0};
+        const size_t first = lanes_at_most(depth);
+        const vec low = take_floats(x, first);
+        const vec high = take_floats((const float *)x + LANES, lanes_at_most(depth - first));
         return (uvec)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
     }
     const size_t count = depth < 32 ? depth : 32;
     if (count == 32) return (uvec)_mm512_loadu_si512(x);
     return (uvec)_mm512_maskz_loadu_epi16((__mmask32)(((uint64_t)1 << count) - 1), x);
 #else
-    return (uvec)take_as(x, floats, depth < LANES ? depth : LANES);
+    return (uvec)take_as(x, floats, lanes_at_most(depth));
 #endif
 }
 
@@ -69,7 +70,7 @@ INLINE void pack_corner(uint32_t *to, const void *x, bool floats, size_t stride,
     for (size_t r = 0; r < rows; r++)
         square[r] = words_along(element(x, r * stride, floats), floats, depth);
     transpose(square);
-    memcpy(to, square, (steps < LANES ? steps : LANES) * sizeof square[0]);
+    memcpy(to, square, lanes_at_most(steps) * sizeof square[0]);
 }
 
 /* A strip whose rows lie along k in memory. */
@@ -134,7 +135,7 @@ INLINE void pack_as(const struct kernel_pack *p, const bool floats)
     uint32_t *strip = p->strips;
     for (size_t r = 0; r < p->rows; r += LANES, strip += words)
         pack_along(strip, element(p->x, r * p->stride, floats), floats, p->stride,
-                   p->rows - r < LANES ? p->rows - r : LANES, p->depth);
+                   lanes_at_most(p->rows - r), p->depth);
 }
 
 static void pack(const struct kernel_pack *p)
@@ -208,8 +209,7 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
         if (row + r >= t->rows) return;
         UNROLL for (size_t s = 0; s < strips; s++)
         {
-            const size_t at = column + s * LANES, left = t->columns - at;
-            const size_t count = left < LANES ? left : LANES;
+            const size_t at = column + s * LANES, count = lanes_at_most(t->columns - at);
             const size_t here = (row + r) * t->sum_stride + at;
             vec v = sums[r][s];
             if (t->add) v += take(t->sum + here, count);

@@ -54,12 +54,12 @@ struct model_batch {
     size_t length;          /* 1 .. context */
 };
 
+/* Before the first micro-batch of a step: zeroes gradients, but those that the model was opened with, which it replaces. */
+void model_clear_gradients(struct model *m, float *gradients);
+
 /* Sum of the losses of all sequences x length predictions, in nats. ERR_DEVICE. */
 enum err model_loss(struct model *m, const float *parameters, const struct model_batch *batch,
                     double *loss_sum, struct why *w);
-
-/* Before the first micro-batch of a step: zeroes gradients, but those that the model was opened with, which it replaces. */
-void model_clear_gradients(struct model *m, float *gradients);
 
 /* The same, and gradients += scale * d loss_sum / d parameters (= where the model was opened with them). */
 enum err model_loss_and_gradients(struct model *m, const float *parameters, float *gradients,

@@ -120,25 +120,29 @@ TEST_EACH(model, loss_and_all_gradients_are_those_of_pytorch)
 
 TEST_EACH(model, with_a_tied_head_too) { compare_with_pytorch("model_tied.bin"); }
 
-/* Thirty-six sequences at once fill two chunks of the head (256 rows) and leave a rest; in four micro-batches, none. */
+static void make_tokens(uint64_t seed, uint32_t vocab, size_t count, uint32_t *out)
+{
+    struct rng rng = rng_init(seed);
+    for (size_t i = 0; i < count; i++) out[i] = (uint32_t)rng_below(&rng, vocab);
+}
+
+/* 108 sequences at once fill a chunk of the CPU's head (1024 rows) and leave a rest; in four micro-batches, none. */
 TEST_EACH(model, gradients_accumulate_over_micro_batches)
 {
-    enum { SEQUENCES = 36, ROW = 14 };
+    enum { SEQUENCES = 108, PART = 27, ROW = 14 };
     struct fixture f = fixture_open("model_untied.bin", 1, SEQUENCES, MODEL_TRAIN);
     uint32_t tokens[SEQUENCES * ROW];
-    struct rng rng = rng_init(5);
+    const struct model_batch all = {tokens, SEQUENCES, ROW - 1};
     double whole, part, sum = 0;
-    for (size_t i = 0; i < SEQUENCES * ROW; i++)
-        tokens[i] = (uint32_t)rng_below(&rng, f.shape.vocab);
+    make_tokens(5, f.shape.vocab, SEQUENCES * ROW, tokens);
     load_parameters(&f);
-    model_loss_and_gradients(f.model, f.parameters, f.gradients,
-                             &(struct model_batch){tokens, SEQUENCES, ROW - 1}, 0.5f, &whole, NULL);
+    model_loss_and_gradients(f.model, f.parameters, f.gradients, &all, 0.5f, &whole, NULL);
     float *at_once = downloaded(&f, f.gradients);
-    f.d.b.zero(f.d.b.self, f.gradients, f.layout.parameters * sizeof(float));
-    for (size_t s = 0; s < SEQUENCES; s += 9, sum += part)
+    model_clear_gradients(f.model, f.gradients);
+    for (size_t s = 0; s < SEQUENCES; s += PART, sum += part)
         model_loss_and_gradients(f.model, f.parameters, f.gradients,
-                                 &(struct model_batch){tokens + s * ROW, 9, ROW - 1}, 0.5f, &part,
-                                 NULL);
+                                 &(struct model_batch){tokens + s * ROW, PART, ROW - 1}, 0.5f,
+                                 &part, NULL);
     float *in_parts = downloaded(&f, f.gradients);
     cr_assert_float_eq(sum / whole, 1, 1e-6);
     for (size_t t = 0; t < f.layout.tensor_count; t++) {
@@ -147,7 +151,16 @@ TEST_EACH(model, gradients_accumulate_over_micro_batches)
                                     tensor.rows * tensor.columns);
         cr_assert_leq(error, GRADIENT, "%s is off by %.1e", tensor.name, error);
     }
-    free(at_once), free(in_parts);
+
+    struct model *replacing;
+    cr_assert_eq(
+        model_open(&replacing, &f.shape, &f.d.b, SEQUENCES, MODEL_TRAIN, f.gradients, NULL, NULL),
+        ERR_OK);
+    model_loss_and_gradients(replacing, f.parameters, f.gradients, &all, 0.5f, &whole, NULL);
+    float *replaced = downloaded(&f, f.gradients);
+    cr_assert_eq(memcmp(replaced, at_once, f.layout.parameters * sizeof(float)), 0);
+    model_close(replacing);
+    free(at_once), free(in_parts), free(replaced);
     fixture_close(&f);
 }
 
@@ -234,10 +247,9 @@ TEST_EACH(model, a_long_prompt_gives_what_its_tokens_one_by_one_give)
     struct model_shape shape = f.shape;
     struct model *m;
     uint32_t tokens[300];
-    struct rng rng = rng_init(8);
     float *at_once = malloc(shape.vocab * 4), *one_by_one = malloc(shape.vocab * 4);
     shape.context = 301;
-    for (size_t i = 0; i < 300; i++) tokens[i] = (uint32_t)rng_below(&rng, shape.vocab);
+    make_tokens(8, shape.vocab, 300, tokens);
     load_parameters(&f);
     cr_assert_eq(model_open(&m, &shape, &f.d.b, 1, MODEL_READ, NULL, NULL, NULL), ERR_OK);
     cr_assert_eq(model_feed(m, f.parameters, tokens, 300, at_once, NULL), ERR_OK);
@@ -385,14 +397,12 @@ static float *gradients_of(struct device d, uint32_t head_dim, const struct way 
                                       .rms_eps = 1e-5};
     const struct layout l = layout_of(&shape);
     struct model *m;
-    struct rng rng = rng_init(2);
     uint32_t tokens[SEQUENCES * (LENGTH + 1)];
     void *parameters, *gradients;
     const size_t bytes = l.parameters * sizeof(float);
     float *host = malloc(bytes);
     double loss;
-    for (size_t i = 0; i < SEQUENCES * (LENGTH + 1); i++)
-        tokens[i] = (uint32_t)rng_below(&rng, shape.vocab);
+    make_tokens(2, shape.vocab, SEQUENCES * (LENGTH + 1), tokens);
     const struct model_batch batch = {tokens, way->sequences, LENGTH};
     init_parameters(&l, 1, 0, l.parameters, host);
     cr_assert_eq(d.b.take(d.b.self, bytes, &parameters, NULL), ERR_OK);
@@ -425,62 +435,6 @@ static float *gradients_of(struct device d, uint32_t head_dim, const struct way 
 static float *gradients_of_many_pieces(struct device d, uint32_t head_dim, size_t *count)
 {
     return gradients_of(d, head_dim, &(struct way){.use = MODEL_TRAIN, .sequences = 9}, count);
-}
-
-/* 1400 rows, of which the CPU's head takes 1024 at a time, against two passes of 700. Sums of as many terms in fp32. */
-TEST_EACH(model, gradients_add_up_over_more_rows_than_the_head_takes_at_once)
-{
-    enum { LENGTH = 700 };
-    const struct model_shape shape = {.layers = 1,
-                                      .dim = 16,
-                                      .heads = 2,
-                                      .kv_heads = 2,
-                                      .ffn = 24,
-                                      .vocab = 50,
-                                      .context = LENGTH,
-                                      .rope_theta = 10000,
-                                      .rms_eps = 1e-5};
-    const struct layout l = layout_of(&shape);
-    const size_t bytes = l.parameters * sizeof(float);
-    struct device d = device_open(2);
-    struct model *m;
-    struct rng rng = rng_init(3);
-    uint32_t tokens[2 * (LENGTH + 1)];
-    void *parameters, *gradients;
-    float *host = malloc(3 * bytes), *at_once = host + l.parameters,
-          *one_by_one = at_once + l.parameters;
-    double loss[3];
-    for (size_t i = 0; i < 2 * (LENGTH + 1); i++)
-        tokens[i] = (uint32_t)rng_below(&rng, shape.vocab);
-    init_parameters(&l, 1, 0, l.parameters, host);
-    cr_assert_eq(d.b.take(d.b.self, bytes, &parameters, NULL), ERR_OK);
-    cr_assert_eq(d.b.take(d.b.self, bytes, &gradients, NULL), ERR_OK);
-    d.b.upload(d.b.self, parameters, host, bytes);
-    cr_assert_eq(model_open(&m, &shape, &d.b, 2, MODEL_TRAIN, NULL, NULL, NULL), ERR_OK);
-    for (size_t i = 0; i < 3; i++) { /* each alone, then both */
-        const struct model_batch batch = {tokens + (i == 1) * (LENGTH + 1), i < 2 ? 1 : 2, LENGTH};
-        if (i == 2) d.b.zero(d.b.self, gradients, bytes);
-        cr_assert_eq(model_loss_and_gradients(m, parameters, gradients, &batch, 1, &loss[i], NULL),
-                     ERR_OK);
-        cr_assert_eq(d.b.download(d.b.self, i < 2 ? one_by_one : at_once, gradients, bytes, NULL),
-                     ERR_OK);
-    }
-    cr_assert_float_eq(loss[0] + loss[1], loss[2], 1e-6 * loss[2]);
-    const double error = golden_error(at_once, one_by_one, l.parameters);
-    cr_assert(error <= 5e-6, "off by %.2e", error);
-    model_close(m);
-
-    cr_assert_eq(model_open(&m, &shape, &d.b, 2, MODEL_TRAIN, gradients, NULL, NULL), ERR_OK);
-    const struct model_batch both = {tokens, 2, LENGTH};
-    cr_assert_eq(model_loss_and_gradients(m, parameters, gradients, &both, 1, &loss[0], NULL),
-                 ERR_OK);
-    cr_assert_eq(d.b.download(d.b.self, one_by_one, gradients, bytes, NULL), ERR_OK);
-    cr_assert_eq(memcmp(at_once, one_by_one, bytes), 0, "where gradients are replaced");
-    model_close(m);
-    d.b.give(d.b.self, parameters, bytes);
-    d.b.give(d.b.self, gradients, bytes);
-    device_close(&d);
-    free(host);
 }
 
 /* The same bits in all these ways as in the first. */
