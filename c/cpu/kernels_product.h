@@ -173,22 +173,33 @@ INLINE void words_of_rows(const struct kernel_tile *t, size_t row, bool along,
     }
 }
 
+/* One vector of the result: `count` numbers of it, in row `row` from column `at` on. */
+INLINE void put_result(const struct kernel_tile *t, size_t row, size_t at, vec v, size_t count)
+{
+    const size_t here = row * t->sum_stride + at;
+    if (t->add) v += take(t->sum + here, count);
+    if (t->out) put((number *)t->out + row * t->out_stride + at, v, count);
+    else put(t->sum + here, v, count);
+}
+
 /* Rows of the result from `row` on, ROWS of them or what is left, and `strips` strips of columns from `column` on. */
 INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const size_t strips,
                   const bool along)
 {
     const uint8_t *a[ROWS];
     const size_t step = along ? sizeof(uint32_t) : LANES * sizeof(uint32_t);
-    const uint32_t *b = t->b + column / LANES * t->b_stride;
+    const size_t steps = t->steps, b_stride = t->b_stride;
+    const uint32_t *b = t->b + column / LANES * b_stride;
     vec sums[ROWS][STRIPS] = {0};
     words_of_rows(t, row, along, a);
     for (size_t r = 0; t->add && r < ROWS && row + r < t->rows; r++) /* it may come from afar */
         for (size_t s = 0; s < strips; s++)
             __builtin_prefetch(t->sum + (row + r) * t->sum_stride + column + s * LANES, 1);
-    for (size_t k = 0; k < t->steps; k++, b += LANES) {
+    _Pragma("clang loop unroll_count(4)") for (size_t k = 0; k < steps; k++, b += LANES)
+    {
         vec columns[STRIPS];
         UNROLL for (size_t s = 0; s < strips; s++)
-            memcpy(&columns[s], b + s * t->b_stride, sizeof columns[s]);
+            memcpy(&columns[s], b + s * b_stride, sizeof columns[s]);
         UNROLL for (size_t r = 0; r < ROWS; r++)
         {
             uint32_t word;
@@ -197,24 +208,22 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
                 multiplied(sums[r][s], word, columns[s]);
 #if LANES == 8
             /* One row after the other: 12 sums, 3 columns and one row's word are all registers there are. */
-            __asm__ volatile(""
-                             : "+x"(sums[r][0]), "+x"(sums[r][1]), "+x"(sums[r][2])
-                             :
-                             : "memory");
+            __asm__ volatile("" : "+x"(sums[r][0]), "+x"(sums[r][1]), "+x"(sums[r][2]) : :);
 #endif
         }
+    }
+    if (row + ROWS <= t->rows && column + strips * LANES <= t->columns) {
+        UNROLL for (size_t r = 0; r < ROWS; r++) UNROLL for (size_t s = 0; s < strips; s++)
+            put_result(t, row + r, column + s * LANES, sums[r][s], LANES);
+        return;
     }
     UNROLL for (size_t r = 0; r < ROWS; r++)
     {
         if (row + r >= t->rows) return;
         UNROLL for (size_t s = 0; s < strips; s++)
         {
-            const size_t at = column + s * LANES, count = lanes_at_most(t->columns - at);
-            const size_t here = (row + r) * t->sum_stride + at;
-            vec v = sums[r][s];
-            if (t->add) v += take(t->sum + here, count);
-            if (t->out) put((number *)t->out + (row + r) * t->out_stride + at, v, count);
-            else put(t->sum + here, v, count);
+            const size_t at = column + s * LANES;
+            put_result(t, row + r, at, sums[r][s], lanes_at_most(t->columns - at));
         }
     }
 }

@@ -83,7 +83,24 @@ INLINE vec stored(vec v)
 #endif
 }
 
-/* Loads and stores of the first `count` <= LANES numbers. */
+/* Loads and stores of the first `count` <= LANES numbers. (No memcpy of a number of bytes that is not known: the compiler makes
+ * one of both ways, a call for each vector.) */
+
+#if LANES == 8
+INLINE ivec first_lanes(size_t count)
+{
+    return (ivec){0, 1, 2, 3, 4, 5, 6, 7} < (ivec)((uvec){0} + (uint32_t)count);
+}
+INLINE void copy_lanes(uint16_t *to, const uint16_t *from, size_t count)
+{
+    size_t at = 0;
+    for (size_t some = LANES / 2; some; some /= 2) {
+        if (!(count & some)) continue;
+        memcpy(to + at, from + at, some * sizeof *to);
+        at += some;
+    }
+}
+#endif
 
 INLINE vec take_floats(const float *p, size_t count)
 {
@@ -92,7 +109,7 @@ INLINE vec take_floats(const float *p, size_t count)
 #if LANES == 16
     else v = (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
 #else
-    else memcpy(&v, p, count * sizeof *p);
+    else v = (vec)_mm256_maskload_ps(p, (__m256i)first_lanes(count));
 #endif
     return v;
 }
@@ -102,7 +119,7 @@ INLINE void put_floats(float *p, vec v, size_t count)
 #if LANES == 16
     else _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
 #else
-    else memcpy(p, &v, count * sizeof *p);
+    else _mm256_maskstore_ps(p, (__m256i)first_lanes(count), (__m256)v);
 #endif
 }
 INLINE hvec take_bits(const uint16_t *p, size_t count)
@@ -112,7 +129,7 @@ INLINE hvec take_bits(const uint16_t *p, size_t count)
 #if LANES == 16
     else h = (hvec)_mm256_maskz_loadu_epi16((__mmask16)((1u << count) - 1), p);
 #else
-    else memcpy(&h, p, count * sizeof *p);
+    else copy_lanes((uint16_t *)&h, p, count);
 #endif
     return h;
 }
@@ -122,7 +139,7 @@ INLINE void put_bits(uint16_t *p, hvec h, size_t count)
 #if LANES == 16
     else _mm256_mask_storeu_epi16(p, (__mmask16)((1u << count) - 1), (__m256i)h);
 #else
-    else memcpy(p, &h, count * sizeof *p);
+    else copy_lanes(p, (const uint16_t *)&h, count);
 #endif
 }
 INLINE vec take_halves(const uint16_t *p, size_t count) { return widen(take_bits(p, count)); }
