@@ -2,14 +2,16 @@
 """cpu_vs_pytorch.py -- how fast does shoal train on this machine's CPU, and how fast PyTorch the same model?
 
     cpu_vs_pytorch.py [--shape tiny|small|150m] [--seconds 5] [--rounds 3] [--patience 600] [--unlock-mkl]
-                      [--shoal zig-out/bin/shoal]
+                      [--slow-bf16] [--shoal zig-out/bin/shoal]
 
 Each PyTorch variant trains in turns with shoal in the same precision (rounds.py), on all cores. PyTorch comes from pip into
 out/torch. Prints one line of JSON a shape:
 
     shoal_fp32, shoal_bf16, torch_fp32, torch_bf16, torch_compiled_fp32, torch_compiled_bf16
                          tokens/s, the median of the rounds. PyTorch's are the fastest of the variants in VARIANTS below;
-                         torch_..._kind names it. null: not there
+                         torch_..._kind names it. null: not there. A processor without instructions for bf16 has PyTorch's
+                         bf16 columns with --slow-bf16 alone: they are far slower than its fp32 then (80 tokens/s beside 2,000
+                         on tiny), and 150m would take hours
     torch_..._unlocked   with --unlock-mkl: the same with Intel's MKL, which PyTorch multiplies fp32 with, told that this processor
                          is Intel's. On others it leaves AVX-512 unused. No supported way to run PyTorch, so no ratio counts it
     best                 the same, each the best of its rounds
@@ -60,6 +62,12 @@ def unlocked(folder):
     return dict(ENVIRONMENT, LD_PRELOAD=library)
 
 
+def multiplies_bf16():
+    """Has this processor instructions that multiply bf16?"""
+    flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "").split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
 def ratio(a, b):
     return round(a / b, 3) if a and b else None
 
@@ -88,8 +96,10 @@ def measure(name, options, python, compiler, folder):
     if options.unlock_mkl:
         runs += [(column + "_unlocked", kind, settings, unlocked(folder)) for column, kind, settings, _ in runs
                  if settings["precision"] == "fp32"]
+    if not options.bf16 and "bf16" in ours:
+        found.update(take_turns({("shoal_bf16", ""): ours["bf16"]}, options.rounds, options.seconds, options.patience))
     for column, kind, settings, environment in runs:
-        if settings["compile"] and not compiler:
+        if settings["compile"] and not compiler or settings["precision"] == "bf16" and not options.bf16:
             continue
         side = Torch(python, environment, **shape, **settings)
         sides = {(column, kind): side}
@@ -142,12 +152,16 @@ def main():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--patience", type=float, default=600, help="seconds to wait in all, for each variant, until other programs are quiet")
     p.add_argument("--unlock-mkl", action="store_true", help="measure PyTorch with MKL told that this processor is Intel's, too")
+    p.add_argument("--slow-bf16", action="store_true", help="measure bf16 in PyTorch on a processor without instructions for it, too")
     p.add_argument("--shoal", default=os.path.join(HOME, "zig-out", "bin", "shoal"))
     options = p.parse_args()
     options.shoal = executable(options.shoal)
     compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("g++") or shutil.which("clang++")
     if not compiler:
         note("torch.compile needs a C++ compiler, and there is none: install g++; the compiled columns are null")
+    options.bf16 = options.slow_bf16 or multiplies_bf16()
+    if not options.bf16:
+        note("this processor has no instructions for bf16: PyTorch's bf16 columns are null (--slow-bf16 measures them)")
     python = python_with_torch()
     with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
         for name in options.shape or SHAPES:
