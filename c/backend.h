@@ -195,6 +195,8 @@ struct
 /* GPUs that compute as one: the lanes of a trainer. */
 #define BACKEND_LANES_MAX 16
 
+#define BACKEND_ALIGNMENT 256 /* bytes */
+
 struct backend {
     const char *name;        /* "cpu" */
     bool host;               /* its memory is the host's */
@@ -208,7 +210,7 @@ struct backend {
     /* Takes scratch for ops up to these sizes; again for larger ones. ERR_MEMORY, ERR_DEVICE. */
     enum err (*prepare)(void *self, const struct op_sizes *sizes, struct why *w);
 
-    /* Zeroed memory, aligned to 256 bytes. ERR_MEMORY. */
+    /* Zeroed memory, aligned to BACKEND_ALIGNMENT bytes. ERR_MEMORY. */
     enum err (*take)(void *self, size_t bytes, void **out, struct why *w);
     void (*give)(void *self, void *memory, size_t bytes);
     void (*upload)(void *self, void *device, const void *host, size_t bytes);

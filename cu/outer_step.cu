@@ -36,7 +36,7 @@ static uint32_t *flag_of(const struct cuda *c)
 
 static enum err ready(struct cuda *c, const struct outer_layout *l, struct why *w)
 {
-    const size_t wire = (outer_wire_bytes(l->chunk_elements) + 255) / 256 * 256;
+    const size_t wire = align_up(outer_wire_bytes(l->chunk_elements), BACKEND_ALIGNMENT);
     const size_t bytes = (SLOTS + 1) * (2 * l->chunk_elements * sizeof(float) + wire);
     if (c->outer.bytes >= bytes) return ERR_OK;
     cudaFree(c->outer.memory);

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "base/divide.h"
 #include "wire.h"
 
 #define MANIFEST_PATIENCE                                                                          \
@@ -27,7 +28,7 @@ uint32_t sync_chunk_elements(uint64_t parameters)
 static uint32_t chunks_of(const struct sync_config *c)
 {
     uint32_t e = sync_chunk_elements(c->parameters);
-    return (uint32_t)((c->parameters + e - 1) / e);
+    return (uint32_t)ceil_div(c->parameters, e);
 }
 
 static size_t leaves_bytes(const struct sync *s)

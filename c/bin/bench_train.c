@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/divide.h"
 #include "base/rng.h"
 #include "bin/bench.h"
 #include "bin/bench_ops.h"
@@ -152,7 +153,7 @@ static enum err experiment_of(const struct options *o, struct experiment *x, str
     if (o->micro_batch)
         snprintf(micro_batch, sizeof micro_batch, "%llu", (unsigned long long)o->micro_batch);
     unsigned long long context = o->context ? o->context : 256, batch = o->batch;
-    if (!batch) batch = (4096 + context - 1) / context * context;
+    if (!batch) batch = align_up(4096, context);
     snprintf(text, sizeof text,
              "experiment: {name: bench}\nmodel: {preset: \"%.20s\", context: %llu}\n"
              "data: {corpus: none}\ntrain: {steps: 1, batch_tokens: %llu, precision: \"%.20s\", "

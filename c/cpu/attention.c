@@ -1,4 +1,5 @@
 #include "cpu/attention.h"
+#include "base/divide.h"
 
 #include <assert.h>
 #include <math.h>
@@ -17,7 +18,6 @@
 #define BACKWARD_KEYS 64
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t up_to(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 /* Scratch is handed out piece after piece, each on a cache line; with a null start it is only counted. */
 struct carver {
@@ -27,19 +27,19 @@ struct carver {
 static void *carve(struct carver *c, size_t bytes)
 {
     void *at = c->start ? c->start + c->used : NULL;
-    c->used += up_to(bytes, 64);
+    c->used += align_up(bytes, 64);
     return at;
 }
 
 static size_t steps_of(const struct kernels *k, size_t numbers)
 {
-    return (numbers + k->numbers_of_step - 1) / k->numbers_of_step;
+    return ceil_div(numbers, k->numbers_of_step);
 }
 
 /* Strips for `rows` rows of `depth` numbers. */
 static uint32_t *carve_strips(struct carver *c, const struct kernels *k, size_t rows, size_t depth)
 {
-    return carve(c, up_to(rows, k->lanes) * steps_of(k, depth) * sizeof(uint32_t));
+    return carve(c, align_up(rows, k->lanes) * steps_of(k, depth) * sizeof(uint32_t));
 }
 
 /* The scratch of both directions; backward alone has the second half. */
@@ -160,7 +160,7 @@ void attention_forward(const struct kernels *k, const struct attention_head *h, 
     pack_turned(k, r.values, h->values, h->keys_stride, length, dim);
     for (size_t q = 0, rows; q < h->rows; q += rows) {
         rows = least(FORWARD_STRIPS * k->lanes, h->rows - q);
-        const size_t columns = up_to(rows, k->lanes), seen = h->past + q + rows;
+        const size_t columns = align_up(rows, k->lanes), seen = h->past + q + rows;
         float top[COLUMNS_MAX], total[COLUMNS_MAX] = {0};
         for (size_t c = 0; c < columns; c++) top[c] = -INFINITY;
         memset(r.sums, 0, dim * columns * sizeof(float));
@@ -237,7 +237,7 @@ static void backward_head(const struct kernels *k, const struct attention_gradie
                             .r = r,
                             .first = first,
                             .rows = rows,
-                            .columns = up_to(rows, k->lanes),
+                            .columns = align_up(rows, k->lanes),
                             .dim = dim,
                             .length = h->rows};
         const size_t query_at = first * h->queries_stride + across;

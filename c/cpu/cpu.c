@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/divide.h"
 #include "cpu/kernels.h"
 #include "cpu/ops.h"
 
-#define ALIGNMENT 256
 #define HUGE_PAGE ((size_t)2 << 20)
 
 /* Bytes that the system could still give without swapping; all there are where it does not say. */
@@ -29,10 +29,10 @@ static size_t memory_available(void)
 static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
 {
     (void)self;
-    size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    size_t rounded = align_up(bytes, BACKEND_ALIGNMENT);
+    size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : BACKEND_ALIGNMENT;
     size_t available = bytes >= HUGE_PAGE ? memory_available() : SIZE_MAX;
-    if (rounded > available || posix_memalign(out, align, rounded ? rounded : ALIGNMENT))
+    if (rounded > available || posix_memalign(out, align, rounded ? rounded : BACKEND_ALIGNMENT))
         return why(w, ERR_MEMORY,
                    "%.1f MiB of memory are needed at once, and this machine has %.1f left",
                    (double)bytes / 0x1p20, (double)memory_available() / 0x1p20);

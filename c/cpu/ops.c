@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/divide.h"
 #include "cpu/attention.h"
 #include "cpu/product.h"
 
-#define ALIGNMENT      256
 #define ROWS_BLOCK     64                /* rows of one piece of an elementwise op */
 #define ENTROPY_BLOCK  8                 /* of cross-entropy, whose rows are long */
 #define COLUMNS_BLOCK  64                /* columns of one piece of a reduction over rows */
@@ -17,7 +17,6 @@
 #define ELEMENTS_BLOCK ((size_t)1 << 16) /* of one piece of an op on a flat vector */
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t blocks_of(size_t n, size_t block) { return (n + block - 1) / block; }
 
 /* A range of rows, columns or elements that is one piece of an op. */
 struct range {
@@ -58,7 +57,8 @@ static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 static bool room_for_products(struct product_room *r)
 {
-    if (posix_memalign((void **)&r->a, ALIGNMENT, PRODUCT_ROOM * sizeof *r->a)) return false;
+    if (posix_memalign((void **)&r->a, BACKEND_ALIGNMENT, PRODUCT_ROOM * sizeof *r->a))
+        return false;
     r->b = r->a + PRODUCT_WORDS;
     r->sums = (float *)(r->b + PRODUCT_WORDS);
     return true;
@@ -75,11 +75,11 @@ enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w)
     const size_t threads = pool_threads(c->pool);
     ops_release(c);
     c->scratch_bytes = attention_scratch(c->kernels, s.length, s.head_dim);
-    c->gain_partials = malloc(blocks_of(s.rows, ROWS_BLOCK) * s.dim * sizeof(float));
+    c->gain_partials = malloc(ceil_div(s.rows, ROWS_BLOCK) * s.dim * sizeof(float));
     c->scratch = calloc(threads, sizeof *c->scratch);
     bool enough = c->gain_partials && c->scratch && room_for_products(&c->product);
     for (size_t t = 0; enough && t < threads; t++)
-        enough = !posix_memalign(&c->scratch[t], ALIGNMENT, c->scratch_bytes);
+        enough = !posix_memalign(&c->scratch[t], BACKEND_ALIGNMENT, c->scratch_bytes);
     if (enough) {
         c->sizes = s;
         return ERR_OK;
@@ -110,7 +110,7 @@ static void embed_piece(void *ctx, size_t index, size_t thread)
 }
 void ops_embed(void *self, const struct op_embed *o)
 {
-    share_out(self, o, embed_piece, blocks_of(o->rows, ROWS_BLOCK));
+    share_out(self, o, embed_piece, ceil_div(o->rows, ROWS_BLOCK));
 }
 
 /* A piece is a band of columns, so that rows of one token add up in order. */
@@ -126,7 +126,7 @@ static void embed_backward_piece(void *ctx, size_t index, size_t thread)
 }
 void ops_embed_backward(void *self, const struct op_embed_backward *o)
 {
-    share_out(self, o, embed_backward_piece, blocks_of(o->dim, COLUMNS_BLOCK));
+    share_out(self, o, embed_backward_piece, ceil_div(o->dim, COLUMNS_BLOCK));
 }
 
 /* Rows on their own: a piece is a block of them. */
@@ -141,7 +141,7 @@ void ops_embed_backward(void *self, const struct op_embed_backward *o)
     }                                                                                              \
     void ops_##name(void *self, const struct op_##name *o)                                         \
     {                                                                                              \
-        share_out(self, o, name##_piece, blocks_of(o->rows, (block)));                             \
+        share_out(self, o, name##_piece, ceil_div(o->rows, (block)));                              \
     }
 
 ROWS_OP(norm, ROWS_BLOCK)
@@ -167,7 +167,7 @@ static void norm_gain_piece(void *ctx, size_t index, size_t thread)
     struct job *j = ctx;
     const struct op_norm_backward *o = j->op;
     struct range r = range_at(index, COLUMNS_BLOCK, o->dim);
-    for (size_t b = 0; b < blocks_of(o->rows, ROWS_BLOCK); b++)
+    for (size_t b = 0; b < ceil_div(o->rows, ROWS_BLOCK); b++)
         j->cpu->kernels->add_floats(o->gain_grad + r.first,
                                     j->cpu->gain_partials + b * o->dim + r.first, r.last - r.first);
 }
@@ -175,8 +175,8 @@ void ops_norm_backward(void *self, const struct op_norm_backward *o)
 {
     struct cpu *c = self;
     assert(o->rows <= c->sizes.rows && o->dim <= c->sizes.dim);
-    share_out(self, o, norm_backward_piece, blocks_of(o->rows, ROWS_BLOCK));
-    share_out(self, o, norm_gain_piece, blocks_of(o->dim, COLUMNS_BLOCK));
+    share_out(self, o, norm_backward_piece, ceil_div(o->rows, ROWS_BLOCK));
+    share_out(self, o, norm_gain_piece, ceil_div(o->dim, COLUMNS_BLOCK));
 }
 
 /* Attention: a piece is a head of a sequence; backward, the heads that share keys and values. */
@@ -321,7 +321,7 @@ static void linear_piece(void *ctx, size_t index, size_t thread)
 
 void ops_linear(void *self, const struct op_linear *o)
 {
-    if (o->rows <= FEW_ROWS) share_out(self, o, linear_piece, blocks_of(o->n_out, COLUMNS_BLOCK));
+    if (o->rows <= FEW_ROWS) share_out(self, o, linear_piece, ceil_div(o->n_out, COLUMNS_BLOCK));
     else
         multiply(self, (struct product){.a = o->x,
                                         .a_stride = o->n_in,
@@ -374,7 +374,7 @@ static void adamw_piece(void *ctx, size_t index, size_t thread)
 void ops_adamw(void *self, const struct op_adamw *o)
 {
     assert(!o->copies);
-    share_out(self, o, adamw_piece, blocks_of(o->count, ELEMENTS_BLOCK));
+    share_out(self, o, adamw_piece, ceil_div(o->count, ELEMENTS_BLOCK));
 }
 
 struct zero {
@@ -390,7 +390,7 @@ static void zero_piece(void *ctx, size_t index, size_t thread)
 }
 void ops_zero(void *self, void *memory, size_t bytes)
 {
-    share_out(self, &(struct zero){memory, bytes}, zero_piece, blocks_of(bytes, ELEMENTS_BLOCK));
+    share_out(self, &(struct zero){memory, bytes}, zero_piece, ceil_div(bytes, ELEMENTS_BLOCK));
 }
 
 struct reduction {
@@ -410,8 +410,8 @@ static void reduction_piece(void *ctx, size_t index, size_t thread)
 static double reduce(struct cpu *c, const float *x, size_t count,
                      double (*of)(const float *, size_t))
 {
-    struct reduction o = {x, count, most(ELEMENTS_BLOCK, blocks_of(count, OPS_PARTIALS)), of};
-    size_t blocks = blocks_of(count, o.block);
+    struct reduction o = {x, count, most(ELEMENTS_BLOCK, ceil_div(count, OPS_PARTIALS)), of};
+    size_t blocks = ceil_div(count, o.block);
     share_out(c, &o, reduction_piece, blocks);
     double total = 0;
     for (size_t i = 0; i < blocks; i++) total += c->partials[i];

@@ -1,4 +1,5 @@
 #include "cpu/product.h"
+#include "base/divide.h"
 
 #include <assert.h>
 
@@ -7,7 +8,6 @@
 #define PACK_STRIPS 4  /* of one piece */
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t blocks_of(size_t n, size_t block) { return (n + block - 1) / block; }
 
 /* A block under way: rows [row, row + rows) of the product, columns and steps alike. */
 struct block {
@@ -44,7 +44,7 @@ static void pack(const struct block *b, const void *x, size_t stride, bool along
 
 static size_t pack_pieces(const struct block *b, size_t rows)
 {
-    return blocks_of(rows, PACK_STRIPS * b->kernels->lanes);
+    return ceil_div(rows, PACK_STRIPS * b->kernels->lanes);
 }
 
 /* Where part `t` of n things in `parts` begins. */
@@ -123,8 +123,8 @@ static void run_block(struct pool *pool, struct block *b)
     const size_t packs =
         (b->pack_a ? pack_pieces(b, b->rows) : 0) + (b->pack_b ? pack_pieces(b, b->columns) : 0);
     if (packs) pool_run(pool, pack_piece, b, packs);
-    b->tiles_down = blocks_of(b->rows, TILE_ROWS);
-    b->tiles_across = blocks_of(b->columns, TILE_STRIPS * b->kernels->lanes);
+    b->tiles_down = ceil_div(b->rows, TILE_ROWS);
+    b->tiles_across = ceil_div(b->columns, TILE_STRIPS * b->kernels->lanes);
     pool_run(pool, tile_piece, b, b->tiles_down * b->tiles_across);
 }
 
@@ -141,7 +141,7 @@ void product_run(struct pool *pool, const struct kernels *kernels, const struct 
                  const struct product *p)
 {
     const size_t numbers = kernels->numbers_of_step;
-    const size_t steps = least(blocks_of(p->k, numbers), PRODUCT_STEPS);
+    const size_t steps = least(ceil_div(p->k, numbers), PRODUCT_STEPS);
     const size_t depth = least(steps * numbers, p->k);
     const bool deep = depth < p->k;
     const bool a_lies = kernels->unpacked && p->a_along && p->k % numbers == 0;
@@ -155,7 +155,7 @@ void product_run(struct pool *pool, const struct kernels *kernels, const struct 
             b.rows = least(rows, p->m - b.row);
             for (b.k = 0; b.k < p->k; b.k += depth) {
                 b.depth = least(depth, p->k - b.k);
-                b.strip = blocks_of(b.depth, numbers) * kernels->lanes;
+                b.strip = ceil_div(b.depth, numbers) * kernels->lanes;
                 b.pack_a = !a_lies && (deep || rows < p->m || b.column == 0);
                 b.pack_b = deep || b.row == 0;
                 b.last = b.k + b.depth == p->k;

@@ -2,9 +2,8 @@
 
 #include <stdio.h>
 
+#include "base/divide.h"
 #include "model/layout.h"
-
-static uint64_t pieces_of(uint64_t whole, uint64_t piece) { return (whole + piece - 1) / piece; }
 
 size_t budget_of_gpu(size_t memory)
 {
@@ -34,8 +33,8 @@ size_t budget_bytes(const struct experiment *x, const struct backend *b, size_t 
 /* The busiest lane, which the others wait for, has at most a sixteenth more to do than need be. */
 static bool is_even(uint64_t sequences, uint64_t micro_batch, size_t lanes)
 {
-    const uint64_t most = pieces_of(pieces_of(sequences, micro_batch), lanes) * micro_batch;
-    return most * 16 <= pieces_of(sequences, lanes) * 17;
+    const uint64_t most = ceil_div(ceil_div(sequences, micro_batch), lanes) * micro_batch;
+    return most * 16 <= ceil_div(sequences, lanes) * 17;
 }
 
 /* May so many sequences be taken at once, of at most `tokens` tokens? One always may. */
@@ -73,7 +72,7 @@ bool budget_fit(const struct experiment *x, const struct backend *b, size_t lane
 {
     const uint64_t most =
         x->train.micro_batch ? x->train.micro_batch : BUDGET_TOKENS_GPU / x->model.context;
-    const uint64_t enough = pieces_of(BUDGET_TOKENS_HOST, x->model.context);
+    const uint64_t enough = ceil_div(BUDGET_TOKENS_HOST, x->model.context);
     *out = (struct budget){0};
     for (int r = (int)x->train.recompute; r <= RECOMPUTE_BLOCK; r++) {
         const uint32_t n =

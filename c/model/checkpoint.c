@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/divide.h"
 #include "base/file.h"
 
 #define HEADER_BYTES 4096
@@ -31,7 +32,7 @@ static void sum_of(const void *data, size_t count, uint8_t out[SUM_BYTES])
     memcpy(out, canonical.digest, SUM_BYTES);
 }
 
-static uint64_t aligned(uint64_t n) { return (n + HEADER_BYTES - 1) / HEADER_BYTES * HEADER_BYTES; }
+static uint64_t aligned(uint64_t n) { return align_up(n, HEADER_BYTES); }
 
 static void put_f64(struct writer *w, double v)
 {

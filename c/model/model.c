@@ -1,4 +1,5 @@
 #include "model/model.h"
+#include "base/divide.h"
 
 #include <assert.h>
 #include <math.h>
@@ -78,7 +79,7 @@ struct carver {
     size_t used;
 };
 
-static size_t aligned(size_t bytes) { return (bytes + 255) / 256 * 256; }
+static size_t aligned(size_t bytes) { return align_up(bytes, BACKEND_ALIGNMENT); }
 
 static void *carve(struct carver *c, size_t bytes)
 {

@@ -42,7 +42,7 @@ size_t outer_wire_offset(const struct outer_layout *l, uint32_t c)
     return (size_t)c * outer_wire_bytes(l->chunk_elements);
 }
 
-static size_t blocks_of(size_t n) { return (n + OUTER_BLOCK - 1) / OUTER_BLOCK; }
+static size_t blocks_of(size_t n) { return ceil_div(n, OUTER_BLOCK); }
 static size_t block_count(size_t n, size_t block)
 {
     size_t left = n - block * OUTER_BLOCK;

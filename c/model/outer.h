@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/crypto.h"
+#include "base/divide.h"
 
 #define OUTER_BLOCK                                                                                \
     256 /* elements that share a scale: one warp times eight on a GPU; 1.6 % overhead */
@@ -38,7 +39,7 @@ size_t outer_chunk_count(const struct outer_layout *l, uint32_t c);
 /* Bytes of `n` quantized elements: all scales (fp32, little-endian), then all q (int8). */
 static inline size_t outer_wire_bytes(size_t n)
 {
-    return (n + OUTER_BLOCK - 1) / OUTER_BLOCK * sizeof(float) + n;
+    return ceil_div(n, OUTER_BLOCK) * sizeof(float) + n;
 }
 
 /* Offset of chunk `c` in a buffer that holds all chunks' wire bytes one after the other. */

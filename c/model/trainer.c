@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/divide.h"
 #include "data/corpus.h"
 #include "data/sampler.h"
 #include "model/adamw.h"
@@ -40,13 +41,11 @@ static size_t vector_bytes(const struct experiment *x)
     return layout_of(&x->model).parameters * sizeof(float);
 }
 
-static uint64_t pieces_of(uint64_t whole, uint64_t piece) { return (whole + piece - 1) / piece; }
-
 /* Has each lane something to do? */
 static enum err check_lanes(const struct experiment *x, size_t lanes, struct why *w)
 {
     const uint64_t sequences = experiment_batch_sequences(x);
-    const uint64_t pieces = pieces_of(sequences, x->train.micro_batch ? x->train.micro_batch : 1);
+    const uint64_t pieces = ceil_div(sequences, x->train.micro_batch ? x->train.micro_batch : 1);
     if (sequences < lanes)
         return why(w, ERR_USAGE,
                    "%s: train.batch_tokens makes %llu sequences of model.context %u, too few for "
@@ -101,7 +100,7 @@ static enum err lane_open(struct lane *lane, const struct trainer *t, const stru
                           struct why *w)
 {
     float **const vectors[] = {&lane->parameters, &lane->moment1, &lane->moment2, &lane->gradients};
-    const size_t each = (vector_bytes(t->x) + 255) / 256 * 256;
+    const size_t each = align_up(vector_bytes(t->x), BACKEND_ALIGNMENT);
     const enum model_use use = budget_use(t->x->train.recompute);
     const bool at_once = budget_at_once(t->x, t->lanes_count, t->micro_batch);
     const size_t model = model_bytes(&t->x->model, b, t->micro_batch, use, at_once);

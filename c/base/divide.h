@@ -1,0 +1,13 @@
+/* divide.h -- whole numbers of pieces. */
+#ifndef SHOAL_BASE_DIVIDE_H
+#define SHOAL_BASE_DIVIDE_H
+
+#include <stdint.h>
+
+/* How many pieces of `each` > 0 hold n; n + each may not overflow. */
+static inline uint64_t ceil_div(uint64_t n, uint64_t each) { return (n + each - 1) / each; }
+
+/* The least multiple of `each` that is no less than n. */
+static inline uint64_t align_up(uint64_t n, uint64_t each) { return ceil_div(n, each) * each; }
+
+#endif
