@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include "base/clock.h"
+#include "base/divide.h"
 #include "crypto.h"
 #include "inside.h"
 #include "resolve.h"
@@ -135,7 +136,7 @@ static bool send_now(struct endpoint *e, const struct sockaddr *to, socklen_t to
         switch (udp_send(&e->udp, to, to_bytes, bytes_of(e->out + from + at, n), segment)) {
         case UDP_SENT:
             e->counters.sent_bytes += n;
-            e->counters.sent_datagrams += (n + segment - 1) / segment;
+            e->counters.sent_datagrams += ceil_div(n, segment);
             break;
         case UDP_FULL:
             memmove(e->out, e->out + from + at, count - at);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/divide.h"
 #include "bin/bench.h"
 #include "bin/command.h"
 #include "net/endpoint.h"
@@ -193,7 +194,7 @@ static enum err send_all(const struct options *o, int hear, struct why *w)
     struct address to;
     double spent, before;
     s.parcel = bytes_of(calloc(1, o->parcel_kib << 10), o->parcel_kib << 10);
-    s.parcels = (o->megabytes * 1000000 + s.parcel.count - 1) / s.parcel.count;
+    s.parcels = ceil_div(o->megabytes * 1000000, s.parcel.count);
     enum err e = s.parcel.data ? ERR_OK : why(w, ERR_MEMORY, "no memory for a parcel");
     if (!e && read(hear, &to, sizeof to) != sizeof to)
         e = why(w, ERR_NETWORK, "the receiving process did not start");

@@ -1,9 +1,10 @@
 #include "cpu/attention.h"
-#include "base/divide.h"
 
 #include <assert.h>
 #include <math.h>
 #include <string.h>
+
+#include "base/divide.h"
 
 /* Strips of queries in a block: three are what the micro-kernel takes at once; backward two such, so that the products along
  * the queries are long enough to be worth loading what they add to. */

@@ -195,7 +195,7 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
     for (size_t r = 0; t->add && r < ROWS && row + r < t->rows; r++) /* it may come from afar */
         for (size_t s = 0; s < strips; s++)
             __builtin_prefetch(t->sum + (row + r) * t->sum_stride + column + s * LANES, 1);
-    _Pragma("clang loop unroll_count(4)") for (size_t k = 0; k < steps; k++, b += LANES)
+    UNROLL_BY_4 for (size_t k = 0; k < steps; k++, b += LANES)
     {
         vec columns[STRIPS];
         UNROLL for (size_t s = 0; s < strips; s++)
@@ -208,7 +208,7 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
                 multiplied(sums[r][s], word, columns[s]);
 #if LANES == 8
             /* One row after the other: 12 sums, 3 columns and one row's word are all registers there are. */
-            __asm__ volatile("" : "+x"(sums[r][0]), "+x"(sums[r][1]), "+x"(sums[r][2]) : :);
+            __asm__ volatile("" : "+x"(sums[r][0]), "+x"(sums[r][1]), "+x"(sums[r][2]));
 #endif
         }
     }

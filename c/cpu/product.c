@@ -1,7 +1,8 @@
 #include "cpu/product.h"
-#include "base/divide.h"
 
 #include <assert.h>
+
+#include "base/divide.h"
 
 #define TILE_ROWS   64 /* enough that reading three strips of b into the cache does not show */
 #define TILE_STRIPS 6  /* of columns */

@@ -23,8 +23,11 @@
  * clang 14 would need minutes for what comes of it. */
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define UNROLL
+#define UNROLL_BY_4
 #else
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_BY_4                                                                                \
+    _Pragma("clang loop unroll_count(4)") /* of a number of rounds that is not known: fewer jumps */
 #endif
 
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
@@ -87,10 +90,7 @@ INLINE vec stored(vec v)
  * one of both ways, a call for each vector.) */
 
 #if LANES == 8
-INLINE ivec first_lanes(size_t count)
-{
-    return (ivec){0, 1, 2, 3, 4, 5, 6, 7} < (ivec)((uvec){0} + (uint32_t)count);
-}
+INLINE ivec first_lanes(size_t count) { return (ivec){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)count; }
 INLINE void copy_lanes(uint16_t *to, const uint16_t *from, size_t count)
 {
     size_t at = 0;

@@ -1,10 +1,11 @@
 #include "model/model.h"
-#include "base/divide.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/divide.h"
 
 /* Rows whose logits exist at once: at least so many, in which products run well, and more as their bytes allow. The head is
  * packed, and its gradient read and written, once for all of them: a twentieth of a step of a 150m model lies between 256

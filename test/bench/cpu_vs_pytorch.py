@@ -92,15 +92,14 @@ def measure(name, options, python, compiler, folder):
         except RuntimeError as e:
             note("shoal_%s: null, as %s" % (precision, e))
             side.close()
-    runs = [(column, kind, settings, ENVIRONMENT) for column, kinds in VARIANTS.items() for kind, settings in kinds.items()]
+    runs = [(column, kind, settings, ENVIRONMENT) for column, kinds in VARIANTS.items() for kind, settings in kinds.items()
+            if (compiler or not settings["compile"]) and (options.bf16 or settings["precision"] == "fp32")]
     if options.unlock_mkl:
         runs += [(column + "_unlocked", kind, settings, unlocked(folder)) for column, kind, settings, _ in runs
                  if settings["precision"] == "fp32"]
     if not options.bf16 and "bf16" in ours:
         found.update(take_turns({("shoal_bf16", ""): ours["bf16"]}, options.rounds, options.seconds, options.patience))
     for column, kind, settings, environment in runs:
-        if settings["compile"] and not compiler or settings["precision"] == "bf16" and not options.bf16:
-            continue
         side = Torch(python, environment, **shape, **settings)
         sides = {(column, kind): side}
         if settings["precision"] in ours:
