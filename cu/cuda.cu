@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/whole.h"
 #include "cublaslt.h"
 #include "ops.h"
 
@@ -114,8 +115,6 @@ static void release(struct cuda *c)
     c->chain = NULL;
     c->sizes = {};
 }
-
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
 {

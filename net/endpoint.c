@@ -5,7 +5,7 @@
 #include <sys/epoll.h>
 
 #include "base/clock.h"
-#include "base/divide.h"
+#include "base/whole.h"
 #include "crypto.h"
 #include "inside.h"
 #include "resolve.h"

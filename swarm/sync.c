@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#include "base/divide.h"
+#include "base/whole.h"
 #include "wire.h"
 
 #define MANIFEST_PATIENCE                                                                          \

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/divide.h"
+#include "base/whole.h"
 #include "bin/bench.h"
 #include "bin/command.h"
 #include "net/endpoint.h"

@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/divide.h"
+#include "base/machine.h"
 #include "base/rng.h"
+#include "base/whole.h"
 #include "bin/bench.h"
 #include "bin/bench_ops.h"
 #include "bin/command.h"
@@ -211,18 +212,6 @@ static enum err step(struct bench *k, double *loss, struct why *w)
     return e;
 }
 
-/* VmHWM of proc_pid_status(5). Not getrusage: its ru_maxrss counts what was resident before exec, too. */
-static uint64_t peak_resident_bytes(void)
-{
-    unsigned long long kib = 0;
-    char line[200];
-    FILE *f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "VmHWM: %llu kB", &kib) == 1) break;
-    if (f) fclose(f);
-    return kib * 1024;
-}
-
 static enum err step_took(struct result *r, double seconds, struct why *w)
 {
     if (r->steps == r->room) {
@@ -258,7 +247,7 @@ static enum err measure(struct bench *k, const struct options *o, struct result 
     }
     if (e) return e;
     qsort(r->step_s, r->steps, sizeof *r->step_s, ascending);
-    r->peak_bytes = peak_resident_bytes();
+    r->peak_bytes = machine_memory_peak();
     r->tokens_per_s = (double)(r->steps * k->x.train.batch_tokens) / r->seconds;
     r->flops = r->tokens_per_s * model_flops_per_token(&k->x.model);
     return ERR_OK;
@@ -357,7 +346,7 @@ static int bench(int argc, char **argv, bool gpu)
     if (command_help(argc, argv, usage)) return free(k), 0;
     enum err e = k ? parse(argc, argv, &o, &w) : why(&w, ERR_MEMORY, "no memory");
     if (!e) e = experiment_of(&o, &k->x, &w);
-    const size_t threads = o.threads ? o.threads : cpu_threads();
+    const size_t threads = o.threads ? o.threads : machine_processors();
     if (!e) e = pool_open(&pool, threads, 0, &w);
     if (!e) {
         const struct device_options d = {.kind = gpu ? DEVICE_CUDA : DEVICE_CPU,

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/machine.h"
 #include "bin/device.h"
-#include "cpu/cpu.h"
 
 static enum err find(struct loaded *l, const char *path, struct why *w)
 {
@@ -47,7 +47,7 @@ enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struc
     if (!e && model_shape_parameters(&l->head.shape) != l->head.parameters)
         e = why(w, ERR_FORMAT, "%s: its shape and its number of parameters contradict each other",
                 l->path);
-    if (!e) e = pool_open(&l->pool, cpu_threads(), 0, w);
+    if (!e) e = pool_open(&l->pool, machine_processors(), 0, w);
     const struct device_options o = {.kind = DEVICE_AUTO, .precision = PRECISION_FP32};
     if (!e) e = device_open(&l->backend, &o, l->pool, w);
     l->backend_open = !e;

@@ -5,13 +5,13 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/machine.h"
 #include "bin/command.h"
 
 static const char usage[] =
@@ -62,12 +62,6 @@ static void show(void *self, const char *stage, uint64_t done, uint64_t all)
         fprintf(stderr, "  %.1f MB/s  %.0f s left", rate * 1e-6, (double)(all - done) / rate);
     if (!m->live) fputc('\n', stderr);
     fflush(stderr);
-}
-
-static size_t processors(void)
-{
-    cpu_set_t set;
-    return sched_getaffinity(0, sizeof set, &set) ? 1 : (size_t)CPU_COUNT(&set);
 }
 
 static enum err whole_number(const char *option, const char *text, uint64_t min, uint64_t max,
@@ -204,7 +198,7 @@ int prepare_main(int argc, char **argv)
     struct meter meter = {.live = isatty(STDERR_FILENO)};
     struct prepare p = {.vocab = 4096,
                         .validation = 0.01,
-                        .threads = processors(),
+                        .threads = machine_processors(),
                         .program = SHOAL_VERSION,
                         .progress = show,
                         .self = &meter};

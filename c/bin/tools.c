@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/machine.h"
 #include "bin/device.h"
-#include "cpu/cpu.h"
 #include "model/trainer.h"
 
 #define TOKENIZER_BYTES_MAX ((size_t)256 << 20)
@@ -31,7 +31,7 @@ enum err tools_open(struct tools *t, const struct experiment *x, const struct cr
     enum err e = experiment_check_files(x, w);
     if (!e) e = corpus_open(x->data.corpus, &t->corpus, w);
     if (!e) e = name_run(t, x, hash, w);
-    size_t threads = x->machine.threads ? x->machine.threads : cpu_threads();
+    size_t threads = x->machine.threads ? x->machine.threads : machine_processors();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);
     return e ? e : devices_open(&t->devices, x, t->pool, w);
 }

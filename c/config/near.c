@@ -2,11 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/whole.h"
 #include "config/schema.h"
 
 #define DISTANCE_BYTES_MAX 64
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 size_t schema_distance(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
 {

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/divide.h"
+#include "base/carve.h"
+#include "base/whole.h"
 
 /* Strips of queries in a block: three are what the micro-kernel takes at once; backward two such, so that the products along
  * the queries are long enough to be worth loading what they add to. */
@@ -17,20 +18,6 @@
 /* Keys of a block, a multiple of a strip's: scores and probabilities fill some 36 KiB. */
 #define FORWARD_KEYS  128
 #define BACKWARD_KEYS 64
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-
-/* Scratch is handed out piece after piece, each on a cache line; with a null start it is only counted. */
-struct carver {
-    uint8_t *start;
-    size_t used;
-};
-static void *carve(struct carver *c, size_t bytes)
-{
-    void *at = c->start ? c->start + c->used : NULL;
-    c->used += align_up(bytes, 64);
-    return at;
-}
 
 static size_t steps_of(const struct kernels *k, size_t numbers)
 {
@@ -103,7 +90,7 @@ size_t attention_scratch(const struct kernels *k, size_t length, size_t head_dim
     struct room r;
     const size_t forward = carve_forward(&(struct carver){0}, k, length, head_dim, &r);
     const size_t backward = carve_backward(&(struct carver){0}, k, length, head_dim, &r);
-    return forward > backward ? forward : backward;
+    return most(forward, backward);
 }
 
 /* Packs [rows, dim] activations that lie `stride` apart: as they are (rows stay rows), or turned. */

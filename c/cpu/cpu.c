@@ -1,43 +1,32 @@
 #include "cpu/cpu.h"
 
 #include <assert.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/divide.h"
+#include "base/machine.h"
+#include "base/whole.h"
 #include "cpu/kernels.h"
 #include "cpu/ops.h"
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
-/* Bytes that the system could still give without swapping; all there are where it does not say. */
-static size_t memory_available(void)
-{
-    unsigned long long kib = 0;
-    char line[128];
-    FILE *f = fopen("/proc/meminfo", "r");
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) break;
-    if (f) fclose(f);
-    return kib ? (size_t)kib << 10 : SIZE_MAX;
-}
-
-/* Touches every page, so that what does not fit is refused here and not killed later. */
+/* Touches every page, so that what does not fit is refused here and not killed later; each thread those that it will work on, so
+ * that they lie near it where memory has a near and a far. */
 static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
 {
-    (void)self;
     size_t rounded = align_up(bytes, BACKEND_ALIGNMENT);
     size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : BACKEND_ALIGNMENT;
-    size_t available = bytes >= HUGE_PAGE ? memory_available() : SIZE_MAX;
+    size_t available = bytes >= HUGE_PAGE ? machine_memory_available() : SIZE_MAX;
     if (rounded > available || posix_memalign(out, align, rounded ? rounded : BACKEND_ALIGNMENT))
-        return why(w, ERR_MEMORY,
-                   "%.1f MiB of memory are needed at once, and this machine has %.1f left",
-                   (double)bytes / 0x1p20, (double)memory_available() / 0x1p20);
+        return why(
+            w, ERR_MEMORY,
+            "%.1f MiB of memory are needed at once, and this machine (or the container) has %.1f "
+            "left",
+            (double)bytes / 0x1p20, (double)machine_memory_available() / 0x1p20);
     if (align == HUGE_PAGE) madvise(*out, rounded, MADV_HUGEPAGE); /* a wish; fewer page faults */
-    memset(*out, 0, rounded);
+    ops_zero(self, *out, rounded);
     return ERR_OK;
 }
 
@@ -61,15 +50,7 @@ static enum err memory_download(void *self, void *host, const void *device, size
     return ERR_OK;
 }
 
-size_t cpu_threads(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set)) return 1;
-    int count = CPU_COUNT(&set);
-    return count > 0 ? (size_t)count : 1;
-}
-
-double cpu_peak(const struct backend *b) { return ops_peak(b->self, cpu_threads()); }
+double cpu_peak(const struct backend *b) { return ops_peak(b->self, machine_processors()); }
 
 const char *cpu_describe(const struct backend *b) { return ((struct cpu *)b->self)->kernels->name; }
 

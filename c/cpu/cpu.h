@@ -20,9 +20,6 @@ void cpu_close(struct backend *b);
 enum err cpu_open_as(struct backend *out, struct pool *pool, const char *kernels, bool bf16,
                      struct why *w);
 
-/* Processors this process may run on (sched_getaffinity(2)): what machine.threads: auto means. At least 1. */
-size_t cpu_threads(void);
-
 /* Floating-point operations a second that all threads together reach on fused multiply-adds in registers, the widest
  * vectors there are, and of pairs of bf16 where products are of those: what no product can exceed. Measured for about a
  * tenth of a second, by processor time: what other programs take meanwhile does not lower it. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/divide.h"
+#include "base/whole.h"
 #include "cpu/attention.h"
 #include "cpu/product.h"
 
@@ -15,8 +15,6 @@
 #define COLUMNS_BLOCK  64                /* columns of one piece of a reduction over rows */
 #define FEW_ROWS       4                 /* so few are not worth packing for */
 #define ELEMENTS_BLOCK ((size_t)1 << 16) /* of one piece of an op on a flat vector */
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* A range of rows, columns or elements that is one piece of an op. */
 struct range {
@@ -52,8 +50,6 @@ void ops_release(struct cpu *c)
     c->product = (struct product_room){0};
     c->sizes = (struct op_sizes){0};
 }
-
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 static bool room_for_products(struct product_room *r)
 {

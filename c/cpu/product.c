@@ -2,13 +2,11 @@
 
 #include <assert.h>
 
-#include "base/divide.h"
+#include "base/whole.h"
 
 #define TILE_ROWS   64 /* enough that reading three strips of b into the cache does not show */
 #define TILE_STRIPS 6  /* of columns */
 #define PACK_STRIPS 4  /* of one piece */
-
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* A block under way: rows [row, row + rows) of the product, columns and steps alike. */
 struct block {

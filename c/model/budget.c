@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "base/divide.h"
+#include "base/whole.h"
 #include "model/layout.h"
 
 size_t budget_of_gpu(size_t memory)

@@ -9,8 +9,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "base/divide.h"
 #include "base/file.h"
+#include "base/whole.h"
 
 #define HEADER_BYTES 4096
 #define SUM_BYTES    16

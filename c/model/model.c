@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/divide.h"
+#include "base/carve.h"
+#include "base/whole.h"
 
 /* Rows whose logits exist at once: at least so many, in which products run well, and more as their bytes allow. The head is
  * packed, and its gradient read and written, once for all of them: a twentieth of a step of a 150m model lies between 256
@@ -66,28 +67,13 @@ struct model {
     uint32_t *host_inputs, *host_targets; /* staging, [rows] */
 };
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
-static size_t most(size_t a, size_t b) { return a > b ? a : b; }
-
 static size_t head_dim(const struct model_shape *s) { return s->dim / s->heads; }
 static size_t kv_width(const struct model_shape *s) { return s->kv_heads * head_dim(s); }
 static size_t qkv_width(const struct model_shape *s) { return s->dim + 2 * kv_width(s); }
 
 /* Memory: one walk over all that a model needs, run twice: to count, then to hand out. */
 
-struct carver {
-    uint8_t *start; /* NULL: only count */
-    size_t used;
-};
-
-static size_t aligned(size_t bytes) { return align_up(bytes, BACKEND_ALIGNMENT); }
-
-static void *carve(struct carver *c, size_t bytes)
-{
-    void *at = c->start ? c->start + c->used : NULL;
-    c->used += aligned(bytes);
-    return at;
-}
+static_assert(CARVE_ALIGNMENT % BACKEND_ALIGNMENT == 0, "operations get what they ask for");
 
 /* The arrays of one layer; those that are not remembered are the first layer's. */
 static void carve_layer(struct carver *c, const struct model *m, struct activations *a)
@@ -158,7 +144,7 @@ static void carve_all(struct carver *c, struct model *m)
     const struct model_shape *s = &m->layout.shape;
     const size_t rows = m->rows, one = m->b->activation_bytes;
     struct carver gradients = {.start = (uint8_t *)m->gradients,
-                               .used = s->tied ? aligned(gradients_at(m, 0)) : 0};
+                               .used = s->tied ? align_up(gradients_at(m, 0), CARVE_ALIGNMENT) : 0};
     if (m->b->copies) m->copies = carve(c, m->layout.decayed_count * one);
     m->inputs = carve(c, rows * sizeof(uint32_t));
     m->targets = carve(c, rows * sizeof(uint32_t));

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #include "base/crypto.h"
-#include "base/divide.h"
+#include "base/whole.h"
 
 #define OUTER_BLOCK                                                                                \
     256 /* elements that share a scale: one warp times eight on a GPU; 1.6 % overhead */

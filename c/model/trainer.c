@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/divide.h"
+#include "base/whole.h"
 #include "data/corpus.h"
 #include "data/sampler.h"
 #include "model/adamw.h"

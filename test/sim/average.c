@@ -94,7 +94,7 @@ static double dequantize(const uint8_t *wire, size_t n, double *y)
     return sum / (double)blocks;
 }
 
-static uint64_t least(const struct snapshot *s)
+static uint64_t least_tokens(const struct snapshot *s)
 {
     return s->offers.before ? s->offers.before : s->offers.latest;
 }
@@ -102,7 +102,7 @@ static uint64_t least(const struct snapshot *s)
 /* A member of any mean adds its tokens to the lineage, once. It may have handed over more than one contribution. */
 static void count_tokens(struct means *m, const struct snapshot *s, bool surely)
 {
-    uint64_t low = surely ? least(s) : 0;
+    uint64_t low = surely ? least_tokens(s) : 0;
     if (surely && (m->low[s->node] == 0 || low < m->low[s->node])) m->low[s->node] = low;
     if (s->tokens > m->high[s->node]) m->high[s->node] = s->tokens;
 }
@@ -173,7 +173,7 @@ static bool fit_weights(struct world *w, struct sim_node *n, uint32_t chunk, con
     double sum = 0, low = 0, high = INFINITY, hidden = 0;
     for (uint32_t i = 0; i < f->sure; i++) {
         sum += f->factor[i];
-        low = fmax(low, (double)least(f->of[i]) / f->factor[i]);
+        low = fmax(low, (double)least_tokens(f->of[i]) / f->factor[i]);
         high = fmin(high, (double)f->of[i]->tokens / f->factor[i]);
     }
     for (uint32_t i = f->sure; i < f->k; i++) hidden += f->factor[i];

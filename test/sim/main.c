@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/machine.h"
+#include "base/whole.h"
 #include "sim.h"
 
 #define SEED_FIRST 1
@@ -163,12 +165,9 @@ static void usage(void)
 
 static void choose(int argc, char **argv, struct choice *c)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     *c = (struct choice){.first = SEED_FIRST,
                          .last = SEED_LAST,
-                         .jobs = cores < 1          ? 1
-                                 : cores > JOBS_MAX ? JOBS_MAX
-                                                    : (uint32_t)cores};
+                         .jobs = (uint32_t)least(machine_processors(), JOBS_MAX)};
     for (int i = 1; i < argc; i++) {
         uint64_t number = 0;
         char *end = "";

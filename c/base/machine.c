@@ -1,0 +1,146 @@
+#include "base/machine.h"
+
+#include <limits.h>
+#include <math.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/whole.h"
+
+/* The number that follows `key` and spaces in the first line that begins so. False where none does, and for words and -1, which
+ * say in control groups that there is no limit. */
+static bool number_after(const char *path, const char *key, uint64_t *out)
+{
+    char line[256];
+    bool there = false;
+    FILE *f = fopen(path, "re");
+    while (f && !there && fgets(line, sizeof line, f)) {
+        if (strncmp(line, key, strlen(key)) != 0) continue;
+        const char *at = line + strlen(key);
+        at += strspn(at, " \t");
+        there = *at >= '0' && *at <= '9';
+        if (there) *out = strtoull(at, NULL, 10);
+    }
+    if (f) fclose(f);
+    return there;
+}
+
+/* The same of a file in a folder. */
+static bool number_in(const char *folder, const char *file, const char *key, uint64_t *out)
+{
+    char path[PATH_MAX];
+    return snprintf(path, sizeof path, "%s/%s", folder, file) < (int)sizeof path &&
+           number_after(path, key, out);
+}
+
+static void limit_processors(struct machine_limits *l, uint64_t quota, uint64_t period)
+{
+    if (period) l->processors = fmin(l->processors, (double)quota / (double)period);
+}
+
+/* `cached`: bytes of files among those used; the kernel drops them when it needs room. */
+static void limit_memory(struct machine_limits *l, uint64_t limit, uint64_t used, uint64_t cached)
+{
+    used -= least(used, cached);
+    l->memory = least(l->memory, limit - least(limit, used));
+}
+
+/* One group: its files, of version 2 and of version 1, have different names. */
+static void limit_by_group(const char *folder, struct machine_limits *l)
+{
+    char cpu_max[PATH_MAX], line[64];
+    unsigned long long quota, period;
+    FILE *f = NULL;
+    if (snprintf(cpu_max, sizeof cpu_max, "%s/cpu.max", folder) < (int)sizeof cpu_max)
+        f = fopen(cpu_max, "re");
+    if (f && fgets(line, sizeof line, f) && sscanf(line, "%llu %llu", &quota, &period) == 2)
+        limit_processors(l, quota, period);
+    if (f) fclose(f);
+
+    uint64_t a, b, cached = 0;
+    if (number_in(folder, "cpu.cfs_quota_us", "", &a) &&
+        number_in(folder, "cpu.cfs_period_us", "", &b))
+        limit_processors(l, a, b);
+    if (number_in(folder, "memory.max", "", &a) && number_in(folder, "memory.current", "", &b)) {
+        number_in(folder, "memory.stat", "inactive_file ", &cached);
+        limit_memory(l, a, b, cached);
+    }
+    if (number_in(folder, "memory.limit_in_bytes", "", &a) &&
+        number_in(folder, "memory.usage_in_bytes", "", &b)) {
+        number_in(folder, "memory.stat", "total_inactive_file ", &cached);
+        limit_memory(l, a, b, cached);
+    }
+}
+
+/* A group and those that it lies in. `group` is the path of a line of proc/self/cgroup, "/" for the outermost; in a container
+ * it may name folders that exist outside alone: their limits are those of the outermost that is seen. */
+static void limit_by_groups(const char *root, const char *controller, const char *group,
+                            struct machine_limits *l)
+{
+    char folder[PATH_MAX];
+    const int start = snprintf(folder, sizeof folder, "%s/sys/fs/cgroup%s", root, controller);
+    if (start >= (int)sizeof folder ||
+        snprintf(folder + start, sizeof folder - (size_t)start, "%s", group) >=
+            (int)sizeof folder - start)
+        return;
+    for (size_t end = strlen(folder);; end--) {
+        if (folder[end] && folder[end] != '/') continue;
+        folder[end] = 0;
+        limit_by_group(folder, l);
+        if (end <= (size_t)start) return;
+    }
+}
+
+/* Is `name` in a list with commas? */
+static bool listed(const char *list, const char *name)
+{
+    const size_t bytes = strlen(name);
+    for (const char *at = list; (at = strstr(at, name)); at += bytes)
+        if ((at == list || at[-1] == ',') && (!at[bytes] || at[bytes] == ',')) return true;
+    return false;
+}
+
+struct machine_limits machine_limits(const char *root)
+{
+    struct machine_limits l = {.processors = INFINITY, .memory = UINT64_MAX};
+    char path[PATH_MAX], line[PATH_MAX + 256];
+    if (snprintf(path, sizeof path, "%s/proc/self/cgroup", root) >= (int)sizeof path) return l;
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f)) { /* "4:cpu,cpuacct:/group"; version 2: "0::/group" */
+        char *rest = line;
+        strsep(&rest, ":");
+        const char *controllers = strsep(&rest, ":"), *group = strsep(&rest, "\n");
+        if (!controllers || !group || *group != '/') continue;
+        if (!*controllers) limit_by_groups(root, "", group, &l);
+        if (listed(controllers, "cpu")) limit_by_groups(root, "/cpu", group, &l);
+        if (listed(controllers, "memory")) limit_by_groups(root, "/memory", group, &l);
+    }
+    if (f) fclose(f);
+    return l;
+}
+
+size_t machine_processors(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set)) return 1;
+    const double limit = ceil(machine_limits("").processors);
+    const size_t count = most((uint64_t)CPU_COUNT(&set), 1);
+    return limit < (double)count ? (size_t)most((uint64_t)limit, 1) : count;
+}
+
+uint64_t machine_memory_available(void)
+{
+    uint64_t kib;
+    const uint64_t whole =
+        number_after("/proc/meminfo", "MemAvailable:", &kib) ? kib << 10 : UINT64_MAX;
+    return least(whole, machine_limits("").memory);
+}
+
+uint64_t machine_memory_peak(void)
+{
+    uint64_t kib;
+    return number_after("/proc/self/status", "VmHWM:", &kib) ? kib << 10 : 0;
+}
