@@ -82,9 +82,8 @@ static void limit_by_groups(const char *root, const char *controller, const char
 {
     char folder[PATH_MAX];
     const int start = snprintf(folder, sizeof folder, "%s/sys/fs/cgroup%s", root, controller);
-    if (start >= (int)sizeof folder ||
-        snprintf(folder + start, sizeof folder - (size_t)start, "%s", group) >=
-            (int)sizeof folder - start)
+    if (start >= (int)sizeof folder || snprintf(folder + start, sizeof folder - (size_t)start, "%s",
+                                                group) >= (int)sizeof folder - start)
         return;
     for (size_t end = strlen(folder);; end--) {
         if (folder[end] && folder[end] != '/') continue;

@@ -78,14 +78,14 @@ Test(machine, version_2_the_tightest_of_the_groups_around_counts)
 Test(machine, version_1_in_a_container)
 {
     given("proc/self/cgroup", "9:name=systemd:/docker/1f\n4:memory:/docker/1f\n"
-                              "3:cpu,cpuacct:/docker/1f\n2:cpuset:/docker/1f\n0::/\n");
+                              "3:cpu,cpuacct:/docker/1f\n2:cpuset:/other\n0::/\n");
     given(V2 "cpu/cpu.cfs_quota_us", "250000\n");
     given(V2 "cpu/cpu.cfs_period_us", "100000\n");
     given(V2 "memory/memory.limit_in_bytes", "9000\n");
     given(V2 "memory/memory.usage_in_bytes", "8000\n");
     given(V2 "memory/memory.stat", "inactive_file 1\ntotal_inactive_file 500\n");
-    given(V2 "cpuset/cpu.cfs_quota_us", "1\n");
-    given(V2 "cpuset/cpu.cfs_period_us", "100000\n");
+    given(V2 "cpu/other/cpu.cfs_quota_us", "1\n"); /* of another hierarchy's path */
+    given(V2 "cpu/other/cpu.cfs_period_us", "100000\n");
     const struct machine_limits l = machine_limits(root);
     cr_assert_float_eq(l.processors, 2.5, 1e-9);
     cr_assert_eq(l.memory, 9000 - (8000 - 500));
