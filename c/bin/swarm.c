@@ -205,7 +205,7 @@ static void reap(struct fleet *f)
         k->pid = 0;
         k->ended = unix_now();
         k->crashed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-        if (k->crashed && !k->killed)
+        if (k->crashed && !k->killed && interrupts < 2)
             fprintf(stderr, "shoal swarm: worker %zu ended badly; see %s/output.txt\n", i, k->dir);
     }
 }
@@ -366,6 +366,10 @@ static enum err run(struct options *o, struct fleet *f, struct experiment *x, st
     e = fleet_sum(f, &s, w);
     if (!e) e = fleet_report(f, &s, w);
     if (e) return e;
+    if (interrupts > 1)
+        return why(w, ERR_STOPPED,
+                   "ended at once; what was trained since the last checkpoints in %s is lost",
+                   f->dir);
     bool whole = s.epochs >= experiment_epochs(x);
     if (o->json) {
         char path[EXPERIMENT_PATH_BYTES + 16];
@@ -407,5 +411,6 @@ int swarm_main(int argc, char **argv)
         free(x);
         free(f);
     }
-    return e ? command_failed("swarm", &w) : 0;
+    const int code = e ? command_failed("swarm", &w) : 0;
+    return interrupts > 1 ? 130 : code;
 }

@@ -2,6 +2,7 @@
  *
  * All it depends on lies in the checkpoint, so a run that is stopped at any step and goes on ends in the same bits as
  * one that never stopped, on the same machine. It reads what a node with an ID of zeros would read. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,16 @@ static volatile sig_atomic_t interrupts;
 static void on_interrupt(int number)
 {
     (void)number;
-    if (interrupts++) _exit(130);
+    static const char first[] = "\nshoal: saving after this step; once more to end at once\n",
+                      second[] = "\nshoal: ended at once; what was trained since the last "
+                                 "checkpoint is lost\n";
+    const int before = errno; /* of what was interrupted */
+    const bool again = interrupts++;
+    const ssize_t said = again ? write(STDERR_FILENO, second, sizeof second - 1)
+                               : write(STDERR_FILENO, first, sizeof first - 1);
+    (void)said; /* where nobody reads it, it need not be said */
+    if (again) _exit(130);
+    errno = before;
 }
 
 static enum err parse(int argc, char **argv, struct options *o, struct why *w)
