@@ -88,7 +88,8 @@ const Shoal = struct {
         };
     }
 
-    fn component(s: *Shoal, c: Component) void {
+    /// Its archive, under this name; `more`: flags besides its own.
+    fn component(s: *Shoal, c: Component, library: []const u8, more: []const []const u8) void {
         const m = s.module();
         m.addIncludePath(s.b.path("c"));
         for (c.third) |t| s.third(m, t);
@@ -97,16 +98,42 @@ const Shoal = struct {
             const empty = s.b.addWriteFiles().add("empty.c", "typedef int nothing_here_yet;\n");
             m.addCSourceFile(.{ .file = empty, .flags = &.{} });
         }
-        for (names) |f| m.addCSourceFile(.{ .file = s.b.path(s.b.fmt("{s}/{s}", .{ c.dir, f })), .flags = s.flagsOf(c, f) });
+        for (names) |f| m.addCSourceFile(.{ .file = s.b.path(s.b.fmt("{s}/{s}", .{ c.dir, f })), .flags = s.both(s.flagsOf(c, f), more) });
         s.ours(m, c.needs);
-        const lib = s.b.addLibrary(.{ .name = s.b.fmt("shoal-{s}", .{c.name}), .root_module = m, .linkage = .static });
-        s.libraries.put(s.b.allocator, c.name, lib) catch @panic("OOM");
+        const lib = s.b.addLibrary(.{ .name = s.b.fmt("shoal-{s}", .{library}), .root_module = m, .linkage = .static });
+        s.libraries.put(s.b.allocator, library, lib) catch @panic("OOM");
     }
 
     fn flagsOf(s: *Shoal, c: Component, file: []const u8) []const []const u8 {
         for (c.unchecked) |u| if (std.mem.eql(u8, u, file))
-            return std.mem.concat(s.b.allocator, []const u8, &.{ &c_flags, &.{ "-fno-sanitize=undefined", "-O3" } }) catch @panic("OOM");
+            return s.both(&c_flags, &.{ "-fno-sanitize=undefined", "-O3" });
         return &c_flags;
+    }
+
+    fn both(s: *Shoal, a: []const []const u8, b: []const []const u8) []const []const u8 {
+        return std.mem.concat(s.b.allocator, []const u8, &.{ a, b }) catch @panic("OOM");
+    }
+
+    /// The program of a component's tests, NAME; `cpu` is the archive that stands for c/cpu.
+    fn tests(s: *Shoal, c: Component, name: []const u8, cpu: []const u8) ?*std.Build.Step.Compile {
+        const b = s.b;
+        const dir = b.fmt("test/{s}", .{c.name});
+        const names = s.files(dir, "_test.c");
+        if (names.len == 0) return null;
+        const m = s.module();
+        m.addIncludePath(b.path("c"));
+        m.addIncludePath(b.path("."));
+        for (names) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("{s}/{s}", .{ dir, f })), .flags = &c_flags });
+        s.third(m, "criterion");
+        for ([_][]const []const u8{ &.{c.name}, c.needs, c.test_needs }) |names_needed| {
+            for (names_needed) |n| m.linkLibrary(s.libraries.get(if (std.mem.eql(u8, n, "cpu")) cpu else n).?);
+            for (components) |n| for (names_needed) |needed| {
+                if (std.mem.eql(u8, n.name, needed)) for (n.third) |t| s.third(m, t); // archives that an archive needs
+            };
+        }
+        const exe = b.addExecutable(.{ .name = name, .root_module = m });
+        exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
+        return exe;
     }
 
     /// The files of a folder with this ending, sorted: a new file needs no line here.
@@ -217,7 +244,8 @@ pub fn build(b: *std.Build) void {
     wolfssl(&s);
     quic(&s);
     yaml(&s);
-    for (components) |c| s.component(c);
+    for (components) |c| s.component(c, c.name, &.{});
+    for (components) |c| if (std.mem.eql(u8, c.name, "cpu")) s.component(c, "cpu-avx512-in-c", &.{ "-I.", "-DAVX512_IN_C" });
 
     // The program.
     const toolkit = b.option([]const u8, "cuda", "folder of the CUDA toolkit; without it shoal computes on the CPU alone");
@@ -230,28 +258,23 @@ pub fn build(b: *std.Build) void {
     b.dependOnDirectoryContents(b.path("test"));
     // The tests: one program a folder of test/, then the scripts that run the program itself; tally.py adds them up.
     const all = s.tally(shoal);
+    const in_c = s.tally(null);
+    b.step("test-avx512-in-c", "run the tests on the kernels for AVX-512 alone, compiled for any processor").dependOn(&in_c.step);
     for (components) |c| {
-        const dir = b.fmt("test/{s}", .{c.name});
-        const names = s.files(dir, "_test.c");
-        if (names.len == 0) continue;
-        const m = s.module();
-        m.addIncludePath(b.path("c"));
-        m.addIncludePath(b.path("."));
-        for (names) |f| m.addCSourceFile(.{ .file = b.path(b.fmt("{s}/{s}", .{ dir, f })), .flags = &c_flags });
-        s.third(m, "criterion");
-        for ([_][]const []const u8{ &.{c.name}, c.needs, c.test_needs }) |names_needed| {
-            s.ours(m, names_needed);
-            for (components) |n| for (names_needed) |name| {
-                if (std.mem.eql(u8, n.name, name)) for (n.third) |t| s.third(m, t); // archives that an archive needs
-            };
-        }
-        const exe = b.addExecutable(.{ .name = b.fmt("test-{s}", .{c.name}), .root_module = m });
-        exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
-        const one = b.step(b.fmt("test-{s}", .{c.name}), b.fmt("run the tests of {s} alone", .{dir}));
+        const exe = s.tests(c, b.fmt("test-{s}", .{c.name}), "cpu") orelse continue;
+        const one = b.step(b.fmt("test-{s}", .{c.name}), b.fmt("run the tests of test/{s} alone", .{c.name}));
         const alone = s.tally(null);
         alone.addArtifactArg(exe);
         one.dependOn(&alone.step);
         all.addArtifactArg(exe);
+        top.get("check").?.dependOn(&exe.step);
+    }
+    // Those that compute on a CPU once more, on the kernels for AVX-512 on any processor (test/cpu/avx512.h).
+    for (components) |c| {
+        if (!std.mem.eql(u8, c.name, "cpu") and !std.mem.eql(u8, c.name, "model")) continue;
+        const exe = s.tests(c, b.fmt("test-{s}-avx512-in-c", .{c.name}), "cpu-avx512-in-c").?;
+        all.addArtifactArg(exe);
+        in_c.addArtifactArg(exe);
         top.get("check").?.dependOn(&exe.step);
     }
     for (s.files("test/program", "_test.py")) |f| all.addFileArg(b.path(b.fmt("test/program/{s}", .{f})));

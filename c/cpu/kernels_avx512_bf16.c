@@ -7,12 +7,16 @@
 
 #include "cpu/kernels.h"
 
+#ifndef AVX512_IN_C /* test/cpu/avx512.h */
 #pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl"))),        \
                              apply_to = function)
+#endif
 #define LANES   16
 #define BF16    1
 #define PAIRS   0
 #define KERNELS kernels_avx512_bf16
 #define NAME    "AVX-512"
 #include "cpu/kernels_loops.h"
+#ifndef AVX512_IN_C
 #pragma clang attribute pop
+#endif

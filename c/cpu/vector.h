@@ -14,6 +14,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef AVX512_IN_C
+#include "test/cpu/avx512.h"
+#endif
+
 /* Fused multiply-adds are welcome here: only the outer step has to agree between machines. */
 #pragma STDC FP_CONTRACT ON
 
