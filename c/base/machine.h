@@ -9,8 +9,7 @@
 /* What control groups leave. */
 struct machine_limits {
     double processors; /* processor seconds a second; INFINITY where nothing limits them */
-    uint64_t
-        memory; /* bytes not used yet, files' cached pages taken for unused; UINT64_MAX where nothing limits them */
+    uint64_t memory;   /* bytes left, cached pages of files counted in; UINT64_MAX likewise */
 };
 
 /* Reads "<root>/proc/self/cgroup" and what lies in "<root>/sys/fs/cgroup"; a root of "" is this machine's. What cannot be read

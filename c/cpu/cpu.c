@@ -12,8 +12,8 @@
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
-/* Touches every page, so that what does not fit is refused here and not killed later; each thread those that it will work on, so
- * that they lie near it where memory has a near and a far. */
+/* Touches every page, so that what does not fit is refused here and not killed later; all threads do, so that the pages are
+ * spread over the memories of a machine that has several. */
 static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
 {
     size_t rounded = align_up(bytes, BACKEND_ALIGNMENT);

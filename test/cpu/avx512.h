@@ -46,7 +46,8 @@ IN_C __m512 avx512_castsi512_ps(__m512i a) { return (__m512)a; }
 IN_C void avx512_lanes(void *to, const void *from, uint32_t mask, size_t lanes, size_t bytes)
 {
     for (size_t i = 0; i < lanes; i++)
-        if (mask >> i & 1) memcpy((uint8_t *)to + i * bytes, (const uint8_t *)from + i * bytes, bytes);
+        if (mask >> i & 1)
+            memcpy((uint8_t *)to + i * bytes, (const uint8_t *)from + i * bytes, bytes);
 }
 IN_C __m512 avx512_maskz_loadu_ps(uint32_t mask, const void *p)
 {
