@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """cpu_vs_pytorch.py -- how fast does shoal train on this machine's CPU, and how fast PyTorch the same model?
 
-    cpu_vs_pytorch.py [--shape tiny|small|150m] [--seconds 5] [--rounds 3] [--patience 600] [--unlock-mkl]
-                      [--slow-bf16] [--shoal zig-out/bin/shoal]
+    cpu_vs_pytorch.py [--shape tiny|small|150m] [--seconds 5] [--rounds 3] [--runs 1] [--patience 600]
+                      [--unlock-mkl] [--slow-bf16] [--shoal zig-out/bin/shoal]
 
 Each PyTorch variant trains in turns with shoal in the same precision (rounds.py), on all cores. PyTorch comes from pip into
-out/torch. Prints one line of JSON a shape:
+out/torch. Prints one line of JSON a shape, and after several runs one more a shape with the worst ratios of them all:
 
+    cpu                  vendor, family and model of the processor: its name says less
     shoal_fp32, shoal_bf16, torch_fp32, torch_bf16, torch_compiled_fp32, torch_compiled_bf16
                          tokens/s, the median of the rounds. PyTorch's are the fastest of the variants in VARIANTS below;
                          torch_..._kind names it. null: not there. A processor without instructions for bf16 has PyTorch's
@@ -62,10 +63,16 @@ def unlocked(folder):
     return dict(ENVIRONMENT, LD_PRELOAD=library)
 
 
+def processor():
+    """What /proc/cpuinfo says of the first processor: name -> text."""
+    with open("/proc/cpuinfo") as f:
+        lines = f.read().split("\n\n")[0].splitlines()
+    return {name.strip(): text.strip() for name, text in (line.split(":", 1) for line in lines if ":" in line)}
+
+
 def multiplies_bf16():
     """Has this processor instructions that multiply bf16?"""
-    flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "").split()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(processor().get("flags", "").split())
 
 
 def ratio(a, b):
@@ -115,7 +122,9 @@ def measure(name, options, python, compiler, folder):
 def summary(name, found, ready):
     """The line of JSON of a shape."""
     imported = ready["import_bytes"]
-    line = {"shape": name, "processors": CORES, "torch": ready["ready"]}
+    cpu = processor()
+    line = {"shape": name, "cpu": " ".join(cpu.get(k, "?") for k in ("vendor_id", "cpu family", "model")), "processors": CORES,
+            "torch": ready["ready"]}
     best, sizes = {}, {}
     for column in ("shoal_fp32", "shoal_bf16", *VARIANTS):
         kinds = [key for key in found if key[0] == column]
@@ -144,11 +153,27 @@ def summary(name, found, ready):
     return line
 
 
+def worst(lines):
+    """Of the lines of one shape, the smallest ratio of speeds and the largest of memory."""
+    line = {"shape": lines[0]["shape"], "runs": len(lines)}
+    for key, of in (("fp32_ratio", min), ("best_ratio", min), ("fp32_memory_ratio", max), ("bf16_memory_ratio", max),
+                    ("elsewhere", max)):
+        line["worst_" + key] = of((l[key] for l in lines if l[key] is not None), default=None)
+    return line
+
+
+def count(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("it must be a whole number from 1 on, and is %s" % text)
+    return int(text)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--shape", choices=SHAPES, action="append", help="default: all three, one after the other")
     p.add_argument("--seconds", type=float, default=5, help="of a turn; three steps at least")
-    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--rounds", type=count, default=3)
+    p.add_argument("--runs", type=count, default=1, help="everything so many times")
     p.add_argument("--patience", type=float, default=600, help="seconds to wait in all, for each variant, until other programs are quiet")
     p.add_argument("--unlock-mkl", action="store_true", help="measure PyTorch with MKL told that this processor is Intel's, too")
     p.add_argument("--slow-bf16", action="store_true", help="measure bf16 in PyTorch on a processor without instructions for it, too")
@@ -163,9 +188,15 @@ def main():
         note("this processor has no instructions for bf16: PyTorch's bf16 columns are null (--slow-bf16 measures them)")
     python = python_with_torch()
     with tempfile.TemporaryDirectory(prefix="shoal-bench-") as folder:
-        for name in options.shape or SHAPES:
-            note("%s, %d processors:" % (name, CORES))
-            print(json.dumps(measure(name, options, python, compiler, folder)), flush=True)
+        lines = {name: [] for name in options.shape or SHAPES}
+        for run in range(options.runs):
+            for name in lines:
+                note("%s, %d processors:" % (name, CORES) + (" run %d of %d" % (run + 1, options.runs)) * (options.runs > 1))
+                lines[name].append(measure(name, options, python, compiler, folder))
+                print(json.dumps(lines[name][-1]), flush=True)
+    for runs in lines.values():
+        if len(runs) > 1:
+            print(json.dumps(worst(runs)))
 
 
 main()
