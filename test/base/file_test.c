@@ -7,25 +7,17 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "test/folder.h"
 
-static char folder[64];
 static char path[128];
 
 static void make_folder(void)
 {
-    strcpy(folder, "/tmp/shoal-file-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
+    folder_make();
     snprintf(path, sizeof path, "%s/it", folder);
 }
 
-static void drop_folder(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(file, .init = make_folder, .fini = drop_folder);
+TestSuite(file, .init = make_folder, .fini = folder_drop);
 
 static enum err write_text(const char *text, struct why *w)
 {

@@ -2,33 +2,18 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/machine.h"
+#include "test/folder.h"
 
-static char root[64];
-
-static void make_root(void)
-{
-    strcpy(root, "/tmp/shoal-machine-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(root));
-}
-
-static void drop_root(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", root);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(machine, .init = make_root, .fini = drop_root);
+TestSuite(machine, .init = folder_make, .fini = folder_drop);
 
 /* A file under the root, and the folders it lies in. */
 static void given(const char *path, const char *text)
 {
     char whole[256], command[512];
-    snprintf(whole, sizeof whole, "%s/%s", root, path);
+    snprintf(whole, sizeof whole, "%s/%s", folder, path);
     snprintf(command, sizeof command, "mkdir -p \"$(dirname '%s')\"", whole);
     cr_assert_eq(system(command), 0);
     FILE *f = fopen(whole, "w");
@@ -39,12 +24,14 @@ static void given(const char *path, const char *text)
 
 #define V2 "sys/fs/cgroup/"
 
-Test(machine, nothing_limits_where_nothing_can_be_read)
+static void nothing_limits(void)
 {
-    const struct machine_limits l = machine_limits(root);
+    const struct machine_limits l = machine_limits(folder);
     cr_assert(isinf(l.processors));
     cr_assert_eq(l.memory, UINT64_MAX);
 }
+
+Test(machine, nothing_limits_where_nothing_can_be_read) { nothing_limits(); }
 
 Test(machine, words_and_minus_one_limit_nothing)
 {
@@ -54,9 +41,7 @@ Test(machine, words_and_minus_one_limit_nothing)
     given(V2 "a/memory.current", "1000\n");
     given(V2 "cpu/a/cpu.cfs_quota_us", "-1\n");
     given(V2 "cpu/a/cpu.cfs_period_us", "100000\n");
-    const struct machine_limits l = machine_limits(root);
-    cr_assert(isinf(l.processors));
-    cr_assert_eq(l.memory, UINT64_MAX);
+    nothing_limits();
 }
 
 Test(machine, version_2_the_tightest_of_the_groups_around_counts)
@@ -69,7 +54,7 @@ Test(machine, version_2_the_tightest_of_the_groups_around_counts)
     given(V2 "slice/service/memory.stat", "anon 3000\ninactive_file 700\nactive_file 300\n");
     given(V2 "slice/memory.max", "100000\n");
     given(V2 "slice/memory.current", "5000\n");
-    const struct machine_limits l = machine_limits(root);
+    const struct machine_limits l = machine_limits(folder);
     cr_assert_float_eq(l.processors, 1.5, 1e-9);
     cr_assert_eq(l.memory, 5000 - (4000 - 700));
 }
@@ -86,7 +71,7 @@ Test(machine, version_1_in_a_container)
     given(V2 "memory/memory.stat", "inactive_file 1\ntotal_inactive_file 500\n");
     given(V2 "cpu/other/cpu.cfs_quota_us", "1\n"); /* of another hierarchy's path */
     given(V2 "cpu/other/cpu.cfs_period_us", "100000\n");
-    const struct machine_limits l = machine_limits(root);
+    const struct machine_limits l = machine_limits(folder);
     cr_assert_float_eq(l.processors, 2.5, 1e-9);
     cr_assert_eq(l.memory, 9000 - (8000 - 500));
 }
@@ -96,7 +81,7 @@ Test(machine, more_used_than_allowed_leaves_nothing)
     given("proc/self/cgroup", "0::/\n");
     given(V2 "memory.max", "1000\n");
     given(V2 "memory.current", "2000\n");
-    cr_assert_eq(machine_limits(root).memory, 0);
+    cr_assert_eq(machine_limits(folder).memory, 0);
 }
 
 Test(machine, broken_files_limit_nothing)
@@ -105,9 +90,7 @@ Test(machine, broken_files_limit_nothing)
     given(V2 "a/cpu.max", "\n");
     given(V2 "a/memory.max", "");
     given(V2 "a/memory.current", "1");
-    const struct machine_limits l = machine_limits(root);
-    cr_assert(isinf(l.processors));
-    cr_assert_eq(l.memory, UINT64_MAX);
+    nothing_limits();
 }
 
 Test(machine, says_of_this_one_what_the_system_says)

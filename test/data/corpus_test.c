@@ -3,27 +3,20 @@
 #include <unistd.h>
 
 #include "corpora.h"
+#include "test/folder.h"
 
-static char folder[64], dir[96];
+static char dir[96];
 static struct corpus *c;
 static struct why w;
 
 static void begin(void)
 {
-    strcpy(folder, "/tmp/shoal-corpus-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
+    folder_make();
     snprintf(dir, sizeof dir, "%s/it", folder);
     make_corpus(dir, 1000, 100, 300, 0);
 }
 
-static void end(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(corpus, .init = begin, .fini = end);
+TestSuite(corpus, .init = begin, .fini = folder_drop);
 
 static void shell(const char *format)
 {

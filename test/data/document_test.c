@@ -3,29 +3,22 @@
 #include <unistd.h>
 
 #include "sample.h"
+#include "test/folder.h"
 
-static char folder[64], paths[4][128];
+static char paths[4][128];
 static const char *names[4];
 static struct why w;
 
 static void begin(void)
 {
-    strcpy(folder, "/tmp/shoal-document-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
+    folder_make();
     for (int i = 0; i < 4; i++) {
         snprintf(paths[i], sizeof paths[i], "%s/%d", folder, i);
         names[i] = paths[i];
     }
 }
 
-static void end(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(document, .init = begin, .fini = end);
+TestSuite(document, .init = begin, .fini = folder_drop);
 
 static void write_text(int i, const struct text *t)
 {

@@ -10,8 +10,9 @@
 #include "data/document.h"
 #include "data/tokenizer.h"
 #include "sample.h"
+#include "test/folder.h"
 
-static char folder[64], text_path[96], short_path[96], out[96], other[96];
+static char text_path[96], short_path[96], out[96], other[96];
 static const char *texts[2];
 static struct golden golden;
 static struct prepare p;
@@ -29,8 +30,7 @@ static void begin(void)
 {
     struct text t = {0};
     golden = golden_open();
-    strcpy(folder, "/tmp/shoal-prepare-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
+    folder_make();
     snprintf(text_path, sizeof text_path, "%s/long.txt", folder);
     snprintf(short_path, sizeof short_path, "%s/short.txt", folder);
     snprintf(out, sizeof out, "%s/corpus", folder);
@@ -58,9 +58,7 @@ static void begin(void)
 
 static void end(void)
 {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    cr_assert_eq(system(command), 0);
+    folder_drop();
     golden_close(&golden);
 }
 

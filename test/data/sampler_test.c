@@ -1,6 +1,7 @@
 #include "data/sampler.h"
 
 #include "corpora.h"
+#include "test/folder.h"
 
 #define TRAIN    10007u /* a prime: windows never fit exactly */
 #define CONTEXT  16u
@@ -8,15 +9,13 @@
 #define WINDOWS  (TRAIN / CONTEXT)
 #define LEFT_OUT (TRAIN - WINDOWS * CONTEXT) /* tokens of a pass that are not read */
 
-static char folder[64];
 static struct corpus *c;
 static struct why w;
 static uint8_t identity[SAMPLER_IDENTITY_BYTES];
 
 static void begin(void)
 {
-    strcpy(folder, "/tmp/shoal-sampler-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
+    folder_make();
     make_corpus(folder, TRAIN, 100, 3000, 0);
     cr_assert_eq(corpus_open(folder, &c, &w), ERR_OK, "%s", w.text);
     for (int i = 0; i < SAMPLER_IDENTITY_BYTES; i++) identity[i] = (uint8_t)(i * 7);
@@ -24,10 +23,8 @@ static void begin(void)
 
 static void end(void)
 {
-    char command[128];
     corpus_close(c);
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    cr_assert_eq(system(command), 0);
+    folder_drop();
 }
 
 TestSuite(sampler, .init = begin, .fini = end);

@@ -3,28 +3,21 @@
 #include <unistd.h>
 
 #include "sample.h"
+#include "test/folder.h"
 
-static char folder[64], path[128];
+static char path[128];
 static struct why w;
 static uint32_t ids[100000];
 
 static void begin(void)
 {
-    strcpy(folder, "/tmp/shoal-shard-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
+    folder_make();
     snprintf(path, sizeof path, "%s/it", folder);
     struct rng r = rng_init(3);
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) ids[i] = (uint32_t)rng_below(&r, 5000);
 }
 
-static void end(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(shard, .init = begin, .fini = end);
+TestSuite(shard, .init = begin, .fini = folder_drop);
 
 static struct shard_header write_shard(uint32_t id_bytes, size_t count)
 {

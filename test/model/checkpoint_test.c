@@ -9,29 +9,21 @@
 
 #include "base/file.h"
 #include "model/checkpoint.h"
+#include "test/folder.h"
 
 #define N    1500 /* parameters: two pages a section, the second not full */
 #define PAGE 4096
 
-static char folder[64];
 static float content[CHECKPOINT_SECTIONS][N];
 
 static void begin(void)
 {
-    strcpy(folder, "/tmp/shoal-checkpoint-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
+    folder_make();
     for (int s = 0; s < CHECKPOINT_SECTIONS; s++)
         for (int i = 0; i < N; i++) content[s][i] = (float)(s * N + i) / 7;
 }
 
-static void end(void)
-{
-    char command[96];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(checkpoint, .init = begin, .fini = end);
+TestSuite(checkpoint, .init = begin, .fini = folder_drop);
 
 static struct checkpoint sample(uint64_t step)
 {

@@ -11,10 +11,9 @@
 #include "golden.h"
 #include "model/budget.h"
 #include "model/trainer.h"
+#include "test/folder.h"
 
 #define SMALL_FILES 40
-
-static char folder[64];
 
 /* SMALL_FILES texts of 300 words each that a bigram model could learn, and the corpus made of them. */
 static inline struct corpus *make_corpus(void)
@@ -28,8 +27,7 @@ static inline struct corpus *make_corpus(void)
     struct corpus *c;
     struct why w;
     char out[96];
-    strcpy(folder, "/tmp/shoal-trainer-XXXXXX");
-    cr_assert(mkdtemp(folder));
+    folder_make();
     for (size_t i = 0; i < SMALL_FILES; i++) {
         snprintf(names[i], sizeof names[i], "%s/%zu.txt", folder, i);
         texts[i] = names[i];
@@ -57,10 +55,8 @@ static inline struct corpus *make_corpus(void)
 
 static inline void drop_corpus(struct corpus *c)
 {
-    char command[96];
     corpus_close(c);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    cr_assert_eq(system(command), 0);
+    folder_drop();
 }
 
 static inline struct experiment experiment_small(void)

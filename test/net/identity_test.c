@@ -7,24 +7,17 @@
 #include "net/crypto.h"
 #include "net/identity.h"
 #include "net/resolve.h"
+#include "test/folder.h"
 
-static char folder[64], path[96];
+static char path[96];
 
 static void make_folder(void)
 {
-    strcpy(folder, "/tmp/shoal-identity-test-XXXXXX");
-    cr_assert_not_null(mkdtemp(folder));
+    folder_make();
     snprintf(path, sizeof path, "%s/node.key", folder);
 }
 
-static void drop_folder(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    cr_assert_eq(system(command), 0);
-}
-
-TestSuite(identity, .init = make_folder, .fini = drop_folder);
+TestSuite(identity, .init = make_folder, .fini = folder_drop);
 
 static void write_file(const char *text, unsigned mode)
 {

@@ -36,7 +36,6 @@ ok(wait_for(lambda: len(worker.events("step")) > before, 60), "the same worker c
 worker.kill()
 
 
-
 def workers():
     """Processes of the swarm below."""
     return subprocess.run(["pgrep", "-f", "%s.*worker-" % re.escape(PLACE)], stdout=subprocess.PIPE, text=True).stdout.split()
