@@ -10,13 +10,20 @@
 
 #include "base/whole.h"
 
+static FILE *open_in(const char *folder, const char *file)
+{
+    char path[PATH_MAX];
+    const int bytes = snprintf(path, sizeof path, "%s/%s", folder, file);
+    return bytes < (int)sizeof path ? fopen(path, "re") : NULL;
+}
+
 /* The number that follows `key` and spaces in the first line that begins so. False where none does, and for words and -1, which
  * say in control groups that there is no limit. */
-static bool number_after(const char *path, const char *key, uint64_t *out)
+static bool number_in(const char *folder, const char *file, const char *key, uint64_t *out)
 {
     char line[256];
     bool there = false;
-    FILE *f = fopen(path, "re");
+    FILE *f = open_in(folder, file);
     while (f && !there && fgets(line, sizeof line, f)) {
         if (strncmp(line, key, strlen(key)) != 0) continue;
         const char *at = line + strlen(key);
@@ -28,22 +35,19 @@ static bool number_after(const char *path, const char *key, uint64_t *out)
     return there;
 }
 
-/* The same of a file in a folder. */
-static bool number_in(const char *folder, const char *file, const char *key, uint64_t *out)
-{
-    char path[PATH_MAX];
-    return snprintf(path, sizeof path, "%s/%s", folder, file) < (int)sizeof path &&
-           number_after(path, key, out);
-}
-
 static void limit_processors(struct machine_limits *l, uint64_t quota, uint64_t period)
 {
     if (period) l->processors = fmin(l->processors, (double)quota / (double)period);
 }
 
-/* `cached`: bytes of files among those used; the kernel drops them when it needs room. */
-static void limit_memory(struct machine_limits *l, uint64_t limit, uint64_t used, uint64_t cached)
+/* By what these files of a group say. The kernel drops cached pages of files, `cached` in memory.stat, when it needs room. */
+static void limit_memory(struct machine_limits *l, const char *folder, const char *limit_file,
+                         const char *used_file, const char *cached_key)
 {
+    uint64_t limit, used, cached = 0;
+    if (!number_in(folder, limit_file, "", &limit) || !number_in(folder, used_file, "", &used))
+        return;
+    number_in(folder, "memory.stat", cached_key, &cached);
     used -= least(used, cached);
     l->memory = least(l->memory, limit - least(limit, used));
 }
@@ -51,28 +55,20 @@ static void limit_memory(struct machine_limits *l, uint64_t limit, uint64_t used
 /* One group: its files, of version 2 and of version 1, have different names. */
 static void limit_by_group(const char *folder, struct machine_limits *l)
 {
-    char cpu_max[PATH_MAX], line[64];
-    unsigned long long quota, period;
-    FILE *f = NULL;
-    if (snprintf(cpu_max, sizeof cpu_max, "%s/cpu.max", folder) < (int)sizeof cpu_max)
-        f = fopen(cpu_max, "re");
-    if (f && fgets(line, sizeof line, f) && sscanf(line, "%llu %llu", &quota, &period) == 2)
-        limit_processors(l, quota, period);
+    char line[64];
+    unsigned long long both[2];
+    FILE *f = open_in(folder, "cpu.max");
+    if (f && fgets(line, sizeof line, f) && sscanf(line, "%llu %llu", &both[0], &both[1]) == 2)
+        limit_processors(l, both[0], both[1]);
     if (f) fclose(f);
+    limit_memory(l, folder, "memory.max", "memory.current", "inactive_file ");
 
-    uint64_t a, b, cached = 0;
-    if (number_in(folder, "cpu.cfs_quota_us", "", &a) &&
-        number_in(folder, "cpu.cfs_period_us", "", &b))
-        limit_processors(l, a, b);
-    if (number_in(folder, "memory.max", "", &a) && number_in(folder, "memory.current", "", &b)) {
-        number_in(folder, "memory.stat", "inactive_file ", &cached);
-        limit_memory(l, a, b, cached);
-    }
-    if (number_in(folder, "memory.limit_in_bytes", "", &a) &&
-        number_in(folder, "memory.usage_in_bytes", "", &b)) {
-        number_in(folder, "memory.stat", "total_inactive_file ", &cached);
-        limit_memory(l, a, b, cached);
-    }
+    uint64_t quota, period;
+    if (number_in(folder, "cpu.cfs_quota_us", "", &quota) &&
+        number_in(folder, "cpu.cfs_period_us", "", &period))
+        limit_processors(l, quota, period);
+    limit_memory(l, folder, "memory.limit_in_bytes", "memory.usage_in_bytes",
+                 "total_inactive_file ");
 }
 
 /* A group and those that it lies in. `group` is the path of a line of proc/self/cgroup, "/" for the outermost; in a container
@@ -81,15 +77,16 @@ static void limit_by_groups(const char *root, const char *controller, const char
                             struct machine_limits *l)
 {
     char folder[PATH_MAX];
-    const int start = snprintf(folder, sizeof folder, "%s/sys/fs/cgroup%s", root, controller);
-    if (start >= (int)sizeof folder || snprintf(folder + start, sizeof folder - (size_t)start, "%s",
-                                                group) >= (int)sizeof folder - start)
-        return;
-    for (size_t end = strlen(folder);; end--) {
+    const char *inner = strcmp(group, "/") ? group : "";
+    const int bytes =
+        snprintf(folder, sizeof folder, "%s/sys/fs/cgroup%s%s", root, controller, inner);
+    if (bytes >= (int)sizeof folder) return;
+    const size_t outermost = (size_t)bytes - strlen(inner);
+    for (size_t end = (size_t)bytes;; end--) {
         if (folder[end] && folder[end] != '/') continue;
         folder[end] = 0;
         limit_by_group(folder, l);
-        if (end <= (size_t)start) return;
+        if (end == outermost) return;
     }
 }
 
@@ -105,9 +102,8 @@ static bool listed(const char *list, const char *name)
 struct machine_limits machine_limits(const char *root)
 {
     struct machine_limits l = {.processors = INFINITY, .memory = UINT64_MAX};
-    char path[PATH_MAX], line[PATH_MAX + 256];
-    if (snprintf(path, sizeof path, "%s/proc/self/cgroup", root) >= (int)sizeof path) return l;
-    FILE *f = fopen(path, "re");
+    char line[PATH_MAX + 256];
+    FILE *f = open_in(root, "proc/self/cgroup");
     while (f && fgets(line, sizeof line, f)) { /* "4:cpu,cpuacct:/group"; version 2: "0::/group" */
         char *rest = line;
         strsep(&rest, ":");
@@ -134,12 +130,12 @@ uint64_t machine_memory_available(void)
 {
     uint64_t kib;
     const uint64_t whole =
-        number_after("/proc/meminfo", "MemAvailable:", &kib) ? kib << 10 : UINT64_MAX;
+        number_in("/proc", "meminfo", "MemAvailable:", &kib) ? kib << 10 : UINT64_MAX;
     return least(whole, machine_limits("").memory);
 }
 
 uint64_t machine_memory_peak(void)
 {
     uint64_t kib;
-    return number_after("/proc/self/status", "VmHWM:", &kib) ? kib << 10 : 0;
+    return number_in("/proc/self", "status", "VmHWM:", &kib) ? kib << 10 : 0;
 }
