@@ -38,6 +38,7 @@ enum event_kind {
     EVENT_LINK_UP,     /* link, id, address, dialled */
     EVENT_LINK_DOWN,   /* link, code: it was up */
     EVENT_DIAL_FAILED, /* id: a dial that never came up */
+    EVENT_ADDRESS, /* id, address: whoever the peer list names may be reached there. May come again, with others */
     EVENT_DATAGRAM,    /* link, bytes */
     EVENT_FRAME,       /* link, type, bytes: one whole message of the control stream, in order */
     EVENT_PARCEL,      /* link, bytes: one whole chunk stream */

@@ -11,6 +11,7 @@
 #define UNHEARD                                                                                    \
     span_s(15) /* no news of it from anybody either: then a failed dial is an accusation */
 #define HELLO_PATIENCE span_s(10)
+#define LISTED_DIALS   16 /* at a time, of a list of thousands */
 #define BROKEN         span_s(1)
 #define REMEMBERED     span_s(24 * 3600)
 
@@ -81,6 +82,8 @@ static span jittered(struct members *m, span s)
     return span_ns(s.ns * 3 / 4 + rng_below(&m->rng, s.ns / 2 + 1));
 }
 
+static void unlist(struct members *m, int i);
+
 static void hang_up(const struct members *m, link_id link, uint32_t code, const char *text,
                     const struct sink *out)
 {
@@ -93,17 +96,39 @@ static void hang_up(const struct members *m, link_id link, uint32_t code, const 
     sink_act(out, &a);
 }
 
+static span back_off(uint32_t failures, span first)
+{
+    uint32_t doublings = failures > RETRY_DOUBLINGS ? RETRY_DOUBLINGS : failures - 1;
+    return failures ? span_ns(RETRY_FIRST.ns << doublings) : first;
+}
+
 /* When to dial a member to which there is no link. */
 static void plan_dial(struct members *m, int i, span first)
 {
     struct member *p = &m->members[i];
-    uint32_t doublings = p->failures > RETRY_DOUBLINGS ? RETRY_DOUBLINGS : p->failures - 1;
-    span wait = p->failures ? span_ns(RETRY_FIRST.ns << doublings) : first;
-    bool listed = p->bootstrap.family != 0;
-    if (member_live(p) || (listed && !any_usable(m)))
-        p->dial_at = instant_after(m->now, jittered(m, wait));
-    else if (listed) p->dial_at = instant_after(m->now, jittered(m, RECONNECT));
+    if (member_live(p) || (p->listed && !any_usable(m)))
+        p->dial_at = instant_after(m->now, jittered(m, back_off(p->failures, first)));
     else p->dial_at = INSTANT_NEVER; /* the reconnector's turn */
+}
+
+void contact_learned(struct members *m, int i)
+{
+    struct member *p = &m->members[i];
+    if (!member_live(p) || contact_any(p) || p->dialling || m->now.ns < p->refused.ns) return;
+    p->failures = 0; /* the new address comes first */
+    p->dial_at =
+        instant_min(p->dial_at, instant_max(m->now, instant_after(p->dialled, RETRY_FIRST)));
+}
+
+/* The last link is gone: the whole peer list is dialled again. */
+static void all_lost(struct members *m)
+{
+    if (m->listed_count) m->listed_at = m->now;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = &m->members[i];
+        if (p->used && p->listed && !member_live(p) && !p->dialling && !contact_any(p))
+            plan_dial(m, i, REDIAL);
+    }
 }
 
 /* After a change that may have taken away the link in use. */
@@ -113,6 +138,7 @@ static void link_lost(struct members *m, int i, link_id before)
     m->members[i].nonce = 0; /* its probe went over the lost link */
     members_tell(m, NEWS_UNLINKED, i);
     if (member_link(m, i) != LINK_NONE) members_tell(m, NEWS_LINKED, i);
+    else if (!any_usable(m)) all_lost(m);
 }
 
 static void forget_link(struct members *m, int i, struct member_link *l)
@@ -238,6 +264,7 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     if (code == WIRE_CLOSE_RUN || code == WIRE_CLOSE_VERSION || code == WIRE_CLOSE_FULL ||
         code == WIRE_CLOSE_SELF)
         p->refused = p->dial_at = instant_after(now, REFUSED);
+    unlist(m, i);
 }
 
 void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], instant now,
@@ -252,6 +279,7 @@ void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], 
     p->failures++;
     plan_dial(m, i, RETRY_FIRST);
     if (instant_since(now, p->heard).ns > UNHEARD.ns) members_accuse(m, i, out);
+    unlist(m, i);
 }
 
 void contact_refuse(struct members *m, link_id link)
@@ -263,6 +291,7 @@ void contact_refuse(struct members *m, link_id link)
     if (contact_any(p)) return;
     p->failures++;
     plan_dial(m, i, RETRY_FIRST);
+    unlist(m, i);
 }
 
 /* ---- HELLO ---- */
@@ -294,6 +323,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
         hang_up(m, link, code, text, out);
         forget_link(m, i, l);
         p->refused = p->dial_at = instant_after(now, REFUSED);
+        unlist(m, i);
         return true;
     }
     (void)wire_read_address(&r, &seen);
@@ -304,6 +334,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
         hang_up(m, link, WIRE_CLOSE_FULL, "this swarm has all the members it can have", out);
         forget_link(m, i, l);
         p->refused = p->dial_at = instant_after(now, REFUSED);
+        unlist(m, i);
         return true;
     }
     link_id before = member_link(m, i);
@@ -321,14 +352,17 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
 
 /* ---- dialling ---- */
 
-/* The addresses known for it, in turn. */
-static struct address address_to_dial(const struct member *p)
+/* The addresses known for it, in turn: what it says itself, the peer list's, where it was seen. */
+static struct address address_to_dial(const struct members *m, const struct member *p)
 {
-    struct address all[RECORD_ADDRESSES_MAX + 2];
+    struct address all[RECORD_ADDRESSES_MAX + LISTED_ADDRESSES_MAX + 1];
     uint32_t count = 0;
     for (size_t j = 0; p->known && j < p->peer.addresses_count; j++)
         all[count++] = p->peer.addresses[j];
-    if (p->bootstrap.family) all[count++] = p->bootstrap;
+    if (p->listed) {
+        const struct listed *l = &m->listed[p->listed - 1];
+        for (uint32_t j = 0; j < l->addresses_count; j++) all[count++] = l->addresses[j];
+    }
     if (p->observed.family) all[count++] = p->observed;
     return count ? all[p->failures % count] : (struct address){0};
 }
@@ -336,25 +370,127 @@ static struct address address_to_dial(const struct member *p)
 static void dial(struct members *m, int i, const struct sink *out)
 {
     struct member *p = &m->members[i];
-    struct action a = {.kind = ACTION_DIAL, .peer = p->sid, .address = address_to_dial(p)};
+    struct action a = {.kind = ACTION_DIAL, .peer = p->sid, .address = address_to_dial(m, p)};
     p->dial_at = m->now.ns < p->refused.ns ? p->refused : INSTANT_NEVER;
-    if (a.address.family == 0 || m->now.ns < p->refused.ns) return;
+    if (a.address.family == 0 || m->now.ns < p->refused.ns) return; /* contact_learned comes back */
     memcpy(a.id, p->id, sizeof a.id);
     p->dialling = true;
+    p->dialled = m->now;
     sink_act(out, &a);
 }
 
-/* Of all who are gone, one. */
+/* ---- the peer list ---- */
+
+static int listed_index(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
+{
+    for (size_t k = 0; k < m->listed_count; k++)
+        if (memcmp(m->listed[k].id, id, CRYPTO_KEY_BYTES) == 0) return (int)k;
+    return NOBODY;
+}
+
+uint32_t contact_listed(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
+{
+    return (uint32_t)(listed_index(m, id) + 1);
+}
+
+static void add_address(struct listed *l, const struct address *a)
+{
+    uint32_t at = 0;
+    if (a->family == 0) return;
+    while (at < l->addresses_count && !address_equal(&l->addresses[at], a)) at++;
+    if (at == l->addresses_count && at < LISTED_ADDRESSES_MAX) l->addresses_count++;
+    if (at == LISTED_ADDRESSES_MAX) at--; /* the oldest makes room */
+    for (; at > 0; at--) l->addresses[at] = l->addresses[at - 1];
+    l->addresses[0] = *a;
+}
+
+void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                           const struct address *a, instant now)
+{
+    m->now = now;
+    int k = listed_index(m, id), i = members_by_id(m, id);
+    if (k == NOBODY || a->family == 0) return;
+    struct listed *l = &m->listed[k];
+    for (uint32_t j = 0; j < l->addresses_count; j++)
+        if (address_equal(&l->addresses[j], a)) return;
+    add_address(l, a);
+    l->failures = 0;
+    l->again = now;
+    m->listed_at = instant_min(m->listed_at, now);
+    if (i != NOBODY) contact_learned(m, i);
+}
+
+/* What has to stay of an entry of the peer list when its dial came to nothing: its place among the members is given to
+ * others. */
+static void unlist(struct members *m, int i)
+{
+    struct member *p = &m->members[i];
+    if (!p->listed || p->known || p->dialling || contact_any(p)) return;
+    struct listed *l = &m->listed[p->listed - 1];
+    l->failures = p->failures;
+    l->again = instant_max(p->refused,
+                           instant_after(m->now, jittered(m, back_off(p->failures, RETRY_FIRST))));
+    m->listed_at = m->now; /* another may be dialled */
+    members_remove(m, i);
+}
+
+/* Dials those of the peer list of whom nothing is known yet, LISTED_DIALS at a time, until there is a link. */
+static void dial_listed(struct members *m)
+{
+    uint32_t under_way = 0;
+    m->listed_at = INSTANT_NEVER;
+    if (any_usable(m)) return; /* the reconnector's turn */
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        under_way += m->members[i].used && m->members[i].listed && !m->members[i].known;
+    for (size_t n = 0; n < m->listed_count && under_way < LISTED_DIALS; n++) {
+        struct listed *l = &m->listed[m->listed_turn++ % m->listed_count];
+        if (l->addresses_count == 0 || members_find(m, wire_sid(l->id)) != NOBODY) continue;
+        if (m->now.ns < l->again.ns) {
+            m->listed_at = instant_min(m->listed_at, l->again);
+            continue;
+        }
+        int i = members_add(m, l->id);
+        if (i == NOBODY) return;
+        m->members[i].failures = l->failures;
+        m->members[i].dial_at = m->now;
+        under_way++;
+    }
+}
+
+bool members_all_heard(const struct members *m)
+{
+    for (size_t k = 0; k < m->listed_count; k++) {
+        int i = members_by_id(m, m->listed[k].id);
+        if (i == NOBODY || !m->members[i].stored[STORED_PROGRESS].count) return false;
+    }
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        if (member_live(&m->members[i]) && !m->members[i].stored[STORED_PROGRESS].count)
+            return false;
+    return true;
+}
+
+/* Of all who are gone, or on the peer list and not met yet, one. */
 static void reconnect(struct members *m)
 {
-    int found[MEMBERS_MAX], count = 0;
+    uint64_t count = 0;
+    int chosen = NOBODY;
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
         if (!p->used || member_live(p) || p->health == HEALTH_LEFT || p->dialling || contact_any(p))
             continue;
-        if (instant_since(m->now, p->gone).ns < REMEMBERED.ns) found[count++] = i;
+        if (instant_since(m->now, p->gone).ns >= REMEMBERED.ns) continue;
+        if (rng_below(&m->rng, ++count) == 0) chosen = i;
     }
-    if (count) m->members[found[rng_below(&m->rng, (uint64_t)count)]].dial_at = m->now;
+    struct listed *unmet = NULL;
+    for (size_t k = 0; k < m->listed_count; k++) {
+        struct listed *l = &m->listed[k];
+        if (l->addresses_count == 0 || m->now.ns < l->again.ns ||
+            members_find(m, wire_sid(l->id)) != NOBODY)
+            continue;
+        if (rng_below(&m->rng, ++count) == 0) unmet = l;
+    }
+    if (unmet) chosen = members_add(m, unmet->id);
+    if (chosen != NOBODY) m->members[chosen].dial_at = m->now;
 }
 
 void contact_tick(struct members *m, const struct sink *out)
@@ -364,18 +500,20 @@ void contact_tick(struct members *m, const struct sink *out)
             instant_after(m->now, jittered(m, any_usable(m) ? RECONNECT : RECONNECT_ALONE));
         reconnect(m);
     }
+    if (m->now.ns >= m->listed_at.ns) dial_listed(m);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
         if (!p->used) continue;
         mend_links(m, i);
         drop_mute_links(m, i, out);
-        if (m->now.ns >= p->dial_at.ns && !p->dialling && !contact_any(p)) dial(m, i, out);
+        bool due = p->used && m->now.ns >= p->dial_at.ns;
+        if (due && !p->dialling && !contact_any(p)) dial(m, i, out);
     }
 }
 
 instant contact_due(const struct members *m)
 {
-    instant due = m->reconnect_at;
+    instant due = instant_min(m->reconnect_at, m->listed_at);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
         if (!p->used) continue;
@@ -393,12 +531,19 @@ instant contact_due(const struct members *m)
 void contact_init(struct members *m)
 {
     m->reconnect_at = instant_after(m->now, RECONNECT_ALONE);
-    for (size_t b = 0; b < m->config.bootstrap_count && b < MEMBERS_MAX / 2; b++) {
+    m->listed = m->config.listed;
+    for (size_t b = 0; b < m->config.bootstrap_count; b++) {
         const struct peer_address *p = &m->config.bootstrap[b];
-        if (memcmp(p->id, m->config.id, CRYPTO_KEY_BYTES) == 0) continue;
-        int i = members_add(m, p->id);
-        if (i == NOBODY) continue;
-        m->members[i].bootstrap = p->address;
-        m->members[i].dial_at = m->now;
+        if (memcmp(p->id, m->config.id, CRYPTO_KEY_BYTES) == 0 || wire_sid(p->id) == 0) continue;
+        int k = listed_index(m, p->id);
+        if (k == NOBODY) {
+            k = (int)m->listed_count++;
+            m->listed[k] = (struct listed){0};
+            memcpy(m->listed[k].id, p->id, CRYPTO_KEY_BYTES);
+        }
+        add_address(&m->listed[k], &p->address);
     }
+    m->listed_at = m->listed_count ? m->now : INSTANT_NEVER;
+    /* Not all who start from one list are to begin with the same entries. */
+    if (m->listed_count) m->listed_turn = rng_below(&m->rng, m->listed_count);
 }

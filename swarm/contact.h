@@ -1,15 +1,22 @@
 /* contact.h -- links to members: who is dialled when, which of several links is used, HELLO.
  *
  * Part of membership (member.h), on the same struct. A link is usable when the peer's HELLO has come on it. Live
- * members are dialled with back-off until there is a link, at most one dial to each at a time; of the dead and of the
- * peer list's entries one every half minute, or all of the list's when there is no link at all. */
+ * members are dialled with back-off until there is a link, at most one dial to each at a time, and at once when a new
+ * address of theirs is heard of; of the dead and of the peer list's entries one every half minute, or all of the list's
+ * when there is no link at all, sixteen at a time. */
 #ifndef SHOAL_SWARM_CONTACT_H
 #define SHOAL_SWARM_CONTACT_H
 
 #include "member.h"
 
-/* Enters the bootstrap peers. */
+/* Reads the peer list. */
 void contact_init(struct members *m);
+
+/* There is a new address of a member: if it is live and has no link, a dial is planned. */
+void contact_learned(struct members *m, int member);
+
+/* Its place in the peer list, from 1; 0: it is not there. */
+uint32_t contact_listed(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
 
 /* Any link at all to it, greeted or not? */
 bool contact_any(const struct member *p);
@@ -33,6 +40,8 @@ instant contact_due(const struct members *m);
 
 /* A new entry, not known yet; NOBODY when the table is full or the name is taken. */
 int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
+/* Forgets one that was never known. */
+void members_remove(struct members *m, int member);
 void members_tell(struct members *m, enum member_news kind, int member);
 /* The PEER record of a HELLO. False when it is not this member's. */
 bool members_absorb_hello(struct members *m, int member, struct bytes record,

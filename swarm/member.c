@@ -456,7 +456,7 @@ static int room_for(struct members *m)
     for (int i = 0; i < MEMBERS_MAX; i++) {
         struct member *p = &m->members[i];
         if (!p->used) return i;
-        if (p->dialling || p->bootstrap.family || contact_any(p) || member_live(p)) continue;
+        if (p->dialling || contact_any(p) || member_live(p)) continue;
         if (oldest == NOBODY || p->gone.ns < m->members[oldest].gone.ns) oldest = i;
     }
     if (oldest != NOBODY) forget_pushes(m, oldest);
@@ -472,9 +472,25 @@ int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
                                     .sid = wire_sid(id),
                                     .health = HEALTH_DEAD,
                                     .gone = m->now,
+                                    .listed = contact_listed(m, id),
                                     .dial_at = INSTANT_NEVER};
     memcpy(m->members[i].id, id, CRYPTO_KEY_BYTES);
     return i;
+}
+
+void members_remove(struct members *m, int i)
+{
+    assert(!m->members[i].known && !contact_any(&m->members[i]));
+    forget_pushes(m, i);
+    m->members[i].used = false;
+}
+
+static bool same_addresses(const struct record_peer *a, const struct record_peer *b)
+{
+    if (a->addresses_count != b->addresses_count) return false;
+    for (size_t j = 0; j < a->addresses_count; j++)
+        if (!address_equal(&a->addresses[j], &b->addresses[j])) return false;
+    return true;
 }
 
 static bool absorb_peer(struct members *m, const struct record_peer *r, uint32_t age,
@@ -492,10 +508,13 @@ static bool absorb_peer(struct members *m, const struct record_peer *r, uint32_t
     }
     struct member *p = &m->members[i];
     if (!p->known && full) return true;
+    bool moved = !same_addresses(&p->peer, r);
     p->peer = *r;
     p->known = true;
     keep(m, i, STORED_PEER, r->version, age, bytes, from);
     reconsider(m, i, out);
+    if (moved)
+        contact_learned(m, i); /* often the first record names none: its writer knew none yet */
     return true;
 }
 

@@ -7,7 +7,7 @@
  * (arXiv 1707.00788). Nobody says DEAD to others: each node's own timer decides, and whoever is accused refutes by a
  * higher incarnation. SPEC.md, "Membership".
  *
- * Pure. Messages go out with action.link set. All storage is in the struct. */
+ * Pure. Messages go out with action.link set. All storage is in the struct, but for the peer list. */
 #ifndef SHOAL_SWARM_MEMBER_H
 #define SHOAL_SWARM_MEMBER_H
 
@@ -73,10 +73,24 @@ struct member {
     bool differs; /* its digest was not mine when it last said it */
     /* reaching it */
     struct member_link links[MEMBER_LINKS];
-    struct address bootstrap, observed; /* family 0: none */
+    struct address observed; /* where it was seen; family 0: nowhere */
+    uint32_t listed;         /* its place in the peer list, from 1; 0: it is not there */
     bool dialling;
     uint32_t failures;        /* dials in a row that came to nothing */
-    instant dial_at, refused; /* refused: not dialled before, as it will not have me */
+    instant dialled;          /* the latest dial began */
+    instant dial_at, refused; /* refused: not dialled before, because it refused me */
+};
+
+#define LISTED_ADDRESSES_MAX 4
+
+/* An entry of the peer list. While nothing is known of it but that, it has a place among the members only for the time
+ * of a dial. */
+struct listed {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    struct address addresses[LISTED_ADDRESSES_MAX]; /* the newest first */
+    uint32_t addresses_count;
+    uint32_t failures;
+    instant again; /* not dialled before */
 };
 
 struct member_config {
@@ -87,6 +101,8 @@ struct member_config {
     struct address advertise;
     const struct peer_address *bootstrap;
     size_t bootstrap_count;
+    struct listed
+        *listed; /* [bootstrap_count]: storage for the peer list, lent for the life of members */
 };
 
 /* What a call to this module may have brought about, for whoever composes it; taken and cleared by member_news. */
@@ -118,9 +134,12 @@ struct members {
     uint64_t order;  /* of links */
     uint32_t nonce;
     instant probe_at, flush_at, sync_at, reconnect_at;
-    instant clone_at; /* no earlier is another process with my key spoken of again */
-    uint64_t ticket;  /* of the SYNC under way; 0: none */
-    uint64_t tickets; /* given out so far, by sync.h too */
+    struct listed *listed; /* the peer list without me */
+    size_t listed_count, listed_turn;
+    instant listed_at; /* when the next of them may be dialled */
+    instant clone_at;  /* no earlier is another process with my key spoken of again */
+    uint64_t ticket;   /* of the SYNC under way; 0: none */
+    uint64_t tickets;  /* given out so far, by sync.h too */
     int sync_with;
     instant sync_until;
     struct {
@@ -143,6 +162,9 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
                        const struct sink *out);
 void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], instant now,
                          const struct sink *out);
+/* Whoever the peer list names may be reached at this address too. */
+void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                           const struct address *a, instant now);
 bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
                    const struct sink *out);
 bool members_gossip(struct members *m, link_id link, struct bytes body, instant now,
@@ -181,6 +203,8 @@ bool member_live(const struct member *p);
 span member_progress_age(const struct member *p, instant now);
 /* Live members, me included. */
 uint32_t members_live(const struct members *m);
+/* Has everybody on the peer list been heard of, and said how far it is? True for an empty list. */
+bool members_all_heard(const struct members *m);
 /* Where I am known to be reached, or family 0. */
 struct address members_address(const struct members *m);
 

@@ -709,24 +709,11 @@ static void read_news(struct node *n)
     }
 }
 
-/* Is there nobody left on the peer list to hear from? */
-static bool all_heard(const struct node *n)
-{
-    bool any = false;
-    for (int i = 0; i < MEMBERS_MAX; i++) {
-        const struct member *p = &n->members.members[i];
-        if (!p->used || (!p->bootstrap.family && !member_live(p))) continue;
-        if (!p->stored[STORED_PROGRESS].count) return false;
-        any = true;
-    }
-    return any || n->config.bootstrap_count == 0;
-}
-
 static void live(struct node *n)
 {
     switch (n->life) {
     case LIFE_JOIN:
-        if (n->now.ns < n->join_until.ns && !all_heard(n)) break;
+        if (n->now.ns < n->join_until.ns && !members_all_heard(&n->members)) break;
         n->sit_out_until = instant_after(n->now, SIT_OUT);
         if (!catch_up(n)) to_train(n);
         break;
@@ -878,6 +865,9 @@ static void on_network(struct node *n, const struct event *e)
         break;
     case EVENT_DIAL_FAILED:
         members_dial_failed(&n->members, e->id, n->now, &in);
+        break;
+    case EVENT_ADDRESS:
+        members_address_found(&n->members, e->id, &e->address, n->now);
         break;
     case EVENT_DATAGRAM:
         members_datagram(&n->members, e->link, e->bytes, n->now, &in);
@@ -1049,7 +1039,8 @@ size_t node_bytes(const struct node_config *c)
 {
     struct reduce_config r = reduce_config_of(c);
     struct sync_config s = sync_config_of(c);
-    return sizeof(struct node) + 64 + reduce_bytes(&r) + sync_bytes(&s);
+    return sizeof(struct node) + 64 + sizeof(struct listed) * c->bootstrap_count + 64 +
+           reduce_bytes(&r) + sync_bytes(&s);
 }
 
 static enum err check_config(const struct node_config *c, const struct lineage_state *s,
@@ -1063,17 +1054,21 @@ static enum err check_config(const struct node_config *c, const struct lineage_s
     if (c->epochs > UINT32_MAX || s->epoch > c->epochs)
         return why(w, ERR_USAGE, "epoch %llu of a run of %llu", (unsigned long long)s->epoch,
                    (unsigned long long)c->epochs);
+    if (c->bootstrap_count > NODE_LISTED_MAX)
+        return why(w, ERR_USAGE, "a peer list has at most %d entries, this one %zu",
+                   NODE_LISTED_MAX, c->bootstrap_count);
     if (wire_sid(c->id) == 0) return why(w, ERR_USAGE, "this key's ID begins with 8 zero bytes");
     return ERR_OK;
 }
 
-static void init_parts(struct node *n, const struct node_config *c)
+static void init_parts(struct node *n, const struct node_config *c, struct listed *listed)
 {
     struct member_config m = {.incarnation = c->incarnation,
                               .crypto = c->crypto,
                               .advertise = c->advertise,
                               .bootstrap = c->bootstrap,
-                              .bootstrap_count = c->bootstrap_count};
+                              .bootstrap_count = c->bootstrap_count,
+                              .listed = listed};
     struct match_config t = {.incarnation = c->incarnation,
                              .crypto = c->crypto,
                              .group_min = c->group_min,
@@ -1094,14 +1089,15 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
     struct sync_config s = sync_config_of(c);
     if (check_config(c, state, w)) return NULL;
     struct node *n = arena_array(room, struct node, 1);
-    if (!n || !reduce_init(&n->reduce, &r, room) || !sync_init(&n->sync, &s, room)) {
+    struct listed *listed = arena_array(room, struct listed, c->bootstrap_count);
+    if (!n || !listed || !reduce_init(&n->reduce, &r, room) || !sync_init(&n->sync, &s, room)) {
         (void)why(w, ERR_MEMORY, "the swarm's buffers need %zu bytes", node_bytes(c));
         return NULL;
     }
     n->config = *c;
     n->now = n->promised = now;
     n->out = out;
-    init_parts(n, c);
+    init_parts(n, c, listed);
     n->join_until = instant_after(now, c->count_steps ? JOIN_PATIENCE_COUNTED : JOIN_PATIENCE);
     n->published = n->publish_at = now;
     new_state(n, state, false);

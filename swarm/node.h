@@ -16,6 +16,8 @@
 
 #define NODE_GROUP_MAX 20 /* members of one averaging group: one cell (SPEC.md, "Cells") */
 
+#define NODE_LISTED_MAX 4096 /* entries of a peer list */
+
 struct node_config {
     uint8_t id[CRYPTO_KEY_BYTES];
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
@@ -33,11 +35,12 @@ struct node_config {
     uint32_t group_min, group_max;
     uint32_t bandwidth_mbps;  /* first guess of the uplink, >= 1 */
     struct address advertise; /* family 0: what peers observe */
-    struct peer_address {
+    /* The peer list, copied. Family 0: its address is not known yet, EVENT_ADDRESS will name it. */
+    const struct peer_address {
         uint8_t id[CRYPTO_KEY_BYTES];
         struct address address;
     } * bootstrap;
-    size_t bootstrap_count; /* lent for the life of the node */
+    size_t bootstrap_count; /* at most NODE_LISTED_MAX */
 };
 
 struct node;
