@@ -30,7 +30,10 @@ int bench_main(int argc, char **argv)
         usage(stdout);
         return 0;
     }
-    if (argc >= 2) fprintf(stderr, "shoal bench: there is no subject '%s'\n\n", argv[1]);
-    usage(stderr);
-    return 2;
+    struct why w;
+    why(&w, ERR_USAGE,
+        argc >= 2 ? "there is no subject '%s': cpu, gpu and net are"
+                  : "name a subject: cpu, gpu or net",
+        argc >= 2 ? argv[1] : "");
+    return command_failed("bench", &w);
 }

@@ -14,27 +14,11 @@
 #include "bin/command.h"
 #include "net/endpoint.h"
 
-static const char usage[] =
-    "usage: shoal bench net [--megabytes N] [--parcel KIB] [--links N] [--bbr] [--no-gso] "
-    "[--json]\n"
-    "\n"
-    "Sends parcels from one process to another on this machine, as averaging does, over mutual TLS "
-    "1.3.\n"
-    "\n"
-    "  --megabytes N  how much; default 1000\n"
-    "  --parcel KIB   length of a parcel; default 256\n"
-    "  --links N      connections side by side, each on a port of its own; default 1\n"
-    "  --bbr          BBR instead of CUBIC\n"
-    "  --no-gso       no segmentation by the kernel, neither out nor in\n"
-    "  --json         one line of JSON\n"
-    "\n"
-    "CPU seconds are those of user and system together, for each gigabyte, at each side.\n";
-
 #define LINKS_MAX 16
 #define QUEUE_BYTES                                                                                \
     (8u << 20) /* kept in flight on each link: more than a window's worth on loopback */
 
-struct options {
+struct wishes {
     uint64_t megabytes, parcel_kib, links;
     bool bbr, no_gso, json;
 };
@@ -106,7 +90,7 @@ static void on_done(void *ctx, link_id l, uint64_t ticket, bool ok)
     }
 }
 
-static struct endpoint_config config_of(const struct options *o)
+static struct endpoint_config config_of(const struct wishes *o)
 {
     struct endpoint_config c = endpoint_defaults("127.0.0.1:0");
     c.bbr = o->bbr;
@@ -114,7 +98,7 @@ static struct endpoint_config config_of(const struct options *o)
     return c;
 }
 
-static enum err open_side(const struct options *o, uint8_t number, struct identity **self,
+static enum err open_side(const struct wishes *o, uint8_t number, struct identity **self,
                           struct loop **loop, struct why *w)
 {
     uint8_t seed[IDENTITY_SEED_BYTES] = {number};
@@ -129,7 +113,7 @@ static void on_gone(void *ctx, link_id l, const struct link_end *end)
     if (++s->done == s->links) loop_stop(s->loop);
 }
 
-static int receive(const struct options *o, int tell)
+static int receive(const struct wishes *o, int tell)
 {
     struct sender s = {.links = o->links};
     struct identity *self;
@@ -152,7 +136,7 @@ static int receive(const struct options *o, int tell)
 
 /* One endpoint a link: a port each, as links that are to have congestion windows of their own need them. The receiver
  * tells them apart by their keys. */
-static enum err open_lanes(const struct options *o, struct sender *s, struct lane *lanes,
+static enum err open_lanes(const struct wishes *o, struct sender *s, struct lane *lanes,
                            struct identity **selves, const struct address *to, struct why *w)
 {
     uint8_t seed[IDENTITY_SEED_BYTES] = {2};
@@ -173,7 +157,7 @@ static enum err open_lanes(const struct options *o, struct sender *s, struct lan
     return e;
 }
 
-static void print(const struct options *o, const struct sender *s, double sent_cpu,
+static void print(const struct wishes *o, const struct sender *s, double sent_cpu,
                   double received_cpu)
 {
     double bytes = (double)s->parcels * (double)s->parcel.count, gigabytes = bytes * 1e-9;
@@ -186,7 +170,7 @@ static void print(const struct options *o, const struct sender *s, double sent_c
            received_cpu / gigabytes);
 }
 
-static enum err send_all(const struct options *o, int hear, struct why *w)
+static enum err send_all(const struct wishes *o, int hear, struct why *w)
 {
     struct sender s = {.links = o->links};
     struct lane lanes[LINKS_MAX];
@@ -218,44 +202,36 @@ static enum err send_all(const struct options *o, int hear, struct why *w)
     return e;
 }
 
-static enum err number(const char *name, const char *text, uint64_t low, uint64_t high,
-                       uint64_t *out, struct why *w)
+static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
-    char *end = NULL;
-    errno = 0;
-    *out = text ? strtoull(text, &end, 10) : 0;
-    if (!text || *end || errno || text[0] == '-' || *out < low || *out > high)
-        return why(w, ERR_USAGE, "%s takes a number from %llu to %llu", name,
-                   (unsigned long long)low, (unsigned long long)high);
-    return ERR_OK;
-}
-
-static enum err parse(int argc, char **argv, struct options *o, struct why *w)
-{
-    enum err e = ERR_OK;
-    for (int i = 1; i < argc && !e; i++) {
-        if (!strcmp(argv[i], "--bbr")) o->bbr = true;
-        else if (!strcmp(argv[i], "--no-gso")) o->no_gso = true;
-        else if (!strcmp(argv[i], "--json")) o->json = true;
-        else if (!strcmp(argv[i], "--megabytes"))
-            e = number(argv[i], argv[i + 1], 1, 1000000, &o->megabytes, w), i++;
-        else if (!strcmp(argv[i], "--parcel"))
-            e = number(argv[i], argv[i + 1], 1, 2048, &o->parcel_kib, w), i++;
-        else if (!strcmp(argv[i], "--links"))
-            e = number(argv[i], argv[i + 1], 1, LINKS_MAX, &o->links, w), i++;
-        else
-            e = why(w, ERR_USAGE, "there is no option '%s'; see 'shoal bench net --help'", argv[i]);
-    }
-    return e;
+    *o = (struct wishes){.megabytes = 1000, .parcel_kib = 256, .links = 1};
+    const struct option_row rows[] = {
+        {"megabytes", .whole = &o->megabytes, .least = 1, .most = 1000000, .value = "N",
+         .help = "how much"},
+        {"parcel", .whole = &o->parcel_kib, .least = 1, .most = 2048, .value = "KIB",
+         .help = "length of a parcel"},
+        {"links", .whole = &o->links, .least = 1, .most = LINKS_MAX, .value = "N",
+         .help = "connections side by side, each on a port of its own"},
+        {"bbr", .flag = &o->bbr, .help = "BBR instead of CUBIC"},
+        {"no-gso", .flag = &o->no_gso, .help = "no segmentation by the kernel, neither out nor in"},
+        {"json", .flag = &o->json, .help = "one line of JSON"},
+        {0}};
+    struct options table = {
+        .command = "shoal bench net",
+        .about = "Sends parcels from one process to another on this machine, as averaging does, "
+                 "over mutual TLS 1.3.",
+        .notes = "CPU seconds are those of user and system together, for each gigabyte, at each "
+                 "side.",
+        .rows = rows};
+    return command_options("bench net", &table, argc, argv, code);
 }
 
 int bench_net(int argc, char **argv)
 {
-    struct options o = {.megabytes = 1000, .parcel_kib = 256, .links = 1};
+    struct wishes o;
     struct why w = {0};
-    int ends[2];
-    if (command_help(argc, argv, usage)) return 0;
-    if (parse(argc, argv, &o, &w)) return command_failed("bench net", &w);
+    int ends[2], code;
+    if (!take_options(argc, argv, &o, &code)) return code;
     if (pipe(ends)) {
         why(&w, ERR_IO, "opening a pipe: %s", strerror(errno));
         return command_failed("bench net", &w);

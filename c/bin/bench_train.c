@@ -1,5 +1,4 @@
 /* bench_train.c -- `shoal bench cpu` and `shoal bench gpu`: inner steps on made-up tokens, timed. */
-#include <errno.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,49 +20,10 @@
 #include "model/model.h"
 #include "model/trainer.h"
 
-static const char usage[] =
-    "usage: shoal bench cpu|gpu [--preset 2m|14m|60m|150m|1b] [--context N] [--batch TOKENS] "
-    "[--threads N]\n"
-    "                           [--device N] [--precision fp32|bf16] [--micro-batch N] [--seconds "
-    "N] [--ops N]\n"
-    "                           [--json]\n"
-    "       shoal bench cpu|gpu EXPERIMENT.yaml [--threads N] [--device N] [--seconds N] [--ops N] "
-    "[--json]\n"
-    "\n"
-    "Trains on made-up tokens and tells how fast: whole inner steps, forward, backward and AdamW.\n"
-    "\n"
-    "  --preset P     shape of the model; default 2m\n"
-    "  --context N    tokens of a sequence; default 256\n"
-    "  --batch N      tokens of an inner step, a multiple of the context; default 4096\n"
-    "  --threads N    default: the processors that this process may use\n"
-    "  --device N     the N-th GPU, from 0; default 0\n"
-    "  --precision P  default: fp32 on a CPU, bf16 on a GPU\n"
-    "  --micro-batch N  sequences at once; default: as train.micro_batch: auto\n"
-    "  --seconds N    how long to measure; default 5; three steps at least\n"
-    "  --ops N        then each operation alone, on operands of N MiB in all, its attention over a "
-    "context that was\n"
-    "                 given or 2048 tokens; 0: none; default: 0 on a CPU, 256 on a GPU\n"
-    "  --json         one line of JSON\n"
-    "\n"
-    "peak    CPU: what fused multiply-adds in registers reach on as many threads, undisturbed; "
-    "measured "
-    "first.\n"
-    "        GPU: what its maker says of dense products in bf16\n"
-    "share   tokens/s x operations a token / peak. Operations a token: 6 x parameters of the "
-    "matrices that\n"
-    "        multiply (the embedding is a lookup) + 6 x layers x dim x context for causal "
-    "attention.\n"
-    "mfu     the same, of a GPU\n"
-    "ops     bytes: that an operation must move, its operands once; share: of what the memory's "
-    "clock "
-    "and width\n"
-    "        allow on a GPU. flops: of products; share: of the peak. The outer step's bytes go "
-    "between host and GPU\n";
-
 #define OPS_MEBIBYTES 256 /* a GPU's caches are some tens of MiB */
 #define OPS_CONTEXT   2048
 
-struct options {
+struct wishes {
     const char *experiment, *preset, *precision;
     uint64_t context, batch, threads, seconds, micro_batch, device, ops;
     bool json, gpu;
@@ -91,63 +51,66 @@ struct bench {
     uint64_t steps;
 };
 
-static enum err number(int argc, char **argv, int *i, uint64_t least, uint64_t *out, struct why *w)
+static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
-    const char *name = argv[*i];
-    char *end;
-    if (++*i >= argc) return why(w, ERR_USAGE, "%s needs a number after it", name);
-    errno = 0;
-    *out = strtoull(argv[*i], &end, 10);
-    if (errno || *end || end == argv[*i] || argv[*i][0] == '-' || *out < least || *out > UINT32_MAX)
-        return why(w, ERR_USAGE, "%s needs a whole number%s, not '%s'", name,
-                   least ? " above 0" : "", argv[*i]);
-    return ERR_OK;
-}
-
-static enum err parse(int argc, char **argv, struct options *o, struct why *w)
-{
-    const struct {
-        const char *name;
-        uint64_t *value;
-    } numbers[] = {{"--context", &o->context}, {"--batch", &o->batch},
-                   {"--threads", &o->threads}, {"--micro-batch", &o->micro_batch},
-                   {"--device", &o->device},   {"--seconds", &o->seconds},
-                   {"--ops", &o->ops}};
-    const size_t count = sizeof numbers / sizeof numbers[0];
-    for (int i = 1; i < argc; i++) {
-        size_t n = 0;
-        while (n < count && strcmp(argv[i], numbers[n].name)) n++;
-        enum err e = ERR_OK;
-        if (n < count)
-            e = number(argc, argv, &i,
-                       numbers[n].value != &o->device && numbers[n].value != &o->ops,
-                       numbers[n].value, w);
-        else if (!strcmp(argv[i], "--json")) o->json = true;
-        else if (!strcmp(argv[i], "--preset")) {
-            if (++i >= argc) return why(w, ERR_USAGE, "--preset needs a name: 2m, 14m, 60m, ...");
-            o->preset = argv[i];
-        } else if (!strcmp(argv[i], "--precision")) {
-            if (++i >= argc) return why(w, ERR_USAGE, "--precision needs fp32 or bf16");
-            o->precision = argv[i];
-        } else if (argv[i][0] == '-')
-            return why(w, ERR_USAGE, "there is no option %s; see shoal bench cpu --help", argv[i]);
-        else if (o->experiment)
-            return why(w, ERR_USAGE, "one experiment at a time, not also %s", argv[i]);
-        else o->experiment = argv[i];
-        if (e) return e;
+    static const char *const presets[] = {"2m", "14m", "60m", "150m", "1b", NULL},
+                             *const precisions[] = {"fp32", "bf16", NULL};
+    static const char notes[] =
+        "peak: on a CPU what fused multiply-adds in registers reach on as many threads, "
+        "undisturbed, measured first; of a GPU what its maker says of dense products in bf16.\n"
+        "share (a GPU's mfu too): tokens/s x operations a token / peak. Operations a token: 6 x "
+        "parameters of the matrices that multiply (the embedding is a lookup) + 6 x layers x dim x "
+        "context for causal attention.\n"
+        "ops: bytes that an operation must move, its operands once, and their share of what the "
+        "memory's clock and width allow on a GPU; flops of products and their share of the peak. "
+        "The outer step's bytes go between host and GPU.";
+    o->ops = o->gpu ? OPS_MEBIBYTES : 0;
+    const struct option_row rows[] = {
+        {"EXPERIMENT.yaml", .argument = true, .text = &o->experiment,
+         .help = "says what the model and its batch are, instead of options"},
+        {"preset", .text = &o->preset, .value = "NAME", .words = presets,
+         .help = "shape of the model: 2m, 14m, 60m, 150m or 1b", .otherwise = "2m"},
+        {"context", .whole = &o->context, .least = 1, .most = UINT32_MAX, .value = "N",
+         .help = "tokens of a sequence", .otherwise = "256"},
+        {"batch", .whole = &o->batch, .least = 1, .most = UINT32_MAX, .value = "N",
+         .help = "tokens of an inner step, a multiple of the context", .otherwise = "4096"},
+        {"threads", .whole = &o->threads, .least = 1, .most = 1024, .value = "N",
+         .help = "how many", .otherwise = "the processors that this process may use"},
+        {"precision", .text = &o->precision, .value = "P", .words = precisions,
+         .help = "fp32 or bf16", .otherwise = o->gpu ? "bf16" : "fp32"},
+        {"micro-batch", .whole = &o->micro_batch, .least = 1, .most = UINT32_MAX, .value = "N",
+         .help = "sequences at once", .otherwise = "as train.micro_batch: auto"},
+        {"seconds", .whole = &o->seconds, .least = 1, .most = UINT32_MAX, .value = "N",
+         .help = "how long to measure, three steps at least", .otherwise = "5"},
+        {"ops", .whole = &o->ops, .least = 0, .most = UINT32_MAX, .value = "N",
+         .help = "then each operation alone, on operands of N MiB in all, its attention over a "
+                 "context that was given or 2048 tokens; 0: none"},
+        {"json", .flag = &o->json, .help = "one line of JSON"},
+        o->gpu ? (struct option_row){"device", .whole = &o->device, .least = 0,
+                                     .most = EXPERIMENT_DEVICE_MAX, .value = "N",
+                                     .help = "the N-th GPU, from 0", .otherwise = "0"}
+               : (struct option_row){0},
+        {0}};
+    struct options table = {
+        .command = o->gpu ? "shoal bench gpu" : "shoal bench cpu",
+        .about = "Trains on made-up tokens and tells how fast: whole inner steps, forward, "
+                 "backward and AdamW.",
+        .notes = notes,
+        .rows = rows};
+    const char *name = o->gpu ? "bench gpu" : "bench cpu";
+    if (!command_options(name, &table, argc, argv, code)) return false;
+    if (o->experiment && (o->preset || o->context || o->batch || o->precision || o->micro_batch)) {
+        struct why w;
+        why(&w, ERR_USAGE, "%s says what the model and its batch are: leave those options out",
+            o->experiment);
+        *code = command_failed(name, &w);
+        return false;
     }
-    if (o->experiment && (o->preset || o->context || o->batch || o->precision || o->micro_batch))
-        return why(w, ERR_USAGE,
-                   "%s says what the model and its batch are: leave those options out",
-                   o->experiment);
-    if (o->device > EXPERIMENT_DEVICE_MAX || (o->device && !o->gpu))
-        return why(w, ERR_USAGE, "--device is for bench gpu, from 0 to %d", EXPERIMENT_DEVICE_MAX);
-    if (o->threads > 1024) return why(w, ERR_USAGE, "--threads may be 1024 at most");
-    return ERR_OK;
+    return true;
 }
 
 /* The experiment named, or the smallest one that has these options. */
-static enum err experiment_of(const struct options *o, struct experiment *x, struct why *w)
+static enum err experiment_of(const struct wishes *o, struct experiment *x, struct why *w)
 {
     if (o->experiment) return experiment_read(o->experiment, x, w);
     char text[500], micro_batch[24] = "auto";
@@ -233,7 +196,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static enum err measure(struct bench *k, const struct options *o, struct result *r, struct why *w)
+static enum err measure(struct bench *k, const struct wishes *o, struct result *r, struct why *w)
 {
     const double least = o->seconds ? (double)o->seconds : 5;
     r->peak = device_peak(&k->b);
@@ -288,7 +251,7 @@ static void op_line(const struct bench_op *op)
            op->flops ? "GFLOP/s" : "GB/s");
 }
 
-static void report(const struct bench *k, const struct options *o, const struct result *r,
+static void report(const struct bench *k, const struct wishes *o, const struct result *r,
                    size_t threads)
 {
     const char *name = o->experiment ? k->x.name : o->preset ? o->preset : "2m";
@@ -339,12 +302,13 @@ static enum err tokens_make(struct bench *k, struct why *w)
 static int bench(int argc, char **argv, bool gpu)
 {
     struct bench *k = calloc(1, sizeof *k);
-    struct options o = {.gpu = gpu, .ops = gpu ? OPS_MEBIBYTES : 0};
+    struct wishes o = {.gpu = gpu};
     struct result r = {0};
     struct pool *pool = NULL;
     struct why w;
-    if (command_help(argc, argv, usage)) return free(k), 0;
-    enum err e = k ? parse(argc, argv, &o, &w) : why(&w, ERR_MEMORY, "no memory");
+    int code;
+    if (!take_options(argc, argv, &o, &code)) return free(k), code;
+    enum err e = k ? ERR_OK : why(&w, ERR_MEMORY, "no memory");
     if (!e) e = experiment_of(&o, &k->x, &w);
     const size_t threads = o.threads ? o.threads : machine_processors();
     if (!e) e = pool_open(&pool, threads, 0, &w);

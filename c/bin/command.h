@@ -1,13 +1,14 @@
 /* command.h -- the subcommands of shoal: one file each, one row each in main.c's table.
  *
- * A subcommand gets argv[0] = its own name, prints results on stdout and errors as one sentence on stderr through
- * command_failed, knows --help, and returns the exit code: 0 only on success. */
+ * A subcommand gets argv[0] = its own name, takes its options from a table (options.h), prints results on stdout and
+ * errors as one sentence on stderr through command_failed, and returns the exit code: 0 only on success. */
 #ifndef SHOAL_BIN_COMMAND_H
 #define SHOAL_BIN_COMMAND_H
 
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "base/options.h"
 
 #define SHOAL_VERSION "0.1.0"
 
@@ -20,8 +21,31 @@ struct command {
 /* Prints "shoal NAME: <story>" on stderr; returns the exit code for it: 2 for ERR_USAGE, 1 otherwise. */
 int command_failed(const char *name, const struct why *w);
 
-/* True when an argument is --help or -h; then `usage` was printed on stdout and the command returns 0. */
-bool command_help(int argc, char **argv, const char *usage);
+/* Takes the command line as the table says. False: help was printed or a mistake told, and the command ends with
+ * *code. `name` is the subcommand's, as for command_failed. */
+bool command_options(const char *name, struct options *o, int argc, char **argv, int *code);
+
+/* Rows that several commands have. */
+#define COMMAND_DEVICE(to)                                                                         \
+    {                                                                                              \
+        "device",                                                                                  \
+            .text = (to), .value = "DEVICE",                                                       \
+            .help =                                                                                \
+                "cpu, cuda (all GPUs), cuda:1 or cuda:0,2 (those) or auto (the GPUs where there "  \
+                "are any), instead of machine.device"                                              \
+    }
+#define COMMAND_EXPERIMENT(to)                                                                     \
+    {                                                                                              \
+        "EXPERIMENT.yaml", .argument = true, .text = (to),                                         \
+                           .missing = "name an experiment: a YAML file"                            \
+    }
+#define COMMAND_CHECKPOINT(to)                                                                     \
+    {                                                                                              \
+        "CHECKPOINT", .argument = true, .text = (to),                                              \
+                      .help = "a file, or a folder whose newest is taken",                         \
+                      .missing = "name a checkpoint"                                               \
+    }
+#define COMMAND_STEPS_MAX 1000000000000u /* as train.steps */
 
 int bench_main(int argc, char **argv);
 int eval_main(int argc, char **argv);

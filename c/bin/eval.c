@@ -9,42 +9,30 @@
 #include "data/corpus.h"
 #include "data/sampler.h"
 
-static const char usage[] = "usage: shoal eval CHECKPOINT --data CORPUS [--tokens N] [--json]\n"
-                            "\n"
-                            "Loss (nats a token) and perplexity on the held-out part of CORPUS. "
-                            "CHECKPOINT is a file, or a folder whose\n"
-                            "newest is taken.\n"
-                            "\n"
-                            "  --tokens N   use at most N tokens; default all\n"
-                            "  --json       print a JSON object\n";
-
 #define SEQUENCES 8 /* at once */
 
-struct options {
+struct wishes {
     const char *checkpoint, *data;
     uint64_t tokens;
     bool json;
 };
 
-static enum err parse(int argc, char **argv, struct options *o, struct why *w)
+static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
+    const struct option_row rows[] = {
+        COMMAND_CHECKPOINT(&o->checkpoint),
+        {"data", .text = &o->data, .value = "CORPUS", .help = "the corpus, a folder",
+         .missing = "name the corpus: --data CORPUS"},
+        {"tokens", .whole = &o->tokens, .least = 1, .most = UINT64_MAX, .value = "N",
+         .help = "use at most N tokens", .otherwise = "all"},
+        {"json", .flag = &o->json, .help = "print a JSON object"},
+        {0}};
+    struct options table = {.command = "shoal eval",
+                            .about = "Loss (nats a token) and perplexity on the held-out part of "
+                                     "a corpus.",
+                            .rows = rows};
     o->tokens = UINT64_MAX;
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-        char *end = NULL;
-        if (!strcmp(a, "--json")) o->json = true;
-        else if (!strcmp(a, "--data") && value) o->data = argv[++i];
-        else if (!strcmp(a, "--tokens")) {
-            o->tokens = value && *value != '-' ? strtoull(value, &end, 10) : 0;
-            if (!o->tokens || *end)
-                return why(w, ERR_USAGE, "--tokens needs a whole number above 0");
-            i++;
-        } else if (a[0] == '-' || o->checkpoint)
-            return why(w, ERR_USAGE, "'%s' is not understood; see shoal eval --help", a);
-        else o->checkpoint = a;
-    }
-    if (!o->checkpoint) return why(w, ERR_USAGE, "name a checkpoint; see shoal eval --help");
-    return o->data ? ERR_OK : why(w, ERR_USAGE, "name the corpus: --data CORPUS");
+    return command_options("eval", &table, argc, argv, code);
 }
 
 static enum err evaluate(struct loaded *l, const struct corpus *c, uint64_t tokens_max,
@@ -73,7 +61,7 @@ static enum err evaluate(struct loaded *l, const struct corpus *c, uint64_t toke
     return e;
 }
 
-static enum err run(const struct options *o, struct loaded *l, struct corpus **c, struct why *w)
+static enum err run(const struct wishes *o, struct loaded *l, struct corpus **c, struct why *w)
 {
     enum err e = loaded_open(l, o->checkpoint, SEQUENCES, w);
     if (!e) e = corpus_open(o->data, c, w);
@@ -99,13 +87,13 @@ static enum err run(const struct options *o, struct loaded *l, struct corpus **c
 
 int eval_main(int argc, char **argv)
 {
-    if (command_help(argc, argv, usage)) return 0;
     struct why w = {0};
-    struct options o = {0};
+    struct wishes o = {0};
     struct loaded l = {0};
     struct corpus *c = NULL;
-    enum err e = parse(argc, argv, &o, &w);
-    if (!e) e = run(&o, &l, &c, &w);
+    int code;
+    if (!take_options(argc, argv, &o, &code)) return code;
+    enum err e = run(&o, &l, &c, &w);
     if (c) corpus_close(c);
     loaded_close(&l);
     return e ? command_failed("eval", &w) : 0;

@@ -10,35 +10,27 @@
 #include "data/tokenizer.h"
 #include "model/safetensors.h"
 
-static const char usage[] =
-    "usage: shoal export CHECKPOINT --to DIR [--data CORPUS]\n"
-    "\n"
-    "Writes config.json, model.safetensors, tokenizer.json and tokenizer_config.json to DIR, as "
-    "Hugging Face's\n"
-    "transformers reads a LlamaForCausalLM. CHECKPOINT is a file, or a folder whose newest is "
-    "taken.\n"
-    "\n"
-    "  --data CORPUS   take the tokenizer from there, not from the corpus that it was trained on\n";
-
 #define PATH_BYTES (EXPERIMENT_PATH_BYTES + 32)
 
-struct options {
+struct wishes {
     const char *checkpoint, *to, *data;
 };
 
-static enum err parse(int argc, char **argv, struct options *o, struct why *w)
+static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i];
-        bool more = i + 1 < argc;
-        if (!strcmp(a, "--to") && more) o->to = argv[++i];
-        else if (!strcmp(a, "--data") && more) o->data = argv[++i];
-        else if (a[0] == '-' || o->checkpoint)
-            return why(w, ERR_USAGE, "'%s' is not understood; see shoal export --help", a);
-        else o->checkpoint = a;
-    }
-    if (!o->checkpoint) return why(w, ERR_USAGE, "name a checkpoint; see shoal export --help");
-    return o->to ? ERR_OK : why(w, ERR_USAGE, "say where: --to DIR");
+    const struct option_row rows[] = {
+        COMMAND_CHECKPOINT(&o->checkpoint),
+        {"to", .text = &o->to, .value = "DIR", .help = "the folder to write to",
+         .missing = "say where: --to DIR"},
+        {"data", .text = &o->data, .value = "CORPUS",
+         .help = "take the tokenizer from there, not from the corpus that it was trained on"},
+        {0}};
+    struct options table = {
+        .command = "shoal export",
+        .about = "Writes config.json, model.safetensors, tokenizer.json and tokenizer_config.json "
+                 "to DIR, as Hugging Face's transformers reads a LlamaForCausalLM.",
+        .rows = rows};
+    return command_options("export", &table, argc, argv, code);
 }
 
 static enum err path_in(const char *dir, const char *name, char out[PATH_BYTES], struct why *w)
@@ -142,7 +134,7 @@ static enum err write_model(const struct loaded *l, const char *dir, struct why 
     return e;
 }
 
-static enum err export_all(struct loaded *l, const struct options *o, struct why *w)
+static enum err export_all(struct loaded *l, const struct wishes *o, struct why *w)
 {
     uint32_t end = 0;
     enum err e = loaded_open(l, o->checkpoint, 1, w);
@@ -157,12 +149,12 @@ static enum err export_all(struct loaded *l, const struct options *o, struct why
 
 int export_main(int argc, char **argv)
 {
-    if (command_help(argc, argv, usage)) return 0;
     struct why w = {0};
-    struct options o = {0};
+    struct wishes o = {0};
     struct loaded l = {0};
-    enum err e = parse(argc, argv, &o, &w);
-    if (!e) e = export_all(&l, &o, &w);
+    int code;
+    if (!take_options(argc, argv, &o, &code)) return code;
+    enum err e = export_all(&l, &o, &w);
     loaded_close(&l);
     return e ? command_failed("export", &w) : 0;
 }

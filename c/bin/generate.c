@@ -10,60 +10,35 @@
 #include "data/tokenizer.h"
 #include "data/utf8.h"
 
-static const char usage[] =
-    "usage: shoal generate CHECKPOINT \"PROMPT\" [options]\n"
-    "\n"
-    "Goes on with PROMPT. CHECKPOINT is a file, or a folder whose newest is taken.\n"
-    "\n"
-    "  --tokens N        how many tokens at most; default 64; it ends before at an end of text, or "
-    "a full context\n"
-    "  --temperature T   0 takes the likeliest token each time; default 0.8\n"
-    "  --top-k K         draw from the K likeliest; default 40\n"
-    "  --seed S          another seed, another text; default 1\n"
-    "  --data CORPUS     take the tokenizer from there, instead of where the run had it\n";
-
-struct options {
+struct wishes {
     const char *checkpoint, *prompt, *data;
     uint64_t tokens, top_k, seed;
     double temperature;
 };
 
-static enum err parse_number(const char *name, const char *text, double low, double high,
-                             bool whole, double *out, struct why *w)
+static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
-    char *end = NULL;
-    double v = text ? strtod(text, &end) : NAN;
-    if (!text || end == text || *end || !(v >= low && v <= high) || (whole && v != floor(v)))
-        return why(w, ERR_USAGE, "%s needs a %snumber from %g to %g", name, whole ? "whole " : "",
-                   low, high);
-    *out = v;
-    return ERR_OK;
-}
-
-static enum err parse(int argc, char **argv, struct options *o, struct why *w)
-{
-    double tokens = 64, top_k = 40, seed = 1;
-    o->temperature = 0.8;
-    enum err e = ERR_OK;
-    for (int i = 1; i < argc && !e; i++) {
-        const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!strcmp(a, "--tokens")) e = parse_number(a, value, 1, 1e6, true, &tokens, w), i++;
-        else if (!strcmp(a, "--temperature"))
-            e = parse_number(a, value, 0, 100, false, &o->temperature, w), i++;
-        else if (!strcmp(a, "--top-k")) e = parse_number(a, value, 1, 1e6, true, &top_k, w), i++;
-        else if (!strcmp(a, "--seed")) e = parse_number(a, value, 0, 9e15, true, &seed, w), i++;
-        else if (!strcmp(a, "--data") && value) o->data = argv[++i];
-        else if (!o->checkpoint && a[0] != '-') o->checkpoint = a;
-        else if (!o->prompt && strncmp(a, "--", 2)) o->prompt = a;
-        else e = why(w, ERR_USAGE, "'%s' is not understood; see shoal generate --help", a);
-    }
-    o->tokens = (uint64_t)tokens;
-    o->top_k = (uint64_t)top_k;
-    o->seed = (uint64_t)seed;
-    if (e) return e;
-    return o->prompt
-               ? ERR_OK
-               : why(w, ERR_USAGE, "name a checkpoint and a prompt; see shoal generate --help");
+    *o = (struct wishes){.tokens = 64, .top_k = 40, .seed = 1, .temperature = 0.8};
+    const struct option_row rows[] = {
+        COMMAND_CHECKPOINT(&o->checkpoint),
+        {"PROMPT", .argument = true, .text = &o->prompt, .empty = true,
+         .missing = "give a prompt behind the checkpoint"},
+        {"tokens", .whole = &o->tokens, .least = 1, .most = 1000000, .value = "N",
+         .help = "how many tokens at most; it ends before at an end of text, or a full context"},
+        {"temperature", .real = &o->temperature, .low = 0, .high = 100, .value = "T",
+         .help = "0 takes the likeliest token each time"},
+        {"top-k", .whole = &o->top_k, .least = 1, .most = 1000000, .value = "K",
+         .help = "draw from the K likeliest"},
+        {"seed", .whole = &o->seed, .least = 0, .most = UINT64_MAX, .value = "S",
+         .help = "another seed, another text"},
+        {"data", .text = &o->data, .value = "CORPUS",
+         .help = "take the tokenizer from there, instead of where the run had it"},
+        {0}};
+    struct options table = {.command = "shoal generate",
+                            .about = "Goes on with PROMPT. Write -- before a prompt that begins "
+                                     "with a dash.",
+                            .rows = rows};
+    return command_options("generate", &table, argc, argv, code);
 }
 
 struct candidate {
@@ -79,7 +54,7 @@ static int likelier(const void *a, const void *b)
 }
 
 /* Draws from the softmax over the top_k likeliest at this temperature; `room` holds `count` candidates. */
-static uint32_t draw(const float *logits, size_t count, const struct options *o,
+static uint32_t draw(const float *logits, size_t count, const struct wishes *o,
                      struct candidate *room, struct rng *chance)
 {
     for (size_t i = 0; i < count; i++) room[i] = (struct candidate){logits[i], (uint32_t)i};
@@ -121,7 +96,7 @@ static void print_token(struct bytes token, uint8_t held[4], size_t *held_count)
     fflush(stdout);
 }
 
-static enum err go_on(struct loaded *l, struct tokenizer *t, const struct options *o,
+static enum err go_on(struct loaded *l, struct tokenizer *t, const struct wishes *o,
                       const uint32_t *prompt, size_t count, struct why *w)
 {
     size_t vocab = l->head.shape.vocab, context = l->head.shape.context, held_count = 0;
@@ -145,7 +120,7 @@ static enum err go_on(struct loaded *l, struct tokenizer *t, const struct option
     return e;
 }
 
-static enum err run(const struct options *o, struct loaded *l, struct tokenizer **t, struct why *w)
+static enum err run(const struct wishes *o, struct loaded *l, struct tokenizer **t, struct why *w)
 {
     char path[EXPERIMENT_PATH_BYTES + 32];
     enum err e = loaded_open(l, o->checkpoint, 1, w);
@@ -172,13 +147,13 @@ static enum err run(const struct options *o, struct loaded *l, struct tokenizer 
 
 int generate_main(int argc, char **argv)
 {
-    if (command_help(argc, argv, usage)) return 0;
     struct why w = {0};
-    struct options o = {0};
+    struct wishes o;
     struct loaded l = {0};
     struct tokenizer *t = NULL;
-    enum err e = parse(argc, argv, &o, &w);
-    if (!e) e = run(&o, &l, &t, &w);
+    int code;
+    if (!take_options(argc, argv, &o, &code)) return code;
+    enum err e = run(&o, &l, &t, &w);
     if (t) tokenizer_close(t);
     loaded_close(&l);
     return e ? command_failed("generate", &w) : 0;

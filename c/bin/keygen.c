@@ -1,34 +1,36 @@
 /* keygen.c -- `shoal keygen`: makes the identity of a node. */
 #include <stdio.h>
-#include <string.h>
 
 #include "bin/command.h"
 #include "net/identity.h"
 
 #define DEFAULT_FILE "node.key"
 
-static const char usage[] =
-    "usage: shoal keygen [-o FILE | --show FILE]\n\n"
-    "Makes a new identity (an Ed25519 key) in FILE, " DEFAULT_FILE
-    " unless said otherwise, readable by its owner\n"
-    "alone, and prints its ID. A file that exists is never overwritten. "
-    "`shoal run` makes one by itself where the\n"
-    "experiment's swarm.identity is missing. --show prints the ID of one that exists.\n";
-
 int keygen_main(int argc, char **argv)
 {
-    const char *path = DEFAULT_FILE;
+    const char *path = NULL, *show = NULL;
+    const struct option_row rows[] = {{"out", 'o', .text = &path, .value = "FILE",
+                                       .help = "where the key goes", .otherwise = DEFAULT_FILE},
+                                      {"show", .text = &show, .value = "FILE",
+                                       .help = "print the ID of the key in FILE and make none"},
+                                      {0}};
+    struct options table = {
+        .command = "shoal keygen",
+        .about = "Makes a new identity (an Ed25519 key), readable by its owner alone, and prints "
+                 "its ID. A file that exists is never overwritten. `shoal run` makes one by itself "
+                 "where the experiment's swarm.identity is missing.",
+        .rows = rows};
     char id[IDENTITY_TEXT_BYTES];
     struct identity *self;
     struct why w = {0};
-    if (command_help(argc, argv, usage)) return 0;
-    bool show = argc == 3 && !strcmp(argv[1], "--show");
-    if (show || (argc == 3 && !strcmp(argv[1], "-o"))) path = argv[2];
-    else if (argc != 1) {
-        why(&w, ERR_USAGE, "it takes '-o FILE' or '--show FILE'; see 'shoal keygen --help'");
+    int code;
+    if (!command_options("keygen", &table, argc, argv, &code)) return code;
+    if (show && path) {
+        why(&w, ERR_USAGE, "--out makes a key and --show reads one: give one of them");
         return command_failed("keygen", &w);
     }
-    if (show ? identity_open(path, false, &self, &w) : identity_create(path, &self, &w))
+    if (!path) path = DEFAULT_FILE;
+    if (show ? identity_open(show, false, &self, &w) : identity_create(path, &self, &w))
         return command_failed("keygen", &w);
     puts(identity_print(identity_id(self), id));
     identity_close(self);

@@ -6,6 +6,7 @@
 #include <ngtcp2/version.h>
 #include <wolfssl/version.h>
 
+#include "base/near.h"
 #include "bin/command.h"
 #include "bin/device.h"
 
@@ -30,7 +31,7 @@ static const struct command commands[] = {
 static void usage(FILE *to)
 {
     fprintf(to, "shoal trains one language model on many machines that nobody coordinates.\n\n"
-                "usage: shoal COMMAND ...        shoal COMMAND --help tells more\n\n");
+                "usage: shoal COMMAND ...        shoal help COMMAND tells more\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
 }
@@ -41,19 +42,25 @@ int command_failed(const char *name, const struct why *w)
     return w->err == ERR_USAGE ? 2 : 1;
 }
 
-bool command_help(int argc, char **argv, const char *text)
+bool command_options(const char *name, struct options *o, int argc, char **argv, int *code)
 {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") && strcmp(argv[i], "-h")) continue;
-        fputs(text, stdout);
-        return true;
-    }
-    return false;
+    struct why w = {0};
+    *code = 0;
+    enum err e = options_take(o, argc, argv, &w);
+    if (e) *code = command_failed(name, &w);
+    else if (o->help) options_usage(o, stdout);
+    return !e && !o->help;
 }
 
 int version_main(int argc, char **argv)
 {
-    if (command_help(argc, argv, "usage: shoal version\n")) return 0;
+    const struct option_row rows[] = {{0}};
+    struct options table = {
+        .command = "shoal version",
+        .about = "Prints the version of shoal and of what it is built on, and what it computes on.",
+        .rows = rows};
+    int code;
+    if (!command_options("version", &table, argc, argv, &code)) return code;
     printf("shoal %s\n"
            "protocol shoal/1, ngtcp2 %s, nghttp3 %s, wolfSSL %s\n"
            "computes on %s\n",
@@ -62,15 +69,56 @@ int version_main(int argc, char **argv)
     return 0;
 }
 
-int main(int argc, char **argv)
+static const struct command *find(const char *name)
 {
-    if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (!strcmp(name, commands[i].name)) return &commands[i];
+    return NULL;
+}
+
+static int unknown(const char *name)
+{
+    const char *names[COMMAND_COUNT + 2];
+    for (size_t i = 0; i < COMMAND_COUNT; i++) names[i] = commands[i].name;
+    names[COMMAND_COUNT] = "help";
+    names[COMMAND_COUNT + 1] = NULL;
+    const char *near = near_word(names, name, strlen(name));
+    fprintf(stderr, "shoal: there is no %s '%.80s'%s%s%s; shoal --help lists them\n",
+            *name == '-' ? "option" : "command", name, near ? "; did you mean " : "",
+            near ? near : "", near ? "?" : "");
+    return 2;
+}
+
+/* `shoal help [COMMAND [SUBJECT]]`: as COMMAND [SUBJECT] --help. */
+static int help(int argc, char **argv)
+{
+    char *asked[4] = {NULL};
+    int count = 0;
+    for (int i = 1; i < argc && count < 2; i++) asked[count++] = argv[i];
+    if (!count) {
         usage(stdout);
         return 0;
     }
-    for (size_t i = 0; argc >= 2 && i < COMMAND_COUNT; i++)
-        if (!strcmp(argv[1], commands[i].name)) return commands[i].main(argc - 1, argv + 1);
-    if (argc >= 2) fprintf(stderr, "shoal: there is no command '%s'\n\n", argv[1]);
-    usage(stderr);
-    return 2;
+    const struct command *c = find(asked[0]);
+    if (!c) return unknown(asked[0]);
+    asked[count++] = (char *)"--help";
+    return c->main(count, asked);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc >= 2 ? argv[1] : NULL;
+    if (!name) {
+        usage(stderr);
+        return 2;
+    }
+    const struct command *c = find(name);
+    if (c) return c->main(argc - 1, argv + 1);
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
+        return help(argc - 1, argv + 1);
+    if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
+        puts("shoal " SHOAL_VERSION);
+        return 0;
+    }
+    return unknown(name);
 }

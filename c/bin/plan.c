@@ -15,18 +15,6 @@
 #include "net/crypto.h"
 #include "swarm/node.h"
 
-static const char usage[] =
-    "usage: shoal plan EXPERIMENT.yaml [--gpu GIB] [--json]\n"
-    "       shoal plan --keys\n\n"
-    "Prints the experiment with all defaults filled in and, as comments, what it takes: the "
-    "memory\n"
-    "of a worker, work and traffic. The output is an experiment itself. Nothing is written and\n"
-    "nobody is contacted.\n\n"
-    "  --gpu GIB  for a GPU with so much memory; what it has no room for is refused, with the\n"
-    "             settings that it has room for\n"
-    "  --json     the same for a program, as one JSON object\n"
-    "  --keys     every key that an experiment may have, what it may hold, and its default\n";
-
 #define TRAFFIC_ROWS 4
 
 static const unsigned gpu_sizes[] = {24, 40, 80, 141}; /* GiB that GPUs are sold with */
@@ -312,31 +300,39 @@ static void print_keys(void)
 
 int plan_main(int argc, char **argv)
 {
-    if (command_help(argc, argv, usage)) return 0;
-    if (argc == 2 && !strcmp(argv[1], "--keys")) {
-        print_keys();
-        return 0;
-    }
     static struct experiment x;
     struct plan p;
     struct why w = {0};
     const char *path = NULL;
-    bool json = false, odd = false;
-    unsigned long gpu = 0;
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--json")) json = true;
-        else if (!strcmp(argv[i], "--gpu") && ++i < argc) {
-            char *end;
-            gpu = strtoul(argv[i], &end, 10);
-            odd = odd || *end || end == argv[i] || gpu < 1 || gpu > 1024;
-        } else if (argv[i][0] == '-' || path) odd = true;
-        else path = argv[i];
-    }
-    if (odd || !path) {
+    bool json = false, keys = false;
+    uint64_t gpu = 0;
+    const struct option_row rows[] = {
+        {"EXPERIMENT.yaml", .argument = true, .text = &path},
+        {"gpu", .whole = &gpu, .least = 1, .most = 1024, .value = "GIB",
+         .help = "for a GPU with so much memory; what it has no room for is refused, with the "
+                 "settings that it has room for"},
+        {"json", .flag = &json, .help = "the same for a program, as one JSON object"},
+        {"keys", .flag = &keys,
+         .help = "print every key that an experiment may have, what it may hold, and its default"},
+        {0}};
+    struct options table = {
+        .command = "shoal plan",
+        .about = "Prints the experiment with all defaults filled in and, as comments, what it "
+                 "takes: the memory of a worker, work and traffic. The output is an experiment "
+                 "itself. Nothing is written and nobody is contacted.",
+        .rows = rows};
+    int code;
+    if (!command_options("plan", &table, argc, argv, &code)) return code;
+    if (keys == !!path) {
         why(&w, ERR_USAGE,
-            "it takes one experiment, and perhaps --gpu with 1 to 1024 GiB or --json; see 'shoal "
-            "plan --help'");
+            keys ? "--keys is about every experiment: leave %s out"
+                 : "name an experiment, a YAML file; see shoal plan --help",
+            path);
         return command_failed("plan", &w);
+    }
+    if (keys) {
+        print_keys();
+        return 0;
     }
     if (experiment_read(path, &x, &w) || plan_make(&p, &x, (unsigned)gpu, &w))
         return command_failed("plan", &w);

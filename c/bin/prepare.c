@@ -1,8 +1,6 @@
 /* prepare.c -- `shoal prepare`: text files -> tokenizer and shards. */
 #include "data/prepare.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -13,27 +11,6 @@
 #include "base/clock.h"
 #include "base/machine.h"
 #include "bin/command.h"
-
-static const char usage[] =
-    "usage: shoal prepare TEXT... -o CORPUS [options]\n\n"
-    "Turns text files into a corpus that experiments train on: a folder with tokenizer.json "
-    "(Hugging Face's\n"
-    "format), token shards and manifest.json. A file up to 1 MiB is one document, a longer one is "
-    "cut at blank\n"
-    "lines into documents of about 8 KiB. Some documents, chosen by the hash of their text, are "
-    "held out for\n"
-    "validation. The name <|endoftext|> in a text is the token that ends a document. Bytes that "
-    "are not UTF-8\n"
-    "become U+FFFD and are counted.\n\n"
-    "  -o, --out DIR        the corpus folder; written aside as DIR.part and renamed when it is "
-    "whole\n"
-    "      --vocab N        train a byte-level BPE tokenizer of N tokens, 257 .. 262144; default "
-    "4096\n"
-    "      --tokenizer FILE use this byte-level tokenizer.json instead\n"
-    "      --validation X   share of documents held out, above 0 and below 0.5; default 0.01\n"
-    "      --threads N      default: the processors that this process may use\n"
-    "      --force          replace the corpus that is in DIR\n"
-    "      --json           print the result as JSON\n";
 
 /* Where we are, on stderr: a line that moves on a terminal, else a line every few seconds. */
 struct meter {
@@ -64,99 +41,50 @@ static void show(void *self, const char *stage, uint64_t done, uint64_t all)
     fflush(stderr);
 }
 
-static enum err whole_number(const char *option, const char *text, uint64_t min, uint64_t max,
-                             uint64_t *out, struct why *w)
+static bool take_options(int argc, char **argv, struct prepare *p, bool *json, int *code)
 {
-    char *end;
-    errno = 0;
-    *out = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || *out < min || *out > max)
-        return why(w, ERR_USAGE, "--%s %s: it must be a whole number from %" PRIu64 " to %" PRIu64,
-                   option, text, min, max);
-    return ERR_OK;
-}
-
-static enum err share(const char *text, double *out, struct why *w)
-{
-    char *end;
-    *out = strtod(text, &end);
-    if (end == text || *end || !(*out > 0 && *out < 0.5))
-        return why(w, ERR_USAGE, "--validation %s: it must be above 0 and below 0.5", text);
-    return ERR_OK;
-}
-
-enum { OPT_VOCAB = 256, OPT_TOKENIZER, OPT_VALIDATION, OPT_THREADS, OPT_FORCE, OPT_JSON };
-
-static const struct option options[] = {{"out", required_argument, NULL, 'o'},
-                                        {"vocab", required_argument, NULL, OPT_VOCAB},
-                                        {"tokenizer", required_argument, NULL, OPT_TOKENIZER},
-                                        {"validation", required_argument, NULL, OPT_VALIDATION},
-                                        {"threads", required_argument, NULL, OPT_THREADS},
-                                        {"force", no_argument, NULL, OPT_FORCE},
-                                        {"json", no_argument, NULL, OPT_JSON},
-                                        {0}};
-
-static enum err take_option(int option, const char *given, struct prepare *p, bool *json,
-                            bool *vocab, struct why *w)
-{
-    uint64_t n;
-    enum err e = ERR_OK;
-    switch (option) {
-    case 'o':
-        p->out = optarg;
-        break;
-    case OPT_VOCAB:
-        e = whole_number("vocab", optarg, 257, 262144, &n, w);
-        if (!e) p->vocab = (uint32_t)n;
-        *vocab = true;
-        break;
-    case OPT_TOKENIZER:
-        p->tokenizer = optarg;
-        break;
-    case OPT_VALIDATION:
-        e = share(optarg, &p->validation, w);
-        break;
-    case OPT_THREADS:
-        e = whole_number("threads", optarg, 1, 1024, &n, w);
-        if (!e) p->threads = (size_t)n;
-        break;
-    case OPT_FORCE:
-        p->force = true;
-        break;
-    case OPT_JSON:
-        *json = true;
-        break;
-    case ':':
-        e = why(w, ERR_USAGE, "%s needs a value; see 'shoal prepare --help'", given);
-        break;
-    default:
-        e = why(w, ERR_USAGE, "there is no option %s; see 'shoal prepare --help'", given);
-        break;
+    struct option_rest texts;
+    uint64_t vocab = 0, threads = p->threads;
+    const struct option_row rows[] = {
+        {"TEXT", .argument = true, .rest = &texts, .missing = "name at least one text file"},
+        {"out", 'o', .text = &p->out, .value = "DIR",
+         .help = "the corpus folder; written aside as DIR.part and renamed when it is whole",
+         .missing = "say where the corpus goes: -o CORPUS"},
+        {"vocab", .whole = &vocab, .least = 257, .most = 262144, .value = "N",
+         .help = "train a byte-level BPE tokenizer of N tokens, 257 .. 262144",
+         .otherwise = "4096"},
+        {"tokenizer", .text = &p->tokenizer, .value = "FILE",
+         .help = "use this byte-level tokenizer.json instead"},
+        {"validation", .real = &p->validation, .low = 0, .high = 0.5, .above = true, .below = true,
+         .value = "X", .help = "share of documents held out, above 0 and below 0.5"},
+        {"threads", .whole = &threads, .least = 1, .most = 1024, .value = "N", .help = "how many",
+         .otherwise = "the processors that this process may use"},
+        {"force", .flag = &p->force, .help = "replace the corpus that is in DIR"},
+        {"json", .flag = json, .help = "print the result as JSON"},
+        {0}};
+    struct options table = {
+        .command = "shoal prepare",
+        .about =
+            "Turns text files into a corpus that experiments train on: a folder with "
+            "tokenizer.json (Hugging Face's format), token shards and manifest.json. A file up to "
+            "1 MiB is one document, a longer one is cut at blank lines into documents of about 8 "
+            "KiB. Some documents, chosen by the hash of their text, are held out for validation. "
+            "The name <|endoftext|> in a text is the token that ends a document. Bytes that are "
+            "not UTF-8 become U+FFFD and are counted.",
+        .rows = rows};
+    if (!command_options("prepare", &table, argc, argv, code)) return false;
+    if (vocab && p->tokenizer) {
+        struct why w;
+        why(&w, ERR_USAGE,
+            "--vocab trains a tokenizer and --tokenizer brings one: give one of them");
+        *code = command_failed("prepare", &w);
+        return false;
     }
-    return e;
-}
-
-static enum err parse(int argc, char **argv, struct prepare *p, bool *json, struct why *w)
-{
-    bool vocab = false;
-    enum err e = ERR_OK;
-    opterr = 0;
-    optind = 1;
-    for (int option; !e;) {
-        int at = optind;
-        option = getopt_long(argc, argv, ":o:", options, NULL);
-        if (option < 0) break;
-        e = take_option(option, argv[at < optind ? optind - 1 : at], p, json, &vocab, w);
-    }
-    if (e) return e;
-    p->texts = (const char *const *)argv + optind;
-    p->text_count = (size_t)(argc - optind);
-    if (!p->out) return why(w, ERR_USAGE, "say where the corpus goes: -o CORPUS");
-    if (p->text_count == 0) return why(w, ERR_USAGE, "name at least one text file");
-    if (vocab && p->tokenizer)
-        return why(w, ERR_USAGE,
-                   "--vocab trains a tokenizer and --tokenizer brings one: give one of them");
-    return ERR_OK;
+    if (vocab) p->vocab = (uint32_t)vocab;
+    p->threads = (size_t)threads;
+    p->texts = texts.items;
+    p->text_count = texts.count;
+    return true;
 }
 
 static json_t *split_json(const struct manifest_split *s)
@@ -203,8 +131,8 @@ int prepare_main(int argc, char **argv)
                         .progress = show,
                         .self = &meter};
     struct manifest m;
-    if (command_help(argc, argv, usage)) return 0;
-    if (parse(argc, argv, &p, &json, &w)) return command_failed("prepare", &w);
+    int code;
+    if (!take_options(argc, argv, &p, &json, &code)) return code;
     instant began = clock_now();
     enum err e = prepare_run(&p, &m, &w);
     double seconds = span_in_s(instant_since(clock_now(), began));

@@ -2,25 +2,16 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "bin/ask.h"
 #include "bin/command.h"
 
-static const char status_usage[] =
-    "usage: shoal status PEER [--watch] [--json]\n"
-    "\n"
-    "Asks PEER (ID@host:port or host:port) for its view of the swarm.\n"
-    "\n"
-    "  --watch    ask again every second, until Ctrl-C\n"
-    "  --json     print the answer as it comes\n";
-
-static const char peers_usage[] =
-    "usage: shoal peers PEER\n"
-    "\n"
-    "Prints the peers that PEER (ID@host:port or host:port) knows to be alive, as a list\n"
-    "that a newcomer can start from: shoal run EXPERIMENT.yaml --peers FILE\n";
+#define PEER_ROW(to)                                                                               \
+    {                                                                                              \
+        "PEER", .argument = true, .text = (to),                                                    \
+                .missing = "name a peer: ID@host:port or host:port"                                \
+    }
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -69,19 +60,21 @@ static enum err print_status(const char *text, const char *peer, struct why *w)
 
 int status_main(int argc, char **argv)
 {
-    if (command_help(argc, argv, status_usage)) return 0;
     struct why w = {0};
-    const char *peer = NULL;
+    const char *peer;
     bool watch = false, raw = false;
-    for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--watch")) watch = true;
-        else if (!strcmp(argv[i], "--json")) raw = true;
-        else if (argv[i][0] == '-' || peer) {
-            why(&w, ERR_USAGE, "'%s' is not understood; see shoal status --help", argv[i]);
-            return command_failed("status", &w);
-        } else peer = argv[i];
-    }
-    enum err e = peer ? ERR_OK : why(&w, ERR_USAGE, "name a peer: ID@host:port or host:port");
+    const struct option_row rows[] = {
+        PEER_ROW(&peer),
+        {"watch", .flag = &watch, .help = "ask again every second, until Ctrl-C"},
+        {"json", .flag = &raw, .help = "print the answer as it comes"},
+        {0}};
+    struct options table = {.command = "shoal status",
+                            .about = "Asks PEER (ID@host:port or host:port) for its view of the "
+                                     "swarm.",
+                            .rows = rows};
+    int code;
+    if (!command_options("status", &table, argc, argv, &code)) return code;
+    enum err e = ERR_OK;
     do {
         char *text = NULL;
         if (!e) e = ask(peer, "/status", &text, &w);
@@ -97,12 +90,18 @@ int status_main(int argc, char **argv)
 
 int peers_main(int argc, char **argv)
 {
-    if (command_help(argc, argv, peers_usage)) return 0;
     struct why w = {0};
     char *text = NULL;
-    enum err e = argc == 2 && argv[1][0] != '-'
-                     ? ask(argv[1], "/peers", &text, &w)
-                     : why(&w, ERR_USAGE, "name one peer: ID@host:port or host:port");
+    const char *peer;
+    const struct option_row rows[] = {PEER_ROW(&peer), {0}};
+    struct options table = {
+        .command = "shoal peers",
+        .about = "Prints the peers that PEER (ID@host:port or host:port) knows to be alive, as a "
+                 "list that a newcomer can start from: shoal run EXPERIMENT.yaml --peers FILE",
+        .rows = rows};
+    int code;
+    if (!command_options("peers", &table, argc, argv, &code)) return code;
+    enum err e = ask(peer, "/peers", &text, &w);
     if (!e) fputs(text, stdout);
     free(text);
     return e ? command_failed("peers", &w) : 0;

@@ -23,29 +23,9 @@
 #include "net/crypto.h"
 #include "net/identity.h"
 
-static const char usage[] =
-    "usage: shoal swarm EXPERIMENT.yaml -n WORKERS [options]\n"
-    "\n"
-    "Starts WORKERS (1 to 20) workers on this machine, watches them to the end, and writes "
-    "DIR/summary.json and\n"
-    "DIR/report.html. The first Ctrl-C lets them leave politely, a second one ends them at once.\n"
-    "\n"
-    "  --out DIR          workers' folders, logs and results; default out/NAME\n"
-    "  --kill EPOCH       SIGKILL one worker in the middle of the averaging round that leads to "
-    "EPOCH\n"
-    "  --join EPOCH       let a new worker with an empty folder join when EPOCH is reached\n"
-    "  --deterministic    identities from the seed; with outer.count: steps the run ends in the "
-    "same bits each time\n"
-    "  --device DEVICE    cpu, cuda (all GPUs) or cuda:0,2 (those), instead of machine.device; "
-    "several\n"
-    "                     GPUs go round, one to a worker\n"
-    "  --fresh            start anew; each worker's first new checkpoint replaces those of later "
-    "steps\n"
-    "  --json             print the summary as JSON at the end\n";
-
-struct options {
+struct wishes {
     const char *experiment, *out, *device;
-    size_t workers;
+    uint64_t workers;
     uint64_t kill, join; /* epochs; 0: never */
     bool deterministic, fresh, json;
 };
@@ -60,43 +40,53 @@ static void on_interrupt(int signal)
 
 static double unix_now(void) { return (double)clock_unix_ms() * 1e-3; }
 
-static enum err parse_count(const char *name, const char *text, uint64_t low, uint64_t high,
-                            uint64_t *out, struct why *w)
+static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
-    char *end;
-    errno = 0;
-    unsigned long long v = text ? strtoull(text, &end, 10) : 0;
-    if (!text || *text < '0' || *text > '9' || *end || errno || v < low || v > high)
-        return why(w, ERR_USAGE, "%s needs a whole number from %llu to %llu, not '%s'", name,
-                   (unsigned long long)low, (unsigned long long)high, text ? text : "");
-    *out = v;
-    return ERR_OK;
+    const struct option_row rows[] = {
+        COMMAND_EXPERIMENT(&o->experiment),
+        {"workers", 'n', .whole = &o->workers, .least = 1, .most = FLEET_MAX, .value = "N",
+         .help = "how many workers", .missing = "say how many workers: -n 4"},
+        {"out", .text = &o->out, .value = "DIR", .help = "workers' folders, logs and results",
+         .otherwise = "out/NAME"},
+        {"kill", .whole = &o->kill, .least = 1, .most = COMMAND_STEPS_MAX, .value = "EPOCH",
+         .help = "SIGKILL one worker in the middle of the averaging round that leads to EPOCH"},
+        {"join", .whole = &o->join, .least = 1, .most = COMMAND_STEPS_MAX, .value = "EPOCH",
+         .help = "let a new worker with an empty folder join when EPOCH is reached"},
+        {"deterministic", .flag = &o->deterministic,
+         .help = "identities from the seed; with outer.count: steps the run ends in the same bits "
+                 "each time"},
+        {"device", .text = &o->device, .value = "DEVICE",
+         .help = "cpu, cuda (all GPUs) or cuda:0,2 (those), instead of machine.device; several "
+                 "GPUs go round, one to a worker"},
+        {"fresh", .flag = &o->fresh,
+         .help = "start anew; each worker's first new checkpoint replaces those of later steps"},
+        {"json", .flag = &o->json, .help = "print the summary as JSON at the end"},
+        {0}};
+    struct options table = {
+        .command = "shoal swarm",
+        .about = "Starts workers (1 to 20) on this machine, watches them to the end, and writes "
+                 "DIR/summary.json and DIR/report.html. The first Ctrl-C lets them leave politely, "
+                 "a second one ends them at once.",
+        .rows = rows};
+    return command_options("swarm", &table, argc, argv, code);
 }
 
-static enum err parse(int argc, char **argv, struct options *o, struct why *w)
+/* An epoch that the run never reaches would be waited for in vain. */
+static enum err check_epochs(const struct wishes *o, const struct experiment *x, struct why *w)
 {
-    uint64_t workers = 0;
-    enum err e = ERR_OK;
-    for (int i = 1; i < argc && !e; i++) {
-        const char *a = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (!strcmp(a, "-n")) e = parse_count(a, value, 1, FLEET_MAX, &workers, w), i++;
-        else if (!strcmp(a, "--kill")) e = parse_count(a, value, 1, UINT32_MAX, &o->kill, w), i++;
-        else if (!strcmp(a, "--join")) e = parse_count(a, value, 1, UINT32_MAX, &o->join, w), i++;
-        else if (!strcmp(a, "--deterministic")) o->deterministic = true;
-        else if (!strcmp(a, "--fresh")) o->fresh = true;
-        else if (!strcmp(a, "--json")) o->json = true;
-        else if (!strcmp(a, "--out") && value) o->out = value, i++;
-        else if (!strcmp(a, "--device") && value) o->device = value, i++;
-        else if (a[0] == '-')
-            e = why(w, ERR_USAGE, "there is no option %s; see shoal swarm --help", a);
-        else if (o->experiment)
-            e = why(w, ERR_USAGE, "one experiment at a time: '%s' is the second", a);
-        else o->experiment = a;
-    }
-    if (e) return e;
-    if (!o->experiment) return why(w, ERR_USAGE, "name an experiment file; see shoal swarm --help");
-    if (!workers) return why(w, ERR_USAGE, "say how many workers: -n 4");
-    o->workers = workers;
+    const struct {
+        const char *name;
+        uint64_t epoch, most;
+    } epochs[] = {{"kill", o->kill, experiment_epochs(x)},
+                  {"join", o->join, experiment_epochs(x) - 1}}; /* to do a part of the last */
+    for (size_t i = 0; i < 2; i++)
+        if (epochs[i].epoch > epochs[i].most)
+            return why(w, ERR_USAGE,
+                       "--%s %llu: %s has %llu epochs (train.steps / outer.every): it must be %llu "
+                       "at most",
+                       epochs[i].name, (unsigned long long)epochs[i].epoch, o->experiment,
+                       (unsigned long long)experiment_epochs(x),
+                       (unsigned long long)epochs[i].most);
     return ERR_OK;
 }
 
@@ -132,7 +122,7 @@ static enum err create_repeatable(const char *path, uint64_t seed, uint64_t i,
 }
 
 /* Gives worker `i` a folder, an identity and an address. */
-static enum err settle(struct fleet *f, size_t i, const struct options *o, struct why *w)
+static enum err settle(struct fleet *f, size_t i, const struct wishes *o, struct why *w)
 {
     struct fleet_worker *k = &f->workers[i];
     if (snprintf(k->dir, sizeof k->dir, "%s/worker-%zu", f->dir, i) >= (int)sizeof k->dir)
@@ -169,19 +159,21 @@ static enum err write_peers(const struct fleet *f, struct why *w)
     return file_write_atomic(path, &all, 1, 0644, w);
 }
 
-static enum err start(struct fleet *f, size_t i, const struct options *o, struct why *w)
+static enum err start(struct fleet *f, size_t i, const struct wishes *o, struct why *w)
 {
     struct fleet_worker *k = &f->workers[i];
     char peers[EXPERIMENT_PATH_BYTES + 16], said[EXPERIMENT_PATH_BYTES + 16];
     snprintf(peers, sizeof peers, "%s/peers.txt", f->dir);
     snprintf(said, sizeof said, "%s/output.txt", k->dir);
-    const char *argv[16] = {"shoal",    "run",      o->experiment, "--dir", k->dir,
-                            "--listen", k->address, "--peers",     peers};
-    size_t n = 9;
+    const char *argv[16] = {"shoal",    "run",      "--dir",   k->dir,
+                            "--listen", k->address, "--peers", peers};
+    size_t n = 8;
     if (o->fresh) argv[n++] = "--fresh";
     char gpu[16];
     const char *device = devices_deal(f->experiment, i, gpu) ? gpu : o->device;
     if (device) argv[n++] = "--device", argv[n++] = device;
+    argv[n++] = "--"; /* a name may begin with a dash */
+    argv[n++] = o->experiment;
     pid_t parent = getpid();
     k->pid = fork();
     if (k->pid < 0) return why(w, ERR_MEMORY, "starting worker %zu: %s", i, strerror(errno));
@@ -232,7 +224,7 @@ static uint64_t epoch_of(const struct fleet *f)
 }
 
 /* Kills a worker whose log says it has committed to a group and not yet applied: the worst moment for the others. */
-static void do_harm(struct fleet *f, struct options *o)
+static void do_harm(struct fleet *f, struct wishes *o)
 {
     for (size_t i = f->count; o->kill && i-- > 0;) {
         struct fleet_worker *k = &f->workers[i];
@@ -245,7 +237,7 @@ static void do_harm(struct fleet *f, struct options *o)
     }
 }
 
-static enum err let_join(struct fleet *f, struct options *o, struct why *w)
+static enum err let_join(struct fleet *f, struct wishes *o, struct why *w)
 {
     if (!o->join || epoch_of(f) < o->join || !running(f)) return ERR_OK;
     o->join = 0;
@@ -293,7 +285,7 @@ static void print_outers(const struct fleet *f, size_t *printed)
 }
 
 /* All workers read this copy, a late joiner too: an edit of the original meanwhile must not make it a stranger. */
-static enum err keep_experiment(const struct fleet *f, struct options *o, struct why *w)
+static enum err keep_experiment(const struct fleet *f, struct wishes *o, struct why *w)
 {
     static char copy[EXPERIMENT_PATH_BYTES + 32];
     uint8_t *text;
@@ -308,7 +300,7 @@ static enum err keep_experiment(const struct fleet *f, struct options *o, struct
     return e;
 }
 
-static enum err watch_all(struct fleet *f, struct options *o, struct why *w)
+static enum err watch_all(struct fleet *f, struct wishes *o, struct why *w)
 {
     bool terminal = isatty(STDOUT_FILENO), drawn = false;
     size_t printed[FLEET_MAX + 1] = {0}, drawn_count = 0;
@@ -338,10 +330,11 @@ static enum err watch_all(struct fleet *f, struct options *o, struct why *w)
     return e;
 }
 
-static enum err run(struct options *o, struct fleet *f, struct experiment *x, struct why *w)
+static enum err run(struct wishes *o, struct fleet *f, struct experiment *x, struct why *w)
 {
     enum err e = experiment_read(o->experiment, x, w);
     if (!e) e = experiment_set_device(x, o->device, w);
+    if (!e) e = check_epochs(o, x, w);
     if (e) return e;
     if (o->deterministic && x->outer.count != OUTER_COUNT_STEPS)
         return why(
@@ -396,21 +389,19 @@ static enum err run(struct options *o, struct fleet *f, struct experiment *x, st
 
 int swarm_main(int argc, char **argv)
 {
-    if (command_help(argc, argv, usage)) return 0;
     struct why w = {0};
-    struct options o = {0};
-    enum err e = parse(argc, argv, &o, &w);
-    if (!e) {
-        struct sigaction act = {.sa_handler = on_interrupt};
-        sigaction(SIGINT, &act, NULL);
-        sigaction(SIGTERM, &act, NULL);
-        struct fleet *f = calloc(1, sizeof *f);
-        struct experiment *x = calloc(1, sizeof *x);
-        e = f && x ? run(&o, f, x, &w) : why(&w, ERR_MEMORY, "no memory to watch a swarm");
-        for (size_t i = 0; f && i < f->count; i++) watch_fini(&f->workers[i].watch);
-        free(x);
-        free(f);
-    }
-    const int code = e ? command_failed("swarm", &w) : 0;
+    struct wishes o = {0};
+    int code;
+    if (!take_options(argc, argv, &o, &code)) return code;
+    struct sigaction act = {.sa_handler = on_interrupt};
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    struct fleet *f = calloc(1, sizeof *f);
+    struct experiment *x = calloc(1, sizeof *x);
+    enum err e = f && x ? run(&o, f, x, &w) : why(&w, ERR_MEMORY, "no memory to watch a swarm");
+    for (size_t i = 0; f && i < f->count; i++) watch_fini(&f->workers[i].watch);
+    free(x);
+    free(f);
+    code = e ? command_failed("swarm", &w) : 0;
     return interrupts > 1 ? 130 : code;
 }

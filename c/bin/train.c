@@ -18,20 +18,7 @@
 #include "model/trainer.h"
 #include "net/crypto.h"
 
-static const char usage[] =
-    "usage: shoal train EXPERIMENT.yaml [options]\n"
-    "\n"
-    "Trains one worker alone, to compare a swarm with. Goes on from its newest checkpoint. The "
-    "first Ctrl-C saves and\n"
-    "ends after the present step, a second one ends at once.\n"
-    "\n"
-    "  --steps N         stop after global step N (and save), instead of train.steps\n"
-    "  --device DEVICE   cpu, cuda (all GPUs), cuda:1 or cuda:0,2 (those), instead of "
-    "machine.device; auto takes the\n"
-    "                    GPUs where there are any\n"
-    "  --fresh           start anew; the first new checkpoint replaces those of later steps\n";
-
-struct options {
+struct wishes {
     const char *experiment, *device;
     uint64_t steps; /* 0: all */
     bool fresh;
@@ -64,28 +51,23 @@ static void on_interrupt(int number)
     errno = before;
 }
 
-static enum err parse(int argc, char **argv, struct options *o, struct why *w)
+static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i];
-        char *end = NULL;
-        if (!strcmp(a, "--fresh")) o->fresh = true;
-        else if (!strcmp(a, "--device")) {
-            if (++i >= argc)
-                return why(w, ERR_USAGE, "--device needs auto, cpu, cuda or cuda:N,N...");
-            o->device = argv[i];
-        } else if (!strcmp(a, "--steps")) {
-            o->steps = i + 1 < argc ? strtoull(argv[i + 1], &end, 10) : 0;
-            if (!o->steps || *end) return why(w, ERR_USAGE, "--steps needs a whole number above 0");
-            i++;
-        } else if (a[0] == '-')
-            return why(w, ERR_USAGE, "there is no option %s; see shoal train --help", a);
-        else if (o->experiment)
-            return why(w, ERR_USAGE, "one experiment at a time: '%s' is the second", a);
-        else o->experiment = a;
-    }
-    return o->experiment ? ERR_OK
-                         : why(w, ERR_USAGE, "name an experiment file; see shoal train --help");
+    const struct option_row rows[] = {
+        COMMAND_EXPERIMENT(&o->experiment),
+        {"steps", .whole = &o->steps, .least = 1, .most = COMMAND_STEPS_MAX, .value = "N",
+         .help = "stop after global step N (and save)", .otherwise = "train.steps"},
+        COMMAND_DEVICE(&o->device),
+        {"fresh", .flag = &o->fresh,
+         .help = "start anew; the first new checkpoint replaces those of later steps"},
+        {0}};
+    struct options table = {
+        .command = "shoal train",
+        .about = "Trains one worker alone, to compare a swarm with. Goes on from its newest "
+                 "checkpoint. The first Ctrl-C saves and ends after the present step, a second one "
+                 "ends at once.",
+        .rows = rows};
+    return command_options("train", &table, argc, argv, code);
 }
 
 static struct checkpoint describe(struct alone *a)
@@ -134,7 +116,7 @@ static enum err restore(struct alone *a, struct why *w)
     return ERR_OK;
 }
 
-static enum err open_all(struct alone *a, const struct options *o, struct why *w)
+static enum err open_all(struct alone *a, const struct wishes *o, struct why *w)
 {
     static const uint8_t nobody[CRYPTO_KEY_BYTES];
     char lock[EXPERIMENT_PATH_BYTES + 8];
@@ -224,12 +206,12 @@ static enum err train(struct alone *a, uint64_t last, struct why *w)
 
 int train_main(int argc, char **argv)
 {
-    if (command_help(argc, argv, usage)) return 0;
     struct why w = {0};
-    struct options o = {0};
-    enum err e = parse(argc, argv, &o, &w);
+    struct wishes o = {0};
+    int code;
+    if (!take_options(argc, argv, &o, &code)) return code;
     struct alone *a = calloc(1, sizeof *a);
-    if (!a) e = why(&w, ERR_MEMORY, "no memory to train");
+    enum err e = a ? ERR_OK : why(&w, ERR_MEMORY, "no memory to train");
     if (!e) {
         struct sigaction act = {.sa_handler = on_interrupt};
         sigaction(SIGINT, &act, NULL);

@@ -1,48 +1,9 @@
-/* near.c -- what schema.h says in words: bounds, and the nearest known word. */
+/* near.c -- what schema.h says in words: bounds, and the nearest known key. */
 #include <stdio.h>
 #include <string.h>
 
-#include "base/whole.h"
+#include "base/near.h"
 #include "config/schema.h"
-
-#define DISTANCE_BYTES_MAX 64
-
-size_t schema_distance(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
-{
-    if (a_bytes > DISTANCE_BYTES_MAX || b_bytes > DISTANCE_BYTES_MAX) return SIZE_MAX;
-    /* Three rows of the table of distances between beginnings of a and b: two before, one before, this one. */
-    size_t rows[3][DISTANCE_BYTES_MAX + 1];
-    for (size_t j = 0; j <= b_bytes; j++) rows[0][j] = j;
-    for (size_t i = 1; i <= a_bytes; i++) {
-        size_t *now = rows[i % 3], *one = rows[(i + 2) % 3], *two = rows[(i + 1) % 3];
-        now[0] = i;
-        for (size_t j = 1; j <= b_bytes; j++) {
-            now[j] = least(least(one[j], now[j - 1]) + 1, one[j - 1] + (a[i - 1] != b[j - 1]));
-            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            if (swapped) now[j] = least(now[j], two[j - 2] + 1);
-        }
-    }
-    return rows[a_bytes % 3][b_bytes];
-}
-
-/* A third of the letters may be wrong, two in short words: then it is another word. */
-static bool is_near(size_t distance, size_t bytes)
-{
-    return distance <= (bytes / 3 > 2 ? bytes / 3 : 2) && distance < bytes;
-}
-
-const char *schema_near(const char *const *words, const char *word, size_t bytes)
-{
-    const char *best = NULL;
-    size_t distance = SIZE_MAX;
-    for (; *words; words++) {
-        size_t d = schema_distance(*words, strlen(*words), word, bytes);
-        if (d >= distance || !is_near(d, strlen(*words))) continue;
-        distance = d;
-        best = *words;
-    }
-    return best;
-}
 
 /* A path that ends in ".name", one within `mapping` before others; NULL when there is none. */
 static const char *elsewhere(const char *mapping, const char *name, size_t bytes)
@@ -69,14 +30,14 @@ const char *schema_advice(const char *mapping, const char *name, size_t bytes, c
     }
     size_t n, best_bytes = 0, distance = SIZE_MAX;
     for (size_t i = 0; schema_child(mapping, i, &child, &n); i++) {
-        size_t d = schema_distance(child, n, name, bytes);
+        size_t d = near_distance(child, n, name, bytes);
         if (d >= distance) continue;
         distance = d;
         best = child;
         best_bytes = n;
     }
     const char *other = bytes ? elsewhere(mapping, name, bytes) : NULL;
-    if (best && is_near(distance, best_bytes) && !other) {
+    if (best && near_enough(distance, best_bytes) && !other) {
         snprintf(out, room, "did you mean %s%s%.*s?", mapping, dot, (int)best_bytes, best);
         return out;
     }

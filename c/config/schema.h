@@ -73,13 +73,6 @@ const char *schema_allowed(const struct schema_key *k, char out[SCHEMA_TEXT_BYTE
 const char *schema_advice(const char *mapping, const char *name, size_t bytes, char *out,
                           size_t room);
 
-/* The nearest of `words` (ended by NULL) to a word that is none of them; NULL when none is near. */
-const char *schema_near(const char *const *words, const char *word, size_t bytes);
-
-/* How many letters must be added, dropped, changed or swapped with their neighbour to make b of a (the restricted
- * Damerau-Levenshtein distance); SIZE_MAX when one is longer than 64 bytes. */
-size_t schema_distance(const char *a, size_t a_bytes, const char *b, size_t b_bytes);
-
 /* The shapes of model.preset, ended by a NULL name. */
 struct schema_preset {
     const char *name;

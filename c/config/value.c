@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/near.h"
+
 /* What is being stored; handed down to whoever may complain. */
 struct take {
     const struct schema_key *k;
@@ -142,7 +144,7 @@ static enum err unfit_word(const struct take *t, const struct tree_node *n,
                            const char *const *words)
 {
     char advice[64];
-    const char *near = n->kind == TREE_SCALAR ? schema_near(words, n->text, n->bytes) : NULL;
+    const char *near = n->kind == TREE_SCALAR ? near_word(words, n->text, n->bytes) : NULL;
     snprintf(advice, sizeof advice, "did you mean %s?", near ? near : "");
     return unfit(t, n, near ? advice : NULL);
 }

@@ -450,22 +450,6 @@ Test(schema, keys_of_one_mapping_stand_together)
                               "%s and %s", schema_keys[i].path, schema_keys[j].path);
 }
 
-Test(schema, distance_counts_letters_added_dropped_changed_and_swapped)
-{
-    static const struct {
-        const char *a, *b;
-        size_t distance;
-    } cases[] = {{"", "", 0},           {"", "abc", 3},
-                 {"steps", "steps", 0}, {"steps", "step", 1},
-                 {"steps", "setps", 1}, {"every", "evry", 1},
-                 {"abcd", "badc", 2},   {"kitten", "sitting", 3},
-                 {"ca", "abc", 3} /* restricted: a swap is not edited again */};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        cr_assert_eq(
-            schema_distance(cases[i].a, strlen(cases[i].a), cases[i].b, strlen(cases[i].b)),
-            cases[i].distance, "%s %s", cases[i].a, cases[i].b);
-}
-
 /* The table against what experiment.h and the format's description promise, written down a second time. */
 Test(schema, whole_numbers_have_the_bounds_of_the_manual)
 {

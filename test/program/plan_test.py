@@ -71,7 +71,7 @@ if ok(done.returncode == 1 and advised, "what does not fit is refused with setti
     done = run("plan", few, "--gpu", "24")
     ok(done.returncode == 0, "and these do", done.stdout)
 done = run("plan", few, "--gpu", "x")
-ok(done.returncode == 2 and "--gpu with 1 to 1024 GiB" in done.stdout, "a size that is none is refused", done.stdout)
+ok(done.returncode == 2 and "from 1 to 1024" in done.stdout, "a size that is none is refused", done.stdout)
 
 blocks = -(-parameters // 256)
 wire = parameters + 4 * blocks
