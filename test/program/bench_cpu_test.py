@@ -32,7 +32,7 @@ ok({"embed", "norm_backward", "attention", "linear_weight", "cross_entropy", "ad
    all(op["seconds"] > 0 and 1e6 < op.get("bytes_per_second", op.get("flops_per_second")) < 1e14 for op in ops),
    "with bytes or operations a second of each", ops)
 
-for words, sentence in [(["--preset", "3m"], "3m"), (["--seconds", "-1"], "--seconds needs a whole number above 0"),
+for words, sentence in [(["--preset", "3m"], "3m"), (["--seconds", "-1"], "--seconds '-1': it must be a whole number from 1"),
                         (["--batch", "100"], "batch_tokens"), (["--frob"], "no option --frob"),
                         (["tiny.yaml", "--preset", "2m"], "leave those options out")]:
     done = run("bench", "cpu", *words)
