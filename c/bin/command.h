@@ -1,7 +1,7 @@
 /* command.h -- the subcommands of shoal: one file each, one row each in main.c's table.
  *
  * A subcommand gets argv[0] = its own name, takes its options from a table (options.h), prints results on stdout and
- * errors as one sentence on stderr through command_failed, and returns the exit code: 0 only on success. */
+ * errors as one sentence on stderr through command_failed, and returns the exit code: 0 only when it is complete. */
 #ifndef SHOAL_BIN_COMMAND_H
 #define SHOAL_BIN_COMMAND_H
 
@@ -9,6 +9,13 @@
 
 #include "base/err.h"
 #include "base/options.h"
+
+/* Exit codes, in `shoal --help` and the README; base/stop.h has STOP_CODE_AT_ONCE too. */
+#define COMMAND_ERROR   1
+#define COMMAND_USAGE   2 /* the command line or the experiment asks for something that cannot be */
+#define COMMAND_STOPPED 3 /* by a signal before the end, with everything saved */
+#define COMMAND_UNSAVED                                                                            \
+    4 /* the last checkpoint could not be written: what was learned since is lost */
 
 #define SHOAL_VERSION "0.1.0"
 
@@ -18,7 +25,7 @@ struct command {
     const char *summary; /* one line for `shoal --help` */
 };
 
-/* Prints "shoal NAME: <story>" on stderr; returns the exit code for it: 2 for ERR_USAGE, 1 otherwise. */
+/* Prints "shoal NAME: <story>" on stderr; returns COMMAND_USAGE for ERR_USAGE, else COMMAND_ERROR. */
 int command_failed(const char *name, const struct why *w);
 
 /* Takes the command line as the table says. False: help was printed or a mistake told, and the command ends with

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/stop.h"
 #include "bin/peerlist.h"
 #include "bin/view.h"
 #include "net/endpoint.h"
@@ -37,7 +38,7 @@ struct driver {
     struct loop_call closing;
     struct loop_socket signals;
     int signal_fd;
-    unsigned signals_seen;
+    struct stop stop;
     struct event later[LATER_MAX]; /* what an action brought about at once, for after the event */
     size_t later_first, later_count;
     bool stepping;
@@ -340,10 +341,11 @@ static void on_signal(void *ctx, uint32_t events)
     struct driver *d = ctx;
     struct signalfd_siginfo info;
     if (read(d->signal_fd, &info, sizeof info) != sizeof info) return;
-    if (d->signals_seen++) {
+    if (!stop_take(&d->stop, clock_now())) return;
+    if (d->stop.count > 1) {
         fprintf(stderr,
                 "shoal: ended at once; what was trained since the last checkpoint is lost\n");
-        _exit(130);
+        _exit(STOP_CODE_AT_ONCE);
     }
     fprintf(stderr, "shoal: leaving the swarm; once more to end at once\n");
     step(d, &(struct event){.kind = EVENT_LEAVE});
@@ -417,9 +419,7 @@ static enum err open_node(struct driver *d, struct why *w)
 static enum err open_signals(struct driver *d, struct why *w)
 {
     sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
+    stop_signals(&set);
     d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (d->signal_fd < 0) return why(w, ERR_IO, "watching for signals: %s", strerror(errno));
     d->signals = (struct loop_socket){.fd = d->signal_fd, .ready = on_signal, .ctx = d};

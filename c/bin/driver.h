@@ -3,7 +3,7 @@
  *     endpoint (net/) --events--> node (swarm/) --actions--> endpoint, trainer (exchange.h), event log
  *
  * One thread with an event loop. It never waits for the trainer, and the trainer never waits for it but when it has
- * nothing to train. SIGINT and SIGTERM come in here: the first asks the node to leave, the second ends the process. */
+ * nothing to train. Signals (stop.h) come in here: the first asks the node to leave, a later one ends the process. */
 #ifndef SHOAL_BIN_DRIVER_H
 #define SHOAL_BIN_DRIVER_H
 
@@ -31,8 +31,8 @@ struct driver_config {
     struct round_progress round; /* done since the last outer step, from a checkpoint */
 };
 
-/* Opens the socket, starts the node with the replica's state, and the thread that runs both. SIGINT and SIGTERM must
- * be blocked in the calling thread. ERR_USAGE for an address or a peer list that cannot be read, ERR_NETWORK for a
+/* Opens the socket, starts the node with the replica's state, and the thread that runs both. The signals of stop.h
+ * must be blocked in the calling thread. ERR_USAGE for an address or a peer list that cannot be read, ERR_NETWORK for a
  * socket that cannot be opened, ERR_MEMORY. */
 enum err driver_open(struct driver **out, const struct driver_config *c, struct why *w);
 

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "base/process.h"
 #include "model/checkpoint.h"
 #include "model/outer.h"
 #include "net/crypto.h"
@@ -91,15 +91,6 @@ static double corpus_entropy(const char *corpus)
     return nats;
 }
 
-/* What a command of ours prints; empty when it fails. */
-static void output_of(const char *command, char *to, size_t room)
-{
-    FILE *p = popen(command, "r");
-    size_t n = p ? fread(to, 1, room - 1, p) : 0;
-    to[n] = 0;
-    if (p && pclose(p) != 0) to[0] = 0;
-}
-
 /* SHA-256 of anchor, then momentum, of the newest checkpoint in a folder: read from the disk, not from the log. */
 static enum err digest_of(const char *dir, char out[65], uint64_t *epoch, struct why *w)
 {
@@ -151,12 +142,11 @@ static void take_sample(const struct fleet *f, struct fleet_summary *s)
     for (size_t i = 0; i < f->count && !s->sample[0]; i++) {
         const struct fleet_worker *k = &f->workers[i];
         if (k->crashed || !k->watch.ended) continue;
-        char command[2 * EXPERIMENT_PATH_BYTES];
-        snprintf(
-            command, sizeof command,
-            "\"/proc/%ld/exe\" generate \"%s/checkpoints\" 'The ' --tokens 64 --seed 1 2>/dev/null",
-            (long)getpid(), k->dir);
-        output_of(command, s->sample, sizeof s->sample);
+        char from[EXPERIMENT_PATH_BYTES + 16];
+        snprintf(from, sizeof from, "%s/checkpoints", k->dir);
+        const char *argv[] = {"shoal", "generate", "--tokens", "64",   "--seed",
+                              "1",     "--",       from,       "The ", NULL};
+        process_output(argv, s->sample, sizeof s->sample);
     }
 }
 

@@ -15,7 +15,7 @@ struct fleet_worker {
     char id[65];
     pid_t pid;           /* 0: not running */
     double began, ended; /* unix seconds; ended 0 while it runs */
-    bool crashed;        /* ended by a signal, or with a code that is not 0 */
+    bool crashed;        /* ended by a signal, or with a code of failure */
     bool killed;         /* by us, on purpose */
     bool joined_late;
     struct watch watch;
@@ -26,6 +26,8 @@ struct fleet {
     char dir[EXPERIMENT_PATH_BYTES];
     struct fleet_worker workers[FLEET_MAX + 1]; /* one more for a joiner */
     size_t count;
+    bool stopped; /* by a signal before the end */
+    bool unsaved; /* a worker could not write its last checkpoint */
 };
 
 /* What summary.json says (README, "What the summary says"). */

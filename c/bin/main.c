@@ -1,4 +1,6 @@
 /* main.c -- finds the subcommand and runs it. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,12 +36,15 @@ static void usage(FILE *to)
                 "usage: shoal COMMAND ...        shoal help COMMAND tells more\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fprintf(to, "\nexit codes: 0 complete, 1 error, 2 wrong command line or experiment,\n"
+                "3 stopped by a signal before the end with everything saved, 4 the last\n"
+                "checkpoint could not be written, 130 ended at once by a second signal\n");
 }
 
 int command_failed(const char *name, const struct why *w)
 {
     fprintf(stderr, "shoal %s: %s\n", name, w->text);
-    return w->err == ERR_USAGE ? 2 : 1;
+    return w->err == ERR_USAGE ? COMMAND_USAGE : COMMAND_ERROR;
 }
 
 bool command_options(const char *name, struct options *o, int argc, char **argv, int *code)
@@ -86,7 +91,7 @@ static int unknown(const char *name)
     fprintf(stderr, "shoal: there is no %s '%.80s'%s%s%s; shoal --help lists them\n",
             *name == '-' ? "option" : "command", name, near ? "; did you mean " : "",
             near ? near : "", near ? "?" : "");
-    return 2;
+    return COMMAND_USAGE;
 }
 
 /* `shoal help [COMMAND [SUBJECT]]`: as COMMAND [SUBJECT] --help. */
@@ -105,13 +110,28 @@ static int help(int argc, char **argv)
     return c->main(count, asked);
 }
 
-int main(int argc, char **argv)
+/* Where standard output, input or error is closed, the next file that is opened would take its number, and messages would
+ * go into a checkpoint. Writing to what stands there instead fails, as it should. */
+static void fill_standard_files(void)
 {
-    const char *name = argc >= 2 ? argv[1] : NULL;
-    if (!name) {
-        usage(stderr);
-        return 2;
-    }
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0) return;
+}
+
+/* A result that did not reach its reader is no success: a full disk, a closed descriptor. */
+static int close_output(const char *name, int code)
+{
+    errno = 0;
+    const bool failed = ferror(stdout); /* earlier; the reason is gone */
+    if (!fflush(stdout) && !failed) return code;
+    fprintf(stderr, "shoal%s%s: not all of the output could be written%s%s\n",
+            *name == '-' ? "" : " ", *name == '-' ? "" : name, errno ? ": " : "",
+            errno ? strerror(errno) : "");
+    return code ? code : COMMAND_ERROR;
+}
+
+static int dispatch(int argc, char **argv, const char *name)
+{
     const struct command *c = find(name);
     if (c) return c->main(argc - 1, argv + 1);
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
@@ -121,4 +141,15 @@ int main(int argc, char **argv)
         return 0;
     }
     return unknown(name);
+}
+
+int main(int argc, char **argv)
+{
+    fill_standard_files();
+    const char *name = argc >= 2 ? argv[1] : NULL;
+    if (!name) {
+        usage(stderr);
+        return COMMAND_USAGE;
+    }
+    return close_output(name, dispatch(argc, argv, name));
 }

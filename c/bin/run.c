@@ -34,6 +34,7 @@ int run_main(int argc, char **argv)
     static struct option_texts peers;
     struct why w = {0};
     struct worker_options o = {0};
+    struct worker_end end = {0};
     const char *experiment;
     int code;
     if (!take_options(argc, argv, &experiment, &o, &peers, &code)) return code;
@@ -43,7 +44,9 @@ int run_main(int argc, char **argv)
     enum err e = x ? ERR_OK : why(&w, ERR_MEMORY, "no memory to start");
     if (!e) e = experiment_read(experiment, x, &w);
     if (!e) e = experiment_set_device(x, o.device, &w);
-    if (!e) e = worker_run(x, &o, &w);
+    if (!e) e = worker_run(x, &o, &end, &w);
     free(x);
-    return e ? command_failed("run", &w) : 0;
+    if (e) code = command_failed("run", &w);
+    else if (end.stopped) code = COMMAND_STOPPED;
+    return end.unsaved ? COMMAND_UNSAVED : code;
 }

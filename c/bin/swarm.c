@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -17,6 +16,8 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/process.h"
+#include "base/stop.h"
 #include "bin/command.h"
 #include "bin/device.h"
 #include "bin/fleet.h"
@@ -29,14 +30,6 @@ struct wishes {
     uint64_t kill, join; /* epochs; 0: never */
     bool deterministic, fresh, json;
 };
-
-static volatile sig_atomic_t interrupts;
-
-static void on_interrupt(int signal)
-{
-    (void)signal;
-    interrupts++;
-}
 
 static double unix_now(void) { return (double)clock_unix_ms() * 1e-3; }
 
@@ -174,15 +167,10 @@ static enum err start(struct fleet *f, size_t i, const struct wishes *o, struct 
     if (device) argv[n++] = "--device", argv[n++] = device;
     argv[n++] = "--"; /* a name may begin with a dash */
     argv[n++] = o->experiment;
-    pid_t parent = getpid();
-    k->pid = fork();
-    if (k->pid < 0) return why(w, ERR_MEMORY, "starting worker %zu: %s", i, strerror(errno));
-    if (k->pid == 0) {
-        setpgid(0, 0); /* the terminal's Ctrl-C is ours to pass on */
-        if (!freopen(said, "a", stdout) || dup2(STDOUT_FILENO, STDERR_FILENO) < 0) _exit(127);
-        if (getppid() != parent) _exit(127);
-        execv("/proc/self/exe", (char *const *)argv);
-        _exit(127);
+    enum err e = process_start(argv, said, &k->pid, w);
+    if (e) {
+        k->pid = 0;
+        return why_while(w, e, "worker %zu", i);
     }
     k->began = unix_now();
     return ERR_OK;
@@ -196,8 +184,16 @@ static void reap(struct fleet *f)
         if (k->pid <= 0 || waitpid(k->pid, &status, WNOHANG) != k->pid) continue;
         k->pid = 0;
         k->ended = unix_now();
-        k->crashed = !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-        if (k->crashed && !k->killed && interrupts < 2)
+        const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+        k->crashed = code != 0 && code != COMMAND_STOPPED && code != COMMAND_UNSAVED;
+        if (code == COMMAND_UNSAVED) {
+            f->unsaved = true;
+            fprintf(stderr,
+                    "shoal swarm: worker %zu could not write its last checkpoint; see "
+                    "%s/output.txt\n",
+                    i, k->dir);
+        }
+        if (k->crashed && !k->killed && stop_wishes() < 2)
             fprintf(stderr, "shoal swarm: worker %zu ended badly; see %s/output.txt\n", i, k->dir);
     }
 }
@@ -305,15 +301,23 @@ static enum err watch_all(struct fleet *f, struct wishes *o, struct why *w)
     bool terminal = isatty(STDOUT_FILENO), drawn = false;
     size_t printed[FLEET_MAX + 1] = {0}, drawn_count = 0;
     instant next_draw = clock_now();
-    int passed_on = 0;
+    unsigned passed_on = 0;
     enum err e = ERR_OK;
     while (running(f) && !e) {
         for (size_t i = 0; i < f->count; i++) watch_update(&f->workers[i].watch);
         do_harm(f, o);
         reap(f);
         e = let_join(f, o, w);
-        if (interrupts > passed_on)
-            signal_all(f, interrupts > 1 ? SIGKILL : SIGTERM), passed_on = interrupts;
+        if (stop_wishes() > passed_on) {
+            signal_all(f, stop_wishes() > 1 ? SIGKILL : SIGTERM);
+            passed_on = stop_wishes();
+            if (passed_on == 1)
+                fprintf(stderr,
+                        "%sshoal: the workers leave the swarm and save; once more to end "
+                        "them at once\n",
+                        terminal ? "\n" : "");
+            drawn = false;
+        }
         if (terminal && instant_reached(clock_now(), next_draw)) {
             draw_table(f, drawn && drawn_count == f->count);
             drawn = true, drawn_count = f->count;
@@ -359,7 +363,7 @@ static enum err run(struct wishes *o, struct fleet *f, struct experiment *x, str
     e = fleet_sum(f, &s, w);
     if (!e) e = fleet_report(f, &s, w);
     if (e) return e;
-    if (interrupts > 1)
+    if (stop_wishes() > 1)
         return why(w, ERR_STOPPED,
                    "ended at once; what was trained since the last checkpoints in %s is lost",
                    f->dir);
@@ -378,11 +382,12 @@ static enum err run(struct wishes *o, struct fleet *f, struct experiment *x, str
                (unsigned long long)s.epochs, s.validation_loss,
                s.digests_equal ? "bit-identical" : "NOT identical", s.bytes_sent * 1e-6, f->dir);
     }
-    if (!whole && !interrupts)
+    f->stopped = !whole && stop_wishes();
+    if (!whole && !stop_wishes())
         return why(w, ERR_STOPPED,
                    "the run ended at epoch %llu of %llu; see %s/worker-*/output.txt",
                    (unsigned long long)s.epochs, (unsigned long long)experiment_epochs(x), f->dir);
-    return s.digests_equal || interrupts
+    return s.digests_equal || stop_wishes()
                ? ERR_OK
                : why(w, ERR_FORMAT, "the workers' last checkpoints in %s differ", f->dir);
 }
@@ -393,15 +398,15 @@ int swarm_main(int argc, char **argv)
     struct wishes o = {0};
     int code;
     if (!take_options(argc, argv, &o, &code)) return code;
-    struct sigaction act = {.sa_handler = on_interrupt};
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
+    stop_watch(NULL, NULL); /* what follows is watch_all's to do */
     struct fleet *f = calloc(1, sizeof *f);
     struct experiment *x = calloc(1, sizeof *x);
     enum err e = f && x ? run(&o, f, x, &w) : why(&w, ERR_MEMORY, "no memory to watch a swarm");
+    code = e ? command_failed("swarm", &w) : 0;
+    if (f && f->stopped && !e) code = COMMAND_STOPPED;
+    if (f && f->unsaved) code = COMMAND_UNSAVED;
     for (size_t i = 0; f && i < f->count; i++) watch_fini(&f->workers[i].watch);
     free(x);
     free(f);
-    code = e ? command_failed("swarm", &w) : 0;
-    return interrupts > 1 ? 130 : code;
+    return stop_wishes() > 1 ? STOP_CODE_AT_ONCE : code;
 }

@@ -2,8 +2,6 @@
  *
  * All it depends on lies in the checkpoint, so a run that is stopped at any step and goes on ends in the same bits as
  * one that never stopped, on the same machine. It reads what a node with an ID of zeros would read. */
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/journal.h"
+#include "base/stop.h"
 #include "bin/command.h"
 #include "bin/tools.h"
 #include "model/checkpoint.h"
@@ -31,25 +30,9 @@ struct alone {
     struct trainer_state *state;
     struct journal *journal;
     uint64_t step; /* global: how many are done */
+    bool unsaved;  /* the latest checkpoint could not be written */
     int lock;
 };
-
-static volatile sig_atomic_t interrupts;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    static const char first[] = "\nshoal: saving after this step; once more to end at once\n",
-                      second[] = "\nshoal: ended at once; what was trained since the last "
-                                 "checkpoint is lost\n";
-    const int before = errno; /* of what was interrupted */
-    const bool again = interrupts++;
-    const ssize_t said = again ? write(STDERR_FILENO, second, sizeof second - 1)
-                               : write(STDERR_FILENO, first, sizeof first - 1);
-    (void)said; /* where nobody reads it, it need not be said */
-    if (again) _exit(130);
-    errno = before;
-}
 
 static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
@@ -94,6 +77,7 @@ static enum err save(struct alone *a, struct why *w)
     enum err e = trainer_pull(a->trainer, w);
     if (e) return e;
     e = checkpoint_write(a->x.checkpoint.dir, &c, a->x.checkpoint.keep, NULL, &failed);
+    a->unsaved = e;
     if (e) fprintf(stderr, "shoal train: %s\n", failed.text);
     return e && a->x.checkpoint.required ? why(w, e, "%s", failed.text) : ERR_OK;
 }
@@ -176,7 +160,7 @@ static void show(struct alone *a, uint64_t last, const struct trainer_report *r,
 static enum err train(struct alone *a, uint64_t last, struct why *w)
 {
     enum err e = a->step == 0 ? evaluate(a, w) : ERR_OK;
-    while (!e && a->step < last && !interrupts) {
+    while (!e && a->step < last && !stop_wishes()) {
         struct trainer_report r;
         instant began = clock_now();
         e = trainer_step(a->trainer, (double)a->step, &r, w);
@@ -208,14 +192,14 @@ int train_main(int argc, char **argv)
 {
     struct why w = {0};
     struct wishes o = {0};
+    bool stopped = false, unsaved = false;
     int code;
     if (!take_options(argc, argv, &o, &code)) return code;
     struct alone *a = calloc(1, sizeof *a);
     enum err e = a ? ERR_OK : why(&w, ERR_MEMORY, "no memory to train");
     if (!e) {
-        struct sigaction act = {.sa_handler = on_interrupt};
-        sigaction(SIGINT, &act, NULL);
-        sigaction(SIGTERM, &act, NULL);
+        stop_watch("\nshoal: saving after this step; once more to end at once\n",
+                   "\nshoal: ended at once; what was trained since the last checkpoint is lost\n");
         a->lock = -1;
         e = open_all(a, &o, &w);
         uint64_t last = o.steps && o.steps < a->x.train.steps ? o.steps : a->x.train.steps;
@@ -223,8 +207,12 @@ int train_main(int argc, char **argv)
         if (!e)
             printf("%llu of %llu steps done\n", (unsigned long long)a->step,
                    (unsigned long long)a->x.train.steps);
+        stopped = stop_wishes() && a->step < last;
+        unsaved = a->unsaved;
         close_all(a);
     }
     free(a);
-    return e ? command_failed("train", &w) : 0;
+    if (e) code = command_failed("train", &w);
+    else if (stopped) code = COMMAND_STOPPED;
+    return unsaved ? COMMAND_UNSAVED : code;
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/journal.h"
+#include "base/stop.h"
 #include "bin/driver.h"
 #include "bin/exchange.h"
 #include "bin/replica.h"
@@ -36,6 +37,7 @@ struct worker {
     struct exchange exchange;
     struct driver *driver;
     int lock;
+    bool unsaved;                /* the latest checkpoint could not be written */
     struct round_progress round; /* since the last outer step */
     uint64_t epoch_evaluated;    /* epoch + 1 of the latest evaluation; 0: none */
     instant still_since;         /* training stands still for the swarm since; 0: it does not */
@@ -356,6 +358,7 @@ static enum err save(struct worker *k, struct why *w)
     journal_bool(k->journal, "written", !e);
     if (e) journal_text(k->journal, "why", failed.text);
     journal_end(k->journal);
+    k->unsaved = e;
     if (!e) return ERR_OK;
     fprintf(stderr, "shoal: %s\n", failed.text);
     return k->x->checkpoint.required ? why(w, e, "%s", failed.text) : ERR_OK;
@@ -469,8 +472,10 @@ static enum err say_goodbye(struct worker *k, struct why *w)
     return e;
 }
 
-enum err worker_run(struct experiment *x, const struct worker_options *o, struct why *w)
+enum err worker_run(struct experiment *x, const struct worker_options *o, struct worker_end *end,
+                    struct why *w)
 {
+    *end = (struct worker_end){0};
     struct worker *k = calloc(1, sizeof *k);
     if (!k) return why(w, ERR_MEMORY, "no memory for a worker");
     k->x = x;
@@ -478,9 +483,7 @@ enum err worker_run(struct experiment *x, const struct worker_options *o, struct
     k->lock = -1;
     exchange_init(&k->exchange);
     sigset_t set; /* they come in by the driver; threads made from here on inherit the block */
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
+    stop_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     enum err e = open_all(k, w);
     if (!e) {
@@ -488,8 +491,10 @@ enum err worker_run(struct experiment *x, const struct worker_options *o, struct
         journal_start(k);
         if (k->replica.state.epoch == 0 && k->round.steps == 0) e = evaluate(k, w);
         if (!e) e = train(k, w);
+        end->stopped = !e && k->replica.state.epoch < experiment_epochs(x);
         if (!e) e = say_goodbye(k, w);
     }
+    end->unsaved = k->unsaved;
     close_all(k);
     exchange_fini(&k->exchange);
     free(k);

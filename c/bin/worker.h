@@ -30,7 +30,16 @@ struct worker_options {
     bool fresh;         /* do not go on from a checkpoint */
 };
 
-/* Runs a worker to the end of the run, or until SIGINT or SIGTERM asks it to leave; both are success. */
-enum err worker_run(struct experiment *x, const struct worker_options *o, struct why *w);
+/* How it ended. */
+struct worker_end {
+    bool stopped; /* a signal asked it to leave before the end of the run */
+    bool
+        unsaved; /* the last checkpoint could not be written: what was learned since the one before is lost */
+};
+
+/* Runs a worker to the end of the run, or until a signal (stop.h) asks it to leave. `end` is filled in after an error
+ * too. */
+enum err worker_run(struct experiment *x, const struct worker_options *o, struct worker_end *end,
+                    struct why *w);
 
 #endif
