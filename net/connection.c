@@ -212,8 +212,9 @@ static int on_path(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
                    const ngtcp2_path *fallback, ngtcp2_path_validation_result result, void *user)
 {
     struct connection *c = user;
-    if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS)
-        c->remote = udp_address_of(path->remote.addr);
+    if (result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) return 0;
+    c->remote = udp_address_of(path->remote.addr);
+    if (!c->dialled) memcpy(&c->local, path->local.addr, path->local.addrlen);
     return 0;
 }
 
@@ -325,6 +326,7 @@ struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd
     crypto_random(scid.data, scid.datalen);
     t.stateless_reset_token_present = 1;
     c->remote = udp_address_of(path->remote.addr);
+    memcpy(&c->local, path->local.addr, path->local.addrlen);
     if (ngtcp2_crypto_generate_stateless_reset_token(t.stateless_reset_token, e->reset_secret,
                                                      sizeof e->reset_secret, &scid) ||
         !cid_map_add(&e->cids, scid.data, scid.datalen, c, &c->cids) ||
@@ -337,6 +339,26 @@ struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd
     return connection_begin(c);
 }
 
+/* Can packets get there from this socket at all? */
+static bool may_dial(const struct endpoint *e, const struct address *to, struct why *w)
+{
+    char text[ADDRESS_TEXT_BYTES], here[ADDRESS_TEXT_BYTES];
+    address_print(to, text);
+    if (!to->port || !to->family || address_is_any(to)) {
+        why(w, ERR_NETWORK, "%s is no address that can be dialled", text);
+        return false;
+    }
+    if (udp_speaks(&e->udp, to->family)) return true;
+    if (e->udp.any)
+        why(w, ERR_UNSUPPORTED, "cannot dial %s: the kernel of this machine has no IPv6", text);
+    else
+        why(w, ERR_UNSUPPORTED,
+            "cannot dial %s from %s, which is of IPv%d alone: listen on 0.0.0.0 or [::] to speak "
+            "both",
+            text, address_print(&e->udp.local, here), e->udp.local.family);
+    return false;
+}
+
 struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
                                    const struct address *to, const struct protocol *p,
                                    struct why *w)
@@ -345,12 +367,8 @@ struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
     ngtcp2_transport_params t;
     ngtcp2_cid scid = {.datalen = CID_BYTES}, dcid = {.datalen = 18};
     union udp_name name;
-    char text[ADDRESS_TEXT_BYTES];
-    if (to->family != e->udp.local.family || !to->port) {
-        why(w, ERR_NETWORK, "cannot dial %s from a socket for IPv%d", address_print(to, text),
-            e->udp.local.family);
-        return NULL;
-    }
+    struct address at = address_plain(to);
+    if (!may_dial(e, &at, w)) return NULL;
     struct connection *c =
         connection_new(e, true, p == &http3_protocol ? TLS_ALPN_H3 : e->tls.alpn);
     if (!c) {
@@ -358,15 +376,16 @@ struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
         return NULL;
     }
     c->protocol = p;
-    c->remote = *to;
+    c->remote = at;
+    udp_local(&e->udp, at.family, &c->local);
     c->peer.pinned = pinned;
     if (pinned) memcpy(c->peer.id, pinned, CRYPTO_KEY_BYTES);
     settings_of(e, clock_now(), &s, &t);
     crypto_random(scid.data, scid.datalen);
     crypto_random(dcid.data, dcid.datalen);
     ngtcp2_path path = {
-        .local = {&e->udp.local_name.any, e->udp.local_name_bytes},
-        .remote = {&name.any, udp_name_of(to, &name)},
+        .local = {&c->local.any, udp_name_bytes(&c->local.any)},
+        .remote = {&name.any, udp_name_of(&at, &name)},
     };
     if (!cid_map_add(&e->cids, scid.data, scid.datalen, c, &c->cids) ||
         ngtcp2_conn_client_new(&c->quic, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &callbacks, &s,
@@ -535,8 +554,9 @@ static void answer_late(struct connection *c)
         return;
     c->farewell_next *= 2;
     memcpy(e->out, c->farewell, c->farewell_count);
-    socklen_t bytes = udp_name_of(&c->remote, &to);
-    endpoint_send(e, c, &to.any, bytes, c->farewell_count, c->farewell_count);
+    ngtcp2_path path = {.local = {&c->local.any, udp_name_bytes(&c->local.any)},
+                        .remote = {&to.any, udp_name_of(&c->remote, &to)}};
+    endpoint_send(e, c, &path, c->farewell_count, c->farewell_count);
 }
 
 void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes packet,
@@ -638,8 +658,7 @@ bool connection_write(struct connection *c, instant now)
             set_timer(c);
             return false;
         }
-        endpoint_send(e, c, path.path.remote.addr, path.path.remote.addrlen, (size_t)n,
-                      segment ? segment : (size_t)n);
+        endpoint_send(e, c, &path.path, (size_t)n, segment ? segment : (size_t)n);
         ngtcp2_conn_update_pkt_tx_time(c->quic, now.ns);
     }
     set_timer(c);
@@ -668,7 +687,7 @@ static void say_farewell(struct connection *c, const ngtcp2_ccerr *tell, instant
     }
     if (e->send_blocked) return; /* it goes out when the peer next says something */
     memcpy(e->out, packet, (size_t)n);
-    endpoint_send(e, c, path.path.remote.addr, path.path.remote.addrlen, (size_t)n, (size_t)n);
+    endpoint_send(e, c, &path.path, (size_t)n, (size_t)n);
 }
 
 static void finish(struct connection *c, uint32_t code, const char *reason, bool by_peer,

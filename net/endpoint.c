@@ -127,13 +127,13 @@ void endpoint_retire(struct endpoint *e, struct connection *c, span rest)
 
 /* --- packets out ------------------------------------------------------------------------------------------------- */
 
-static bool send_now(struct endpoint *e, const struct sockaddr *to, socklen_t to_bytes, size_t from,
-                     size_t count, size_t segment)
+static bool send_now(struct endpoint *e, const struct sockaddr *local, const struct sockaddr *to,
+                     size_t from, size_t count, size_t segment)
 {
     size_t step = e->udp.gso ? count : segment;
     for (size_t at = 0; at < count; at += step) {
         size_t n = count - at < step ? count - at : step;
-        switch (udp_send(&e->udp, to, to_bytes, bytes_of(e->out + from + at, n), segment)) {
+        switch (udp_send(&e->udp, local, to, bytes_of(e->out + from + at, n), segment)) {
         case UDP_SENT:
             e->counters.sent_bytes += n;
             e->counters.sent_datagrams += ceil_div(n, segment);
@@ -145,7 +145,7 @@ static bool send_now(struct endpoint *e, const struct sockaddr *to, socklen_t to
         case UDP_NO_GSO:
             endpoint_warn(e, "this network device cannot segment UDP (GSO): sending one by one");
             e->udp.gso = false;
-            return send_now(e, to, to_bytes, from + at, count - at, segment);
+            return send_now(e, local, to, from + at, count - at, segment);
         case UDP_LOST:
             break;
         }
@@ -153,22 +153,22 @@ static bool send_now(struct endpoint *e, const struct sockaddr *to, socklen_t to
     return true;
 }
 
-void endpoint_send(struct endpoint *e, struct connection *c, const struct sockaddr *to,
-                   socklen_t to_bytes, size_t count, size_t segment)
+void endpoint_send(struct endpoint *e, struct connection *c, const ngtcp2_path *path, size_t count,
+                   size_t segment)
 {
     assert(!e->send_blocked);
     if (c) c->sent += count;
-    if (send_now(e, to, to_bytes, 0, count, segment)) return;
+    if (send_now(e, path->local.addr, path->remote.addr, 0, count, segment)) return;
     e->send_blocked = true;
-    memcpy(&e->waiting.to, to, to_bytes);
-    e->waiting.to_bytes = to_bytes;
+    memcpy(&e->waiting.from, path->local.addr, path->local.addrlen);
+    memcpy(&e->waiting.to, path->remote.addr, path->remote.addrlen);
     e->waiting.segment = segment;
     loop_rewatch(e->loop, &e->socket, EPOLLIN | EPOLLOUT);
 }
 
 static void on_writable(struct endpoint *e)
 {
-    if (!send_now(e, &e->waiting.to.any, e->waiting.to_bytes, 0, e->waiting.count,
+    if (!send_now(e, &e->waiting.from.any, &e->waiting.to.any, 0, e->waiting.count,
                   e->waiting.segment))
         return;
     e->send_blocked = false;
@@ -213,27 +213,26 @@ static void count_second(struct endpoint *e, instant now)
     e->handshakes_now = e->resets_now = 0;
 }
 
-static void send_stray(struct endpoint *e, const union udp_name *to, socklen_t to_bytes,
-                       ngtcp2_ssize n)
+static void send_stray(struct endpoint *e, const ngtcp2_path *path, ngtcp2_ssize n)
 {
-    if (n > 0) endpoint_send(e, NULL, &to->any, to_bytes, (size_t)n, (size_t)n);
+    if (n > 0) endpoint_send(e, NULL, path, (size_t)n, (size_t)n);
 }
 
 static void negotiate_version(struct endpoint *e, const ngtcp2_version_cid *v,
-                              const union udp_name *from, socklen_t from_bytes)
+                              const ngtcp2_path *path)
 {
     uint8_t chance;
     const uint32_t versions[] = {NGTCP2_PROTO_VER_V1};
     crypto_random(&chance, 1);
     e->counters.negotiations_sent++;
-    send_stray(e, from, from_bytes,
+    send_stray(e, path,
                ngtcp2_pkt_write_version_negotiation(e->out, PAYLOAD_BYTES_MAX, chance, v->scid,
                                                     v->scidlen, v->dcid, v->dcidlen, versions, 1));
 }
 
 /* A packet of a connection that we no longer know: its owner should know that, too. */
 static void reset_stateless(struct endpoint *e, const ngtcp2_version_cid *v, size_t packet_bytes,
-                            const union udp_name *from, socklen_t from_bytes)
+                            const ngtcp2_path *path)
 {
     ngtcp2_cid cid;
     ngtcp2_stateless_reset_token token;
@@ -248,40 +247,39 @@ static void reset_stateless(struct endpoint *e, const ngtcp2_version_cid *v, siz
     crypto_random(chance, sizeof chance);
     /* Shorter than what it answers, so that two who know nothing do not answer each other for ever. */
     send_stray(
-        e, from, from_bytes,
+        e, path,
         ngtcp2_pkt_write_stateless_reset2(e->out, packet_bytes - 1, &token, chance, sizeof chance));
 }
 
 /* Asks a client to come back with a token that proves its address. */
-static void ask_back(struct endpoint *e, const ngtcp2_pkt_hd *hd, const union udp_name *from,
-                     socklen_t from_bytes, instant now)
+static void ask_back(struct endpoint *e, const ngtcp2_pkt_hd *hd, const ngtcp2_path *path,
+                     instant now)
 {
     ngtcp2_cid scid = {.datalen = CID_BYTES};
     uint8_t token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2];
     crypto_random(scid.data, scid.datalen);
     ngtcp2_ssize n = ngtcp2_crypto_generate_retry_token2(
-        token, e->token_secret, sizeof e->token_secret, hd->version, &from->any, from_bytes, &scid,
-        &hd->dcid, now.ns);
+        token, e->token_secret, sizeof e->token_secret, hd->version, path->remote.addr,
+        path->remote.addrlen, &scid, &hd->dcid, now.ns);
     if (n < 0) return;
     e->counters.retries_sent++;
-    send_stray(e, from, from_bytes,
+    send_stray(e, path,
                ngtcp2_crypto_write_retry(e->out, PAYLOAD_BYTES_MAX, hd->version, &hd->scid, &scid,
                                          &hd->dcid, token, (size_t)n));
 }
 
 static void turn_away(struct endpoint *e, const ngtcp2_pkt_hd *hd, uint64_t code,
-                      const char *reason, const union udp_name *from, socklen_t from_bytes)
+                      const char *reason, const ngtcp2_path *path)
 {
     e->counters.refused++;
-    send_stray(e, from, from_bytes,
+    send_stray(e, path,
                ngtcp2_crypto_write_connection_close(e->out, PAYLOAD_BYTES_MAX, hd->version,
                                                     &hd->scid, &hd->dcid, code,
                                                     (const uint8_t *)reason, strlen(reason)));
 }
 
 /* A long header that belongs to nobody: perhaps a new client. */
-static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes packet,
-                  const union udp_name *from, socklen_t from_bytes, instant now)
+static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes packet, instant now)
 {
     ngtcp2_pkt_hd hd;
     ngtcp2_cid odcid;
@@ -293,15 +291,14 @@ static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes pack
     if (hd.tokenlen && hd.token[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY2) {
         proven = !ngtcp2_crypto_verify_retry_token2(
             &odcid, hd.token, hd.tokenlen, e->token_secret, sizeof e->token_secret, hd.version,
-            &from->any, from_bytes, &hd.dcid, span_s(RETRY_TOKEN_S).ns, now.ns);
+            path->remote.addr, path->remote.addrlen, &hd.dcid, span_s(RETRY_TOKEN_S).ns, now.ns);
         if (!proven) {
-            turn_away(e, &hd, NGTCP2_INVALID_TOKEN, "the address token is not valid", from,
-                      from_bytes);
+            turn_away(e, &hd, NGTCP2_INVALID_TOKEN, "the address token is not valid", path);
             return;
         }
     }
     if (!proven && e->handshakes_now >= e->config.retry_above) {
-        ask_back(e, &hd, from, from_bytes, now);
+        ask_back(e, &hd, path, now);
         return;
     }
     e->handshakes_now++;
@@ -310,9 +307,7 @@ static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes pack
     if (e->counters.links < e->slot_count - e->slot_count / 4)
         c = connection_accept(e, &hd, proven ? &odcid : NULL, path, now);
     if (c) connection_read(c, path, packet, now);
-    else
-        turn_away(e, &hd, NGTCP2_CONNECTION_REFUSED, "no room for one more connection", from,
-                  from_bytes);
+    else turn_away(e, &hd, NGTCP2_CONNECTION_REFUSED, "no room for one more connection", path);
 }
 
 /* The connection that this packet of no connection is a stateless reset for. */
@@ -324,11 +319,11 @@ static struct connection *reset_connection(struct endpoint *e, struct bytes pack
 }
 
 static void take_packet(struct endpoint *e, struct bytes packet, union udp_name *from,
-                        socklen_t from_bytes, instant now)
+                        union udp_name *to, instant now)
 {
     ngtcp2_version_cid v;
-    ngtcp2_path path = {.local = {&e->udp.local_name.any, e->udp.local_name_bytes},
-                        .remote = {&from->any, from_bytes}};
+    ngtcp2_path path = {.local = {&to->any, udp_name_bytes(&to->any)},
+                        .remote = {&from->any, udp_name_bytes(&from->any)}};
     int error = ngtcp2_pkt_decode_version_cid(&v, packet.data, packet.count, CID_BYTES);
     e->counters.received_datagrams++;
     struct connection *c = error && error != NGTCP2_ERR_VERSION_NEGOTIATION
@@ -336,18 +331,20 @@ static void take_packet(struct endpoint *e, struct bytes packet, union udp_name 
                                : cid_map_find(&e->cids, v.dcid, v.dcidlen);
     if (!c && !error && !(packet.data[0] & 0x80)) c = reset_connection(e, packet);
     if (c) {
+        /* Of what we dialled the kernel chose the address, and may choose another one. */
+        if (c->dialled) path.local = (ngtcp2_addr){&c->local.any, udp_name_bytes(&c->local.any)};
         connection_read(c, &path, packet, now);
     } else if (e->send_blocked) {
         return; /* an answer would not get out; who meant it will say it again */
     } else if (error == NGTCP2_ERR_VERSION_NEGOTIATION) { /* ngtcp2 saw that it has 1200 bytes */
-        negotiate_version(e, &v, from, from_bytes);
+        negotiate_version(e, &v, &path);
     } else if (error) {
         e->counters.garbage_datagrams++;
     } else if (packet.data[0] & 0x80) {
-        greet(e, &path, packet, from, from_bytes, now);
+        greet(e, &path, packet, now);
     } else {
         e->counters.garbage_datagrams++;
-        reset_stateless(e, &v, packet.count, from, from_bytes);
+        reset_stateless(e, &v, packet.count, &path);
     }
 }
 
@@ -370,10 +367,9 @@ static void on_socket(void *ctx, uint32_t events)
     if (events & EPOLLERR) take_refusals(e);
     if (events & EPOLLOUT && e->send_blocked) on_writable(e);
     for (int i = 0; i < RECEIVES_PER_TURN; i++) {
-        union udp_name from;
-        socklen_t from_bytes;
+        union udp_name from, to;
         size_t segment;
-        ssize_t got = udp_receive(&e->udp, e->in, &from, &from_bytes, &segment);
+        ssize_t got = udp_receive(&e->udp, e->in, &from, &to, &segment);
         if (got < 0) return;
         size_t count = (size_t)got;
         instant now = clock_now();
@@ -381,7 +377,7 @@ static void on_socket(void *ctx, uint32_t events)
         e->counters.received_bytes += count;
         for (size_t at = 0; at < count; at += segment)
             take_packet(e, bytes_of(e->in + at, count - at < segment ? count - at : segment), &from,
-                        from_bytes, now);
+                        &to, now);
     }
 }
 
@@ -406,7 +402,7 @@ enum err endpoint_open(struct loop *l, const struct endpoint_config *c, struct i
     size_t clamped;
     uint64_t key;
     enum err err = check_config(c, w);
-    if (!err) err = resolve_address(c->listen, &listen, w);
+    if (!err) err = resolve_listen(c->listen, &listen, w);
     if (err) return err;
     struct endpoint *e = calloc(1, sizeof *e);
     if (!e) return why(w, ERR_MEMORY, "no memory for an endpoint");

@@ -23,7 +23,9 @@
 #include "loop.h"
 
 struct endpoint_config {
-    const char *listen;  /* "host:port"; port 0: one the system chooses */
+    /* "host:port"; port 0: one the system chooses. 0.0.0.0, [::] and * are every address of the host, of IPv4 and of
+     * IPv6 where the kernel has it; any other host is of one family, and so are the peers that can be dialled. */
+    const char *listen;
     bool bbr;            /* congestion control; else CUBIC */
     bool gso, gro;       /* segmentation by the kernel, out and in */
     size_t socket_bytes; /* asked for each of the socket's two buffers */
@@ -71,11 +73,11 @@ enum err endpoint_open(struct loop *l, const struct endpoint_config *c, struct i
 /* Says goodbye to all (CLOSE_LEAVING), calls no handler, frees everything. */
 void endpoint_close(struct endpoint *e);
 
-/* Where it listens, with the port that the system chose. */
+/* Where it listens, as asked for, with the port that the system chose. */
 struct address endpoint_address(const struct endpoint *e);
 
 /* Starts a connection to whoever holds this key at this address. LINK_NONE with a reason when it cannot even start:
- * our own ID, no room, an address of the wrong family. */
+ * our own ID, no room (ERR_NETWORK), an address of a family that the socket does not speak (ERR_UNSUPPORTED). */
 link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
                       const struct address *to, struct why *w);
 

@@ -85,6 +85,9 @@ struct connection {
     struct call *call; /* http3.c's, of one we dialled */
     link_id id;        /* of its slot; LINK_NONE once it ended */
     bool dialled, up, retiring;
+    /* From where packets leave: of one that came to us the address that it was sent to, of a dialled one whatever the
+     * kernel chooses ("any" on a wildcard), so that the link outlives a change of this host's address. */
+    union udp_name local;
     struct address remote;
     instant heard; /* the latest packet that was the peer's */
     instant
@@ -135,8 +138,7 @@ struct endpoint {
     uint32_t handshakes_now, resets_now;
     bool send_blocked; /* the batch below waits for room in the socket */
     struct {
-        union udp_name to;
-        socklen_t to_bytes;
+        union udp_name from, to;
         size_t count, segment;
     } waiting;
     struct endpoint_counters counters;
@@ -150,8 +152,8 @@ struct endpoint {
 
 /* endpoint.c */
 /* Sends the first `count` bytes of e->out; what the socket cannot take now waits there. */
-void endpoint_send(struct endpoint *e, struct connection *c, const struct sockaddr *to,
-                   socklen_t to_bytes, size_t count, size_t segment);
+void endpoint_send(struct endpoint *e, struct connection *c, const ngtcp2_path *path, size_t count,
+                   size_t segment);
 /* NULL for one that is gone. */
 struct connection *endpoint_connection(struct endpoint *e, link_id l);
 void endpoint_warn(struct endpoint *e, const char *format, ...)

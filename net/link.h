@@ -57,6 +57,7 @@ enum link_close {
     CLOSE_QUIC_VERSION,  /* no common version of QUIC */
     CLOSE_TLS,           /* the handshake failed for another reason: the text says which */
     CLOSE_TRANSPORT,     /* a QUIC error: the text says which */
+    CLOSE_UNDIALLED,     /* endpoint_dial said why it could not even start */
 };
 
 /* How a link ended. */

@@ -1,18 +1,42 @@
-/* resolve.h -- from what people write, "host:port" and "ID@host:port", to addresses. Asks the system's resolver and
- * waits for it: for start-up and for commands, not for the loop's thread. */
+/* resolve.h -- from what people write, "host:port" and "ID@host:port", to addresses.
+ *
+ * Reading asks nobody. Looking a name up asks the system's resolver and waits for it, for half a minute where the network
+ * is down: that is for commands and for a thread of its own (node/resolver.h), not for the loop's. */
 #ifndef SHOAL_NET_RESOLVE_H
 #define SHOAL_NET_RESOLVE_H
+
+#include <stddef.h>
 
 #include "base/address.h"
 #include "base/crypto.h"
 #include "base/err.h"
 
-/* "192.0.2.1:4433", "[2001:db8::1]:4433" or "node.example.org:4433", IPv4 first. ERR_USAGE when it is none of them,
- * ERR_NETWORK when the name does not resolve. */
-enum err resolve_address(const char *text, struct address *out, struct why *w);
+struct resolve_name { /* host empty: none */
+    char host[254];   /* 253 characters are the longest (RFC 1035, 2.3.4) */
+    uint16_t port;
+};
 
-/* One entry of a peer list. */
+#define RESOLVE_ADDRESSES_MAX 16 /* of one name; more are left out */
+
+/* Reads "192.0.2.1:4433" or "[2001:db8::1]:4433" into `out`; of "node.example.org:4433" `out` has family 0 and `name` is
+ * what to look up. ERR_USAGE when it is none of them. */
+enum err resolve_read(const char *text, struct address *out, struct resolve_name *name,
+                      struct why *w);
+
+/* The same with "ID@" before it: one entry of a peer list. Port 0 and wildcards are refused too. */
+enum err resolve_read_peer(const char *text, uint8_t id[CRYPTO_KEY_BYTES], struct address *out,
+                           struct resolve_name *name, struct why *w);
+
+/* All addresses of a name, IPv4 first. ERR_NETWORK when it has none. */
+enum err resolve_look_up(const struct resolve_name *name, struct address out[RESOLVE_ADDRESSES_MAX],
+                         size_t *count, struct why *w);
+
+/* Reads, and looks up what must be: the first address. */
+enum err resolve_address(const char *text, struct address *out, struct why *w);
 enum err resolve_peer(const char *text, uint8_t id[CRYPTO_KEY_BYTES], struct address *out,
                       struct why *w);
+
+/* Where to listen: an address, and "*:4433" for every address of the host, of both families (as 0.0.0.0 and [::] are). */
+enum err resolve_listen(const char *text, struct address *out, struct why *w);
 
 #endif

@@ -29,6 +29,11 @@ socklen_t udp_name_of(const struct address *a, union udp_name *out)
     return sizeof out->v4;
 }
 
+socklen_t udp_name_bytes(const struct sockaddr *s)
+{
+    return s->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+}
+
 struct address udp_address_of(const struct sockaddr *s)
 {
     struct address a = {0};
@@ -43,7 +48,33 @@ struct address udp_address_of(const struct sockaddr *s)
         a.port = ntohs(v6->sin6_port);
         memcpy(a.ip, &v6->sin6_addr, 16);
     }
-    return a;
+    return address_plain(&a);
+}
+
+/* --- IPv4 on a socket of IPv6 ------------------------------------------------------------------------------------ */
+
+/* As the kernel wants it for this socket; its length. */
+static socklen_t to_kernel(const struct udp *u, const struct sockaddr *s, union udp_name *out)
+{
+    memset(out, 0, sizeof *out);
+    memcpy(out, s, udp_name_bytes(s));
+    if (!u->six || s->sa_family == AF_INET6) return udp_name_bytes(s);
+    const struct sockaddr_in *v4 = (const void *)s;
+    union udp_name mapped = {
+        .v6 = {.sin6_family = AF_INET6, .sin6_port = v4->sin_port},
+    };
+    mapped.v6.sin6_addr.s6_addr[10] = mapped.v6.sin6_addr.s6_addr[11] = 0xff;
+    memcpy(mapped.v6.sin6_addr.s6_addr + 12, &v4->sin_addr, 4);
+    *out = mapped;
+    return sizeof out->v6;
+}
+
+/* And back. A link-local address of IPv6 keeps its interface. */
+static void from_kernel(union udp_name *name)
+{
+    if (name->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&name->v6.sin6_addr)) return;
+    struct address a = udp_address_of(&name->any);
+    udp_name_of(&a, name);
 }
 
 /* Asks for a buffer and returns what was granted. Linux reports twice the usable size (socket(7)). */
@@ -56,37 +87,77 @@ static size_t raise_buffer(int fd, int option, size_t want)
     return (size_t)got / 2;
 }
 
+/* A bound socket, or -1 with errno. */
+static int bound_socket(struct udp *u, const struct address *listen)
+{
+    union udp_name name;
+    struct address at = *listen;
+    int off = 0;
+    if (u->any) at.family = u->six ? 6 : 4;
+    socklen_t bytes = udp_name_of(&at, &name);
+    int fd = socket(name.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    if (u->any && u->six) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (!bind(fd, &name.any, bytes) && !getsockname(fd, &name.any, &bytes)) {
+        u->local = *listen;
+        u->local.port = udp_address_of(&name.any).port;
+        return fd;
+    }
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* Options of each family that this socket speaks. Where one does not take, we go without. */
+static void set_options(struct udp *u)
+{
+    int on = 1;
+    int probe = IP_PMTUDISC_PROBE; /* no fragments: path MTU discovery is QUIC's (RFC 9000, 14) */
+    if (u->six) {
+        setsockopt(u->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe, sizeof probe);
+        setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on); /* for udp_refused */
+    }
+    if (udp_speaks(u, 4)) {
+        setsockopt(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe);
+        setsockopt(u->fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+    }
+    if (u->any && u->six) setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+    else if (u->any) setsockopt(u->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+    if (u->gro && setsockopt(u->fd, SOL_UDP, UDP_GRO, &on, sizeof on)) u->gro = false;
+}
+
 enum err udp_open(struct udp *u, const struct address *listen, bool gso, bool gro,
                   size_t socket_bytes, size_t *clamped, struct why *w)
 {
     char text[ADDRESS_TEXT_BYTES];
-    int on = 1;
-    *u = (struct udp){.gso = gso, .gro = gro};
-    u->local_name_bytes = udp_name_of(listen, &u->local_name);
-    u->fd = socket(u->local_name.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (u->fd < 0) return why(w, ERR_NETWORK, "opening a UDP socket: %s", strerror(errno));
-    if (bind(u->fd, &u->local_name.any, u->local_name_bytes) ||
-        getsockname(u->fd, &u->local_name.any, &u->local_name_bytes)) {
-        enum err e = why(w, ERR_NETWORK, "listening on %s: %s", address_print(listen, text),
-                         strerror(errno));
-        udp_close(u);
-        return e;
+    *u = (struct udp){.gso = gso, .gro = gro, .any = address_is_any(listen)};
+    u->six = u->any || listen->family == 6;
+    u->fd = bound_socket(u, listen);
+    if (u->fd < 0 && u->any && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
+        u->six = false; /* a kernel without IPv6 */
+        u->fd = bound_socket(u, listen);
     }
-    u->local = udp_address_of(&u->local_name.any);
-    if (gro && setsockopt(u->fd, SOL_UDP, UDP_GRO, &on, sizeof on)) u->gro = false;
-    /* No fragments: path MTU discovery is QUIC's (RFC 9000, 14). */
-    int probe = IP_PMTUDISC_PROBE;
-    if (listen->family == 6)
-        setsockopt(u->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe, sizeof probe);
-    else setsockopt(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe);
-    /* Complaints are kept for udp_refused. */
-    if (listen->family == 6) setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
-    else setsockopt(u->fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+    if (u->fd < 0)
+        return why(w, ERR_NETWORK, "listening on %s: %s", address_print(listen, text),
+                   strerror(errno));
+    set_options(u);
     size_t in = raise_buffer(u->fd, SO_RCVBUF, socket_bytes);
     size_t out = raise_buffer(u->fd, SO_SNDBUF, socket_bytes);
     size_t granted = in < out ? in : out;
     *clamped = granted < socket_bytes ? granted : 0;
     return ERR_OK;
+}
+
+bool udp_speaks(const struct udp *u, uint8_t family)
+{
+    return family == 6 ? u->six : family == 4 && (u->any || !u->six);
+}
+
+void udp_local(const struct udp *u, uint8_t family, union udp_name *out)
+{
+    struct address any = {.family = family, .port = u->local.port};
+    udp_name_of(u->any ? &any : &u->local, out);
 }
 
 void udp_close(struct udp *u)
@@ -95,41 +166,105 @@ void udp_close(struct udp *u)
     u->fd = -1;
 }
 
-enum udp_sent udp_send(struct udp *u, const struct sockaddr *to, socklen_t to_bytes,
+/* --- out --------------------------------------------------------------------------------------------------------- */
+
+union control_out {
+    struct cmsghdr head;
+    char room[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
+/* Adds one item; msg_controllen grows from what it holds so far. */
+static void add_control(struct msghdr *m, union control_out *room, int level, int type,
+                        const void *data, size_t count)
+{
+    struct cmsghdr *h = (void *)(room->room + m->msg_controllen);
+    m->msg_control = room;
+    m->msg_controllen += CMSG_SPACE(count);
+    h->cmsg_len = CMSG_LEN(count);
+    h->cmsg_level = level;
+    h->cmsg_type = type;
+    memcpy(CMSG_DATA(h), data, count);
+}
+
+/* The source address. Without an interface: a route that the administrator set for this source is followed. */
+static void add_source(const struct udp *u, struct msghdr *m, union control_out *room,
+                       const struct sockaddr *from)
+{
+    union udp_name name;
+    to_kernel(u, from, &name);
+    if (u->six) {
+        struct in6_pktinfo info = {.ipi6_addr = name.v6.sin6_addr};
+        add_control(m, room, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+    } else {
+        struct in_pktinfo info = {.ipi_spec_dst = name.v4.sin_addr};
+        add_control(m, room, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    }
+}
+
+enum udp_sent udp_send(struct udp *u, const struct sockaddr *from, const struct sockaddr *to,
                        struct bytes all, size_t segment)
 {
-    union {
-        struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(uint16_t))];
-    } control = {0};
+    union control_out control = {0};
+    union udp_name name;
     struct iovec io = {(void *)all.data, all.count};
     struct msghdr m = {
-        .msg_name = (void *)to, .msg_namelen = to_bytes, .msg_iov = &io, .msg_iovlen = 1};
-    if (all.count > segment) {
-        uint16_t size = (uint16_t)segment;
-        m.msg_control = &control;
-        m.msg_controllen = sizeof control.room;
-        control.head = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(sizeof size), .cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT};
-        memcpy(CMSG_DATA(&control.head), &size, sizeof size);
-    }
+        .msg_name = &name, .msg_namelen = to_kernel(u, to, &name), .msg_iov = &io, .msg_iovlen = 1};
+    struct address source = udp_address_of(from);
+    bool pinned = u->any && !address_is_any(&source), cut = all.count > segment;
+    if (cut)
+        add_control(&m, &control, SOL_UDP, UDP_SEGMENT, &(uint16_t){(uint16_t)segment},
+                    sizeof(uint16_t));
+    size_t unpinned = m.msg_controllen;
+    if (pinned) add_source(u, &m, &control, from);
     for (;;) {
         if (sendmsg(u->fd, &m, 0) >= 0) return UDP_SENT;
         /* Refused was an earlier packet, perhaps to another peer: the kernel says so once. */
         if (errno == EINTR || errno == ECONNREFUSED) continue;
         if (errno == EAGAIN || errno == EWOULDBLOCK) return UDP_FULL;
+        /* The host lost that address: what leaves from another one may still be understood. */
+        if (pinned && (errno == EINVAL || errno == EADDRNOTAVAIL || errno == ENETUNREACH)) {
+            pinned = false;
+            m.msg_controllen = unpinned;
+            if (!unpinned) m.msg_control = NULL;
+            continue;
+        }
         /* The device's driver lacks checksum offload, or the kernel has no GSO (udp(7)). */
-        if (all.count > segment && (errno == EIO || errno == EINVAL)) return UDP_NO_GSO;
+        if (cut && (errno == EIO || errno == EINVAL)) return UDP_NO_GSO;
         return UDP_LOST;
     }
 }
 
-ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
-                    socklen_t *from_bytes, size_t *segment)
+/* --- in ---------------------------------------------------------------------------------------------------------- */
+
+/* What the kernel says beside a datagram: how it is cut, and which of our addresses it was sent to. */
+static void take_control(struct msghdr *m, union udp_name *to, size_t *segment)
+{
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+        if (h->cmsg_level == SOL_UDP && h->cmsg_type == UDP_GRO) {
+            int size;
+            memcpy(&size, CMSG_DATA(h), sizeof size);
+            if (size > 0) *segment = (size_t)size;
+        } else if (h->cmsg_level == IPPROTO_IPV6 && h->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(h), sizeof info);
+            in_port_t port = to->v6.sin6_port; /* at the same place in both families */
+            to->v6 = (struct sockaddr_in6){
+                .sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = info.ipi6_addr};
+            from_kernel(to);
+        } else if (h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(h), sizeof info);
+            to->v4.sin_addr = info.ipi_spec_dst;
+        }
+    }
+}
+
+ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from, union udp_name *to,
+                    size_t *segment)
 {
     union {
         struct cmsghdr head;
-        char room[CMSG_SPACE(sizeof(int))];
+        char room[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
     } control;
     struct iovec io = {buffer, 65536};
     struct msghdr m = {.msg_name = from,
@@ -142,14 +277,10 @@ ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from,
     do n = recvmsg(u->fd, &m, 0);
     while (n < 0 && (errno == EINTR || errno == ECONNREFUSED));
     if (n < 0) return -1;
-    *from_bytes = m.msg_namelen;
+    from_kernel(from);
+    udp_local(u, from->any.sa_family == AF_INET6 ? 6 : 4, to);
     *segment = (size_t)n;
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
-        int size;
-        if (h->cmsg_level != SOL_UDP || h->cmsg_type != UDP_GRO) continue;
-        memcpy(&size, CMSG_DATA(h), sizeof size);
-        if (size > 0) *segment = (size_t)size;
-    }
+    take_control(&m, to, segment);
     return n;
 }
 
@@ -169,6 +300,7 @@ bool udp_refused(struct udp *u, union udp_name *to)
                            .msg_control = &control,
                            .msg_controllen = sizeof control.room};
         if (recvmsg(u->fd, &m, MSG_ERRQUEUE) < 0) return false;
+        from_kernel(to);
         for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
             struct sock_extended_err error;
             bool v4 = h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_RECVERR;

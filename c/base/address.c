@@ -10,6 +10,21 @@ bool address_equal(const struct address *a, const struct address *b)
     return a->family == b->family && a->port == b->port && !memcmp(a->ip, b->ip, sizeof a->ip);
 }
 
+bool address_is_any(const struct address *a)
+{
+    static const uint8_t zeros[sizeof a->ip];
+    return a->family && !memcmp(a->ip, zeros, sizeof zeros);
+}
+
+struct address address_plain(const struct address *a)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (a->family != 6 || memcmp(a->ip, mapped, sizeof mapped)) return *a;
+    struct address plain = {.family = 4, .port = a->port};
+    memcpy(plain.ip, a->ip + sizeof mapped, 4);
+    return plain;
+}
+
 static bool port_parse(const char *text, uint16_t *out)
 {
     size_t digits = strspn(text, "0123456789");
@@ -38,7 +53,7 @@ bool address_parse(const char *text, struct address *out)
         a.family = 4;
         if (inet_pton(AF_INET, host, a.ip) != 1) return false;
     }
-    *out = a;
+    *out = address_plain(&a);
     return true;
 }
 

@@ -15,7 +15,13 @@ struct address {
 
 bool address_equal(const struct address *a, const struct address *b);
 
-/* "192.0.2.1:4433" or "[2001:db8::1]:4433", numbers only. False, and `out` untouched, for anything else. */
+/* 0.0.0.0 or [::]: to listen on, every address of the host; no address that anybody can dial. */
+bool address_is_any(const struct address *a);
+
+/* IPv4 in IPv6's clothes (::ffff:192.0.2.1, RFC 4291, 2.5.5.2) as IPv4; any other as it is. */
+struct address address_plain(const struct address *a);
+
+/* "192.0.2.1:4433" or "[2001:db8::1]:4433", numbers only, made plain. False, and `out` untouched, for anything else. */
 bool address_parse(const char *text, struct address *out);
 
 /* The same form into `out`, which is returned; "none" for family 0. */

@@ -58,7 +58,7 @@ enum err ask(const char *peer, const char *path, char **out, struct why *w)
     struct identity *nobody =
         NULL; /* an HTTP/3 client shows no certificate; the endpoint wants one all the same */
     struct endpoint *endpoint = NULL;
-    struct endpoint_config c = endpoint_defaults(to.family == 6 ? "[::]:0" : "0.0.0.0:0");
+    struct endpoint_config c = endpoint_defaults("*:0");
     struct endpoint_handlers none = {0};
     if (!e) e = loop_open(&loop, w);
     if (!e) e = identity_from_seed(seed, &nobody, w);

@@ -17,6 +17,7 @@
 #include "bin/view.h"
 #include "net/endpoint.h"
 #include "net/http3.h"
+#include "net/interface.h"
 #include "net/link.h"
 #include "net/loop.h"
 #include "net/resolve.h"
@@ -117,10 +118,27 @@ static void order_finish(struct driver *d, const struct action *a)
     exchange_order(d->c.exchange, &o);
 }
 
+/* A dial that came to nothing, or a link that ended: who, where and why. */
+static void journal_end_of_link(struct driver *d, const char *event, const struct link_end *end)
+{
+    char address[ADDRESS_TEXT_BYTES];
+    journal_begin(d->c.journal, event);
+    journal_hex(d->c.journal, "id", end->id, sizeof end->id);
+    journal_text(d->c.journal, "address", address_print(&end->address, address));
+    journal_u64(d->c.journal, "code", end->code);
+    journal_text(d->c.journal, "why", end->reason ? end->reason : "");
+    journal_bool(d->c.journal, "by_peer", end->by_peer);
+    journal_end(d->c.journal);
+}
+
 static void dial(struct driver *d, const struct action *a)
 {
     struct why w = {0};
     if (endpoint_dial(d->endpoint, a->id, &a->address, &w) != LINK_NONE) return;
+    struct link_end end = {
+        .code = CLOSE_UNDIALLED, .reason = w.text, .dialled = true, .address = a->address};
+    memcpy(end.id, a->id, sizeof end.id);
+    journal_end_of_link(d, "dial_failed", &end);
     struct event e = {.kind = EVENT_DIAL_FAILED};
     memcpy(e.id, a->id, sizeof e.id);
     report_later(d, &e);
@@ -213,15 +231,8 @@ static void on_link_down(void *ctx, link_id l, const struct link_end *end)
                       .address = end->address,
                       .dialled = end->dialled};
     memcpy(e.id, end->id, sizeof e.id);
-    if (end->code != CLOSE_OK && end->code != CLOSE_DUPLICATE) {
-        char address[ADDRESS_TEXT_BYTES];
-        journal_begin(d->c.journal, end->up ? "link_down" : "dial_failed");
-        journal_text(d->c.journal, "address", address_print(&end->address, address));
-        journal_u64(d->c.journal, "code", end->code);
-        journal_text(d->c.journal, "why", end->reason ? end->reason : "");
-        journal_bool(d->c.journal, "by_peer", end->by_peer);
-        journal_end(d->c.journal);
-    }
+    if (end->code != CLOSE_OK && end->code != CLOSE_DUPLICATE)
+        journal_end_of_link(d, end->up ? "link_down" : "dial_failed", end);
     if (end->up || end->dialled) step(d, &e);
 }
 
@@ -321,7 +332,7 @@ static void on_http(void *ctx, const char *path, struct http3_reply *to)
                            .parameters = d->c.replica->layout.parameters,
                            .sent = n.sent_bytes,
                            .received = n.received_bytes,
-                           .listen = endpoint_address(d->endpoint)};
+                           .listen = driver_address(d)};
     memcpy(f.run_id, d->c.run_id, sizeof f.run_id);
     bool status = !strcmp(path, "/status"), peers = !strcmp(path, "/peers");
     char *text = status ? view_status(d->node, &f) : peers ? view_peers(d->node, &f) : NULL;
@@ -407,6 +418,11 @@ static enum err open_node(struct driver *d, struct why *w)
     nc.rng = rng_init(key);
     if (x->swarm.advertise[0]) {
         enum err e = resolve_address(x->swarm.advertise, &nc.advertise, w);
+        if (!e && address_is_any(&nc.advertise))
+            e = why(w, ERR_USAGE,
+                    "'%s' is no address that a peer can dial: write the one that it sees, "
+                    "or leave the key out",
+                    x->swarm.advertise);
         if (e) return why_while(w, e, "swarm.advertise");
     }
     enum err e = arena_open(&d->room, node_bytes(&nc), w);
@@ -460,7 +476,11 @@ enum err driver_open(struct driver **out, const struct driver_config *c, struct 
     return ERR_OK;
 }
 
-struct address driver_address(const struct driver *d) { return endpoint_address(d->endpoint); }
+struct address driver_address(const struct driver *d)
+{
+    struct address listen = endpoint_address(d->endpoint);
+    return interface_reachable(&listen);
+}
 
 void driver_close(struct driver *d)
 {

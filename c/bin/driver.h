@@ -36,7 +36,7 @@ struct driver_config {
  * socket that cannot be opened, ERR_MEMORY. */
 enum err driver_open(struct driver **out, const struct driver_config *c, struct why *w);
 
-/* Where it listens, with the port that the system chose. */
+/* Where it can be reached from this host's networks (interface.h), with the port that the system chose. */
 struct address driver_address(const struct driver *d);
 
 /* Closes all links politely, ends the thread, frees everything. */

@@ -229,6 +229,14 @@ bool value_is_address(const char *text, uint32_t port_least)
     return true;
 }
 
+bool value_is_listen(const char *text)
+{
+    char host[] = "0:65535";
+    if (strncmp(text, "*:", 2)) return value_is_address(text, 0);
+    snprintf(host, sizeof host, "0%.6s", text + 1); /* every address of this machine */
+    return strlen(text) < sizeof host && value_is_address(host, 0);
+}
+
 bool value_is_peer(const char *text)
 {
     const char *at = strchr(text, '@');
@@ -252,7 +260,7 @@ static const char *form_advice(enum schema_form form, const char *s)
         return is_name(s) ? NULL
                           : "letters, digits, '-', '_' and '.' alone, a letter or digit first";
     case SCHEMA_FORM_LISTEN:
-        return !*s || value_is_address(s, 0) ? NULL : "write host:port, an IPv6 address in []";
+        return !*s || value_is_listen(s) ? NULL : "write host:port, an IPv6 address in []";
     case SCHEMA_FORM_ADDRESS:
         return !*s || value_is_address(s, 1) ? NULL : "write host:port, an IPv6 address in []";
     default:

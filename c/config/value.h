@@ -21,6 +21,9 @@ enum value_fit value_device(struct experiment *x, const char *text, uint64_t mos
 /* Is this "host:port", a name, an IPv4 address or an IPv6 address in brackets, with a port from `port_least`? */
 bool value_is_address(const char *text, uint32_t port_least);
 
+/* The same for listening: the host may be *, the port 0. */
+bool value_is_listen(const char *text);
+
 /* Is this "ID@host:port", the ID 64 hexadecimal digits? */
 bool value_is_peer(const char *text);
 

@@ -579,7 +579,7 @@ Test(endpoint, says_which_address_it_cannot_listen_on)
     c.listen = "4433";
     cr_assert_eq(endpoint_open(loop, &c, a.self, &none, &e, &w), ERR_USAGE);
     cr_assert(strstr(w.text, "host:port"), "%s", w.text);
-    struct address v6 = {.family = 6, .port = 1};
+    struct address v6 = {.family = 6, .ip = {[15] = 1}, .port = 1};
     cr_assert_eq(endpoint_dial(a.endpoint, identity_id(b.self), &v6, &w), LINK_NONE);
     cr_assert(strstr(w.text, "IPv4"), "%s", w.text);
 }
