@@ -27,6 +27,7 @@
 struct endpoint_config endpoint_defaults(const char *listen)
 {
     return (struct endpoint_config){.listen = listen,
+                                    .bbr = true,
                                     .gso = true,
                                     .gro = true,
                                     .socket_bytes = 4u << 20,

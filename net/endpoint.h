@@ -42,7 +42,7 @@ struct endpoint_config {
     const char *alpn;        /* of links; tests may set another than shoal/1 */
 };
 
-/* Defaults: CUBIC, GSO and GRO on, 4 MiB of socket buffers, 30 s idle, 10 s keep-alive, 10 s handshake,
+/* Defaults: BBR, GSO and GRO on, 4 MiB of socket buffers, 30 s idle, 10 s keep-alive, 10 s handshake,
  * 128 links, parcels and replies up to 2 MiB, 32 MiB windows, 64 MiB queues, Retry above 64/s. */
 struct endpoint_config endpoint_defaults(const char *listen);
 

@@ -20,7 +20,7 @@
 
 struct wishes {
     uint64_t megabytes, parcel_kib, links;
-    bool bbr, no_gso, json;
+    bool cubic, no_gso, json;
 };
 
 struct sender {
@@ -93,7 +93,7 @@ static void on_done(void *ctx, link_id l, uint64_t ticket, bool ok)
 static struct endpoint_config config_of(const struct wishes *o)
 {
     struct endpoint_config c = endpoint_defaults("127.0.0.1:0");
-    c.bbr = o->bbr;
+    c.bbr = !o->cubic;
     c.gso = c.gro = !o->no_gso;
     return c;
 }
@@ -212,7 +212,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .help = "length of a parcel"},
         {"links", .whole = &o->links, .least = 1, .most = LINKS_MAX, .value = "N",
          .help = "connections side by side, each on a port of its own"},
-        {"bbr", .flag = &o->bbr, .help = "BBR instead of CUBIC"},
+        {"cubic", .flag = &o->cubic, .help = "CUBIC instead of BBR"},
         {"no-gso", .flag = &o->no_gso, .help = "no segmentation by the kernel, neither out nor in"},
         {"json", .flag = &o->json, .help = "one line of JSON"},
         {0}};

@@ -381,6 +381,7 @@ static void *thread_main(void *arg)
 static enum err open_endpoint(struct driver *d, struct why *w)
 {
     struct endpoint_config ec = endpoint_defaults(d->c.listen);
+    ec.bbr = d->c.experiment->swarm.congestion == CONGESTION_BBR;
     struct endpoint_handlers h = {.ctx = d,
                                   .link_up = on_link_up,
                                   .link_down = on_link_down,

@@ -28,6 +28,7 @@ enum precision { PRECISION_FP32, PRECISION_BF16 };
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
 enum outer_count { OUTER_COUNT_TOKENS, OUTER_COUNT_STEPS };
 enum wire_format { WIRE_FP32, WIRE_BF16, WIRE_INT8, WIRE_INT4 };
+enum congestion { CONGESTION_BBR, CONGESTION_CUBIC };
 enum access_kind { ACCESS_OPEN, ACCESS_PSK, ACCESS_TICKET };
 #define EXPERIMENT_DEVICE_MAX 1023
 #define EXPERIMENT_GPUS_MAX   16 /* that compute in one worker */
@@ -106,6 +107,7 @@ struct experiment {
         char access_key[EXPERIMENT_PATH_BYTES]; /* psk: file; ticket: the experiment's public key */
         uint32_t group_min, group_max;          /* 2 .. 20 */
         uint32_t bandwidth_mbps; /* first guess of this machine's uplink, Mbit/s; >= 1 */
+        enum congestion congestion; /* control of what leaves this machine; each its own matter */
     } swarm;
 
     struct {

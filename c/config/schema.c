@@ -13,6 +13,7 @@ static const char *const precision_words[] = {"fp32", "bf16", NULL};
 static const char *const recompute_words[] = {"none", "block", NULL};
 static const char *const count_words[] = {"tokens", "steps", NULL};
 static const char *const wire_words[] = {"fp32", "bf16", "int8", "int4", NULL};
+static const char *const congestion_words[] = {"bbr", "cubic", NULL};
 static const char *const access_words[] = {"open", NULL};
 
 /* One row a key, in the order in which they are printed. Defaults are OpenDiLoCo's (arXiv 2407.07852, section 3)
@@ -71,6 +72,7 @@ const struct schema_key schema_keys[] = {
     {"swarm.group.min", "fewest members that average", SCHEMA_U32, AT(swarm.group_min), .least = 2, .most = 20, .initial = "2"},
     {"swarm.group.max", "most members that average", SCHEMA_U32, AT(swarm.group_max), .least = 2, .most = 20, .initial = "20"},
     {"swarm.bandwidth_mbps", "first guess of this machine's uplink, Mbit/s", SCHEMA_U32, AT(swarm.bandwidth_mbps), .least = 1, .most = 1000000, .initial = "100"},
+    {"swarm.congestion", "control of what this machine sends; bbr holds its rate under loss", SCHEMA_WORD, AT(swarm.congestion), .words = congestion_words, .initial = "bbr"},
 
     {"checkpoint.dir", "folder", SCHEMA_TEXT, AT(checkpoint.dir), .least = 1, .most = PATH_BYTES, .derived = "runs/ and the experiment's name"},
     {"checkpoint.every", "inner steps", SCHEMA_U64, AT(checkpoint.every), .least = 1, .most = STEPS_MAX, .derived = "as outer.every"},

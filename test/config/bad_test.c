@@ -92,7 +92,7 @@ static const struct bad cases[] = {
     {KNOWN "swarm:\n", 0, ERR_USAGE,
      "6:7: swarm needs a mapping of keys: it may hold listen, advertise, peers, identity, access, "
      "group, "
-     "bandwidth_mbps"},
+     "bandwidth_mbps, congestion"},
     {KNOWN "evaluate: [500, 65536]\n", 0, ERR_USAGE,
      "6:11: evaluate needs a mapping of keys: it may hold every, tokens"},
 

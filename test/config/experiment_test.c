@@ -92,6 +92,7 @@ Test(experiment, what_is_not_given_has_its_default)
     cr_assert_str_eq(x.swarm.listen, "0.0.0.0:4433");
     cr_assert_eq(x.swarm.group_max, 20);
     cr_assert_eq(x.swarm.bandwidth_mbps, 100);
+    cr_assert_eq(x.swarm.congestion, CONGESTION_BBR);
     cr_assert_str_eq(x.checkpoint.dir, "runs/a");
     cr_assert_eq(x.checkpoint.every, 100);
     cr_assert_eq(x.evaluate.every, 100);
@@ -135,6 +136,7 @@ static const char full[] =
     "  access: open\n"
     "  group: {min: 3, max: 7}\n"
     "  bandwidth_mbps: 25\n"
+    "  congestion: cubic\n"
     "checkpoint: {dir: \"true\", every: 17, keep: 9, required: true}\n"
     "evaluate: {every: 19, tokens: 64}\n"
     "metrics: {log: \"\"}\n"
@@ -328,6 +330,7 @@ Test(experiment, paths_addresses_and_the_machine_do_not_change_the_runs_name)
         {"identity: \"7\"", "identity: k"},
         {"min: 3, max: 7", "min: 2, max: 20"},
         {"bandwidth_mbps: 25", "bandwidth_mbps: 1000"},
+        {"congestion: cubic", "congestion: bbr"},
         {"dir: \"true\"", "dir: d"},
         {"every: 17", "every: 1"},
         {"keep: 9", "keep: 1"},

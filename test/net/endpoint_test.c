@@ -541,11 +541,12 @@ Test(endpoint, works_without_segmentation_by_the_kernel)
     cr_assert_eq(b.parcel_count, 8);
 }
 
-Test(endpoint, works_with_bbr)
+Test(endpoint, works_with_cubic)
 {
     static uint8_t blob[1 << 20];
     struct endpoint_config c = config();
-    c.bbr = true;
+    cr_assert(c.bbr, "BBR unless told");
+    c.bbr = false;
     link_pair(&a, &b, &c);
     for (uint64_t i = 0; i < 8; i++)
         cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, sizeof blob), bytes_of(NULL, 0), i));

@@ -42,7 +42,7 @@ ok(sorted(os.listdir(PLACE)) == ["node.key", "other.key"], "nothing else is left
 code, _, err = run("keygen", "mine.key")
 ok(code == 2 and "takes no argument" in err and "mine.key" in err, "what it does not take is said", err)
 
-for arguments in ([], ["--links", "3", "--bbr"], ["--no-gso", "--parcel", "2000"]):
+for arguments in ([], ["--links", "3", "--cubic"], ["--no-gso", "--parcel", "2000"]):
     code, out, err = run("bench", "net", "--megabytes", "20", "--json", *arguments)
     found = json.loads(out) if code == 0 else {}
     ok(code == 0 and 0.02 <= found["gigabytes"] < 0.023 and found["seconds"] > 0 and
