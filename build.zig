@@ -25,6 +25,8 @@ const Component = struct {
     dir: []const u8,
     needs: []const []const u8 = &.{},
     third: []const []const u8 = &.{},
+    /// It joins swarm/ and net/, and so sees them by their full names.
+    joins: bool = false,
     /// What its tests need on top.
     test_needs: []const []const u8 = &.{},
     /// Files compiled without UBSan: it keeps their inner loops from vectorizing. Their tests run with it on.
@@ -39,6 +41,7 @@ const components = [_]Component{
     .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" }, .test_needs = &.{"cpu"}, .unchecked = &.{"outer.c"} },
     .{ .name = "swarm", .dir = "swarm", .needs = &.{ "base", "model" }, .third = &.{"xxhash"} },
     .{ .name = "net", .dir = "net", .needs = &.{"base"}, .third = &.{ "quic", "wolfssl" } },
+    .{ .name = "node", .dir = "c/node", .needs = &.{ "base", "config", "data", "model", "swarm", "net" }, .joins = true },
 };
 
 const c_flags = [_][]const u8{ "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-ffp-contract=off", "-D_GNU_SOURCE" };
@@ -92,6 +95,7 @@ const Shoal = struct {
     fn component(s: *Shoal, c: Component, library: []const u8, more: []const []const u8) void {
         const m = s.module();
         m.addIncludePath(s.b.path("c"));
+        if (c.joins) m.addIncludePath(s.b.path("."));
         for (c.third) |t| s.third(m, t);
         const names = s.files(c.dir, ".c");
         if (names.len == 0) {

@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/stop.h"
-#include "bin/peerlist.h"
 #include "bin/view.h"
 #include "net/endpoint.h"
 #include "net/http3.h"
@@ -21,6 +20,8 @@
 #include "net/link.h"
 #include "net/loop.h"
 #include "net/resolve.h"
+#include "node/peerlist.h"
+#include "node/resolver.h"
 #include "swarm/wire.h"
 
 #define LATER_MAX                                                                                  \
@@ -34,6 +35,8 @@ struct driver {
     struct arena room;
     struct sink sink;
     struct peerlist peers;
+    struct resolver *resolver; /* of the names in it */
+    struct loop_call resolved; /* one of them has an answer */
     struct loop_timer tick, second;
     struct loop_call heard; /* the trainer said something */
     struct loop_call closing;
@@ -289,6 +292,55 @@ static void on_heard(void *ctx)
     while (exchange_heard(d->c.exchange, &e)) step(d, &e);
 }
 
+/* A peer of the list may be reached there. */
+static void told_address(struct driver *d, const uint8_t id[CRYPTO_KEY_BYTES],
+                         const struct address *a)
+{
+    struct event e = {.kind = EVENT_ADDRESS, .address = *a};
+    memcpy(e.id, id, sizeof e.id);
+    step(d, &e);
+}
+
+/* The first failure is said to the user; all changes, and every failure, are in the log. */
+static void on_answer(struct driver *d, const struct resolver_answer *a)
+{
+    const char *host = a->of.name.host;
+    char text[ADDRESS_TEXT_BYTES];
+    if (!a->count) {
+        if (a->failures == 1)
+            fprintf(stderr, "shoal: %s; going on without that peer, and asking again\n", a->why);
+        journal_begin(d->c.journal, "unresolved");
+        journal_hex(d->c.journal, "id", a->of.id, sizeof a->of.id);
+        journal_text(d->c.journal, "name", host);
+        journal_u64(d->c.journal, "failures", a->failures);
+        journal_text(d->c.journal, "why", a->why);
+        journal_end(d->c.journal);
+    }
+    for (size_t i = 0; i < a->count; i++) {
+        if (a->changed) {
+            journal_begin(d->c.journal, "resolved");
+            journal_hex(d->c.journal, "id", a->of.id, sizeof a->of.id);
+            journal_text(d->c.journal, "name", host);
+            journal_text(d->c.journal, "address", address_print(&a->addresses[i], text));
+            journal_end(d->c.journal);
+        }
+        told_address(d, a->of.id, &a->addresses[i]);
+    }
+}
+
+static void on_resolved(void *ctx)
+{
+    struct driver *d = ctx;
+    struct resolver_answer a;
+    while (resolver_take(d->resolver, &a)) on_answer(d, &a);
+}
+
+static void wake_resolved(void *ctx)
+{
+    struct driver *d = ctx;
+    loop_post(d->loop, &d->resolved);
+}
+
 static void wake(void *self)
 {
     struct driver *d = self;
@@ -372,11 +424,48 @@ static void on_closing(void *ctx)
 static void *thread_main(void *arg)
 {
     struct driver *d = arg;
+    for (size_t i = 0; i < d->peers.more_count; i++)
+        told_address(d, d->peers.more[i].id, &d->peers.more[i].address);
     loop_run(d->loop);
     return NULL;
 }
 
 /* Setting up. */
+
+static void say_fault(void *ctx, const char *text)
+{
+    (void)ctx;
+    fprintf(stderr, "shoal: %s\n", text);
+}
+
+/* The lists. What they name is looked up later, in the background. */
+static enum err open_peers(struct driver *d, struct why *w)
+{
+    struct peerlist_faults faults = {.say = say_fault};
+    char text[160];
+    uint64_t key;
+    enum err e = peerlist_init(&d->peers, w);
+    if (!e)
+        e = peerlist_read(&d->peers, d->c.peers, d->c.peers_count, identity_id(d->c.identity),
+                          &faults, w);
+    if (e) return e;
+    d->c.crypto->random(d->c.crypto->self, &key, sizeof key);
+    peerlist_shuffle(&d->peers, &(struct rng){.key = key});
+    if (!d->peers.left_out) return ERR_OK;
+    snprintf(text, sizeof text, "%zu entries of the peer lists are left out: %d is all it takes",
+             d->peers.left_out, PEERLIST_MAX);
+    on_warn(d, text);
+    return ERR_OK;
+}
+
+static enum err open_resolver(struct driver *d, struct why *w)
+{
+    struct resolver_config c = resolver_defaults(&d->peers);
+    c.wake = wake_resolved;
+    c.ctx = d;
+    d->c.crypto->random(d->c.crypto->self, &c.seed, sizeof c.seed);
+    return resolver_open(&d->resolver, &c, w);
+}
 
 static enum err open_endpoint(struct driver *d, struct why *w)
 {
@@ -453,11 +542,13 @@ enum err driver_open(struct driver **out, const struct driver_config *c, struct 
     d->second = (struct loop_timer){.fire = on_second, .ctx = d};
     d->heard = (struct loop_call){.run = on_heard, .ctx = d};
     d->closing = (struct loop_call){.run = on_closing, .ctx = d};
-    enum err e = peerlist_read(&d->peers, c->peers, c->peers_count, identity_id(c->identity), w);
+    d->resolved = (struct loop_call){.run = on_resolved, .ctx = d};
+    enum err e = open_peers(d, w);
     if (!e) e = loop_open(&d->loop, w);
     if (!e) e = open_signals(d, w);
     if (!e) e = open_endpoint(d, w);
     if (!e) e = open_node(d, w);
+    if (!e) e = open_resolver(d, w);
     if (!e) http3_serve(d->endpoint, on_http, d);
     if (e) {
         driver_close(d);
@@ -490,6 +581,7 @@ void driver_close(struct driver *d)
         loop_post(d->loop, &d->closing);
         pthread_join(d->thread, NULL);
     }
+    resolver_close(d->resolver);
     if (d->endpoint) endpoint_close(d->endpoint);
     if (d->signal_fd >= 0) {
         if (d->loop) loop_forget(d->loop, &d->signals);

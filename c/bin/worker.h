@@ -12,6 +12,9 @@
  *     evaluate   epoch, step, loss, tokens, ms
  *     checkpoint epoch, step, ms
  *     net        each second: sent, received (bytes of UDP payload), peers (with a link), lag_p50_ms, lag_p99_ms, lag_max_ms
+ *     dial_failed, link_down   id, address, code (net/link.h), why, by_peer: a peer that could not be reached, or was lost
+ *     resolved   id, name, address: what a name of the peer list stands for now
+ *     unresolved id, name, failures (in a row), why
  *     end        epoch, why
  *
  * and the swarm's notes under their own names (SPEC.md, "Notes"): ready, committed, applied, solo, joined, suspect... */

@@ -1,0 +1,205 @@
+#include "node/resolver.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define THREADS_MAX 8
+
+struct job {
+    struct resolver_answer answer; /* the latest */
+    instant due;
+    bool asked;    /* a thread is at it */
+    bool waiting;  /* for somebody to take the answer: no new question until then */
+    bool answered; /* at least once */
+};
+
+struct resolver {
+    struct resolver_config c;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct rng rng;
+    struct job *jobs;
+    size_t count, next; /* next: where resolver_take looks first */
+    size_t holders;     /* the owner and the threads: the last one frees */
+    bool closing;
+};
+
+struct resolver_config resolver_defaults(const struct peerlist *p)
+{
+    return (struct resolver_config){.names = p->names,
+                                    .count = p->names_count,
+                                    .retry_first = span_s(1),
+                                    .retry_most = span_s(300),
+                                    .again = span_s(300),
+                                    .look_up = resolve_look_up};
+}
+
+/* Gives up one hold; the lock is held, and is free afterwards. */
+static void let_go(struct resolver *r)
+{
+    bool last = --r->holders == 0;
+    pthread_mutex_unlock(&r->lock);
+    if (!last) return;
+    pthread_cond_destroy(&r->changed);
+    pthread_mutex_destroy(&r->lock);
+    free(r->jobs);
+    free(r);
+}
+
+static bool same_addresses(const struct resolver_answer *a, const struct resolver_answer *b)
+{
+    if (a->count != b->count) return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (!address_equal(&a->addresses[i], &b->addresses[i])) return false;
+    return true;
+}
+
+static span wait_after(struct resolver *r, const struct resolver_answer *a)
+{
+    uint64_t ns = r->c.again.ns;
+    if (a->failures) {
+        uint32_t doublings = a->failures - 1 < 32 ? a->failures - 1 : 32;
+        ns = r->c.retry_first.ns << doublings;
+        if (ns > r->c.retry_most.ns) ns = r->c.retry_most.ns;
+    }
+    return span_ns(ns * 3 / 4 + rng_below(&r->rng, ns / 2 + 1));
+}
+
+/* Asks for one name; the lock is held, but not while the question is open. */
+static void ask(struct resolver *r, struct job *j)
+{
+    struct resolver_answer a = {.of = j->answer.of};
+    struct why w = {0};
+    j->asked = true;
+    pthread_mutex_unlock(&r->lock);
+    enum err e = r->c.look_up(&a.of.name, a.addresses, &a.count, &w);
+    pthread_mutex_lock(&r->lock);
+    j->asked = false;
+    if (e) a.count = 0;
+    a.failures = e ? j->answer.failures + 1 : 0;
+    if (e) memcpy(a.why, w.text, sizeof a.why - 1);
+    a.changed = !j->answered || !same_addresses(&a, &j->answer);
+    j->answer = a;
+    j->answered = j->waiting = true;
+    j->due = instant_after(clock_now(), wait_after(r, &a));
+    if (!r->closing) r->c.wake(r->c.ctx);
+}
+
+/* The one that is due first, or NULL when all are being asked or wait to be taken. */
+static struct job *first_due(struct resolver *r)
+{
+    struct job *first = NULL;
+    for (size_t i = 0; i < r->count; i++) {
+        struct job *j = &r->jobs[i];
+        if (!j->asked && !j->waiting && (!first || j->due.ns < first->due.ns)) first = j;
+    }
+    return first;
+}
+
+static void *thread_main(void *arg)
+{
+    struct resolver *r = arg;
+    pthread_mutex_lock(&r->lock);
+    while (!r->closing) {
+        struct job *j = first_due(r);
+        if (!j) {
+            pthread_cond_wait(&r->changed, &r->lock);
+        } else if (instant_reached(clock_now(), j->due)) {
+            ask(r, j);
+        } else {
+            struct timespec until = {.tv_sec = (time_t)(j->due.ns / 1000000000u),
+                                     .tv_nsec = (long)(j->due.ns % 1000000000u)};
+            pthread_cond_timedwait(&r->changed, &r->lock, &until);
+        }
+    }
+    let_go(r);
+    return NULL;
+}
+
+/* Detached, and deaf to signals: those are for others. */
+static enum err start_thread(struct resolver *r, struct why *w)
+{
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    r->holders++;
+    int rc = pthread_create(&thread, &attributes, thread_main, r);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (!rc) return ERR_OK;
+    r->holders--;
+    return why(w, ERR_MEMORY, "starting a thread that looks names up: %s", strerror(rc));
+}
+
+static void init_lock(struct resolver *r)
+{
+    pthread_condattr_t monotonic; /* as clock_now is */
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&r->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+enum err resolver_open(struct resolver **out, const struct resolver_config *c, struct why *w)
+{
+    struct resolver *r = calloc(1, sizeof *r);
+    struct job *jobs = calloc(c->count + 1, sizeof *jobs);
+    if (!r || !jobs) {
+        free(r);
+        free(jobs);
+        return why(w, ERR_MEMORY, "no memory to look names up");
+    }
+    *r = (struct resolver){
+        .c = *c, .rng = rng_init(c->seed), .jobs = jobs, .count = c->count, .holders = 1};
+    init_lock(r);
+    for (size_t i = 0; i < c->count; i++) jobs[i].answer.of = c->names[i];
+    enum err e = ERR_OK;
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < c->count && i < THREADS_MAX && !e; i++) {
+        e = start_thread(r, w);
+        if (i) e = ERR_OK; /* fewer will do */
+    }
+    if (e) {
+        r->closing = true;
+        let_go(r);
+        return e;
+    }
+    pthread_mutex_unlock(&r->lock);
+    *out = r;
+    return ERR_OK;
+}
+
+void resolver_close(struct resolver *r)
+{
+    if (!r) return;
+    pthread_mutex_lock(&r->lock);
+    r->closing = true;
+    pthread_cond_broadcast(&r->changed);
+    let_go(r);
+}
+
+bool resolver_take(struct resolver *r, struct resolver_answer *out)
+{
+    bool found = false;
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < r->count && !found; i++) {
+        struct job *j = &r->jobs[(r->next + i) % r->count];
+        if (!j->waiting) continue;
+        *out = j->answer;
+        j->waiting = false;
+        found = true;
+        r->next = (r->next + i + 1) % r->count;
+        pthread_cond_signal(&r->changed);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return found;
+}
