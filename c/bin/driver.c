@@ -20,8 +20,10 @@
 #include "net/link.h"
 #include "net/loop.h"
 #include "net/resolve.h"
+#include "node/known.h"
 #include "node/peerlist.h"
 #include "node/resolver.h"
+#include "node/unreached.h"
 #include "swarm/wire.h"
 
 #define LATER_MAX                                                                                  \
@@ -35,7 +37,9 @@ struct driver {
     struct arena room;
     struct sink sink;
     struct peerlist peers;
+    struct known *known;       /* those met before, and now */
     struct resolver *resolver; /* of the names in it */
+    struct unreached_table unreached;
     struct loop_call resolved; /* one of them has an answer */
     struct loop_timer tick, second;
     struct loop_call heard; /* the trainer said something */
@@ -142,6 +146,9 @@ static void dial(struct driver *d, const struct action *a)
         .code = CLOSE_UNDIALLED, .reason = w.text, .dialled = true, .address = a->address};
     memcpy(end.id, a->id, sizeof end.id);
     journal_end_of_link(d, "dial_failed", &end);
+    unreached_add(&d->unreached, a->id, &a->address,
+                  w.err == ERR_UNSUPPORTED ? UNREACHED_FAMILY : UNREACHED_OTHER, w.text,
+                  clock_unix_ms());
     struct event e = {.kind = EVENT_DIAL_FAILED};
     memcpy(e.id, a->id, sizeof e.id);
     report_later(d, &e);
@@ -236,6 +243,10 @@ static void on_link_down(void *ctx, link_id l, const struct link_end *end)
     memcpy(e.id, end->id, sizeof e.id);
     if (end->code != CLOSE_OK && end->code != CLOSE_DUPLICATE)
         journal_end_of_link(d, end->up ? "link_down" : "dial_failed", end);
+    static const uint8_t nobody[CRYPTO_KEY_BYTES];
+    enum unreached_reason reason = unreached_of(end->code, end->up);
+    if (reason != UNREACHED_REASONS && memcmp(end->id, nobody, sizeof nobody))
+        unreached_add(&d->unreached, end->id, &end->address, reason, end->reason, clock_unix_ms());
     if (end->up || end->dialled) step(d, &e);
 }
 
@@ -315,6 +326,8 @@ static void on_answer(struct driver *d, const struct resolver_answer *a)
         journal_u64(d->c.journal, "failures", a->failures);
         journal_text(d->c.journal, "why", a->why);
         journal_end(d->c.journal);
+        unreached_add(&d->unreached, a->of.id, &(struct address){0}, UNREACHED_NAME, a->why,
+                      clock_unix_ms());
     }
     for (size_t i = 0; i < a->count; i++) {
         if (a->changed) {
@@ -348,11 +361,14 @@ static void wake(void *self)
 }
 
 /* Members of the swarm with a link to us now; two links to the same one, as both sides may dial at once, count once. */
-static size_t linked_peers(const struct driver *d)
+static size_t linked_peers(struct driver *d, const struct node_peer *peers, size_t count)
 {
-    struct node_peer peers[NODE_PEERS_MAX];
-    size_t count = node_peers(d->node, peers, NODE_PEERS_MAX), linked = 0;
-    for (size_t i = 0; i < count; i++) linked += peers[i].linked;
+    size_t linked = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!peers[i].linked) continue;
+        linked++;
+        unreached_drop(&d->unreached, peers[i].id);
+    }
     return linked;
 }
 
@@ -362,10 +378,14 @@ static void on_second(void *ctx, instant now)
     struct endpoint_counters n = endpoint_counters(d->endpoint);
     struct loop_lag lag = loop_lag(d->loop, false);
     struct journal *j = d->c.journal;
+    struct node_peer peers[NODE_PEERS_MAX];
+    size_t count = node_peers(d->node, peers, NODE_PEERS_MAX);
+    struct why w = {0};
+    if (!known_see(d->known, peers, count, now, &w)) on_warn(d, w.text);
     journal_begin(j, "net");
     journal_u64(j, "sent", n.sent_bytes);
     journal_u64(j, "received", n.received_bytes);
-    journal_u64(j, "peers", linked_peers(d));
+    journal_u64(j, "peers", linked_peers(d, peers, count));
     journal_f64(j, "lag_p50_ms", lag.p50_ms);
     journal_f64(j, "lag_p99_ms", lag.p99_ms);
     journal_f64(j, "lag_max_ms", lag.max_ms);
@@ -438,6 +458,20 @@ static void say_fault(void *ctx, const char *text)
     fprintf(stderr, "shoal: %s\n", text);
 }
 
+/* Whoever was met before is tried first: most of a long list may be gone. */
+static enum err add_known(struct driver *d, struct why *w)
+{
+    char path[EXPERIMENT_PATH_BYTES + 8], warning[320];
+    snprintf(path, sizeof path, "%s.peers", d->c.experiment->swarm.identity);
+    enum err e = known_open(&d->known, path, d->c.run_id, identity_id(d->c.identity), warning, w);
+    if (e) return e;
+    if (warning[0]) on_warn(d, warning);
+    size_t count;
+    const struct peer_address *known = known_peers(d->known, &count);
+    peerlist_put_first(&d->peers, known, count);
+    return ERR_OK;
+}
+
 /* The lists. What they name is looked up later, in the background. */
 static enum err open_peers(struct driver *d, struct why *w)
 {
@@ -451,6 +485,8 @@ static enum err open_peers(struct driver *d, struct why *w)
     if (e) return e;
     d->c.crypto->random(d->c.crypto->self, &key, sizeof key);
     peerlist_shuffle(&d->peers, &(struct rng){.key = key});
+    e = add_known(d, w);
+    if (e) return e;
     if (!d->peers.left_out) return ERR_OK;
     snprintf(text, sizeof text, "%zu entries of the peer lists are left out: %d is all it takes",
              d->peers.left_out, PEERLIST_MAX);
@@ -538,6 +574,7 @@ enum err driver_open(struct driver **out, const struct driver_config *c, struct 
     if (!d) return why(w, ERR_MEMORY, "no memory for the network");
     d->c = *c;
     d->signal_fd = -1;
+    unreached_init(&d->unreached);
     d->tick = (struct loop_timer){.fire = on_tick, .ctx = d};
     d->second = (struct loop_timer){.fire = on_second, .ctx = d};
     d->heard = (struct loop_call){.run = on_heard, .ctx = d};
@@ -574,14 +611,21 @@ struct address driver_address(const struct driver *d)
     return interface_reachable(&listen);
 }
 
+size_t driver_unreached(struct driver *d, struct unreached *out, size_t room)
+{
+    return unreached_list(&d->unreached, out, room);
+}
+
 void driver_close(struct driver *d)
 {
+    struct why w = {0};
     if (!d) return;
     if (d->started) {
         loop_post(d->loop, &d->closing);
         pthread_join(d->thread, NULL);
     }
     resolver_close(d->resolver);
+    if (known_close(d->known, &w)) on_warn(d, w.text);
     if (d->endpoint) endpoint_close(d->endpoint);
     if (d->signal_fd >= 0) {
         if (d->loop) loop_forget(d->loop, &d->signals);
@@ -590,5 +634,6 @@ void driver_close(struct driver *d)
     if (d->loop) loop_close(d->loop);
     arena_close(&d->room);
     peerlist_free(&d->peers);
+    unreached_fini(&d->unreached);
     free(d);
 }

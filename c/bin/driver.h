@@ -12,6 +12,7 @@
 #include "bin/replica.h"
 #include "config/experiment.h"
 #include "net/identity.h"
+#include "node/unreached.h"
 #include "swarm/node.h"
 
 struct driver;
@@ -38,6 +39,9 @@ enum err driver_open(struct driver **out, const struct driver_config *c, struct 
 
 /* Where it can be reached from this host's networks (interface.h), with the port that the system chose. */
 struct address driver_address(const struct driver *d);
+
+/* Whom it cannot reach now, and why, those tried last first. Any thread. */
+size_t driver_unreached(struct driver *d, struct unreached *out, size_t room);
 
 /* Closes all links politely, ends the thread, frees everything. */
 void driver_close(struct driver *d);

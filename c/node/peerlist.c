@@ -189,6 +189,21 @@ enum err peerlist_read(struct peerlist *p, const char *const *sources, size_t co
     return why(w, faults->first.err, "%zu entries of the peer lists cannot be read", faults->count);
 }
 
+void peerlist_put_first(struct peerlist *p, const struct peer_address *known, size_t count)
+{
+    struct resolve_name none = {0};
+    size_t before = p->count, left_out = p->left_out;
+    for (size_t i = 0; i < count; i++) keep(p, &known[i], &none);
+    p->left_out = left_out; /* nobody named those */
+    size_t added = p->count - before;
+    struct peer_address *front = calloc(added + 1, sizeof *front);
+    if (!front) return; /* then they come last */
+    memcpy(front, p->entries + before, added * sizeof *front);
+    memmove(p->entries + added, p->entries, before * sizeof *front);
+    memcpy(p->entries, front, added * sizeof *front);
+    free(front);
+}
+
 void peerlist_shuffle(struct peerlist *p, struct rng *rng)
 {
     for (size_t i = p->count; i > 1; i--) {

@@ -60,6 +60,9 @@ enum err peerlist_read(struct peerlist *p, const char *const *sources, size_t co
                        const uint8_t self[CRYPTO_KEY_BYTES], struct peerlist_faults *faults,
                        struct why *w);
 
+/* Adds peers that are known from elsewhere, before all others, in their order. */
+void peerlist_put_first(struct peerlist *p, const struct peer_address *known, size_t count);
+
 /* In any order: of many nodes with one list not all dial its first lines first. */
 void peerlist_shuffle(struct peerlist *p, struct rng *rng);
 

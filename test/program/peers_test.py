@@ -53,6 +53,24 @@ ok(wait_for(lambda: linked(third) >= 1, 90), "a name is looked up and dialled", 
 ok(any(e["id"] == first.id and e["name"] == "localhost" and e["address"] == "127.0.0.1:" + port
        for e in third.events("resolved")), "and the log says what came of it", third.events("resolved"))
 
+# Those it has met are remembered beside the key: it finds them again without any list.
+third.kill(signal.SIGTERM)
+ok(wait_for(lambda: third.process.poll() is not None, 30), "it leaves")
+met = open(third.key + ".peers").read() if os.path.exists(third.key + ".peers") else ""
+ok(met.startswith("# shoal: peers met in run ") and "%s@%s\n" % (first.id, first.address) in met and third.id not in met,
+   "whom it met stands in a peer list beside its key", met)
+before = len(third.events("start"))
+third.peers = listed("empty.txt", "# nobody\n")
+third.start(path)
+ok(wait_for(lambda: len(third.events("start")) > before and linked(third) >= 1 and third.events("net")[-1]["t"] > third.events("start")[-1]["t"], 90),
+   "and is met again by a start without a list", third.output())
+third.kill(signal.SIGTERM)
+ok(wait_for(lambda: third.process.poll() is not None, 30), "it leaves again")
+with open(third.key + ".peers", "a") as f:
+    f.write("cut of")
+third.start(path)
+ok(wait_for(lambda: "the peers met before are not used: " in third.output(), 60), "a damaged list is reported", third.output())
+
 many = Worker("many", os.path.join(PLACE, "all.txt"))
 many.peers = listed("many.txt", "".join("%064x@127.0.0.1:1\n" % (n + 1) for n in range(4100)) + "%064x@127.0.0.1:1\n" % 1)
 many.start(path)

@@ -1,0 +1,75 @@
+#include "node/unreached.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "net/link.h"
+
+static struct unreached_table table;
+static struct unreached rows[UNREACHED_MAX + 1];
+
+static void add(unsigned peer, enum unreached_reason reason, const char *why, uint64_t at)
+{
+    uint8_t id[CRYPTO_KEY_BYTES];
+    memset(id, 0, sizeof id);
+    memcpy(id, &peer, sizeof peer);
+    struct address a = {.family = 4, .port = (uint16_t)at};
+    unreached_add(&table, id, &a, reason, why, at);
+}
+
+static size_t list(void) { return unreached_list(&table, rows, UNREACHED_MAX + 1); }
+
+static void start(void) { unreached_init(&table); }
+static void stop(void) { unreached_fini(&table); }
+
+TestSuite(unreached, .init = start, .fini = stop);
+
+Test(unreached, keeps_the_latest_reason_of_each_and_how_often)
+{
+    add(1, UNREACHED_SILENT, "nobody answered in time", 100);
+    add(2, UNREACHED_RUN, "another experiment", 150);
+    add(1, UNREACHED_SILENT, "nobody answered in time", 200);
+    cr_assert_eq(list(), 2);
+    cr_assert_eq(rows[0].id[0], 1, "the latest first");
+    cr_assert(rows[0].count == 2 && rows[0].first_ms == 100 && rows[0].last_ms == 200);
+    cr_assert_eq(rows[0].address.port, 200, "the latest address");
+    add(1, UNREACHED_KEY, "the key is another", 300);
+    cr_assert_eq(list(), 2);
+    cr_assert(rows[0].reason == UNREACHED_KEY && rows[0].count == 1 && rows[0].first_ms == 300);
+    cr_assert_str_eq(rows[0].why, "the key is another");
+}
+
+Test(unreached, forgets_whom_it_reaches)
+{
+    for (unsigned i = 1; i <= 3; i++) add(i, UNREACHED_FULL, "", i);
+    unreached_drop(&table, rows[list() ? 1 : 0].id);
+    cr_assert_eq(list(), 2);
+    cr_assert(rows[0].id[0] == 3 && rows[1].id[0] == 1);
+    unreached_drop(&table, (const uint8_t[CRYPTO_KEY_BYTES]){9});
+    cr_assert_eq(list(), 2);
+}
+
+Test(unreached, is_bounded)
+{
+    for (unsigned i = 1; i <= UNREACHED_MAX + 10; i++) add(i, UNREACHED_SILENT, "", i);
+    cr_assert_eq(list(), UNREACHED_MAX);
+    cr_assert_eq(rows[0].last_ms, UNREACHED_MAX + 10);
+    cr_assert_eq(rows[UNREACHED_MAX - 1].last_ms, 11, "those tried longest ago are gone");
+}
+
+Test(unreached, has_a_word_for_every_reason)
+{
+    for (int r = 0; r < UNREACHED_REASONS; r++)
+        cr_assert_str_neq(unreached_word((enum unreached_reason)r), "unknown");
+    cr_assert_eq(unreached_of(CLOSE_TIMEOUT, false), UNREACHED_SILENT);
+    cr_assert_eq(unreached_of(CLOSE_IDLE, true), UNREACHED_REASONS, "lost is not unreachable");
+    cr_assert_eq(unreached_of(CLOSE_WRONG_KEY, false), UNREACHED_KEY);
+    cr_assert_eq(unreached_of(CLOSE_RUN, true), UNREACHED_RUN);
+    cr_assert_eq(unreached_of(CLOSE_ALPN, false), UNREACHED_VERSION);
+    cr_assert_eq(unreached_of(CLOSE_VERSION, true), UNREACHED_VERSION);
+    cr_assert_eq(unreached_of(CLOSE_BUSY, true), UNREACHED_FULL);
+    cr_assert_eq(unreached_of(CLOSE_SELF, false), UNREACHED_CLONE);
+    cr_assert_eq(unreached_of(CLOSE_TLS, false), UNREACHED_OTHER);
+    cr_assert_eq(unreached_of(CLOSE_LEAVING, true), UNREACHED_REASONS);
+}
