@@ -76,7 +76,7 @@ char *view_peers(const struct node *n, const struct view_facts *f)
     text[0] = 0;
     for (size_t i = 0; i < count; i++) {
         const struct address *a = address_of(&peers[i], f);
-        if (peers[i].health != HEALTH_ALIVE || !a->family) continue;
+        if (peers[i].health != HEALTH_ALIVE || !a->family || address_is_any(a)) continue;
         char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES];
         hex(peers[i].id, CRYPTO_KEY_BYTES, id);
         address_print(a, address);

@@ -154,7 +154,7 @@ bool known_see(struct known *k, const struct node_peer *peers, size_t count, ins
 {
     for (size_t i = 0; i < count; i++)
         if (!peers[i].self && peers[i].health == HEALTH_ALIVE && peers[i].address.family &&
-            peers[i].address.port)
+            peers[i].address.port && !address_is_any(&peers[i].address))
             meet(k, &peers[i]);
     bool good = true;
     if (k->write.started && atomic_load(&k->write.done)) {

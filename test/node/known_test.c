@@ -78,6 +78,7 @@ Test(known, remembers_those_met_the_last_ones_first)
     see(peer(2, 2));
     see(peer(1, 3));                                            /* it moved */
     see((struct node_peer){.id = {4}, .health = HEALTH_ALIVE}); /* nobody knows where it is */
+    see((struct node_peer){.id = {6}, .address = {.family = 4, .port = 6}, .health = HEALTH_ALIVE});
     struct node_peer dead = peer(5, 5);
     dead.health = HEALTH_DEAD;
     see(dead);
