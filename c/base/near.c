@@ -27,7 +27,7 @@ size_t near_distance(const char *a, size_t a_bytes, const char *b, size_t b_byte
 
 bool near_enough(size_t distance, size_t bytes)
 {
-    return distance <= (bytes / 3 > 2 ? bytes / 3 : 2) && distance < bytes;
+    return distance <= (bytes < 5 ? 1 : bytes < 9 ? 2 : bytes / 3) && distance < bytes;
 }
 
 const char *near_word(const char *const *words, const char *word, size_t bytes)

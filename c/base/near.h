@@ -9,8 +9,8 @@
  * than 64 bytes. */
 size_t near_distance(const char *a, size_t a_bytes, const char *b, size_t b_bytes);
 
-/* Is a word of so many bytes likely to be meant at this distance? A third of its letters may be wrong, two in short
- * words: beyond that it is another word. */
+/* Is a word of so many bytes likely to be meant at this distance? One letter may be wrong in a short word, two in
+ * one of up to eight, a third of a longer one: beyond that it is another word. */
 bool near_enough(size_t distance, size_t bytes);
 
 /* The nearest of `words` (ended by NULL) to a word that is none of them; NULL when none is near. */

@@ -13,6 +13,7 @@
 #include "bin/bench_ops.h"
 #include "bin/command.h"
 #include "bin/device.h"
+#include "bin/settings.h"
 #include "cpu/cpu.h"
 #include "model/adamw.h"
 #include "model/budget.h"
@@ -112,7 +113,8 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 /* The experiment named, or the smallest one that has these options. */
 static enum err experiment_of(const struct wishes *o, struct experiment *x, struct why *w)
 {
-    if (o->experiment) return experiment_read(o->experiment, x, w);
+    const struct settings s = {.path = o->experiment};
+    if (o->experiment) return settings_read(o->gpu ? "bench gpu" : "bench cpu", &s, x, w);
     char text[500], micro_batch[24] = "auto";
     if (o->micro_batch)
         snprintf(micro_batch, sizeof micro_batch, "%llu", (unsigned long long)o->micro_batch);

@@ -46,6 +46,12 @@ bool command_options(const char *name, struct options *o, int argc, char **argv,
         "EXPERIMENT.yaml", .argument = true, .text = (to),                                         \
                            .missing = "name an experiment: a YAML file"                            \
     }
+#define COMMAND_SET(to)                                                                            \
+    {                                                                                              \
+        "set", .texts = (to), .value = "KEY=VALUE",                                                \
+               .help = "override a key of the experiment, as train.optimizer.lr=1e-3; a path "     \
+                       "starts from the working folder; may be given several times"                \
+    }
 #define COMMAND_CHECKPOINT(to)                                                                     \
     {                                                                                              \
         "CHECKPOINT", .argument = true, .text = (to),                                              \

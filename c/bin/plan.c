@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "bin/command.h"
 #include "bin/replica.h"
+#include "bin/settings.h"
 #include "config/schema.h"
 #include "cpu/cpu.h"
 #include "model/budget.h"
@@ -304,10 +305,12 @@ int plan_main(int argc, char **argv)
     struct plan p;
     struct why w = {0};
     const char *path = NULL;
+    static struct option_texts sets;
     bool json = false, keys = false;
     uint64_t gpu = 0;
     const struct option_row rows[] = {
         {"EXPERIMENT.yaml", .argument = true, .text = &path},
+        COMMAND_SET(&sets),
         {"gpu", .whole = &gpu, .least = 1, .most = 1024, .value = "GIB",
          .help = "for a GPU with so much memory; what it has no room for is refused, with the "
                  "settings that it has room for"},
@@ -334,7 +337,8 @@ int plan_main(int argc, char **argv)
         print_keys();
         return 0;
     }
-    if (experiment_read(path, &x, &w) || plan_make(&p, &x, (unsigned)gpu, &w))
+    struct settings s = {.path = path, .sets = sets.items, .sets_count = sets.count};
+    if (settings_read("plan", &s, &x, &w) || plan_make(&p, &x, (unsigned)gpu, &w))
         return command_failed("plan", &w);
     if (json) print_json(&p, &x);
     else print_plan(&p, &x);

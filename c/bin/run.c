@@ -2,11 +2,12 @@
 #include <stdlib.h>
 
 #include "bin/command.h"
+#include "bin/settings.h"
 #include "bin/worker.h"
 
 /* What --help says, and where the options go. */
 static bool take_options(int argc, char **argv, const char **experiment, struct worker_options *o,
-                         struct option_texts *peers, int *code)
+                         struct option_texts *peers, struct option_texts *sets, int *code)
 {
     const struct option_row rows[] = {
         COMMAND_EXPERIMENT(experiment),
@@ -18,6 +19,7 @@ static bool take_options(int argc, char **argv, const char **experiment, struct 
          .help = "keep identity, checkpoints and log under DIR, instead of where the experiment "
                  "says"},
         COMMAND_DEVICE(&o->device),
+        COMMAND_SET(sets),
         {"fresh", .flag = &o->fresh,
          .help = "start anew; the first new checkpoint replaces those of later steps"},
         {0}};
@@ -31,19 +33,20 @@ static bool take_options(int argc, char **argv, const char **experiment, struct 
 
 int run_main(int argc, char **argv)
 {
-    static struct option_texts peers;
+    static struct option_texts peers, sets;
     struct why w = {0};
     struct worker_options o = {0};
     struct worker_end end = {0};
     const char *experiment;
     int code;
-    if (!take_options(argc, argv, &experiment, &o, &peers, &code)) return code;
+    if (!take_options(argc, argv, &experiment, &o, &peers, &sets, &code)) return code;
     o.peers = peers.items;
     o.peers_count = peers.count;
     struct experiment *x = calloc(1, sizeof *x);
     enum err e = x ? ERR_OK : why(&w, ERR_MEMORY, "no memory to start");
-    if (!e) e = experiment_read(experiment, x, &w);
-    if (!e) e = experiment_set_device(x, o.device, &w);
+    struct settings s = {
+        .path = experiment, .sets = sets.items, .sets_count = sets.count, .device = o.device};
+    if (!e) e = settings_read("run", &s, x, &w);
     if (!e) e = worker_run(x, &o, &end, &w);
     free(x);
     if (e) code = command_failed("run", &w);

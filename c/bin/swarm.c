@@ -21,11 +21,13 @@
 #include "bin/command.h"
 #include "bin/device.h"
 #include "bin/fleet.h"
+#include "bin/settings.h"
 #include "net/crypto.h"
 #include "net/identity.h"
 
 struct wishes {
     const char *experiment, *out, *device;
+    struct option_texts sets;
     uint64_t workers;
     uint64_t kill, join; /* epochs; 0: never */
     bool deterministic, fresh, json;
@@ -51,6 +53,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
         {"device", .text = &o->device, .value = "DEVICE",
          .help = "cpu, cuda (all GPUs) or cuda:0,2 (those), instead of machine.device; several "
                  "GPUs go round, one to a worker"},
+        COMMAND_SET(&o->sets),
         {"fresh", .flag = &o->fresh,
          .help = "start anew; each worker's first new checkpoint replaces those of later steps"},
         {"json", .flag = &o->json, .help = "print the summary as JSON at the end"},
@@ -284,13 +287,16 @@ static void print_outers(const struct fleet *f, size_t *printed)
 static enum err keep_experiment(const struct fleet *f, struct wishes *o, struct why *w)
 {
     static char copy[EXPERIMENT_PATH_BYTES + 32];
-    uint8_t *text;
-    size_t count;
-    enum err e = file_read(o->experiment, 1 << 20, &text, &count, w);
-    if (e) return e;
+    char *text = NULL;
+    size_t count = 0;
+    FILE *to = open_memstream(&text, &count);
+    if (!to) return why(w, ERR_MEMORY, "no memory to keep the experiment");
+    experiment_print(f->experiment, to);
+    bool failed = fclose(to) != 0;
     snprintf(copy, sizeof copy, "%s/experiment.yaml", f->dir);
     struct bytes all = bytes_of(text, count);
-    e = file_write_atomic(copy, &all, 1, 0644, w);
+    enum err e = failed ? why(w, ERR_MEMORY, "no memory to keep the experiment")
+                        : file_write_atomic(copy, &all, 1, 0644, w);
     free(text);
     o->experiment = copy;
     return e;
@@ -336,8 +342,11 @@ static enum err watch_all(struct fleet *f, struct wishes *o, struct why *w)
 
 static enum err run(struct wishes *o, struct fleet *f, struct experiment *x, struct why *w)
 {
-    enum err e = experiment_read(o->experiment, x, w);
-    if (!e) e = experiment_set_device(x, o->device, w);
+    struct settings from = {.path = o->experiment,
+                            .sets = o->sets.items,
+                            .sets_count = o->sets.count,
+                            .device = o->device};
+    enum err e = settings_read("swarm", &from, x, w);
     if (!e) e = check_epochs(o, x, w);
     if (e) return e;
     if (o->deterministic && x->outer.count != OUTER_COUNT_STEPS)

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/machine.h"
 #include "bin/device.h"
+#include "bin/settings.h"
 #include "model/trainer.h"
 
 #define TOKENIZER_BYTES_MAX ((size_t)256 << 20)
@@ -24,11 +25,11 @@ static enum err name_run(struct tools *t, const struct experiment *x, const stru
     return ERR_OK;
 }
 
-enum err tools_open(struct tools *t, const struct experiment *x, const struct crypto *hash,
-                    struct why *w)
+enum err tools_open(struct tools *t, const char *command, struct experiment *x,
+                    const struct crypto *hash, struct why *w)
 {
     memset(t, 0, sizeof *t);
-    enum err e = experiment_check_files(x, w);
+    enum err e = settings_check_files(command, x, w);
     if (!e) e = corpus_open(x->data.corpus, &t->corpus, w);
     if (!e) e = name_run(t, x, hash, w);
     size_t threads = x->machine.threads ? x->machine.threads : machine_processors();

@@ -14,9 +14,10 @@ struct tools {
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
 };
 
-/* Opens all. ERR_USAGE when corpus and experiment do not fit together; what was opened is closed by tools_close. */
-enum err tools_open(struct tools *t, const struct experiment *x, const struct crypto *hash,
-                    struct why *w);
+/* Opens all for the command of this name. ERR_USAGE when corpus and experiment do not fit together; what was opened is
+ * closed by tools_close. */
+enum err tools_open(struct tools *t, const char *command, struct experiment *x,
+                    const struct crypto *hash, struct why *w);
 void tools_close(struct tools *t);
 
 #endif

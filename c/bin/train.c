@@ -12,6 +12,7 @@
 #include "base/journal.h"
 #include "base/stop.h"
 #include "bin/command.h"
+#include "bin/settings.h"
 #include "bin/tools.h"
 #include "model/checkpoint.h"
 #include "model/trainer.h"
@@ -19,6 +20,7 @@
 
 struct wishes {
     const char *experiment, *device;
+    struct option_texts sets;
     uint64_t steps; /* 0: all */
     bool fresh;
 };
@@ -41,6 +43,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
         {"steps", .whole = &o->steps, .least = 1, .most = COMMAND_STEPS_MAX, .value = "N",
          .help = "stop after global step N (and save)", .otherwise = "train.steps"},
         COMMAND_DEVICE(&o->device),
+        COMMAND_SET(&o->sets),
         {"fresh", .flag = &o->fresh,
          .help = "start anew; the first new checkpoint replaces those of later steps"},
         {0}};
@@ -105,13 +108,16 @@ static enum err open_all(struct alone *a, const struct wishes *o, struct why *w)
     static const uint8_t nobody[CRYPTO_KEY_BYTES];
     char lock[EXPERIMENT_PATH_BYTES + 8];
     struct crypto hash = crypto_of(NULL);
-    enum err e = experiment_read(o->experiment, &a->x, w);
-    if (!e) e = experiment_set_device(&a->x, o->device, w);
+    struct settings s = {.path = o->experiment,
+                         .sets = o->sets.items,
+                         .sets_count = o->sets.count,
+                         .device = o->device};
+    enum err e = settings_read("train", &s, &a->x, w);
     if (!e) e = file_make_dirs(a->x.checkpoint.dir, w);
     snprintf(lock, sizeof lock, "%s/lock", a->x.checkpoint.dir);
     if (!e) e = file_lock(lock, &a->lock, w);
     if (!e && a->x.metrics.log[0]) e = journal_open(&a->journal, a->x.metrics.log, w);
-    if (!e) e = tools_open(&a->tools, &a->x, &hash, w);
+    if (!e) e = tools_open(&a->tools, "train", &a->x, &hash, w);
     if (!e)
         e = trainer_open(&a->x, a->tools.devices.lanes, a->tools.devices.count, a->tools.corpus,
                          nobody, &a->trainer, w);

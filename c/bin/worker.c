@@ -435,7 +435,7 @@ static enum err open_all(struct worker *k, struct why *w)
     if (e) return e;
     k->sign = crypto_of(k->identity);
     k->hash = crypto_of(NULL);
-    e = tools_open(&k->tools, x, &k->hash, w);
+    e = tools_open(&k->tools, "run", x, &k->hash, w);
     if (!e)
         e = trainer_open(x, k->tools.devices.lanes, k->tools.devices.count, k->tools.corpus,
                          identity_id(k->identity), &k->trainer, w);

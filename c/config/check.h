@@ -4,10 +4,11 @@
 
 #include "config/experiment.h"
 
-/* Keys that contradict each other: ERR_USAGE at the place of one of them, naming both. */
-enum err check_contradictions(const struct experiment *x, struct why *w);
+/* Keys that contradict each other: ERR_USAGE at the place of one of them, naming both. Nothing is said of keys that are
+ * bad already. */
+void check_contradictions(struct experiment *x);
 
 /* What the format describes but this program cannot do: ERR_UNSUPPORTED. */
-enum err check_built(const struct experiment *x, struct why *w);
+void check_built(struct experiment *x);
 
 #endif

@@ -1,9 +1,13 @@
-/* experiment.h -- one training run, as its YAML file describes it.
+/* experiment.h -- one training run, as its YAML file and `--set KEY=VALUE` describe it.
  *
  * experiment_read parses and validates: an unknown key, a wrong type, a value out of bounds, a missing key and a
- * contradiction each become one sentence that starts with file:line:column and names the nearest known key. What is
- * described in the format but not built yet is refused with a sentence that says so. After a successful read every
- * field holds its final value, defaults filled in; `auto` values are 0 where a field says so. */
+ * contradiction each become one sentence that starts with file:line:column (or with `--set KEY`) and names the nearest
+ * known key. All that are found in one try are kept in `mistakes`. What is described in the format but not built yet
+ * is refused with a sentence that says so. After a successful read every field holds its final value, defaults filled
+ * in; `auto` values are 0 where a field says so.
+ *
+ * A relative path in a file starts from the file's folder, one on the command line from the working folder. After
+ * experiment_read all of them are absolute. */
 #ifndef SHOAL_CONFIG_EXPERIMENT_H
 #define SHOAL_CONFIG_EXPERIMENT_H
 
@@ -15,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/err.h"
+#include "config/mistakes.h"
 
 #define EXPERIMENT_PATH_BYTES 512 /* longest path, URL or address, with its zero byte */
 #define EXPERIMENT_NAME_BYTES 64
@@ -52,6 +57,8 @@ struct model_shape {
 struct experiment_place {
     uint32_t line, column;
     bool given; /* false: the key is not in the file, and this is the mapping that it would be in */
+    bool set;   /* --set gave it: there is no place in a file */
+    bool bad;   /* a mistake was found in it or instead of it: nothing follows from its value */
 };
 
 struct experiment {
@@ -64,7 +71,7 @@ struct experiment {
 
     struct {
         char corpus[EXPERIMENT_PATH_BYTES]; /* folder made by `shoal prepare` */
-        double validation;                  /* share of documents held out, 0 < x < 0.5 */
+        double validation; /* share of documents held out, 0 < x < 0.5; 0: as the corpus was made */
     } data;
 
     struct {
@@ -139,13 +146,20 @@ struct experiment {
     /* Only for messages: where each key's value stands, by its index in schema_keys, and each entry of swarm.peers. */
     struct experiment_place places[EXPERIMENT_KEYS_MAX];
     struct experiment_place peers_places[EXPERIMENT_PEERS_MAX];
+
+    struct mistakes mistakes; /* found by the latest read or check */
 };
 
-/* Reads, checks and completes. ERR_USAGE with file:line:column for what is wrong in it, ERR_UNSUPPORTED for what is
- * not built yet, ERR_IO when there is no such file. Relative paths stay as written (relative to the working folder). */
+/* Reads, checks and completes. `sets` are texts "key=value" that override the file's keys, with the same checks. The
+ * first mistake goes into `w`, all of them into out->mistakes. ERR_USAGE for what is wrong, ERR_UNSUPPORTED when there
+ * is nothing but what is not built yet, ERR_IO when there is no such file. */
+enum err experiment_read_with(const char *path, const char *const *sets, size_t count,
+                              struct experiment *out, struct why *w);
+
+/* The same without --set. */
 enum err experiment_read(const char *path, struct experiment *out, struct why *w);
 
-/* The same from memory; `name` stands for the file in messages. */
+/* The same from memory; `name` stands for the file in messages, and relative paths stay as written. */
 enum err experiment_parse(const char *name, struct bytes text, struct experiment *out,
                           struct why *w);
 
@@ -154,8 +168,8 @@ enum err experiment_set_device(struct experiment *x, const char *text, struct wh
 
 /* What the file system has to say, apart from experiment_read so that a file can be judged on another machine:
  * the corpus and listed peer files exist, and what will be written is not in the way of something else. ERR_USAGE
- * with file:line:column. */
-enum err experiment_check_files(const struct experiment *x, struct why *w);
+ * with file:line:column; all that is wrong is in x->mistakes. */
+enum err experiment_check_files(struct experiment *x, struct why *w);
 
 /* Says what is wrong with the value of `key` ("model.vocab"), found out later: "file:line:column: key: " and the
  * sentence. Returns `e`. */

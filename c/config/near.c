@@ -19,37 +19,91 @@ static const char *elsewhere(const char *mapping, const char *name, size_t bytes
     return found;
 }
 
+/* What nanoGPT, llm.c, litgpt, transformers and OpenDiLoCo call it. */
+static const struct {
+    const char *name, *path;
+} others[] = {
+    {"learning_rate", "train.optimizer.lr"},
+    {"max_lr", "train.optimizer.lr"},
+    {"wd", "train.optimizer.weight_decay"},
+    {"grad_clip", "train.optimizer.clip"},
+    {"beta1", "train.optimizer.betas"},
+    {"beta2", "train.optimizer.betas"},
+    {"warmup_steps", "train.schedule.warmup"},
+    {"warmup_iters", "train.schedule.warmup"},
+    {"max_steps", "train.steps"},
+    {"total_steps", "train.steps"},
+    {"max_iters", "train.steps"},
+    {"batch_size", "train.batch_tokens"},
+    {"micro_batch_size", "train.micro_batch"},
+    {"dtype", "train.precision"},
+    {"n_layer", "model.layers"},
+    {"num_layers", "model.layers"},
+    {"num_hidden_layers", "model.layers"},
+    {"n_head", "model.heads"},
+    {"num_heads", "model.heads"},
+    {"num_attention_heads", "model.heads"},
+    {"num_key_value_heads", "model.kv_heads"},
+    {"n_embd", "model.dim"},
+    {"d_model", "model.dim"},
+    {"hidden_size", "model.dim"},
+    {"intermediate_size", "model.ffn"},
+    {"vocab_size", "model.vocab"},
+    {"block_size", "model.context"},
+    {"seq_len", "model.context"},
+    {"max_seq_len", "model.context"},
+    {"dataset", "data.corpus"},
+    {"local_steps", "outer.every"},
+    {"initial_peers", "swarm.peers"},
+    {"training", "train"},
+    {"gpu", "machine.device"},
+};
+
+static const char *other_name(const char *name, size_t bytes)
+{
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strlen(others[i].name) == bytes && !memcmp(others[i].name, name, bytes))
+            return others[i].path;
+    return NULL;
+}
+
+bool schema_meant(const char *mapping, const char *name, size_t bytes, char out[SCHEMA_PATH_BYTES])
+{
+    const char *dot = *mapping ? "." : "", *child, *best = NULL;
+    size_t n, best_bytes = 0, distance = SIZE_MAX;
+    for (size_t i = 0; schema_child(mapping, i, &child, &n); i++) {
+        size_t d = near_distance(child, n, name, bytes);
+        if (d >= distance || !near_enough(d, n)) continue;
+        distance = d;
+        best = child;
+        best_bytes = n;
+    }
+    const char *other = bytes ? other_name(name, bytes) : NULL;
+    if (!other && bytes) other = elsewhere(mapping, name, bytes);
+    if (other) snprintf(out, SCHEMA_PATH_BYTES, "%s", other);
+    else if (best)
+        snprintf(out, SCHEMA_PATH_BYTES, "%s%s%.*s", mapping, dot, (int)best_bytes, best);
+    return other || best;
+}
+
 const char *schema_advice(const char *mapping, const char *name, size_t bytes, char *out,
                           size_t room)
 {
-    const char *dot = *mapping ? "." : "", *child, *best = NULL;
+    char meant[SCHEMA_PATH_BYTES];
+    const char *child;
+    size_t n;
     if (bytes && schema_find(name, bytes) != SCHEMA_NONE) {
         int first = (int)strcspn(name, ".");
         snprintf(out, room, "write it as %.*s: {%s: ...}", first, name, name + first + 1);
         return out;
     }
-    size_t n, best_bytes = 0, distance = SIZE_MAX;
-    for (size_t i = 0; schema_child(mapping, i, &child, &n); i++) {
-        size_t d = near_distance(child, n, name, bytes);
-        if (d >= distance) continue;
-        distance = d;
-        best = child;
-        best_bytes = n;
-    }
-    const char *other = bytes ? elsewhere(mapping, name, bytes) : NULL;
-    if (best && near_enough(distance, best_bytes) && !other) {
-        snprintf(out, room, "did you mean %s%s%.*s?", mapping, dot, (int)best_bytes, best);
-        return out;
-    }
-    if (other) {
-        snprintf(out, room, "did you mean %s?", other);
+    if (schema_meant(mapping, name, bytes, meant)) {
+        snprintf(out, room, "did you mean %s?", meant);
         return out;
     }
     int at = snprintf(out, room, "it may hold ");
     for (size_t i = 0; schema_child(mapping, i, &child, &n) && (size_t)at < room; i++)
         at += snprintf(out + at, room - (size_t)at, "%s%.*s", i ? ", " : "", (int)n, child);
-    if (best && bytes && (size_t)at < room)
-        snprintf(out + at, room - (size_t)at, "; the nearest is %.*s", (int)best_bytes, best);
     return out;
 }
 

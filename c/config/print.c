@@ -134,6 +134,7 @@ static void say_value(struct line *l, const struct schema_key *k, const struct e
 static bool absent(const struct schema_key *k, const struct experiment *x)
 {
     if (!strcmp(k->path, "model.preset")) return !x->preset[0];
+    if (!strcmp(k->path, "data.validation")) return x->data.validation == 0;
     if (!strcmp(k->path, "swarm.access")) return x->swarm.access != ACCESS_OPEN;
     if (!strcmp(k->path, "swarm.access.psk")) return x->swarm.access != ACCESS_PSK;
     if (!strcmp(k->path, "swarm.access.ticket")) return x->swarm.access != ACCESS_TICKET;

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/near.h"
+
 #define AT(field)  offsetof(struct experiment, field)
 #define STEPS_MAX  1000000000000u
 #define PATH_BYTES (EXPERIMENT_PATH_BYTES - 1)
@@ -35,8 +37,8 @@ const struct schema_key schema_keys[] = {
     {"model.rms_eps", "added under RMSNorm's root", SCHEMA_F64, AT(model.rms_eps), .low = 0, .high = 0.1, .above = true, .initial = "1e-5"},
     {"model.tied", "the head is the embedding", SCHEMA_BOOL, AT(model.tied), .initial = "false"},
 
-    {"data.corpus", "folder made by `shoal prepare`", SCHEMA_TEXT, AT(data.corpus), .least = 1, .most = PATH_BYTES, .required = true},
-    {"data.validation", "share of documents held out", SCHEMA_F64, AT(data.validation), .low = 0, .high = 0.5, .above = true, .below = true, .initial = "0.01"},
+    {"data.corpus", "folder made by `shoal prepare`", SCHEMA_TEXT, AT(data.corpus), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .required = true},
+    {"data.validation", "share of documents held out; must be what `shoal prepare` was told", SCHEMA_F64, AT(data.validation), .low = 0, .high = 0.5, .above = true, .below = true, .derived = "as the corpus was made"},
 
     {"train.steps", "inner steps of the whole run", SCHEMA_U64, AT(train.steps), .least = 1, .most = STEPS_MAX, .required = true},
     {"train.batch_tokens", "tokens of one inner step of one worker", SCHEMA_U64, AT(train.batch_tokens), .least = 8, .most = 1u << 30, .initial = "524288"},
@@ -64,17 +66,17 @@ const struct schema_key schema_keys[] = {
 
     {"swarm.listen", "host:port, port 0 for any", SCHEMA_TEXT, AT(swarm.listen), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_LISTEN, .initial = "0.0.0.0:4433"},
     {"swarm.advertise", "host:port as seen from outside; empty: what peers observe", SCHEMA_TEXT, AT(swarm.advertise), .least = 0, .most = PATH_BYTES, .form = SCHEMA_FORM_ADDRESS, .initial = ""},
-    {"swarm.peers", "files of ID@host:port lines, or ID@host:port", SCHEMA_PEERS, AT(swarm.peers), .least = 1, .most = PATH_BYTES, .initial = "[]"},
-    {"swarm.identity", "file of this machine's key, made at the first start", SCHEMA_TEXT, AT(swarm.identity), .least = 1, .most = PATH_BYTES, .initial = "node.key"},
+    {"swarm.peers", "files of ID@host:port lines, or ID@host:port", SCHEMA_PEERS, AT(swarm.peers), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = "[]"},
+    {"swarm.identity", "file of this machine's key, made at the first start", SCHEMA_TEXT, AT(swarm.identity), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = "node.key"},
     {"swarm.access", "who may join", SCHEMA_WORD, AT(swarm.access), .words = access_words, .initial = "open"},
-    {"swarm.access.psk", "file of a secret that all members share", SCHEMA_TEXT, AT(swarm.access_key), .least = 1, .most = PATH_BYTES},
+    {"swarm.access.psk", "file of a secret that all members share", SCHEMA_TEXT, AT(swarm.access_key), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH},
     {"swarm.access.ticket", "the experiment's public key", SCHEMA_TEXT, AT(swarm.access_key), .least = 1, .most = PATH_BYTES},
     {"swarm.group.min", "fewest members that average", SCHEMA_U32, AT(swarm.group_min), .least = 2, .most = 20, .initial = "2"},
     {"swarm.group.max", "most members that average", SCHEMA_U32, AT(swarm.group_max), .least = 2, .most = 20, .initial = "20"},
     {"swarm.bandwidth_mbps", "first guess of this machine's uplink, Mbit/s", SCHEMA_U32, AT(swarm.bandwidth_mbps), .least = 1, .most = 1000000, .initial = "100"},
     {"swarm.congestion", "control of what this machine sends; bbr holds its rate under loss", SCHEMA_WORD, AT(swarm.congestion), .words = congestion_words, .initial = "bbr"},
 
-    {"checkpoint.dir", "folder", SCHEMA_TEXT, AT(checkpoint.dir), .least = 1, .most = PATH_BYTES, .derived = "runs/ and the experiment's name"},
+    {"checkpoint.dir", "folder", SCHEMA_TEXT, AT(checkpoint.dir), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .derived = "runs/ and the experiment's name"},
     {"checkpoint.every", "inner steps", SCHEMA_U64, AT(checkpoint.every), .least = 1, .most = STEPS_MAX, .derived = "as outer.every"},
     {"checkpoint.keep", "newest checkpoints that stay", SCHEMA_U32, AT(checkpoint.keep), .least = 1, .most = 1000000, .initial = "3"},
     {"checkpoint.required", "without one this worker contributes nothing", SCHEMA_BOOL, AT(checkpoint.required), .initial = "false"},
@@ -83,11 +85,11 @@ const struct schema_key schema_keys[] = {
     {"evaluate.tokens", "of held-out text, at most", SCHEMA_U64, AT(evaluate.tokens), .least = 8, .most = STEPS_MAX, .initial = "65536"},
 
     {"metrics.listen", "host:port for Prometheus; empty: none", SCHEMA_TEXT, AT(metrics.listen), .least = 0, .most = PATH_BYTES, .form = SCHEMA_FORM_LISTEN, .initial = ""},
-    {"metrics.log", "file of JSON lines; empty: none", SCHEMA_TEXT, AT(metrics.log), .least = 0, .most = PATH_BYTES, .derived = "log.jsonl in checkpoint.dir"},
+    {"metrics.log", "file of JSON lines; empty: none", SCHEMA_TEXT, AT(metrics.log), .least = 0, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .derived = "log.jsonl in checkpoint.dir"},
 
     {"machine.device", "what computes; cuda: all GPUs", SCHEMA_DEVICE, AT(machine.device), .least = 0, .most = EXPERIMENT_DEVICE_MAX, .initial = "auto"},
-    {"machine.cublaslt", "file of cuBLASLt; empty: where it usually is", SCHEMA_TEXT, AT(machine.cublaslt), .least = 0, .most = PATH_BYTES, .initial = ""},
-    {"machine.nccl", "file of NCCL, for several GPUs; empty: where it usually is", SCHEMA_TEXT, AT(machine.nccl), .least = 0, .most = PATH_BYTES, .initial = ""},
+    {"machine.cublaslt", "file of cuBLASLt; empty: where it usually is", SCHEMA_TEXT, AT(machine.cublaslt), .least = 0, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = ""},
+    {"machine.nccl", "file of NCCL, for several GPUs; empty: where it usually is", SCHEMA_TEXT, AT(machine.nccl), .least = 0, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = ""},
     {"machine.threads", "of the CPU", SCHEMA_U32, AT(machine.threads), .least = 1, .most = 1024, .automatic = true, .initial = "auto"},
 };
 const size_t schema_count = sizeof schema_keys / sizeof schema_keys[0];
@@ -135,6 +137,17 @@ bool schema_is_mapping(const char *path, size_t bytes)
 {
     for (size_t i = 0; i < schema_count; i++)
         if (below(schema_keys[i].path, path, bytes)) return true;
+    return false;
+}
+
+bool schema_is_word(const char *word, size_t bytes)
+{
+    for (size_t i = 0; i < schema_count; i++)
+        for (const char *at = schema_keys[i].path; *at; at += at[strcspn(at, ".")] == '.') {
+            size_t n = strcspn(at, ".");
+            if (near_distance(at, n, word, bytes) <= (n > 3)) return true;
+            at += n;
+        }
     return false;
 }
 

@@ -29,6 +29,7 @@ enum schema_form { /* of a text */
                    SCHEMA_FORM_LISTEN,  /* host:port, port 0 for any */
                    SCHEMA_FORM_ADDRESS, /* host:port */
                    SCHEMA_FORM_PRESET,
+                   SCHEMA_FORM_PATH, /* of a file or folder: relative to the experiment's file */
 };
 
 struct schema_key {
@@ -67,6 +68,14 @@ bool schema_child(const char *path, size_t index, const char **name, size_t *byt
 /* What may stand there, in words: "a whole number from 1 to 256 (layers)". */
 #define SCHEMA_TEXT_BYTES 256
 const char *schema_allowed(const struct schema_key *k, char out[SCHEMA_TEXT_BYTES]);
+
+/* The path of the key or mapping that "MAPPING has no key NAME" meant: the nearest known one in the mapping, one of that
+ * name elsewhere, or what other programs call it. False when none is near. */
+#define SCHEMA_PATH_BYTES 64
+bool schema_meant(const char *mapping, const char *name, size_t bytes, char out[SCHEMA_PATH_BYTES]);
+
+/* Is it the name of a key or of a mapping, at any depth, but for one letter? */
+bool schema_is_word(const char *word, size_t bytes);
 
 /* What to add to "there is no key NAME in MAPPING": the nearest known key, or where NAME does stand, or all that
  * MAPPING may hold. */

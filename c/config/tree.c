@@ -1,21 +1,12 @@
 #include "config/tree.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <yaml.h>
 
-enum err tree_complain(const char *name, struct tree_place at, struct why *w, enum err e,
-                       const char *format, ...)
-{
-    char story[WHY_BYTES];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(story, sizeof story, format, args);
-    va_end(args);
-    return why(w, e, "%s:%u:%u: %s", name, at.line, at.column, story);
-}
+#include "config/syntax.h"
 
 /* The bytes of the UTF-8 character at `p`, and which one it is; 0 for what is none (RFC 3629). */
 static size_t character(const uint8_t *p, size_t left, uint32_t *out)
@@ -77,23 +68,24 @@ const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES
 }
 
 /* libyaml would refuse these too, but without saying where. */
-static enum err characters_check(const char *name, struct bytes text, struct why *w)
+static bool characters_check(const char *name, struct bytes text, struct mistakes *m)
 {
     struct tree_place at = {1, 1};
     for (size_t i = 0; i < text.count;) {
         uint32_t c = 0;
         size_t n = character(text.data + i, text.count - i, &c);
         if (n == 0)
-            return tree_complain(name, at, w, ERR_USAGE,
-                                 "byte 0x%02x is not UTF-8: save the file as UTF-8", text.data[i]);
-        if (!printable(c))
-            return tree_complain(name, at, w, ERR_USAGE,
-                                 "control character U+%04X is not allowed: delete it", c);
+            mistakes_add(m, name, at.line, at.column, ERR_USAGE,
+                         "byte 0x%02x is not UTF-8: save the file as UTF-8", text.data[i]);
+        else if (!printable(c))
+            mistakes_add(m, name, at.line, at.column, ERR_USAGE,
+                         "control character U+%04X is not allowed: delete it", c);
+        if (n == 0 || !printable(c)) return false;
         i += n;
         at.column++;
         if (c == '\n') at = (struct tree_place){at.line + 1, 1};
     }
-    return ERR_OK;
+    return true;
 }
 
 static struct tree_place place(yaml_mark_t m)
@@ -101,9 +93,16 @@ static struct tree_place place(yaml_mark_t m)
     return (struct tree_place){(uint32_t)m.line + 1, (uint32_t)m.column + 1};
 }
 
+static bool no_memory(const char *name, struct mistakes *m)
+{
+    mistakes_add(m, name, 0, 0, ERR_MEMORY, "no memory to read it");
+    return false;
+}
+
 /* What is open while the tree grows: the containers around the next node. */
 struct growth {
     const char *name;
+    struct mistakes *found;
     struct tree *d;
     size_t open[TREE_DEPTH_MAX]; /* node indices */
     size_t last[TREE_DEPTH_MAX]; /* newest child of each; 0: none */
@@ -111,7 +110,7 @@ struct growth {
     bool finished; /* the document's end was seen */
 };
 
-static enum err node_add(struct growth *g, struct tree_node n, struct why *w)
+static bool node_add(struct growth *g, struct tree_node n)
 {
     struct tree *d = g->d;
     if (d->count == d->room) {
@@ -119,7 +118,7 @@ static enum err node_add(struct growth *g, struct tree_node n, struct why *w)
         struct tree_node *more = realloc(d->nodes, room * sizeof *more);
         if (!more) {
             free(n.text);
-            return why(w, ERR_MEMORY, "no memory to read %s", g->name);
+            return no_memory(g->name, g->found);
         }
         d->nodes = more;
         d->room = room;
@@ -132,19 +131,22 @@ static enum err node_add(struct growth *g, struct tree_node n, struct why *w)
         else d->nodes[g->open[level]].first = index;
         g->last[level] = index;
     }
-    if (n.kind == TREE_SCALAR) return ERR_OK;
-    if (g->depth == TREE_DEPTH_MAX)
-        return tree_complain(g->name, n.at, w, ERR_USAGE,
-                             "nested more than %d deep: no key of an experiment is there",
-                             TREE_DEPTH_MAX);
+    if (n.kind == TREE_SCALAR) return true;
+    if (g->depth == TREE_DEPTH_MAX) {
+        mistakes_add(g->found, g->name, n.at.line, n.at.column, ERR_USAGE,
+                     "nested more than %d deep: no key of an experiment is there", TREE_DEPTH_MAX);
+        return false;
+    }
     g->open[g->depth] = index;
     g->last[g->depth++] = 0;
-    return ERR_OK;
+    return true;
 }
 
-static enum err refuse(const struct growth *g, yaml_mark_t at, const char *what, struct why *w)
+static bool refuse(const struct growth *g, yaml_mark_t at, const char *what)
 {
-    return tree_complain(g->name, place(at), w, ERR_USAGE, "%s", what);
+    struct tree_place p = place(at);
+    mistakes_add(g->found, g->name, p.line, p.column, ERR_USAGE, "%s", what);
+    return false;
 }
 
 static const char anchors[] =
@@ -152,86 +154,94 @@ static const char anchors[] =
 static const char tags[] = "tags are not used in an experiment: leave it out, keys know their type";
 
 /* Takes one event of libyaml into the tree. */
-static enum err event_take(struct growth *g, yaml_event_t *v, struct why *w)
+static bool event_take(struct growth *g, yaml_event_t *v)
 {
     struct tree_node n = {.at = place(v->start_mark)};
     switch (v->type) {
     case YAML_ALIAS_EVENT:
-        return refuse(g, v->start_mark, anchors, w);
+        return refuse(g, v->start_mark, anchors);
     case YAML_SCALAR_EVENT:
-        if (v->data.scalar.anchor) return refuse(g, v->start_mark, anchors, w);
-        if (v->data.scalar.tag) return refuse(g, v->start_mark, tags, w);
+        if (v->data.scalar.anchor) return refuse(g, v->start_mark, anchors);
+        if (v->data.scalar.tag) return refuse(g, v->start_mark, tags);
         n.kind = TREE_SCALAR;
         n.quoted = v->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
         n.text = (char *)v->data.scalar.value;
         n.bytes = v->data.scalar.length;
         v->data.scalar.value = NULL; /* ours now: yaml_event_delete must not free it */
-        return node_add(g, n, w);
+        return node_add(g, n);
     case YAML_SEQUENCE_START_EVENT:
-        if (v->data.sequence_start.anchor) return refuse(g, v->start_mark, anchors, w);
-        if (v->data.sequence_start.tag) return refuse(g, v->start_mark, tags, w);
+        if (v->data.sequence_start.anchor) return refuse(g, v->start_mark, anchors);
+        if (v->data.sequence_start.tag) return refuse(g, v->start_mark, tags);
         n.kind = TREE_SEQUENCE;
-        return node_add(g, n, w);
+        return node_add(g, n);
     case YAML_MAPPING_START_EVENT:
-        if (v->data.mapping_start.anchor) return refuse(g, v->start_mark, anchors, w);
-        if (v->data.mapping_start.tag) return refuse(g, v->start_mark, tags, w);
+        if (v->data.mapping_start.anchor) return refuse(g, v->start_mark, anchors);
+        if (v->data.mapping_start.tag) return refuse(g, v->start_mark, tags);
         n.kind = TREE_MAPPING;
-        return node_add(g, n, w);
+        return node_add(g, n);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
         g->depth--;
-        return ERR_OK;
+        return true;
     case YAML_DOCUMENT_START_EVENT:
-        if (!g->finished) return ERR_OK;
+        if (!g->finished) return true;
         return refuse(g, v->start_mark,
-                      "a second document starts here: an experiment is one document", w);
+                      "a second document starts here: an experiment is one document");
     case YAML_DOCUMENT_END_EVENT:
         g->finished = true;
-        return ERR_OK;
+        return true;
     default:
-        return ERR_OK; /* the stream's start and end */
+        return true; /* the stream's start and end */
     }
 }
 
-static enum err syntax(const char *name, const yaml_parser_t *p, struct why *w)
+/* Parses to the end, or to the first thing that is wrong. */
+static bool grow(struct growth *g, yaml_parser_t *p, struct bytes text)
 {
-    if (p->error == YAML_MEMORY_ERROR) return why(w, ERR_MEMORY, "no memory to read %s", name);
-    return tree_complain(name, place(p->problem_mark), w, ERR_USAGE, "not YAML: %s%s%s",
-                         p->context ? p->context : "", p->context ? ": " : "",
-                         p->problem ? p->problem : "it cannot be read");
-}
-
-enum err tree_parse(const char *name, struct bytes text, struct tree *out, struct why *w)
-{
-    *out = (struct tree){0};
-    if (text.count > TREE_BYTES_MAX)
-        return tree_complain(name, (struct tree_place){1, 1}, w, ERR_USAGE,
-                             "the file has %zu bytes, an experiment at most %u", text.count,
-                             TREE_BYTES_MAX);
-    enum err e = characters_check(name, text, w);
-    if (e) return e;
-
-    yaml_parser_t p;
-    if (!yaml_parser_initialize(&p)) return why(w, ERR_MEMORY, "no memory to read %s", name);
-    yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&p, text.data, text.count);
-    struct growth g = {.name = name, .d = out};
-    for (bool end = false; !end && !e;) {
+    for (bool end = false; !end;) {
         yaml_event_t v;
-        if (!yaml_parser_parse(&p, &v)) {
-            e = syntax(name, &p, w);
-            break;
+        if (!yaml_parser_parse(p, &v)) {
+            if (p->error == YAML_MEMORY_ERROR) return no_memory(g->name, g->found);
+            syntax_explain(g->name, text, p, g->found);
+            return false;
         }
         end = v.type == YAML_STREAM_END_EVENT;
-        e = event_take(&g, &v, w);
+        bool taken = event_take(g, &v);
         yaml_event_delete(&v);
+        if (!taken) return false;
     }
+    if (g->d->count) return true;
+    mistakes_add(g->found, g->name, 1, 1, ERR_USAGE,
+                 "the file is empty: an experiment is a mapping of keys to values");
+    return false;
+}
+
+bool tree_parse(const char *name, struct bytes text, bool (*is_key)(const char *word, size_t bytes),
+                struct tree *out, struct mistakes *found)
+{
+    *out = (struct tree){0};
+    if (text.count > TREE_BYTES_MAX) {
+        mistakes_add(found, name, 1, 1, ERR_USAGE,
+                     "the file has %zu bytes, an experiment at most %u", text.count,
+                     TREE_BYTES_MAX);
+        return false;
+    }
+    if (!characters_check(name, text, found)) return false;
+    uint8_t *mended = NULL;
+    if (is_key && !syntax_mend(name, &text, is_key, &mended, found)) return no_memory(name, found);
+    yaml_parser_t p;
+    if (!yaml_parser_initialize(&p)) {
+        free(mended);
+        return no_memory(name, found);
+    }
+    yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&p, text.data, text.count);
+    struct growth g = {.name = name, .found = found, .d = out};
+    bool whole = grow(&g, &p, text);
     yaml_parser_delete(&p);
-    if (!e && out->count == 0)
-        e = tree_complain(name, (struct tree_place){1, 1}, w, ERR_USAGE,
-                          "the file is empty: an experiment is a mapping of keys to values");
-    if (e) tree_fini(out);
-    return e;
+    free(mended);
+    if (!whole) tree_fini(out);
+    return whole;
 }
 
 void tree_fini(struct tree *d)

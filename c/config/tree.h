@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "config/mistakes.h"
 
 #define TREE_BYTES_MAX (1u << 20) /* an experiment is a page; this is a mistake or an attack */
 #define TREE_DEPTH_MAX 8          /* an experiment needs 4 */
@@ -37,14 +38,12 @@ struct tree {
     size_t count, room;
 };
 
-/* Reads `text`; `name` stands for the file in messages. ERR_USAGE for what is wrong in it; then nothing is kept.
- * Otherwise tree_fini frees the tree. */
-enum err tree_parse(const char *name, struct bytes text, struct tree *out, struct why *w);
+/* Reads `text`; `name` stands for the file in messages. What is wrong in it is added to `found`: ERR_USAGE, or
+ * ERR_MEMORY. A tree is there (true) even then, when what is wrong could be told apart from the rest: `steps:400` is
+ * read as `steps: 400`. tree_fini frees the tree. `is_key` says whether a word may be a key. */
+bool tree_parse(const char *name, struct bytes text, bool (*is_key)(const char *word, size_t bytes),
+                struct tree *out, struct mistakes *found);
 void tree_fini(struct tree *d);
-
-/* "name:line:column: " and the sentence; returns `e`. */
-enum err tree_complain(const char *name, struct tree_place at, struct why *w, enum err e,
-                       const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 #define TREE_SHOWN_BYTES 64
 

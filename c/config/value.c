@@ -8,13 +8,13 @@
 #include <string.h>
 
 #include "base/near.h"
+#include "config/complain.h"
 
 /* What is being stored; handed down to whoever may complain. */
 struct take {
     const struct schema_key *k;
     const struct tree *d;
     struct experiment *x;
-    struct why *w;
 };
 
 static size_t digits(const char *s)
@@ -75,17 +75,20 @@ static const char *found(const struct tree_node *n, char out[FOUND_BYTES])
     return out;
 }
 
-static enum err unfit(const struct take *t, const struct tree_node *n, const char *advice)
+static bool unfit(const struct take *t, const struct tree_node *n, const char *advice)
 {
     char was[FOUND_BYTES], allowed[SCHEMA_TEXT_BYTES];
-    return tree_complain(t->x->path, n->at, t->w, ERR_USAGE, "%s: found %s, needs %s%s%s",
-                         t->k->path, found(n, was), schema_allowed(t->k, allowed),
-                         advice ? "; " : "", advice ? advice : "");
+    struct experiment_place at = t->x->places[t->k - schema_keys];
+    at.line = n->at.line;
+    at.column = n->at.column;
+    complain(t->x, t->k, at, ERR_USAGE, "found %s, needs %s%s%s", found(n, was),
+             schema_allowed(t->k, allowed), advice ? "; " : "", advice ? advice : "");
+    return false;
 }
 
 static void *field(const struct take *t) { return (char *)t->x + t->k->offset; }
 
-static enum err take_whole(const struct take *t, const struct tree_node *n)
+static bool take_whole(const struct take *t, const struct tree_node *n)
 {
     const struct schema_key *k = t->k;
     if (n->kind != TREE_SCALAR) return unfit(t, n, NULL);
@@ -101,10 +104,10 @@ static enum err take_whole(const struct take *t, const struct tree_node *n)
     if (!automatic && (errno || negative || v < k->least || v > k->most)) return unfit(t, n, NULL);
     if (k->type == SCHEMA_U32) memcpy(field(t), &(uint32_t){(uint32_t)v}, sizeof(uint32_t));
     else memcpy(field(t), &v, sizeof v);
-    return ERR_OK;
+    return true;
 }
 
-static enum err take_number(const struct take *t, const struct tree_node *n, double *to)
+static bool take_number(const struct take *t, const struct tree_node *n, double *to)
 {
     const struct schema_key *k = t->k;
     if (n->kind != TREE_SCALAR) return unfit(t, n, NULL);
@@ -114,10 +117,10 @@ static enum err take_number(const struct take *t, const struct tree_node *n, dou
     bool fits = (k->above ? v > k->low : v >= k->low) && (k->below ? v < k->high : v <= k->high);
     if (!fits) return unfit(t, n, NULL);
     *to = v;
-    return ERR_OK;
+    return true;
 }
 
-static enum err take_numbers(const struct take *t, const struct tree_node *n)
+static bool take_numbers(const struct take *t, const struct tree_node *n)
 {
     double *to = field(t);
     if (t->k->count <= 1) return take_number(t, n, to);
@@ -125,23 +128,21 @@ static enum err take_numbers(const struct take *t, const struct tree_node *n)
     unsigned count = 0;
     for (size_t i = n->first; i; i = t->d->nodes[i].next) {
         if (count == t->k->count) return unfit(t, &t->d->nodes[i], "this one is too many");
-        enum err e = take_number(t, &t->d->nodes[i], &to[count++]);
-        if (e) return e;
+        if (!take_number(t, &t->d->nodes[i], &to[count++])) return false;
     }
-    return count == t->k->count ? ERR_OK : unfit(t, n, "this one is too short");
+    return count == t->k->count || unfit(t, n, "this one is too short");
 }
 
-static enum err take_bool(const struct take *t, const struct tree_node *n)
+static bool take_bool(const struct take *t, const struct tree_node *n)
 {
     bool yes = n->kind == TREE_SCALAR && !n->quoted && !strcmp(n->text, "true");
     bool no = n->kind == TREE_SCALAR && !n->quoted && !strcmp(n->text, "false");
     if (!yes && !no) return unfit(t, n, NULL);
     *(bool *)field(t) = yes;
-    return ERR_OK;
+    return true;
 }
 
-static enum err unfit_word(const struct take *t, const struct tree_node *n,
-                           const char *const *words)
+static bool unfit_word(const struct take *t, const struct tree_node *n, const char *const *words)
 {
     char advice[64];
     const char *near = n->kind == TREE_SCALAR ? near_word(words, n->text, n->bytes) : NULL;
@@ -154,14 +155,14 @@ static bool is_word(const struct tree_node *n, const char *word)
     return n->kind == TREE_SCALAR && n->bytes == strlen(word) && !memcmp(n->text, word, n->bytes);
 }
 
-static enum err take_word(const struct take *t, const struct tree_node *n)
+static bool take_word(const struct take *t, const struct tree_node *n)
 {
     for (uint32_t i = 0; t->k->words[i]; i++) {
         if (!is_word(n, t->k->words[i])) continue;
         static_assert(sizeof(enum wire_format) == sizeof i,
                       "an enum of the experiment is kept as u32");
         memcpy(field(t), &i, sizeof i);
-        return ERR_OK;
+        return true;
     }
     return unfit_word(t, n, t->k->words);
 }
@@ -202,12 +203,16 @@ enum value_fit value_device(struct experiment *x, const char *text, uint64_t mos
     return VALUE_OTHER;
 }
 
-static enum err take_device(const struct take *t, const struct tree_node *n)
+static bool take_device(const struct take *t, const struct tree_node *n)
 {
     enum value_fit fit = VALUE_OTHER;
     if (n->kind == TREE_SCALAR && strlen(n->text) == n->bytes)
         fit = value_device(t->x, n->text, t->k->most);
-    if (fit == VALUE_FITS) return ERR_OK;
+    if (fit == VALUE_FITS) return true;
+    bool gpu = n->kind == TREE_SCALAR &&
+               (!strcasecmp(n->text, "gpu") || !strncasecmp(n->text, "gpu:", 4) ||
+                !strcasecmp(n->text, "nvidia"));
+    if (gpu) return unfit(t, n, "a GPU is called cuda");
     return fit == VALUE_OUTSIDE ? unfit(t, n, NULL) : unfit_word(t, n, device_words);
 }
 
@@ -269,7 +274,7 @@ static const char *form_advice(enum schema_form form, const char *s)
 }
 
 /* A text that may stand in a path, an address or a name: one line. */
-static enum err text_check(const struct take *t, const struct tree_node *n)
+static bool text_check(const struct take *t, const struct tree_node *n)
 {
     if (n->kind != TREE_SCALAR) return unfit(t, n, NULL);
     enum value_look l = look(n);
@@ -278,35 +283,35 @@ static enum err text_check(const struct take *t, const struct tree_node *n)
     if (n->bytes < t->k->least || n->bytes > t->k->most) return unfit(t, n, NULL);
     if (!tree_fits_line(n->text, n->bytes))
         return unfit(t, n, "without control characters and line separators");
-    return ERR_OK;
+    return true;
 }
 
-static enum err preset_check(const struct take *t, const struct tree_node *n)
+static bool preset_check(const struct take *t, const struct tree_node *n)
 {
     const char *words[16] = {NULL};
     for (size_t i = 0; schema_presets[i].name; i++) {
         words[i] = schema_presets[i].name;
-        if (is_word(n, words[i])) return ERR_OK;
+        if (is_word(n, words[i])) return true;
     }
     return unfit_word(t, n, words);
 }
 
-static enum err take_text(const struct take *t, const struct tree_node *n)
+static bool take_text(const struct take *t, const struct tree_node *n)
 {
-    enum err e = text_check(t, n);
-    if (!e && t->k->form == SCHEMA_FORM_PRESET) e = preset_check(t, n);
-    if (e) return e;
+    if (!text_check(t, n) || (t->k->form == SCHEMA_FORM_PRESET && !preset_check(t, n)))
+        return false;
     const char *advice = form_advice(t->k->form, n->text);
+    if (t->k->form == SCHEMA_FORM_PATH && !strncmp(n->text, "~/", 2))
+        advice = "write the home folder out: ~ means nothing here";
     if (advice) return unfit(t, n, advice);
     memcpy(field(t), n->text, n->bytes + 1);
-    return ERR_OK;
+    return true;
 }
 
-static enum err take_peer(const struct take *t, const struct tree_node *n)
+static bool take_peer(const struct take *t, const struct tree_node *n)
 {
     struct experiment *x = t->x;
-    enum err e = text_check(t, n);
-    if (e) return e;
+    if (!text_check(t, n)) return false;
     size_t i = x->swarm.peers_count;
     if (i == EXPERIMENT_PEERS_MAX) return unfit(t, n, "put more into a file and name that");
     const char *at = strchr(n->text, '@'), *slash = strchr(n->text, '/');
@@ -314,24 +319,28 @@ static enum err take_peer(const struct take *t, const struct tree_node *n)
         return unfit(t, n,
                      "ID@host:port has an ID of 64 hexadecimal digits and a port from 1 to 65535");
     memcpy(x->swarm.peers[i], n->text, n->bytes + 1);
-    x->peers_places[i] = (struct experiment_place){n->at.line, n->at.column, true};
+    x->peers_places[i] = x->places[t->k - schema_keys];
+    x->peers_places[i].line = n->at.line;
+    x->peers_places[i].column = n->at.column;
     x->swarm.peers_count++;
-    return ERR_OK;
+    return true;
 }
 
-static enum err take_peers(const struct take *t, const struct tree_node *n)
+static bool take_peers(const struct take *t, const struct tree_node *n)
 {
     if (n->kind == TREE_MAPPING) return unfit(t, n, NULL);
+    t->x->swarm.peers_count = 0;
     if (n->kind == TREE_SCALAR) return take_peer(t, n);
-    enum err e = ERR_OK;
-    for (size_t i = n->first; i && !e; i = t->d->nodes[i].next) e = take_peer(t, &t->d->nodes[i]);
-    return e;
+    bool good = true;
+    for (size_t i = n->first; i; i = t->d->nodes[i].next)
+        good = take_peer(t, &t->d->nodes[i]) && good;
+    return good;
 }
 
-enum err value_store(const struct schema_key *k, const struct tree *d, const struct tree_node *node,
-                     struct experiment *x, struct why *w)
+bool value_store(const struct schema_key *k, const struct tree *d, const struct tree_node *node,
+                 struct experiment *x)
 {
-    struct take t = {k, d, x, w};
+    struct take t = {k, d, x};
     switch (k->type) {
     case SCHEMA_U32:
     case SCHEMA_U64:
@@ -349,22 +358,32 @@ enum err value_store(const struct schema_key *k, const struct tree *d, const str
     case SCHEMA_DEVICE:
         return take_device(&t, node);
     }
-    return ERR_OK;
+    return true;
+}
+
+/* Only a list needs YAML; anything else is one scalar, and a text needs no quotes but the shell's. */
+bool value_set(const struct schema_key *k, const char *text, struct experiment *x)
+{
+    char name[96];
+    struct tree d = {0};
+    bool list = *text == '[' && (k->type == SCHEMA_PEERS || k->count > 1);
+    bool quoted = k->type == SCHEMA_TEXT || k->type == SCHEMA_PEERS;
+    struct tree_node scalar = {.quoted = quoted, .text = (char *)text, .bytes = strlen(text)};
+    struct mistakes unread = {0};
+    if (!list) return value_store(k, &d, &scalar, x);
+    snprintf(name, sizeof name, "--set %s", k->path);
+    if (!tree_parse(name, bytes_of(text, strlen(text)), NULL, &d, &unread)) {
+        mistakes_add(&x->mistakes, name, 0, 0, ERR_USAGE, "%s cannot be read as a list", text);
+        return false;
+    }
+    bool good = value_store(k, &d, &d.nodes[0], x);
+    tree_fini(&d);
+    return good;
 }
 
 void value_store_initial(const struct schema_key *k, struct experiment *x)
 {
-    struct tree d = {0};
-    struct why w;
-    char text[64];
-    enum err e = ERR_OK;
     if (!*k->initial || !strcmp(k->initial, "[]")) return; /* zeros say so already */
-    if (*k->initial == '[')
-        e = tree_parse(k->path, bytes_of(k->initial, strlen(k->initial)), &d, &w);
-    snprintf(text, sizeof text, "%s", k->initial);
-    struct tree_node scalar = {
-        .quoted = k->type == SCHEMA_TEXT, .text = text, .bytes = strlen(text)};
-    if (!e) e = value_store(k, &d, d.count ? &d.nodes[0] : &scalar, x, &w);
-    tree_fini(&d);
-    assert(!e);
+    bool good = value_set(k, k->initial, x);
+    assert(good);
 }

@@ -5,10 +5,13 @@
 #include "config/tree.h"
 #include "config/schema.h"
 
-/* Stores what `node` says where the row wants it. ERR_USAGE with x->path:line:column, what was found and what is
- * allowed. */
-enum err value_store(const struct schema_key *k, const struct tree *d, const struct tree_node *node,
-                     struct experiment *x, struct why *w);
+/* Stores what `node` says where the row wants it. False when something is wrong with it: then x->mistakes has the place,
+ * what was found and what is allowed. */
+bool value_store(const struct schema_key *k, const struct tree *d, const struct tree_node *node,
+                 struct experiment *x);
+
+/* Stores the text of a `--set KEY=TEXT`; x->places says already that it was set. */
+bool value_set(const struct schema_key *k, const char *text, struct experiment *x);
 
 /* Stores the row's `initial`, which is there and valid. */
 void value_store_initial(const struct schema_key *k, struct experiment *x);

@@ -34,10 +34,12 @@ def main():
         os.makedirs(place, exist_ok=True)
         path = os.path.join(place, "experiment.yaml")
         changed = re.sub(r"seed: \d+", "seed: %d" % seed, text)
-        changed = changed.replace("dir: checkpoints", "dir: %s/alone" % place)
+        here = os.path.abspath(place)
+        changed = changed.replace("../../out", os.path.abspath("out"))
+        changed = changed.replace(os.path.abspath("out/quickstart/checkpoints"), here + "/alone")
         changed = changed.replace("count: tokens", "count: steps")
         with open(path, "w") as f:
-            f.write(changed + "metrics: {log: %s/alone.jsonl}\n" % place)
+            f.write(changed + "metrics: {log: %s/alone.jsonl}\n" % here)
         if os.path.exists(place + "/alone.jsonl"):
             os.remove(place + "/alone.jsonl")
         subprocess.run([shoal, "train", path, "--fresh"], check=True, stdout=subprocess.DEVNULL)

@@ -26,8 +26,8 @@ STEPS = 400  # of a worker
 
 def experiment_file(name, threads):
     text = open(os.path.join(HERE, "..", "..", "deploy", "experiments", "quickstart.yaml")).read()
-    for old, new in (("corpus: out/quickstart/corpus", "corpus: " + corpus()), ("steps: 800", "steps: %d" % STEPS),
-                     ("evaluate: {every: 100,", "evaluate: {every: %d," % STEPS), ("dir: checkpoints", "dir: %s/checkpoints" % name),
+    for old, new in (("corpus: ../../out/quickstart/corpus", "corpus: " + corpus()), ("steps: 800", "steps: %d" % STEPS),
+                     ("evaluate: {every: 100,", "evaluate: {every: %d," % STEPS), ("dir: ../../out/quickstart/checkpoints", "dir: %s/checkpoints" % name),
                      ("threads: 1", "threads: %s" % threads)):
         if text.count(old) != 1:
             sys.exit("sharing.py: quickstart.yaml has no '%s' any more: bring this script up to date" % old)

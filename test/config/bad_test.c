@@ -29,14 +29,38 @@ static const struct bad cases[] = {
     {"\n- train\n", 0, ERR_USAGE,
      "2:1: an experiment is a mapping of keys to values, like `experiment: {name: mine}`"},
     {"train: {steps: 1\n", 0, ERR_USAGE,
-     "2:1: not YAML: while parsing a flow mapping: did not find expected ',' or '}'"},
+     "1:8: this '{' is not closed: a ',' or the '}' is missing before line 2, column 1"},
+    {"train: {steps: \"1\" \"a\"}\n", 0, ERR_USAGE,
+     "1:20: not YAML: a ',' or the '}' is missing before this"},
+    {"train:\n  steps:400\n  batch_tokens: 8192\n", 0, ERR_USAGE,
+     "2:8: 'steps:400' needs a space after the colon: steps: 400"},
+    {"train: {steps: 400, batch_tokens:8192}\n", 0, ERR_USAGE,
+     "1:33: 'batch_tokens:8192' needs a space after the colon: batch_tokens: 8192"},
+    {"train:\n  stesp:400\n  batch_tokens: 8192\n", 0, ERR_USAGE,
+     "2:8: 'stesp:400' needs a space after the colon: stesp: 400"},
+    {"train:\n  tokens:400\n  batch_tokens: 8192\nfoobar:5\nouter: {}\n", 0, ERR_USAGE,
+     "2:9: 'tokens:400' needs a space after the colon: tokens: 400"},
+    {"train: {}\nfoobar\nouter: {}\n", 0, ERR_USAGE,
+     "2:1: not YAML: this is no key with a value: write the key, a colon, a space, the value"},
+    {"train:\n  steps: 400 batch_tokens: 8192\n", 0, ERR_USAGE,
+     "2:26: not YAML: a second ':' in one value: put the value in quotes, or begin a new line "
+     "before the next key"},
+    {"train:\n  steps: 400\n    batch_tokens: 8192\n", 0, ERR_USAGE,
+     "3:17: not YAML: this key is indented below one that has a value already: line it up with "
+     "that one"},
+    {"data:\n  corpus: \"my\" texts\n", 0, ERR_USAGE,
+     "2:16: not YAML: the value before this has ended already: put all of it in one pair of "
+     "quotes"},
+    {"data: {corpus: @c}\n", 0, ERR_USAGE,
+     "1:16: not YAML: a value cannot begin with this character: put the value in quotes"},
+    {"train:\n  steps: 1\n\tbatch_tokens: 8\n", 0, ERR_USAGE,
+     "3:1: a tab indents this line: write spaces instead, YAML takes no tabs there"},
     {"train:\n  steps: 1\n optimizer: 2\n", 0, ERR_USAGE,
-     "3:2: not YAML: while parsing a block mapping: did not find expected key"},
+     "3:2: not YAML: this line is indented as none of the keys above it: line it up with one of "
+     "them"},
     {"train:\n\tsteps: 1\n", 0, ERR_USAGE,
-     "2:1: not YAML: while scanning for the next token: found character that cannot start any "
-     "token"},
-    {"data: {corpus: \"c}\n", 0, ERR_USAGE,
-     "2:1: not YAML: while scanning a quoted scalar: found unexpected end of stream"},
+     "2:1: a tab indents this line: write spaces instead, YAML takes no tabs there"},
+    {"data: {corpus: \"c}\n", 0, ERR_USAGE, "1:16: not YAML: this quote is never closed"},
     {KNOWN "---\ntrain: {}\n", 0, ERR_USAGE,
      "6:1: a second document starts here: an experiment is one document"},
     {"experiment: &e {name: a}\n", 0, ERR_USAGE,
@@ -68,9 +92,13 @@ static const struct bad cases[] = {
 
     /* Keys. */
     {KNOWN "learning_rate: 1\n", 0, ERR_USAGE,
-     "6:1: an experiment has no key 'learning_rate': it may hold experiment, model, data, train, "
-     "outer, swarm, "
-     "checkpoint, evaluate, metrics, machine; the nearest is evaluate"},
+     "6:1: an experiment has no key 'learning_rate': did you mean train.optimizer.lr?"},
+    {START RUN "model: {preset: 2m, dropout: 0.1}\n", 0, ERR_USAGE,
+     "5:21: model has no key 'dropout': it may hold preset, layers, dim, heads, kv_heads, ffn, "
+     "vocab, context, rope_theta, rms_eps, tied"},
+    {KNOWN "wandb: yes\n", 0, ERR_USAGE,
+     "6:1: an experiment has no key 'wandb': it may hold experiment, model, data, train, outer, "
+     "swarm, checkpoint, evaluate, metrics, machine"},
     {START RUN "model: {preset: 2m, lr: 4e-4}\n", 0, ERR_USAGE,
      "5:21: model has no key 'lr': did you mean train.optimizer.lr?"},
     {START "outer: {lr: 4e-4}\n", 0, ERR_USAGE,
@@ -212,7 +240,7 @@ static const struct bad cases[] = {
      "port from 1 to 65535"},
     {"machine: {device: gpu}\n", 0, ERR_USAGE,
      "1:19: machine.device: found 'gpu', needs auto, cpu, cuda or cuda:N,N... with at most 16 "
-     "different N from 0 to 1023 (what computes; cuda: all GPUs); did you mean cpu?"},
+     "different N from 0 to 1023 (what computes; cuda: all GPUs); a GPU is called cuda"},
     {"machine: {device: \"cuda:\"}\n", 0, ERR_USAGE,
      "1:19: machine.device: found the text 'cuda:', needs auto, cpu, cuda or cuda:N,N... with at "
      "most 16 different N from 0 to 1023 (what computes; cuda: all GPUs); did you mean cuda?"},
@@ -251,7 +279,7 @@ static const struct bad cases[] = {
      "longer than the "
      "run"},
     {START "train: {steps: 100, batch_tokens: 1024}\nouter:\n  every: 30\n" MODEL, 0, ERR_USAGE,
-     "5:10: outer.every: 30 does not divide train.steps, which is 100"},
+     "5:10: outer.every: 30 does not divide train.steps, which is 100: make that 90 or 120"},
     {START "train: {steps: 4294967296, batch_tokens: 1024}\nouter: {every: 1}\n" MODEL, 0,
      ERR_USAGE,
      "4:16: outer.every: 1 makes 4294967296 epochs of train.steps, more than 4294967295"},
@@ -298,6 +326,87 @@ Test(bad, each_of_these_files_is_refused_with_its_sentence)
                   "case %zu\nwanted %s\ngot    %s", i, b->story,
                   w.text + (strlen(w.text) > 7 ? 7 : 0));
     }
+}
+
+/* All that one try finds, in the order of the file. */
+static void all_of(const char *text, const char *const *stories)
+{
+    static struct experiment x;
+    struct why w = {0};
+    cr_assert_eq(experiment_parse("b.yaml", bytes_of(text, strlen(text)), &x, &w), ERR_USAGE);
+    mistakes_sort(&x.mistakes);
+    size_t i = 0;
+    for (; stories[i]; i++) {
+        cr_assert_lt(i, x.mistakes.count, "missing: %s", stories[i]);
+        cr_expect_str_eq(x.mistakes.all[i].text, stories[i]);
+    }
+    cr_assert_eq(i, x.mistakes.count, "too much: %s", x.mistakes.all[i].text);
+}
+
+Test(bad, several_mistakes_are_all_found_in_one_try)
+{
+    all_of(
+        "experiment: {name: a b}\ndata: {corpus: c, validation: 0.9}\n"
+        "model: {layers: 0, dim: 66, heads: 4, ffn: 64, vocab: 512, context: 128}\n"
+        "train:\n  stesp: 100\n  batch_tokens: 1000\nouter: {every: 30, wire: int4}\n"
+        "machine: {device: gpu}\nwandb: 1\n",
+        (const char *const[]){
+            "b.yaml:1:20: experiment.name: found 'a b', needs a text of 1 to 63 bytes (letters, "
+            "digits, '-', '_', '.'); letters, digits, '-', '_' and '.' alone, a letter or digit "
+            "first",
+            "b.yaml:2:31: data.validation: found '0.9', needs a number above 0 and below 0.5 "
+            "(share of documents held out; must be what `shoal prepare` was told)",
+            "b.yaml:3:17: model.layers: found '0', needs a whole number from 1 to 256 (blocks)",
+            "b.yaml:3:25: model.dim: 66 is not a multiple of model.heads, which is 4",
+            "b.yaml:5:3: train has no key 'stesp': did you mean train.steps?",
+            "b.yaml:6:17: train.batch_tokens: 1000 is not a multiple of model.context, which is "
+            "128",
+            "b.yaml:7:26: outer.wire: int4 is not built yet: write int8",
+            "b.yaml:8:19: machine.device: found 'gpu', needs auto, cpu, cuda or cuda:N,N... with "
+            "at most 16 different N from 0 to 1023 (what computes; cuda: all GPUs); a GPU is "
+            "called cuda",
+            "b.yaml:9:1: an experiment has no key 'wandb': it may hold experiment, model, data, "
+            "train, outer, swarm, checkpoint, evaluate, metrics, machine",
+            NULL});
+}
+
+Test(bad, what_follows_from_a_mistake_is_not_said_too)
+{
+    all_of("experiment: {name: a}\ndata: {corpus: c}\nmodel: {preset: 3m}\ntrian: {steps: 10}\n"
+           "outer: 7\n",
+           (const char *const[]){
+               "b.yaml:3:17: model.preset: found '3m', needs 2m, 14m, 60m, 150m or 1b (a known "
+               "shape; keys beside it override); did you mean 2m?",
+               "b.yaml:4:1: an experiment has no key 'trian': did you mean train?",
+               "b.yaml:5:8: outer needs a mapping of keys: it may hold every, count, optimizer, "
+               "wire, overlap, fragments",
+               NULL});
+    all_of(
+        KNOWN "swarm: {group: {min: 99}}\nevaluate: {tokens:100}\n",
+        (const char *const[]){
+            "b.yaml:6:22: swarm.group.min: found '99', needs a whole number from 2 to 20 (fewest "
+            "members that average)",
+            "b.yaml:7:18: 'tokens:100' needs a space after the colon: tokens: 100",
+            "b.yaml:7:20: evaluate.tokens: 100 are less than one sequence: model.context is 128",
+            NULL});
+    all_of(
+        "train:\n\tsteps: 1\n\tbatch_tokens: 8\n",
+        (const char *const[]){
+            "b.yaml:2:1: a tab indents this line: write spaces instead, YAML takes no tabs there",
+            "b.yaml:3:1: a tab indents this line: write spaces instead, YAML takes no tabs there",
+            NULL});
+}
+
+Test(bad, beyond_twenty_mistakes_are_counted)
+{
+    static struct experiment x;
+    char text[1024] = KNOWN "swarm: {peers: [";
+    struct why w;
+    for (int i = 0; i < 25; i++) strcat(text, "a@b, ");
+    strcat(text, "]}\n");
+    cr_assert_eq(experiment_parse("b.yaml", bytes_of(text, strlen(text)), &x, &w), ERR_USAGE);
+    cr_assert_eq(x.mistakes.count, 20);
+    cr_assert_eq(x.mistakes.more, 5);
 }
 
 Test(bad, the_file_that_they_go_wrong_from_passes)

@@ -48,12 +48,15 @@ static void put(struct sheet *s, const char *format, ...)
 static const char *sample(const struct schema_key *k)
 {
     static const char *const values[][2] = {
-        {"experiment.name", "sample"}, {"model.preset", "2m"},       {"model.layers", "2"},
-        {"model.dim", "64"},           {"model.heads", "2"},         {"model.kv_heads", "2"},
-        {"model.ffn", "256"},          {"model.vocab", "1024"},      {"data.corpus", "corpus"},
-        {"train.steps", "1000"},       {"outer.every", "10"},        {"train.schedule.warmup", "9"},
-        {"checkpoint.dir", "runs/x"},  {"checkpoint.every", "10"},   {"evaluate.every", "10"},
-        {"metrics.log", "log.jsonl"},  {"swarm.peers", "[a, \"b\"]"}};
+        {"experiment.name", "sample"}, {"model.preset", "2m"},
+        {"model.layers", "2"},         {"model.dim", "64"},
+        {"model.heads", "2"},          {"model.kv_heads", "2"},
+        {"model.ffn", "256"},          {"model.vocab", "1024"},
+        {"data.corpus", "corpus"},     {"train.steps", "1000"},
+        {"outer.every", "10"},         {"train.schedule.warmup", "9"},
+        {"checkpoint.dir", "runs/x"},  {"checkpoint.every", "10"},
+        {"evaluate.every", "10"},      {"metrics.log", "log.jsonl"},
+        {"swarm.peers", "[a, \"b\"]"}, {"data.validation", "0.01"}};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         if (!strcmp(values[i][0], k->path)) return values[i][1];
     cr_assert(k->initial, "%s needs a sample value in this test", k->path);

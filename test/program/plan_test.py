@@ -18,7 +18,7 @@ done = run("plan", path, "--json")
 ok(done.returncode == 0, "a plan needs no corpus", done.stdout)
 plan = json.loads(done.stdout)
 ok(plan["experiment"]["experiment"] == {"name": "sixty", "seed": 18446744073709551615} and
-   plan["experiment"]["data"]["corpus"] == 'no "such" folder' and
+   plan["experiment"]["data"]["corpus"] == os.path.join(os.path.realpath(PLACE), 'no "such" folder') and
    plan["experiment"]["train"]["optimizer"]["betas"] == [0.9, 0.95] and
    plan["experiment"]["train"]["micro_batch"] == "auto", "JSON holds the experiment with its defaults", plan)
 
@@ -96,8 +96,17 @@ for name in ("tiny", "gcide-60m", "quickstart"):
 with open(os.path.join(PLACE, "bad.yaml"), "w") as f:
     f.write("experiment: {name: bad}\ntrain: {stesp: 5}\n")
 done = run("plan", "bad.yaml")
-ok(done.returncode == 2 and done.stdout == "shoal plan: bad.yaml:2:9: train has no key 'stesp': did you mean train.steps?\n",
-   "a bad file ends with one sentence and code 2", done.stdout)
+ok(done.returncode == 2 and "shoal plan: bad.yaml:2:9: train has no key 'stesp': did you mean train.steps?\n" in done.stdout,
+   "a bad file ends with its sentences and code 2", done.stdout)
+with open(os.path.join(PLACE, "bad.yaml"), "w") as f:
+    f.write("experiment: {name: bad}\ntrain: {stesp: 5}\nmachine: {device: gpu}\nouter: {every:0}\n")
+done = run("plan", "bad.yaml")
+lines = done.stdout.splitlines()
+ok(done.returncode == 2 and len(lines) == 6 and all(line.startswith("shoal plan: bad.yaml:") for line in lines) and
+   "bad.yaml:2:9: train has no key 'stesp'" in done.stdout and "a GPU is called cuda" in done.stdout and
+   "bad.yaml:4:14: 'every:0' needs a space" in done.stdout and "outer.every: found '0'" in done.stdout and
+   "data.corpus is missing" in done.stdout and "model.layers is missing" in done.stdout,
+   "several mistakes are all named, each with its place", done.stdout)
 done = run("plan", "missing.yaml")
 ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "missing.yaml" in done.stdout,
    "a missing file is named", done.stdout)

@@ -1,0 +1,72 @@
+#include "config/paths.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/complain.h"
+#include "config/value.h"
+
+bool paths_join(const char *base, const char *path, char out[EXPERIMENT_PATH_BYTES])
+{
+    size_t n = *path == '/' ? 0 : strlen(base);
+    while (n > 0 && *path) {
+        size_t dots = strspn(path, "."), after = path[dots] == '/' ? dots + 1 : dots;
+        if (dots < 1 || dots > 2 || (path[dots] && path[dots] != '/')) break;
+        path += after;
+        path += strspn(path, "/");
+        while (dots == 2 && n > 0 && base[--n] != '/') continue;
+    }
+    while (n > 0 && base[n - 1] == '/') n--;
+    const char *slash = *path == '/' || !*path ? "" : "/";
+    if (n == 0 && !*path) path = "/";
+    int wrote = snprintf(out, EXPERIMENT_PATH_BYTES, "%.*s%s%s", (int)n, base, slash, path);
+    return wrote < EXPERIMENT_PATH_BYTES;
+}
+
+enum err paths_of(const char *file, struct paths *out, struct why *w)
+{
+    char folder[PATH_MAX] = ".";
+    const char *slash = strrchr(file, '/');
+    if (slash && (size_t)(slash - file) + 2 <= sizeof folder)
+        snprintf(folder, sizeof folder, "%.*s", slash == file ? 1 : (int)(slash - file), file);
+    char *real = realpath(folder, NULL);
+    bool fits = real && strlen(real) < sizeof out->file;
+    if (fits) snprintf(out->file, sizeof out->file, "%s", real);
+    free(real);
+    if (!fits || !getcwd(out->working, sizeof out->working))
+        return why(w, ERR_IO, "finding the folder of %s: %s", file,
+                   real ? "its name is too long" : strerror(errno));
+    return ERR_OK;
+}
+
+static void resolve(struct experiment *x, const struct schema_key *k, struct experiment_place at,
+                    const struct paths *from, char path[EXPERIMENT_PATH_BYTES])
+{
+    char whole[EXPERIMENT_PATH_BYTES] = ""; /* what lies behind the zero is compared, too */
+    const char *base = at.set ? from->working : from->file;
+    if (!*path || *path == '/') return;
+    if (paths_join(base, path, whole)) memcpy(path, whole, sizeof whole);
+    else
+        complain(x, k, at, ERR_USAGE,
+                 "with the folder that it starts from, %s, it is longer than %d bytes: write an "
+                 "absolute path, or move the experiment",
+                 base, EXPERIMENT_PATH_BYTES - 1);
+}
+
+void paths_resolve(struct experiment *x, const struct paths *from)
+{
+    for (size_t i = 0; i < schema_count; i++) {
+        const struct schema_key *k = &schema_keys[i];
+        bool psk = x->swarm.access == ACCESS_PSK || strcmp(k->path, "swarm.access.psk");
+        if (k->form != SCHEMA_FORM_PATH || k->type != SCHEMA_TEXT || !psk) continue;
+        resolve(x, k, x->places[i], from, (char *)x + k->offset);
+    }
+    size_t peers = schema_index("swarm.peers");
+    for (size_t i = 0; i < x->swarm.peers_count; i++)
+        if (!value_is_peer(x->swarm.peers[i]) && !strstr(x->swarm.peers[i], "://"))
+            resolve(x, &schema_keys[peers], x->peers_places[i], from, x->swarm.peers[i]);
+}
