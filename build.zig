@@ -287,6 +287,7 @@ pub fn build(b: *std.Build) void {
     fibers(&s, all, &top);
     gpu(&s, toolkit, &top);
     simulator(&s, all, &top);
+    wan(&s, shoal, all, &top);
 
     for ([_][]const u8{ "address", "thread" }) |kind| {
         const run = b.addSystemCommand(&.{ "python3", "test/sanitize.py", kind });
@@ -487,6 +488,39 @@ fn simulator(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanag
     one.dependOn(&alone.step);
     all.addArtifactArg(tests);
     top.get("check").?.dependOn(&tests.step);
+}
+
+/// Networks in namespaces for the tests (test/wan/README.md): its program, also as zig-out/test/wan, the tests of its parts,
+/// and the scripts that run things in it.
+fn wan(s: *Shoal, shoal: *std.Build.Step.Compile, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(*std.Build.Step)) void {
+    const b = s.b;
+    const exe = b.addExecutable(.{ .name = "wan", .root_module = wanModule(s, &.{"_test.c"}) });
+    b.getInstallStep().dependOn(&b.addInstallArtifact(exe, .{ .dest_dir = .{ .override = .{ .custom = "test" } } }).step);
+    const m = wanModule(s, &.{ "wan.c", "space.c" });
+    s.third(m, "criterion");
+    const tests = b.addExecutable(.{ .name = "test-traffic", .root_module = m });
+    tests.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
+    const one = b.step("test-wan", "run the tests of test/wan alone");
+    const alone = s.tally(shoal);
+    one.dependOn(&alone.step);
+    for ([_]*std.Build.Step.Run{ alone, all }) |run| {
+        run.addPrefixedArtifactArg("WAN_BIN=", exe);
+        run.addArtifactArg(tests);
+        for (s.files("test/wan", "_test.py")) |f| run.addFileArg(b.path(b.fmt("test/wan/{s}", .{f})));
+    }
+    for ([_]*std.Build.Step.Compile{ exe, tests }) |c| top.get("check").?.dependOn(&c.step);
+}
+
+fn wanModule(s: *Shoal, without: []const []const u8) *std.Build.Module {
+    const m = s.module();
+    for ([_][]const u8{ "c", "." }) |p| m.addIncludePath(s.b.path(p));
+    outer: for (s.files("test/wan", ".c")) |f| {
+        for (without) |w| if (std.mem.endsWith(u8, f, w)) continue :outer;
+        m.addCSourceFile(.{ .file = s.b.path(s.b.fmt("test/wan/{s}", .{f})), .flags = &c_flags });
+    }
+    s.ours(m, &.{ "base", "config" });
+    s.third(m, "yaml");
+    return m;
 }
 
 fn simModule(s: *Shoal, names: []const []const u8, without: []const []const u8) *std.Build.Module {

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""peer.py -- one end of a measurement over UDP, in a node of a wan; speaks JSON on stdout.
+
+    peer.py echo ADDRESS                  sends back what comes, until it is killed
+    peer.py ping ADDRESS TO COUNT         one after the other; [milliseconds, ...], null for one that did not come back
+    peer.py beat ADDRESS TO               one every 20 ms, until some got no answer and later ones got one again; how many
+    peer.py burst ADDRESS TO COUNT BYTES  numbered packets of BYTES payload, then "end" until somebody answers
+    peer.py count ADDRESS                 the numbers that came until an "end" and when: [[number, seconds], ...]
+"""
+import json, socket, struct, sys, time
+
+PORT = 5000
+PATIENCE_S = 5  # for one answer
+SO_TIMESTAMPNS = 35
+
+
+def bound(address):
+    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((address, PORT))
+    print(json.dumps("ready"), flush=True)
+    return s
+
+
+def echo(address):
+    s = bound(address)
+    while True:
+        data, sender = s.recvfrom(65536)
+        s.sendto(data, sender)
+
+
+def ping(address, to, count):
+    s = bound(address)
+    s.settimeout(PATIENCE_S)
+    found = []
+    for i in range(int(count)):
+        began = time.monotonic()
+        s.sendto(struct.pack("<I", i), (to, PORT))
+        try:
+            while struct.unpack("<I", s.recv(100))[0] != i:
+                pass
+            found.append(1000 * (time.monotonic() - began))
+        except socket.timeout:
+            found.append(None)
+    print(json.dumps(found))
+
+
+def beat(address, to):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((address, PORT))
+    s.settimeout(0.02)
+    sent, last = 0, None
+    while sent < 3000:
+        s.sendto(struct.pack("<I", sent), (to, PORT))
+        sent += 1
+        try:
+            answer = struct.unpack("<I", s.recv(100))[0]
+        except socket.timeout:
+            continue
+        if last is None:
+            print(json.dumps("ready"), flush=True)
+        elif answer > last + 1:
+            break
+        last = answer
+        time.sleep(0.02)
+    print(json.dumps(sent))
+
+
+def burst(address, to, count, size):
+    s = bound(address)
+    for i in range(int(count)):
+        s.sendto(struct.pack("<I", i).ljust(int(size), b"."), (to, PORT))
+        if i % 50 == 49:
+            time.sleep(0.002)  # the receiver's buffer holds some 90
+    s.settimeout(0.2)
+    for _ in range(150):
+        s.sendto(b"end", (to, PORT))
+        try:
+            s.recv(100)
+            break
+        except socket.timeout:
+            pass
+
+
+def count(address):
+    s = bound(address)
+    s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # when the packet came, not when we had time for it
+    found = []
+    while True:
+        data, extra, _, sender = s.recvmsg(65536, 100)
+        if data == b"end":
+            s.sendto(b"end", sender)
+            print(json.dumps(found))
+            return
+        seconds, nanoseconds = struct.unpack("<qq", extra[0][2])
+        found.append([struct.unpack("<I", data[:4])[0], seconds + 1e-9 * nanoseconds])
+
+
+{"echo": echo, "ping": ping, "beat": beat, "burst": burst, "count": count}[sys.argv[1]](*sys.argv[2:])

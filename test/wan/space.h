@@ -1,0 +1,44 @@
+/* space.h -- a network namespace for each node, with one TUN device that leads to whoever holds it.
+ *
+ * As root directly; otherwise in a user namespace, in which the caller is root from then on. Addresses of node i:
+ * 10.77.0.(i+1) and, where the kernel has IPv6, fd77::(i+1); loopback is up. What the node sends comes out of `tun`
+ * packet by packet, what is written there arrives at the node. */
+#ifndef SHOAL_TEST_WAN_SPACE_H
+#define SHOAL_TEST_WAN_SPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+#define SPACE_TUN "wan0"
+
+struct space {
+    int tun;  /* packets, without waiting */
+    int net;  /* the namespace */
+    bool six; /* has an IPv6 address */
+};
+
+/* Must be called once, before the first space_open and before any thread. ERR_UNSUPPORTED: this machine does not let
+ * us make network namespaces. */
+enum err space_begin(struct why *w);
+
+/* Makes node `index`; leaves the caller in its namespace. ERR_UNSUPPORTED: no TUN devices here. The files are
+ * closed with the process. */
+enum err space_open(struct space *s, uint32_t index, uint32_t mtu, struct why *w);
+
+/* For a child process: goes into the node's namespace. */
+enum err space_enter(const struct space *s, struct why *w);
+
+/* For another process: goes into the namespace of node `index` of the process `pid`. */
+enum err space_enter_of(pid_t pid, uint32_t index, struct why *w);
+
+#define SPACE_ADDRESS_BYTES 16
+void space_address(uint32_t index, bool six, char out[SPACE_ADDRESS_BYTES]);
+
+/* Which node has this packet's destination address? False: none of `nodes`. */
+bool space_destination(const uint8_t *packet, size_t bytes, uint32_t nodes, uint32_t *out);
+
+#endif

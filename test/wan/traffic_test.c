@@ -1,0 +1,183 @@
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../folder.h"
+#include "traffic.h"
+
+static struct matrix matrix;
+static struct traffic t;
+static char path[64];
+static struct why w;
+
+static enum err read_text(const char *text)
+{
+    snprintf(path, sizeof path, "%s/m.yaml", folder);
+    FILE *f = fopen(path, "w");
+    cr_assert(f != NULL);
+    fputs(text, f);
+    fclose(f);
+    return matrix_read(path, &matrix, &w);
+}
+
+static void begin(const char *text)
+{
+    cr_assert(eq(int, read_text(text), ERR_OK), "%s", w.text);
+    traffic_init(&t, matrix.nodes, 7);
+    for (uint32_t i = 0; i < matrix.count; i++) traffic_rule(&t, &matrix.rules[i]);
+}
+
+static void stop(void)
+{
+    traffic_fini(&t);
+    folder_drop();
+}
+
+TestSuite(traffic, .init = folder_make, .fini = stop);
+TestSuite(matrix, .init = folder_make, .fini = folder_drop);
+
+static uint8_t data[1500];
+
+static void offer(uint64_t ns, uint32_t from, uint32_t to, size_t bytes)
+{
+    traffic_offer(&t, (instant){ns}, from, to, data, bytes);
+}
+
+/* Takes all there is; the time of the last. */
+static uint64_t drain(uint32_t to, unsigned *count)
+{
+    uint64_t at = 0;
+    *count = 0;
+    for (struct traffic_packet *p; (p = traffic_take(&t, INSTANT_NEVER)); free(p)) {
+        if (p->to != to) continue;
+        cr_assert(p->at.ns >= at);
+        at = p->at.ns;
+        ++*count;
+    }
+    return at;
+}
+
+Test(traffic, a_packet_arrives_after_the_delay_and_not_a_nanosecond_before)
+{
+    begin("{nodes: 2, rules: [{delay_ms: 50}]}");
+    data[0] = 42;
+    offer(1000, 0, 1, 100);
+    cr_assert(eq(u64, traffic_due(&t).ns, 50001000));
+    cr_assert(traffic_take(&t, (instant){50000999}) == NULL);
+    struct traffic_packet *p = traffic_take(&t, (instant){50001000});
+    cr_assert(p != NULL);
+    cr_assert(eq(sz, p->bytes, 100));
+    cr_assert(eq(u32, p->to, 1));
+    cr_assert(eq(u8, p->data[0], 42));
+    free(p);
+    cr_assert(eq(u64, traffic_due(&t).ns, UINT64_MAX));
+}
+
+Test(traffic, a_burst_leaves_at_the_rate_and_the_queue_holds_what_it_may)
+{
+    begin("{nodes: 2, rules: [{rate_mbit: 8, queue_kib: 10, delay_ms: 1}]}"); /* 1000 ns a byte */
+    for (int i = 0; i < 20; i++) offer(0, 0, 1, 1000);
+    unsigned count;
+    uint64_t last = drain(1, &count);
+    cr_assert(eq(uint, count, 10)); /* 10,240 bytes wait at most */
+    cr_assert(eq(u64, last, 10 * 1000000 + 1000000));
+    cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.full, 10));
+    cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.delivered_bytes, 10000));
+    offer(20000000, 0, 1, 1000); /* an idle line saves nothing up */
+    cr_assert(eq(u64, drain(1, &count), 22000000));
+}
+
+Test(traffic, packets_without_a_rate_keep_their_order)
+{
+    begin("{nodes: 2}");
+    for (uint8_t i = 0; i < 200; i++) {
+        data[0] = i;
+        offer(5, 0, 1, 60);
+    }
+    for (uint8_t i = 0; i < 200; i++) {
+        struct traffic_packet *p = traffic_take(&t, (instant){5});
+        cr_assert(eq(u8, p->data[0], i));
+        free(p);
+    }
+}
+
+Test(traffic, links_do_not_touch_each_other_and_arrive_in_the_order_of_time)
+{
+    begin("{nodes: 3, rules: [{delay_ms: 9}, {from: 2, to: 1, delay_ms: 1}]}");
+    offer(0, 0, 1, 60);
+    offer(1000, 2, 1, 60);
+    offer(2000, 1, 2, 60);
+    const uint32_t from[] = {2, 0, 1};
+    for (int i = 0; i < 3; i++) {
+        struct traffic_packet *p = traffic_take(&t, INSTANT_NEVER);
+        cr_assert(eq(u32, p->from, from[i]));
+        free(p);
+    }
+}
+
+Test(traffic, loss_is_what_the_matrix_says_and_the_seed_repeats_it)
+{
+    uint64_t lost[2];
+    for (int round = 0; round < 2; round++) {
+        if (round) traffic_fini(&t);
+        begin("{nodes: 2, rules: [{loss: 0.1}]}");
+        for (int i = 0; i < 100000; i++) offer(0, 0, 1, 1);
+        lost[round] = traffic_link(&t, 0, 1)->count.lost;
+    }
+    cr_assert(lost[0] > 9500 && lost[0] < 10500, "%lu", lost[0]); /* 5 standard deviations */
+    cr_assert(eq(u64, lost[0], lost[1]));
+}
+
+Test(traffic, a_cut_is_one_way_unless_it_says_both)
+{
+    unsigned count;
+    begin("{nodes: 3, rules: [{from: 0, to: 1, cut: true}, {from: 1, to: 2, both: true, cut: "
+          "true}]}");
+    for (uint32_t i = 0; i < 3; i++)
+        for (uint32_t j = 0; j < 3; j++) offer(0, i, j, 60);
+    drain(1, &count);
+    cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.cut, 1));
+    cr_assert(eq(u64, traffic_link(&t, 1, 0)->count.delivered, 1));
+    cr_assert(eq(u64, traffic_link(&t, 1, 2)->count.cut, 1));
+    cr_assert(eq(u64, traffic_link(&t, 2, 1)->count.cut, 1));
+    cr_assert(eq(u64, traffic_link(&t, 2, 0)->count.delivered, 1));
+}
+
+Test(matrix, rules_come_by_time_and_later_ones_of_a_moment_win)
+{
+    cr_assert(eq(int,
+                 read_text("nodes: 2\nrules:\n  - {at_s: 20, cut: false}\n  - {delay_ms: 5}\n"
+                           "  - {at_s: 1.5, cut: true}\n  - {delay_ms: 6}\n"),
+                 ERR_OK));
+    cr_assert(eq(u32, matrix.count, 4));
+    const uint64_t at_ms[] = {0, 0, 1500, 20000};
+    for (int i = 0; i < 4; i++) cr_assert(eq(u64, span_in_ms(matrix.rules[i].at), at_ms[i]));
+    struct matrix_link l = matrix_plain();
+    matrix_apply(&matrix.rules[0], &l);
+    matrix_apply(&matrix.rules[1], &l);
+    cr_assert(l.delay_ms == 6 && !l.cut && l.queue_kib == 256);
+}
+
+Test(matrix, what_is_wrong_in_it_is_said_with_its_line)
+{
+    const char *const bad[][2] = {
+        {"nodes: 0", "m.yaml:1:8: nodes needs a whole number from 1 to 64"},
+        {"rules: []", "nodes is missing"},
+        {"nodes: 2\nfrob: 1", ":2:1: a matrix knows nodes"},
+        {"nodes: 2\nrules:\n  - {delay: 1}", ":3:6: a rule knows from"},
+        {"nodes: 2\nrules:\n  - {delay_ms: -1}", "delay_ms needs a number from 0 to 10000"},
+        {"nodes: 2\nrules:\n  - {to: 2, cut: true}", "a node needs a whole number from 0 to 1"},
+        {"nodes: 2\nrules:\n  - {from: [], cut: true}", "names no node"},
+        {"nodes: 2\nrules:\n  - {cut: 1}", "cut needs true or false"},
+        {"nodes: 2\nrules:\n  - {from: 0}", "sets nothing"},
+        {"nodes: 2\nrules: 3", "rules needs a list"},
+        {"nodes: [", "m.yaml:"},
+        {"4", "a matrix is a mapping"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        cr_assert(eq(int, read_text(bad[i][0]), ERR_USAGE), "%s", bad[i][0]);
+        cr_assert(strstr(w.text, bad[i][1]) != NULL, "%s: %s", bad[i][0], w.text);
+    }
+}

@@ -1,0 +1,341 @@
+/* wan.c -- machines far apart, on one machine: network namespaces, and packets between them that take their time.
+ *
+ *     wan MATRIX.yaml [OPTION...] [-- COMMAND...]    makes the nodes; runs COMMAND in each of them
+ *     wan --enter PID NODE COMMAND...                runs COMMAND in a node of a wan that runs
+ *
+ *     --seed N        which packets are lost; the seed of each run is printed
+ *     --report FILE   what became of the packets of each pair, written at the end
+ *
+ * The format of a matrix stands in matrix.h, the addresses in space.h. COMMAND finds WAN_NODE (0, 1, ...), WAN_NODES,
+ * WAN_ADDRESS and, where the kernel has IPv6, WAN_ADDRESS6 in its environment. One process holds all TUN devices and
+ * forwards what comes out of them. "wan: 4 nodes, seed 7, process 123" says that all is there.
+ *
+ * With COMMAND it lives as long as one of the commands; otherwise until a signal, or until its parent ends (so does
+ * what --enter started). SIGTERM and SIGINT are handed on to the commands, which may still speak to each other until
+ * they end, GRACE_S at the longest; a second signal ends all at once. SIGUSR1 reads MATRIX.yaml again ("wan: read
+ * again"): all pairs anew, at_s counts from then. Whatever the commands started ends with wan.
+ *
+ * Exit codes: 0; that of the first command that failed; 124 at the matrix's time limit; 2 for a wrong word; 77 where
+ * the machine does not allow namespaces or TUN devices: nothing was tried then. */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "space.h"
+#include "traffic.h"
+
+#define GRACE_S      30
+#define BURST        64    /* packets read from one node before the others have their turn */
+#define PACKET_BYTES 65536 /* what a TUN device may hand out at most */
+#define CODE_USAGE   2
+#define CODE_SKIP    77
+#define CODE_LIMIT   124
+
+struct wan {
+    const char *path, *report;
+    uint64_t seed;
+    char **command; /* NULL: none */
+    struct matrix matrix;
+    struct traffic traffic;
+    struct space spaces[MATRIX_NODES_MAX];
+    pid_t children[MATRIX_NODES_MAX]; /* 0: none, or gone */
+    uint32_t alive;                   /* children */
+    int signals;                      /* a signalfd */
+    sigset_t mask;                    /* from before it */
+    instant read, end;                /* when the matrix was read; when all is killed */
+    uint32_t rule;                    /* the next that was not applied */
+    bool asked;                       /* a signal asked us to end */
+    int code;
+};
+
+static int told(const struct why *w)
+{
+    fprintf(stderr, "wan: %s\n", w->text);
+    return w->err == ERR_UNSUPPORTED ? CODE_SKIP : w->err == ERR_USAGE ? CODE_USAGE : 1;
+}
+
+static void set_number(const char *name, uint32_t n)
+{
+    char text[16];
+    snprintf(text, sizeof text, "%u", n);
+    setenv(name, text, 1);
+}
+
+/* In the child. */
+static void be_node(const struct wan *w, uint32_t index)
+{
+    char address[SPACE_ADDRESS_BYTES];
+    struct why y;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setpgid(0, 0);
+    sigprocmask(SIG_SETMASK, &w->mask, NULL);
+    setpriority(PRIO_PROCESS, 0, 0);
+    if (space_enter(&w->spaces[index], &y)) _exit(told(&y));
+    set_number("WAN_NODE", index);
+    set_number("WAN_NODES", w->matrix.nodes);
+    space_address(index, false, address);
+    setenv("WAN_ADDRESS", address, 1);
+    space_address(index, true, address);
+    if (w->spaces[index].six) setenv("WAN_ADDRESS6", address, 1);
+    execvp(w->command[0], w->command);
+    fprintf(stderr, "wan: %s: %s\n", w->command[0], strerror(errno));
+    _exit(127);
+}
+
+static void start(struct wan *w)
+{
+    for (uint32_t i = 0; i < w->matrix.nodes; i++) {
+        pid_t child = fork();
+        if (child == 0) be_node(w, i);
+        if (child < 0) {
+            fprintf(stderr, "wan: no process for node %u: %s\n", i, strerror(errno));
+            w->code = 1;
+            return;
+        }
+        setpgid(child, child); /* as the child does: whoever is first */
+        w->children[i] = child;
+        w->alive++;
+    }
+}
+
+static void signal_all(const struct wan *w, int number)
+{
+    for (uint32_t i = 0; i < w->matrix.nodes; i++)
+        if (w->children[i]) kill(-w->children[i], number);
+}
+
+static void reap(struct wan *w)
+{
+    int status;
+    for (pid_t gone; (gone = waitpid(-1, &status, WNOHANG)) > 0;)
+        for (uint32_t i = 0; i < w->matrix.nodes; i++) {
+            if (w->children[i] != gone) continue;
+            int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+            if (code && !w->code) w->code = code;
+            kill(-gone, SIGKILL); /* what it left behind in its group */
+            w->children[i] = 0;
+            w->alive--;
+        }
+}
+
+/* Kills every descendant: those whose parents are gone are ours, since we are their subreaper. */
+static void kill_all(struct wan *w)
+{
+    char path[64];
+    signal_all(w, SIGKILL);
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    for (bool any = true; any;) {
+        FILE *f = fopen(path, "r");
+        int child;
+        any = false;
+        while (f && fscanf(f, "%d", &child) == 1) any = kill(child, SIGKILL) == 0 || any;
+        if (f) fclose(f);
+        if (any && waitpid(-1, NULL, 0) < 0 && errno != EINTR) any = false;
+    }
+}
+
+static void read_again(struct wan *w)
+{
+    static struct matrix again;
+    struct why y;
+    if (matrix_read(w->path, &again, &y)) {
+        told(&y);
+        return;
+    }
+    if (again.nodes != w->matrix.nodes) {
+        fprintf(stderr, "wan: %s: there are %u nodes, not %u\n", w->path, w->matrix.nodes,
+                again.nodes);
+        return;
+    }
+    w->matrix = again;
+    w->read = clock_now();
+    w->rule = 0;
+    for (uint32_t i = 0; i < w->matrix.nodes * w->matrix.nodes; i++)
+        w->traffic.links[i].is = matrix_plain();
+}
+
+static void rules(struct wan *w, instant now)
+{
+    for (; w->rule < w->matrix.count; w->rule++) {
+        const struct matrix_rule *r = &w->matrix.rules[w->rule];
+        if (!instant_reached(now, instant_after(w->read, r->at))) return;
+        traffic_rule(&w->traffic, r);
+    }
+}
+
+static void signals(struct wan *w)
+{
+    struct signalfd_siginfo s;
+    while (read(w->signals, &s, sizeof s) == (ssize_t)sizeof s) {
+        int number = (int)s.ssi_signo;
+        if (number == SIGCHLD) reap(w);
+        else if (number == SIGUSR1) {
+            read_again(w);
+            rules(w, w->read);
+            puts("wan: read again");
+        } else if (w->asked) w->end = clock_now();
+        else {
+            w->asked = true;
+            w->end = instant_min(w->end, instant_after(clock_now(), span_s(GRACE_S)));
+            signal_all(w, number);
+        }
+    }
+}
+
+static void take_from(struct wan *w, uint32_t from)
+{
+    static uint8_t packet[PACKET_BYTES];
+    instant now = clock_now();
+    for (int i = 0; i < BURST; i++) {
+        uint32_t to;
+        ssize_t n = read(w->spaces[from].tun, packet, sizeof packet);
+        if (n <= 0) return;
+        if (space_destination(packet, (size_t)n, w->matrix.nodes, &to) && to != from)
+            traffic_offer(&w->traffic, now, from, to, packet, (size_t)n);
+    }
+}
+
+static void deliver(struct wan *w, instant now)
+{
+    for (struct traffic_packet *p; (p = traffic_take(&w->traffic, now)); free(p))
+        if (write(w->spaces[p->to].tun, p->data, p->bytes) < 0)
+            fprintf(stderr, "wan: node %u takes no packet: %s\n", p->to, strerror(errno));
+}
+
+static bool over(struct wan *w, instant now)
+{
+    if (w->command ? w->alive == 0 : w->asked) return true;
+    if (!instant_reached(now, w->end)) return false;
+    if (!w->asked) {
+        fprintf(stderr, "wan: %.0f s are over, the limit of %s\n", span_in_s(w->matrix.limit),
+                w->path);
+        w->code = CODE_LIMIT;
+    }
+    return true;
+}
+
+static void forward(struct wan *w)
+{
+    uint32_t n = w->matrix.nodes;
+    struct pollfd fds[MATRIX_NODES_MAX + 1];
+    for (uint32_t i = 0; i < n; i++) fds[i] = (struct pollfd){w->spaces[i].tun, POLLIN, 0};
+    fds[n] = (struct pollfd){w->signals, POLLIN, 0};
+    for (;;) {
+        instant now = clock_now(), due = instant_min(w->end, traffic_due(&w->traffic));
+        if (w->rule < w->matrix.count)
+            due = instant_min(due, instant_after(w->read, w->matrix.rules[w->rule].at));
+        uint64_t ns = instant_since(due, now).ns;
+        struct timespec wait = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+        if (ppoll(fds, n + 1, &wait, NULL) < 0 && errno != EINTR) {
+            fprintf(stderr, "wan: poll: %s\n", strerror(errno));
+            w->code = 1;
+            return;
+        }
+        rules(w, clock_now());
+        for (uint32_t i = 0; i < n; i++)
+            if (fds[i].revents) take_from(w, i);
+        deliver(w, clock_now());
+        if (fds[n].revents) signals(w);
+        if (over(w, clock_now())) return;
+    }
+}
+
+static void write_report(const struct wan *w)
+{
+    if (!w->report) return;
+    FILE *f = fopen(w->report, "w");
+    if (!f) {
+        fprintf(stderr, "wan: %s: %s\n", w->report, strerror(errno));
+        return;
+    }
+    fprintf(f, "from to packets bytes delivered delivered_bytes lost full cut\n");
+    for (uint32_t i = 0; i < w->matrix.nodes * w->matrix.nodes; i++) {
+        const struct traffic_count *c = &w->traffic.links[i].count;
+        if (c->packets)
+            fprintf(f, "%u %u %lu %lu %lu %lu %lu %lu %lu\n", i / w->matrix.nodes,
+                    i % w->matrix.nodes, c->packets, c->bytes, c->delivered, c->delivered_bytes,
+                    c->lost, c->full, c->cut);
+    }
+    fclose(f);
+}
+
+static int run(struct wan *w)
+{
+    struct why y;
+    if (matrix_read(w->path, &w->matrix, &y)) return told(&y);
+    if (space_begin(&y)) return told(&y);
+    for (uint32_t i = 0; i < w->matrix.nodes; i++)
+        if (space_open(&w->spaces[i], i, w->matrix.mtu, &y)) return told(&y);
+
+    sigset_t mine;
+    const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR1};
+    sigemptyset(&mine);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaddset(&mine, numbers[i]);
+    sigprocmask(SIG_BLOCK, &mine, &w->mask);
+    w->signals = signalfd(-1, &mine, SFD_NONBLOCK | SFD_CLOEXEC);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    setpriority(PRIO_PROCESS, 0, -10); /* where we may: on a busy machine packets are in time */
+
+    traffic_init(&w->traffic, w->matrix.nodes, w->seed);
+    w->read = clock_now();
+    w->end = instant_after(w->read, w->matrix.limit);
+    rules(w, w->read);
+    printf("wan: %u nodes, seed %lu, process %d\n", w->matrix.nodes, w->seed, (int)getpid());
+    if (w->command) start(w);
+    else prctl(PR_SET_PDEATHSIG, SIGTERM);
+    forward(w);
+    kill_all(w);
+    write_report(w);
+    traffic_fini(&w->traffic);
+    return w->code;
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: wan MATRIX.yaml [--seed N] [--report FILE] [-- COMMAND...]\n"
+                    "       wan --enter PID NODE COMMAND...\n");
+    return CODE_USAGE;
+}
+
+static int enter(int count, char **words)
+{
+    struct why y;
+    if (count < 3) return usage();
+    int pid = atoi(words[0]), node = atoi(words[1]);
+    if (pid <= 0 || node < 0 || node >= MATRIX_NODES_MAX) return usage();
+    if (space_enter_of(pid, (uint32_t)node, &y)) return told(&y);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user namespace would take it back */
+    execvp(words[2], words + 2);
+    fprintf(stderr, "wan: %s: %s\n", words[2], strerror(errno));
+    return 127;
+}
+
+int main(int count, char **words)
+{
+    static struct wan w;
+    const struct option options[] = {
+        {"seed", required_argument, NULL, 's'}, {"report", required_argument, NULL, 'r'}, {0}};
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (count > 1 && !strcmp(words[1], "--enter")) return enter(count - 2, words + 2);
+    w.seed = clock_unix_ms();
+    for (int c; (c = getopt_long(count, words, "", options, NULL)) != -1;) {
+        if (c == 's') w.seed = strtoull(optarg, NULL, 10);
+        else if (c == 'r') w.report = optarg;
+        else return usage();
+    }
+    if (optind == count) return usage();
+    w.path = words[optind++];
+    if (optind < count) w.command = words + optind;
+    return run(&w);
+}

@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""The network that `wan` makes is what its matrix says: measured with real packets, in numbers that hold on a busy machine
+(traffic_test.c has the exact ones); and whatever it started ends with it."""
+import subprocess
+from wans import *
+from swarms import *
+
+PEER = os.path.join(HERE, "peer.py")
+
+
+class Peer:
+    """peer.py in a node; `answer` waits for what it says at its end."""
+
+    def __init__(self, wan, node, role, *words, six=False):
+        self.child = wan.start(node, [sys.executable, PEER, role, address(node, six)] + [str(w) for w in words],
+                               stdout=subprocess.PIPE, text=True)
+        self.child.stdout.readline()
+
+    def answer(self):
+        said = self.child.stdout.read()  # not communicate: it forgets what readline took too early
+        self.child.wait()
+        return json.loads(said)
+
+    def end(self):
+        self.child.kill()
+        self.child.wait()
+
+
+def round_trips(wan, a, b, count=20, six=False):
+    server = Peer(wan, b, "echo", six=six)
+    found = Peer(wan, a, "ping", address(b, six), count, six=six).answer()
+    server.end()
+    return found
+
+
+def bursts(wan, a, b, count, size):
+    receiver = Peer(wan, b, "count")
+    Peer(wan, a, "burst", address(b), count, size).child.wait()
+    return receiver.answer()
+
+
+def delays():
+    wan = Wan("{nodes: 3, rules: [{delay_ms: 50}, {from: 0, to: 2, delay_ms: 10}, {from: 2, to: 0, delay_ms: 30}]}")
+    for a, b, expected in ((0, 1, 100), (0, 2, 40)):
+        for six in (False, True):
+            best = min(x or 1e9 for x in round_trips(wan, a, b, six=six))
+            ok(expected <= best <= expected + 15, "%d ms round trip over IPv%d" % (expected, 6 if six else 4), best)
+    wan.stop()
+
+
+def rate():
+    wan = Wan("{nodes: 2, rules: [{rate_mbit: 8, queue_kib: 2048}]}")
+    found = bursts(wan, 0, 1, 800, 1000)
+    (first, begin), (last, end) = found[0], found[-1]
+    speed = (last - first) * 1028 * 8 / (end - begin) / 1e6
+    ok(last - first > 700 and 6 < speed < 8.8, "8 Mbit/s pass where the matrix says so", (first, last, speed))
+    count = wan.stop()[0, 1]
+    ok(count["packets"] >= 800 and count["full"] == count["lost"] == 0, "the queue held all of it", count)
+
+    wan = Wan("{nodes: 2, rules: [{rate_mbit: 1, queue_kib: 20}]}")
+    bursts(wan, 0, 1, 200, 1000)
+    count = wan.stop()[0, 1]
+    ok(count["full"] > 50 and count["delivered"] + count["full"] == count["packets"],
+       "what does not fit the queue is dropped and counted", count)
+
+
+def loss():
+    lost = []
+    for _ in range(2):
+        wan = Wan("{nodes: 2, rules: [{from: 0, to: 1, loss: 0.1}]}", seed=7)
+        found = bursts(wan, 0, 1, 2000, 20)
+        count = wan.stop()[0, 1]
+        ok(140 <= count["lost"] <= 270 and count["delivered"] + count["lost"] == count["packets"] and
+           len(found) <= count["delivered"], "one packet in ten is lost", count)
+        lost.append(set(range(2000)) - {number for number, _ in found})
+    # The receiver's own buffer may lose some more on a busy machine.
+    ok(len(lost[0] & lost[1]) >= 140, "the same seed loses the same packets", [len(x) for x in lost])
+
+
+def cuts():
+    one_way = "{nodes: 3, rules: [{from: 0, to: 1, cut: true}]}"
+    wan = Wan(one_way)
+    receiver = Peer(wan, 1, "count")
+    Peer(wan, 0, "burst", address(2), 1, 20).end()  # a packet elsewhere passes; it is of no use to node 1
+    sender = Peer(wan, 0, "burst", address(1), 10, 20)
+    other = Peer(wan, 2, "burst", address(1), 10, 20)
+    other.child.wait()
+    sender.end()
+    ok(len(receiver.answer()) == 10, "nothing passes a pair that is cut one way, everything passes beside it")
+    receiver = Peer(wan, 0, "count")
+    sender = Peer(wan, 1, "burst", address(0), 10, 20)
+    ok(len(receiver.answer()) == 10, "and the way back is open")
+    sender.end()
+    wan.change("{nodes: 3, rules: []}")
+    ok(None not in round_trips(wan, 0, 1, 3), "a matrix that is read again heals it")
+    wan.change("{nodes: 3, rules: [{from: 0, to: 1, cut: true}]}")
+    count = wan.stop()
+    ok(count[0, 1]["cut"] >= 10 and count[0, 1]["delivered"] >= 3 and count[1, 0]["cut"] == 0, "and all of it was counted", count)
+
+
+def events():
+    wan = Wan("{nodes: 2}")
+    server = Peer(wan, 1, "echo")
+    beat = Peer(wan, 0, "beat", address(1))
+    wan.change("{nodes: 2, rules: [{at_s: 0.3, cut: true}, {at_s: 1, cut: false}]}")
+    sent = beat.answer()
+    server.end()
+    count = wan.stop()[0, 1]
+    ok(sent < 3000 and count["cut"] >= 1, "a rule with at_s cuts and another heals", (sent, count))
+
+
+def commands(text, words, number=None, **options):
+    """Runs wan with a command in each node, with a signal when each has said a line; (exit code, what was said)."""
+    path = os.path.join(PLACE, "commands.yaml")
+    with open(path, "w") as f:
+        f.write(text)
+    child = subprocess.Popen([WAN, path, "--"] + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    CHILDREN.append(child)
+    said = []
+    if number:
+        said = [child.stdout.readline() for _ in range(3)]
+        child.send_signal(number)
+    said.append(child.stdout.read())
+    return child.wait(), "".join(said)
+
+
+def alive(marker):
+    """Is there a process with this word among its arguments?"""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if marker.encode() in open("/proc/%s/cmdline" % pid, "rb").read():
+                return True
+        except OSError:
+            pass
+    return False
+
+
+def programs():
+    two = "{nodes: 2, seconds: 100}"
+    code, said = commands(two, ["sh", "-c", "echo $WAN_NODE of $WAN_NODES has $WAN_ADDRESS; exit $WAN_NODE"])
+    ok(code == 1 and "0 of 2 has 10.77.0.1\n" in said and "1 of 2 has 10.77.0.2\n" in said,
+       "each node's command knows where it is, and the first failure is handed on", said)
+    code, said = commands(two, ["sh", "-c", "trap 'echo asked; exit 0' TERM; echo here; sleep 60 & wait"], signal.SIGTERM)
+    ok(code == 0 and said.count("asked") == 2, "SIGTERM is handed on to all commands", (code, said))
+    marker = "4%05d" % (os.getpid() % 100000)
+    code, said = commands(two, ["sh", "-c", "setsid sleep %s & echo here; exit 3" % marker])
+    ok(code == 3 and not alive(marker), "what a command leaves behind ends too", (code, said))
+    child = subprocess.Popen([WAN, os.path.join(PLACE, "commands.yaml"), "--", "sleep", marker], stdout=subprocess.PIPE, text=True)
+    CHILDREN.append(child)
+    ok(wait_for(lambda: alive(marker), 30), "a command runs")
+    child.kill()
+    child.communicate()
+    ok(wait_for(lambda: not alive(marker), 30), "and ends with a wan that was killed")
+    shell = subprocess.Popen(["sh", "-c", '"%s" commands.yaml --report %s & wait' % (WAN, marker)], stdout=subprocess.PIPE, text=True, cwd=PLACE)
+    CHILDREN.append(shell)
+    pid = int(shell.stdout.readline().split()[-1])
+    inside = subprocess.Popen(["sh", "-c", '"%s" --enter %d 1 sleep %s & echo here; wait' % (WAN, pid, marker)], stdout=subprocess.PIPE, text=True)
+    CHILDREN.append(inside)
+    ok(inside.stdout.readline() == "here\n" and wait_for(lambda: alive("sleep\0" + marker), 30), "a program enters a node")
+    shell.kill()
+    inside.kill()
+    ok(wait_for(lambda: not alive(marker), 30), "a wan and what entered it end with those who started them")
+    code, said = commands("{nodes: 2, seconds: 1}", ["sleep", marker])
+    ok(code == 124 and "limit" in said and not alive(marker), "the matrix's time limit ends everything", (code, said))
+    code, said = commands("{nodes: 2, frob: 1}", ["true"])
+    ok(code == 2 and ":1:" in said and said.count("\n") == 1, "a mistake in the matrix is one sentence", (code, said))
+
+
+def without():
+    """Without the right to make namespaces directly there is a user namespace, without TUN there is a skip in sight."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        print("ok - less than root is tried # SKIP not root, or no setpriv here")
+        return
+    open(os.path.join(PLACE, "commands.yaml"), "w").write("{nodes: 2}")
+    less = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", WAN, os.path.join(PLACE, "commands.yaml"), "--", "true"]
+    done = subprocess.run(less, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    if done.returncode == SKIP:
+        print("ok - a user namespace serves where one is not root # SKIP " + done.stdout.strip())
+    else:
+        ok(done.returncode == 0, "a user namespace serves where one is not root", done.stdout)
+    os.chmod(PLACE, 0o755)
+    none = ["setpriv", "--reuid=65534", "--clear-groups", WAN, os.path.join(PLACE, "commands.yaml"), "--", "true"]
+    done = subprocess.run(none, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    ok(done.returncode in (0, SKIP) and (done.returncode == 0 or done.stdout.count("\n") == 1),
+       "who may open no TUN device is told so with the code of a skip", (done.returncode, done.stdout))
+
+
+delays()
+rate()
+loss()
+cuts()
+events()
+programs()
+without()
+finish()

@@ -1,0 +1,79 @@
+"""wans.py -- networks for tests in Python: a running `wan` (wan.c) and programs in its nodes.
+
+    wan = Wan(open("test/wan/100ms.yaml").read())     # ends the script with a skip where namespaces are missing
+    child = wan.start(0, ["shoal", "run", ...])       # a subprocess.Popen in node 0
+    wan.change(text)                                  # another matrix from now on
+    wan.stop()
+"""
+import os, signal, subprocess, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "program"))
+import swarms
+
+WAN = os.environ.get("WAN_BIN") or os.path.abspath("zig-out/test/wan")
+HERE = os.path.dirname(os.path.abspath(__file__))
+SKIP = 77  # its exit code where the machine does not allow namespaces
+COUNT = 0
+
+
+def address(node, six=False):
+    return "fd77::%x" % (node + 1) if six else "10.77.0.%d" % (node + 1)
+
+
+def matrix(name):
+    """The text of test/wan/NAME.yaml."""
+    with open(os.path.join(HERE, name + ".yaml")) as f:
+        return f.read()
+
+
+def skip(why):
+    """Says that nothing was tried here, and ends the script."""
+    print("ok - %s # SKIP %s" % (os.path.basename(sys.argv[0]), why))
+    sys.exit(0)
+
+
+class Wan:
+    """A network without commands of its own. `seed` decides which packets are lost."""
+
+    def __init__(self, text, seed=None):
+        global COUNT
+        COUNT += 1
+        self.path = os.path.join(swarms.PLACE, "matrix-%d.yaml" % COUNT)
+        self.report_path = os.path.join(swarms.PLACE, "report-%d.txt" % COUNT)
+        self.write(text)
+        options = ["--report", self.report_path] + (["--seed", str(seed)] if seed is not None else [])
+        self.process = subprocess.Popen([WAN, self.path] + options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        swarms.CHILDREN.append(self.process)
+        line = self.process.stdout.readline()
+        if not line:
+            said = self.process.stderr.read().strip()
+            if self.process.wait() == SKIP:
+                skip(said)
+            raise RuntimeError(said)
+        print("# " + line.strip(), flush=True)
+
+    def write(self, text):
+        with open(self.path, "w") as f:
+            f.write(text)
+
+    def start(self, node, words, **options):
+        """Runs `words` in a node; options are those of subprocess.Popen."""
+        child = subprocess.Popen([WAN, "--enter", str(self.process.pid), str(node)] + list(words), **options)
+        swarms.CHILDREN.append(child)
+        return child
+
+    def change(self, text):
+        """Another matrix from now on, with as many nodes; its at_s count from now."""
+        self.write(text)
+        self.process.send_signal(signal.SIGUSR1)
+        line = self.process.stdout.readline()
+        if line.strip() != "wan: read again":
+            raise RuntimeError("wan did not read its matrix again: %r" % line)
+
+    def stop(self):
+        """Ends the network; what became of the packets: {(from, to): {"packets": ..., "lost": ..., ...}}."""
+        self.process.terminate()
+        self.process.communicate(timeout=60)
+        with open(self.report_path) as f:
+            rows = [line.split() for line in f]
+        return {(int(r[0]), int(r[1])): dict(zip(rows[0][2:], map(int, r[2:]))) for r in rows[1:]}
