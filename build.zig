@@ -36,7 +36,7 @@ const Component = struct {
 const components = [_]Component{
     .{ .name = "base", .dir = "c/base" },
     .{ .name = "config", .dir = "c/config", .needs = &.{"base"}, .third = &.{"yaml"} },
-    .{ .name = "data", .dir = "c/data", .needs = &.{"base"}, .third = &.{ "jansson", "xxhash", "pcre2" } },
+    .{ .name = "data", .dir = "c/data", .needs = &.{"base"}, .third = &.{ "jansson", "xxhash", "pcre2", "z", "zstd" } },
     .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .unchecked = &.{ "kernels_avx2.c", "kernels_avx2_bf16.c", "kernels_avx512.c", "kernels_avx512_bf16.c", "kernels_avx512_pairs.c" } },
     .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" }, .test_needs = &.{"cpu"}, .unchecked = &.{"outer.c"} },
     .{ .name = "swarm", .dir = "swarm", .needs = &.{ "base", "model" }, .third = &.{"xxhash"} },
@@ -62,7 +62,7 @@ const Shoal = struct {
     /// Gives `m` the headers and the archive of a third-party library.
     fn third(s: *Shoal, m: *std.Build.Module, name: []const u8) void {
         const b = s.b;
-        inline for (.{ .{ "jansson", "libjansson.a" }, .{ "xxhash", "libxxhash.a" }, .{ "pcre2", "libpcre2-8.a" }, .{ "criterion", "libcriterion.so" } }) |system| {
+        inline for (.{ .{ "jansson", "libjansson.a" }, .{ "xxhash", "libxxhash.a" }, .{ "pcre2", "libpcre2-8.a" }, .{ "z", "libz.a" }, .{ "zstd", "libzstd.a" }, .{ "criterion", "libcriterion.so" } }) |system| {
             if (std.mem.eql(u8, name, system[0])) {
                 m.addIncludePath(b.path(".deps/system/include"));
                 m.addObjectFile(b.path(".deps/system/lib/" ++ system[1]));
@@ -538,7 +538,7 @@ fn simModule(s: *Shoal, names: []const []const u8, without: []const []const u8) 
 
 fn linkAll(s: *Shoal, m: *std.Build.Module) void {
     for (components) |c| m.linkLibrary(s.libraries.get(c.name).?);
-    for ([_][]const u8{ "jansson", "xxhash", "pcre2", "yaml", "quic", "wolfssl" }) |t| s.third(m, t);
+    for ([_][]const u8{ "jansson", "xxhash", "pcre2", "z", "zstd", "yaml", "quic", "wolfssl" }) |t| s.third(m, t);
 }
 
 const wolfssl_dir = ".deps/wolfssl-5.9.2-stable";

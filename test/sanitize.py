@@ -21,7 +21,7 @@ INCLUDES = ["-Ic", "-I.", "-Inet/wolfssl", "-I.deps/wolfssl-5.9.2-stable", "-I.d
 COMPILE = ["-std=gnu17", "-g", "-O1", "-fno-omit-frame-pointer", "-march=x86-64-v3", "-maes", "-mpclmul",
            "-ffp-contract=off", "-D_GNU_SOURCE", "-w"]
 SYSTEM = [".deps/system/lib/" + n for n in
-          ("libjansson.a", "libxxhash.a", "libpcre2-8.a", "libcriterion.so")]
+          ("libjansson.a", "libxxhash.a", "libpcre2-8.a", "libz.a", "libzstd.a", "libcriterion.so")]
 
 
 def clang():

@@ -1,4 +1,4 @@
-/* prepare.c -- `shoal prepare`: text files -> tokenizer and shards. */
+/* prepare.c -- `shoal prepare`: texts -> tokenizer and shards. */
 #include "data/prepare.h"
 
 #include <inttypes.h>
@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/machine.h"
+#include "base/stop.h"
 #include "bin/command.h"
 
 /* Where we are, on stderr: a line that moves on a terminal, else a line every few seconds. */
@@ -43,13 +44,21 @@ static void show(void *self, const char *stage, uint64_t done, uint64_t all)
 
 static bool take_options(int argc, char **argv, struct prepare *p, bool *json, int *code)
 {
-    struct option_rest texts;
+    struct option_rest texts = {0};
     uint64_t vocab = 0, threads = p->threads;
     const struct option_row rows[] = {
-        {"TEXT", .argument = true, .rest = &texts, .missing = "name at least one text file"},
+        {"TEXT", .argument = true, .rest = &texts,
+         .help = "a file, a folder (all files in it and below, but none whose name begins with a "
+                 "dot), or - for standard input"},
         {"out", 'o', .text = &p->out, .value = "DIR",
          .help = "the corpus folder; written aside as DIR.part and renamed when it is whole",
          .missing = "say where the corpus goes: -o CORPUS"},
+        {"files-from", .text = &p->files_from, .value = "FILE",
+         .help = "more TEXTs, one a line of FILE (- for standard input) or ended by zero bytes"},
+        {"field", .text = &p->field, .value = "NAME",
+         .help = "the field of JSON lines that holds the text; with it, standard input and .json "
+                 "files are JSON lines too",
+         .otherwise = "text"},
         {"vocab", .whole = &vocab, .least = 257, .most = 262144, .value = "N",
          .help = "train a byte-level BPE tokenizer of N tokens, 257 .. 262144",
          .otherwise = "4096"},
@@ -65,11 +74,13 @@ static bool take_options(int argc, char **argv, struct prepare *p, bool *json, i
     struct options table = {
         .command = "shoal prepare",
         .about =
-            "Turns text files into a corpus that experiments train on: a folder with "
-            "tokenizer.json (Hugging Face's format), token shards and manifest.json. A file up to "
-            "1 MiB is one document, a longer one is cut at blank lines into documents of about 8 "
-            "KiB. Some documents, chosen by the hash of their text, are held out for validation. "
-            "The name <|endoftext|> in a text is the token that ends a document. Bytes that are "
+            "Turns texts into a corpus that experiments train on: a folder with tokenizer.json "
+            "(Hugging Face's format), token shards and manifest.json. Texts packed by gzip or zstd "
+            "are unpacked on the way; of .jsonl and .ndjson files each line is a JSON object with "
+            "a text. A text up to 1 MiB is one document, a longer one is cut at blank lines into "
+            "documents of about 8 KiB. Some documents, chosen by the hash of their text, are held "
+            "out for validation; where there would be none, short texts are cut too. The name "
+            "<|endoftext|> in a text is the token that ends a document. Bytes that are "
             "not UTF-8 become U+FFFD and are counted.",
         .rows = rows};
     if (!command_options("prepare", &table, argc, argv, code)) return false;
@@ -128,16 +139,21 @@ int prepare_main(int argc, char **argv)
                         .validation = 0.01,
                         .threads = machine_processors(),
                         .program = SHOAL_VERSION,
+                        .stop = stop_wishes,
                         .progress = show,
                         .self = &meter};
     struct manifest m;
     int code;
     if (!take_options(argc, argv, &p, &json, &code)) return code;
+    stop_watch("\nshoal prepare: stopping\n", "\nshoal prepare: ended at once\n");
     instant began = clock_now();
     enum err e = prepare_run(&p, &m, &w);
     double seconds = span_in_s(instant_since(clock_now(), began));
     if (meter.live) fputs("\r\033[K", stderr);
-    if (e) return command_failed("prepare", &w);
+    if (e) {
+        int code = command_failed("prepare", &w);
+        return e == ERR_STOPPED && stop_wishes() ? STOP_CODE_AT_ONCE : code;
+    }
     if (json) print_json(&p, &m, seconds);
     else print_text(&p, &m, seconds);
     manifest_fini(&m);

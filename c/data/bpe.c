@@ -313,8 +313,8 @@ static void bpe_fini(struct bpe *t)
     lexicon_fini(&t->known);
 }
 
-enum err bpe_train(const struct lexicon *words, uint32_t vocab, struct vocabulary *out,
-                   struct why *w)
+enum err bpe_train(const struct lexicon *words, uint32_t vocab, unsigned (*stop)(void),
+                   struct vocabulary *out, struct why *w)
 {
     assert(vocab >= TOKENIZER_VOCAB_MIN && vocab <= TOKENIZER_VOCAB_MAX);
     struct bpe t = {.round = 1};
@@ -322,7 +322,7 @@ enum err bpe_train(const struct lexicon *words, uint32_t vocab, struct vocabular
     enum err e = begin_tokens(&t, byte_ids, w);
     if (!e) e = begin_words(&t, words, byte_ids, w);
     for (struct pair *p; !e && t.known.count < vocab && (p = most_frequent(&t));)
-        e = merge(&t, p, w);
+        e = stop && stop() ? why(w, ERR_STOPPED, "stopped: nothing was written") : merge(&t, p, w);
     if (!e) e = finish(&t, byte_ids, out, w);
     bpe_fini(&t);
     return e;

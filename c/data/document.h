@@ -1,8 +1,10 @@
-/* document.h -- the documents of text files, one batch after the other, in bounded memory.
+/* document.h -- the documents of texts (source.h), one batch after the other, in bounded memory.
  *
- * A file of at most 1 MiB is a document. A longer one is cut: a document ends with the first blank line after 8 KiB;
+ * A text of at most 1 MiB is a document. A longer one is cut: a document ends with the first blank line after 8 KiB;
  * without one in its first 64 KiB after the last line end there, else before the last space, else between two
- * characters. Where it is cut depends on the bytes of the file alone, not on the size of a batch. */
+ * characters. Where it is cut depends on the bytes of the text alone, not on the size of a batch.
+ *
+ * Where that gives too few documents to hold some out, short texts are cut like long ones (document_finer). */
 #ifndef SHOAL_DATA_DOCUMENT_H
 #define SHOAL_DATA_DOCUMENT_H
 
@@ -12,33 +14,52 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "data/source.h"
+#include "data/stream.h"
 
-#define DOCUMENT_WHOLE_BYTES  (1u << 20) /* a file up to this is one document */
+#define DOCUMENT_WHOLE_BYTES  (1u << 20) /* a text up to this is one document */
 #define DOCUMENT_TARGET_BYTES (8u << 10)
-#define DOCUMENT_WINDOW_BYTES (64u << 10) /* the longest document of a longer file */
+#define DOCUMENT_WINDOW_BYTES (64u << 10) /* the longest document of a longer text */
+
+struct document_rule {
+    size_t whole;  /* a longer text is cut; at most DOCUMENT_WHOLE_BYTES */
+    size_t target; /* a document of it ends with the first blank line from here on; 1 .. window */
+    size_t window; /* and here at the latest; at most DOCUMENT_WINDOW_BYTES */
+};
+
+#define DOCUMENT_RULE                                                                              \
+    ((struct document_rule){DOCUMENT_WHOLE_BYTES, DOCUMENT_TARGET_BYTES, DOCUMENT_WINDOW_BYTES})
+
+/* For texts of `bytes` in all: every one is cut, into documents of 8 KiB, or a sixteenth of all where that is less. Texts of
+ * more than one character give two documents at least. */
+struct document_rule document_finer(uint64_t bytes);
 
 struct document_reader {
-    const char *const *paths; /* lent until document_fini */
-    size_t path_count, path_next;
+    const struct source_list *list; /* lent until document_fini */
+    struct document_rule rule;
     size_t batch_bytes;
-    uint64_t bytes_all; /* of all files together, when the reader was opened */
-    int fd;             /* of the file that is being read; -1: none */
-    bool whole, ended;  /* it is one document; its end was reached */
-    uint8_t *text;      /* of the present batch */
-    size_t used;        /* bytes read into it */
-    size_t cut;         /* of these, bytes that belong to documents */
+    size_t next;           /* source */
+    struct stream *stream; /* of the source before it; NULL: none is open */
+    bool inside;           /* a text of it is being read */
+    bool longer, ended;    /* of that text: it is cut; its end was reached */
+    uint64_t before;       /* bytes of the sources that were read to their end */
+    uint8_t *text;         /* of the present batch */
+    size_t used;           /* bytes read into it */
+    size_t cut;            /* of these, bytes that belong to documents */
     struct bytes *documents;
     size_t count, room;
 };
 
-/* Looks at all files first: ERR_IO for one that cannot be read or is no regular file. `batch_bytes` is how much text
- * a batch has, and a document more. */
-enum err document_open(struct document_reader *r, const char *const *paths, size_t count,
-                       size_t batch_bytes, struct why *w);
+/* `batch_bytes` is how much text a batch has, and a document more. ERR_MEMORY. */
+enum err document_open(struct document_reader *r, const struct source_list *list,
+                       struct document_rule rule, size_t batch_bytes, struct why *w);
 
 /* The next batch: r->documents[0 .. r->count), none of them empty, valid until the next call; r->count is 0 after
- * the last. ERR_IO, ERR_MEMORY. */
+ * the last. ERR_IO, ERR_MEMORY, ERR_FORMAT as stream.h has them. */
 enum err document_next(struct document_reader *r, struct why *w);
+
+/* Bytes of the sources, packed as they are, that were read so far: of list->bytes. */
+uint64_t document_position(const struct document_reader *r);
 
 void document_fini(struct document_reader *r);
 

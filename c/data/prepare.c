@@ -1,29 +1,39 @@
 #include "data/prepare.h"
 
 #include <assert.h>
-#include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
+#include "base/aside.h"
 #include "base/file.h"
 #include "base/pool.h"
+#include "data/bpe.h"
 #include "data/document.h"
 #include "data/lexicon.h"
 #include "data/shard.h"
 #include "data/tokenizer.h"
-#include "data/bpe.h"
 #include "data/utf8.h"
 #include "data/word.h"
 
 #define PIECE_BYTES (256u << 10) /* documents that a thread takes at once */
-#define LOCK_NAME   "lock"
+
+/* How the documents of these texts are told apart from those held out, so that there are some of both. */
+struct parting {
+    struct document_rule rule;
+    uint64_t
+        other; /* index of a document that the share would put into the wrong split; UINT64_MAX: none */
+};
+
+/* What a look at all documents, or at the first of them, has seen. */
+struct seen {
+    uint64_t documents, bytes, held;
+    uint64_t least, least_at; /* smallest hash, and the index of the first document that has it */
+    uint64_t most, most_at;
+};
 
 /* Documents first .. first + count of a batch, and what came of them. Which documents a piece has does not depend on
  * the threads, and pieces are taken up in order. */
@@ -52,7 +62,10 @@ struct output { /* the shards of one split */
 struct work {
     const struct prepare *p;
     struct pool *pool;
+    struct source_list sources;
+    struct parting parting;
     struct document_reader reader;
+    uint64_t before; /* documents of the batches before */
     struct piece *pieces;
     size_t piece_count, piece_room;
     struct scratch *scratch;
@@ -61,15 +74,23 @@ struct work {
     uint64_t *seen; /* times that each id occurs in the validation split */
     struct output outputs[SHARD_SPLITS];
     struct manifest *m;
-    char out[PATH_MAX], part[PATH_MAX]; /* folders */
-    int lock;
+    struct aside aside;
 };
 
 /* -- Documents ------------------------------------------------------------------------------------------------ */
 
-static uint32_t split_of(struct bytes document, double validation)
+/* The split of a document of the batch. */
+static uint32_t split_of(const struct work *k, size_t index)
 {
-    return (double)XXH3_64bits(document.data, document.count) * 0x1p-64 < validation;
+    struct bytes document = k->reader.documents[index];
+    bool held = (double)XXH3_64bits(document.data, document.count) * 0x1p-64 < k->p->validation;
+    return held != (k->before + index == k->parting.other);
+}
+
+static enum err stopped(const struct work *k, struct why *w)
+{
+    if (!k->p->stop || !k->p->stop()) return ERR_OK;
+    return why(w, ERR_STOPPED, "stopped: nothing was written");
 }
 
 /* Shares the batch out into pieces; what they held before is gone, its memory stays. */
@@ -95,30 +116,86 @@ static enum err cut_pieces(struct work *k, struct why *w)
     return ERR_OK;
 }
 
+static enum err open_reader(struct work *k, struct why *w)
+{
+    size_t batch = k->p->batch_bytes ? k->p->batch_bytes : PREPARE_BATCH_BYTES;
+    k->before = 0;
+    return document_open(&k->reader, &k->sources, k->parting.rule, batch, w);
+}
+
+/* The next batch; what came of the last one is forgotten. */
+static enum err next_batch(struct work *k, const char *stage, struct why *w)
+{
+    const struct prepare *p = k->p;
+    if (p->progress) p->progress(p->self, stage, document_position(&k->reader), k->sources.bytes);
+    k->before += k->reader.count;
+    enum err e = stopped(k, w);
+    return e ? e : document_next(&k->reader, w);
+}
+
 /* Runs over all documents: `each` on every piece, on all threads, then `take` on every piece in order. */
 static enum err pass(struct work *k, const char *stage, void (*each)(void *, size_t, size_t),
                      enum err (*take)(struct work *, struct piece *, struct why *),
                      enum err (*after)(struct work *, struct why *), struct why *w)
 {
-    const struct prepare *p = k->p;
-    uint64_t done = 0;
-    enum err e = document_open(&k->reader, p->texts, p->text_count,
-                               p->batch_bytes ? p->batch_bytes : PREPARE_BATCH_BYTES, w);
+    enum err e = open_reader(k, w);
     while (!e) {
-        if (p->progress) p->progress(p->self, stage, done, k->reader.bytes_all);
-        e = document_next(&k->reader, w);
+        e = next_batch(k, stage, w);
         if (e || k->reader.count == 0) break;
         e = cut_pieces(k, w);
         if (!e) pool_run(k->pool, each, k, k->piece_count);
         for (size_t i = 0; i < k->piece_count && !e; i++) {
             struct piece *x = &k->pieces[i];
             e = x->err ? why(w, x->err, "%s", x->why.text) : take(k, x, w);
-            done += x->bytes;
         }
         if (!e && after) e = after(k, w);
     }
     document_fini(&k->reader);
     return e;
+}
+
+/* -- What is held out ------------------------------------------------------------------------------------------- */
+
+/* Looks at documents until there are some of both splits, or at all of them. */
+static enum err look(struct work *k, struct seen *s, struct why *w)
+{
+    *s = (struct seen){.least = UINT64_MAX};
+    enum err e = open_reader(k, w);
+    while (!e && (s->held == 0 || s->held == s->documents)) {
+        e = next_batch(k, "looking", w);
+        if (e || k->reader.count == 0) break;
+        for (size_t i = 0; i < k->reader.count; i++, s->documents++) {
+            struct bytes d = k->reader.documents[i];
+            uint64_t hash = XXH3_64bits(d.data, d.count);
+            if (!s->documents || hash < s->least) s->least = hash, s->least_at = s->documents;
+            if (!s->documents || hash > s->most) s->most = hash, s->most_at = s->documents;
+            s->held += split_of(k, i);
+            s->bytes += d.count;
+        }
+    }
+    document_fini(&k->reader);
+    return e;
+}
+
+static bool parted(const struct seen *s) { return s->held > 0 && s->held < s->documents; }
+
+/* Decides how to cut and what to hold out, so that at least one document is held out and one trains. Texts whose
+ * documents fall into both splits are left as they are; else all are cut finer, and if that does not help either, the
+ * document that is nearest to the other split goes there. */
+static enum err part(struct work *k, struct why *w)
+{
+    struct seen s;
+    k->parting = (struct parting){DOCUMENT_RULE, UINT64_MAX};
+    enum err e = look(k, &s, w);
+    if (e || parted(&s)) return e;
+    if (s.documents == 0) return why(w, ERR_USAGE, "these files hold no text");
+    k->parting.rule = document_finer(s.bytes);
+    e = look(k, &s, w);
+    if (e || parted(&s)) return e;
+    if (s.documents == 1)
+        return why(w, ERR_USAGE, "these files hold a single character: give a text to learn from");
+    k->parting.other = s.held ? s.most_at : s.least_at;
+    return ERR_OK;
 }
 
 /* The document as valid UTF-8, in the thread's scratch. */
@@ -172,7 +249,7 @@ static void count_piece(void *self, size_t index, size_t thread)
     for (size_t i = 0; i < x->count && !x->err; i++) {
         struct bytes document = k->reader.documents[x->first + i], text;
         uint64_t invalid = 0;
-        if (split_of(document, k->p->validation)) continue;
+        if (split_of(k, x->first + i)) continue;
         x->err = repair(&k->scratch[thread], document, &text, &invalid, &x->why);
         if (!x->err) x->err = count_document(&x->words, text, &x->why);
     }
@@ -195,7 +272,7 @@ static enum err learn(struct work *k, char **json, struct why *w)
     struct vocabulary v = {0};
     enum err e = pass(k, "counting words", count_piece, take_words, bound_words, w);
     if (!e && k->p->progress) k->p->progress(k->p->self, "merging", 0, 0);
-    if (!e) e = bpe_train(&k->words, k->p->vocab, &v, w);
+    if (!e) e = bpe_train(&k->words, k->p->vocab, k->p->stop, &v, w);
     if (!e && v.count < k->p->vocab)
         e = why(w, ERR_USAGE,
                 "these texts give a vocabulary of at most %u tokens, not %u: use --vocab %u or "
@@ -220,11 +297,10 @@ static enum err read_tokenizer(struct work *k, char **json, struct why *w)
 /* -- Encoding ------------------------------------------------------------------------------------------------- */
 
 /* A document's ids and the end of a text, behind those of the piece. */
-static enum err encode_document(struct work *k, struct piece *x, struct scratch *s,
-                                struct bytes document)
+static enum err encode_document(struct work *k, struct piece *x, struct scratch *s, size_t index)
 {
-    uint32_t split = split_of(document, k->p->validation);
-    struct bytes text;
+    uint32_t split = split_of(k, index);
+    struct bytes document = k->reader.documents[index], text;
     enum err e = repair(s, document, &text, &x->invalid, &x->why);
     size_t need = x->id_count[split] + text.count + 1, n = 0;
     if (!e && need > x->room) {
@@ -257,7 +333,7 @@ static void encode_piece(void *self, size_t index, size_t thread)
     x->invalid = 0;
     x->err = ERR_OK;
     for (size_t i = 0; i < x->count && !x->err; i++)
-        x->err = encode_document(k, x, &k->scratch[thread], k->reader.documents[x->first + i]);
+        x->err = encode_document(k, x, &k->scratch[thread], x->first + i);
 }
 
 static enum err finish_shard(struct work *k, struct output *o, struct why *w)
@@ -289,7 +365,8 @@ static enum err write_ids(struct work *k, uint32_t split, const uint32_t *ids, s
     while (count && !e) {
         if (!o->writer) {
             char path[PATH_MAX + SHARD_NAME_BYTES], name[SHARD_NAME_BYTES];
-            snprintf(path, sizeof path, "%s/%s", k->part, shard_name(split, o->next.index, name));
+            snprintf(path, sizeof path, "%s/%s", k->aside.part,
+                     shard_name(split, o->next.index, name));
             e = shard_create(path, &o->next, &o->writer, w);
             if (e) break;
         }
@@ -342,15 +419,7 @@ static enum err encode_all(struct work *k, struct why *w)
     for (int i = 0; i < SHARD_SPLITS && !e; i++)
         if (k->outputs[i].writer) e = finish_shard(k, &k->outputs[i], w);
     if (e) return e;
-    uint64_t train = k->m->splits[0].documents, held = k->m->splits[1].documents;
-    if (train + held == 0) return why(w, ERR_USAGE, "these files hold no text");
-    if (train == 0 || held == 0)
-        return why(
-            w, ERR_USAGE,
-            "of %llu documents at --validation %g none is for %s: give more text or another share "
-            "(a file up to 1 MiB is one document)",
-            (unsigned long long)(train + held), k->p->validation,
-            train ? "validation" : "training");
+    assert(k->m->splits[0].documents && k->m->splits[1].documents); /* part() saw to it */
     k->m->unigram_entropy = entropy(k->seen, vocab, k->m->splits[1].tokens);
     return ERR_OK;
 }
@@ -360,12 +429,7 @@ static enum err encode_all(struct work *k, struct why *w)
 /* Whether `name` is a file that a corpus may hold. */
 static bool ours(const char *name)
 {
-    static const char *const whole[] = {MANIFEST_NAME, MANIFEST_TOKENIZER, LOCK_NAME};
-    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) {
-        size_t n = strlen(whole[i]); /* .tmp-: file_write_atomic was stopped in the middle */
-        if (!strncmp(name, whole[i], n) && (!name[n] || !strncmp(name + n, ".tmp-", 5)))
-            return true;
-    }
+    if (!strcmp(name, MANIFEST_NAME) || !strcmp(name, MANIFEST_TOKENIZER)) return true;
     for (uint32_t split = 0; split < SHARD_SPLITS; split++) {
         char shard[SHARD_NAME_BYTES];
         const char *dash = strchr(name, '-');
@@ -375,113 +439,39 @@ static bool ours(const char *name)
     return false;
 }
 
-/* Deletes the files of a corpus in `dir`; the lock stays where it is kept. False when there are other things too. */
-static bool clear_folder(const char *dir, bool keep_lock)
-{
-    DIR *d = opendir(dir);
-    if (!d) return errno == ENOENT;
-    bool only_ours = true;
-    for (struct dirent *x; (x = readdir(d));) {
-        if (!strcmp(x->d_name, ".") || !strcmp(x->d_name, "..")) continue;
-        if (keep_lock && !strcmp(x->d_name, LOCK_NAME)) continue;
-        if (!ours(x->d_name) || unlinkat(dirfd(d), x->d_name, 0)) only_ours = false;
-    }
-    closedir(d);
-    return only_ours;
-}
-
-static bool folder_empty(const char *dir)
-{
-    DIR *d = opendir(dir);
-    if (!d) return errno == ENOENT;
-    size_t n = 0;
-    while (readdir(d)) n++;
-    closedir(d);
-    return n <= 2; /* . and .. */
-}
-
 /* Whether `out` may be written at all, before hours of work. */
 static enum err check_out(struct work *k, struct why *w)
 {
     char manifest[PATH_MAX + sizeof MANIFEST_NAME];
-    size_t n = strlen(k->p->out);
-    while (n > 1 && k->p->out[n - 1] == '/') n--;
-    const char *last = memrchr(k->p->out, '/', n);
-    last = last ? last + 1 : k->p->out;
-    size_t length = (size_t)(k->p->out + n - last);
-    if (length == 0 || (length <= 2 && !strncmp(last, "..", length)))
-        return why(w, ERR_USAGE, "'%s' cannot be the corpus folder: name a new one", k->p->out);
-    if (snprintf(k->out, sizeof k->out, "%.*s", (int)n, k->p->out) >= PATH_MAX - 8)
-        return why(w, ERR_USAGE, "the path of the corpus folder is too long");
-    snprintf(k->part, sizeof k->part, "%.*s.part", PATH_MAX - 8, k->out);
-    snprintf(manifest, sizeof manifest, "%s/%s", k->out, MANIFEST_NAME);
+    enum err e = aside_init(&k->aside, k->p->out, "the corpus folder", ours, w);
+    if (e) return e;
+    snprintf(manifest, sizeof manifest, "%s/%s", k->aside.out, MANIFEST_NAME);
     if (file_exists(manifest) && !k->p->force)
         return why(w, ERR_USAGE,
                    "%s holds a corpus already: name another folder, or replace it with "
                    "--force",
-                   k->out);
-    if (file_exists(k->out) && !file_exists(manifest) && !folder_empty(k->out))
-        return why(w, ERR_USAGE, "%s exists and is not a corpus: name another folder", k->out);
-    return ERR_OK;
-}
-
-/* Makes OUT.part, ours alone, and clears what a run that was stopped left in it. */
-static enum err open_part(struct work *k, struct why *w)
-{
-    char path[PATH_MAX + sizeof LOCK_NAME];
-    snprintf(path, sizeof path, "%s/%s", k->part, LOCK_NAME);
-    enum err e = file_make_dirs(k->part, w);
-    if (!e) e = file_lock(path, &k->lock, w);
-    if (e) return e;
-    if (!clear_folder(k->part, true))
-        return why(w, ERR_IO, "%s holds files that are not ours: move them or name another folder",
-                   k->part);
+                   k->aside.out);
+    if (!file_exists(manifest) && !aside_free(&k->aside))
+        return why(w, ERR_USAGE, "%s exists and is not a corpus: name another folder",
+                   k->aside.out);
     return ERR_OK;
 }
 
 static enum err write_file(const struct work *k, const char *name, const char *text, struct why *w)
 {
     char path[PATH_MAX + 32];
-    snprintf(path, sizeof path, "%s/%s", k->part, name);
+    snprintf(path, sizeof path, "%s/%s", k->aside.part, name);
     struct bytes all = bytes_of(text, strlen(text));
     return file_write_atomic(path, &all, 1, 0666, w);
-}
-
-static enum err rename_folder(const char *from, const char *to, struct why *w)
-{
-    return rename(from, to) ? why(w, ERR_IO, "renaming %s to %s: %s", from, to, strerror(errno))
-                            : ERR_OK;
-}
-
-/* OUT.part becomes OUT; an old corpus goes away. */
-static enum err replace(struct work *k, struct why *w)
-{
-    char old[PATH_MAX], path[PATH_MAX + sizeof LOCK_NAME];
-    snprintf(old, sizeof old, "%.*s.old", PATH_MAX - 8, k->out);
-    snprintf(path, sizeof path, "%s/%s", k->part, LOCK_NAME);
-    if (unlink(path)) return why(w, ERR_IO, "removing %s: %s", path, strerror(errno));
-    if (clear_folder(old, false)) rmdir(old); /* of a run that was stopped right here */
-    if (folder_empty(k->out)) return rename_folder(k->part, k->out, w);
-    enum err e = rename_folder(k->out, old, w);
-    if (e) return e;
-    e = rename_folder(k->part, k->out, w);
-    if (e) {
-        rename(
-            old,
-            k->out); /* the old one back; if that fails too, the story of the first is the better one */
-        return e;
-    }
-    if (!clear_folder(old, false) || rmdir(old))
-        return why(w, ERR_IO,
-                   "the new corpus is in place, but the old one in %s could not be removed", old);
-    return ERR_OK;
 }
 
 /* -- All together --------------------------------------------------------------------------------------------- */
 
 static enum err check(const struct prepare *p, struct why *w)
 {
-    if (p->text_count == 0) return why(w, ERR_USAGE, "name at least one text file");
+    if (p->text_count == 0 && !p->files_from)
+        return why(w, ERR_USAGE,
+                   "name at least one text: a file, a folder, or - for standard input");
     if (!p->tokenizer && (p->vocab < TOKENIZER_VOCAB_MIN || p->vocab > TOKENIZER_VOCAB_MAX))
         return why(
             w, ERR_USAGE,
@@ -509,14 +499,34 @@ static void work_fini(struct work *k)
     lexicon_fini(&k->words);
     tokenizer_close(k->tokenizer);
     pool_close(k->pool);
-    if (k->lock >= 0) file_unlock(k->lock);
+    source_fini(&k->sources);
+    aside_drop(&k->aside);
+}
+
+static enum err find_sources(struct work *k, struct why *w)
+{
+    const struct prepare *p = k->p;
+    k->sources = (struct source_list){.field = p->field, .aside = k->aside.part, .stop = p->stop};
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < p->text_count && !e; i++) e = source_add(&k->sources, p->texts[i], w);
+    if (!e && p->files_from) e = source_add_from(&k->sources, p->files_from, w);
+    bool lines = false;
+    for (size_t i = 0; i < k->sources.count; i++) lines |= k->sources.sources[i].lines;
+    if (!e && p->field && !lines)
+        e = why(w, ERR_USAGE,
+                "--field %s: none of these files is JSON lines by its name (.jsonl, .ndjson, "
+                ".json): rename it or leave --field out",
+                p->field);
+    k->m->files = k->sources.count;
+    return e;
 }
 
 /* Fills OUT.part. */
 static enum err fill(struct work *k, struct why *w)
 {
     char *json = NULL, *manifest = NULL;
-    enum err e = k->p->tokenizer ? read_tokenizer(k, &json, w) : learn(k, &json, w);
+    enum err e = part(k, w);
+    if (!e) e = k->p->tokenizer ? read_tokenizer(k, &json, w) : learn(k, &json, w);
     if (!e) e = write_file(k, MANIFEST_TOKENIZER, json, w);
     if (!e) {
         k->m->tokenizer = XXH3_64bits(json, strlen(json));
@@ -535,21 +545,19 @@ static enum err fill(struct work *k, struct why *w)
 enum err prepare_run(const struct prepare *p, struct manifest *out, struct why *w)
 {
     assert(p->threads >= 1);
-    *out = (struct manifest){.files = p->text_count, .validation = p->validation};
-    struct work k = {.p = p, .m = out, .lock = -1, .reader = {.fd = -1}};
+    *out = (struct manifest){.validation = p->validation};
+    struct work k = {.p = p, .m = out, .aside = {.lock = -1}};
     enum err e = check(p, w);
     if (!e) e = check_out(&k, w);
     if (!e) e = word_init(w);
     if (!e) e = pool_open(&k.pool, p->threads, 0, w);
     if (!e && !(k.scratch = calloc(p->threads, sizeof *k.scratch)))
         e = why(w, ERR_MEMORY, "no memory for %zu threads", p->threads);
-    if (!e)
-        e = document_open(&k.reader, p->texts, p->text_count, 1, w); /* before a folder is made */
-    document_fini(&k.reader);
-    if (!e) e = open_part(&k, w);
+    if (!e) e = aside_open(&k.aside, w);
+    if (!e) e = find_sources(&k, w);
     if (!e) e = fill(&k, w);
-    if (!e) e = replace(&k, w);
-    else if (k.lock >= 0 && clear_folder(k.part, false)) rmdir(k.part);
+    if (!e) e = stopped(&k, w);
+    if (!e) e = aside_keep(&k.aside, w);
     work_fini(&k);
     if (e) manifest_fini(out);
     return e;

@@ -28,7 +28,8 @@ def dictionary():
         aside = os.path.join(OUT, "package")
         shutil.rmtree(aside, ignore_errors=True)
         os.makedirs(os.path.dirname(text), exist_ok=True)
-        subprocess.run(["dpkg-deb", "-x", package.stdout.strip(), aside], check=True)
+        if not shutil.which("dpkg-deb") or subprocess.call(["dpkg-deb", "-x", package.stdout.strip(), aside]):
+            stop("dpkg-deb could not unpack the dictionary: name a text of yours with -Dtext=FILE")
         (packed,) = glob.glob(os.path.join(aside, "usr/share/dictd/gcide.dict.dz"))
         with gzip.open(packed) as f, open(text + ".part", "wb") as to:
             shutil.copyfileobj(f, to)
@@ -45,8 +46,8 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     corpus = os.path.join(OUT, "corpus")
     print("quickstart: preparing the corpus", flush=True)
-    subprocess.run([shoal, "prepare"] + (texts or [dictionary()]) + ["-o", corpus, "--vocab", "1024", "--force"],
-                   check=True)
+    if subprocess.call([shoal, "prepare"] + (texts or [dictionary()]) + ["-o", corpus, "--vocab", "1024", "--force"]):
+        stop("there is no corpus, as shoal says above" + (": name another text with -Dtext=FILE" if texts else ""))
     shutil.rmtree(os.path.join(OUT, "swarm"), ignore_errors=True)
     print("quickstart: four workers start; one is killed on the way, a new one joins", flush=True)
     swarm = subprocess.call([shoal, "swarm", EXPERIMENT, "-n", "4", "--kill", "4", "--join", "6",

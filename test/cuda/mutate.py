@@ -25,7 +25,7 @@ TARGET = ["-target", "x86_64-linux-gnu.2.28", "-mcpu=x86_64_v3+aes+pclmul"]
 # build.zig's fiber_flags. Without UBSan: its trap is a crash without a word.
 FLAGS = TARGET + ["-std=c++20", "-O2", "-w", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti",
                   "-fno-threadsafe-statics", "-fno-sanitize=undefined", "-DSHOAL_FIBER", "-Ic", "-Itest/cuda"]
-LIBRARIES = [".deps/system/lib/" + name for name in ("libcriterion.so", "libjansson.a", "libxxhash.a", "libpcre2-8.a")]
+LIBRARIES = [".deps/system/lib/" + name for name in ("libcriterion.so", "libjansson.a", "libxxhash.a", "libpcre2-8.a", "libz.a", "libzstd.a")]
 ORDERS = ["threads", "warps", "reverse"]
 # and seconds for each run; of the model's tests those that matter set the order themselves
 SUITES = [("library", 60, ["threads"]), ("ops", 60, ORDERS), ("outer", 60, ORDERS), ("group", 60, ["threads"]),

@@ -29,7 +29,7 @@ static void count_words(struct bytes text)
 static void train(const char *text, uint32_t vocab)
 {
     count_words(bytes_of(text, strlen(text)));
-    cr_assert_eq(bpe_train(&words, vocab, &v, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(bpe_train(&words, vocab, NULL, &v, &w), ERR_OK, "%s", w.text);
 }
 
 static void expect_token(uint32_t id, const char *text)
@@ -46,7 +46,7 @@ Test(bpe, learns_what_tokenizers_learns)
     struct text text = {0};
     for (size_t i = 0; i < 12000; i++) sample(&g, 1, i, &text);
     count_words(text_bytes(&text));
-    cr_assert_eq(bpe_train(&words, 1500, &v, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(bpe_train(&words, 1500, NULL, &v, &w), ERR_OK, "%s", w.text);
     char *ours = vocabulary_print(&v);
     json_t *learned = json_loads(ours, 0, NULL), *want = json_load_file(GOLDEN_TOKENIZER, 0, NULL);
     json_t *a = json_object_get(learned, "model"), *b = json_object_get(want, "model");
@@ -94,7 +94,7 @@ Test(bpe, does_not_learn_from_what_occurs_once)
 
 Test(bpe, learns_nothing_from_nothing)
 {
-    cr_assert_eq(bpe_train(&words, 300, &v, &w), ERR_OK);
+    cr_assert_eq(bpe_train(&words, 300, NULL, &v, &w), ERR_OK);
     cr_assert_eq(v.count, 257);
     for (uint32_t i = 1; i < 257; i++) cr_assert_eq(v.tokens[i].count, 1);
 }
@@ -105,10 +105,10 @@ Test(bpe, does_not_depend_on_the_order_of_the_words)
     struct vocabulary other;
     for (size_t i = 0; i < 7; i++)
         lexicon_add(&words, bytes_of(some[i], strlen(some[i])), i + 2, &w);
-    cr_assert_eq(bpe_train(&words, 290, &v, &w), ERR_OK);
+    cr_assert_eq(bpe_train(&words, 290, NULL, &v, &w), ERR_OK);
     lexicon_clear(&words);
     for (size_t i = 7; i-- > 0;) lexicon_add(&words, bytes_of(some[i], strlen(some[i])), i + 2, &w);
-    cr_assert_eq(bpe_train(&words, 290, &other, &w), ERR_OK);
+    cr_assert_eq(bpe_train(&words, 290, NULL, &other, &w), ERR_OK);
     cr_assert_eq(other.count, v.count);
     cr_assert_gt(v.count, 265);
     cr_assert_eq(memcmp(other.merges, v.merges, v.merge_count * sizeof *v.merges), 0);

@@ -41,12 +41,23 @@ static void add_paragraphs(struct text *t, uint64_t key, size_t bytes, uint64_t 
     }
 }
 
-/* The lengths of all documents, as text: their concatenation must be that of the files. */
-static size_t read_all(size_t files, size_t batch, struct text *all, size_t *lengths, size_t room)
+static enum err find(struct source_list *l, size_t files)
 {
+    enum err e = ERR_OK;
+    *l = (struct source_list){0};
+    for (size_t i = 0; i < files && !e; i++) e = source_add(l, names[i], &w);
+    return e;
+}
+
+/* The lengths of all documents, as text: their concatenation must be that of the files. */
+static size_t read_by(struct document_rule rule, size_t files, size_t batch, struct text *all,
+                      size_t *lengths, size_t room)
+{
+    struct source_list l;
     struct document_reader r;
     size_t count = 0;
-    cr_assert_eq(document_open(&r, names, files, batch, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(find(&l, files), ERR_OK, "%s", w.text);
+    cr_assert_eq(document_open(&r, &l, rule, batch, &w), ERR_OK, "%s", w.text);
     for (;;) {
         cr_assert_eq(document_next(&r, &w), ERR_OK, "%s", w.text);
         if (r.count == 0) break;
@@ -57,8 +68,15 @@ static size_t read_all(size_t files, size_t batch, struct text *all, size_t *len
             text_add(all, r.documents[i].data, r.documents[i].count);
         }
     }
+    cr_assert_eq(document_position(&r), l.bytes);
     document_fini(&r);
+    source_fini(&l);
     return count;
+}
+
+static size_t read_all(size_t files, size_t batch, struct text *all, size_t *lengths, size_t room)
+{
+    return read_by(DOCUMENT_RULE, files, batch, all, lengths, room);
 }
 
 Test(document, are_the_same_with_any_size_of_batch)
@@ -166,19 +184,37 @@ Test(document, empty_files_hold_none)
     free(all.data);
 }
 
-Test(document, says_what_is_wrong_with_a_file_before_anything_is_read)
+/* Texts of 2 to 300 characters of 1 to 4 bytes, with and without spaces, line ends and blank lines: each gives two
+ * documents or more, which together are the text, cut between characters and alike with any batch. */
+Test(document, finer_rules_cut_any_text_of_two_characters)
 {
-    struct document_reader r;
-    struct text t = {0};
-    write_text(0, &t);
-    cr_assert_eq(document_open(&r, names, 2, 100, &w), ERR_IO);
-    cr_assert_not_null(strstr(w.text, names[1]));
-    cr_assert_not_null(strstr(w.text, "No such file"));
-    names[1] = folder;
-    cr_assert_eq(document_open(&r, names, 2, 100, &w), ERR_IO);
-    cr_assert_not_null(strstr(w.text, "is a folder: name the text files in it"));
-    names[1] = "/dev/null";
-    cr_assert_eq(document_open(&r, names, 2, 100, &w), ERR_IO);
-    cr_assert_not_null(strstr(w.text, "no regular file"));
-    free(t.data);
+    static const char *const characters[] = {"a", "\u00e9", "\u4e2d", "\U0001f600",
+                                             " ", "\n",     "\n\n"};
+    static size_t lengths[400], again[400];
+    struct rng r = rng_init(5);
+    for (int round = 0; round < 400; round++) {
+        struct text t = {0}, all = {0};
+        uint64_t kinds = 1 + rng_below(&r, 7), n = 2 + (round < 100 ? 0 : rng_below(&r, 300));
+        for (uint64_t i = 0; i < n; i++) text_add_string(&t, characters[rng_below(&r, kinds)]);
+        write_text(0, &t);
+        struct document_rule rule = document_finer(t.count);
+        size_t count = read_by(rule, 1, 1 << 20, &all, lengths, 400), at = 0;
+        cr_assert_geq(count, 2, "round %d, %zu bytes", round, t.count);
+        cr_assert(all.count == t.count && !memcmp(all.data, t.data, t.count));
+        for (size_t i = 0; i < count; at += lengths[i++])
+            cr_assert((t.data[at] & 0xc0) != 0x80, "round %d cuts a character", round);
+        all.count = 0;
+        cr_assert_eq(read_by(rule, 1, 1, &all, again, 400), count);
+        cr_assert_eq(memcmp(lengths, again, count * sizeof *again), 0);
+        free(t.data);
+        free(all.data);
+    }
+}
+
+Test(document, finer_rules_cut_long_texts_as_ever)
+{
+    struct document_rule rule = document_finer(900000);
+    cr_assert_eq(rule.target, DOCUMENT_TARGET_BYTES);
+    cr_assert_eq(rule.window, DOCUMENT_WINDOW_BYTES);
+    cr_assert_eq(rule.whole, 0);
 }

@@ -131,7 +131,9 @@ Test(prepare, the_corpus_holds_each_document_once_and_its_end)
     cr_assert_eq(tokenizer_read(c->tokenizer, &t, &w), ERR_OK, "%s", w.text);
     uint32_t *ids = malloc(4 << 20), *want = malloc(4 << 20);
     uint8_t *text = malloc(4 << 20);
-    cr_assert_eq(document_open(&r, texts, 2, 1 << 20, &w), ERR_OK);
+    struct source_list l = {0};
+    cr_assert_eq(source_add(&l, texts[0], &w) + source_add(&l, texts[1], &w), ERR_OK);
+    cr_assert_eq(document_open(&r, &l, DOCUMENT_RULE, 1 << 20, &w), ERR_OK);
     while (document_next(&r, &w) == ERR_OK && r.count)
         for (size_t i = 0; i < r.count; i++) {
             struct bytes d = r.documents[i];
@@ -151,6 +153,7 @@ Test(prepare, the_corpus_holds_each_document_once_and_its_end)
         cr_assert_gt(documents[s], 5);
     }
     document_fini(&r);
+    source_fini(&l);
     free(ids);
     free(want);
     free(text);
@@ -278,8 +281,8 @@ Test(prepare, failure_leaves_the_old_corpus_and_nothing_beside_it)
     manifest_fini(&m);
     uint64_t first = folder_hash(out);
     p.force = true;
-    p.validation = 1e-9;
-    expect_failure(ERR_USAGE, "none is for validation");
+    p.vocab = 250000;
+    expect_failure(ERR_USAGE, "a vocabulary of at most");
     cr_assert_eq(folder_hash(out), first);
     snprintf(part, sizeof part, "%s.part", out);
     cr_assert_not(file_exists(part));
@@ -344,15 +347,99 @@ Test(prepare, says_what_cannot_be)
     expect_failure(ERR_IO, "/nonexistent/text: No such file");
     p.texts = texts + 1;
     p.vocab = 257;
-    expect_failure(ERR_USAGE, "of 1 documents at --validation 0.01 none is for validation");
     write_text(short_path, &t);
     expect_failure(ERR_USAGE, "these files hold no text");
+    text_add_string(&t, "\u4e2d");
+    write_text(short_path, &t);
+    expect_failure(ERR_USAGE, "hold a single character");
     p.out = ".";
     expect_failure(ERR_USAGE, "name a new one");
     p.tokenizer = short_path;
+    p.texts = texts;
     p.out = out;
     expect_failure(ERR_FORMAT, "short.txt is not JSON");
     cr_assert_not(file_exists(out));
+    free(t.data);
+}
+
+/* One document of `count` characters is not enough to hold some out, and its hash may fall on either side. */
+Test(prepare, holds_out_a_document_of_any_text_and_trains_on_one)
+{
+    static const double shares[] = {1e-9, 0.01, 0.1, 0.49};
+    static const size_t sizes[] = {
+        2, 3, 40, 1000, 8192, 20000, 200000, 900000, DOCUMENT_WHOLE_BYTES};
+    struct text t = {0};
+    p.texts = &texts[1];
+    p.text_count = 1;
+    p.vocab = 257;
+    p.force = true;
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (size_t k = 0; k < 4; k++) {
+            t.count = 0;
+            text_add_string(&t, "ab");
+            for (uint64_t n = 0; t.count < sizes[i]; n++) sample(&golden, 11 + k, n, &t);
+            t.count = sizes[i];
+            p.validation = shares[k];
+            write_text(short_path, &t);
+            if (kind_of(text_bytes(&t)).kind != KIND_TEXT) continue; /* chance made noise */
+            prepare();
+            for (int s = 0; s < 2; s++)
+                cr_expect_gt(m.splits[s].documents, 0, "%zu bytes at %g", sizes[i], shares[k]);
+            cr_expect_eq(m.splits[0].bytes + m.splits[1].bytes, sizes[i]);
+            manifest_fini(&m);
+        }
+    free(t.data);
+}
+
+/* All documents have one hash, so the share alone cannot tell them apart. */
+Test(prepare, holds_out_a_document_where_all_are_the_same)
+{
+    struct text t = {0};
+    for (int i = 0; i < 1000; i++) text_add_string(&t, "the same\n\n");
+    write_text(short_path, &t);
+    p.texts = &texts[1];
+    p.text_count = 1;
+    p.vocab = 260;
+    prepare();
+    cr_assert_eq(m.splits[1].documents, 1);
+    cr_assert_gt(m.splits[0].documents, 10);
+    manifest_fini(&m);
+    free(t.data);
+}
+
+/* A file stays a document where some are held out and some are not: such corpora keep their bytes. */
+Test(prepare, texts_with_both_splits_are_cut_as_they_ever_were)
+{
+    struct text t = {0};
+    const char *many[40];
+    char paths[40][128];
+    for (int i = 0; i < 40; i++) {
+        t.count = 0;
+        for (uint64_t n = 0; t.count < 500 + (size_t)i * 700; n++)
+            sample(&golden, 30 + (uint64_t)i, n, &t);
+        snprintf(paths[i], sizeof paths[i], "%s/many-%02d.txt", folder, i);
+        write_text(paths[i], &t);
+        many[i] = paths[i];
+    }
+    p.texts = many;
+    p.text_count = 40;
+    p.validation = 0.3;
+    prepare();
+    cr_assert_eq(m.splits[0].documents + m.splits[1].documents, 40, "%d and %d",
+                 (int)m.splits[0].documents, (int)m.splits[1].documents);
+    manifest_fini(&m);
+    free(t.data);
+}
+
+static unsigned stopped(void) { return 1; }
+
+Test(prepare, stops_when_it_is_told_to_and_leaves_nothing)
+{
+    char part[128];
+    p.stop = stopped;
+    expect_failure(ERR_STOPPED, "stopped");
+    snprintf(part, sizeof part, "%s.part", out);
+    cr_assert(!file_exists(part) && !file_exists(out));
 }
 
 Test(prepare, a_trailing_slash_and_missing_parents_are_fine)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """prepare_test.py -- `shoal prepare` as its user meets it: results, progress, wrong words, a kill, a full disk, memory."""
-import json, os, pty, random, resource, signal, subprocess, time
+import gzip, json, os, pty, random, resource, shutil, signal, subprocess, sys, time
 
 from swarms import PLACE, SHOAL, finish, ok
 
@@ -65,10 +65,92 @@ def live_line():
     ok(child.wait() == 0 and seen.count(b"\r") > 2 and b"MB/s" in seen, "on a terminal a line shows the progress", seen[-200:])
 
 
+def manifest_of(name):
+    return json.load(open(path(name, "manifest.json")))
+
+
+def any_text():
+    """900 kB in one file, which was one document, and texts that come in other ways: one corpus of them all."""
+    text = open(TEXT, "rb").read()[:900000]
+    paragraphs = [p.decode() for p in text.split(b"\n\n") if p]
+    os.makedirs(path("texts", "below"))
+    for name, content in (("small.txt", text), ("small.gz", gzip.compress(text)), ("texts/below/b.txt", text[500000:]),
+                          ("texts/a.txt", text[:500000]), ("texts/.hidden", bytes(100)),
+                          ("lines.jsonl", "".join(json.dumps({"n": i, "text": p}) + "\n" for i, p in enumerate(paragraphs)).encode()),
+                          ("other.json", "".join(json.dumps({"body": p}) + "\n" for p in paragraphs).encode())):
+        open(path(name), "wb").write(content)
+    common = ["--vocab", "300", "--force"]
+    done = prepare("small.txt", "-o", "small", *common)
+    small = manifest_of("small") if done.returncode == 0 else {}
+    ok(done.returncode == 0 and small["validation"]["documents"] > 0 and small["train"]["documents"] > 50,
+       "a file below 1 MiB has documents of both kinds", done.stderr)
+    half = prepare("small.txt", "-o", "half", "--validation", "0.49", *common)
+    ok(half.returncode == 0, "with half of it held out too", half.stderr)
+    packed = prepare("small.gz", "-o", "other", *common)
+    ok(packed.returncode == 0 and manifest_of("other") == small, "packed by gzip it gives the same corpus", packed.stderr)
+    with open(path("small.gz")) as f:
+        piped = prepare("-", "-o", "other", *common, stdin=f)
+    ok(piped.returncode == 0 and manifest_of("other") == small, "and through standard input", piped.stderr)
+    folder = prepare("texts", "-o", "other", *common)
+    ok(folder.returncode == 0 and manifest_of("other")["files"] == 2, "a folder is its files", folder.stderr)
+    whole = manifest_of("other")
+    listed = prepare("--files-from", "-", "-o", "other", *common, input="texts/a.txt\ntexts/below/b.txt\n")
+    ok(listed.returncode == 0 and manifest_of("other") == whole, "a list of the same files is the same", listed.stderr)
+    lines = prepare("lines.jsonl", "-o", "other", *common)
+    by_text = manifest_of("other")
+    ok(lines.returncode == 0 and by_text["train"]["documents"] + by_text["validation"]["documents"] == len(paragraphs),
+       "each line of JSON is a document", lines.stderr)
+    field = prepare("other.json", "-o", "other", "--field", "body", *common)
+    by_field = manifest_of("other")
+    ok(field.returncode == 0 and by_field == by_text, "its text is in the field that --field names", field.stderr)
+
+
+def stopped():
+    """Ctrl-C, SIGTERM or a lost terminal: nothing is left, and the exit code says so. Standard input that never comes too."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        child = subprocess.Popen([SHOAL, "prepare", "long.txt", "-o", "stop", "--tokenizer", "corpus/tokenizer.json"],
+                                 cwd=PLACE, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        shown = child.stderr.readline()  # the folder is there when the first stage begins
+        left = os.path.exists(path("stop.part"))
+        child.send_signal(number)
+        said = child.communicate()[1]
+        ok(left and child.returncode == 130 and "stopped: nothing was written" in said and not os.path.exists(path("stop"))
+           and not os.path.exists(path("stop.part")), "signal %d leaves nothing" % number, (child.returncode, shown, said))
+    child = subprocess.Popen([SHOAL, "prepare", "-", "-o", "stop"], cwd=PLACE, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not os.path.exists(path("stop.part", "lock")) and time.monotonic() < until:
+        time.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    ok(child.wait() == 130 and not os.path.exists(path("stop.part")), "nor does it while it waits for its input", child.stderr.read())
+    child.stdin.close()
+
+
+def quickstart():
+    """A text that cannot be used is answered in sentences, without a traceback."""
+    script = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "deploy", "quickstart", "quickstart.py"))
+    home = path("home")
+    os.makedirs(os.path.join(home, "deploy", "quickstart"))
+    shutil.copy(script, os.path.join(home, "deploy", "quickstart"))
+    done = subprocess.run([sys.executable, os.path.join(home, "deploy", "quickstart", "quickstart.py"), SHOAL, path("utf16.txt")],
+                          capture_output=True, text=True, timeout=300)
+    ok(done.returncode == 1 and "is UTF-16" in done.stderr and "quickstart: there is no corpus" in done.stderr
+       and "Traceback" not in done.stderr, "the quickstart answers a bad text in sentences", done.stderr)
+
+
 def wrong_words():
+    os.mkdir(path("folder"))
+    os.mkfifo(path("pipe"))
+    text = open(TEXT, "rb").read()
+    for name, content in (("a.parquet", b"PAR1" + bytes(100)), ("utf16.txt", text.decode().encode("utf-16")),
+                          ("cut.gz", gzip.compress(text)[:-5000]), ("list", b"text.txt\nmissing.txt\n"),
+                          ("bad.jsonl", b'{"text": "some words of a text"}\n' * 1000 + b'{"text": "cut off')):
+        open(path(name), "wb").write(content)
     for arguments, sentence in (
             (["text.txt"], "-o CORPUS"),
-            (["-o", "new"], "name at least one text file"),
+            (["-o", "new"], "name at least one text"),
+            (["text.txt", "-o", "new", "--field", "body"], "none of these files is JSON lines"),
+            (["text.txt", "-o", "new", "--validation", "0.49", "--vocab", "100000"], "a vocabulary of at most"),
+            (["folder", "-o", "new"], "the folder folder holds no files"),
             (["text.txt", "-o"], "-o needs a value"),
             (["text.txt", "-o", "new", "--vocab"], "--vocab needs a value"),
             (["text.txt", "-o", "new", "--vocab", "256"], "from 257 to 262144"),
@@ -89,8 +171,14 @@ def wrong_words():
         ok(done.returncode == 2 and not done.stdout and last.startswith("shoal prepare: ") and sentence in last,
            "'%s' is answered" % " ".join(arguments), (done.returncode, done.stderr))
     for arguments, sentence in ((["missing.txt", "-o", "new"], "missing.txt: No such file"),
-                                ([".", "-o", "new"], "is a folder"),
-                                (["/dev/null", "-o", "new"], "no regular file"),
+                                (["/dev/null", "-o", "new"], "/dev/null is a device, no regular file"),
+                                (["pipe", "-o", "new"], "pipe is a pipe, no regular file"),
+                                (["a.parquet", "-o", "new"], "a.parquet is a Parquet file"),
+                                (["utf16.txt", "-o", "new"], "utf16.txt is UTF-16, no text: convert it first, as in: iconv"),
+                                ([SHOAL, "-o", "new"], "is a program, no text"),
+                                (["cut.gz", "-o", "new", "--vocab", "300"], "cut.gz breaks off after"),
+                                (["bad.jsonl", "-o", "new", "--vocab", "300"], "bad.jsonl:1001: not JSON"),
+                                (["--files-from", "list", "-o", "new"], "list:2: opening missing.txt: No such file"),
                                 (["text.txt", "-o", "new", "--tokenizer", "text.txt"], "is not JSON"),
                                 (["text.txt", "-o", "text.txt/new"], "text.txt")):
         done = prepare(*arguments)
@@ -143,7 +231,10 @@ def memory():
 
 write_texts()
 results()
+any_text()
 wrong_words()
+quickstart()
+stopped()
 killed()
 full_disk()
 live_line()

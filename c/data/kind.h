@@ -1,0 +1,26 @@
+/* kind.h -- what the first bytes of a file say that it is: text, packed text, or something that no model should read.
+ *
+ * A file is text unless it begins like one of the known kinds, or is noise: UTF-16 and UTF-32 without a mark, other
+ * encodings whose bytes are mostly not UTF-8, programs, pictures. Some bytes that are not UTF-8 are no reason. */
+#ifndef SHOAL_DATA_KIND_H
+#define SHOAL_DATA_KIND_H
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+
+#define KIND_HEAD_BYTES 8192u /* are looked at */
+
+enum kind { KIND_TEXT, KIND_GZIP, KIND_ZSTD, KIND_FOREIGN };
+
+struct kind_found {
+    enum kind kind;
+    const char *what, *remedy; /* of a foreign one: "a Parquet file", and what to do about it */
+};
+
+struct kind_found kind_of(struct bytes head);
+
+/* Whether text from the middle of a file has so many control characters that it is none. */
+bool kind_noise(struct bytes text);
+
+#endif
