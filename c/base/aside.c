@@ -40,7 +40,7 @@ static bool folder_empty(const char *dir)
     return n <= 2; /* . and .. */
 }
 
-bool aside_free(const struct aside *a) { return folder_empty(a->out); }
+bool aside_free(const struct aside *a) { return !file_exists(a->out) || folder_empty(a->out); }
 
 /* What file_write_atomic leaves of a file of ours when it is killed counts as ours. */
 static bool known(const struct aside *a, const char *name)
@@ -51,6 +51,21 @@ static bool known(const struct aside *a, const char *name)
     if (!tail) return false;
     snprintf(whole, sizeof whole, "%.*s", (int)(tail - name), name);
     return a->ours(whole);
+}
+
+bool aside_foreign(const struct aside *a, char name[NAME_MAX + 1])
+{
+    DIR *d = opendir(a->out);
+    bool found = d == NULL; /* a file, or a folder that may not be read */
+    name[0] = 0;
+    if (!d) snprintf(name, NAME_MAX + 1, "what cannot be listed (%s)", strerror(errno));
+    for (struct dirent *x; !found && (x = readdir(d));) {
+        if (!strcmp(x->d_name, ".") || !strcmp(x->d_name, "..") || known(a, x->d_name)) continue;
+        snprintf(name, NAME_MAX + 1, "%s", x->d_name);
+        found = true;
+    }
+    if (d) closedir(d);
+    return found;
 }
 
 /* Deletes our files in `dir`, and the lock unless it is kept. False when there are other things too. */

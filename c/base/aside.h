@@ -29,6 +29,9 @@ enum err aside_init(struct aside *a, const char *out, const char *what, bool (*o
 /* Whether OUT is missing or holds nothing. */
 bool aside_free(const struct aside *a);
 
+/* Whether OUT holds something that no folder of this kind does, and its name. */
+bool aside_foreign(const struct aside *a, char name[NAME_MAX + 1]);
+
 /* Makes OUT.part, ours alone, and clears what a process that was killed left. ERR_STOPPED when another process is at
  * it, ERR_IO when it holds files that are not ours. */
 enum err aside_open(struct aside *a, struct why *w);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/whole.h"
 
@@ -126,12 +127,22 @@ size_t machine_processors(void)
     return limit < (double)count ? (size_t)most((uint64_t)limit, 1) : count;
 }
 
+/* What ulimit -v leaves of the address space. */
+static uint64_t address_space_left(void)
+{
+    struct rlimit r;
+    uint64_t kib;
+    if (getrlimit(RLIMIT_AS, &r) || r.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+    if (!number_in("/proc/self", "status", "VmSize:", &kib)) return r.rlim_cur;
+    return r.rlim_cur - least(r.rlim_cur, kib << 10);
+}
+
 uint64_t machine_memory_available(void)
 {
     uint64_t kib;
     const uint64_t whole =
         number_in("/proc", "meminfo", "MemAvailable:", &kib) ? kib << 10 : UINT64_MAX;
-    return least(whole, machine_limits("").memory);
+    return least(least(whole, machine_limits("").memory), address_space_left());
 }
 
 uint64_t machine_memory_peak(void)

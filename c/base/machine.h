@@ -20,7 +20,7 @@ struct machine_limits machine_limits(const char *root);
  * machine.threads: auto means. */
 size_t machine_processors(void);
 
-/* Bytes that it could take without swapping; UINT64_MAX where the system does not say. */
+/* Bytes that it could take without swapping, within its control groups and ulimit -v; UINT64_MAX where the system does not say. */
 uint64_t machine_memory_available(void);
 
 /* The most bytes of it that ever were in memory at once (VmHWM of proc_pid_status(5); getrusage(2) counts what was there before

@@ -1,6 +1,7 @@
 #include "base/pool.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -97,11 +98,19 @@ static uint64_t enter(struct pool *p, uint64_t seen)
     }
 }
 
+void pool_add_niceness(int niceness)
+{
+    errno = 0; /* -1 is a level, too */
+    int level = getpriority(PRIO_PROCESS, 0);
+    if (niceness > 0 && errno == 0)
+        setpriority(PRIO_PROCESS, 0, level + niceness > 19 ? 19 : level + niceness);
+}
+
 static void *helper_main(void *arg)
 {
     struct helper *h = arg;
     struct pool *p = h->pool;
-    if (p->niceness) setpriority(PRIO_PROCESS, 0, p->niceness);
+    pool_add_niceness(p->niceness);
     for (uint64_t job = 0;;) {
         job = enter(p, job);
         const bool stop = p->stop;

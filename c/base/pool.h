@@ -13,10 +13,13 @@
 struct pool;
 
 /* A pool of `threads` >= 1, the calling thread counted: pool_run's caller works too. ERR_MEMORY when the system
- * gives no thread. `niceness` >= 0 is added to the scheduling priority of the helpers (setpriority(2)): training
- * threads give way to the network thread. */
+ * gives no thread. `niceness` >= 0 is added to the nice level of the helpers: training threads give way to the network
+ * thread. */
 enum err pool_open(struct pool **out, size_t threads, int niceness, struct why *w);
 void pool_close(struct pool *p);
+
+/* Adds to the nice level that the calling thread has from its process, up to the system's 19; never lowers it. */
+void pool_add_niceness(int niceness);
 
 size_t pool_threads(const struct pool *p);
 

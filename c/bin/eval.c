@@ -61,6 +61,23 @@ static enum err evaluate(struct loaded *l, const struct corpus *c, uint64_t toke
     return e;
 }
 
+/* A worker alone has steps and no epochs. */
+static void print(const struct wishes *o, const struct loaded *l, double loss, uint64_t tokens)
+{
+    static const uint8_t alone[CRYPTO_KEY_BYTES];
+    unsigned long long epoch = l->head.epoch, step = l->head.step;
+    bool of_swarm = memcmp(l->head.identity, alone, sizeof alone) != 0;
+    if (o->json)
+        printf(
+            "{\"loss\": %.6f, \"perplexity\": %.4f, \"tokens\": %llu, \"epoch\": %llu, \"step\": "
+            "%llu}\n",
+            loss, exp(loss), (unsigned long long)tokens, epoch, step);
+    else
+        printf("loss %.6f nats a token, perplexity %.4f, on %llu tokens, after %s %llu\n", loss,
+               exp(loss), (unsigned long long)tokens, of_swarm ? "epoch" : "step",
+               of_swarm ? epoch : step);
+}
+
 static enum err run(const struct wishes *o, struct loaded *l, struct corpus **c, struct why *w)
 {
     enum err e = loaded_open(l, o->checkpoint, SEQUENCES, w);
@@ -78,10 +95,7 @@ static enum err run(const struct wishes *o, struct loaded *l, struct corpus **c,
     uint64_t tokens;
     e = evaluate(l, *c, o->tokens, &loss, &tokens, w);
     if (e) return e;
-    const char *form =
-        o->json ? "{\"loss\": %.6f, \"perplexity\": %.4f, \"tokens\": %llu, \"epoch\": %llu}\n"
-                : "loss %.6f nats a token, perplexity %.4f, on %llu tokens, after epoch %llu\n";
-    printf(form, loss, exp(loss), (unsigned long long)tokens, (unsigned long long)l->head.epoch);
+    print(o, l, loss, tokens);
     return ERR_OK;
 }
 

@@ -1,9 +1,11 @@
 /* export.c -- `shoal export`: a checkpoint's model in the layout that Hugging Face's transformers reads. */
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/aside.h"
 #include "base/file.h"
 #include "bin/command.h"
 #include "bin/loaded.h"
@@ -14,6 +16,7 @@
 
 struct wishes {
     const char *checkpoint, *to, *data;
+    bool overwrite;
 };
 
 static bool take_options(int argc, char **argv, struct wishes *o, int *code)
@@ -24,11 +27,16 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .missing = "say where: --to DIR"},
         {"data", .text = &o->data, .value = "CORPUS",
          .help = "take the tokenizer from there, not from the corpus that it was trained on"},
+        {"overwrite", .flag = &o->overwrite,
+         .help = "replace the export that is in DIR; other folders are never replaced"},
         {0}};
     struct options table = {
         .command = "shoal export",
         .about = "Writes config.json, model.safetensors, tokenizer.json and tokenizer_config.json "
-                 "to DIR, as Hugging Face's transformers reads a LlamaForCausalLM.",
+                 "to DIR, as Hugging Face's transformers reads a LlamaForCausalLM. DIR is written "
+                 "aside as DIR.part and renamed when it is whole. Its tokenizer puts <|endoftext|> "
+                 "in front of a text, as 'shoal generate' does: transformers goes on with a prompt "
+                 "as shoal does.",
         .rows = rows};
     return command_options("export", &table, argc, argv, code);
 }
@@ -88,12 +96,35 @@ static enum err write_config(const char *dir, const struct model_shape *s, uint3
                       s->context, s->tied ? "true" : "false", s->rope_theta, s->rms_eps, end, end);
 }
 
-/* The tokenizer is copied byte for byte, after it was read once: what cannot be used is not handed on. */
+/* The tokenizer with a post_processor that puts the end of a text in front, as the training text and `generate` have it. */
+static enum err with_beginning(const char *text, uint32_t end, char **out, struct why *w)
+{
+    const char *name = TOKENIZER_END_OF_TEXT;
+    json_t *root = json_loads(text, 0, NULL); /* it was parsed before */
+    json_t *template =
+        json_pack("{s:s, s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}],"
+                  " s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}, {s:{s:s, s:i}}, {s:{s:s, s:i}}],"
+                  " s:{s:{s:s, s:[I], s:[s]}}}",
+                  "type", "TemplateProcessing", "single", "SpecialToken", "id", name, "type_id", 0,
+                  "Sequence", "id", "A", "type_id", 0, "pair", "SpecialToken", "id", name,
+                  "type_id", 0, "Sequence", "id", "A", "type_id", 0, "SpecialToken", "id", name,
+                  "type_id", 1, "Sequence", "id", "B", "type_id", 1, "special_tokens", name, "id",
+                  name, "ids", (json_int_t)end, "tokens", name);
+    *out = NULL;
+    if (root && template && !json_object_set(root, "post_processor", template))
+        *out = json_dumps(root, JSON_INDENT(2));
+    json_decref(template);
+    json_decref(root);
+    return *out ? ERR_OK : why(w, ERR_MEMORY, "no memory for tokenizer.json");
+}
+
+/* After it was read once: what cannot be used is not handed on. */
 static enum err write_tokenizer(const char *dir, const char *corpus, const struct model_shape *s,
                                 uint32_t *end, struct why *w)
 {
     char path[PATH_BYTES];
     uint8_t *text = NULL;
+    char *begun = NULL;
     size_t count;
     struct tokenizer *t = NULL;
     enum err e = path_in(corpus, "tokenizer.json", path, w);
@@ -103,11 +134,13 @@ static enum err write_tokenizer(const char *dir, const char *corpus, const struc
         e = why(w, ERR_USAGE, "%s has %u tokens, the model %u: it was trained with another", path,
                 tokenizer_vocab(t), s->vocab);
     if (!e) *end = tokenizer_end_of_text(t);
-    if (!e) e = write_bytes(dir, "tokenizer.json", bytes_of(text, count), w);
+    if (!e) e = with_beginning((char *)text, *end, &begun, w);
+    if (!e) e = write_bytes(dir, "tokenizer.json", bytes_of(begun, strlen(begun)), w);
     if (!e)
         e = write_text(dir, "tokenizer_config.json", w,
                        "{\n"
                        "  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n"
+                       "  \"add_bos_token\": true,\n"
                        "  \"bos_token\": \"%s\",\n"
                        "  \"eos_token\": \"%s\",\n"
                        "  \"clean_up_tokenization_spaces\": false,\n"
@@ -116,6 +149,7 @@ static enum err write_tokenizer(const char *dir, const char *corpus, const struc
                        TOKENIZER_END_OF_TEXT, TOKENIZER_END_OF_TEXT, s->context);
     if (t) tokenizer_close(t);
     free(text);
+    free(begun);
     return e;
 }
 
@@ -134,16 +168,48 @@ static enum err write_model(const struct loaded *l, const char *dir, struct why 
     return e;
 }
 
-static enum err export_all(struct loaded *l, const struct wishes *o, struct why *w)
+/* Whether `name` is a file that an export has. */
+static bool ours(const char *name)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json",
+                                        "tokenizer_config.json"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (!strcmp(name, names[i])) return true;
+    return false;
+}
+
+/* Only what an export made may go, and only when the user says so. */
+static enum err check_out(const struct wishes *o, struct aside *a, struct why *w)
+{
+    char foreign[NAME_MAX + 1], config[PATH_BYTES];
+    enum err e = aside_init(a, o->to, "the folder of an export", ours, w);
+    if (e || aside_free(a)) return e;
+    if (aside_foreign(a, foreign))
+        return why(w, ERR_USAGE, "%s holds %s, which is of no export: name another folder", a->out,
+                   foreign);
+    e = path_in(a->out, "config.json", config, w);
+    if (e) return e;
+    if (!file_exists(config))
+        return why(w, ERR_USAGE, "%s exists and is no export: name another folder", a->out);
+    return o->overwrite ? ERR_OK
+                        : why(w, ERR_USAGE,
+                              "%s holds an export already: name another folder, or replace it "
+                              "with --overwrite",
+                              a->out);
+}
+
+static enum err export_all(struct loaded *l, const struct wishes *o, struct aside *a, struct why *w)
 {
     uint32_t end = 0;
-    enum err e = loaded_open(l, o->checkpoint, 1, w);
-    if (!e) e = file_make_dirs(o->to, w);
+    enum err e = check_out(o, a, w);
+    if (!e) e = loaded_open(l, o->checkpoint, 1, w);
+    if (!e) e = aside_open(a, w);
     const struct model_shape *s = &l->head.shape;
-    if (!e) e = write_tokenizer(o->to, o->data ? o->data : l->head.corpus, s, &end, w);
-    if (!e) e = write_config(o->to, s, end, w);
-    if (!e) e = write_model(l, o->to, w);
-    if (!e) printf("wrote %s to %s\n", l->path, o->to);
+    if (!e) e = write_tokenizer(a->part, o->data ? o->data : l->head.corpus, s, &end, w);
+    if (!e) e = write_config(a->part, s, end, w);
+    if (!e) e = write_model(l, a->part, w);
+    if (!e) e = aside_keep(a, w);
+    if (!e) printf("wrote %s to %s\n", l->path, a->out);
     return e;
 }
 
@@ -152,9 +218,11 @@ int export_main(int argc, char **argv)
     struct why w = {0};
     struct wishes o = {0};
     struct loaded l = {0};
+    struct aside a = {.lock = -1};
     int code;
     if (!take_options(argc, argv, &o, &code)) return code;
-    enum err e = export_all(&l, &o, &w);
+    enum err e = export_all(&l, &o, &a, &w);
+    aside_drop(&a);
     loaded_close(&l);
     return e ? command_failed("export", &w) : 0;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "base/whole.h"
 #include "bin/command.h"
 #include "bin/loaded.h"
 #include "data/tokenizer.h"
@@ -13,30 +14,34 @@
 struct wishes {
     const char *checkpoint, *prompt, *data;
     uint64_t tokens, top_k, seed;
-    double temperature;
+    double temperature, top_p;
 };
 
 static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
-    *o = (struct wishes){.tokens = 64, .top_k = 40, .seed = 1, .temperature = 0.8};
+    *o = (struct wishes){.tokens = 64, .top_k = 40, .seed = 1, .temperature = 0.8, .top_p = 1};
     const struct option_row rows[] = {
         COMMAND_CHECKPOINT(&o->checkpoint),
         {"PROMPT", .argument = true, .text = &o->prompt, .empty = true,
          .missing = "give a prompt behind the checkpoint"},
         {"tokens", .whole = &o->tokens, .least = 1, .most = 1000000, .value = "N",
-         .help = "how many tokens at most; it ends before at an end of text, or a full context"},
+         .help = "how many tokens at most; it ends before at an end of text"},
         {"temperature", .real = &o->temperature, .low = 0, .high = 100, .value = "T",
          .help = "0 takes the likeliest token each time"},
         {"top-k", .whole = &o->top_k, .least = 1, .most = 1000000, .value = "K",
          .help = "draw from the K likeliest"},
+        {"top-p", .real = &o->top_p, .low = 0, .high = 1, .value = "P",
+         .help = "and of these from the fewest that have a probability of P together"},
         {"seed", .whole = &o->seed, .least = 0, .most = UINT64_MAX, .value = "S",
          .help = "another seed, another text"},
         {"data", .text = &o->data, .value = "CORPUS",
          .help = "take the tokenizer from there, instead of where the run had it"},
         {0}};
     struct options table = {.command = "shoal generate",
-                            .about = "Goes on with PROMPT. Write -- before a prompt that begins "
-                                     "with a dash.",
+                            .about = "Goes on with PROMPT; of one longer than the model's context, "
+                                     "with its end. When the context is full the model sees its "
+                                     "newer half. Write -- before a prompt that begins with a "
+                                     "dash.",
                             .rows = rows};
     return command_options("generate", &table, argc, argv, code);
 }
@@ -46,29 +51,61 @@ struct candidate {
     uint32_t id;
 };
 
-static int likelier(const void *a, const void *b)
+static bool likelier(struct candidate a, struct candidate b)
 {
-    const struct candidate *x = a, *y = b;
-    if (x->logit != y->logit) return x->logit < y->logit ? 1 : -1;
-    return x->id < y->id ? -1 : x->id > y->id;
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
 }
 
-/* Draws from the softmax over the top_k likeliest at this temperature; `room` holds `count` candidates. */
-static uint32_t draw(const float *logits, size_t count, const struct wishes *o,
-                     struct candidate *room, struct rng *chance)
+static int by_likelihood(const void *a, const void *b)
 {
-    for (size_t i = 0; i < count; i++) room[i] = (struct candidate){logits[i], (uint32_t)i};
-    qsort(room, count, sizeof *room, likelier);
-    if (o->temperature == 0) return room[0].id;
-    size_t k = o->top_k < count ? (size_t)o->top_k : count;
-    double sum = 0;
-    for (size_t i = 0; i < k; i++) sum += exp((room[i].logit - room[0].logit) / o->temperature);
-    double left = rng_unit(chance) * sum;
-    for (size_t i = 0; i < k; i++) {
-        left -= exp((room[i].logit - room[0].logit) / o->temperature);
+    return likelier(*(const struct candidate *)a, *(const struct candidate *)b) ? -1 : 1;
+}
+
+/* The k likeliest in order, in `room` of at least `count`: a few by insertion, for a whole sort of a vocabulary takes longer
+ * than a small model does. */
+static void find_likeliest(const float *logits, size_t count, size_t k, struct candidate *room)
+{
+    if (k > 256) {
+        for (size_t i = 0; i < count; i++) room[i] = (struct candidate){logits[i], (uint32_t)i};
+        qsort(room, count, sizeof *room, by_likelihood);
+        return;
+    }
+    for (size_t i = 0, n = 0; i < count; i++) {
+        struct candidate x = {logits[i], (uint32_t)i};
+        if (n == k && !likelier(x, room[k - 1])) continue;
+        size_t at = n < k ? n++ : k - 1;
+        for (; at > 0 && likelier(x, room[at - 1]); at--) room[at] = room[at - 1];
+        room[at] = x;
+    }
+}
+
+/* How many of the k likeliest have top_p of their probability together; 1 at least. */
+static size_t nucleus(const double *weights, size_t k, double sum, double top_p)
+{
+    double have = 0;
+    size_t n = 0;
+    while (n < k && (n == 0 || have < top_p * sum)) have += weights[n++];
+    return n;
+}
+
+/* Draws from the softmax over the top_k likeliest at this temperature, and of these those of top_p. */
+static uint32_t draw(const float *logits, size_t count, const struct wishes *o,
+                     struct candidate *room, double *weights, struct rng *chance)
+{
+    size_t k = o->temperature == 0 ? 1 : (size_t)least(o->top_k, count);
+    find_likeliest(logits, count, k, room);
+    if (k == 1) return room[0].id;
+    double sum = 0, all = 0;
+    for (size_t i = 0; i < k; i++)
+        sum += weights[i] = exp((room[i].logit - room[0].logit) / o->temperature);
+    size_t n = o->top_p < 1 ? nucleus(weights, k, sum, o->top_p) : k;
+    for (size_t i = 0; i < n; i++) all += weights[i];
+    double left = rng_unit(chance) * all;
+    for (size_t i = 0; i < n; i++) {
+        left -= weights[i];
         if (left < 0) return room[i].id;
     }
-    return room[k - 1].id;
+    return room[n - 1].id;
 }
 
 /* Prints what is whole in `held`; a start that later bytes may complete stays there. Leads are C2 .. F4 (RFC 3629). */
@@ -96,26 +133,49 @@ static void print_token(struct bytes token, uint8_t held[4], size_t *held_count)
     fflush(stdout);
 }
 
-static enum err go_on(struct loaded *l, struct tokenizer *t, const struct wishes *o,
-                      const uint32_t *prompt, size_t count, struct why *w)
+/* The text so far, as much of it as the model sees. */
+struct window {
+    uint32_t *ids;
+    size_t count, context;
+};
+
+/* Appends a token; a full window keeps its newer half, which the model reads anew. */
+static enum err feed_next(struct loaded *l, struct window *v, uint32_t next, float *logits,
+                          struct why *w)
 {
-    size_t vocab = l->head.shape.vocab, context = l->head.shape.context, held_count = 0;
+    if (v->count < v->context) {
+        v->ids[v->count++] = next;
+        return model_feed(l->model, l->parameters, &next, 1, logits, w);
+    }
+    size_t kept = v->context / 2;
+    memmove(v->ids, v->ids + v->count - kept, kept * sizeof *v->ids);
+    v->ids[kept] = next;
+    v->count = kept + 1;
+    model_restart(l->model);
+    return model_feed(l->model, l->parameters, v->ids, v->count, logits, w);
+}
+
+static enum err go_on(struct loaded *l, struct tokenizer *t, const struct wishes *o,
+                      struct window *v, struct why *w)
+{
+    size_t vocab = l->head.shape.vocab, held_count = 0;
     float *logits = malloc(vocab * sizeof *logits);
+    double *weights = malloc(vocab * sizeof *weights);
     struct candidate *room = malloc(vocab * sizeof *room);
     struct rng chance = rng_init(o->seed);
     uint8_t held[4];
-    enum err e = logits && room ? ERR_OK : why(w, ERR_MEMORY, "no memory to generate");
-    if (!e) e = model_feed(l->model, l->parameters, prompt, count, logits, w);
+    enum err e = logits && weights && room ? ERR_OK : why(w, ERR_MEMORY, "no memory to generate");
+    if (!e) e = model_feed(l->model, l->parameters, v->ids, v->count, logits, w);
     fputs(o->prompt, stdout);
     for (uint64_t i = 0; i < o->tokens && !e; i++) {
-        uint32_t next = draw(logits, tokenizer_vocab(t), o, room, &chance);
+        uint32_t next = draw(logits, tokenizer_vocab(t), o, room, weights, &chance);
         if (next == tokenizer_end_of_text(t)) break;
         print_token(tokenizer_token(t, next), held, &held_count);
-        if (model_fed(l->model) == context) break;
-        e = model_feed(l->model, l->parameters, &next, 1, logits, w);
+        if (i + 1 < o->tokens) e = feed_next(l, v, next, logits, w);
     }
     putchar('\n');
     free(room);
+    free(weights);
     free(logits);
     return e;
 }
@@ -131,16 +191,21 @@ static enum err run(const struct wishes *o, struct loaded *l, struct tokenizer *
         return o->data ? e : why_while(w, e, "finding the tokenizer (name its corpus with --data)");
     if (tokenizer_vocab(*t) > l->head.shape.vocab)
         return why(w, ERR_USAGE, "%s is not the tokenizer that this model was trained with", path);
-    size_t count = strlen(o->prompt);
-    uint32_t *ids = malloc((count + 1) * sizeof *ids);
+    size_t count = strlen(o->prompt), context = l->head.shape.context;
+    uint32_t *ids = malloc((count + 1 + context) * sizeof *ids);
     if (!ids) return why(w, ERR_MEMORY, "no memory for the prompt");
     ids[0] = tokenizer_end_of_text(*t); /* as a document of the training text begins */
     e = tokenizer_encode(*t, NULL, bytes_of(o->prompt, count), ids + 1, &count, w);
-    if (!e && count + 1 > l->head.shape.context)
-        e = why(w, ERR_USAGE,
-                "the prompt has %zu tokens, more than the model's context of %u less one", count,
-                l->head.shape.context);
-    if (!e) e = go_on(l, *t, o, ids, count + 1, w);
+    struct window v = {ids, count + 1, context};
+    if (!e && v.count > context) {
+        fprintf(stderr,
+                "shoal generate: the prompt has %zu tokens and the model sees %zu: it goes on from "
+                "the last of them\n",
+                count, context);
+        memmove(ids, ids + v.count - context, context * sizeof *ids);
+        v.count = context;
+    }
+    if (!e) e = go_on(l, *t, o, &v, w);
     free(ids);
     return e;
 }

@@ -1,10 +1,15 @@
 #include "bin/tools.h"
 
+#include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/statvfs.h>
 
 #include "base/file.h"
 #include "base/machine.h"
+#include "base/whole.h"
 #include "bin/device.h"
 #include "bin/settings.h"
 #include "model/trainer.h"
@@ -35,6 +40,44 @@ enum err tools_open(struct tools *t, const char *command, struct experiment *x,
     size_t threads = x->machine.threads ? x->machine.threads : machine_processors();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);
     return e ? e : devices_open(&t->devices, x, t->pool, w);
+}
+
+/* Checkpoints that are there already: they go when new ones come. */
+static uint64_t checkpoints_in(const char *folder)
+{
+    uint64_t n = 0;
+    DIR *d = opendir(folder);
+    for (struct dirent *f; d && (f = readdir(d));) {
+        size_t count = strlen(f->d_name);
+        n += count > 5 && !strcmp(f->d_name + count - 5, ".ckpt");
+    }
+    if (d) closedir(d);
+    return n;
+}
+
+void tools_warn_disk(const struct experiment *x, size_t vectors)
+{
+    struct statvfs s;
+    struct rlimit r;
+    const char *dir = x->checkpoint.dir;
+    /* A new one is written before the oldest goes (checkpoint.h). */
+    uint64_t one =
+        4096 + vectors * align_up(model_shape_parameters(&x->model) * sizeof(float), 4096);
+    uint64_t wanted = x->checkpoint.keep + 1, have = checkpoints_in(dir);
+    uint64_t more = most(1, wanted - least(wanted, have));
+    if (!getrlimit(RLIMIT_FSIZE, &r) && r.rlim_cur < one)
+        fprintf(stderr,
+                "shoal: warning: a checkpoint takes %.1f MB and ulimit -f allows files of %.1f MB: "
+                "nothing can be saved; raise it\n",
+                (double)one * 1e-6, (double)r.rlim_cur * 1e-6);
+    if (statvfs(dir, &s)) return;
+    uint64_t room = (uint64_t)s.f_bavail * s.f_frsize;
+    if (room < more * one)
+        fprintf(stderr,
+                "shoal: warning: %s has %.1f MB free, and %s: make room, or set checkpoint.dir or "
+                "checkpoint.keep\n",
+                dir, (double)room * 1e-6,
+                room < one ? "a checkpoint does not fit" : "checkpoint.keep of them do not fit");
 }
 
 void tools_close(struct tools *t)

@@ -18,6 +18,10 @@ struct tools {
  * closed by tools_close. */
 enum err tools_open(struct tools *t, const char *command, struct experiment *x,
                     const struct crypto *hash, struct why *w);
+
+/* Says on stderr where the disk, or a limit on files, has no room for the experiment's checkpoints of so many vectors. */
+void tools_warn_disk(const struct experiment *x, size_t vectors);
+
 void tools_close(struct tools *t);
 
 #endif

@@ -10,10 +10,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/journal.h"
+#include "base/machine.h"
 #include "base/stop.h"
 #include "bin/command.h"
 #include "bin/settings.h"
 #include "bin/tools.h"
+#include "model/budget.h"
 #include "model/checkpoint.h"
 #include "model/trainer.h"
 #include "net/crypto.h"
@@ -119,6 +121,10 @@ static enum err open_all(struct alone *a, const struct wishes *o, struct why *w)
     if (!e && a->x.metrics.log[0]) e = journal_open(&a->journal, a->x.metrics.log, w);
     if (!e) e = tools_open(&a->tools, "train", &a->x, &hash, w);
     if (!e)
+        e = budget_check_host(&a->x, a->tools.devices.lanes, a->tools.devices.count, 0,
+                              machine_memory_available(), w);
+    if (!e) tools_warn_disk(&a->x, TRAINER_VECTORS);
+    if (!e)
         e = trainer_open(&a->x, a->tools.devices.lanes, a->tools.devices.count, a->tools.corpus,
                          nobody, &a->trainer, w);
     if (e) return e;
@@ -163,6 +169,26 @@ static void show(struct alone *a, uint64_t last, const struct trainer_report *r,
     fflush(stdout);
 }
 
+/* The sentence of a step that gave no number, and where the run can be taken up before it. */
+static enum err not_finite(struct alone *a, struct why *w)
+{
+    char path[EXPERIMENT_PATH_BYTES + 32], reason[200];
+    bool found = false;
+    snprintf(reason, sizeof reason, "%s", w->text);
+    journal_begin(a->journal, "not_finite");
+    journal_u64(a->journal, "step", a->step + 1);
+    journal_text(a->journal, "why", reason);
+    journal_end(a->journal);
+    if (checkpoint_newest(a->x.checkpoint.dir, a->tools.run_id, &found, path, NULL)) found = false;
+    return why(w, ERR_NUMBER,
+               "step %llu: %s: lower train.optimizer.lr (%g) or raise train.schedule.warmup "
+               "(%llu); %s%s",
+               (unsigned long long)a->step + 1, reason, a->x.train.optimizer.lr,
+               (unsigned long long)a->x.train.schedule.warmup,
+               found ? "the newest checkpoint before it is " : "there is no checkpoint before it",
+               found ? path : "");
+}
+
 static enum err train(struct alone *a, uint64_t last, struct why *w)
 {
     enum err e = a->step == 0 ? evaluate(a, w) : ERR_OK;
@@ -185,12 +211,7 @@ static enum err train(struct alone *a, uint64_t last, struct why *w)
         if (!e && a->step % a->x.checkpoint.every == 0) e = save(a, w);
     }
     if (isatty(STDOUT_FILENO)) printf("\n");
-    if (e == ERR_NUMBER)
-        return why_while(w, e,
-                         "step %llu; lower train.optimizer.lr or raise schedule.warmup, and go on "
-                         "from the newest "
-                         "checkpoint",
-                         (unsigned long long)a->step + 1);
+    if (e == ERR_NUMBER) return not_finite(a, w);
     return e ? e : save(a, w);
 }
 

@@ -7,21 +7,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/journal.h"
+#include "base/machine.h"
 #include "base/stop.h"
 #include "bin/driver.h"
 #include "bin/exchange.h"
 #include "bin/replica.h"
 #include "bin/tools.h"
+#include "model/budget.h"
 #include "model/checkpoint.h"
 #include "model/trainer.h"
 #include "net/crypto.h"
 #include "net/identity.h"
+#include "swarm/node.h"
 
 struct worker {
     struct experiment *x;
@@ -40,6 +42,8 @@ struct worker {
     bool unsaved;                /* the latest checkpoint could not be written */
     struct round_progress round; /* since the last outer step */
     uint64_t epoch_evaluated;    /* epoch + 1 of the latest evaluation; 0: none */
+    uint32_t restarts;           /* from the anchor, since a round of ours was averaged */
+    instant rests_until;         /* no step before that */
     instant still_since;         /* training stands still for the swarm since; 0: it does not */
     bool training, finished;
     char farewell[200];
@@ -74,17 +78,44 @@ static void drop_round(struct worker *k, const char *reason)
     k->round.steps = k->round.tokens = 0;
 }
 
-/* A loss, gradient or parameter that is not finite: nothing of this round can be trusted, nor the moments it left. */
-static void restart_from_anchor(struct worker *k, const char *reason)
+/* A round of ours is averaged or given up after so many restarts in a row, half a minute after the first. */
+#define RESTARTS_MAX 6
+
+static enum err give_up(struct worker *k, const char *reason, struct why *w)
 {
+    const struct experiment *x = k->x;
+    return why(w, ERR_NUMBER,
+               "%s, %u times in a row from the anchor of epoch %llu: these settings do not suit "
+               "this model; lower train.optimizer.lr (%g) or raise train.schedule.warmup (%llu) "
+               "in a new run",
+               reason, k->restarts, (unsigned long long)k->replica.state.epoch,
+               x->train.optimizer.lr, (unsigned long long)x->train.schedule.warmup);
+}
+
+/* A loss, gradient or parameter that is not finite: nothing of this round can be trusted, nor the moments it left. The
+ * next try waits 1, 2, 4 ... s, in which the others may bring a better anchor. ERR_NUMBER after too many. */
+static enum err restart_from_anchor(struct worker *k, const char *what, struct why *w)
+{
+    char reason[200];
+    unsigned rest_s = 1u << k->restarts++;
+    snprintf(reason, sizeof reason, "%s", what); /* it may lie in `w` */
+    journal_begin(k->journal, "not_finite");
+    journal_u64(k->journal, "epoch", k->replica.state.epoch);
+    journal_u64(k->journal, "in_a_row", k->restarts);
+    journal_text(k->journal, "why", reason);
+    journal_end(k->journal);
+    if (k->restarts >= RESTARTS_MAX) return give_up(k, reason, w);
     fprintf(stderr,
-            "shoal: %s: restarting from the anchor; this round goes without our contribution\n",
-            reason);
+            "shoal: %s: restarting from the anchor in %u s; this round goes without our "
+            "contribution\n",
+            reason, rest_s);
+    k->rests_until = instant_after(clock_now(), span_ms(1000 * rest_s));
     drop_round(k, reason);
     replica_restart(&k->replica, k->state->parameters);
     trainer_parameters_changed(k->trainer);
     trainer_forget(k->trainer);
     tell(k, (struct event){.kind = EVENT_STEP});
+    return ERR_OK;
 }
 
 static enum err evaluate(struct worker *k, struct why *w)
@@ -133,11 +164,12 @@ static enum err inner_step(struct worker *k, struct why *w)
     struct trainer_report r;
     double at = schedule_step(k);
     instant began = clock_now();
-    enum err e = trainer_step(k->trainer, at, &r, w);
-    if (e == ERR_NUMBER) {
-        restart_from_anchor(k, w->text);
+    if (began.ns < k->rests_until.ns) { /* orders are looked at between these naps */
+        usleep(50000);
         return ERR_OK;
     }
+    enum err e = trainer_step(k->trainer, at, &r, w);
+    if (e == ERR_NUMBER) return restart_from_anchor(k, w->text, w);
     if (e) return e;
     double ms = ms_since(began);
     k->round.steps++;
@@ -173,8 +205,7 @@ static enum err take_snapshot(struct worker *k, struct why *w)
     tell(k, (struct event){.kind = EVENT_SNAPSHOT,
                            .ok = good,
                            .bytes = bytes_of(k->replica.wire, outer_wire_offset(l, l->chunks))});
-    if (!good) restart_from_anchor(k, "parameters are not finite");
-    return ERR_OK;
+    return good ? ERR_OK : restart_from_anchor(k, "parameters are not finite", w);
 }
 
 static enum err save(struct worker *k, struct why *w);
@@ -223,6 +254,7 @@ static enum err carry_out(struct worker *k, const struct order *o, struct why *w
     case ORDER_SNAPSHOT:
         return take_snapshot(k, w);
     case ORDER_APPLY:
+        if (k->round.steps) k->restarts = 0;
         e = replica_apply(&k->replica, o, k->state->parameters, w);
         trainer_parameters_changed(k->trainer);
         return e ? e : new_epoch(k, EVENT_APPLIED, w);
@@ -400,6 +432,16 @@ static enum err open_replica(struct worker *k, struct why *w)
                             k->tools.run_id, &k->hash, b, k->tools.pool, w);
 }
 
+/* All that `plan` counts, before any of it is taken. */
+static enum err check_memory(struct worker *k, struct why *w)
+{
+    uint64_t parameters = model_shape_parameters(&k->x->model);
+    struct node_config n = {.parameters = parameters, .group_max = k->x->swarm.group_max};
+    return budget_check_host(k->x, k->tools.devices.lanes, k->tools.devices.count,
+                             replica_bytes(parameters) + node_bytes(&n), machine_memory_available(),
+                             w);
+}
+
 static enum err open_driver(struct worker *k, struct why *w)
 {
     size_t count = k->x->swarm.peers_count + k->options->peers_count;
@@ -436,6 +478,8 @@ static enum err open_all(struct worker *k, struct why *w)
     k->sign = crypto_of(k->identity);
     k->hash = crypto_of(NULL);
     e = tools_open(&k->tools, "run", x, &k->hash, w);
+    if (!e) e = check_memory(k, w);
+    if (!e) tools_warn_disk(x, CHECKPOINT_SECTIONS);
     if (!e)
         e = trainer_open(x, k->tools.devices.lanes, k->tools.devices.count, k->tools.corpus,
                          identity_id(k->identity), &k->trainer, w);
@@ -487,7 +531,7 @@ enum err worker_run(struct experiment *x, const struct worker_options *o, struct
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     enum err e = open_all(k, w);
     if (!e) {
-        setpriority(PRIO_PROCESS, 0, TRAINER_NICENESS); /* the network's thread comes first */
+        pool_add_niceness(TRAINER_NICENESS); /* the network's thread comes first */
         journal_start(k);
         if (k->replica.state.epoch == 0 && k->round.steps == 0) e = evaluate(k, w);
         if (!e) e = train(k, w);

@@ -19,12 +19,17 @@ static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
     size_t rounded = align_up(bytes, BACKEND_ALIGNMENT);
     size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : BACKEND_ALIGNMENT;
     size_t available = bytes >= HUGE_PAGE ? machine_memory_available() : SIZE_MAX;
-    if (rounded > available || posix_memalign(out, align, rounded ? rounded : BACKEND_ALIGNMENT))
+    if (rounded > available)
         return why(
             w, ERR_MEMORY,
-            "%.1f MiB of memory are needed at once, and this machine (or the container) has %.1f "
-            "left",
-            (double)bytes / 0x1p20, (double)machine_memory_available() / 0x1p20);
+            "%.1f MiB of memory are needed at once, and this machine (or its container, or ulimit "
+            "-v) has %.1f MiB left: take a smaller train.micro_batch or model",
+            (double)bytes / 0x1p20, (double)available / 0x1p20);
+    if (posix_memalign(out, align, rounded ? rounded : BACKEND_ALIGNMENT))
+        return why(w, ERR_MEMORY,
+                   "the system did not give %.1f MiB of memory at once: is there a limit (ulimit "
+                   "-v, vm.overcommit_memory)? Else take a smaller train.micro_batch or model",
+                   (double)bytes / 0x1p20);
     if (align == HUGE_PAGE) madvise(*out, rounded, MADV_HUGEPAGE); /* a wish; fewer page faults */
     ops_zero(self, *out, rounded);
     return ERR_OK;

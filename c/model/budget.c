@@ -93,6 +93,27 @@ static const char *size_text(size_t bytes, char out[24])
     return out;
 }
 
+enum err budget_check_host(const struct experiment *x, const struct backend *b, size_t lanes,
+                           uint64_t others, uint64_t room, struct why *w)
+{
+    const uint64_t vectors = layout_of(&x->model).parameters * sizeof(float);
+    const uint32_t n = budget_micro_batch(x, b, lanes);
+    const uint64_t training =
+        b->host ? budget_bytes(x, b, lanes, x->train.recompute, n) : 3 * vectors;
+    char all[24], needs[24], rest[24], has[24], remedy[160] = "take a smaller model";
+    struct budget fit;
+    if (training + others <= room) return ERR_OK;
+    if (b->host && room > others && budget_fit(x, b, lanes, (size_t)(room - others), &fit))
+        snprintf(remedy, sizeof remedy, "set train.recompute to %s and train.micro_batch to %u",
+                 recompute_word(fit.recompute), (unsigned)fit.micro_batch);
+    return why(w, ERR_MEMORY,
+               "%s: a worker takes %s of memory (training %s, anchor, averaging and transfer %s), "
+               "and this machine (or its container, or ulimit -v) has %s left: %s, or give it "
+               "more memory",
+               x->path, size_text(training + others, all), size_text(training, needs),
+               size_text(others, rest), size_text(room, has), remedy);
+}
+
 enum err budget_check(const struct experiment *x, const struct backend *b, size_t lanes,
                       size_t memory, const char *device, struct why *w)
 {

@@ -50,4 +50,9 @@ bool budget_fit(const struct experiment *x, const struct backend *b, size_t lane
 enum err budget_check(const struct experiment *x, const struct backend *b, size_t lanes,
                       size_t memory, const char *device, struct why *w);
 
+/* The same for what the host must hold: `others` bytes and, where the host computes, the training; a GPU's worker keeps a
+ * copy of parameters and moments. `room`: what the host has left. */
+enum err budget_check_host(const struct experiment *x, const struct backend *b, size_t lanes,
+                           uint64_t others, uint64_t room, struct why *w);
+
 #endif

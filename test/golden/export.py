@@ -17,7 +17,7 @@ PROMPTS = ["The", "a", "It was said that ", "\u00e9t\u00e9 "]
 
 def greedy(model, tokenizer, prompt):
     """The text, prompt included: without a cache, so that ours is compared with the plain forward pass."""
-    ids = [model.config.bos_token_id] + tokenizer.encode(prompt, add_special_tokens=False)
+    ids = tokenizer.encode(prompt)  # as a pipeline does: the exported tokenizer puts the beginning in front
     start = len(ids)
     with torch.no_grad():
         while len(ids) < start + TOKENS and len(ids) < model.config.max_position_embeddings:

@@ -55,8 +55,23 @@ for seed in range(30):  # all tokens equally likely: bytes come in every order
     except UnicodeDecodeError as error:
         print("# seed %d: %s" % (seed, error))
 ok(valid == 30, "whatever the model says, the text is valid UTF-8", valid)
-done = run("generate", "straight", "word " * 500)
-ok(done.returncode == 2 and "context" in done.stdout, "a prompt that is too long is refused", done.stdout)
+prompt = "word " * 500
+done = run("generate", "straight", prompt, "--tokens", "5", "--temperature", "0")
+tail = run("generate", "straight", prompt[-2000:], "--tokens", "5", "--temperature", "0")
+ok(done.returncode == 0 and done.stdout.count("the model sees 64") == 1 and "word " * 500 in done.stdout,
+   "a prompt that is too long is cropped, and that is said once", done.stdout)
+ok(done.stdout.splitlines()[-1][len(prompt):] == tail.stdout.splitlines()[-1][2000:] and len(tail.stdout) > 100,
+   "only its end matters then", (done.stdout[-80:], tail.stdout[-80:]))
+texts = [run("generate", "straight", "The", "--tokens", "400", "--seed", str(s)).stdout for s in range(4)]
+ok(max(map(len, texts)) > 64 * 6, "text goes on past the context of 64 tokens", [len(t) for t in texts])
+greedy = run("generate", "straight", "The", "--temperature", "0", "--tokens", "30").stdout
+ok(run("generate", "straight", "The", "--top-p", "0", "--tokens", "30").stdout == greedy, "--top-p 0 leaves the likeliest alone", greedy)
+ok(run("generate", "straight", "The", "--top-p", "1", "--tokens", "30").stdout == run("generate", "straight", "The", "--tokens", "30").stdout,
+   "--top-p 1 leaves all")
+done = run("generate", "straight", "The", "--top-p", "1.5")
+ok(done.returncode == 2 and "--top-p" in done.stdout and "at most 1" in done.stdout, "a top-p above 1 is refused", done.stdout)
+done = run("eval", "straight", "--data", "corpus", "--tokens", "4096")
+ok("after step 20" in done.stdout and "epoch" not in done.stdout, "eval of a worker alone says after which step", done.stdout)
 done = run("eval", "nowhere", "--data", "corpus")
 ok(done.returncode == 1 and done.stdout.count("\n") == 1, "a checkpoint that is not there is one sentence", done.stdout)
 finish()
