@@ -57,7 +57,8 @@ enum link_close {
     CLOSE_QUIC_VERSION,  /* no common version of QUIC */
     CLOSE_TLS,           /* the handshake failed for another reason: the text says which */
     CLOSE_TRANSPORT,     /* a QUIC error: the text says which */
-    CLOSE_UNDIALLED,     /* endpoint_dial said why it could not even start */
+    CLOSE_FAMILY,        /* never dialled: its address is of a family that the socket does not speak */
+    CLOSE_UNDIALLED,     /* never dialled: the text says why */
 };
 
 /* How a link ended. */

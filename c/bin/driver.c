@@ -20,10 +20,7 @@
 #include "net/link.h"
 #include "net/loop.h"
 #include "net/resolve.h"
-#include "node/known.h"
-#include "node/peerlist.h"
-#include "node/resolver.h"
-#include "node/unreached.h"
+#include "node/peers.h"
 #include "swarm/wire.h"
 
 #define LATER_MAX                                                                                  \
@@ -36,11 +33,9 @@ struct driver {
     struct node *node;
     struct arena room;
     struct sink sink;
-    struct peerlist peers;
-    struct known *known;       /* those met before, and now */
-    struct resolver *resolver; /* of the names in it */
-    struct unreached_table unreached;
-    struct loop_call resolved; /* one of them has an answer */
+    struct peers peers;
+    bool peers_open;
+    struct loop_call resolved; /* a name of theirs was looked up */
     struct loop_timer tick, second;
     struct loop_call heard; /* the trainer said something */
     struct loop_call closing;
@@ -125,30 +120,16 @@ static void order_finish(struct driver *d, const struct action *a)
     exchange_order(d->c.exchange, &o);
 }
 
-/* A dial that came to nothing, or a link that ended: who, where and why. */
-static void journal_end_of_link(struct driver *d, const char *event, const struct link_end *end)
-{
-    char address[ADDRESS_TEXT_BYTES];
-    journal_begin(d->c.journal, event);
-    journal_hex(d->c.journal, "id", end->id, sizeof end->id);
-    journal_text(d->c.journal, "address", address_print(&end->address, address));
-    journal_u64(d->c.journal, "code", end->code);
-    journal_text(d->c.journal, "why", end->reason ? end->reason : "");
-    journal_bool(d->c.journal, "by_peer", end->by_peer);
-    journal_end(d->c.journal);
-}
-
 static void dial(struct driver *d, const struct action *a)
 {
     struct why w = {0};
     if (endpoint_dial(d->endpoint, a->id, &a->address, &w) != LINK_NONE) return;
-    struct link_end end = {
-        .code = CLOSE_UNDIALLED, .reason = w.text, .dialled = true, .address = a->address};
+    struct link_end end = {.code = w.err == ERR_UNSUPPORTED ? CLOSE_FAMILY : CLOSE_UNDIALLED,
+                           .reason = w.text,
+                           .dialled = true,
+                           .address = a->address};
     memcpy(end.id, a->id, sizeof end.id);
-    journal_end_of_link(d, "dial_failed", &end);
-    unreached_add(&d->unreached, a->id, &a->address,
-                  w.err == ERR_UNSUPPORTED ? UNREACHED_FAMILY : UNREACHED_OTHER, w.text,
-                  clock_unix_ms());
+    peers_ended(&d->peers, &end);
     struct event e = {.kind = EVENT_DIAL_FAILED};
     memcpy(e.id, a->id, sizeof e.id);
     report_later(d, &e);
@@ -241,12 +222,7 @@ static void on_link_down(void *ctx, link_id l, const struct link_end *end)
                       .address = end->address,
                       .dialled = end->dialled};
     memcpy(e.id, end->id, sizeof e.id);
-    if (end->code != CLOSE_OK && end->code != CLOSE_DUPLICATE)
-        journal_end_of_link(d, end->up ? "link_down" : "dial_failed", end);
-    static const uint8_t nobody[CRYPTO_KEY_BYTES];
-    enum unreached_reason reason = unreached_of(end->code, end->up);
-    if (reason != UNREACHED_REASONS && memcmp(end->id, nobody, sizeof nobody))
-        unreached_add(&d->unreached, end->id, &end->address, reason, end->reason, clock_unix_ms());
+    peers_ended(&d->peers, end);
     if (end->up || end->dialled) step(d, &e);
 }
 
@@ -303,49 +279,19 @@ static void on_heard(void *ctx)
     while (exchange_heard(d->c.exchange, &e)) step(d, &e);
 }
 
-/* A peer of the list may be reached there. */
-static void told_address(struct driver *d, const uint8_t id[CRYPTO_KEY_BYTES],
-                         const struct address *a)
+/* Of the peer lists. */
+
+static void on_address(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a)
 {
     struct event e = {.kind = EVENT_ADDRESS, .address = *a};
     memcpy(e.id, id, sizeof e.id);
-    step(d, &e);
-}
-
-/* The first failure is said to the user; all changes, and every failure, are in the log. */
-static void on_answer(struct driver *d, const struct resolver_answer *a)
-{
-    const char *host = a->of.name.host;
-    char text[ADDRESS_TEXT_BYTES];
-    if (!a->count) {
-        if (a->failures == 1)
-            fprintf(stderr, "shoal: %s; going on without that peer, and asking again\n", a->why);
-        journal_begin(d->c.journal, "unresolved");
-        journal_hex(d->c.journal, "id", a->of.id, sizeof a->of.id);
-        journal_text(d->c.journal, "name", host);
-        journal_u64(d->c.journal, "failures", a->failures);
-        journal_text(d->c.journal, "why", a->why);
-        journal_end(d->c.journal);
-        unreached_add(&d->unreached, a->of.id, &(struct address){0}, UNREACHED_NAME, a->why,
-                      clock_unix_ms());
-    }
-    for (size_t i = 0; i < a->count; i++) {
-        if (a->changed) {
-            journal_begin(d->c.journal, "resolved");
-            journal_hex(d->c.journal, "id", a->of.id, sizeof a->of.id);
-            journal_text(d->c.journal, "name", host);
-            journal_text(d->c.journal, "address", address_print(&a->addresses[i], text));
-            journal_end(d->c.journal);
-        }
-        told_address(d, a->of.id, &a->addresses[i]);
-    }
+    step(ctx, &e);
 }
 
 static void on_resolved(void *ctx)
 {
     struct driver *d = ctx;
-    struct resolver_answer a;
-    while (resolver_take(d->resolver, &a)) on_answer(d, &a);
+    peers_answers(&d->peers);
 }
 
 static void wake_resolved(void *ctx)
@@ -360,18 +306,6 @@ static void wake(void *self)
     loop_post(d->loop, &d->heard);
 }
 
-/* Members of the swarm with a link to us now; two links to the same one, as both sides may dial at once, count once. */
-static size_t linked_peers(struct driver *d, const struct node_peer *peers, size_t count)
-{
-    size_t linked = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!peers[i].linked) continue;
-        linked++;
-        unreached_drop(&d->unreached, peers[i].id);
-    }
-    return linked;
-}
-
 static void on_second(void *ctx, instant now)
 {
     struct driver *d = ctx;
@@ -380,12 +314,11 @@ static void on_second(void *ctx, instant now)
     struct journal *j = d->c.journal;
     struct node_peer peers[NODE_PEERS_MAX];
     size_t count = node_peers(d->node, peers, NODE_PEERS_MAX);
-    struct why w = {0};
-    if (!known_see(d->known, peers, count, now, &w)) on_warn(d, w.text);
+    size_t linked = peers_see(&d->peers, peers, count, now);
     journal_begin(j, "net");
     journal_u64(j, "sent", n.sent_bytes);
     journal_u64(j, "received", n.received_bytes);
-    journal_u64(j, "peers", linked_peers(d, peers, count));
+    journal_u64(j, "peers", linked);
     journal_f64(j, "lag_p50_ms", lag.p50_ms);
     journal_f64(j, "lag_p99_ms", lag.p99_ms);
     journal_f64(j, "lag_max_ms", lag.max_ms);
@@ -444,63 +377,28 @@ static void on_closing(void *ctx)
 static void *thread_main(void *arg)
 {
     struct driver *d = arg;
-    for (size_t i = 0; i < d->peers.more_count; i++)
-        told_address(d, d->peers.more[i].id, &d->peers.more[i].address);
+    peers_tell(&d->peers);
     loop_run(d->loop);
     return NULL;
 }
 
 /* Setting up. */
 
-static void say_fault(void *ctx, const char *text)
-{
-    (void)ctx;
-    fprintf(stderr, "shoal: %s\n", text);
-}
-
-/* Whoever was met before is tried first: most of a long list may be gone. */
-static enum err add_known(struct driver *d, struct why *w)
-{
-    char path[EXPERIMENT_PATH_BYTES + 8], warning[320];
-    snprintf(path, sizeof path, "%s.peers", d->c.experiment->swarm.identity);
-    enum err e = known_open(&d->known, path, d->c.run_id, identity_id(d->c.identity), warning, w);
-    if (e) return e;
-    if (warning[0]) on_warn(d, warning);
-    size_t count;
-    const struct peer_address *known = known_peers(d->known, &count);
-    peerlist_put_first(&d->peers, known, count);
-    return ERR_OK;
-}
-
-/* The lists. What they name is looked up later, in the background. */
 static enum err open_peers(struct driver *d, struct why *w)
 {
-    struct peerlist_faults faults = {.say = say_fault};
-    char text[160];
-    uint64_t key;
-    enum err e = peerlist_init(&d->peers, w);
-    if (!e)
-        e = peerlist_read(&d->peers, d->c.peers, d->c.peers_count, identity_id(d->c.identity),
-                          &faults, w);
-    if (e) return e;
-    d->c.crypto->random(d->c.crypto->self, &key, sizeof key);
-    peerlist_shuffle(&d->peers, &(struct rng){.key = key});
-    e = add_known(d, w);
-    if (e) return e;
-    if (!d->peers.left_out) return ERR_OK;
-    snprintf(text, sizeof text, "%zu entries of the peer lists are left out: %d is all it takes",
-             d->peers.left_out, PEERLIST_MAX);
-    on_warn(d, text);
-    return ERR_OK;
-}
-
-static enum err open_resolver(struct driver *d, struct why *w)
-{
-    struct resolver_config c = resolver_defaults(&d->peers);
-    c.wake = wake_resolved;
-    c.ctx = d;
+    struct peers_config c = {.sources = d->c.peers,
+                             .sources_count = d->c.peers_count,
+                             .identity = d->c.experiment->swarm.identity,
+                             .journal = d->c.journal,
+                             .ctx = d,
+                             .address = on_address,
+                             .warn = on_warn,
+                             .wake = wake_resolved};
+    memcpy(c.self, identity_id(d->c.identity), sizeof c.self);
+    memcpy(c.run_id, d->c.run_id, sizeof c.run_id);
     d->c.crypto->random(d->c.crypto->self, &c.seed, sizeof c.seed);
-    return resolver_open(&d->resolver, &c, w);
+    d->peers_open = true;
+    return peers_open(&d->peers, &c, w);
 }
 
 static enum err open_endpoint(struct driver *d, struct why *w)
@@ -534,8 +432,8 @@ static enum err open_node(struct driver *d, struct why *w)
         .group_min = x->swarm.group_min,
         .group_max = x->swarm.group_max,
         .bandwidth_mbps = x->swarm.bandwidth_mbps,
-        .bootstrap = d->peers.entries,
-        .bootstrap_count = d->peers.count,
+        .bootstrap = d->peers.list.entries,
+        .bootstrap_count = d->peers.list.count,
     };
     memcpy(nc.id, identity_id(d->c.identity), sizeof nc.id);
     memcpy(nc.run_id, d->c.run_id, sizeof nc.run_id);
@@ -574,7 +472,6 @@ enum err driver_open(struct driver **out, const struct driver_config *c, struct 
     if (!d) return why(w, ERR_MEMORY, "no memory for the network");
     d->c = *c;
     d->signal_fd = -1;
-    unreached_init(&d->unreached);
     d->tick = (struct loop_timer){.fire = on_tick, .ctx = d};
     d->second = (struct loop_timer){.fire = on_second, .ctx = d};
     d->heard = (struct loop_call){.run = on_heard, .ctx = d};
@@ -585,7 +482,7 @@ enum err driver_open(struct driver **out, const struct driver_config *c, struct 
     if (!e) e = open_signals(d, w);
     if (!e) e = open_endpoint(d, w);
     if (!e) e = open_node(d, w);
-    if (!e) e = open_resolver(d, w);
+    if (!e) e = peers_start(&d->peers, w);
     if (!e) http3_serve(d->endpoint, on_http, d);
     if (e) {
         driver_close(d);
@@ -613,19 +510,17 @@ struct address driver_address(const struct driver *d)
 
 size_t driver_unreached(struct driver *d, struct unreached *out, size_t room)
 {
-    return unreached_list(&d->unreached, out, room);
+    return peers_unreached(&d->peers, out, room);
 }
 
 void driver_close(struct driver *d)
 {
-    struct why w = {0};
     if (!d) return;
     if (d->started) {
         loop_post(d->loop, &d->closing);
         pthread_join(d->thread, NULL);
     }
-    resolver_close(d->resolver);
-    if (known_close(d->known, &w)) on_warn(d, w.text);
+    if (d->peers_open) peers_close(&d->peers);
     if (d->endpoint) endpoint_close(d->endpoint);
     if (d->signal_fd >= 0) {
         if (d->loop) loop_forget(d->loop, &d->signals);
@@ -633,7 +528,5 @@ void driver_close(struct driver *d)
     }
     if (d->loop) loop_close(d->loop);
     arena_close(&d->room);
-    peerlist_free(&d->peers);
-    unreached_fini(&d->unreached);
     free(d);
 }

@@ -41,15 +41,28 @@ void unreached_add(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES]
     pthread_mutex_unlock(&t->lock);
 }
 
-void unreached_drop(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES])
+/* UNREACHED_REASONS: whatever the reason is. */
+static void drop(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
+                 enum unreached_reason reason)
 {
     pthread_mutex_lock(&t->lock);
     size_t at = find(t, id);
-    if (at < t->count) {
+    if (at < t->count && (reason == UNREACHED_REASONS || t->rows[at].reason == reason)) {
         t->count--;
         memmove(&t->rows[at], &t->rows[at + 1], (t->count - at) * sizeof t->rows[0]);
     }
     pthread_mutex_unlock(&t->lock);
+}
+
+void unreached_drop(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES])
+{
+    drop(t, id, UNREACHED_REASONS);
+}
+
+void unreached_mend(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
+                    enum unreached_reason reason)
+{
+    drop(t, id, reason);
 }
 
 size_t unreached_list(struct unreached_table *t, struct unreached *out, size_t room)
@@ -88,6 +101,8 @@ enum unreached_reason unreached_of(uint32_t code, bool up)
     case CLOSE_ALPN:
     case CLOSE_QUIC_VERSION:
         return UNREACHED_VERSION;
+    case CLOSE_FAMILY:
+        return UNREACHED_FAMILY;
     case CLOSE_BUSY:
         return UNREACHED_FULL;
     case CLOSE_SELF:

@@ -54,6 +54,10 @@ void unreached_add(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES]
 /* It is reached. */
 void unreached_drop(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES]);
 
+/* This reason is gone; another one stays. */
+void unreached_mend(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
+                    enum unreached_reason reason);
+
 /* Copies up to `room` rows, the latest first; returns how many it copied. */
 size_t unreached_list(struct unreached_table *t, struct unreached *out, size_t room);
 

@@ -47,8 +47,14 @@ Test(unreached, forgets_whom_it_reaches)
     cr_assert_eq(list(), 2);
     cr_assert(rows[0].id[0] == 3 && rows[1].id[0] == 1);
     unreached_drop(&table, (const uint8_t[CRYPTO_KEY_BYTES]){9});
-    cr_assert_eq(list(), 2);
+    unreached_mend(&table, (const uint8_t[CRYPTO_KEY_BYTES]){3}, UNREACHED_NAME);
+    cr_assert_eq(list(), 2, "another reason than that stays");
+    unreached_mend(&table, (const uint8_t[CRYPTO_KEY_BYTES]){3}, UNREACHED_FULL);
+    cr_assert_eq(list(), 1);
+    cr_assert_eq(rows[0].id[0], 1);
 }
+
+Test(unreached, knows_nobody_at_the_start) { cr_assert_eq(list(), 0); }
 
 Test(unreached, is_bounded)
 {
@@ -70,6 +76,7 @@ Test(unreached, has_a_word_for_every_reason)
     cr_assert_eq(unreached_of(CLOSE_VERSION, true), UNREACHED_VERSION);
     cr_assert_eq(unreached_of(CLOSE_BUSY, true), UNREACHED_FULL);
     cr_assert_eq(unreached_of(CLOSE_SELF, false), UNREACHED_CLONE);
+    cr_assert_eq(unreached_of(CLOSE_FAMILY, false), UNREACHED_FAMILY);
     cr_assert_eq(unreached_of(CLOSE_TLS, false), UNREACHED_OTHER);
     cr_assert_eq(unreached_of(CLOSE_LEAVING, true), UNREACHED_REASONS);
 }

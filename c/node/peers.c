@@ -1,0 +1,150 @@
+#include "node/peers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define PATH_BYTES 600
+
+static void say_fault(void *ctx, const char *text)
+{
+    (void)ctx;
+    fprintf(stderr, "shoal: %s\n", text);
+}
+
+/* Whoever was met before is tried first: most of a long list may be gone. */
+static enum err add_known(struct peers *p, struct why *w)
+{
+    char path[PATH_BYTES], warning[320];
+    snprintf(path, sizeof path, "%s.peers", p->c.identity);
+    enum err e = known_open(&p->known, path, p->c.run_id, p->c.self, warning, w);
+    if (e) return e;
+    if (warning[0]) p->c.warn(p->c.ctx, warning);
+    size_t count;
+    const struct peer_address *known = known_peers(p->known, &count);
+    peerlist_put_first(&p->list, known, count);
+    return ERR_OK;
+}
+
+enum err peers_open(struct peers *p, const struct peers_config *c, struct why *w)
+{
+    struct peerlist_faults faults = {.say = say_fault};
+    struct rng rng = rng_init(c->seed);
+    char text[160];
+    *p = (struct peers){.c = *c};
+    unreached_init(&p->unreached);
+    enum err e = peerlist_init(&p->list, w);
+    if (!e) e = peerlist_read(&p->list, c->sources, c->sources_count, c->self, &faults, w);
+    if (e) return e;
+    p->c.sources = NULL;
+    if (p->list.left_out) {
+        snprintf(text, sizeof text,
+                 "%zu entries of the peer lists are left out: %d is all it takes", p->list.left_out,
+                 PEERLIST_MAX);
+        p->c.warn(p->c.ctx, text);
+    }
+    peerlist_shuffle(&p->list, &rng);
+    return add_known(p, w);
+}
+
+enum err peers_start(struct peers *p, struct why *w)
+{
+    struct resolver_config c = resolver_defaults(&p->list);
+    c.wake = p->c.wake;
+    c.ctx = p->c.ctx;
+    c.seed = ~p->c.seed;
+    return resolver_open(&p->resolver, &c, w);
+}
+
+void peers_tell(struct peers *p)
+{
+    for (size_t i = 0; i < p->list.more_count; i++)
+        p->c.address(p->c.ctx, p->list.more[i].id, &p->list.more[i].address);
+}
+
+/* --- names ------------------------------------------------------------------------------------------------------- */
+
+static void begin_answer(struct peers *p, const char *event, const struct resolver_answer *a)
+{
+    journal_begin(p->c.journal, event);
+    journal_hex(p->c.journal, "id", a->of.id, sizeof a->of.id);
+    journal_text(p->c.journal, "name", a->of.name.host);
+}
+
+/* The first failure is said to the user, all are in the log. */
+static void no_answer(struct peers *p, const struct resolver_answer *a)
+{
+    if (a->failures == 1)
+        fprintf(stderr, "shoal: %s; going on without that peer, and asking again\n", a->why);
+    begin_answer(p, "unresolved", a);
+    journal_u64(p->c.journal, "failures", a->failures);
+    journal_text(p->c.journal, "why", a->why);
+    journal_end(p->c.journal);
+    unreached_add(&p->unreached, a->of.id, &(struct address){0}, UNREACHED_NAME, a->why,
+                  clock_unix_ms());
+}
+
+void peers_answers(struct peers *p)
+{
+    struct resolver_answer a;
+    char text[ADDRESS_TEXT_BYTES];
+    while (resolver_take(p->resolver, &a)) {
+        if (a.count) unreached_mend(&p->unreached, a.of.id, UNREACHED_NAME);
+        else no_answer(p, &a);
+        for (size_t i = 0; i < a.count; i++) {
+            if (a.changed) {
+                begin_answer(p, "resolved", &a);
+                journal_text(p->c.journal, "address", address_print(&a.addresses[i], text));
+                journal_end(p->c.journal);
+            }
+            p->c.address(p->c.ctx, a.of.id, &a.addresses[i]);
+        }
+    }
+}
+
+/* --- whom we reach ----------------------------------------------------------------------------------------------- */
+
+void peers_ended(struct peers *p, const struct link_end *end)
+{
+    static const uint8_t nobody[CRYPTO_KEY_BYTES];
+    char address[ADDRESS_TEXT_BYTES];
+    if (end->code == CLOSE_OK || end->code == CLOSE_DUPLICATE) return;
+    journal_begin(p->c.journal, end->up ? "link_down" : "dial_failed");
+    journal_hex(p->c.journal, "id", end->id, sizeof end->id);
+    journal_text(p->c.journal, "address", address_print(&end->address, address));
+    journal_u64(p->c.journal, "code", end->code);
+    journal_text(p->c.journal, "why", end->reason ? end->reason : "");
+    journal_bool(p->c.journal, "by_peer", end->by_peer);
+    journal_end(p->c.journal);
+    enum unreached_reason reason = unreached_of(end->code, end->up);
+    if (reason != UNREACHED_REASONS && memcmp(end->id, nobody, sizeof nobody))
+        unreached_add(&p->unreached, end->id, &end->address, reason, end->reason, clock_unix_ms());
+}
+
+size_t peers_see(struct peers *p, const struct node_peer *all, size_t count, instant now)
+{
+    struct why w = {0};
+    size_t linked = 0;
+    if (!known_see(p->known, all, count, now, &w)) p->c.warn(p->c.ctx, w.text);
+    for (size_t i = 0; i < count; i++) {
+        if (!all[i].linked) continue;
+        linked++;
+        unreached_drop(&p->unreached, all[i].id);
+    }
+    return linked;
+}
+
+size_t peers_unreached(struct peers *p, struct unreached *out, size_t room)
+{
+    return unreached_list(&p->unreached, out, room);
+}
+
+void peers_close(struct peers *p)
+{
+    struct why w = {0};
+    resolver_close(p->resolver);
+    if (known_close(p->known, &w)) p->c.warn(p->c.ctx, w.text);
+    peerlist_free(&p->list);
+    unreached_fini(&p->unreached);
+}
