@@ -34,7 +34,7 @@ const Component = struct {
 };
 
 const components = [_]Component{
-    .{ .name = "base", .dir = "c/base" },
+    .{ .name = "base", .dir = "c/base", .third = &.{"jansson"} },
     .{ .name = "config", .dir = "c/config", .needs = &.{"base"}, .third = &.{"yaml"} },
     .{ .name = "data", .dir = "c/data", .needs = &.{"base"}, .third = &.{ "jansson", "xxhash", "pcre2", "z", "zstd" } },
     .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .unchecked = &.{ "kernels_avx2.c", "kernels_avx2_bf16.c", "kernels_avx512.c", "kernels_avx512_bf16.c", "kernels_avx512_pairs.c" } },

@@ -1,6 +1,7 @@
 #include "reduce.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "owners.h"
 #include "parcel.h"
@@ -85,6 +86,21 @@ static void note(const struct reduce *r, const struct sink *out, const char *nam
     a.note.numbers[0].value = r->group.round;
     a.note.numbers[1].key = key;
     a.note.numbers[1].value = value;
+    a.note.hex.key = "gid";
+    a.note.hex.value = bytes_of(r->group.gid, GID_BYTES);
+    sink_act(out, &a);
+}
+
+/* The member as the first 16 digits of its ID: as a number it would not survive JSON, whose readers keep 53 bits. */
+static void note_suspect(const struct reduce *r, const struct sink *out, sid member)
+{
+    char digits[2 * sizeof member + 1];
+    snprintf(digits, sizeof digits, "%016llx", (unsigned long long)__builtin_bswap64(member));
+    struct action a = {.kind = ACTION_NOTE, .text = "reduce.suspect"};
+    a.note.numbers[0].key = "round";
+    a.note.numbers[0].value = r->group.round;
+    a.note.word.key = "member";
+    a.note.word.value = digits;
     a.note.hex.key = "gid";
     a.note.hex.value = bytes_of(r->group.gid, GID_BYTES);
     sink_act(out, &a);
@@ -603,7 +619,7 @@ static void suspect(struct reduce *r, uint32_t member, const struct sink *out)
     for (uint32_t c = 0; c < r->config.layout.chunks; c++)
         if (r->chunks[c].fetch_from == member) unwant(r, c);
     if (!running(r)) return;
-    note(r, out, "reduce.suspect", "member", r->group.members[member].sid);
+    note_suspect(r, out, r->group.members[member].sid);
     if (r->state == REDUCE_GATHER && r->base.ns != INSTANT_NEVER.ns && !p->lost) {
         /* time to gather its chunks; once a member, so that the bound stays one */
         instant gathered =

@@ -1,107 +1,313 @@
 #include "base/journal.h"
 
 #include <errno.h>
-#include <math.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/object.h"
+
+#define ROOM_BYTES ((size_t)1 << 20) /* of lines that wait: some 5,000 events */
+#define GAP_BYTES  512               /* kept free for a log_gap */
+#define LOOK_EACH  span_s(2)         /* is the file still the one at its path? */
+
+/* Lines on their way to the file. */
+struct lines {
+    char *data;
+    size_t count, done;
+};
 
 struct journal {
-    FILE *file;
-    pthread_mutex_t lock;
+    char *path;
+    pthread_t writer;
+    pthread_mutex_t lock; /* from begin to end, and for what follows */
+    pthread_cond_t wake;  /* the writer has something to do */
+    json_t *event;        /* the line that is being filled */
+    struct lines waiting; /* whole lines */
+    uint64_t lost;        /* events that found no room, not yet told in the log */
+    uint64_t lost_ever;
+    bool closing;
+    /* The writer's own. */
+    int fd;
+    bool regular, torn; /* torn: the file ends in half a line that is not ours to complete */
+    bool failing, said;
+    int failed; /* errno of the latest write that failed */
+    instant looked;
+    struct lines going;
 };
+
+/* ---- the file ---- */
+
+/* Opens the file at the path. Reading is for its last byte alone; a log that may only be written
+ * has none to look at. */
+static bool open_file(struct journal *j)
+{
+    int fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0 && errno == EACCES) fd = open(j->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd < 0) return false;
+    struct stat s;
+    char last = '\n';
+    j->regular = !fstat(fd, &s) && S_ISREG(s.st_mode);
+    if (j->regular && s.st_size > 0 && pread(fd, &last, 1, s.st_size - 1) != 1) last = '\n';
+    j->torn = last != '\n';
+    if (j->fd >= 0) close(j->fd);
+    j->fd = fd;
+    j->looked = clock_now();
+    return true;
+}
+
+/* Between two lines: has somebody put another file, or none, in the place of ours? */
+static void look_for_file(struct journal *j)
+{
+    if (!j->regular || !instant_reached(clock_now(), instant_after(j->looked, LOOK_EACH))) return;
+    struct stat ours, there;
+    j->looked = clock_now();
+    bool same = !fstat(j->fd, &ours) && !stat(j->path, &there) && ours.st_ino == there.st_ino &&
+                ours.st_dev == there.st_dev;
+    if (!same) open_file(j); /* where that fails, the old file goes on taking lines */
+}
+
+/* True when all of it is written; else errno says why not. */
+static bool write_some(int fd, const char *data, size_t count, size_t *done)
+{
+    while (*done < count) {
+        ssize_t n = write(fd, data + *done, count - *done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return false;
+        *done += (size_t)n;
+    }
+    return true;
+}
+
+/* Writes as much of what is going as the file takes. */
+static void write_lines(struct journal *j)
+{
+    size_t ended = 0;
+    if (j->going.done == 0) look_for_file(j);
+    bool good = !j->torn || write_some(j->fd, "\n", 1, &ended);
+    if (good) j->torn = false;
+    good = good && write_some(j->fd, j->going.data, j->going.count, &j->going.done);
+    if (!good) j->failed = errno;
+    j->failing = !good;
+    if (good || j->said) return;
+    j->said = true;
+    fprintf(stderr,
+            "shoal: the event log %s cannot be written: %s; it is tried again each second, and "
+            "events that are lost are counted\n",
+            j->path, strerror(j->failed));
+}
+
+/* The process ends and the disk is still full: what stands of a line is taken back. Returns the
+ * events not written. */
+static uint64_t give_up(struct journal *j)
+{
+    struct lines *l = &j->going;
+    uint64_t events = 0;
+    size_t whole = l->done;
+    while (whole > 0 && l->data[whole - 1] != '\n') whole--;
+    for (size_t i = whole; i < l->count; i++) events += l->data[i] == '\n';
+    struct stat s;
+    const off_t half = (off_t)(l->done - whole);
+    if (half && j->regular && !fstat(j->fd, &s) && s.st_size >= half &&
+        ftruncate(j->fd, s.st_size - half))
+        j->torn = true; /* the next process to open it sees to that */
+    l->count = l->done = 0;
+    return events;
+}
+
+/* ---- the writer ---- */
+
+/* Puts a line behind those that wait; false when there is no room for it. */
+static bool add_line(struct journal *j, const json_t *o, size_t kept_free)
+{
+    char *line = object_line(o);
+    const size_t n = line ? strlen(line) : 0;
+    const bool fits = line && j->waiting.count + n + 1 + kept_free <= ROOM_BYTES;
+    if (fits) {
+        memcpy(j->waiting.data + j->waiting.count, line, n);
+        j->waiting.count += n;
+        j->waiting.data[j->waiting.count++] = '\n';
+    }
+    free(line);
+    return fits;
+}
+
+static json_t *event_now(const char *event)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "t", json_real((double)clock_unix_ms() / 1000));
+    object_text(o, "event", event);
+    return o;
+}
+
+/* What was lost comes after the lines that waited before it: tells it there. */
+static void add_gap(struct journal *j)
+{
+    json_t *o = event_now("log_gap");
+    object_u64(o, "lost", j->lost);
+    object_text(o, "why", j->failed ? strerror(j->failed) : "more events than the disk took");
+    if (add_line(j, o, 0)) j->lost = 0;
+    json_decref(o);
+}
+
+/* Sleeps until there is something to write or, after a failure, for a second. With the lock held.
+ * */
+static void sleep_writer(struct journal *j)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec++;
+    while (!j->closing && !j->failing && !j->waiting.count) pthread_cond_wait(&j->wake, &j->lock);
+    while (!j->closing && j->failing)
+        if (pthread_cond_timedwait(&j->wake, &j->lock, &until) == ETIMEDOUT) break;
+}
+
+static void *writer_main(void *arg)
+{
+    struct journal *j = arg;
+    pthread_mutex_lock(&j->lock);
+    for (;;) {
+        sleep_writer(j);
+        const bool last = j->closing;
+        if (j->going.done == j->going.count) {
+            if (j->lost) add_gap(j);
+            const struct lines empty = {.data = j->going.data};
+            j->going = j->waiting;
+            j->waiting = empty;
+        }
+        pthread_mutex_unlock(&j->lock);
+        write_lines(j);
+        pthread_mutex_lock(&j->lock);
+        if (last && j->failing) {
+            j->lost_ever += give_up(j);
+            for (size_t i = 0; i < j->waiting.count; i++)
+                j->lost_ever += j->waiting.data[i] == '\n';
+            break;
+        }
+        if (last && !j->waiting.count && !j->lost) break;
+    }
+    pthread_mutex_unlock(&j->lock);
+    return NULL;
+}
+
+/* ---- what others call ---- */
+
+static void free_all(struct journal *j)
+{
+    if (j->fd >= 0) close(j->fd);
+    pthread_cond_destroy(&j->wake);
+    pthread_mutex_destroy(&j->lock);
+    free(j->waiting.data);
+    free(j->going.data);
+    free(j->path);
+    free(j);
+}
+
+/* The writer takes no signals: they belong to the program. */
+static int start_writer(struct journal *j)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&j->writer, NULL, writer_main, j);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
 
 enum err journal_open(struct journal **out, const char *path, struct why *w)
 {
     struct journal *j = calloc(1, sizeof *j);
-    if (!j) return why(w, ERR_MEMORY, "no memory for the log %s", path);
-    j->file = fopen(path, "ae");
-    if (!j->file) {
-        enum err e = why(w, ERR_IO, "opening log %s: %s", path, strerror(errno));
-        free(j);
-        return e;
-    }
+    if (!j) return why(w, ERR_MEMORY, "no memory for the event log %s", path);
+    j->fd = -1;
     pthread_mutex_init(&j->lock, NULL);
-    *out = j;
-    return ERR_OK;
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&j->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    j->path = strdup(path);
+    j->waiting.data = malloc(ROOM_BYTES);
+    j->going.data = malloc(ROOM_BYTES);
+    enum err e = ERR_OK;
+    int rc;
+    if (!j->path || !j->waiting.data || !j->going.data)
+        e = why(w, ERR_MEMORY, "no memory for the event log %s", path);
+    else if (!open_file(j))
+        e = why(w, ERR_IO, "opening the event log %s: %s", path, strerror(errno));
+    else if ((rc = start_writer(j)))
+        e = why(w, ERR_MEMORY, "starting the event log's thread: %s", strerror(rc));
+    if (e) free_all(j);
+    else *out = j;
+    return e;
 }
 
 void journal_close(struct journal *j)
 {
     if (!j) return;
-    fclose(j->file);
-    pthread_mutex_destroy(&j->lock);
-    free(j);
-}
-
-static void put_text(FILE *f, const char *s)
-{
-    fputc('"', f);
-    for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\') fprintf(f, "\\%c", c);
-        else if (c < 0x20) fprintf(f, "\\u%04x", c);
-        else fputc(c, f);
-    }
-    fputc('"', f);
+    pthread_mutex_lock(&j->lock);
+    j->closing = true;
+    pthread_cond_signal(&j->wake);
+    pthread_mutex_unlock(&j->lock);
+    pthread_join(j->writer, NULL);
+    if (j->lost_ever)
+        fprintf(stderr, "shoal: %llu events are missing in the event log %s\n",
+                (unsigned long long)j->lost_ever, j->path);
+    free_all(j);
 }
 
 void journal_begin(struct journal *j, const char *event)
 {
     if (!j) return;
     pthread_mutex_lock(&j->lock);
-    uint64_t ms = clock_unix_ms();
-    fprintf(j->file, "{\"t\":%llu.%03u,\"event\":", (unsigned long long)(ms / 1000),
-            (unsigned)(ms % 1000));
-    put_text(j->file, event);
-}
-
-static FILE *field(struct journal *j, const char *key)
-{
-    fputc(',', j->file);
-    put_text(j->file, key);
-    fputc(':', j->file);
-    return j->file;
-}
-
-void journal_u64(struct journal *j, const char *key, uint64_t v)
-{
-    if (j) fprintf(field(j, key), "%llu", (unsigned long long)v);
-}
-
-void journal_f64(struct journal *j, const char *key, double v)
-{
-    if (!j) return;
-    if (isfinite(v)) fprintf(field(j, key), "%.9g", v);
-    else fputs("null", field(j, key));
-}
-
-void journal_bool(struct journal *j, const char *key, bool v)
-{
-    if (j) fputs(v ? "true" : "false", field(j, key));
-}
-
-void journal_text(struct journal *j, const char *key, const char *v)
-{
-    if (j) put_text(field(j, key), v);
-}
-
-void journal_hex(struct journal *j, const char *key, const void *data, size_t count)
-{
-    if (!j) return;
-    FILE *f = field(j, key);
-    fputc('"', f);
-    for (size_t i = 0; i < count; i++) fprintf(f, "%02x", ((const uint8_t *)data)[i]);
-    fputc('"', f);
+    j->event = event_now(event);
 }
 
 void journal_end(struct journal *j)
 {
     if (!j) return;
-    fputs("}\n", j->file);
-    fflush(j->file);
+    if (!add_line(j, j->event, GAP_BYTES)) {
+        j->lost++;
+        j->lost_ever++;
+    }
+    json_decref(j->event);
+    j->event = NULL;
+    pthread_cond_signal(&j->wake);
     pthread_mutex_unlock(&j->lock);
+}
+
+void journal_u64(struct journal *j, const char *key, uint64_t v)
+{
+    if (j) object_u64(j->event, key, v);
+}
+
+void journal_f64(struct journal *j, const char *key, double v)
+{
+    if (j) object_f64(j->event, key, v);
+}
+
+void journal_bool(struct journal *j, const char *key, bool v)
+{
+    if (j) object_bool(j->event, key, v);
+}
+
+void journal_text(struct journal *j, const char *key, const char *v)
+{
+    if (j) object_text(j->event, key, v);
+}
+
+void journal_hex(struct journal *j, const char *key, const void *data, size_t count)
+{
+    if (j) object_hex(j->event, key, data, count);
+}
+
+void journal_json(struct journal *j, const char *key, const char *json)
+{
+    if (j) object_json(j->event, key, json);
 }

@@ -2,6 +2,7 @@
  *
  * All it depends on lies in the checkpoint, so a run that is stopped at any step and goes on ends in the same bits as
  * one that never stopped, on the same machine. It reads what a node with an ID of zeros would read. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "base/machine.h"
 #include "base/stop.h"
 #include "bin/command.h"
+#include "bin/events.h"
 #include "bin/settings.h"
 #include "bin/tools.h"
 #include "model/budget.h"
@@ -79,9 +81,12 @@ static enum err save(struct alone *a, struct why *w)
 {
     struct checkpoint c = describe(a);
     struct why failed = {0};
+    instant began = clock_now();
     enum err e = trainer_pull(a->trainer, w);
     if (e) return e;
     e = checkpoint_write(a->x.checkpoint.dir, &c, a->x.checkpoint.keep, NULL, &failed);
+    double ms = span_in_s(instant_since(clock_now(), began)) * 1e3;
+    events_checkpoint(a->journal, EVENTS_ALONE, a->step, ms, e ? failed.text : NULL);
     a->unsaved = e;
     if (e) fprintf(stderr, "shoal train: %s\n", failed.text);
     return e && a->x.checkpoint.required ? why(w, e, "%s", failed.text) : ERR_OK;
@@ -144,13 +149,11 @@ static enum err evaluate(struct alone *a, struct why *w)
 {
     double loss;
     uint64_t tokens;
+    instant began = clock_now();
     enum err e = trainer_evaluate(a->trainer, a->x.evaluate.tokens, &loss, &tokens, w);
     if (e) return e;
-    journal_begin(a->journal, "evaluate");
-    journal_u64(a->journal, "step", a->step);
-    journal_f64(a->journal, "loss", loss);
-    journal_u64(a->journal, "tokens", tokens);
-    journal_end(a->journal);
+    double ms = span_in_s(instant_since(clock_now(), began)) * 1e3;
+    events_evaluate(a->journal, EVENTS_ALONE, a->step, loss, tokens, ms);
     if (isatty(STDOUT_FILENO)) printf("\r\033[K");
     printf("step %llu: validation loss %.4f on %llu tokens\n", (unsigned long long)a->step, loss,
            (unsigned long long)tokens);
@@ -194,18 +197,17 @@ static enum err train(struct alone *a, uint64_t last, struct why *w)
     enum err e = a->step == 0 ? evaluate(a, w) : ERR_OK;
     while (!e && a->step < last && !stop_wishes()) {
         struct trainer_report r;
+        struct events_step step = {
+            .epoch = EVENTS_ALONE, .step = (double)(a->step + 1), .report = &r};
         instant began = clock_now();
         e = trainer_step(a->trainer, (double)a->step, &r, w);
+        if (e == ERR_NUMBER) events_step_failed(a->journal, &step, w->text);
         if (e) break;
         double seconds = span_in_s(instant_since(clock_now(), began));
         a->step++;
-        journal_begin(a->journal, "step");
-        journal_u64(a->journal, "step", a->step);
-        journal_f64(a->journal, "loss", r.loss);
-        journal_f64(a->journal, "lr", r.lr);
-        journal_f64(a->journal, "gradient_norm", r.gradient_norm);
-        journal_f64(a->journal, "ms", seconds * 1e3);
-        journal_end(a->journal);
+        step.ms = seconds * 1e3;
+        step.tokens_per_s = (double)r.tokens / fmax(seconds, 1e-6);
+        events_step(a->journal, &step);
         show(a, last, &r, seconds);
         if (a->step % a->x.evaluate.every == 0 || a->step == a->x.train.steps) e = evaluate(a, w);
         if (!e && a->step % a->x.checkpoint.every == 0) e = save(a, w);
@@ -230,7 +232,17 @@ int train_main(int argc, char **argv)
         a->lock = -1;
         e = open_all(a, &o, &w);
         uint64_t last = o.steps && o.steps < a->x.train.steps ? o.steps : a->x.train.steps;
-        if (!e) e = train(a, last, &w);
+        if (!e) {
+            events_start(a->journal, "train", &a->x, &a->tools,
+                         trainer_layout(a->trainer)->parameters);
+            journal_end(a->journal);
+            e = train(a, last, &w);
+            events_end(a->journal, EVENTS_ALONE, (double)a->step,
+                       e                            ? w.text
+                       : stop_wishes()              ? "it was asked to end"
+                       : a->step < a->x.train.steps ? "it did the steps asked for"
+                                                    : "the run is complete");
+        }
         if (!e)
             printf("%llu of %llu steps done\n", (unsigned long long)a->step,
                    (unsigned long long)a->x.train.steps);

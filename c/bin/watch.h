@@ -1,7 +1,7 @@
 /* watch.h -- what a worker's event log says so far, read while it grows.
  *
- * `shoal swarm` sees its workers through their logs alone, as any program may; a killed worker has said all up to its
- * last line (journal.h flushes each). The lines and their fields are listed in worker.h. */
+ * `shoal swarm` sees its workers through their logs alone, as any program may; what a killed worker
+ * said is there but for its last millisecond (journal.h). docs/events.md describes the lines. */
 #ifndef SHOAL_BIN_WATCH_H
 #define SHOAL_BIN_WATCH_H
 
@@ -25,7 +25,7 @@ struct watch_series {
 struct watch {
     FILE *file;
     char path[512];
-    char line[4096];
+    char line[65536]; /* a "start" holds all settings */
     size_t line_used;
     struct watch_series steps, evaluations, outers;
     char id[65];

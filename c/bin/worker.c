@@ -15,6 +15,7 @@
 #include "base/machine.h"
 #include "base/stop.h"
 #include "bin/driver.h"
+#include "bin/events.h"
 #include "bin/exchange.h"
 #include "bin/replica.h"
 #include "bin/tools.h"
@@ -127,13 +128,8 @@ static enum err evaluate(struct worker *k, struct why *w)
     if (e) return e;
     double ms = ms_since(began);
     k->epoch_evaluated = k->replica.state.epoch + 1;
-    journal_begin(k->journal, "evaluate");
-    journal_u64(k->journal, "epoch", k->replica.state.epoch);
-    journal_u64(k->journal, "step", k->replica.state.epoch * k->x->outer.every);
-    journal_f64(k->journal, "loss", loss);
-    journal_u64(k->journal, "tokens", tokens);
-    journal_f64(k->journal, "ms", ms);
-    journal_end(k->journal);
+    events_evaluate(k->journal, k->replica.state.epoch, k->replica.state.epoch * k->x->outer.every,
+                    loss, tokens, ms);
     return ERR_OK;
 }
 
@@ -146,30 +142,21 @@ static bool evaluation_due(const struct worker *k)
            step / k->x->evaluate.every != (step - k->x->outer.every) / k->x->evaluate.every;
 }
 
-static void journal_step(struct worker *k, const struct trainer_report *r, double step, double ms)
-{
-    journal_begin(k->journal, "step");
-    journal_u64(k->journal, "epoch", k->replica.state.epoch);
-    journal_f64(k->journal, "step", step);
-    journal_f64(k->journal, "loss", r->loss);
-    journal_f64(k->journal, "lr", r->lr);
-    journal_f64(k->journal, "gradient_norm", r->gradient_norm);
-    journal_f64(k->journal, "tokens_per_s", k->round.tokens_per_s);
-    journal_f64(k->journal, "ms", ms);
-    journal_end(k->journal);
-}
-
 static enum err inner_step(struct worker *k, struct why *w)
 {
     struct trainer_report r;
     double at = schedule_step(k);
+    struct events_step step = {.epoch = k->replica.state.epoch, .step = at, .report = &r};
     instant began = clock_now();
     if (began.ns < k->rests_until.ns) { /* orders are looked at between these naps */
         usleep(50000);
         return ERR_OK;
     }
     enum err e = trainer_step(k->trainer, at, &r, w);
-    if (e == ERR_NUMBER) return restart_from_anchor(k, w->text, w);
+    if (e == ERR_NUMBER) {
+        events_step_failed(k->journal, &step, w->text);
+        return restart_from_anchor(k, w->text, w);
+    }
     if (e) return e;
     double ms = ms_since(began);
     k->round.steps++;
@@ -180,7 +167,9 @@ static enum err inner_step(struct worker *k, struct why *w)
     double rate = (double)r.tokens / fmax(ms, 1e-3) * 1e3;
     k->round.tokens_per_s =
         (uint32_t)(k->round.tokens_per_s ? 0.875 * k->round.tokens_per_s + 0.125 * rate : rate);
-    journal_step(k, &r, at, ms);
+    step.tokens_per_s = k->round.tokens_per_s;
+    step.ms = ms;
+    events_step(k->journal, &step);
     tell(k, (struct event){.kind = EVENT_STEP});
     return ERR_OK;
 }
@@ -330,13 +319,9 @@ static void journal_start(struct worker *k)
 {
     char id[IDENTITY_TEXT_BYTES], address[ADDRESS_TEXT_BYTES];
     struct address listen = driver_address(k->driver);
-    journal_begin(k->journal, "start");
+    events_start(k->journal, "run", k->x, &k->tools, k->replica.layout.parameters);
     journal_text(k->journal, "id", identity_print(identity_id(k->identity), id));
     journal_text(k->journal, "address", address_print(&listen, address));
-    journal_u64(k->journal, "parameters", k->replica.layout.parameters);
-    journal_u64(k->journal, "batch_tokens", k->x->train.batch_tokens);
-    journal_u64(k->journal, "threads", pool_threads(k->tools.pool));
-    journal_u64(k->journal, "gpus", devices_gpus(&k->tools.devices));
     journal_u64(k->journal, "epoch", k->replica.state.epoch);
     journal_hex(k->journal, "lineage", k->replica.state.lineage, CRYPTO_DIGEST_BYTES);
     journal_end(k->journal);
@@ -383,13 +368,7 @@ static enum err save(struct worker *k, struct why *w)
     if (e) return e;
     e = checkpoint_write(k->x->checkpoint.dir, &c, k->x->checkpoint.keep, NULL, &failed);
     double ms = ms_since(began);
-    journal_begin(k->journal, "checkpoint");
-    journal_u64(k->journal, "epoch", c.epoch);
-    journal_u64(k->journal, "step", c.step);
-    journal_f64(k->journal, "ms", ms);
-    journal_bool(k->journal, "written", !e);
-    if (e) journal_text(k->journal, "why", failed.text);
-    journal_end(k->journal);
+    events_checkpoint(k->journal, c.epoch, c.step, ms, e ? failed.text : NULL);
     k->unsaved = e;
     if (!e) return ERR_OK;
     fprintf(stderr, "shoal: %s\n", failed.text);
@@ -507,10 +486,7 @@ static enum err say_goodbye(struct worker *k, struct why *w)
     enum err e = save(k, w);
     driver_close(k->driver); /* what it sent until now is in the log before "end" */
     k->driver = NULL;
-    journal_begin(k->journal, "end");
-    journal_u64(k->journal, "epoch", k->replica.state.epoch);
-    journal_text(k->journal, "why", k->farewell);
-    journal_end(k->journal);
+    events_end(k->journal, k->replica.state.epoch, schedule_step(k), k->farewell);
     printf("shoal: epoch %llu of %llu: %s\n", (unsigned long long)k->replica.state.epoch,
            (unsigned long long)experiment_epochs(k->x), k->farewell);
     return e;

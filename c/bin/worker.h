@@ -3,21 +3,7 @@
  *     trainer's thread (the caller's)   inner steps, snapshot, outer step, checkpoints, evaluation
  *     network's thread                  the QUIC endpoint and the swarm's state machine (driver.h)
  *
- * The event log (metrics.log) has a line for everything that happens, each with `t` (unix seconds) and `event`:
- *
- *     start      id, address, parameters, batch_tokens, threads, epoch, lineage
- *     step       epoch, step (global, as the schedule counts), loss, lr, gradient_norm, tokens_per_s, ms
- *     outer      epoch, step, digest (SHA-256 of anchor and momentum), lineage, paused_ms (training stood still)
- *     dropped    steps, why: steps whose result was not kept
- *     evaluate   epoch, step, loss, tokens, ms
- *     checkpoint epoch, step, ms
- *     net        each second: sent, received (bytes of UDP payload), peers (with a link), lag_p50_ms, lag_p99_ms, lag_max_ms
- *     dial_failed, link_down   id, address, code (net/link.h), why, by_peer: a peer that could not be reached, or was lost
- *     resolved   id, name, address: what a name of the peer list stands for now
- *     unresolved id, name, failures (in a row), why
- *     end        epoch, why
- *
- * and the swarm's notes under their own names (SPEC.md, "Notes"): ready, committed, applied, solo, joined, suspect... */
+ * Everything that happens is in the event log (metrics.log), which docs/events.md describes. */
 #ifndef SHOAL_BIN_WORKER_H
 #define SHOAL_BIN_WORKER_H
 

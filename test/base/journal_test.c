@@ -1,36 +1,107 @@
 #include <criterion/criterion.h>
+#include <fcntl.h>
+#include <jansson.h>
 #include <math.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/journal.h"
 
+static char path[64];
+
+static void make_path(void)
+{
+    strcpy(path, "/tmp/shoal-journal-XXXXXX");
+    close(mkstemp(path));
+}
+
+static void clean(void) { unlink(path); }
+
+TestSuite(journal, .init = make_path, .fini = clean);
+
+static struct journal *open_log(void)
+{
+    struct journal *j = NULL;
+    struct why w = {0};
+    cr_assert_eq(journal_open(&j, path, &w), ERR_OK, "%s", w.text);
+    return j;
+}
+
+static void say(struct journal *j, const char *event, uint64_t n)
+{
+    journal_begin(j, event);
+    journal_u64(j, "n", n);
+    journal_end(j);
+}
+
+static char *content(void)
+{
+    uint8_t *text;
+    size_t count;
+    cr_assert_eq(file_read(path, 1 << 26, &text, &count, NULL), ERR_OK);
+    return (char *)text;
+}
+
+/* The lines that are JSON; `odd`: those that are not. `lost`: what log_gap events say together. */
+static size_t count_lines(size_t *odd, uint64_t *lost)
+{
+    char *text = content(), *rest = text, *line;
+    size_t whole = 0;
+    *odd = 0;
+    *lost = 0;
+    while ((line = strsep(&rest, "\n")) && rest) {
+        json_t *o = json_loads(line, 0, NULL);
+        *odd += !o;
+        whole += o != NULL;
+        if (o && !strcmp(json_string_value(json_object_get(o, "event")), "log_gap"))
+            *lost += (uint64_t)json_integer_value(json_object_get(o, "lost"));
+        json_decref(o);
+    }
+    cr_assert(line && !*line, "the log ends in half a line: '%s'", line);
+    free(text);
+    return whole;
+}
+
+/* A disk with room for so many bytes of one file. */
+static void limit(rlim_t bytes)
+{
+    struct rlimit l;
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &l);
+    l.rlim_cur = bytes;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
 Test(journal, writes_one_json_object_a_line_and_appends)
 {
-    char path[] = "/tmp/shoal-journal-XXXXXX";
-    close(mkstemp(path));
     for (int i = 0; i < 2; i++) {
-        struct journal *j;
-        cr_assert_eq(journal_open(&j, path, NULL), ERR_OK);
+        struct journal *j = open_log();
         journal_begin(j, "step");
-        journal_u64(j, "n", 18446744073709551615u);
+        journal_u64(j, "n", 9223372036854775807u);
         journal_f64(j, "loss", NAN);
+        journal_f64(j, "lr", 0.1);
         journal_text(j, "say", "a \"b\"\n");
+        journal_text(j, "odd", "\xff");
         journal_hex(j, "id", "\x01\xff", 2);
+        journal_json(j, "more", "{\"a\": [1]}");
         journal_end(j);
         journal_close(j);
     }
-    uint8_t *text;
-    size_t count;
-    cr_assert_eq(file_read(path, 4096, &text, &count, NULL), ERR_OK);
-    char *line = strchr((char *)text, ',');
-    const char *want = ",\"event\":\"step\",\"n\":18446744073709551615,\"loss\":null,"
-                       "\"say\":\"a \\\"b\\\"\\u000a\",\"id\":\"01ff\"}\n{\"t\":";
+    char *text = content(), *line = strchr(text, ',');
+    const char *want =
+        ",\"event\":\"step\",\"n\":9223372036854775807,\"loss\":null,\"lr\":0.1,"
+        "\"say\":\"a \\\"b\\\"\\n\",\"odd\":\"?\",\"id\":\"01ff\",\"more\":{\"a\":[1]}}\n{\"t\":";
     cr_assert_eq(strncmp(line, want, strlen(want)), 0, "%s", line);
+    double t = strtod(text + 5, NULL);
+    cr_assert(t > 1.7e9 && fabs(t * 1e3 - round(t * 1e3)) < 1e-2, "%s", text);
     free(text);
-    unlink(path);
 }
 
 Test(journal, none_takes_everything)
@@ -39,4 +110,114 @@ Test(journal, none_takes_everything)
     journal_u64(NULL, "n", 1);
     journal_end(NULL);
     journal_close(NULL);
+}
+
+Test(journal, begins_a_new_line_behind_one_that_was_cut)
+{
+    FILE *f = fopen(path, "w");
+    fputs("{\"t\":1,\"event\":\"st", f);
+    fclose(f);
+    struct journal *j = open_log();
+    say(j, "start", 1);
+    journal_close(j);
+    size_t odd;
+    uint64_t lost;
+    cr_assert_eq(count_lines(&odd, &lost), 1);
+    cr_assert_eq(odd, 1);
+}
+
+Test(journal, completes_a_line_that_a_full_disk_has_cut)
+{
+    struct stat s = {0};
+    struct journal *j = open_log();
+    limit(1000);
+    for (uint64_t i = 0; i < 100; i++) say(j, "step", i);
+    for (int i = 0; i < 2000 && s.st_size < 1000; i++) usleep(10000), stat(path, &s);
+    cr_assert_eq(s.st_size, 1000, "the test's own disk is not full");
+    limit(RLIM_INFINITY);
+    journal_close(j);
+    size_t odd;
+    uint64_t lost;
+    cr_assert_eq(count_lines(&odd, &lost), 100);
+    cr_assert_eq(odd, 0);
+}
+
+Test(journal, counts_what_a_full_disk_takes_from_it_and_says_so_once)
+{
+    char said[] = "/tmp/shoal-journal-XXXXXX";
+    const int to = mkstemp(said), before = dup(STDERR_FILENO);
+    dup2(to, STDERR_FILENO);
+    struct journal *j = open_log();
+    limit(1000);
+    const uint64_t events = 100000;
+    for (uint64_t i = 0; i < events; i++) say(j, "step", i);
+    limit(RLIM_INFINITY);
+    journal_close(j);
+    dup2(before, STDERR_FILENO);
+    size_t odd;
+    uint64_t lost, lines = 0;
+    size_t whole = count_lines(&odd, &lost);
+    cr_assert_eq(odd, 0);
+    cr_assert_gt(lost, 0);
+    cr_assert_eq(whole - 1 + lost, events, "%zu lines, %llu lost", whole, (unsigned long long)lost);
+    char text[1024] = {0};
+    cr_assert_gt(pread(to, text, sizeof text - 1, 0), 0);
+    for (const char *c = text; *c; c++) lines += *c == '\n';
+    cr_assert_eq(lines, 2, "%s", text);
+    cr_assert(strstr(text, path) && strstr(text, "cannot be written"), "%s", text);
+    cr_assert(strstr(text, "events are missing"), "%s", text);
+    unlink(said);
+}
+
+Test(journal, leaves_whole_lines_when_it_ends_on_a_full_disk)
+{
+    struct journal *j = open_log();
+    limit(1000);
+    for (uint64_t i = 0; i < 100; i++) say(j, "step", i);
+    journal_close(j);
+    size_t odd;
+    uint64_t lost;
+    cr_assert_gt(count_lines(&odd, &lost), 10);
+    cr_assert_eq(odd, 0);
+}
+
+Test(journal, follows_its_name_when_the_file_was_renamed)
+{
+    char old[80];
+    snprintf(old, sizeof old, "%s.1", path);
+    struct journal *j = open_log();
+    say(j, "step", 0);
+    cr_assert_eq(rename(path, old), 0);
+    uint64_t events = 1;
+    for (; events < 1000 && !file_exists(path); events++) say(j, "step", events), usleep(20000);
+    cr_assert(file_exists(path));
+    journal_close(j);
+    size_t odd;
+    uint64_t lost;
+    size_t fresh = count_lines(&odd, &lost);
+    cr_assert_gt(fresh, 0);
+    cr_assert_eq(rename(old, path), 0);
+    cr_assert_eq(count_lines(&odd, &lost) + fresh, events);
+}
+
+static void *drain(void *arg)
+{
+    char block[4096];
+    while (read(*(int *)arg, block, sizeof block) > 0) {}
+    return NULL;
+}
+
+Test(journal, nobody_waits_for_a_disk_that_stands_still)
+{
+    unlink(path);
+    cr_assert_eq(mkfifo(path, 0600),
+                 0); /* takes 64 KiB; then a write blocks until somebody reads */
+    struct journal *j = open_log();
+    for (uint64_t i = 0; i < 10000; i++) say(j, "step", i);
+    int reader = open(path, O_RDONLY | O_CLOEXEC);
+    pthread_t thread;
+    pthread_create(&thread, NULL, drain, &reader);
+    journal_close(j);
+    pthread_join(thread, NULL);
+    close(reader);
 }

@@ -20,7 +20,7 @@ SOURCE = os.path.join(OUT, "source", "swarm")  # as it was when we began, should
 FLAGS = ["-target", "x86_64-linux-gnu.2.28", "-mcpu=x86_64_v3+aes+pclmul", "-std=gnu17", "-O2", "-ffp-contract=off",
          "-fno-sanitize=undefined", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
          "-Ic", "-I" + os.path.dirname(SOURCE), "-I.", "-I.deps/system/include"]
-LIBRARY = ".deps/system/lib/libxxhash.a"
+LIBRARIES = [".deps/system/lib/" + name for name in ("libxxhash.a", "libjansson.a")]
 SEEDS = "1..200"
 
 
@@ -54,7 +54,7 @@ def compile_all(zig, files, into, warnings=True):
 
 
 def link(zig, objects, target):
-    done = subprocess.run([zig, "cc"] + FLAGS[:2] + objects + [LIBRARY, "-lm", "-lpthread", "-o", target], cwd=ROOT,
+    done = subprocess.run([zig, "cc"] + FLAGS[:2] + objects + LIBRARIES + ["-lm", "-lpthread", "-o", target], cwd=ROOT,
                           capture_output=True, text=True)
     return done.stderr if done.returncode else None
 
