@@ -40,6 +40,7 @@ const components = [_]Component{
     .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .unchecked = &.{ "kernels_avx2.c", "kernels_avx2_bf16.c", "kernels_avx512.c", "kernels_avx512_bf16.c", "kernels_avx512_pairs.c" } },
     .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" }, .test_needs = &.{"cpu"}, .unchecked = &.{"outer.c"} },
     .{ .name = "swarm", .dir = "swarm", .needs = &.{ "base", "model" }, .third = &.{"xxhash"} },
+    .{ .name = "fleet", .dir = "c/fleet", .needs = &.{"base"}, .third = &.{"jansson"} },
     .{ .name = "net", .dir = "net", .needs = &.{"base"}, .third = &.{ "quic", "wolfssl" } },
     .{ .name = "node", .dir = "c/node", .needs = &.{ "base", "config", "data", "model", "swarm", "net" }, .joins = true },
 };

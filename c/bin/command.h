@@ -68,6 +68,7 @@ int keygen_main(int argc, char **argv);
 int plan_main(int argc, char **argv);
 int prepare_main(int argc, char **argv);
 int peers_main(int argc, char **argv);
+int report_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int swarm_main(int argc, char **argv);

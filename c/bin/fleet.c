@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "fleet/report.h"
 #include "model/checkpoint.h"
 #include "model/outer.h"
 #include "net/crypto.h"
@@ -182,6 +183,7 @@ static enum err write_summary(const struct fleet *f, const struct fleet_summary 
         {"epochs", json_integer((json_int_t)s->epochs)},
         {"inner_steps", json_integer((json_int_t)s->inner_steps)},
         {"tokens", json_integer((json_int_t)s->tokens)},
+        {"planned_share", real(s->planned_share)},
         {"tokens_per_second", real(s->tokens_per_second)},
         {"train_loss_first", real(s->train_loss_first)},
         {"train_loss_last", real(s->train_loss_last)},
@@ -214,163 +216,38 @@ static enum err write_summary(const struct fleet *f, const struct fleet_summary 
     return e;
 }
 
-/* The picture: loss over time, one line a worker, outer steps and arrivals marked. Plain SVG, no script. */
-enum { LEFT = 60, TOP = 20, WIDE = 900, HIGH = 360 };
-
-struct frame {
-    double t0, t1, low, high;
-};
-
-static double px(const struct frame *r, double t)
+/* What the logs do not say, for the report. */
+static enum err write_report(const struct fleet *f, const struct fleet_summary *s,
+                             const struct report *r, struct why *w)
 {
-    return LEFT + (t - r->t0) / (r->t1 - r->t0) * WIDE;
-}
-static double py(const struct frame *r, double v)
-{
-    return TOP + (r->high - v) / (r->high - r->low) * HIGH;
-}
-
-static struct frame frame_of(const struct fleet *f)
-{
-    struct frame r = {.t0 = INFINITY, .t1 = -INFINITY, .low = INFINITY, .high = -INFINITY};
-    for (size_t i = 0; i < f->count; i++) {
-        const struct watch_series *s = &f->workers[i].watch.steps;
-        for (size_t k = 0; k < s->count; k++) {
-            const struct watch_point *p = &s->points[k];
-            r.t0 = fmin(r.t0, p->t);
-            r.t1 = fmax(r.t1, p->t);
-            r.low = fmin(r.low, p->value);
-            r.high = fmax(r.high, p->value);
-        }
-    }
-    if (!(r.t1 > r.t0)) r = (struct frame){0, 1, 0, 1};
-    if (!(r.high > r.low)) r.high = r.low + 1;
-    return r;
-}
-
-static void draw_series(FILE *h, const struct frame *r, const struct watch_series *s,
-                        const char *style)
-{
-    size_t stride = s->count / 600 + 1; /* more points than pixels help nobody */
-    fprintf(h, "<polyline fill='none' %s points='", style);
-    for (size_t k = 0; k < s->count; k += stride)
-        fprintf(h, "%.1f,%.1f ", px(r, s->points[k].t), py(r, s->points[k].value));
-    fprintf(h, "'/>\n");
-}
-
-static void draw_mark(FILE *h, const struct frame *r, double t, const char *color, const char *text)
-{
-    if (t < r->t0 || t > r->t1) return;
-    fprintf(h, "<line x1='%.1f' y1='%d' x2='%.1f' y2='%d' stroke='%s' stroke-dasharray='4 3'/>",
-            px(r, t), TOP, px(r, t), TOP + HIGH, color);
-    fprintf(h, "<text x='%.1f' y='%d' font-size='11' fill='%s'>%s</text>\n", px(r, t) + 3, TOP + 12,
-            color, text);
-}
-
-static void draw(FILE *h, const struct fleet *f)
-{
-    static const char *const colors[] = {"#1b6ca8", "#c0392b", "#27864b",
-                                         "#8e44ad", "#b9770e", "#117a8b"};
-    struct frame r = frame_of(f);
-    fprintf(h, "<svg viewBox='0 0 %d %d' width='100%%' font-family='sans-serif'>\n",
-            LEFT + WIDE + 20, TOP + HIGH + 40);
-    for (int i = 0; i <= 5; i++) {
-        double v = r.low + (r.high - r.low) * i / 5;
-        fprintf(h,
-                "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='#ddd'/><text x='8' y='%.1f' "
-                "font-size='12'>%.2f</text>",
-                LEFT, LEFT + WIDE, py(&r, v), py(&r, v), py(&r, v) + 4, v);
-        double t = r.t0 + (r.t1 - r.t0) * i / 5;
-        fprintf(h, "<text x='%.1f' y='%d' font-size='12'>%.0f s</text>\n", px(&r, t) - 10,
-                TOP + HIGH + 20, t - r.t0);
-    }
-    const struct watch_series *outers = NULL; /* of the worker that saw most of them */
-    for (size_t i = 0; i < f->count; i++)
-        if (!outers || f->workers[i].watch.outers.count > outers->count)
-            outers = &f->workers[i].watch.outers;
-    for (size_t k = 0; outers && k < outers->count; k++) {
-        char text[32];
-        snprintf(text, sizeof text, "%llu", (unsigned long long)outers->points[k].epoch);
-        draw_mark(h, &r, outers->points[k].t, "#999", text);
-    }
-    for (size_t i = 0; i < f->count; i++) {
-        const struct fleet_worker *k = &f->workers[i];
-        char style[96];
-        snprintf(style, sizeof style, "stroke='%s' stroke-width='1' opacity='0.7'", colors[i % 6]);
-        draw_series(h, &r, &k->watch.steps, style);
-        if (i == 0) draw_series(h, &r, &k->watch.evaluations, "stroke='#000' stroke-width='2'");
-        if (k->joined_late) draw_mark(h, &r, k->began, "#27864b", "join");
-        if (k->crashed) draw_mark(h, &r, k->ended, "#c0392b", "crash");
-    }
-    fprintf(h, "</svg>\n");
-}
-
-static void put_escaped(FILE *h, const char *s)
-{
-    for (; *s; s++) {
-        if (*s == '<') fputs("&lt;", h);
-        else if (*s == '&') fputs("&amp;", h);
-        else fputc(*s, h);
-    }
-}
-
-static void write_html(FILE *h, const struct fleet *f, const struct fleet_summary *s)
-{
-    fprintf(h, "<!doctype html><meta charset='utf-8'><title>shoal: ");
-    put_escaped(h, f->experiment->name);
-    fprintf(
-        h,
-        "</title><style>body{font:15px sans-serif;max-width:1000px;margin:2em "
-        "auto}td,th{padding:2px 12px;"
-        "text-align:right}pre{white-space:pre-wrap;background:#f4f4f4;padding:1em}</style>\n<h1>");
-    put_escaped(h, f->experiment->name);
-    fprintf(h,
-            "</h1><p>%llu workers, %llu outer epochs, %llu inner steps, %llu tokens, %.0f "
-            "tokens/s. Training loss of "
-            "each worker in color, validation loss in black, outer steps numbered.</p>\n",
-            (unsigned long long)s->workers, (unsigned long long)s->epochs,
-            (unsigned long long)s->inner_steps, (unsigned long long)s->tokens,
-            s->tokens_per_second);
-    draw(h, f);
-    fprintf(h,
-            "<table><tr><td>validation loss<td>%.4f nats, from %.4f; a model that only counts "
-            "tokens cannot get below "
-            "%.4f<tr><td>sent<td>%.1f MB; data parallel would send %.1f MB, %.0f times as "
-            "much<tr><td>not training"
-            "<td>%.2f %% of the time<tr><td>replicas<td>%s</table>\n",
-            s->validation_loss, s->validation_loss_first, s->unigram_entropy, s->bytes_sent * 1e-6,
-            s->bytes_data_parallel * 1e-6, s->bytes_data_parallel / s->bytes_sent,
-            s->sync_share * 100, s->digests_equal ? "bit-identical" : "NOT identical");
-    fprintf(h, "<table><tr><th>worker<th>steps<th>epoch<th>sent MB<th>came<th>went\n");
-    for (size_t i = 0; i < f->count; i++) {
-        const struct fleet_worker *k = &f->workers[i];
-        fprintf(h, "<tr><td>%zu<td>%zu<td>%llu<td>%.2f<td>%s<td>%s\n", i, k->watch.steps.count,
-                (unsigned long long)k->watch.epoch,
-                (double)(k->watch.sent + k->watch.sent_before) * 1e-6,
-                k->joined_late ? "late, state from peers" : "at the start",
-                k->killed    ? "killed"
-                : k->crashed ? "crashed"
-                             : "finished");
-    }
-    fprintf(h, "</table>\n<pre>");
-    put_escaped(h, s->sample);
-    fprintf(h, "</pre>\n");
-}
-
-enum err fleet_report(const struct fleet *f, const struct fleet_summary *s, struct why *w)
-{
-    enum err e = write_summary(f, s, w);
-    if (e) return e;
+    char floor[64], parallel[128], replicas[64];
+    snprintf(floor, sizeof floor, "%.4f nats at best", s->unigram_entropy);
+    snprintf(parallel, sizeof parallel, "%.1f MB, %.0f times as much as was sent",
+             s->bytes_data_parallel * 1e-6, s->bytes_data_parallel / fmax(s->bytes_sent, 1));
+    snprintf(replicas, sizeof replicas, "%s", s->digests_equal ? "bit-identical" : "NOT identical");
+    const struct report_fact facts[] = {{"a model that only counts tokens", floor},
+                                        {"data parallel would send", parallel},
+                                        {"last checkpoints", replicas}};
+    const struct report_more more = {
+        .facts = facts, .facts_count = sizeof facts / sizeof facts[0], .sample = s->sample};
     char path[EXPERIMENT_PATH_BYTES + 16];
     snprintf(path, sizeof path, "%s/report.html", f->dir);
-    char *text = NULL;
-    size_t count = 0;
-    FILE *h = open_memstream(&text, &count);
-    if (!h) return why(w, ERR_MEMORY, "no memory for the report");
-    write_html(h, f, s);
-    fclose(h);
-    struct bytes all = bytes_of(text, count);
-    e = file_write_atomic(path, &all, 1, 0644, w);
-    free(text);
+    return report_write(r, path, &more, false, w);
+}
+
+enum err fleet_report(const struct fleet *f, struct fleet_summary *s, struct why *w)
+{
+    const char *logs[FLEET_MAX + 1];
+    size_t count = 0; /* one that could not start has no log */
+    for (size_t i = 0; i < f->count; i++)
+        if (file_exists(f->workers[i].watch.path)) logs[count++] = f->workers[i].watch.path;
+    struct report r;
+    enum err e = report_open(&r, logs, count, w);
+    if (e) return e;
+    const uint64_t planned = report_planned(&r);
+    s->planned_share = planned ? (double)report_done(&r) / (double)planned : NAN;
+    e = write_summary(f, s, w);
+    if (!e) e = write_report(f, s, &r, w);
+    report_close(&r);
     return e;
 }

@@ -39,6 +39,7 @@ struct fleet_summary {
     double tokens_per_second, train_loss_first, train_loss_last;
     double validation_loss_first, validation_loss, unigram_entropy; /* nats per token */
     double bytes_sent, bytes_data_parallel, sync_share;
+    double planned_share; /* of the tokens that the epochs called for, done and kept */
     bool digests_equal;
     char digest[65];
     char sample[2048];
@@ -47,7 +48,7 @@ struct fleet_summary {
 /* Adds up the workers' logs; digests come from the checkpoints on disk. */
 enum err fleet_sum(const struct fleet *f, struct fleet_summary *out, struct why *w);
 
-/* Writes DIR/summary.json and DIR/report.html. */
-enum err fleet_report(const struct fleet *f, const struct fleet_summary *s, struct why *w);
+/* Adds what the logs say of the plan, and writes DIR/summary.json and DIR/report.html. */
+enum err fleet_report(const struct fleet *f, struct fleet_summary *s, struct why *w);
 
 #endif

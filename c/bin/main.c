@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"swarm", swarm_main, "start a whole swarm on this machine and watch it"},
     {"status", status_main, "the swarm as one peer sees it"},
     {"peers", peers_main, "a list of peers that a newcomer can start from"},
+    {"report", report_main, "one HTML file with curves and events, from the logs of any machines"},
     {"train", train_main, "train one worker alone"},
     {"eval", eval_main, "how well a checkpoint's model predicts held-out text"},
     {"generate", generate_main, "text from a checkpoint's model"},

@@ -1,0 +1,47 @@
+/* report.h -- the event logs of a swarm as one HTML file: curves, events, settings.
+ *
+ *     logs --history.h--> curves and sums --> report.html: text, data, report.js, dygraphs
+ *
+ * The file holds all it needs and asks for nothing from outside. Each curve has at most
+ * CURVE_ROWS_MAX points, so its size is bounded, and the time to write it by reading each log once.
+ * Logs of any number of machines may be given, of workers of one run or of several; their clocks
+ * are taken to agree. */
+#ifndef SHOAL_FLEET_REPORT_H
+#define SHOAL_FLEET_REPORT_H
+
+#include "base/err.h"
+#include "fleet/history.h"
+
+struct report_fact {
+    const char *name, *value; /* "validation loss", "3.81 nats" */
+};
+
+/* What the logs do not say. All may be left out. */
+struct report_more {
+    const struct report_fact *facts;
+    size_t facts_count;
+    const char *sample; /* text from the model */
+};
+
+struct report {
+    struct history *logs;
+    size_t count;
+};
+
+/* Opens the logs and reads them. ERR_IO names one that cannot be opened. */
+enum err report_open(struct report *r, const char *const *logs, size_t count, struct why *w);
+void report_close(struct report *r);
+
+/* Reads what the logs hold since; true when there was something. */
+bool report_read(struct report *r);
+
+/* Tokens that the workers' epochs called for, and those that they did and kept: with outer.count:
+ * tokens a busy machine ends epochs early (README, "What the summary says"). */
+uint64_t report_planned(const struct report *r);
+uint64_t report_done(const struct report *r);
+
+/* Writes the file. `live`: an open page looks for a newer one each few seconds. */
+enum err report_write(const struct report *r, const char *path, const struct report_more *more,
+                      bool live, struct why *w);
+
+#endif
