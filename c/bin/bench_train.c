@@ -301,6 +301,43 @@ static enum err tokens_make(struct bench *k, struct why *w)
     return ERR_OK;
 }
 
+/* Opens all that a step of k->x works on. bench_give closes it, after an error too. */
+static enum err bench_take(struct bench *k, const struct device_options *d, struct pool *pool,
+                           struct why *w)
+{
+    enum err e = device_open(&k->b, d, pool, w);
+    if (e) return e;
+    if (k->x.train.precision == PRECISION_BF16 && k->b.activation_bytes != 2)
+        return why(w, ERR_UNSUPPORTED,
+                   "%s: train.precision bf16 is not built for the %s backend yet: set it to fp32",
+                   k->x.path, k->b.name);
+    k->layout = layout_of(&k->x.model);
+    k->micro_batch = budget_micro_batch(&k->x, &k->b, 1);
+    e = vectors_take(k, w);
+    if (!e)
+        e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch,
+                       budget_use(k->x.train.recompute),
+                       budget_at_once(&k->x, 1, k->micro_batch) ? k->gradients : NULL, NULL, w);
+    if (e) return e;
+    k->v.copies = model_copies(k->model);
+    return tokens_make(k, w);
+}
+
+static void bench_give(struct bench *k)
+{
+    model_close(k->model);
+    vectors_give(k);
+    k->model = NULL;
+    memset(&k->v, 0, sizeof k->v);
+    k->gradients = NULL;
+}
+
+static void bench_close(struct bench *k)
+{
+    if (k->b.self) device_close(&k->b);
+    free(k->tokens);
+}
+
 static int bench(int argc, char **argv, bool gpu)
 {
     struct bench *k = calloc(1, sizeof *k);
@@ -319,40 +356,52 @@ static int bench(int argc, char **argv, bool gpu)
                                          .index = (uint32_t)o.device,
                                          .precision = k->x.train.precision,
                                          .cublaslt = k->x.machine.cublaslt};
-        e = device_open(&k->b, &d, pool, &w);
+        e = bench_take(k, &d, pool, &w);
     }
-    if (!e && k->x.train.precision == PRECISION_BF16 && k->b.activation_bytes != 2)
-        e = why(&w, ERR_UNSUPPORTED,
-                "%s: train.precision bf16 is not built for the %s backend yet: set it to fp32",
-                k->x.path, k->b.name);
-    if (!e) {
-        k->layout = layout_of(&k->x.model);
-        k->micro_batch = budget_micro_batch(&k->x, &k->b, 1);
-        e = vectors_take(k, &w);
-    }
-    if (!e)
-        e = model_open(&k->model, &k->x.model, &k->b, k->micro_batch,
-                       budget_use(k->x.train.recompute),
-                       budget_at_once(&k->x, 1, k->micro_batch) ? k->gradients : NULL, NULL, &w);
-    if (!e) k->v.copies = model_copies(k->model);
-    if (!e) e = tokens_make(k, &w);
     if (!e) e = measure(k, &o, &r, &w);
-    if (k) {
-        model_close(k->model);
-        vectors_give(k);
-    }
+    if (k) bench_give(k);
     if (!e && o.ops)
         e = bench_ops(&k->b, o.ops, o.context || o.experiment ? k->x.model.context : OPS_CONTEXT,
                       r.ops, &r.op_count, &w);
     if (!e) report(k, &o, &r, threads);
-    if (k) {
-        if (k->b.self) device_close(&k->b);
-        free(k->tokens);
-    }
+    if (k) bench_close(k);
     free(r.step_s);
     pool_close(pool);
     free(k);
     return e ? command_failed(gpu ? "bench gpu" : "bench cpu", &w) : 0;
+}
+
+/* A batch of 524288 tokens would take a CPU minutes: a step of one micro-batch of some thousand tokens is a fair sample,
+ * a little slow because AdamW comes once for each. */
+#define SAMPLE_TOKENS 4096
+
+enum err bench_speed(const struct experiment *x, double *tokens_per_s, struct why *w)
+{
+    struct bench *k = calloc(1, sizeof *k);
+    struct pool *pool = NULL;
+    struct result r = {0};
+    const struct wishes o = {.seconds = 3};
+    if (!k) return why(w, ERR_MEMORY, "no memory to measure");
+    k->x = *x;
+    uint64_t sample = align_up(SAMPLE_TOKENS, x->model.context);
+    if (k->x.train.batch_tokens > sample) k->x.train.batch_tokens = sample;
+    uint64_t sequences = experiment_batch_sequences(&k->x);
+    if (k->x.train.micro_batch > sequences) k->x.train.micro_batch = (uint32_t)sequences;
+    const struct device_options d = {.kind = x->machine.device,
+                                     .index = x->machine.gpus_count ? x->machine.gpus[0] : 0,
+                                     .precision = x->train.precision,
+                                     .cublaslt = x->machine.cublaslt};
+    enum err e =
+        pool_open(&pool, x->machine.threads ? x->machine.threads : machine_processors(), 0, w);
+    if (!e) e = bench_take(k, &d, pool, w);
+    if (!e) e = measure(k, &o, &r, w);
+    *tokens_per_s = r.tokens_per_s;
+    bench_give(k);
+    bench_close(k);
+    free(r.step_s);
+    pool_close(pool);
+    free(k);
+    return e ? why_while(w, e, "measuring this machine's speed") : ERR_OK;
 }
 
 int bench_cpu(int argc, char **argv) { return bench(argc, argv, false); }

@@ -7,6 +7,8 @@
 
 #include "base/file.h"
 #include "bin/command.h"
+#include "bin/bench.h"
+#include "bin/preflight.h"
 #include "bin/replica.h"
 #include "bin/settings.h"
 #include "config/schema.h"
@@ -38,7 +40,10 @@ struct plan {
         double seconds;     /* of one average at swarm.bandwidth_mbps */
     } traffic[TRAFFIC_ROWS];
     struct budget fits[GPU_ROWS]; /* the settings for each GPU; micro_batch 0: none */
-    bool named; /* the corpus is here, and with it the tokenizer: the run's ID is known */
+    uint64_t corpus_tokens;       /* to train on; 0: nobody asked */
+    struct preflight_disk disk;
+    double speed; /* tokens a second of this machine; 0: not measured */
+    bool named;   /* the corpus is here, and with it the tokenizer: the run's ID is known */
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
 };
 
@@ -121,6 +126,22 @@ static void plan_name(struct plan *p, const struct experiment *x)
     free(text);
 }
 
+/* What `run` would refuse is refused here by the same checks. */
+static enum err plan_files(struct plan *p, struct experiment *x, struct why *w)
+{
+    struct corpus *c;
+    enum err e = preflight_data("plan", x, &c, w);
+    if (e) return e;
+    p->corpus_tokens = c->tokens[CORPUS_TRAIN];
+    corpus_close(c);
+    return preflight_peers("plan", x, w);
+}
+
+static double tokens_worker(const struct experiment *x)
+{
+    return (double)x->train.steps * (double)x->train.batch_tokens;
+}
+
 static enum err plan_make(struct plan *p, const struct experiment *x, unsigned gpu, struct why *w)
 {
     *p = (struct plan){.parameters = model_shape_parameters(&x->model),
@@ -130,6 +151,7 @@ static enum err plan_make(struct plan *p, const struct experiment *x, unsigned g
                            model_flops_per_token(&x->model) * (double)x->train.batch_tokens};
     plan_traffic(p, x);
     plan_name(p, x);
+    p->disk = preflight_disk_of(x);
     return plan_memory(p, x, gpu, w);
 }
 
@@ -216,6 +238,32 @@ static void print_traffic(const struct plan *p, const struct experiment *x)
     }
 }
 
+/* 950000 -> "0.95 M" */
+static const char *count_text(double n, char out[32])
+{
+    snprintf(out, 32,
+             n < 1e5   ? "%.0f"
+             : n < 1e9 ? "%.2f M"
+                       : "%.2f G",
+             n < 1e5   ? n
+             : n < 1e9 ? n / 1e6
+                       : n / 1e9);
+    return out;
+}
+
+static void print_disk(const struct plan *p, const struct experiment *x)
+{
+    char a[32], b[32], c[32];
+    printf("# disk: %" PRIu32 " checkpoints of %s and one being written, %s; ", x->checkpoint.keep,
+           bytes_text((double)p->disk.checkpoint, a), bytes_text((double)p->disk.all, b));
+    if (p->disk.free)
+        printf("%s are free for %s%s\n", bytes_text((double)p->disk.free, c), x->checkpoint.dir,
+               p->disk.all > p->disk.free ? ": TOO LITTLE, lower checkpoint.keep or name another "
+                                            "checkpoint.dir"
+                                          : "");
+    else printf("what is free is not known\n");
+}
+
 static void print_plan(const struct plan *p, const struct experiment *x)
 {
     char a[32], b[32];
@@ -225,9 +273,20 @@ static void print_plan(const struct plan *p, const struct experiment *x)
            " tokens: %.3g tokens a worker\n",
            p->epochs, x->outer.every, x->train.batch_tokens,
            (double)x->train.steps * (double)x->train.batch_tokens);
-    printf("# %.3g floating-point operations an inner step: at 1 TFLOP/s %s, %s the whole run\n",
-           p->step_flops, time_text(p->step_flops / 1e12, a),
-           time_text(p->step_flops / 1e12 * (double)x->train.steps, b));
+    if (p->corpus_tokens)
+        printf("# %.3g tokens over the corpus' %s are %.3g passes\n", tokens_worker(x),
+               count_text((double)p->corpus_tokens, a),
+               tokens_worker(x) / (double)p->corpus_tokens);
+    if (p->speed)
+        printf("# this machine trains %.0f tokens/s: %s an inner step, %s the whole run\n",
+               p->speed, time_text((double)x->train.batch_tokens / p->speed, a),
+               time_text(tokens_worker(x) / p->speed, b));
+    else
+        printf("# %.3g floating-point operations an inner step: at 1 TFLOP/s %s, %s the whole run; "
+               "--measure asks this machine\n",
+               p->step_flops, time_text(p->step_flops / 1e12, a),
+               time_text(p->step_flops / 1e12 * (double)x->train.steps, b));
+    print_disk(p, x);
     printf("# run ");
     for (size_t i = 0; p->named && i < sizeof p->run_id; i++) printf("%02x", p->run_id[i]);
     printf("%s\n",
@@ -264,12 +323,18 @@ static json_t *json_of(const struct plan *p, const struct experiment *x)
         "gradients", (json_int_t)p->memory.gradients, "moments", (json_int_t)p->memory.moments,
         "activations", (json_int_t)p->memory.activations, "replica", (json_int_t)p->memory.replica,
         "swarm", (json_int_t)p->memory.swarm, "total", (json_int_t)p->memory.total);
+    json_t *disk = json_pack("{s:I, s:I, s:I}", "checkpoint_bytes", (json_int_t)p->disk.checkpoint,
+                             "bytes", (json_int_t)p->disk.all, "free", (json_int_t)p->disk.free);
     return json_pack(
-        "{s:s?, s:I, s:I, s:f, s:i, s:f, s:o, s:I, s:i, s:o, s:o}", "run", p->named ? id : NULL,
-        "parameters", (json_int_t)p->parameters, "epochs", (json_int_t)p->epochs, "tokens_worker",
-        (double)x->train.steps * (double)x->train.batch_tokens, "micro_batch", (int)p->micro_batch,
-        "flops_step", p->step_flops, "memory_bytes", memory, "gpu_bytes", (json_int_t)gpu_bytes(p),
-        "gpus", (int)p->gpus, "fits", fits, "traffic", rows);
+        "{s:s?, s:I, s:I, s:f, s:i, s:f, s:o, s:I, s:i, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "run",
+        p->named ? id : NULL, "parameters", (json_int_t)p->parameters, "epochs",
+        (json_int_t)p->epochs, "tokens_worker", tokens_worker(x), "micro_batch",
+        (int)p->micro_batch, "flops_step", p->step_flops, "memory_bytes", memory, "gpu_bytes",
+        (json_int_t)gpu_bytes(p), "gpus", (int)p->gpus, "fits", fits, "traffic", rows,
+        "corpus_tokens", (json_int_t)p->corpus_tokens, "passes",
+        p->corpus_tokens ? json_real(tokens_worker(x) / (double)p->corpus_tokens) : json_null(),
+        "disk", disk, "tokens_per_second", p->speed ? json_real(p->speed) : json_null(),
+        "seconds_run", p->speed ? json_real(tokens_worker(x) / p->speed) : json_null());
 }
 
 static void print_json(const struct plan *p, const struct experiment *x)
@@ -306,7 +371,7 @@ int plan_main(int argc, char **argv)
     struct why w = {0};
     const char *path = NULL;
     static struct option_texts sets;
-    bool json = false, keys = false;
+    bool json = false, keys = false, measure = false, no_files = false;
     uint64_t gpu = 0;
     const struct option_row rows[] = {
         {"EXPERIMENT.yaml", .argument = true, .text = &path},
@@ -315,6 +380,10 @@ int plan_main(int argc, char **argv)
          .help = "for a GPU with so much memory; what it has no room for is refused, with the "
                  "settings that it has room for"},
         {"json", .flag = &json, .help = "the same for a program, as one JSON object"},
+        {"measure", .flag = &measure,
+         .help = "time some steps on this machine, and say how long the run takes on it"},
+        {"no-files", .flag = &no_files,
+         .help = "judge the experiment alone: corpus and peer lists need not be here"},
         {"keys", .flag = &keys,
          .help = "print every key that an experiment may have, what it may hold, and its default"},
         {0}};
@@ -338,8 +407,11 @@ int plan_main(int argc, char **argv)
         return 0;
     }
     struct settings s = {.path = path, .sets = sets.items, .sets_count = sets.count};
-    if (settings_read("plan", &s, &x, &w) || plan_make(&p, &x, (unsigned)gpu, &w))
-        return command_failed("plan", &w);
+    enum err e = settings_read("plan", &s, &x, &w);
+    if (!e) e = plan_make(&p, &x, (unsigned)gpu, &w);
+    if (!e && !no_files) e = plan_files(&p, &x, &w);
+    if (!e && measure) e = bench_speed(&x, &p.speed, &w);
+    if (e) return command_failed("plan", &w);
     if (json) print_json(&p, &x);
     else print_plan(&p, &x);
     return 0;

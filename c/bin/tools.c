@@ -11,7 +11,7 @@
 #include "base/machine.h"
 #include "base/whole.h"
 #include "bin/device.h"
-#include "bin/settings.h"
+#include "bin/preflight.h"
 #include "model/trainer.h"
 
 #define TOKENIZER_BYTES_MAX ((size_t)256 << 20)
@@ -34,8 +34,7 @@ enum err tools_open(struct tools *t, const char *command, struct experiment *x,
                     const struct crypto *hash, struct why *w)
 {
     memset(t, 0, sizeof *t);
-    enum err e = settings_check_files(command, x, w);
-    if (!e) e = corpus_open(x->data.corpus, &t->corpus, w);
+    enum err e = preflight_data(command, x, &t->corpus, w);
     if (!e) e = name_run(t, x, hash, w);
     size_t threads = x->machine.threads ? x->machine.threads : machine_processors();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);

@@ -67,6 +67,7 @@ void paths_resolve(struct experiment *x, const struct paths *from)
     }
     size_t peers = schema_index("swarm.peers");
     for (size_t i = 0; i < x->swarm.peers_count; i++)
-        if (!value_is_peer(x->swarm.peers[i]) && !strstr(x->swarm.peers[i], "://"))
+        if (!value_is_peer(x->swarm.peers[i]) && !value_is_address(x->swarm.peers[i], 1) &&
+            !strstr(x->swarm.peers[i], "://"))
             resolve(x, &schema_keys[peers], x->peers_places[i], from, x->swarm.peers[i]);
 }

@@ -55,7 +55,11 @@ static void say_text(struct line *l, const char *text)
         return;
     }
     say(l, "\"");
-    for (const char *c = text; *c; c++) say(l, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
+    char quoted[8];
+    for (size_t left = strlen(text), n; left; text += n, left -= n) {
+        n = tree_quoted(text, left, quoted);
+        say(l, "%s", quoted);
+    }
     say(l, "\"");
 }
 

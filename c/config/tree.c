@@ -47,6 +47,17 @@ bool tree_fits_line(const char *text, size_t bytes)
     return true;
 }
 
+size_t tree_quoted(const char *text, size_t bytes, char out[8])
+{
+    uint32_t c = 0;
+    size_t n = character((const uint8_t *)text, bytes, &c);
+    if (n == 0) snprintf(out, 8, "?");
+    else if (c == '"' || c == '\\') snprintf(out, 8, "\\%c", (int)c);
+    else if (in_line(c)) snprintf(out, 8, "%.*s", (int)n, text);
+    else snprintf(out, 8, "\\u%04X", (unsigned)c & 0xffff);
+    return n ? n : 1;
+}
+
 const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES])
 {
     size_t cut = bytes;

@@ -54,4 +54,8 @@ const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES
  * marks, so that in quotes it reads back as it is. */
 bool tree_fits_line(const char *text, size_t bytes);
 
+/* The first character of `text`, of which `bytes` are left, as a double-quoted scalar of YAML or JSON holds it, in `out`;
+ * '?' for a byte that is not UTF-8. Returns its bytes in `text`. */
+size_t tree_quoted(const char *text, size_t bytes, char out[8]);
+
 #endif

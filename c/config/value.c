@@ -281,7 +281,9 @@ static bool text_check(const struct take *t, const struct tree_node *n)
     if (l == VALUE_NOTHING) return unfit(t, n, NULL);
     if (l != VALUE_WORD) return unfit(t, n, "put it in quotes if it is meant as text");
     if (n->bytes < t->k->least || n->bytes > t->k->most) return unfit(t, n, NULL);
-    if (!tree_fits_line(n->text, n->bytes))
+    /* A folder may have any name, and what is read must read back when it is printed. */
+    bool path = t->k->form == SCHEMA_FORM_PATH && strlen(n->text) == n->bytes;
+    if (!path && !tree_fits_line(n->text, n->bytes))
         return unfit(t, n, "without control characters and line separators");
     return true;
 }

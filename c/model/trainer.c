@@ -62,6 +62,26 @@ static enum err check_lanes(const struct experiment *x, size_t lanes, struct why
     return ERR_OK;
 }
 
+enum err trainer_fits(const struct experiment *x, const struct corpus *c, struct why *w)
+{
+    static const uint8_t nobody[SAMPLER_IDENTITY_BYTES];
+    struct sampler s;
+    if (c->vocab > x->model.vocab)
+        return experiment_complain(
+            x, "model.vocab", w, ERR_USAGE,
+            "the tokenizer of the corpus %s has %u tokens and this is %u: set it to at least %u",
+            x->data.corpus, (unsigned)c->vocab, (unsigned)x->model.vocab, (unsigned)c->vocab);
+    if (x->data.validation != 0 && x->data.validation != c->validation)
+        return experiment_complain(
+            x, "data.validation", w, ERR_USAGE,
+            "%g, but the corpus %s was made with --validation %g, which decides: leave this key "
+            "out, or prepare the corpus again",
+            x->data.validation, x->data.corpus, c->validation);
+    enum err e = sampler_init(&s, c, x->seed, nobody, x->model.context, w);
+    return e ? experiment_complain(x, "data.corpus", w, e, "%s: %s", x->data.corpus, w->text)
+             : ERR_OK;
+}
+
 static enum err check(const struct experiment *x, const struct backend *b, size_t lanes,
                       const struct corpus *c, struct why *w)
 {
@@ -69,18 +89,15 @@ static enum err check(const struct experiment *x, const struct backend *b, size_
     for (size_t i = 0; i < lanes; i++)
         assert(lanes == 1 || (b[0].all_reduce && b[0].activation_bytes == b[i].activation_bytes));
     assert(b->activation_bytes == (x->train.precision == PRECISION_BF16 ? 2 : 4));
-    if (c->vocab > x->model.vocab)
-        return why(
-            w, ERR_USAGE,
-            "%s: the corpus's tokenizer has %u tokens and model.vocab is %u: set it to at least %u",
-            x->path, (unsigned)c->vocab, (unsigned)x->model.vocab, (unsigned)c->vocab);
+    enum err e = trainer_fits(x, c, w);
+    if (e) return e;
     if (x->train.micro_batch > experiment_batch_sequences(x))
         return why(
             w, ERR_USAGE,
             "%s: train.micro_batch is %u, but a batch of %llu tokens has only %llu sequences",
             x->path, (unsigned)x->train.micro_batch, (unsigned long long)x->train.batch_tokens,
             (unsigned long long)experiment_batch_sequences(x));
-    enum err e = check_lanes(x, lanes, w);
+    e = check_lanes(x, lanes, w);
     for (size_t i = 0; !e && b->memory && i < lanes; i++)
         e = budget_check(x, b, lanes, b[i].memory(b[i].self), "the GPU", w);
     return e;
@@ -298,7 +315,7 @@ enum err trainer_evaluate(struct trainer *t, uint64_t tokens_max, double *loss,
     if (windows == 0)
         return why(w, ERR_USAGE,
                    "%s: the held-out text of the corpus is shorter than one sequence of %u tokens: "
-                   "raise data.validation or lower model.context",
+                   "prepare it with a larger --validation or lower model.context",
                    t->x->path, (unsigned)context);
     uint64_t wanted = tokens_max / context;
     if (wanted == 0) wanted = 1;

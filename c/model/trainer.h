@@ -41,6 +41,10 @@ struct trainer_report {
     uint64_t tokens; /* of this step: train.batch_tokens */
 };
 
+/* Do experiment and corpus fit together? ERR_USAGE when the tokenizer is larger than model.vocab, data.validation is not
+ * what the corpus was made with, or there is too little text for one sequence. */
+enum err trainer_fits(const struct experiment *x, const struct corpus *c, struct why *w);
+
 /* Genesis parameters from the experiment's seed, zero moments and counters. `identity` decides what is read: 32 bytes,
  * the worker's node ID or zeros for one alone. `b` are `lanes` backends, 1 .. BACKEND_LANES_MAX; more than one were joined
  * (backend.h). Experiment, backends and corpus must outlive the trainer.

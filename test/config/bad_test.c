@@ -186,37 +186,37 @@ static const struct bad cases[] = {
      "1:20: experiment.name: found '2026', needs a text of 1 to 63 bytes (letters, digits, '-', "
      "'_', '.'); put it in "
      "quotes if it is meant as text"},
-    {"data: {corpus: \"a\\nb\"}\n", 0, ERR_USAGE,
-     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
-     "`shoal prepare`); "
+    {"swarm: {access: {ticket: \"a\\nb\"}}\n", 0, ERR_USAGE,
+     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "experiment's public key); "
      "without control characters and line separators"},
-    {"data: {corpus: \"a\\x7fb\"}\n", 0, ERR_USAGE,
-     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
-     "`shoal prepare`); "
+    {"swarm: {access: {ticket: \"a\\x7fb\"}}\n", 0, ERR_USAGE,
+     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "experiment's public key); "
      "without control characters and line separators"},
-    {"data: {corpus: \"a\\x85b\"}\n", 0, ERR_USAGE,
-     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
-     "`shoal prepare`); "
+    {"swarm: {access: {ticket: \"a\\x85b\"}}\n", 0, ERR_USAGE,
+     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "experiment's public key); "
      "without control characters and line separators"},
-    {"data: {corpus: \"a\\x9fb\"}\n", 0, ERR_USAGE,
-     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
-     "`shoal prepare`); "
+    {"swarm: {access: {ticket: \"a\\x9fb\"}}\n", 0, ERR_USAGE,
+     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "experiment's public key); "
      "without control characters and line separators"},
-    {"data: {corpus: \"a\\Lb\"}\n", 0, ERR_USAGE,
-     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
-     "`shoal prepare`); "
+    {"swarm: {access: {ticket: \"a\\Lb\"}}\n", 0, ERR_USAGE,
+     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "experiment's public key); "
      "without control characters and line separators"},
-    {"data: {corpus: \"a\\Pb\"}\n", 0, ERR_USAGE,
-     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
-     "`shoal prepare`); "
+    {"swarm: {access: {ticket: \"a\\Pb\"}}\n", 0, ERR_USAGE,
+     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "experiment's public key); "
      "without control characters and line separators"},
-    {"data: {corpus: \"a\\uFEFFb\"}\n", 0, ERR_USAGE,
-     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
-     "`shoal prepare`); "
+    {"swarm: {access: {ticket: \"a\\uFEFFb\"}}\n", 0, ERR_USAGE,
+     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "experiment's public key); "
      "without control characters and line separators"},
-    {"data: {corpus: \"a\\uFFFEb\"}\n", 0, ERR_USAGE,
-     "1:16: data.corpus: found the text 'a?b', needs a text of 1 to 511 bytes (folder made by "
-     "`shoal prepare`); "
+    {"swarm: {access: {ticket: \"a\\uFFFEb\"}}\n", 0, ERR_USAGE,
+     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "experiment's public key); "
      "without control characters and line separators"},
     {"model: {tied: True}\n", 0, ERR_USAGE,
      "1:15: model.tied: found 'True', needs true or false (the head is the embedding)"},

@@ -116,7 +116,7 @@ static const char full[] =
     "model: {layers: 3, dim: 96, heads: 6, kv_heads: 3, ffn: 200, vocab: 999, context: 64, "
     "rope_theta: 5e5, rms_eps: "
     "1e-6, tied: true}\n"
-    "data: {corpus: \"corpora/two words \\\"q\\\" \\\\ é\", validation: 0.0123456789012345678}\n"
+    "data: {corpus: \"corpora/two words \\\"q\\\" \\\\ é\\n\\x07\\L\\x85\", validation: 0.0123456789012345678}\n"
     "train:\n"
     "  steps: 3000\n"
     "  batch_tokens: 640\n"
@@ -191,7 +191,7 @@ Test(experiment, what_is_printed_reads_back_to_the_same_values)
 {
     parse(&x, full);
     cr_assert_eq(x.seed, UINT64_MAX);
-    cr_assert_str_eq(x.data.corpus, "corpora/two words \"q\" \\ é");
+    cr_assert_str_eq(x.data.corpus, "corpora/two words \"q\" \\ é\n\a\xe2\x80\xa8\xc2\x85");
     cr_assert_eq(x.swarm.peers_count, 2);
     cr_assert_eq(x.outer.count, OUTER_COUNT_STEPS);
     round_trip();

@@ -14,8 +14,8 @@ outer: {every: 500}
 swarm: {bandwidth_mbps: 200}
 """)
 
-done = run("plan", path, "--json")
-ok(done.returncode == 0, "a plan needs no corpus", done.stdout)
+done = run("plan", "--no-files", path, "--json")
+ok(done.returncode == 0, "--no-files: a plan without a corpus", done.stdout)
 plan = json.loads(done.stdout)
 ok(plan["experiment"]["experiment"] == {"name": "sixty", "seed": 18446744073709551615} and
    plan["experiment"]["data"]["corpus"] == os.path.join(os.path.realpath(PLACE), 'no "such" folder') and
@@ -34,10 +34,10 @@ ok(memory["replica"] > 17 * parameters and memory["swarm"] > parameters and memo
 few = os.path.join(PLACE, "few.yaml")
 with open(few, "w") as f:
     f.write(open(path).read().replace("steps: 88000", "steps: 88000, micro_batch: %d, recompute: block" % plan["micro_batch"]))
-block = json.loads(run("plan", few, "--json").stdout)["memory_bytes"]["activations"]
+block = json.loads(run("plan", "--no-files", few, "--json").stdout)["memory_bytes"]["activations"]
 with open(few, "w") as f:
     f.write(open(path).read().replace("steps: 88000", "steps: 88000, micro_batch: %d, precision: bf16" % plan["micro_batch"]))
-half = json.loads(run("plan", few, "--json").stdout)["memory_bytes"]["activations"]
+half = json.loads(run("plan", "--no-files", few, "--json").stdout)["memory_bytes"]["activations"]
 ok(block < 0.65 * memory["activations"] and 0.5 < half / memory["activations"] < 0.55,
    "recomputing blocks takes less, and so does bf16", "%d %d %d" % (memory["activations"], block, half))
 
@@ -45,10 +45,10 @@ ok(plan["gpu_bytes"] == 16 * parameters + memory["activations"], "a GPU holds ve
 with open(few, "w") as f:
     f.write(open(path).read().replace("{preset: 60m}", "{preset: 1b, context: 2048}").replace(
         "steps: 88000", "steps: 88000, micro_batch: 8, precision: bf16, recompute: block"))
-big = json.loads(run("plan", few, "--json").stdout)["gpu_bytes"]
+big = json.loads(run("plan", "--no-files", few, "--json").stdout)["gpu_bytes"]
 ok(big < 22 << 30, "1b in bf16, recomputing blocks, leaves room on a GPU of 24 GiB", big)
 
-fits = json.loads(run("plan", few, "--json").stdout)["fits"]
+fits = json.loads(run("plan", "--no-files", few, "--json").stdout)["fits"]
 ok([(f["gib"], f["recompute"]) for f in fits] == [(g, "block") for g in (24, 40, 80, 141)] and
    all(0 < f["bytes"] <= (f["gib"] - 1) << 30 for f in fits) and fits[0]["micro_batch"] <= fits[1]["micro_batch"],
    "each GPU is told what it has room for", fits)
@@ -56,21 +56,21 @@ with open(few) as f:
     easy = f.read().replace("recompute: block", "recompute: none").replace("micro_batch: 8", "micro_batch: auto").replace("bf16", "fp32")
 with open(few, "w") as f:
     f.write(easy)
-fits = json.loads(run("plan", few, "--json").stdout)["fits"]
+fits = json.loads(run("plan", "--no-files", few, "--json").stdout)["fits"]
 ok([f["recompute"] for f in fits][-1] == "none" and fits[0]["recompute"] != "none", "a large one need not recompute", fits)
-done = run("plan", few, "--gpu", "16")
+done = run("plan", "--no-files", few, "--gpu", "16")
 ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "a GPU of 16 GiB has room for 15.0 GiB, whatever" in done.stdout,
    "a GPU that is too small is refused", done.stdout)
 with open(few, "w") as f:
     f.write(easy.replace("micro_batch: auto", "micro_batch: 8"))
-done = run("plan", few, "--gpu", "24")
+done = run("plan", "--no-files", few, "--gpu", "24")
 advised = re.search("set train.recompute to (none|block) and train.micro_batch to ([0-9]+), which take", done.stdout)
 if ok(done.returncode == 1 and advised, "what does not fit is refused with settings that do", done.stdout):
     with open(few, "w") as f:
         f.write(easy.replace("recompute: none", "recompute: " + advised[1]).replace("micro_batch: auto", "micro_batch: " + advised[2]))
-    done = run("plan", few, "--gpu", "24")
+    done = run("plan", "--no-files", few, "--gpu", "24")
     ok(done.returncode == 0, "and these do", done.stdout)
-done = run("plan", few, "--gpu", "x")
+done = run("plan", "--no-files", few, "--gpu", "x")
 ok(done.returncode == 2 and "from 1 to 1024" in done.stdout, "a size that is none is refused", done.stdout)
 
 blocks = -(-parameters // 256)
@@ -85,11 +85,11 @@ for row in plan["traffic"]:
 ok([row["workers"] for row in plan["traffic"]] == [2, 4, 8, 16], "groups of 2, 4, 8 and 16", plan["traffic"])
 
 for name in ("tiny", "gcide-60m", "quickstart"):
-    first = run("plan", os.path.join(SHIPPED, name + ".yaml"))
+    first = run("plan", "--no-files", os.path.join(SHIPPED, name + ".yaml"))
     again = os.path.join(PLACE, name + ".yaml")
     with open(again, "w") as f:
         f.write(first.stdout)
-    second = run("plan", again)
+    second = run("plan", "--no-files", again)
     ok(first.returncode == 0 and first.stdout == second.stdout and "# " in first.stdout,
        "the plan of %s is an experiment with the same plan" % name, first.stdout + second.stdout)
 
@@ -114,7 +114,24 @@ ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "missing.yaml" in d
 keys = run("plan", "--keys").stdout
 ok("train.optimizer.lr" in keys and "default: 4e-4" in keys and "outer.every" in keys, "the format's manual is printed", keys)
 
-prepared = run("plan", experiment("named"))
+named = experiment("named", steps=2000)
+prepared = run("plan", named)
+ok("1.02e+06 tokens over the corpus'" in prepared.stdout and re.search(r"are 1\.\d+ passes", prepared.stdout), "passes over the corpus are counted",
+   prepared.stdout)
+said = json.loads(run("plan", named, "--json", "--measure").stdout)
+ok(said["corpus_tokens"] > 500000 and abs(said["passes"] - 1024000 / said["corpus_tokens"]) < 1e-6 and
+   said["disk"]["checkpoint_bytes"] == 20 * said["parameters"] and said["disk"]["bytes"] == 80 * said["parameters"] and
+   said["disk"]["free"] > 0 and said["tokens_per_second"] > 0 and
+   abs(said["seconds_run"] * said["tokens_per_second"] / 1024000 - 1) < 1e-6, "JSON has passes, disk and the measured speed", said)
+for change, words in ((("model.vocab=300",), ["model.vocab", "has 512 tokens", "at least 512"]),
+                      (("data.validation=0.2",), ["data.validation", "--validation 0.01", "leave this key out"]),
+                      (("data.corpus=nowhere",), ["data.corpus", "nowhere", "shoal prepare"]),
+                      (("swarm.peers=1.2.3.4:4433",), ["swarm.peers", "1.2.3.4:4433", "write its ID"]),
+                      (("model.context=32768", "train.batch_tokens=32768", "evaluate.tokens=32768"),
+                       ["validation tokens", "a sequence of context 32768", "prepare more text or lower model.context"])):
+    for command in ("plan", "run", "train"):
+        done = run(command, named, *["--set=" + c for c in change])
+        ok(done.returncode == 2 and all(word in done.stdout for word in words), "%s refuses %s" % (command, change[0]), done.stdout)
 ids = [line for line in prepared.stdout.splitlines() if line.startswith("# run ")]
 ok(len(ids) == 1 and len(ids[0]) == 6 + 32, "with a corpus the run has a name", ids)
 finish()
