@@ -26,8 +26,6 @@
 #define EXPERIMENT_PEERS_MAX  64 /* entries of swarm.peers */
 #define EXPERIMENT_KEYS_MAX   80 /* keys that the format has, or more (schema.h) */
 
-#define EXPERIMENT_PROTOCOL_MAJOR 1 /* of the wire protocol (SPEC.md): part of what names a swarm */
-
 enum schedule_kind { SCHEDULE_COSINE, SCHEDULE_WSD, SCHEDULE_CONSTANT };
 enum precision { PRECISION_FP32, PRECISION_BF16 };
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
@@ -182,8 +180,9 @@ void experiment_print(const struct experiment *x, FILE *to);
 /* The same as one JSON object, without a newline. */
 void experiment_print_json(const struct experiment *x, FILE *to);
 
-/* The hash that names the swarm (SPEC.md, "The run"): model, seed, train without precision, micro_batch, outer, the
- * protocol's major version and `tokenizer`, the SHA-256 of tokenizer.json. No path, address or corpus enters it. */
+/* The ID of the run in layout 1 (SPEC.md, "The run"): a hash of model, seed, train without precision, micro_batch and
+ * recompute, outer, and `tokenizer`, the SHA-256 of tokenizer.json. No path, address or corpus enters it. shared.h says
+ * when a run is named by it. */
 void experiment_run_id(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_BYTES],
                        const struct crypto *c, uint8_t out[CRYPTO_DIGEST_BYTES]);
 

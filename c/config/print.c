@@ -134,6 +134,12 @@ static void say_value(struct line *l, const struct schema_key *k, const struct e
     }
 }
 
+void value_print(FILE *to, const struct schema_key *k, const struct experiment *x)
+{
+    struct line l = {.to = to};
+    say_value(&l, k, x);
+}
+
 /* Is the key there only in another form of its mapping, or of the model? */
 static bool absent(const struct schema_key *k, const struct experiment *x)
 {

@@ -1,10 +1,11 @@
-/* run_id.c -- what names a swarm, and how large its model is. */
+/* run_id.c -- the first layout of what names a swarm (shared.h has the second), and how large its model is. */
 #include <assert.h>
 #include <string.h>
 
 #include "config/experiment.h"
 
 #define RUN_ID_LAYOUT 1
+#define RUN_ID_MAJOR  1 /* of the protocol when the layout was made; it stays */
 #define RUN_ID_BYTES  213
 
 static void write_f64(struct writer *w, double v)
@@ -58,7 +59,7 @@ void experiment_run_id(const struct experiment *x, const uint8_t tokenizer[CRYPT
      *
      *     at   bytes  what
      *      0       2  layout: 1
-     *      2       2  protocol major: 1
+     *      2       2  1: the protocol's major version when this was made
      *      4       8  experiment.seed
      *     12     7x4  model: layers, dim, heads, kv_heads, ffn, vocab, context
      *     40     2x8  model: rope_theta, rms_eps
@@ -79,7 +80,7 @@ void experiment_run_id(const struct experiment *x, const uint8_t tokenizer[CRYPT
     uint8_t canonical[RUN_ID_BYTES];
     struct writer w = writer_init(canonical, sizeof canonical);
     writer_u16(&w, RUN_ID_LAYOUT);
-    writer_u16(&w, EXPERIMENT_PROTOCOL_MAJOR);
+    writer_u16(&w, RUN_ID_MAJOR);
     writer_u64(&w, x->seed);
     write_model(&w, &x->model);
     write_train(&w, x);

@@ -16,6 +16,10 @@ bool value_set(const struct schema_key *k, const char *text, struct experiment *
 /* Stores the row's `initial`, which is there and valid. */
 void value_store_initial(const struct schema_key *k, struct experiment *x);
 
+/* Prints the row's value as a file says it, and as `experiment_print` does: numbers with the fewest digits that read
+ * back to the same. */
+void value_print(FILE *to, const struct schema_key *k, const struct experiment *x);
+
 /* Sets x->machine.device from "auto", "cpu", "cuda" or "cuda:N,N...", different N up to `most`, EXPERIMENT_GPUS_MAX
  * of them at most; otherwise leaves it. */
 enum value_fit { VALUE_FITS, VALUE_OTHER, VALUE_OUTSIDE };
