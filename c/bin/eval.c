@@ -82,6 +82,7 @@ static enum err run(const struct wishes *o, struct loaded *l, struct corpus **c,
 {
     enum err e = loaded_open(l, o->checkpoint, SEQUENCES, w);
     if (!e) e = corpus_open(o->data, c, w);
+    if (!e) e = loaded_check_tokenizer_file(l, (*c)->tokenizer, w);
     if (e) return e;
     if ((*c)->vocab > l->head.shape.vocab)
         return why(

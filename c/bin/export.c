@@ -119,9 +119,10 @@ static enum err with_beginning(const char *text, uint32_t end, char **out, struc
 }
 
 /* After it was read once: what cannot be used is not handed on. */
-static enum err write_tokenizer(const char *dir, const char *corpus, const struct model_shape *s,
+static enum err write_tokenizer(const char *dir, const char *corpus, const struct loaded *l,
                                 uint32_t *end, struct why *w)
 {
+    const struct model_shape *s = &l->head.shape;
     char path[PATH_BYTES];
     uint8_t *text = NULL;
     char *begun = NULL;
@@ -133,6 +134,7 @@ static enum err write_tokenizer(const char *dir, const char *corpus, const struc
     if (!e && tokenizer_vocab(t) > s->vocab)
         e = why(w, ERR_USAGE, "%s has %u tokens, the model %u: it was trained with another", path,
                 tokenizer_vocab(t), s->vocab);
+    if (!e) e = loaded_check_tokenizer_file(l, path, w);
     if (!e) *end = tokenizer_end_of_text(t);
     if (!e) e = with_beginning((char *)text, *end, &begun, w);
     if (!e) e = write_bytes(dir, "tokenizer.json", bytes_of(begun, strlen(begun)), w);
@@ -205,7 +207,7 @@ static enum err export_all(struct loaded *l, const struct wishes *o, struct asid
     if (!e) e = loaded_open(l, o->checkpoint, 1, w);
     if (!e) e = aside_open(a, w);
     const struct model_shape *s = &l->head.shape;
-    if (!e) e = write_tokenizer(a->part, o->data ? o->data : l->head.corpus, s, &end, w);
+    if (!e) e = write_tokenizer(a->part, o->data ? o->data : l->head.corpus, l, &end, w);
     if (!e) e = write_config(a->part, s, end, w);
     if (!e) e = write_model(l, a->part, w);
     if (!e) e = aside_keep(a, w);

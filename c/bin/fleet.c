@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "fleet/report.h"
-#include "model/checkpoint.h"
+#include "model/checkpoints.h"
 #include "model/outer.h"
 #include "net/crypto.h"
 #include "net/identity.h"
@@ -96,9 +96,10 @@ static double corpus_entropy(const char *corpus)
 static enum err digest_of(const char *dir, char out[65], uint64_t *epoch, struct why *w)
 {
     bool found;
-    char path[EXPERIMENT_PATH_BYTES + 32];
+    char path[CHECKPOINTS_PATH_BYTES];
     struct checkpoint c;
-    enum err e = checkpoint_newest(dir, NULL, &found, path, w);
+    const struct checkpoints_want of_swarm = {.anchor = true};
+    enum err e = checkpoints_newest(dir, &of_swarm, &found, path, w);
     if (!e && !found) e = why(w, ERR_IO, "there is no checkpoint in %s", dir);
     if (!e) e = checkpoint_peek(path, &c, w);
     if (e) return e;

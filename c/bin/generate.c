@@ -189,6 +189,8 @@ static enum err run(const struct wishes *o, struct loaded *l, struct tokenizer *
     e = tokenizer_read(path, t, w);
     if (e)
         return o->data ? e : why_while(w, e, "finding the tokenizer (name its corpus with --data)");
+    e = loaded_check_tokenizer_file(l, path, w);
+    if (e) return e;
     if (tokenizer_vocab(*t) > l->head.shape.vocab)
         return why(w, ERR_USAGE, "%s is not the tokenizer that this model was trained with", path);
     size_t count = strlen(o->prompt), context = l->head.shape.context;

@@ -4,12 +4,12 @@
 
 #include "backend.h"
 #include "base/pool.h"
-#include "model/checkpoint.h"
+#include "model/checkpoints.h"
 #include "model/model.h"
 
 struct loaded {
-    char path[EXPERIMENT_PATH_BYTES + 32]; /* the file */
-    struct checkpoint head;                /* without sections */
+    char path[CHECKPOINTS_PATH_BYTES]; /* the file */
+    struct checkpoint head;            /* without sections */
     struct pool *pool;
     struct backend backend;
     bool backend_open;
@@ -21,5 +21,14 @@ struct loaded {
  * hold alike; of a worker's alone its parameters. Closed by loaded_close, after an error too. */
 enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struct why *w);
 void loaded_close(struct loaded *l);
+
+/* Is the tokenizer in the file `path`, of this SHA-256, the one that the checkpoint was trained with? ERR_USAGE when it is
+ * not; a checkpoint of version 1 does not know. */
+enum err loaded_check_tokenizer(const struct checkpoint *c, const char *checkpoint,
+                                const char *path, const uint8_t hash[CRYPTO_HASH_BYTES],
+                                struct why *w);
+
+/* The same of the file as it is. ERR_IO. */
+enum err loaded_check_tokenizer_file(const struct loaded *l, const char *path, struct why *w);
 
 #endif

@@ -12,6 +12,7 @@
 #include "bin/replica.h"
 #include "bin/settings.h"
 #include "config/schema.h"
+#include "config/shared.h"
 #include "cpu/cpu.h"
 #include "model/budget.h"
 #include "model/model.h"
@@ -121,7 +122,9 @@ static void plan_name(struct plan *p, const struct experiment *x)
     if (file_read(path, (size_t)256 << 20, &text, &count, NULL)) return;
     struct crypto hash = crypto_of(NULL);
     crypto_hash(&hash, bytes_of(text, count), tokenizer);
-    experiment_run_id(x, tokenizer, &hash, p->run_id);
+    struct shared_ids ids;
+    shared_ids_of(x, tokenizer, NULL, &hash, &ids);
+    memcpy(p->run_id, shared_run_id(&ids), sizeof p->run_id);
     p->named = true;
     free(text);
 }

@@ -20,8 +20,12 @@ static bool take_options(int argc, char **argv, const char **experiment, struct 
                  "says"},
         COMMAND_DEVICE(&o->device),
         COMMAND_SET(sets),
+        {"from", .text = &o->from, .value = "CHECKPOINT",
+         .help = "start a new swarm with its parameters; all members must name the same, or one of "
+                 "the same epoch"},
         {"fresh", .flag = &o->fresh,
-         .help = "start anew; the first new checkpoint replaces those of later steps"},
+         .help = "start anew; the checkpoints that are there are moved into a folder before-1, "
+                 "before-2 and so on"},
         {0}};
     struct options table = {
         .command = "shoal run",

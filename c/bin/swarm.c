@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/process.h"
 #include "base/stop.h"
+#include "bin/claim.h"
 #include "bin/command.h"
 #include "bin/device.h"
 #include "bin/fleet.h"
@@ -26,7 +27,7 @@
 #include "net/identity.h"
 
 struct wishes {
-    const char *experiment, *out, *device;
+    const char *experiment, *out, *device, *from;
     struct option_texts sets;
     uint64_t workers;
     uint64_t kill, join; /* epochs; 0: never */
@@ -54,8 +55,12 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .help = "cpu, cuda (all GPUs) or cuda:0,2 (those), instead of machine.device; several "
                  "GPUs go round, one to a worker"},
         COMMAND_SET(&o->sets),
+        {"from", .text = &o->from, .value = "CHECKPOINT",
+         .help = "start a new swarm with its parameters"},
         {"fresh", .flag = &o->fresh,
-         .help = "start anew; each worker's first new checkpoint replaces those of later steps"},
+         .help =
+             "start anew; what DIR holds but the workers' keys is moved into a folder before-1, "
+             "before-2 and so on in it"},
         {"json", .flag = &o->json, .help = "print the summary as JSON at the end"},
         {0}};
     struct options table = {
@@ -127,7 +132,6 @@ static enum err settle(struct fleet *f, size_t i, const struct wishes *o, struct
     char key[EXPERIMENT_PATH_BYTES + 16], log[EXPERIMENT_PATH_BYTES + 16];
     snprintf(key, sizeof key, "%s/node.key", k->dir);
     snprintf(log, sizeof log, "%s/log.jsonl", k->dir);
-    if (o->fresh) unlink(log);
     struct identity *id = NULL;
     if (!e && o->deterministic && !file_exists(key))
         e = create_repeatable(key, f->experiment->seed, i, &id, w);
@@ -164,7 +168,7 @@ static enum err start(struct fleet *f, size_t i, const struct wishes *o, struct 
     const char *argv[16] = {"shoal",    "run",      "--dir",   k->dir,
                             "--listen", k->address, "--peers", peers};
     size_t n = 8;
-    if (o->fresh) argv[n++] = "--fresh";
+    if (o->from) argv[n++] = "--from", argv[n++] = o->from;
     char gpu[16];
     const char *device = devices_deal(f->experiment, i, gpu) ? gpu : o->device;
     if (device) argv[n++] = "--device", argv[n++] = device;
@@ -359,6 +363,7 @@ static enum err run(struct wishes *o, struct fleet *f, struct experiment *x, str
     if (o->out) snprintf(f->dir, sizeof f->dir, "%s", o->out);
     else snprintf(f->dir, sizeof f->dir, "out/%s", x->name);
     e = file_make_dirs(f->dir, w);
+    if (!e) e = claim_folder(f->dir, x, o->fresh, w);
     if (!e) e = keep_experiment(f, o, w);
     for (size_t i = 0; i < o->workers && !e; i++) e = settle(f, i, o, w);
     if (!e) e = write_peers(f, w);

@@ -12,22 +12,27 @@
 #include "base/whole.h"
 #include "bin/device.h"
 #include "bin/preflight.h"
+#include "data/tokenizer.h"
 #include "model/trainer.h"
 
-#define TOKENIZER_BYTES_MAX ((size_t)256 << 20)
-
 /* The tokenizer's bytes are part of what names the run: workers with different ones must not mix. */
-static enum err name_run(struct tools *t, const struct experiment *x, const struct crypto *hash,
-                         struct why *w)
+static enum err hash_tokenizer(struct tools *t, const struct crypto *hash, struct why *w)
 {
-    uint8_t *text, digest[CRYPTO_HASH_BYTES];
+    uint8_t *text;
     size_t count;
     enum err e = file_read(t->corpus->tokenizer, TOKENIZER_BYTES_MAX, &text, &count, w);
     if (e) return e;
-    crypto_hash(hash, bytes_of(text, count), digest);
+    crypto_hash(hash, bytes_of(text, count), t->tokenizer);
     free(text);
-    experiment_run_id(x, digest, hash, t->run_id);
     return ERR_OK;
+}
+
+void tools_name_run(struct tools *t, const struct experiment *x,
+                    const uint8_t start[CRYPTO_DIGEST_BYTES], const struct crypto *hash)
+{
+    shared_of(x, t->tokenizer, start, &t->shared);
+    shared_ids_of(x, t->tokenizer, start, hash, &t->ids);
+    memcpy(t->run_id, shared_run_id(&t->ids), sizeof t->run_id);
 }
 
 enum err tools_open(struct tools *t, const char *command, struct experiment *x,
@@ -35,7 +40,8 @@ enum err tools_open(struct tools *t, const char *command, struct experiment *x,
 {
     memset(t, 0, sizeof *t);
     enum err e = preflight_data(command, x, &t->corpus, w);
-    if (!e) e = name_run(t, x, hash, w);
+    if (!e) e = hash_tokenizer(t, hash, w);
+    if (!e) tools_name_run(t, x, NULL, hash);
     size_t threads = x->machine.threads ? x->machine.threads : machine_processors();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);
     return e ? e : devices_open(&t->devices, x, t->pool, w);

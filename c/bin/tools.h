@@ -4,14 +4,17 @@
 
 #include "base/pool.h"
 #include "bin/device.h"
-#include "config/experiment.h"
+#include "config/shared.h"
 #include "data/corpus.h"
 
 struct tools {
     struct corpus *corpus;
     struct pool *pool;
     struct devices devices;
-    uint8_t run_id[CRYPTO_DIGEST_BYTES];
+    uint8_t tokenizer[CRYPTO_HASH_BYTES]; /* SHA-256 of its file */
+    struct shared shared;                 /* what all members have alike */
+    struct shared_ids ids;
+    uint8_t run_id[CRYPTO_DIGEST_BYTES]; /* of the swarm */
 };
 
 /* Opens all for the command of this name. ERR_USAGE when corpus and experiment do not fit together; what was opened is
@@ -21,6 +24,10 @@ enum err tools_open(struct tools *t, const char *command, struct experiment *x,
 
 /* Says on stderr where the disk, or a limit on files, has no room for the experiment's checkpoints of so many vectors. */
 void tools_warn_disk(const struct experiment *x, size_t vectors);
+/* Names the run anew: it begins with the parameters of this digest (start.h); NULL: with those of the seed, as tools_open
+ * does it. */
+void tools_name_run(struct tools *t, const struct experiment *x,
+                    const uint8_t start[CRYPTO_DIGEST_BYTES], const struct crypto *hash);
 
 void tools_close(struct tools *t);
 

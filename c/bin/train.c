@@ -16,14 +16,15 @@
 #include "bin/command.h"
 #include "bin/events.h"
 #include "bin/settings.h"
+#include "bin/start.h"
 #include "bin/tools.h"
 #include "model/budget.h"
-#include "model/checkpoint.h"
+#include "model/checkpoints.h"
 #include "model/trainer.h"
 #include "net/crypto.h"
 
 struct wishes {
-    const char *experiment, *device;
+    const char *experiment, *device, *dir, *from;
     struct option_texts sets;
     uint64_t steps; /* 0: all */
     bool fresh;
@@ -35,8 +36,11 @@ struct alone {
     struct trainer *trainer;
     struct trainer_state *state;
     struct journal *journal;
+    struct start start;
     uint64_t step; /* global: how many are done */
-    bool unsaved;  /* the latest checkpoint could not be written */
+    uint64_t
+        saved; /* the step of the newest checkpoint, or of the seed's parameters, which need none */
+    bool unsaved; /* the latest checkpoint could not be written */
     int lock;
 };
 
@@ -48,8 +52,14 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .help = "stop after global step N (and save)", .otherwise = "train.steps"},
         COMMAND_DEVICE(&o->device),
         COMMAND_SET(&o->sets),
+        {"dir", .text = &o->dir, .value = "DIR",
+         .help = "keep checkpoints and log under DIR, instead of where the experiment says"},
+        {"from", .text = &o->from, .value = "CHECKPOINT",
+         .help = "start a new run with its parameters, a swarm's or not: the way to change the "
+                 "learning rate, or to train on"},
         {"fresh", .flag = &o->fresh,
-         .help = "start anew; the first new checkpoint replaces those of later steps"},
+         .help = "start anew; the checkpoints that are there are moved into a folder before-1, "
+                 "before-2 and so on"},
         {0}};
     struct options table = {
         .command = "shoal train",
@@ -73,6 +83,8 @@ static struct checkpoint describe(struct alone *a)
     };
     for (int v = 0; v < TRAINER_VECTORS; v++) c.sections[v] = trainer_host(a->trainer, v);
     memcpy(c.run_id, a->tools.run_id, sizeof c.run_id);
+    memcpy(c.tokenizer, a->tools.tokenizer, sizeof c.tokenizer);
+    c.shared = a->tools.shared;
     snprintf(c.corpus, sizeof c.corpus, "%s", a->x.data.corpus);
     return c;
 }
@@ -84,10 +96,11 @@ static enum err save(struct alone *a, struct why *w)
     instant began = clock_now();
     enum err e = trainer_pull(a->trainer, w);
     if (e) return e;
-    e = checkpoint_write(a->x.checkpoint.dir, &c, a->x.checkpoint.keep, NULL, &failed);
+    e = checkpoints_save(a->x.checkpoint.dir, &c, a->x.checkpoint.keep, &failed);
     double ms = span_in_s(instant_since(clock_now(), began)) * 1e3;
     events_checkpoint(a->journal, EVENTS_ALONE, a->step, ms, e ? failed.text : NULL);
     a->unsaved = e;
+    if (!e) a->saved = a->step;
     if (e) fprintf(stderr, "shoal train: %s\n", failed.text);
     return e && a->x.checkpoint.required ? why(w, e, "%s", failed.text) : ERR_OK;
 }
@@ -95,14 +108,15 @@ static enum err save(struct alone *a, struct why *w)
 static enum err restore(struct alone *a, struct why *w)
 {
     bool found;
-    char path[EXPERIMENT_PATH_BYTES + 32];
-    enum err e = checkpoint_newest(a->x.checkpoint.dir, a->tools.run_id, &found, path, w);
+    char path[CHECKPOINTS_PATH_BYTES];
+    const struct checkpoints_want want = {.ids = &a->tools.ids, .shared = &a->tools.shared};
+    enum err e = checkpoints_newest(a->x.checkpoint.dir, &want, &found, path, w);
     if (e || !found) return e;
     struct checkpoint c = describe(a);
     e = checkpoint_read(path, c.parameters, &c, w);
     if (e) return e;
     trainer_push(a->trainer);
-    a->step = c.step;
+    a->step = a->saved = c.step;
     a->state->steps = c.adam_steps;
     a->state->position = c.position;
     a->state->tokens = c.tokens;
@@ -110,21 +124,65 @@ static enum err restore(struct alone *a, struct why *w)
     return ERR_OK;
 }
 
+/* A folder with checkpoints of a swarm is not for a worker alone, which would write into it what holds no anchor. */
+static enum err check_folder(const struct alone *a, struct why *w)
+{
+    struct checkpoint c;
+    const char *dir = a->x.checkpoint.dir;
+    if (!file_exists(dir) || !checkpoints_peek(dir, true, &c)) return ERR_OK;
+    return why(w, ERR_USAGE,
+               "%s holds checkpoints of a swarm, up to epoch %llu: nothing was done; name another "
+               "folder with --dir, and --from %s to begin with what the swarm learned",
+               dir, (unsigned long long)c.epoch, dir);
+}
+
+/* Where things lie: under --dir when that is given, else where the experiment says. Locked. */
+static enum err open_folder(struct alone *a, const char *dir, struct why *w)
+{
+    char lock[EXPERIMENT_PATH_BYTES + 8];
+    struct experiment *x = &a->x;
+    if (dir) {
+        if (strlen(dir) > EXPERIMENT_PATH_BYTES - 32)
+            return why(w, ERR_USAGE, "--dir %.64s... is too long", dir);
+        snprintf(x->checkpoint.dir, sizeof x->checkpoint.dir, "%s/checkpoints", dir);
+        snprintf(x->metrics.log, sizeof x->metrics.log, "%s/log.jsonl", dir);
+    }
+    enum err e = check_folder(a, w);
+    if (!e) e = file_make_dirs(x->checkpoint.dir, w);
+    snprintf(lock, sizeof lock, "%s/lock", x->checkpoint.dir);
+    if (!e) e = file_lock(lock, &a->lock, w);
+    if (e) return e;
+    size_t left = checkpoints_tidy(x->checkpoint.dir);
+    if (left) printf("removed %zu unfinished checkpoints of killed saves\n", left);
+    return check_folder(a, w); /* under the lock */
+}
+
+/* --fresh: what is there is kept, out of the way. */
+static enum err set_aside(const struct alone *a, struct why *w)
+{
+    size_t count;
+    char aside[CHECKPOINTS_PATH_BYTES];
+    enum err e = checkpoints_set_aside(a->x.checkpoint.dir, &count, aside, w);
+    if (!e && count) printf("--fresh: %zu checkpoints are in %s now\n", count, aside);
+    return e;
+}
+
 static enum err open_all(struct alone *a, const struct wishes *o, struct why *w)
 {
     static const uint8_t nobody[CRYPTO_KEY_BYTES];
-    char lock[EXPERIMENT_PATH_BYTES + 8];
     struct crypto hash = crypto_of(NULL);
     struct settings s = {.path = o->experiment,
                          .sets = o->sets.items,
                          .sets_count = o->sets.count,
                          .device = o->device};
     enum err e = settings_read("train", &s, &a->x, w);
-    if (!e) e = file_make_dirs(a->x.checkpoint.dir, w);
-    snprintf(lock, sizeof lock, "%s/lock", a->x.checkpoint.dir);
-    if (!e) e = file_lock(lock, &a->lock, w);
+    if (!e) e = open_folder(a, o->dir, w);
     if (!e && a->x.metrics.log[0]) e = journal_open(&a->journal, a->x.metrics.log, w);
+    const char *own = o->fresh ? NULL : a->x.checkpoint.dir;
+    if (!e) e = start_open(&a->start, o->from, own, false, &hash, w);
     if (!e) e = tools_open(&a->tools, "train", &a->x, &hash, w);
+    if (!e) e = start_check(&a->start, &a->x, &a->tools, w);
+    if (!e && a->start.given) tools_name_run(&a->tools, &a->x, a->start.digest, &hash);
     if (!e)
         e = budget_check_host(&a->x, a->tools.devices.lanes, a->tools.devices.count, 0,
                               machine_memory_available(), w);
@@ -134,7 +192,10 @@ static enum err open_all(struct alone *a, const struct wishes *o, struct why *w)
                          nobody, &a->trainer, w);
     if (e) return e;
     a->state = trainer_state(a->trainer);
-    return o->fresh ? ERR_OK : restore(a, w);
+    e = start_apply(&a->start, a->trainer, nobody, w);
+    start_close(&a->start);
+    if (e) return e;
+    return o->fresh ? set_aside(a, w) : restore(a, w);
 }
 
 static void close_all(struct alone *a)
@@ -142,6 +203,7 @@ static void close_all(struct alone *a)
     if (a->trainer) trainer_close(a->trainer);
     tools_close(&a->tools);
     journal_close(a->journal);
+    start_close(&a->start);
     if (a->lock >= 0) file_unlock(a->lock);
 }
 
@@ -175,14 +237,15 @@ static void show(struct alone *a, uint64_t last, const struct trainer_report *r,
 /* The sentence of a step that gave no number, and where the run can be taken up before it. */
 static enum err not_finite(struct alone *a, struct why *w)
 {
-    char path[EXPERIMENT_PATH_BYTES + 32], reason[200];
+    char path[CHECKPOINTS_PATH_BYTES], reason[200];
     bool found = false;
     snprintf(reason, sizeof reason, "%s", w->text);
     journal_begin(a->journal, "not_finite");
     journal_u64(a->journal, "step", a->step + 1);
     journal_text(a->journal, "why", reason);
     journal_end(a->journal);
-    if (checkpoint_newest(a->x.checkpoint.dir, a->tools.run_id, &found, path, NULL)) found = false;
+    const struct checkpoints_want want = {.ids = &a->tools.ids, .shared = &a->tools.shared};
+    if (checkpoints_newest(a->x.checkpoint.dir, &want, &found, path, NULL)) found = false;
     return why(w, ERR_NUMBER,
                "step %llu: %s: lower train.optimizer.lr (%g) or raise train.schedule.warmup "
                "(%llu); %s%s",
@@ -194,6 +257,7 @@ static enum err not_finite(struct alone *a, struct why *w)
 
 static enum err train(struct alone *a, uint64_t last, struct why *w)
 {
+    const uint64_t began_at = a->step;
     enum err e = a->step == 0 ? evaluate(a, w) : ERR_OK;
     while (!e && a->step < last && !stop_wishes()) {
         struct trainer_report r;
@@ -212,9 +276,9 @@ static enum err train(struct alone *a, uint64_t last, struct why *w)
         if (a->step % a->x.evaluate.every == 0 || a->step == a->x.train.steps) e = evaluate(a, w);
         if (!e && a->step % a->x.checkpoint.every == 0) e = save(a, w);
     }
-    if (isatty(STDOUT_FILENO)) printf("\n");
+    if (isatty(STDOUT_FILENO) && a->step != began_at) printf("\n");
     if (e == ERR_NUMBER) return not_finite(a, w);
-    return e ? e : save(a, w);
+    return e || a->saved == a->step ? e : save(a, w);
 }
 
 int train_main(int argc, char **argv)
@@ -232,6 +296,8 @@ int train_main(int argc, char **argv)
         a->lock = -1;
         e = open_all(a, &o, &w);
         uint64_t last = o.steps && o.steps < a->x.train.steps ? o.steps : a->x.train.steps;
+        const bool done = !e && a->step >= last;
+        if (done) printf("there is nothing to train, and nothing was written: ");
         if (!e) {
             events_start(a->journal, "train", &a->x, &a->tools,
                          trainer_layout(a->trainer)->parameters);

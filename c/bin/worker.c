@@ -18,9 +18,10 @@
 #include "bin/events.h"
 #include "bin/exchange.h"
 #include "bin/replica.h"
+#include "bin/start.h"
 #include "bin/tools.h"
 #include "model/budget.h"
-#include "model/checkpoint.h"
+#include "model/checkpoints.h"
 #include "model/trainer.h"
 #include "net/crypto.h"
 #include "net/identity.h"
@@ -40,7 +41,12 @@ struct worker {
     struct exchange exchange;
     struct driver *driver;
     int lock;
-    bool unsaved;                /* the latest checkpoint could not be written */
+    struct start start;
+    struct saved {
+        uint64_t step, position;
+        uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    } saved;                     /* what the newest checkpoint holds */
+    bool unsaved;                /* the latest one could not be written */
     struct round_progress round; /* since the last outer step */
     uint64_t epoch_evaluated;    /* epoch + 1 of the latest evaluation; 0: none */
     uint32_t restarts;           /* from the anchor, since a round of ours was averaged */
@@ -142,6 +148,15 @@ static bool evaluation_due(const struct worker *k)
            step / k->x->evaluate.every != (step - k->x->outer.every) / k->x->evaluate.every;
 }
 
+static enum err save(struct worker *k, struct why *w);
+
+/* checkpoint.every within a round; at its end the outer step is about to be saved. */
+static bool checkpoint_due(const struct worker *k)
+{
+    const uint64_t every = k->x->checkpoint.every;
+    return k->round.steps % every == 0 && k->round.steps % k->x->outer.every != 0;
+}
+
 static enum err inner_step(struct worker *k, struct why *w)
 {
     struct trainer_report r;
@@ -171,7 +186,7 @@ static enum err inner_step(struct worker *k, struct why *w)
     step.ms = ms;
     events_step(k->journal, &step);
     tell(k, (struct event){.kind = EVENT_STEP});
-    return ERR_OK;
+    return checkpoint_due(k) ? save(k, w) : ERR_OK;
 }
 
 /* With count: steps a worker stops at `every` and waits for the others; else it trains on while they meet. */
@@ -196,8 +211,6 @@ static enum err take_snapshot(struct worker *k, struct why *w)
                            .bytes = bytes_of(k->replica.wire, outer_wire_offset(l, l->chunks))});
     return good ? ERR_OK : restart_from_anchor(k, "parameters are not finite", w);
 }
-
-static enum err save(struct worker *k, struct why *w);
 
 static void journal_outer(struct worker *k)
 {
@@ -290,7 +303,11 @@ static enum err choose_paths(struct worker *k, struct why *w)
     enum err e = file_make_dirs(x->checkpoint.dir, w);
     char lock[EXPERIMENT_PATH_BYTES + 8];
     snprintf(lock, sizeof lock, "%s/lock", x->checkpoint.dir);
-    return e ? e : file_lock(lock, &k->lock, w);
+    if (!e) e = file_lock(lock, &k->lock, w);
+    if (e) return e;
+    size_t left = checkpoints_tidy(x->checkpoint.dir);
+    if (left) printf("shoal: removed %zu unfinished checkpoints of killed saves\n", left);
+    return ERR_OK;
 }
 
 /* max(unix milliseconds, last + 1), the last kept beside the key: a node that died and came back is told from the one
@@ -354,8 +371,18 @@ static struct checkpoint describe(struct worker *k)
     memcpy(c.run_id, k->tools.run_id, sizeof c.run_id);
     memcpy(c.identity, identity_id(k->identity), sizeof c.identity);
     memcpy(c.lineage, r->lineage, sizeof c.lineage);
+    memcpy(c.tokenizer, k->tools.tokenizer, sizeof c.tokenizer);
+    c.shared = k->tools.shared;
     snprintf(c.corpus, sizeof c.corpus, "%s", k->x->data.corpus);
     return c;
+}
+
+/* All that can have changed since a checkpoint was written. */
+static struct saved saved_as(const struct checkpoint *c)
+{
+    struct saved s = {.step = c->step, .position = c->position};
+    memcpy(s.lineage, c->lineage, sizeof s.lineage);
+    return s;
 }
 
 /* A checkpoint that cannot be written ends this worker only when the experiment says so; it is loud in either case. */
@@ -366,22 +393,45 @@ static enum err save(struct worker *k, struct why *w)
     struct why failed = {0};
     enum err e = trainer_pull(k->trainer, w);
     if (e) return e;
-    e = checkpoint_write(k->x->checkpoint.dir, &c, k->x->checkpoint.keep, NULL, &failed);
+    e = checkpoints_save(k->x->checkpoint.dir, &c, k->x->checkpoint.keep, &failed);
     double ms = ms_since(began);
     events_checkpoint(k->journal, c.epoch, c.step, ms, e ? failed.text : NULL);
     k->unsaved = e;
-    if (!e) return ERR_OK;
+    if (!e) {
+        k->saved = saved_as(&c);
+        return ERR_OK;
+    }
     fprintf(stderr, "shoal: %s\n", failed.text);
     return k->x->checkpoint.required ? why(w, e, "%s", failed.text) : ERR_OK;
 }
 
-/* Goes on from the newest checkpoint, when there is one and --fresh does not say otherwise. */
+/* At the end: what was written already need not be written again. */
+static enum err save_last(struct worker *k, struct why *w)
+{
+    struct checkpoint c = describe(k);
+    struct saved now = saved_as(&c);
+    return memcmp(&now, &k->saved, sizeof now) ? save(k, w) : ERR_OK;
+}
+
+/* --fresh: what is there is kept, out of the way. */
+static enum err set_aside(const struct worker *k, struct why *w)
+{
+    size_t count;
+    char aside[CHECKPOINTS_PATH_BYTES];
+    enum err e = checkpoints_set_aside(k->x->checkpoint.dir, &count, aside, w);
+    if (!e && count) printf("shoal: --fresh: %zu checkpoints are in %s now\n", count, aside);
+    return e;
+}
+
+/* Goes on from the newest checkpoint of this run, when there is one. */
 static enum err restore(struct worker *k, struct why *w)
 {
     bool found;
-    char path[EXPERIMENT_PATH_BYTES + 32];
-    if (k->options->fresh) return ERR_OK;
-    enum err e = checkpoint_newest(k->x->checkpoint.dir, k->tools.run_id, &found, path, w);
+    char path[CHECKPOINTS_PATH_BYTES];
+    if (k->options->fresh) return set_aside(k, w);
+    const struct checkpoints_want want = {
+        .ids = &k->tools.ids, .shared = &k->tools.shared, .anchor = true};
+    enum err e = checkpoints_newest(k->x->checkpoint.dir, &want, &found, path, w);
     if (e || !found) return e;
     struct checkpoint c = describe(k);
     e = checkpoint_read(path, k->replica.layout.parameters, &c, w);
@@ -393,6 +443,7 @@ static enum err restore(struct worker *k, struct why *w)
     k->round.steps = c.round_steps;
     k->round.tokens = c.round_tokens;
     replica_restored(&k->replica, c.epoch, c.lineage, c.lineage_tokens);
+    k->saved = saved_as(&c);
     printf("shoal: goes on from %s\n", path);
     return ERR_OK;
 }
@@ -456,7 +507,11 @@ static enum err open_all(struct worker *k, struct why *w)
     if (e) return e;
     k->sign = crypto_of(k->identity);
     k->hash = crypto_of(NULL);
-    e = tools_open(&k->tools, "run", x, &k->hash, w);
+    const char *own = k->options->fresh ? NULL : x->checkpoint.dir;
+    e = start_open(&k->start, k->options->from, own, true, &k->hash, w);
+    if (!e) e = tools_open(&k->tools, "run", x, &k->hash, w);
+    if (!e) e = start_check(&k->start, x, &k->tools, w);
+    if (!e && k->start.given) tools_name_run(&k->tools, x, k->start.digest, &k->hash);
     if (!e) e = check_memory(k, w);
     if (!e) tools_warn_disk(x, CHECKPOINT_SECTIONS);
     if (!e)
@@ -464,7 +519,9 @@ static enum err open_all(struct worker *k, struct why *w)
                          identity_id(k->identity), &k->trainer, w);
     if (e) return e;
     k->state = trainer_state(k->trainer);
-    e = open_replica(k, w);
+    e = start_apply(&k->start, k->trainer, identity_id(k->identity), w);
+    start_close(&k->start);
+    if (!e) e = open_replica(k, w);
     if (!e) e = restore(k, w);
     return e ? e : open_driver(k, w);
 }
@@ -477,13 +534,14 @@ static void close_all(struct worker *k)
     if (k->identity) identity_close(k->identity);
     journal_close(k->journal);
     arena_close(&k->room);
+    start_close(&k->start);
     if (k->lock >= 0) file_unlock(k->lock);
 }
 
 /* The last words of a worker that ends in order. */
 static enum err say_goodbye(struct worker *k, struct why *w)
 {
-    enum err e = save(k, w);
+    enum err e = save_last(k, w);
     driver_close(k->driver); /* what it sent until now is in the log before "end" */
     k->driver = NULL;
     events_end(k->journal, k->replica.state.epoch, schedule_step(k), k->farewell);

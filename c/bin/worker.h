@@ -16,7 +16,8 @@ struct worker_options {
     const char *const *peers; /* more entries of a peer list: files or ID@host:port */
     size_t peers_count;
     const char *device; /* instead of machine.device; or NULL */
-    bool fresh;         /* do not go on from a checkpoint */
+    bool fresh;         /* move the checkpoints that are there aside, and begin anew */
+    const char *from;   /* begin with the parameters of this checkpoint (start.h); or NULL */
 };
 
 /* How it ended. */

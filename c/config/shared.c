@@ -88,6 +88,24 @@ static bool is_text(struct bytes text)
     return text.count == 0;
 }
 
+static int digit(uint8_t c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool shared_start(const struct shared *s, uint8_t out[CRYPTO_DIGEST_BYTES])
+{
+    struct bytes hex;
+    if (!find(bytes_of(s->text, s->count), bytes_of("start", 5), &hex)) return false;
+    if (hex.count != (size_t)2 * CRYPTO_DIGEST_BYTES) return false;
+    for (size_t i = 0; i < CRYPTO_DIGEST_BYTES; i++) {
+        const int high = digit(hex.data[2 * i]), low = digit(hex.data[2 * i + 1]);
+        if (high < 0 || low < 0) return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
 /* Is that the value that holds without the key? */
 static bool is_default(struct line l)
 {

@@ -27,6 +27,9 @@ struct shared {
 void shared_of(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_BYTES],
                const uint8_t start[CRYPTO_DIGEST_BYTES], struct shared *out);
 
+/* The digest of the parameters that the run of this text began with; false when it began with those of the seed. */
+bool shared_start(const struct shared *s, uint8_t out[CRYPTO_DIGEST_BYTES]);
+
 /* What differs, as part of a sentence, at most SHARED_STORY_BYTES with its zero:
  *
  *     train.optimizer.lr is 0.002 here and 0.003 there, train.steps is 60 here and 90 there, and 2 keys more

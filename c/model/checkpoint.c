@@ -1,12 +1,8 @@
 #include "model/checkpoint.h"
 
 #include <assert.h>
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/file.h"
@@ -14,7 +10,6 @@
 
 #define HEADER_BYTES 4096
 #define SUM_BYTES    16
-#define NAME_FORMAT  "step-%012llu.ckpt"
 
 static const char magic[] = "SHOALCKP"; /* without its zero */
 static const char *const section_names[CHECKPOINT_SECTIONS] = {"parameters", "moment1", "moment2",
@@ -82,9 +77,15 @@ static void encode(const struct checkpoint *c, const struct section table[CHECKP
     put_f64(&w, s->rope_theta);
     put_f64(&w, s->rms_eps);
     writer_copy(&w, c->corpus, sizeof c->corpus);
+    writer_copy(&w, c->tokenizer, sizeof c->tokenizer);
+    writer_u16(&w, (uint16_t)c->shared.count);
+    writer_copy(&w, c->shared.text, c->shared.count);
     assert(!w.full);
     sum_of(header, HEADER_BYTES - SUM_BYTES, header + HEADER_BYTES - SUM_BYTES);
 }
+
+static_assert(HEADER_BYTES - SUM_BYTES >= 1024 + SHARED_BYTES_MAX,
+              "a header has room for the fields, which need less than 1 KiB, and the values");
 
 /* A shape that layout and model can be made of: what experiment.h says of its fields. */
 static bool shape_can_be(const struct model_shape *s)
@@ -96,6 +97,16 @@ static bool shape_can_be(const struct model_shape *s)
            s->rope_theta > 1 && s->rms_eps > 0;
 }
 
+/* What version 2 added. */
+static void decode_shared(struct reader *r, struct checkpoint *c)
+{
+    reader_copy(r, c->tokenizer, sizeof c->tokenizer);
+    const size_t count = reader_u16(r);
+    if (count >= sizeof c->shared.text) r->bad = true;
+    else reader_copy(r, c->shared.text, count);
+    c->shared.count = r->bad ? 0 : count;
+}
+
 static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
                        struct section table[CHECKPOINT_SECTIONS], uint64_t *file_bytes,
                        struct why *w)
@@ -105,9 +116,9 @@ static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
     if (memcmp(reader_bytes(&r, sizeof magic - 1).data, magic, sizeof magic - 1))
         return why(w, ERR_FORMAT, "it is not a checkpoint of shoal");
     uint32_t version = reader_u32(&r);
-    if (version != CHECKPOINT_VERSION)
-        return why(w, ERR_FORMAT, "it is of version %u, this program reads version %u", version,
-                   CHECKPOINT_VERSION);
+    if (version < 1 || version > CHECKPOINT_VERSION)
+        return why(w, ERR_FORMAT, "it is of version %u, this program reads versions 1 to %u",
+                   version, CHECKPOINT_VERSION);
     sum_of(header, HEADER_BYTES - SUM_BYTES, sum);
     if (memcmp(sum, header + HEADER_BYTES - SUM_BYTES, SUM_BYTES))
         return why(w, ERR_FORMAT, "its header is damaged: the checksum does not match");
@@ -141,6 +152,8 @@ static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
     s->rms_eps = get_f64(&r);
     reader_copy(&r, c->corpus, sizeof c->corpus);
     c->corpus[sizeof c->corpus - 1] = 0;
+    if (version >= 2) decode_shared(&r, c);
+    c->of_swarm = table[CHECKPOINT_ANCHOR].offset && table[CHECKPOINT_MOMENTUM].offset;
     if (r.bad) return why(w, ERR_FORMAT, "its header is too short");
     if (!shape_can_be(s)) return why(w, ERR_FORMAT, "its model's shape is none that can be");
     if (c->parameters == 0 || c->parameters > UINT64_C(1) << 40)
@@ -150,71 +163,7 @@ static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
 
 /* Writing. */
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)b, *(char *const *)a);
-}
-
-static bool is_checkpoint(const char *name)
-{
-    unsigned long long step;
-    char again[64];
-    if (sscanf(name, "step-%llu.ckpt", &step) != 1) return false;
-    snprintf(again, sizeof again, NAME_FORMAT, step);
-    return !strcmp(name, again);
-}
-
-/* Names of all checkpoints in a folder, newest first; the caller frees each and the array. */
-static enum err list(const char *dir, char ***out, size_t *count, struct why *w)
-{
-    DIR *d = opendir(dir);
-    if (!d) return why(w, ERR_IO, "opening folder %s: %s", dir, strerror(errno));
-    size_t room = 16, n = 0;
-    char **names = malloc(room * sizeof *names);
-    for (struct dirent *e; names && (e = readdir(d));) {
-        if (!is_checkpoint(e->d_name)) continue;
-        if (n == room) {
-            char **more = realloc(names, 2 * room * sizeof *names);
-            if (!more) break;
-            names = more;
-            room *= 2;
-        }
-        names[n] = strdup(e->d_name);
-        if (!names[n]) break;
-        n++;
-    }
-    closedir(d);
-    if (!names) return why(w, ERR_MEMORY, "no memory to list %s", dir);
-    qsort(names, n, sizeof *names, by_name);
-    *out = names;
-    *count = n;
-    return ERR_OK;
-}
-
-static void free_list(char **names, size_t count)
-{
-    for (size_t i = 0; i < count; i++) free(names[i]);
-    free(names);
-}
-
-/* What has a later step than the one just written belongs to a history that was given up: left, it would be taken for
- * the newest, and the one just written for one too many. */
-static void keep_newest(const char *dir, const char *written, uint32_t keep)
-{
-    char **names;
-    size_t count;
-    uint32_t kept = 0;
-    char path[EXPERIMENT_PATH_BYTES + 32];
-    if (list(dir, &names, &count, NULL)) return;
-    for (size_t i = 0; i < count; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-        if (strcmp(path, written) > 0 || kept++ >= keep) unlink(path);
-    }
-    free_list(names, count);
-}
-
-enum err checkpoint_write(const char *dir, const struct checkpoint *c, uint32_t keep, char *path,
-                          struct why *w)
+enum err checkpoint_write(const char *path, const struct checkpoint *c, struct why *w)
 {
     static const uint8_t zeros[HEADER_BYTES];
     struct section table[CHECKPOINT_SECTIONS] = {0};
@@ -232,13 +181,8 @@ enum err checkpoint_write(const char *dir, const struct checkpoint *c, uint32_t 
     }
     encode(c, table, at, header);
     parts[0] = bytes_of(header, sizeof header);
-    char name[EXPERIMENT_PATH_BYTES + 32];
-    snprintf(name, sizeof name, "%s/" NAME_FORMAT, dir, (unsigned long long)c->step);
-    enum err e = file_write_atomic(name, parts, count, 0644, w);
-    if (e) return why_while(w, e, "writing a checkpoint (the one before it is untouched)");
-    if (path) memcpy(path, name, sizeof name);
-    keep_newest(dir, name, keep);
-    return ERR_OK;
+    enum err e = file_write_atomic(path, parts, count, 0644, w);
+    return e ? why_while(w, e, "writing a checkpoint (the one before it is untouched)") : ERR_OK;
 }
 
 /* Reading. */
@@ -308,37 +252,4 @@ enum err checkpoint_read(const char *path, uint64_t parameters, struct checkpoin
                          struct why *w)
 {
     return open_and_read(path, false, parameters, out, w);
-}
-
-static enum err usable(const char *path, const uint8_t *run_id, struct why *w)
-{
-    struct checkpoint c = {0};
-    enum err e = checkpoint_read(path, 0, &c, w);
-    if (!e && run_id && memcmp(c.run_id, run_id, sizeof c.run_id))
-        e = why(w, ERR_FORMAT,
-                "checkpoint %s is of another run: model, tokenizer, seed, training or outer "
-                "settings differ; "
-                "use another checkpoint.dir, or --fresh",
-                path);
-    return e;
-}
-
-enum err checkpoint_newest(const char *dir, const uint8_t run_id[CRYPTO_DIGEST_BYTES], bool *found,
-                           char path[EXPERIMENT_PATH_BYTES + 32], struct why *w)
-{
-    char **names;
-    size_t count;
-    *found = false;
-    enum err e = list(dir, &names, &count, w);
-    if (e) return e;
-    for (size_t i = 0; i < count && !*found; i++) {
-        snprintf(path, EXPERIMENT_PATH_BYTES + 32, "%s/%s", dir, names[i]);
-        e = usable(path, run_id, w);
-        *found = !e;
-        if (e && i + 1 < count)
-            fprintf(stderr, "shoal: %s; trying the one before it\n",
-                    w ? w->text : "it cannot be used");
-    }
-    free_list(names, count);
-    return *found || !count ? ERR_OK : e;
 }

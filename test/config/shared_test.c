@@ -50,6 +50,20 @@ Test(shared, the_text_is_exactly_this)
     cr_assert_str_eq(s.text + sizeof plain - 1, "start: 5a170000000000000000000000000000\n");
 }
 
+Test(shared, the_start_is_read_back)
+{
+    struct shared s;
+    uint8_t back[CRYPTO_DIGEST_BYTES];
+    read_with("", "");
+    shared_of(&x, tokenizer, NULL, &s);
+    cr_assert_not(shared_start(&s, back));
+    shared_of(&x, tokenizer, start, &s);
+    cr_assert(shared_start(&s, back));
+    cr_assert_arr_eq(back, start, sizeof start);
+    s.text[s.count - 2] = 'g';
+    cr_assert_not(shared_start(&s, back));
+}
+
 Test(shared, the_longest_text_leaves_room_for_as_much_again_as_a_third)
 {
     struct shared s;

@@ -1,5 +1,5 @@
 /* checkpoint_fuzz.c -- a checkpoint from anywhere: it is refused, or every wanted section comes back. The first try takes
- * the input as it is; the second repairs magic, version and the header's checksum, which no mutation would guess. */
+ * the input as it is; the others repair magic, versions 1 and 2 and the header's checksum, which no mutation would guess. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,22 @@ static void read_all(const uint8_t *data, size_t size)
     checkpoint_peek(path, &c, &w);
     for (int i = 0; i < CHECKPOINT_SECTIONS; i++) c.sections[i] = sections[i];
     if (!checkpoint_read(path, PARAMETERS, &c, &w)) assert(c.parameters == PARAMETERS);
+    assert(c.shared.count < sizeof c.shared.text);
+    uint8_t start[CRYPTO_DIGEST_BYTES];
+    (void)shared_start(&c.shared, start);
     close(fd);
+}
+
+static void repair(uint8_t *copy, size_t room, uint8_t version)
+{
+    memcpy(copy, "SHOALCKP\0\0\0\0\5\0\0\0", 16);
+    copy[8] = version;
+    uint64_t count = room, parameters = PARAMETERS;
+    memcpy(copy + 16, &count, sizeof count);
+    memcpy(copy + 24, &parameters, sizeof parameters);
+    XXH128_canonical_t sum;
+    XXH128_canonicalFromHash(&sum, XXH3_128bits(copy, HEADER_BYTES - 16));
+    memcpy(copy + HEADER_BYTES - 16, sum.digest, 16);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -34,14 +49,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t *copy = calloc(1, room);
     if (size) memcpy(copy, data, size);
     read_all(copy, size);
-    memcpy(copy, "SHOALCKP\1\0\0\0\5\0\0\0", 16);
-    uint64_t count = room, parameters = PARAMETERS;
-    memcpy(copy + 16, &count, sizeof count);
-    memcpy(copy + 24, &parameters, sizeof parameters);
-    XXH128_canonical_t sum;
-    XXH128_canonicalFromHash(&sum, XXH3_128bits(copy, HEADER_BYTES - 16));
-    memcpy(copy + HEADER_BYTES - 16, sum.digest, 16);
-    read_all(copy, room);
+    for (uint8_t version = 1; version <= CHECKPOINT_VERSION; version++) {
+        repair(copy, room, version);
+        read_all(copy, room);
+    }
     free(copy);
     return 0;
 }

@@ -32,7 +32,7 @@ damaged = newest("stopped")
 with open(damaged, "r+b") as f:
     f.truncate(os.path.getsize(damaged) - 1000)
 done = run("train", "stopped.yaml")
-ok(done.returncode == 0 and "truncated" in done.stdout and "trying the one before it" in done.stdout and
+ok(done.returncode == 0 and "truncated" in done.stdout and "taking the one before" in done.stdout and
    "step-000000000007.ckpt" in done.stdout, "a truncated one is named, and the one before it is taken", done.stdout)
 
 said = json.loads(run("eval", "straight", "--data", "corpus", "--tokens", "4096", "--json").stdout)
