@@ -103,6 +103,22 @@ Test(experiment, what_is_not_given_has_its_default)
     cr_assert_eq(experiment_epochs(&x), 20);
 }
 
+Test(experiment, a_star_listens_on_every_address)
+{
+#define LISTENS(where)                                                                             \
+    "experiment: {name: a}\ndata: {corpus: c}\ntrain: {steps: 2000}\nouter: {every: 100}\nmodel: " \
+    "{preset: 60m}\nswarm: {listen: \"" where "\"}\n"
+    static const char *const bad[] = {LISTENS("*"),    LISTENS("*:"),      LISTENS("*:70000"),
+                                      LISTENS("**:1"), LISTENS("*.org:1"), LISTENS("*:0000001")};
+    struct why w;
+    parse(&x, LISTENS("*:0"));
+    cr_assert_str_eq(x.swarm.listen, "*:0");
+    parse(&x, LISTENS("*:65535"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_eq(experiment_parse("e", bytes_of(bad[i], strlen(bad[i])), &x, &w), ERR_USAGE,
+                     "%s", bad[i]);
+}
+
 Test(experiment, a_long_run_warms_up_for_a_thousand_steps)
 {
     parse(&x, "experiment: {name: a}\ndata: {corpus: c}\ntrain: {steps: 88000}\nouter: {every: "

@@ -187,12 +187,11 @@ Test(families, on_a_socket_of_both_families_too)
 
 Test(families, a_host_without_ipv6_answers_from_there_too)
 {
-    struct address any = text_address("0.0.0.0", 0), to;
+    struct address to;
     struct udp u = {.any = true};
     union udp_name name, from, local;
     size_t segment;
     uint8_t in[65536];
-    (void)any;
     /* As udp_open does it when socket(AF_INET6) fails. */
     int client = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
     u.fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -270,6 +269,27 @@ Test(families, nobody_listens_is_heard_for_both)
         assert_equal(udp_address_of(&said.any), nobody, "who is not there");
     }
     udp_close(&u);
+}
+
+Test(families, no_router_may_cut_packets_of_either)
+{
+    need_ipv6();
+    const char *const listens[] = {"0.0.0.0", "[::]", "127.0.0.1", "[::1]"};
+    for (int i = 0; i < 4; i++) {
+        struct address listen = text_address(listens[i], 0);
+        struct udp u;
+        size_t clamped;
+        int value = -1;
+        socklen_t n = sizeof value;
+        cr_assert_eq(udp_open(&u, &listen, true, true, 1 << 16, &clamped, NULL), ERR_OK);
+        cr_assert_eq(udp_speaks(&u, 4), i != 3);
+        cr_assert_eq(udp_speaks(&u, 6), i != 2);
+        if (i != 3) cr_assert_eq(getsockopt(u.fd, IPPROTO_IP, IP_MTU_DISCOVER, &value, &n), 0);
+        if (i != 3) cr_assert_eq(value, IP_PMTUDISC_PROBE, "%s", listens[i]);
+        if (i != 2) cr_assert_eq(getsockopt(u.fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &value, &n), 0);
+        if (i != 2) cr_assert_eq(value, IPV6_PMTUDISC_PROBE, "%s", listens[i]);
+        udp_close(&u);
+    }
 }
 
 Test(families, a_star_is_every_address_and_never_a_name)
