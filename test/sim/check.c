@@ -464,11 +464,28 @@ static void check_heal(struct world *w)
                        (unsigned long long)c->same_count);
 }
 
+static void check_meeting(struct world *w)
+{
+    bool contact[SIM_NODES_MAX][SIM_NODES_MAX];
+    instant last = {0};
+    for (uint32_t i = 0; i < w->node_count; i++) last = instant_max(last, w->scenario.start[i]);
+    if (w->scenario.kind != SCENARIO_QUIET ||
+        w->now.ns < instant_after(last, span_s(SIM_MEET_S)).ns)
+        return;
+    network_contacts(w, contact);
+    for (uint32_t a = 0; a < w->node_count; a++)
+        for (uint32_t b = 0; b < a; b++)
+            if (w->nodes[a].alive && w->nodes[b].alive && !contact[a][b])
+                world_violated(w, "meet: nodes %u and %u have no link %d s after the last start", b,
+                               a, SIM_MEET_S);
+}
+
 void check_watch(struct world *w)
 {
     for (uint32_t i = 0; i < w->node_count; i++)
         if (node_runs(w, &w->nodes[i])) check_bounds(w, &w->nodes[i]);
     check_forks(w);
+    check_meeting(w);
     if (w->calm && !w->over) check_heal(w);
     if (w->now.ns > span_s(SIM_LIMIT_S).ns)
         world_violated(w, "proved nothing: after %d s the faults have not all happened",

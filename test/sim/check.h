@@ -15,6 +15,7 @@
  *     fork       two nodes in contact whose lineages are neither one the other's past: within SIM_FORK_S one of them
  *                says so or gives way
  *     heal       SIM_HEAL_S after the last fault all live nodes are identical, and at least twice again after that
+ *     meet       where nothing goes wrong all have links to all SIM_MEET_S after the last start
  *     ghost      nothing is done after ACTION_FINISHED
  *     leave      who was told to leave has finished SIM_LEAVE_S later
  *     memory     bytes on the way from one node, its links, its messages a second
@@ -36,6 +37,8 @@
 /* A round that began before the end (SIM_ROUND_S), T_max of the suspicion timers (60 s), two periods of the
  * reconnector (60 s), a download and a round. */
 #define SIM_HEAL_S 240
+/* Dials through the first of the list, an exchange of records, more dials. */
+#define SIM_MEET_S 10
 /* A polite leave: T_REDUCE of a round under way, and the good-byes. */
 #define SIM_LEAVE_S (SIM_ROUND_S + 10)
 

@@ -84,6 +84,22 @@ static void draw_packets(struct rng *r, struct scenario *s, uint64_t needed[FAUL
     needed[FAULT_DUPLICATE] = needed[FAULT_REORDER] = s->nodes > 2;
 }
 
+/* How they are to find each other. Only where whoever is named comes back, and nobody comes later. Dice of its own. */
+static void draw_meeting(uint64_t seed, struct scenario *s)
+{
+    struct rng r = rng_split(rng_init(seed), 6);
+    s->list_first =
+        (s->kind == SCENARIO_QUIET || s->kind == SCENARIO_LOSSY || s->kind == SCENARIO_PARTITION ||
+         s->kind == SCENARIO_ONE_WAY || s->kind == SCENARIO_PAUSE) &&
+        rng_below(&r, 2);
+    if (s->kind != SCENARIO_QUIET) return;
+    uint64_t pattern = rng_below(&r, 3);
+    s->one_way = span_us(pattern == 2 ? 0 : 50 + rng_below(&r, 150000));
+    /* All at the same moment, or within 300 ms; else as drawn before. */
+    for (uint32_t i = 0; pattern < 2 && i < s->nodes; i++)
+        s->start[i] = (instant){pattern == 0 ? 0 : span_ms(rng_below(&r, 301)).ns};
+}
+
 /* ---- what goes wrong ---- */
 
 static struct planned *plan(struct scenario *s, enum fault kind, uint64_t needed[FAULT_COUNT])
@@ -175,6 +191,7 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
     draw_kind(&r, seed, nodes, s);
     draw_workers(&r, seed, s, needed);
     draw_packets(&r, s, needed);
+    draw_meeting(seed, s);
     bool pair = s->nodes > 1;
     switch (s->kind) {
     case SCENARIO_CRASH:

@@ -45,8 +45,11 @@ struct scenario {
     double mbps[SIM_NODES_MAX];
     instant start[SIM_NODES_MAX];
     bool late[SIM_NODES_MAX]; /* joins when the others are under way */
-    span round;               /* a guess of how long one takes */
-    span checkpoint_every;    /* epochs are written to disk no more often than this */
+    bool
+        list_first; /* everybody's peer list names the first node alone, as the README shows; else all who are not late */
+    span one_way;   /* latency of every pair; 0: each pair has its own, up to 75 ms */
+    span round;     /* a guess of how long one takes */
+    span checkpoint_every; /* epochs are written to disk no more often than this */
     struct planned plan[SCENARIO_PLAN_MAX];
     uint32_t plan_count;
     instant calm_at; /* not before it; when all faults have passed */

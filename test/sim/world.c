@@ -192,6 +192,7 @@ static void configure(struct world *w, struct sim_node *n)
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *o = &w->nodes[i];
         if (o == n || w->scenario.late[i]) continue; /* whoever wrote the list did not know them */
+        if (w->scenario.list_first && i > 0) continue;
         memcpy(n->bootstrap[c->bootstrap_count].id, o->id, sizeof o->id);
         n->bootstrap[c->bootstrap_count++].address = o->address;
     }
@@ -333,7 +334,7 @@ static void place_nodes(struct world *w)
         trainer_open(w, n);
         for (uint32_t j = 0; j < i; j++)
             w->network.latency[i][j] = w->network.latency[j][i] =
-                span_us(1000 + rng_below(&r, 74000));
+                w->scenario.one_way.ns ? w->scenario.one_way : span_us(1000 + rng_below(&r, 74000));
     }
 }
 
