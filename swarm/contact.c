@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "listed.h"
+
 #define RETRY_FIRST     span_s(1)
 #define RETRY_DOUBLINGS 3 /* 8 s at most */
 #define RECONNECT       span_s(30)
@@ -11,7 +13,6 @@
 #define UNHEARD                                                                                    \
     span_s(15) /* no news of it from anybody either: then a failed dial is an accusation */
 #define HELLO_PATIENCE span_s(10)
-#define LISTED_DIALS   16 /* at a time, of a list of thousands */
 #define BROKEN         span_s(1)
 #define REMEMBERED     span_s(24 * 3600)
 
@@ -70,7 +71,7 @@ link_id member_link(const struct members *m, int member)
     return best ? best->link : LINK_NONE;
 }
 
-static bool any_usable(const struct members *m)
+bool contact_any_usable(const struct members *m)
 {
     for (int i = 0; i < MEMBERS_MAX; i++)
         if (m->members[i].used && member_link(m, i) != LINK_NONE) return true;
@@ -81,8 +82,6 @@ static span jittered(struct members *m, span s)
 {
     return span_ns(s.ns * 3 / 4 + rng_below(&m->rng, s.ns / 2 + 1));
 }
-
-static void unlist(struct members *m, int i);
 
 static void hang_up(const struct members *m, link_id link, uint32_t code, const char *text,
                     const struct sink *out)
@@ -96,18 +95,18 @@ static void hang_up(const struct members *m, link_id link, uint32_t code, const 
     sink_act(out, &a);
 }
 
-static span back_off(uint32_t failures, span first)
+span contact_back_off(struct members *m, uint32_t failures, span first)
 {
     uint32_t doublings = failures > RETRY_DOUBLINGS ? RETRY_DOUBLINGS : failures - 1;
-    return failures ? span_ns(RETRY_FIRST.ns << doublings) : first;
+    return jittered(m, failures ? span_ns(RETRY_FIRST.ns << doublings) : first);
 }
 
 /* When to dial a member to which there is no link. */
 static void plan_dial(struct members *m, int i, span first)
 {
     struct member *p = &m->members[i];
-    if (member_live(p) || (p->listed && !any_usable(m)))
-        p->dial_at = instant_after(m->now, jittered(m, back_off(p->failures, first)));
+    if (member_live(p) || (p->listed && !contact_any_usable(m)))
+        p->dial_at = instant_after(m->now, contact_back_off(m, p->failures, first));
     else p->dial_at = INSTANT_NEVER; /* the reconnector's turn */
 }
 
@@ -138,7 +137,7 @@ static void link_lost(struct members *m, int i, link_id before)
     m->members[i].nonce = 0; /* its probe went over the lost link */
     members_tell(m, NEWS_UNLINKED, i);
     if (member_link(m, i) != LINK_NONE) members_tell(m, NEWS_LINKED, i);
-    else if (!any_usable(m)) all_lost(m);
+    else if (!contact_any_usable(m)) all_lost(m);
 }
 
 static void forget_link(struct members *m, int i, struct member_link *l)
@@ -264,7 +263,7 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     if (code == WIRE_CLOSE_RUN || code == WIRE_CLOSE_VERSION || code == WIRE_CLOSE_FULL ||
         code == WIRE_CLOSE_SELF)
         p->refused = p->dial_at = instant_after(now, REFUSED);
-    unlist(m, i);
+    listed_give_up(m, i);
 }
 
 void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], instant now,
@@ -279,7 +278,7 @@ void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], 
     p->failures++;
     plan_dial(m, i, RETRY_FIRST);
     if (instant_since(now, p->heard).ns > UNHEARD.ns) members_accuse(m, i, out);
-    unlist(m, i);
+    listed_give_up(m, i);
 }
 
 void contact_refuse(struct members *m, link_id link)
@@ -291,7 +290,7 @@ void contact_refuse(struct members *m, link_id link)
     if (contact_any(p)) return;
     p->failures++;
     plan_dial(m, i, RETRY_FIRST);
-    unlist(m, i);
+    listed_give_up(m, i);
 }
 
 /* ---- HELLO ---- */
@@ -323,7 +322,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
         hang_up(m, link, code, text, out);
         forget_link(m, i, l);
         p->refused = p->dial_at = instant_after(now, REFUSED);
-        unlist(m, i);
+        listed_give_up(m, i);
         return true;
     }
     (void)wire_read_address(&r, &seen);
@@ -334,7 +333,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
         hang_up(m, link, WIRE_CLOSE_FULL, "this swarm has all the members it can have", out);
         forget_link(m, i, l);
         p->refused = p->dial_at = instant_after(now, REFUSED);
-        unlist(m, i);
+        listed_give_up(m, i);
         return true;
     }
     link_id before = member_link(m, i);
@@ -379,96 +378,6 @@ static void dial(struct members *m, int i, const struct sink *out)
     sink_act(out, &a);
 }
 
-/* ---- the peer list ---- */
-
-static int listed_index(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
-{
-    for (size_t k = 0; k < m->listed_count; k++)
-        if (memcmp(m->listed[k].id, id, CRYPTO_KEY_BYTES) == 0) return (int)k;
-    return NOBODY;
-}
-
-uint32_t contact_listed(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
-{
-    return (uint32_t)(listed_index(m, id) + 1);
-}
-
-static void add_address(struct listed *l, const struct address *a)
-{
-    uint32_t at = 0;
-    if (a->family == 0) return;
-    while (at < l->addresses_count && !address_equal(&l->addresses[at], a)) at++;
-    if (at == l->addresses_count && at < LISTED_ADDRESSES_MAX) l->addresses_count++;
-    if (at == LISTED_ADDRESSES_MAX) at--; /* the oldest makes room */
-    for (; at > 0; at--) l->addresses[at] = l->addresses[at - 1];
-    l->addresses[0] = *a;
-}
-
-void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
-                           const struct address *a, instant now)
-{
-    m->now = now;
-    int k = listed_index(m, id), i = members_by_id(m, id);
-    if (k == NOBODY || a->family == 0) return;
-    struct listed *l = &m->listed[k];
-    for (uint32_t j = 0; j < l->addresses_count; j++)
-        if (address_equal(&l->addresses[j], a)) return;
-    add_address(l, a);
-    l->failures = 0;
-    l->again = now;
-    m->listed_at = instant_min(m->listed_at, now);
-    if (i != NOBODY) contact_learned(m, i);
-}
-
-/* What has to stay of an entry of the peer list when its dial came to nothing: its place among the members is given to
- * others. */
-static void unlist(struct members *m, int i)
-{
-    struct member *p = &m->members[i];
-    if (!p->listed || p->known || p->dialling || contact_any(p)) return;
-    struct listed *l = &m->listed[p->listed - 1];
-    l->failures = p->failures;
-    l->again = instant_max(p->refused,
-                           instant_after(m->now, jittered(m, back_off(p->failures, RETRY_FIRST))));
-    m->listed_at = m->now; /* another may be dialled */
-    members_remove(m, i);
-}
-
-/* Dials those of the peer list of whom nothing is known yet, LISTED_DIALS at a time, until there is a link. */
-static void dial_listed(struct members *m)
-{
-    uint32_t under_way = 0;
-    m->listed_at = INSTANT_NEVER;
-    if (any_usable(m)) return; /* the reconnector's turn */
-    for (int i = 0; i < MEMBERS_MAX; i++)
-        under_way += m->members[i].used && m->members[i].listed && !m->members[i].known;
-    for (size_t n = 0; n < m->listed_count && under_way < LISTED_DIALS; n++) {
-        struct listed *l = &m->listed[m->listed_turn++ % m->listed_count];
-        if (l->addresses_count == 0 || members_find(m, wire_sid(l->id)) != NOBODY) continue;
-        if (m->now.ns < l->again.ns) {
-            m->listed_at = instant_min(m->listed_at, l->again);
-            continue;
-        }
-        int i = members_add(m, l->id);
-        if (i == NOBODY) return;
-        m->members[i].failures = l->failures;
-        m->members[i].dial_at = m->now;
-        under_way++;
-    }
-}
-
-bool members_all_heard(const struct members *m)
-{
-    for (size_t k = 0; k < m->listed_count; k++) {
-        int i = members_by_id(m, m->listed[k].id);
-        if (i == NOBODY || !m->members[i].stored[STORED_PROGRESS].count) return false;
-    }
-    for (int i = 0; i < MEMBERS_MAX; i++)
-        if (member_live(&m->members[i]) && !m->members[i].stored[STORED_PROGRESS].count)
-            return false;
-    return true;
-}
-
 /* Of all who are gone, or on the peer list and not met yet, one. */
 static void reconnect(struct members *m)
 {
@@ -481,14 +390,7 @@ static void reconnect(struct members *m)
         if (instant_since(m->now, p->gone).ns >= REMEMBERED.ns) continue;
         if (rng_below(&m->rng, ++count) == 0) chosen = i;
     }
-    struct listed *unmet = NULL;
-    for (size_t k = 0; k < m->listed_count; k++) {
-        struct listed *l = &m->listed[k];
-        if (l->addresses_count == 0 || m->now.ns < l->again.ns ||
-            members_find(m, wire_sid(l->id)) != NOBODY)
-            continue;
-        if (rng_below(&m->rng, ++count) == 0) unmet = l;
-    }
+    const struct listed *unmet = listed_unmet(m, &count);
     if (unmet) chosen = members_add(m, unmet->id);
     if (chosen != NOBODY) m->members[chosen].dial_at = m->now;
 }
@@ -497,10 +399,10 @@ void contact_tick(struct members *m, const struct sink *out)
 {
     if (m->now.ns >= m->reconnect_at.ns) {
         m->reconnect_at =
-            instant_after(m->now, jittered(m, any_usable(m) ? RECONNECT : RECONNECT_ALONE));
+            instant_after(m->now, jittered(m, contact_any_usable(m) ? RECONNECT : RECONNECT_ALONE));
         reconnect(m);
     }
-    if (m->now.ns >= m->listed_at.ns) dial_listed(m);
+    if (m->now.ns >= m->listed_at.ns) listed_dial(m);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
         if (!p->used) continue;
@@ -531,19 +433,5 @@ instant contact_due(const struct members *m)
 void contact_init(struct members *m)
 {
     m->reconnect_at = instant_after(m->now, RECONNECT_ALONE);
-    m->listed = m->config.listed;
-    for (size_t b = 0; b < m->config.bootstrap_count; b++) {
-        const struct peer_address *p = &m->config.bootstrap[b];
-        if (memcmp(p->id, m->config.id, CRYPTO_KEY_BYTES) == 0 || wire_sid(p->id) == 0) continue;
-        int k = listed_index(m, p->id);
-        if (k == NOBODY) {
-            k = (int)m->listed_count++;
-            m->listed[k] = (struct listed){0};
-            memcpy(m->listed[k].id, p->id, CRYPTO_KEY_BYTES);
-        }
-        add_address(&m->listed[k], &p->address);
-    }
-    m->listed_at = m->listed_count ? m->now : INSTANT_NEVER;
-    /* Not all who start from one list are to begin with the same entries. */
-    if (m->listed_count) m->listed_turn = rng_below(&m->rng, m->listed_count);
+    listed_init(m);
 }

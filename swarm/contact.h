@@ -9,17 +9,19 @@
 
 #include "member.h"
 
-/* Reads the peer list. */
 void contact_init(struct members *m);
 
 /* There is a new address of a member: if it is live and has no link, a dial is planned. */
 void contact_learned(struct members *m, int member);
 
-/* Its place in the peer list, from 1; 0: it is not there. */
-uint32_t contact_listed(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
-
 /* Any link at all to it, greeted or not? */
 bool contact_any(const struct member *p);
+
+/* Is there a usable link to anybody? */
+bool contact_any_usable(const struct members *m);
+
+/* How long to wait before the next dial after so many failures; `first` after none. With jitter. */
+span contact_back_off(struct members *m, uint32_t failures, span first);
 
 /* Has its HELLO come on this link? */
 bool contact_greeted(const struct member *p, link_id link);

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "contact.h"
+#include "listed.h"
 
 /* Constants of SPEC.md, "Membership". */
 #define PROBE_PERIOD   span_s(1)
@@ -472,7 +473,7 @@ int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
                                     .sid = wire_sid(id),
                                     .health = HEALTH_DEAD,
                                     .gone = m->now,
-                                    .listed = contact_listed(m, id),
+                                    .listed = listed_place(m, id),
                                     .dial_at = INSTANT_NEVER};
     memcpy(m->members[i].id, id, CRYPTO_KEY_BYTES);
     return i;

@@ -1,0 +1,122 @@
+#include "listed.h"
+
+#include "contact.h"
+
+#define LISTED_DIALS 16 /* at a time, of a list of thousands */
+
+static int index_of(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
+{
+    for (size_t k = 0; k < m->listed_count; k++)
+        if (memcmp(m->listed[k].id, id, CRYPTO_KEY_BYTES) == 0) return (int)k;
+    return NOBODY;
+}
+
+uint32_t listed_place(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
+{
+    return (uint32_t)(index_of(m, id) + 1);
+}
+
+static void add_address(struct listed *l, const struct address *a)
+{
+    uint32_t at = 0;
+    if (a->family == 0) return;
+    while (at < l->addresses_count && !address_equal(&l->addresses[at], a)) at++;
+    if (at == l->addresses_count && at < LISTED_ADDRESSES_MAX) l->addresses_count++;
+    if (at == LISTED_ADDRESSES_MAX) at--; /* the oldest makes room */
+    for (; at > 0; at--) l->addresses[at] = l->addresses[at - 1];
+    l->addresses[0] = *a;
+}
+
+void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                           const struct address *a, instant now)
+{
+    m->now = now;
+    int k = index_of(m, id), i = members_by_id(m, id);
+    if (k == NOBODY || a->family == 0) return;
+    struct listed *l = &m->listed[k];
+    for (uint32_t j = 0; j < l->addresses_count; j++)
+        if (address_equal(&l->addresses[j], a)) return;
+    add_address(l, a);
+    l->failures = 0;
+    l->again = now;
+    m->listed_at = instant_min(m->listed_at, now);
+    if (i != NOBODY) contact_learned(m, i);
+}
+
+void listed_give_up(struct members *m, int i)
+{
+    struct member *p = &m->members[i];
+    if (!p->listed || p->known || p->dialling || contact_any(p)) return;
+    struct listed *l = &m->listed[p->listed - 1];
+    l->failures = p->failures;
+    l->again =
+        instant_max(p->refused, instant_after(m->now, contact_back_off(m, p->failures, span_s(1))));
+    m->listed_at = m->now; /* another may be dialled */
+    members_remove(m, i);
+}
+
+void listed_dial(struct members *m)
+{
+    uint32_t under_way = 0;
+    m->listed_at = INSTANT_NEVER;
+    if (contact_any_usable(m)) return; /* the reconnector's turn */
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        under_way += m->members[i].used && m->members[i].listed && !m->members[i].known;
+    for (size_t n = 0; n < m->listed_count && under_way < LISTED_DIALS; n++) {
+        struct listed *l = &m->listed[m->listed_turn++ % m->listed_count];
+        if (l->addresses_count == 0 || members_find(m, wire_sid(l->id)) != NOBODY) continue;
+        if (m->now.ns < l->again.ns) {
+            m->listed_at = instant_min(m->listed_at, l->again);
+            continue;
+        }
+        int i = members_add(m, l->id);
+        if (i == NOBODY) return;
+        m->members[i].failures = l->failures;
+        m->members[i].dial_at = m->now;
+        under_way++;
+    }
+}
+
+bool members_all_heard(const struct members *m)
+{
+    for (size_t k = 0; k < m->listed_count; k++) {
+        int i = members_by_id(m, m->listed[k].id);
+        if (i == NOBODY || !m->members[i].stored[STORED_PROGRESS].count) return false;
+    }
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        if (member_live(&m->members[i]) && !m->members[i].stored[STORED_PROGRESS].count)
+            return false;
+    return true;
+}
+
+const struct listed *listed_unmet(struct members *m, uint64_t *count)
+{
+    const struct listed *chosen = NULL;
+    for (size_t k = 0; k < m->listed_count; k++) {
+        const struct listed *l = &m->listed[k];
+        if (l->addresses_count == 0 || m->now.ns < l->again.ns ||
+            members_find(m, wire_sid(l->id)) != NOBODY)
+            continue;
+        if (rng_below(&m->rng, ++*count) == 0) chosen = l;
+    }
+    return chosen;
+}
+
+void listed_init(struct members *m)
+{
+    m->listed = m->config.listed;
+    for (size_t b = 0; b < m->config.bootstrap_count; b++) {
+        const struct peer_address *p = &m->config.bootstrap[b];
+        if (memcmp(p->id, m->config.id, CRYPTO_KEY_BYTES) == 0 || wire_sid(p->id) == 0) continue;
+        int k = index_of(m, p->id);
+        if (k == NOBODY) {
+            k = (int)m->listed_count++;
+            m->listed[k] = (struct listed){0};
+            memcpy(m->listed[k].id, p->id, CRYPTO_KEY_BYTES);
+        }
+        add_address(&m->listed[k], &p->address);
+    }
+    m->listed_at = m->listed_count ? m->now : INSTANT_NEVER;
+    /* Not all who start from one list are to begin with the same entries. */
+    if (m->listed_count) m->listed_turn = rng_below(&m->rng, m->listed_count);
+}
