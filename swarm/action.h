@@ -36,8 +36,9 @@ enum event_kind {
     EVENT_TICK, /* time has come: now >= what node_due said */
     /* network */
     EVENT_LINK_UP,     /* link, id, address, dialled */
-    EVENT_LINK_DOWN,   /* link, code: it was up */
-    EVENT_DIAL_FAILED, /* id: a dial that never came up */
+    EVENT_LINK_DOWN,   /* link, code, bytes: it was up; the peer's sentence */
+    EVENT_LINK_MOVED,  /* link, address: the peer's packets come from there now */
+    EVENT_DIAL_FAILED, /* id, code: a dial that never came up */
     EVENT_ADDRESS, /* id, address: whoever the peer list names may be reached there. May come again, with others */
     EVENT_DATAGRAM,    /* link, bytes */
     EVENT_FRAME,       /* link, type, bytes: one whole message of the control stream, in order */
@@ -82,8 +83,9 @@ struct event {
 
 enum action_kind {
     /* network */
-    ACTION_DIAL,     /* id, address */
-    ACTION_HANG_UP,  /* link, code, text */
+    ACTION_DIAL,    /* id, address */
+    ACTION_HANG_UP, /* link, code, text */
+    ACTION_SETTLE, /* link: if there are others to the same peer, all but one are to end once they are quiet */
     ACTION_DATAGRAM, /* link, bytes (<= 1150): may be lost */
     ACTION_FRAME,    /* link, type, bytes: reliable, in order */
     ACTION_PARCEL, /* link, ticket, bytes then more: one message, reliable, apart from the others */
@@ -97,7 +99,8 @@ enum action_kind {
     ACTION_STATE,    /* state part: write it to the spare buffers */
     ACTION_ADOPT, /* adopt: the spare buffers are whole and verified: make them the state, drop local progress,
                         then EVENT_ADOPTED */
-    ACTION_FINISHED, /* text: nothing more to do; the driver may close its links and stop */
+    ACTION_FINISHED, /* ok, text: nothing more to do; the driver may close its links and stop. Not ok: it cannot go on,
+                        and text says why */
     /* the log */
     ACTION_NOTE, /* note: something a person or a test wants to know */
 };

@@ -3,6 +3,8 @@
 #include <assert.h>
 
 #include "listed.h"
+#include "seen.h"
+#include "twin.h"
 
 #define RETRY_FIRST     span_s(1)
 #define RETRY_DOUBLINGS 3 /* 8 s at most */
@@ -83,8 +85,8 @@ static span jittered(struct members *m, span s)
     return span_ns(s.ns * 3 / 4 + rng_below(&m->rng, s.ns / 2 + 1));
 }
 
-static void hang_up(const struct members *m, link_id link, uint32_t code, const char *text,
-                    const struct sink *out)
+void contact_hang_up(const struct members *m, link_id link, uint32_t code, const char *text,
+                     const struct sink *out)
 {
     int i = members_by_link(m, link);
     struct action a = {.kind = ACTION_HANG_UP,
@@ -143,8 +145,15 @@ static void link_lost(struct members *m, int i, link_id before)
 static void forget_link(struct members *m, int i, struct member_link *l)
 {
     link_id before = member_link(m, i);
+    if (twin_held(&m->members[i], l->link)) m->members[i].twin = (struct twin){0};
     *l = (struct member_link){.link = LINK_NONE};
     link_lost(m, i, before);
+}
+
+void contact_forget(struct members *m, link_id link)
+{
+    int i = members_by_link(m, link);
+    if (i != NOBODY) forget_link(m, i, link_of(&m->members[i], link));
 }
 
 void contact_broken(struct members *m, link_id link)
@@ -161,10 +170,10 @@ static void drop_mute_links(struct members *m, int i, const struct sink *out)
 {
     for (int j = 0; j < MEMBER_LINKS; j++) {
         const struct member_link *l = &m->members[i].links[j];
-        if (l->link == LINK_NONE || l->greeted ||
+        if (l->link == LINK_NONE || l->greeted || twin_held(&m->members[i], l->link) ||
             m->now.ns < instant_after(l->since, HELLO_PATIENCE).ns)
             continue;
-        hang_up(m, l->link, WIRE_CLOSE_PROTOCOL, "there was no HELLO", out);
+        contact_hang_up(m, l->link, WIRE_CLOSE_PROTOCOL, "there was no HELLO", out);
         contact_refuse(m, l->link);
     }
 }
@@ -186,7 +195,8 @@ void contact_drop(struct members *m, int i, uint32_t code, const struct sink *ou
     for (int j = 0; j < MEMBER_LINKS; j++) {
         link_id link = p->links[j].link;
         if (link == LINK_NONE) continue;
-        hang_up(m, link, code, code == WIRE_CLOSE_DEAD ? "silent for too long" : "goodbye", out);
+        contact_hang_up(m, link, code, code == WIRE_CLOSE_DEAD ? "silent for too long" : "goodbye",
+                        out);
         forget_link(m, i, &p->links[j]);
     }
     p->failures = 0;
@@ -196,7 +206,7 @@ void contact_drop(struct members *m, int i, uint32_t code, const struct sink *ou
 static void say_hello(struct members *m, link_id link, const struct address *seen,
                       const struct sink *out)
 {
-    uint8_t room[64 + RECORD_BYTES_MAX];
+    uint8_t room[72 + RECORD_BYTES_MAX];
     struct writer w = writer_init(room, sizeof room);
     writer_u16(&w, WIRE_MAJOR);
     writer_u16(&w, WIRE_MINOR);
@@ -205,6 +215,7 @@ static void say_hello(struct members *m, link_id link, const struct address *see
     writer_u16(&w, 0); /* admission: open */
     writer_u16(&w, m->mine[STORED_PEER].count);
     writer_copy(&w, m->mine[STORED_PEER].bytes, m->mine[STORED_PEER].count);
+    writer_u64(&w, m->config.incarnation); /* since 1.1: which process this is */
     assert(!w.full);
     struct action a = {
         .kind = ACTION_FRAME, .link = link, .type = WIRE_HELLO, .bytes = writer_bytes(&w)};
@@ -219,7 +230,7 @@ static struct member_link *free_slot(struct members *m, int i, const struct sink
         if (p->links[j].link == LINK_NONE) return &p->links[j];
         if (better(m, p, worst, &p->links[j])) worst = &p->links[j];
     }
-    hang_up(m, worst->link, WIRE_CLOSE_DOUBLE, "another connection stays", out);
+    contact_hang_up(m, worst->link, WIRE_CLOSE_DOUBLE, "another connection stays", out);
     forget_link(m, i, worst);
     return worst;
 }
@@ -228,21 +239,23 @@ void members_link_up(struct members *m, const struct event *e, const struct sink
 {
     m->now = e->now;
     if (memcmp(e->id, m->config.id, CRYPTO_KEY_BYTES) == 0) {
-        hang_up(m, e->link, WIRE_CLOSE_SELF, "this is your own key", out);
+        contact_hang_up(m, e->link, WIRE_CLOSE_SELF, "this is your own key", out);
         return;
     }
     int i = members_by_id(m, e->id);
     if (i == NOBODY) i = members_add(m, e->id);
     if (i == NOBODY) {
-        hang_up(m, e->link, WIRE_CLOSE_FULL, "no room for another peer", out);
+        contact_hang_up(m, e->link, WIRE_CLOSE_FULL, "no room for another peer", out);
         return;
     }
     struct member *p = &m->members[i];
     struct member_link *l = free_slot(m, i, out);
-    *l = (struct member_link){
-        .link = e->link, .dialled = e->dialled, .since = m->now, .order = ++m->order};
+    *l = (struct member_link){.link = e->link,
+                              .address = e->address,
+                              .dialled = e->dialled,
+                              .since = m->now,
+                              .order = ++m->order};
     if (e->dialled) p->dialling = false;
-    p->observed = e->address;
     say_hello(m, e->link, &e->address, out);
 }
 
@@ -254,6 +267,7 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     if (i == NOBODY) return;
     struct member *p = &m->members[i];
     forget_link(m, i, link_of(p, link));
+    twin_look(m, i, out);
     if (contact_any(p)) return;
     if (code == WIRE_CLOSE_GONE) {
         members_tell(m, NEWS_ENDED, i);
@@ -307,7 +321,6 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     uint16_t major = reader_u16(&r);
     (void)reader_u16(&r);
     struct bytes run = reader_bytes(&r, CRYPTO_DIGEST_BYTES);
-    struct address seen;
     const char *text = NULL;
     uint32_t code = 0;
     if (r.bad || l->greeted) return false;
@@ -319,33 +332,76 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
         text = "this node takes part in another experiment";
     }
     if (text) {
-        hang_up(m, link, code, text, out);
+        contact_hang_up(m, link, code, text, out);
         forget_link(m, i, l);
         p->refused = p->dial_at = instant_after(now, REFUSED);
         listed_give_up(m, i);
         return true;
     }
-    (void)wire_read_address(&r, &seen);
+    struct hello h = {0};
+    (void)wire_read_address(&r, &h.seen);
     (void)reader_bytes(&r, reader_u16(&r));
-    struct bytes record = reader_bytes(&r, reader_u16(&r));
-    if (r.bad || !members_absorb_hello(m, i, record, out)) return false;
+    h.record = reader_bytes(&r, reader_u16(&r));
+    if (!r.bad && reader_left(&r) >= sizeof h.life) h.life = reader_u64(&r); /* since 1.1 */
+    if (r.bad) return false;
+    if (p->twin.link != LINK_NONE) {
+        contact_hang_up(m, link, WIRE_CLOSE_DOUBLE, "another process of yours is being looked at",
+                        out);
+        contact_refuse(m, link);
+        return true;
+    }
+    return twin_holds(m, i, l, &h) || contact_greet(m, i, link, &h, out);
+}
+
+bool contact_greet(struct members *m, int i, link_id link, const struct hello *h,
+                   const struct sink *out)
+{
+    struct member *p = &m->members[i];
+    struct member_link *l = link_of(p, link);
+    if (!members_absorb_hello(m, i, h->record, out)) return false;
     if (!p->known) {
-        hang_up(m, link, WIRE_CLOSE_FULL, "this swarm has all the members it can have", out);
+        contact_hang_up(m, link, WIRE_CLOSE_FULL, "this swarm has all the members it can have",
+                        out);
         forget_link(m, i, l);
-        p->refused = p->dial_at = instant_after(now, REFUSED);
+        p->refused = p->dial_at = instant_after(m->now, REFUSED);
         listed_give_up(m, i);
         return true;
     }
     link_id before = member_link(m, i);
     l->greeted = true;
     l->incarnation = p->incarnation;
+    l->life = h->life;
     p->failures = 0;
-    p->heard = now;
-    members_observed(m, &seen);
+    p->heard = m->now;
+    p->observed = l->address;
+    seen_by(m, i, &h->seen);
     if (member_link(m, i) != before) {
         if (before == LINK_NONE) members_greet(m, i);
         members_tell(m, NEWS_LINKED, i);
     }
+    struct action settle = {.kind = ACTION_SETTLE, .peer = p->sid, .link = link};
+    sink_act(out, &settle);
+    return true;
+}
+
+void members_moved(struct members *m, link_id link, const struct address *a, instant now,
+                   const struct sink *out)
+{
+    m->now = now;
+    int i = members_by_link(m, link);
+    if (i == NOBODY) return;
+    m->members[i].observed = *a;
+    seen_tell(m, link, a, out);
+}
+
+bool members_seen(struct members *m, link_id link, struct bytes body, instant now)
+{
+    m->now = now;
+    int i = members_by_link(m, link);
+    struct reader r = reader_init(body);
+    struct address a;
+    if (!wire_read_address(&r, &a)) return false;
+    if (i != NOBODY && link == member_link(m, i)) seen_by(m, i, &a);
     return true;
 }
 
@@ -408,6 +464,7 @@ void contact_tick(struct members *m, const struct sink *out)
         if (!p->used) continue;
         mend_links(m, i);
         drop_mute_links(m, i, out);
+        twin_look(m, i, out);
         bool due = p->used && m->now.ns >= p->dial_at.ns;
         if (due && !p->dialling && !contact_any(p)) dial(m, i, out);
     }
@@ -420,6 +477,7 @@ instant contact_due(const struct members *m)
         const struct member *p = &m->members[i];
         if (!p->used) continue;
         if (!p->dialling && !contact_any(p)) due = instant_min(due, p->dial_at);
+        due = instant_min(due, twin_due(p));
         for (int j = 0; j < MEMBER_LINKS; j++) {
             const struct member_link *l = &p->links[j];
             if (l->link == LINK_NONE) continue;

@@ -32,11 +32,28 @@ void contact_drop(struct members *m, int member, uint32_t code, const struct sin
 /* This link was hung up: it is not used any more. */
 void contact_refuse(struct members *m, link_id link);
 
+/* This link has ended, or was hung up. */
+void contact_forget(struct members *m, link_id link);
+
 /* A parcel on this link has failed. It is not used for a second, in which its end will come if it is over. */
 void contact_broken(struct members *m, link_id link);
 
 void contact_tick(struct members *m, const struct sink *out);
 instant contact_due(const struct members *m);
+
+/* What a HELLO says, once major and run are known to be right. */
+struct hello {
+    struct address seen; /* where the peer sees me */
+    struct bytes record; /* its PEER */
+    uint64_t life;       /* of its process; 0: not said */
+};
+
+/* Takes a HELLO as the peer's: its record, its link. False when the record is not this member's. */
+bool contact_greet(struct members *m, int member, link_id link, const struct hello *h,
+                   const struct sink *out);
+
+void contact_hang_up(const struct members *m, link_id link, uint32_t code, const char *text,
+                     const struct sink *out);
 
 /* ---- member.c's, for contact.c ---- */
 
@@ -49,9 +66,11 @@ void members_tell(struct members *m, enum member_news kind, int member);
 bool members_absorb_hello(struct members *m, int member, struct bytes record,
                           const struct sink *out);
 void members_greet(struct members *m, int member);
+/* One PING on this member's link. */
+void members_ping(struct members *m, int member, uint32_t nonce, const struct sink *out);
 /* I cannot reach it. */
 void members_accuse(struct members *m, int member, const struct sink *out);
-/* A peer sees me at this address. */
-void members_observed(struct members *m, const struct address *a);
+/* Signs and sends my PEER record anew. */
+void members_publish_peer(struct members *m);
 
 #endif

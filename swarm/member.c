@@ -4,6 +4,7 @@
 
 #include "contact.h"
 #include "listed.h"
+#include "twin.h"
 
 /* Constants of SPEC.md, "Membership". */
 #define PROBE_PERIOD   span_s(1)
@@ -229,7 +230,7 @@ static struct version next_version(struct members *m)
     return (struct version){m->incarnation, ++m->seq};
 }
 
-static void publish_peer(struct members *m)
+void members_publish_peer(struct members *m)
 {
     struct record r = {.kind = RECORD_PEER, .peer = m->me};
     m->me.version = r.peer.version = next_version(m);
@@ -254,22 +255,12 @@ void members_publish(struct members *m, const struct record_progress *mine, inst
     flush(m, out);
 }
 
-void members_observed(struct members *m, const struct address *a)
-{
-    if (m->config.advertise.family != 0 || a->family == 0 || a->port == 0) return;
-    for (size_t i = 0; i < m->me.addresses_count; i++)
-        if (address_equal(&m->me.addresses[i], a)) return;
-    if (m->me.addresses_count == RECORD_ADDRESSES_MAX) return;
-    m->me.addresses[m->me.addresses_count++] = *a;
-    publish_peer(m);
-}
-
 /* Above every incarnation of mine that others have heard of. */
 static void outgrow(struct members *m, uint64_t incarnation)
 {
     if (incarnation >= m->incarnation && incarnation < UINT64_MAX - 1)
         m->incarnation = incarnation + 1;
-    publish_peer(m);
+    members_publish_peer(m);
     if (m->published) publish_progress(m);
 }
 
@@ -700,6 +691,11 @@ static void send_ping(struct members *m, int i, uint8_t type, uint32_t nonce,
     send_datagram(m, i, &w, out);
 }
 
+void members_ping(struct members *m, int i, uint32_t nonce, const struct sink *out)
+{
+    send_ping(m, i, WIRE_PING, nonce, out);
+}
+
 static void on_pong(struct members *m, int i, uint32_t nonce)
 {
     struct member *p = &m->members[i];
@@ -728,7 +724,10 @@ void members_datagram(struct members *m, link_id link, struct bytes bytes, insta
     }
     if (r.bad || !absorb_all(m, &r, i, out) || !m->members[i].used) return;
     if (type != WIRE_GOSSIP) m->members[i].differs = digest != view_digest(m);
-    if (type == WIRE_PONG) on_pong(m, i, nonce);
+    if (type == WIRE_PONG) {
+        on_pong(m, i, nonce);
+        twin_pong(m, i, link, nonce, out);
+    }
     if (type == WIRE_PING) send_ping(m, i, WIRE_PONG, nonce, out);
     heard_from(m, i, out);
 }
@@ -1033,6 +1032,6 @@ void members_init(struct members *m, const struct member_config *c, struct rng r
                           .sync_with = NOBODY};
     memcpy(m->me.id, c->id, sizeof m->me.id);
     if (c->advertise.family) m->me.addresses[m->me.addresses_count++] = c->advertise;
-    publish_peer(m);
+    members_publish_peer(m);
     contact_init(m);
 }

@@ -38,9 +38,22 @@ struct member_link {
     bool dialled; /* by me */
     bool greeted; /* its HELLO has come: it is of this run and this version */
     instant since;
-    uint64_t incarnation; /* in its HELLO */
-    instant broken;       /* until then: a parcel on it failed, so it is probably about to end */
+    struct address address; /* where the peer was seen when it came up */
+    uint64_t incarnation;   /* in its HELLO */
+    uint64_t life;  /* which process of the peer's it leads to; 0: it did not say (version 1.0) */
+    instant broken; /* until then: a parcel on it failed, so it is probably about to end */
     uint64_t order;
+};
+
+/* A HELLO that is not believed yet: another process with the same key has a link to us (twin.h). */
+struct twin {
+    link_id link; /* it came on this one; LINK_NONE: there is none */
+    instant until, again;
+    uint32_t nonce, tries; /* of the PINGs to the other process */
+    uint64_t life;
+    struct address seen;
+    uint16_t count; /* of its PEER record */
+    uint8_t record[RECORD_BYTES_MAX];
 };
 
 struct member {
@@ -73,8 +86,11 @@ struct member {
     bool differs; /* its digest was not mine when it last said it */
     /* reaching it */
     struct member_link links[MEMBER_LINKS];
+    struct twin twin;
     struct address observed; /* where it was seen; family 0: nowhere */
-    uint32_t listed;         /* its place in the peer list, from 1; 0: it is not there */
+    struct address sees_me;  /* where it sees me; family 0: it has not said so */
+    instant sees_me_at;
+    uint32_t listed; /* its place in the peer list, from 1; 0: it is not there */
     bool dialling;
     uint32_t failures;        /* dials in a row that came to nothing */
     instant dialled;          /* the latest dial began */
@@ -167,6 +183,11 @@ void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]
                            const struct address *a, instant now);
 bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
                    const struct sink *out);
+/* A peer's packets come from another address now: it is told. */
+void members_moved(struct members *m, link_id link, const struct address *a, instant now,
+                   const struct sink *out);
+/* A SEEN. */
+bool members_seen(struct members *m, link_id link, struct bytes body, instant now);
 bool members_gossip(struct members *m, link_id link, struct bytes body, instant now,
                     const struct sink *out);
 void members_datagram(struct members *m, link_id link, struct bytes bytes, instant now,

@@ -9,6 +9,7 @@
 #include "progress.h"
 #include "reduce.h"
 #include "sync.h"
+#include "twin.h"
 
 /* Constants of SPEC.md, "A node's life". */
 #define JOIN_PATIENCE                                                                              \
@@ -63,6 +64,7 @@ struct node {
     instant sync_again;     /* no download before */
     uint32_t snapshots;     /* ordered and not yet here */
     bool training;          /* what the trainer was told */
+    bool averaged;          /* has begun a round with others, in this process */
     bool leaving;           /* when the round is over */
     bool cell_stale;
     bool unsure;        /* my state comes from a round that ended without agreement */
@@ -557,6 +559,7 @@ static void begin_reduce(struct node *n)
     const struct match_group *g = &n->match.group;
     struct sink in = inner(n);
     bool linked[NODE_GROUP_MAX] = {false};
+    n->averaged = n->averaged || g->count > 1;
     for (uint32_t i = 0; i < g->count; i++) {
         int m = members_find(&n->members, g->members[i].sid);
         linked[i] = i == g->self || (m != NOBODY && member_link(&n->members, m) != LINK_NONE);
@@ -648,10 +651,28 @@ static void finish(struct node *n)
 {
     struct sink in = inner(n);
     struct action a = {.kind = ACTION_FINISHED,
+                       .ok = true,
                        .text = n->state.epoch >= n->config.epochs ? "the run is complete"
                                                                   : "left the swarm"};
     for (int i = 0; i < MEMBERS_MAX; i++)
         if (n->members.members[i].used) contact_drop(&n->members, i, WIRE_CLOSE_LEAVING, &in);
+    n->life = LIFE_LEFT;
+    sink_act(n->out, &a);
+}
+
+/* A peer says that another worker has my key, and proved it by asking that one. Only at the start: later it is for the
+ * others to be refused, and a liar must not end a worker that trains with everybody else. */
+static void copied(struct node *n, struct bytes said)
+{
+    char text[160];
+    size_t count = 0;
+    if (n->averaged || n->leaving || contact_any_usable(&n->members)) return;
+    for (; count < said.count && count + 1 < sizeof text; count++) {
+        uint8_t c = said.data[count];
+        text[count] = c >= 0x20 && c < 0x7f ? (char)c : '?';
+    }
+    text[count] = 0;
+    struct action a = {.kind = ACTION_FINISHED, .text = text};
     n->life = LIFE_LEFT;
     sink_act(n->out, &a);
 }
@@ -810,8 +831,12 @@ static void on_frame(struct node *n, const struct event *e)
     bool good = true;
     if (e->type == WIRE_HELLO) {
         good = members_hello(&n->members, e->link, e->bytes, n->now, &in);
+    } else if (twin_held(p, e->link)) {
+        return; /* nothing it says is taken until it is clear who it is */
     } else if (!contact_greeted(p, e->link)) {
         good = false;
+    } else if (e->type == WIRE_SEEN) {
+        good = members_seen(&n->members, e->link, e->bytes, n->now);
     } else if (e->type == WIRE_GOSSIP) {
         good = members_gossip(&n->members, e->link, e->bytes, n->now, &in);
     } else if (match_takes(e->type)) {
@@ -862,6 +887,10 @@ static void on_network(struct node *n, const struct event *e)
         break;
     case EVENT_LINK_DOWN:
         members_link_down(&n->members, e->link, e->code, n->now, &in);
+        if (e->code == WIRE_CLOSE_SELF) copied(n, e->bytes);
+        break;
+    case EVENT_LINK_MOVED:
+        members_moved(&n->members, e->link, &e->address, n->now, &in);
         break;
     case EVENT_DIAL_FAILED:
         members_dial_failed(&n->members, e->id, n->now, &in);

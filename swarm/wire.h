@@ -15,7 +15,7 @@
 #include "node.h"
 
 #define WIRE_MAJOR 1 /* another major: another protocol */
-#define WIRE_MINOR 0 /* types of a later minor are skipped */
+#define WIRE_MINOR 1 /* types of a later minor are skipped */
 
 #define WIRE_DATAGRAM_MAX 1150
 #define WIRE_FRAME_MAX    (64 << 10) /* longer ones end the link */
@@ -25,6 +25,7 @@ enum wire_type {
     WIRE_HELLO = 0x00,        /* frame, the first one on every link */
     WIRE_CONTRIBUTION = 0x01, /* parcel */
     WIRE_RESULT = 0x02,       /* parcel */
+    WIRE_SEEN = 0x03,         /* frame, since 1.1 */
     WIRE_PING = 0x10,         /* datagram */
     WIRE_PONG = 0x11,         /* datagram */
     WIRE_GOSSIP = 0x12,       /* datagram, frame */

@@ -299,7 +299,6 @@ static void end_up(struct world *w, uint32_t link, int side)
     memcpy(v.id, node_of(w, peer)->id, sizeof v.id);
     world_give(w, node_of(w, e), &v);
     network_review(w);
-    if (w->network.links[link].end[side].up) close_doubles(w, link, side);
 }
 
 static void hang_up(struct world *w, uint32_t link, int side, uint32_t code)
@@ -545,6 +544,9 @@ void network_act(struct world *w, struct sim_node *n, const struct action *a)
     switch (a->kind) {
     case ACTION_HANG_UP:
         hang_up(w, link, side, a->code);
+        break;
+    case ACTION_SETTLE:
+        close_doubles(w, link, side);
         break;
     case ACTION_DATAGRAM:
         if (a->bytes.count > 1150)

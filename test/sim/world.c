@@ -75,6 +75,7 @@ static void act(void *self, const struct action *a)
     switch (a->kind) {
     case ACTION_DIAL:
     case ACTION_HANG_UP:
+    case ACTION_SETTLE:
     case ACTION_DATAGRAM:
     case ACTION_FRAME:
     case ACTION_PARCEL:

@@ -38,6 +38,8 @@ struct stranger {
     link_id link;
     struct version version;
     struct record_progress progress;
+    uint64_t life;       /* of its process, said in HELLO; 0: it speaks version 1.0 */
+    struct address sees; /* where it says that it sees the node */
 };
 
 static inline struct bytes stage_copy(struct stage *s, struct bytes b)
@@ -175,6 +177,7 @@ static inline void stranger_init(struct stranger *x, const struct stage *s, uint
     x->crypto = standin_crypto(&x->standin);
     x->link = number;
     x->version = (struct version){500, 0};
+    x->sees = (struct address){4, {10, 0, 0, 200}, 999};
     x->progress = (struct record_progress){.phase = PHASE_TRAIN, .flags = PROGRESS_SERVES};
     memcpy(x->progress.lineage, s->state.lineage, CRYPTO_DIGEST_BYTES);
     struct reader r = reader_init(bytes_of(s->state.digest, 8));
@@ -235,14 +238,14 @@ static inline size_t stranger_hello(struct stranger *x, const struct stage *s, u
     uint8_t peer[RECORD_BYTES_MAX];
     size_t count = stranger_peer(x, s, peer);
     struct writer w = writer_init(out, room);
-    struct address seen = {4, {10, 0, 0, 200}, 999};
     writer_u16(&w, major);
     writer_u16(&w, 0);
     writer_copy(&w, run, CRYPTO_DIGEST_BYTES);
-    wire_write_address(&w, &seen);
+    wire_write_address(&w, &x->sees);
     writer_u16(&w, 0);
     writer_u16(&w, (uint16_t)count);
     writer_copy(&w, peer, count);
+    if (x->life) writer_u64(&w, x->life);
     assert(!w.full);
     return w.used;
 }

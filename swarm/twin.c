@@ -1,0 +1,106 @@
+#include "twin.h"
+
+#include <stdio.h>
+
+#define PATIENCE span_s(5) /* with the first process; its link ends sooner if it is gone */
+#define AGAIN    span_ms(400)
+
+/* The link of another process than this one; NULL: there is none. */
+static const struct member_link *other(const struct member *p, uint64_t life)
+{
+    for (int j = 0; j < MEMBER_LINKS; j++) {
+        const struct member_link *l = &p->links[j];
+        if (l->link != LINK_NONE && l->greeted && l->life && l->life != life) return l;
+    }
+    return NULL;
+}
+
+bool twin_held(const struct member *p, link_id link)
+{
+    return p->twin.link == link && link != LINK_NONE;
+}
+
+static void ask(struct members *m, int i, const struct sink *out)
+{
+    struct twin *t = &m->members[i].twin;
+    t->again = instant_after(m->now, AGAIN);
+    t->tries++;
+    members_ping(m, i, t->nonce, out);
+}
+
+bool twin_holds(struct members *m, int i, const struct member_link *l, const struct hello *h)
+{
+    struct member *p = &m->members[i];
+    if (h->life == 0 || h->record.count > sizeof p->twin.record || !other(p, h->life)) return false;
+    p->twin = (struct twin){.link = l->link,
+                            .until = instant_after(m->now, PATIENCE),
+                            .again = m->now,
+                            .nonce = (uint32_t)rng_next(&m->rng) | 1,
+                            .life = h->life,
+                            .seen = h->seen,
+                            .count = (uint16_t)h->record.count};
+    memcpy(p->twin.record, h->record.data, h->record.count);
+    return true;
+}
+
+static void note(const struct member *p, const char *name, const char *address,
+                 const struct sink *out)
+{
+    struct action a = {.kind = ACTION_NOTE, .text = name};
+    a.note.word.key = "first";
+    a.note.word.value = address;
+    a.note.hex.key = "peer";
+    a.note.hex.value = bytes_of(p->id, sizeof p->id);
+    sink_act(out, &a);
+}
+
+void twin_pong(struct members *m, int i, link_id link, uint32_t nonce, const struct sink *out)
+{
+    struct member *p = &m->members[i];
+    if (p->twin.link == LINK_NONE || p->twin.nonce != nonce) return;
+    char where[ADDRESS_TEXT_BYTES], text[ADDRESS_TEXT_BYTES + 64];
+    const struct member_link *first = other(p, p->twin.life);
+    if (!first || first->link != link) return;
+    address_print(&first->address, where);
+    snprintf(text, sizeof text, "another worker with this key is in the swarm, seen at %s", where);
+    link_id copy = p->twin.link;
+    contact_hang_up(m, copy, WIRE_CLOSE_SELF, text, out);
+    note(p, "copy", where, out);
+    contact_forget(m, copy);
+}
+
+/* The second process is the peer now. */
+static void take(struct members *m, int i, const struct sink *out)
+{
+    struct member *p = &m->members[i];
+    struct twin t = p->twin;
+    p->twin = (struct twin){0};
+    struct hello h = {.seen = t.seen, .record = bytes_of(t.record, t.count), .life = t.life};
+    if (contact_greet(m, i, t.link, &h, out)) return;
+    contact_hang_up(m, t.link, WIRE_CLOSE_PROTOCOL, "its HELLO holds no PEER record of its own",
+                    out);
+    contact_refuse(m, t.link);
+}
+
+void twin_look(struct members *m, int i, const struct sink *out)
+{
+    struct member *p = &m->members[i];
+    if (!p->used || p->twin.link == LINK_NONE) return;
+    const struct member_link *first = other(p, p->twin.life);
+    if (first && m->now.ns < p->twin.until.ns) {
+        if (m->now.ns >= p->twin.again.ns) ask(m, i, out);
+        return;
+    }
+    for (; first; first = other(p, p->twin.life)) {
+        link_id dead = first->link;
+        contact_hang_up(m, dead, WIRE_CLOSE_DEAD, "silent, and another process has its key", out);
+        contact_forget(m, dead);
+        if (p->twin.link == LINK_NONE) return; /* taken: its last other link is gone */
+    }
+    take(m, i, out);
+}
+
+instant twin_due(const struct member *p)
+{
+    return p->twin.link == LINK_NONE ? INSTANT_NEVER : instant_min(p->twin.again, p->twin.until);
+}

@@ -1,0 +1,27 @@
+/* twin.h -- a second process with a member's key: did it restart, or was it copied?
+ *
+ *     HELLO of another process --> the first one is PINGed --answer--> the new link ends with SELF: a copy
+ *                                     `--its link ends, or 5 s of silence--> the new one is greeted: a restart
+ *
+ * Part of membership (member.h), on the same struct. The first process is not disturbed: until the question is settled
+ * nothing that the second says is taken. SPEC.md, "Membership". */
+#ifndef SHOAL_SWARM_TWIN_H
+#define SHOAL_SWARM_TWIN_H
+
+#include "contact.h"
+
+/* Keeps this HELLO back if another process of the member has a link to us; false: there is none. */
+bool twin_holds(struct members *m, int member, const struct member_link *l, const struct hello *h);
+
+/* Is a HELLO on this link kept back? */
+bool twin_held(const struct member *p, link_id link);
+
+/* A PONG came on the link of the first process. */
+void twin_pong(struct members *m, int member, link_id link, uint32_t nonce, const struct sink *out);
+
+/* A link of this member is gone, or time has passed: is it settled? */
+void twin_look(struct members *m, int member, const struct sink *out);
+
+instant twin_due(const struct member *p);
+
+#endif
