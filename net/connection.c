@@ -212,9 +212,14 @@ static int on_path(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
                    const ngtcp2_path *fallback, ngtcp2_path_validation_result result, void *user)
 {
     struct connection *c = user;
+    const struct endpoint_handlers *h = &c->endpoint->handlers;
     if (result != NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) return 0;
+    struct address before = c->remote;
     c->remote = udp_address_of(path->remote.addr);
     if (!c->dialled) memcpy(&c->local, path->local.addr, path->local.addrlen);
+    bool moved = !address_equal(&before, &c->remote);
+    if (moved && c->up && !c->doomed && c->protocol == &link_protocol && h->link_moved)
+        h->link_moved(h->ctx, c->id, &c->remote);
     return 0;
 }
 

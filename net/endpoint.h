@@ -53,6 +53,8 @@ struct endpoint_handlers {
     bool (*accept)(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], bool dialled, char reason[128]);
     void (*link_up)(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
                     const struct address *remote, bool dialled);
+    /* The peer's packets come from another address now, and it has proven that it is there. */
+    void (*link_moved)(void *ctx, link_id l, const struct address *remote);
     /* After it the handle means nothing. Parcels and requests under way failed just before it. */
     void (*link_down)(void *ctx, link_id l, const struct link_end *end);
     void (*datagram)(void *ctx, link_id l, struct bytes payload);

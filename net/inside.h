@@ -188,8 +188,4 @@ void connection_doom(struct connection *c, uint32_t code, const char *format, ..
 void connection_end(struct connection *c, instant now);
 void connection_free(struct connection *c);
 
-/* link.c */
-/* Of several links to one peer, retires all but the one that stays. */
-void link_settle_duplicates(struct connection *newest);
-
 #endif

@@ -218,7 +218,6 @@ static bool up(struct connection *c)
 {
     struct endpoint_handlers *h = &c->endpoint->handlers;
     if (h->link_up) h->link_up(h->ctx, c->id, c->peer.id, &c->remote, c->dialled);
-    if (!c->doomed) link_settle_duplicates(c);
     return true;
 }
 
@@ -609,19 +608,6 @@ static bool by_smaller(const struct connection *c)
     return (memcmp(identity_id(c->endpoint->self), c->peer.id, CRYPTO_KEY_BYTES) < 0) == c->dialled;
 }
 
-void link_settle_duplicates(struct connection *newest)
-{
-    struct endpoint *e = newest->endpoint;
-    for (size_t i = 0; i < e->slot_count; i++) {
-        struct connection *c = e->slots[i].connection;
-        if (!c || c == newest || !c->up || c->retiring || c->protocol != &link_protocol ||
-            memcmp(c->peer.id, newest->peer.id, CRYPTO_KEY_BYTES))
-            continue;
-        bool newest_stays = c->dialled == newest->dialled || by_smaller(newest);
-        retire(newest_stays ? c : newest, newest_stays ? newest : c);
-    }
-}
-
 /* --- what others call -------------------------------------------------------------------------------------------- */
 
 /* A link that takes what its user gives it; NULL for one that is gone. */
@@ -629,6 +615,19 @@ static struct connection *usable(struct endpoint *e, link_id l)
 {
     struct connection *c = endpoint_connection(e, l);
     return c && c->session && c->up && !c->doomed && c->protocol == &link_protocol ? c : NULL;
+}
+
+void link_settle(struct endpoint *e, link_id l)
+{
+    struct connection *newest = usable(e, l);
+    for (size_t i = 0; newest && i < e->slot_count; i++) {
+        struct connection *c = e->slots[i].connection;
+        if (!c || c == newest || !c->up || c->retiring || c->protocol != &link_protocol ||
+            memcmp(c->peer.id, newest->peer.id, CRYPTO_KEY_BYTES))
+            continue;
+        bool newest_stays = c->dialled == newest->dialled || by_smaller(newest);
+        retire(newest_stays ? c : newest, newest_stays ? newest : c);
+    }
 }
 
 /* A chunk of these parts, when the link's queue has room for it; beyond its bound there is `reserve`. */

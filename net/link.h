@@ -75,6 +75,11 @@ struct link_end {
 /* Ends a link: what was queued and not sent is lost. The link_down handler is called before the loop sleeps again. */
 void link_close(struct endpoint *e, link_id l, uint32_t code, const char *reason);
 
+/* If there are other links to the peer of this one, all but one are to end, with CLOSE_DUPLICATE, once they are quiet. The
+ * one that the smaller ID dialled stays, of two in the same direction this one: both sides choose alike. The user calls
+ * it once it knows that the same process is at the end of all of them. */
+void link_settle(struct endpoint *e, link_id l);
+
 bool link_datagram(struct endpoint *e, link_id l, struct bytes payload);
 bool link_frame(struct endpoint *e, link_id l, uint8_t type, struct bytes body);
 bool link_parcel(struct endpoint *e, link_id l, struct bytes head, struct bytes body,

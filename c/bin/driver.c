@@ -115,7 +115,7 @@ static void order_adopt(struct driver *d, const struct action *a)
 
 static void order_finish(struct driver *d, const struct action *a)
 {
-    struct order o = {.kind = ORDER_FINISH};
+    struct order o = {.kind = ORDER_FINISH, .refused = !a->ok};
     snprintf(o.text, sizeof o.text, "%s", a->text ? a->text : "the run is over");
     exchange_order(d->c.exchange, &o);
 }
@@ -151,6 +151,9 @@ static void act(void *self, const struct action *a)
         break;
     case ACTION_HANG_UP:
         link_close(d->endpoint, a->link, a->code, a->text ? a->text : "");
+        break;
+    case ACTION_SETTLE:
+        link_settle(d->endpoint, a->link);
         break;
     case ACTION_DATAGRAM:
         link_datagram(d->endpoint, a->link, a->bytes);
@@ -209,6 +212,11 @@ static void on_link_up(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
     step(ctx, &e);
 }
 
+static void on_link_moved(void *ctx, link_id l, const struct address *remote)
+{
+    step(ctx, &(struct event){.kind = EVENT_LINK_MOVED, .link = l, .address = *remote});
+}
+
 static_assert((int)CLOSE_BUSY == WIRE_CLOSE_FULL && (int)CLOSE_DUPLICATE == WIRE_CLOSE_DOUBLE &&
                   (int)CLOSE_RUN == WIRE_CLOSE_RUN && (int)CLOSE_GONE == WIRE_CLOSE_GONE,
               "the endpoint and the swarm speak of the same codes");
@@ -221,6 +229,7 @@ static void on_link_down(void *ctx, link_id l, const struct link_end *end)
                       .code = end->code,
                       .address = end->address,
                       .dialled = end->dialled};
+    if (end->by_peer && end->reason) e.bytes = bytes_of(end->reason, strlen(end->reason));
     memcpy(e.id, end->id, sizeof e.id);
     peers_ended(&d->peers, end);
     if (end->up || end->dialled) step(d, &e);
@@ -407,6 +416,7 @@ static enum err open_endpoint(struct driver *d, struct why *w)
     ec.bbr = d->c.experiment->swarm.congestion == CONGESTION_BBR;
     struct endpoint_handlers h = {.ctx = d,
                                   .link_up = on_link_up,
+                                  .link_moved = on_link_moved,
                                   .link_down = on_link_down,
                                   .datagram = on_datagram,
                                   .frame = on_frame,

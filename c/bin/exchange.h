@@ -32,6 +32,7 @@ struct order {
     uint64_t epoch, lineage_tokens; /* apply, adopt: after it */
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     const uint8_t *means, *null, *mine; /* apply: as in ACTION_APPLY, lent until EVENT_APPLIED */
+    bool refused;                       /* finish: the swarm will not have this worker */
     char text[200];                     /* finish: why */
 };
 

@@ -53,6 +53,7 @@ struct worker {
     instant rests_until;         /* no step before that */
     instant still_since;         /* training stands still for the swarm since; 0: it does not */
     bool training, finished;
+    bool refused; /* another worker has this one's key: nothing of this process counts */
     char farewell[200];
 };
 
@@ -267,6 +268,7 @@ static enum err carry_out(struct worker *k, const struct order *o, struct why *w
         return new_epoch(k, EVENT_ADOPTED, w);
     case ORDER_FINISH:
         k->finished = true;
+        k->refused = o->refused;
         snprintf(k->farewell, sizeof k->farewell, "%s", o->text);
         break;
     }
@@ -541,10 +543,14 @@ static void close_all(struct worker *k)
 /* The last words of a worker that ends in order. */
 static enum err say_goodbye(struct worker *k, struct why *w)
 {
-    enum err e = save_last(k, w);
+    enum err e = k->refused ? ERR_OK : save_last(k, w);
     driver_close(k->driver); /* what it sent until now is in the log before "end" */
     k->driver = NULL;
     events_end(k->journal, k->replica.state.epoch, schedule_step(k), k->farewell);
+    if (k->refused)
+        return why(w, ERR_NETWORK,
+                   "%s; if this folder is a copy, delete %s: the next start makes a key of its own",
+                   k->farewell, k->x->swarm.identity);
     printf("shoal: epoch %llu of %llu: %s\n", (unsigned long long)k->replica.state.epoch,
            (unsigned long long)experiment_epochs(k->x), k->farewell);
     return e;
@@ -569,7 +575,7 @@ enum err worker_run(struct experiment *x, const struct worker_options *o, struct
         journal_start(k);
         if (k->replica.state.epoch == 0 && k->round.steps == 0) e = evaluate(k, w);
         if (!e) e = train(k, w);
-        end->stopped = !e && k->replica.state.epoch < experiment_epochs(x);
+        end->stopped = !e && !k->refused && k->replica.state.epoch < experiment_epochs(x);
         if (!e) e = say_goodbye(k, w);
     }
     end->unsaved = k->unsaved;

@@ -17,6 +17,7 @@ static void link_up(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
     struct node *n = ctx;
     n->up = l;
     n->ups++;
+    link_settle(n->endpoint, l);
 }
 
 static void link_down(void *ctx, link_id l, const struct link_end *end)
