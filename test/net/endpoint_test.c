@@ -718,6 +718,8 @@ Test(endpoint, follows_a_peer_whose_address_changes)
     cr_assert_eq(a.downs + b.downs, 0);
     cr_assert(link_info(b.endpoint, b.up, &after));
     cr_assert_neq(after.address.port, before.address.port);
+    cr_assert_eq(b.moves, 1);
+    cr_assert_eq(a.moves, 0);
     relay_stop();
 }
 

@@ -26,7 +26,7 @@ struct node {
     struct identity *self;
     struct address address;
     link_id up; /* the latest that came up */
-    int ups, downs;
+    int ups, downs, moves;
     struct link_end end; /* the latest */
     link_id down;
     char reason[256];

@@ -20,6 +20,12 @@ static void link_up(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
     link_settle(n->endpoint, l);
 }
 
+static void link_moved(void *ctx, link_id l, const struct address *remote)
+{
+    struct node *n = ctx;
+    n->moves++;
+}
+
 static void link_down(void *ctx, link_id l, const struct link_end *end)
 {
     struct node *n = ctx;
@@ -73,6 +79,7 @@ void node_open(struct node *n, const struct endpoint_config *c)
     struct endpoint_handlers h = {.ctx = n,
                                   .accept = accept_peer,
                                   .link_up = link_up,
+                                  .link_moved = link_moved,
                                   .link_down = link_down,
                                   .frame = frame,
                                   .parcel = parcel,
