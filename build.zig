@@ -8,8 +8,9 @@ const steps = .{
     .{ "test-gpu", "the tests of the kernels on this machine's GPU; zig-out/gpu holds them for another machine" },
     .{ "sanitize", "the unit tests under AddressSanitizer with UBSan, then under ThreadSanitizer" },
     .{ "sim", "the simulated swarm: seeds 1 .. 200, or those after -- (test/sim/sim.h)" },
-    .{ "mutate", "plant eight bugs in the protocol and see the simulator catch each" },
-    .{ "mutate-cuda", "plant some hundred bugs in the kernels and see a test catch each (-- NAME: those of that name)" },
+    .{ "mutate", "plant bugs in the protocol and see the simulator catch each (-- NAME: those of that name; -- --third 0: a third)" },
+    .{ "mutate-cuda", "plant some hundred bugs in the kernels and see a test catch each (-- NAME; -- --third 0, 1 or 2)" },
+    .{ "release-check", "all that .ci/run does, with all planted bugs and longer fuzzing: some hours" },
     .{ "gate-cuda", "compile the kernels for every GPU generation: no spill, no more registers than gate.txt says" },
     .{ "quickstart", "four workers train together on real English text (-Dtext=FILE: on yours)" },
     .{ "bench", "what an idle worker costs; do four share the cores; is a swarm better than one alone? After the quickstart" },
@@ -305,6 +306,12 @@ pub fn build(b: *std.Build) void {
     if (b.option([]const u8, "fuzz", "seconds for each fuzz target; default 10")) |seconds| fuzz.addArgs(&.{ "--seconds", seconds });
     for ([_][]const u8{ "yaml", "quic", "wolfssl" }) |t| fuzz.addArtifactArg(s.libraries.get(t).?);
     top.get("fuzz").?.dependOn(&fuzz.step);
+
+    const release = b.addSystemCommand(&.{ ".ci/run", "--all" });
+    release.setCwd(b.path("."));
+    release.has_side_effects = true;
+    release.stdio = .inherit;
+    top.get("release-check").?.dependOn(&release.step);
 
     const quickstart = b.addSystemCommand(&.{ "python3", "deploy/quickstart/quickstart.py" });
     quickstart.setCwd(b.path("."));

@@ -48,24 +48,29 @@ def prove(kind, cc, place):
     print("sanitize %s: the planted bugs are found" % kind, flush=True)
 
 
+def fuzz_one(program, seconds):
+    """(whether nothing was found in some hundred runs, lines to print)."""
+    name = os.path.basename(program)
+    found = os.path.join(".zig-cache", "sanitize", "fuzz", name + "-corpus")
+    os.makedirs(found, exist_ok=True)
+    kept = os.path.join("test", "fuzz", "corpus", name)
+    command = [program, "-max_total_time=%d" % seconds, "-timeout=10", "-rss_limit_mb=2048", "-verbosity=0",
+               "-print_final_stats=1", "-artifact_prefix=" + found + "/", found]
+    done = subprocess.run(command + ([kept] if os.path.isdir(kept) else []), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, errors="replace", text=True)
+    runs = [line.split()[-1] for line in done.stdout.splitlines() if "number_of_executed_units" in line]
+    good = done.returncode == 0 and runs and int(runs[0]) > 100
+    lines = ["%s - fuzz %s: %s runs in %d s" % ("ok" if good else "not ok", name, runs[0] if runs else "no", seconds)]
+    return good, lines + ([] if good else ["  | " + line for line in done.stdout.splitlines()[-60:]])
+
+
 def fuzz(programs, seconds):
-    """Runs each fuzz target for a while; prints TAP's kind of sum."""
+    """Runs each fuzz target for a while, two side by side; prints TAP's kind of sum."""
     failed = 0
-    for program in programs:
-        name = os.path.basename(program)
-        found = os.path.join(".zig-cache", "sanitize", "fuzz", name + "-corpus")
-        os.makedirs(found, exist_ok=True)
-        kept = os.path.join("test", "fuzz", "corpus", name)
-        command = [program, "-max_total_time=%d" % seconds, "-timeout=10", "-rss_limit_mb=2048", "-verbosity=0",
-                   "-print_final_stats=1", "-artifact_prefix=" + found + "/", found]
-        done = subprocess.run(command + ([kept] if os.path.isdir(kept) else []), stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, errors="replace", text=True)
-        runs = [line.split()[-1] for line in done.stdout.splitlines() if "number_of_executed_units" in line]
-        good = done.returncode == 0 and runs and int(runs[0]) > 100
-        failed += not good
-        print("%s - fuzz %s: %s runs in %d s" % ("ok" if good else "not ok", name, runs[0] if runs else "no", seconds))
-        if not good:
-            print("\n".join("  | " + line for line in done.stdout.splitlines()[-60:]))
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        for good, lines in pool.map(lambda program: fuzz_one(program, seconds), programs):
+            failed += not good
+            print("\n".join(lines), flush=True)
     print("%d passed, %d failed, 0 skipped" % (len(programs) - failed, failed))
     sys.exit(1 if failed or not programs else 0)
 

@@ -41,16 +41,18 @@ def demangle(names):
     return plain
 
 
-def compile_one(nvcc, path, generation, folder):
+def compile_one(nvcc, path, generations, folder):
     """[(mangled kernel, generation, registers, shared bytes, stack bytes, spilled bytes)], or what the compiler said."""
-    target = os.path.join(folder, os.path.basename(path) + "." + generation + ".o")
-    command = [nvcc, "-arch=" + generation, "-Xptxas", "-v"] + FLAGS + ["-c", path, "-o", target]
+    target = os.path.join(folder, os.path.basename(path) + ".o")
+    command = [nvcc, "-Xptxas", "-v"] + FLAGS + ["-c", path, "-o", target]
+    for generation in generations:
+        command += ["-gencode", "arch=%s,code=%s" % (generation.replace("sm_", "compute_"), generation)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S)
     if done.returncode:
         return done.stdout
     found = []
     for part in re.split(r"(?=Compiling entry function)", done.stdout)[1:]:
-        name = re.match(r"Compiling entry function '(\w+)'", part)[1]
+        name, generation = re.match(r"Compiling entry function '(\w+)' for '(\w+)'", part).groups()
         # A line for the kernel itself, and one for each function that it calls.
         stack, stores, loads = (sum(map(int, column)) for column in zip(*re.findall(
             r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", part)))
@@ -101,16 +103,16 @@ def main():
     unknown = [g for g in GENERATIONS if g not in listed]
     for generation in unknown:
         print("skipped  %s: this %s does not know it" % (generation, version))
-    jobs = [("cu/" + file, generation) for file in sorted(os.listdir(os.path.join(ROOT, "cu"))) if file.endswith(".cu")
-            for generation in GENERATIONS if generation not in unknown]
+    files = sorted("cu/" + file for file in os.listdir(os.path.join(ROOT, "cu")) if file.endswith(".cu"))
+    known = [g for g in GENERATIONS if g not in unknown]
     found, failed = [], 0
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        for job, result in zip(jobs, pool.map(lambda job: compile_one(nvcc, *job, folder), jobs)):
+        for path, result in zip(files, pool.map(lambda path: compile_one(nvcc, path, known, folder), files)):
             if isinstance(result, str):
-                print("FAILED   %s for %s does not compile:\n%s" % (*job, result))
+                print("FAILED   %s does not compile:\n%s" % (path, result))
                 failed += 1
             else:
-                found += [(os.path.basename(job[0])[:-3], *kernel) for kernel in result]
+                found += [(os.path.basename(path)[:-3], *kernel) for kernel in result]
     plain = demangle(sorted({f[1] for f in found}))
     found = [("%s:%s" % (f[0], plain[f[1]]), *f[2:]) for f in found]
     found.sort(key=lambda f: (f[0], GENERATIONS.index(f[1])))

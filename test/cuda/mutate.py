@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """mutate.py -- plants bugs in copies of cu/, one at a time, and sees whether a test finds them on fibers (fiber.h).
 
-    mutate.py ZIG OBJECT ARCHIVE... NAME_BIN=PATH... -- [NAME...]
+    mutate.py ZIG OBJECT ARCHIVE... NAME_BIN=PATH... -- [--third N] [NAME...]
 
-All planted bugs of mutations.py, or those whose name has NAME in it.
+All planted bugs of mutations.py, those whose name has a NAME in it, or each third one from the N-th (0 .. 2).
 
 OBJECT holds the tests, the ARCHIVEs all they call but the kernels (build.zig), the PATHs are what stands in for
 cuBLASLt and NCCL. For each bug: its text is replaced in a copy of the file, that is compiled and linked with the other
@@ -16,8 +16,8 @@ import concurrent.futures, os, re, shutil, subprocess, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, HERE)
-import mutations
+sys.path[:0] = [HERE, os.path.join(ROOT, "test")]
+import mutations, planted
 
 OUT = os.path.join(ROOT, ".zig-cache", "mutate-cuda")
 SOURCE = os.path.join(OUT, "source")  # cu/ as it was when we began, should somebody be editing
@@ -30,6 +30,9 @@ ORDERS = ["threads", "warps", "reverse"]
 # and seconds for each run; of the model's tests those that matter set the order themselves
 SUITES = [("library", 60, ["threads"]), ("ops", 60, ORDERS), ("outer", 60, ORDERS), ("group", 60, ["threads"]),
           ("tensor", 60, ["threads"]), ("cublaslt", 120, ["threads"]), ("attention", 120, ["threads"]), ("model", 300, ["threads"])]
+# Whose tests are likely to catch a bug of this file: they are run first.
+FIRST = {"library.cu": "library", "outer.cu": "outer", "outer_step.cu": "outer", "group.cu": "group", "nccl_api.cu": "group",
+         "product_bf16.cu": "tensor", "cublaslt.cu": "cublaslt", "choices.cu": "cublaslt", "attention_bf16.cu": "attention"}
 
 
 def call(command):
@@ -53,7 +56,7 @@ def link(zig, objects, libraries, target):
 
 def run_suite(program, suite, limit, order):
     """(whether all passed, what a failed assertion or fiber.h said: None for neither)."""
-    tap = program + ".tap"
+    tap = "%s.%s-%s.tap" % (program, suite, order)
     if os.path.exists(tap):
         os.remove(tap)
     command = [program, "--quiet", "-j1", "--fail-fast", "--filter", suite + "/*", "--timeout=%d" % limit, "--tap=" + tap]
@@ -75,14 +78,14 @@ def run_suite(program, suite, limit, order):
     return False, None
 
 
-def run_tests(program):
-    """None when all pass, else (whether it is caught, line to print)."""
-    for suite, limit, orders in SUITES:
-        for order in orders:
-            good, said = run_suite(program, suite, limit, order)
-            if not good:
-                where = "%s tests, order %s" % (suite, order)
-                return bool(said), "%s: %s" % (where, said or "a crash without a word, or a time-out")
+def run_tests(program, file=None, run=map):
+    """None when all pass, else (whether it is caught, line to print). `file`: where the bug is; `run`: map, or a pool's."""
+    suites = sorted(SUITES, key=lambda s: s[0] != FIRST.get(file))
+    tries = [(suite, limit, order) for suite, limit, orders in suites for order in orders]
+    for (suite, _, order), (good, said) in zip(tries, run(lambda t: run_suite(program, *t), tries)):
+        if not good:
+            where = "%s tests, order %s" % (suite, order)
+            return bool(said), "%s: %s" % (where, said or "a crash without a word, or a time-out")
     return None
 
 
@@ -114,7 +117,7 @@ def try_one(zig, bug, libraries):
     said = link(zig, [mine] + others, libraries, program)
     if said:
         return "NOT OK", "does not link:\n" + said
-    found = run_tests(program)
+    found = run_tests(program, bug[1])
     shutil.rmtree(folder)
     if found is None:
         return "MISSED", "all tests pass"
@@ -132,7 +135,8 @@ def control_objects():
 
 def main():
     dashes = sys.argv.index("--")
-    zig, libraries, names = sys.argv[1], [a for a in sys.argv[2:dashes] if "=" not in a], sys.argv[dashes + 1:]
+    zig, libraries = sys.argv[1], [a for a in sys.argv[2:dashes] if "=" not in a]
+    chosen, which = planted.choose(mutations.MUTATIONS, lambda bug: bug[0], sys.argv[dashes + 1:])
     for name, path in [a.split("=", 1) for a in sys.argv[2:dashes] if "=" in a]:
         os.environ[name] = os.path.abspath(path)
     shutil.rmtree(OUT, ignore_errors=True)
@@ -143,16 +147,15 @@ def main():
         said = said[0] if said else link(zig, control_objects(), libraries, program)
         if said:
             sys.exit("mutate: the code without a bug does not build:\n" + said)
-        found = run_tests(program)
+        found = run_tests(program, run=pool.map)
         if found:
             sys.exit("mutate: the code without a bug fails: " + found[1])
         print("passed   the code without a bug, in all orders", flush=True)
-        chosen = [bug for bug in mutations.MUTATIONS if not names or any(n in bug[0] for n in names)]
         good = True
         for bug, (verdict, line) in zip(chosen, pool.map(lambda bug: try_one(zig, bug, libraries), chosen)):
             print("%-8s %s: %s" % (verdict, bug[0], line), flush=True)
             good = good and verdict == "caught"
-    print("%d planted bugs, %s" % (len(chosen), "each caught" if good else "NOT all caught"))
+    print("%s, %s" % (which, "each caught" if good else "NOT all caught"))
     sys.exit(0 if good and chosen else 1)
 
 
