@@ -76,12 +76,51 @@ static bool merge(struct choices *c)
     return good;
 }
 
+/* What could not go into a file, of each machine: GPUs that compute as one, driven by one thread, have to choose alike. Until
+ * the process ends. */
+struct unwritten {
+    struct unwritten *next;
+    struct choices c;
+};
+static struct unwritten *unwritten;
+
+static struct choices *unwritten_of(const char *machine)
+{
+    for (struct unwritten *u = unwritten; u; u = u->next)
+        if (!strcmp(u->c.machine, machine)) return &u->c;
+    return NULL;
+}
+
+static void take(struct choices *c, const struct choices *from)
+{
+    for (size_t i = 0; from && i < from->count; i++) add(c, &from->all[i]);
+}
+
+static void keep_unwritten(struct choices *c)
+{
+    struct choices *to = unwritten_of(c->machine);
+    if (!to) {
+        struct unwritten *u = (struct unwritten *)calloc(1, sizeof *u);
+        struct choice *all = (struct choice *)calloc(CHOICES_MAX, sizeof *all);
+        if (!u || !all) return free(u), free(all);
+        memcpy(u->c.machine, c->machine, sizeof u->c.machine);
+        u->c.all = all;
+        u->next = unwritten;
+        unwritten = u;
+        to = &u->c;
+    }
+    take(c, to); /* ours are the newest: they come first */
+    memcpy(to->all, c->all, c->count * sizeof *c->all);
+    to->count = c->count;
+}
+
 void choices_open(struct choices *c, const char *machine, void (*say)(const char *))
 {
     char folder[400], text[600];
     *c = {};
     snprintf(c->machine, sizeof c->machine, "%s", machine);
     c->all = (struct choice *)calloc(CHOICES_MAX, sizeof *c->all);
+    if (c->all) take(c, unwritten_of(c->machine));
     if (!c->all || !folder_of(folder, sizeof folder)) return;
     const uint64_t name = sum_of(SUM_OF_NOTHING, c->machine, strlen(c->machine));
     snprintf(c->path, sizeof c->path, "%s/cublaslt-%016llx", folder, (unsigned long long)name);
@@ -92,7 +131,9 @@ void choices_open(struct choices *c, const char *machine, void (*say)(const char
 
 void choices_again(struct choices *c)
 {
-    if (c->all && c->path[0]) merge(c);
+    if (!c->all) return;
+    take(c, unwritten_of(c->machine));
+    if (c->path[0]) merge(c);
 }
 
 void choices_close(struct choices *c)
@@ -134,7 +175,7 @@ void choices_keep(struct choices *c, const void *shape, const void *value,
     struct why w;
     char text[WHY_BYTES + 100];
     struct choice one = {};
-    if (!c->all || !c->path[0]) return;
+    if (!c->all) return;
     memcpy(one.shape, shape, sizeof one.shape);
     if (value) memcpy(one.value, value, sizeof one.value);
     one.none = !value;
@@ -146,8 +187,10 @@ void choices_keep(struct choices *c, const void *shape, const void *value,
     memmove(c->all + 1, c->all, kept * sizeof *c->all);
     c->all[0] = one;
     c->count = kept + 1;
+    if (!c->path[0]) return keep_unwritten(c);
     merge(c);
     if (!write_all(c, &w)) return;
+    keep_unwritten(c);
     snprintf(text, sizeof text, "algorithms are chosen anew at the next start: %s", w.text);
     if (say) say(text);
     c->path[0] = 0;

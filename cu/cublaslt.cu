@@ -9,11 +9,13 @@
 #include "ops.h"
 
 #define WORKSPACE_BYTES                                                                            \
-    ((size_t)32 << 20)    /* what NVIDIA advises for sm_90, and enough for all others */
-#define SUGGESTIONS   8   /* to measure, for each shape */
-#define TIMES         3   /* each is measured; the least counts */
-#define SHAPES_MAX    256 /* of one process; our own product makes what is beyond */
-#define ALIGNMENT_MAX 16  /* bytes; to know of more gains nothing */
+    ((size_t)32 << 20)       /* what NVIDIA advises for sm_90, and enough for all others */
+#define SUGGESTIONS   8      /* to measure, for each shape */
+#define TIMES         3      /* each is measured, in turns with the others; the least counts */
+#define WARM_PRODUCTS 100000 /* at most */
+#define WARM_MS       50     /* an idle GPU takes about as long to raise its clock */
+#define SHAPES_MAX    256    /* of one process; our own product makes what is beyond */
+#define ALIGNMENT_MAX 16     /* bytes; to know of more gains nothing */
 #define WHERE         "a product by cuBLASLt"
 
 struct shape { /* what the choice depends on; no padding, so that bytes can be compared */
@@ -36,6 +38,7 @@ struct cublaslt {
     struct lt_functions f;
     void *handle, *workspace;
     cudaEvent_t begin, end;
+    bool warm;
     struct choices choices;
     struct known known[SHAPES_MAX];
     size_t count;
@@ -47,16 +50,19 @@ struct cublaslt {
 
 /* ---- the library ---- */
 
-enum err cublaslt_load(struct library *out, struct lt_functions *f, const char *path, struct why *w)
-{
 #ifdef SHOAL_FIBER
-    /* test/cuda/cublaslt_fiber.cc; the real one has nothing to compute on. */
-    const struct library_wish wish = {
-        "cuBLASLt", "machine.cublaslt", path, {"libcublaslt_fiber.so"}};
+/* test/cuda/cublaslt_fiber.cc; the real one has nothing to compute on. */
+static const char *const names[] = {"libcublaslt_fiber.so", "libcublaslt_fiber_old.so"};
 #else
-    const struct library_wish wish = {
-        "cuBLASLt", "machine.cublaslt", path, {"libcublasLt.so.13", "libcublasLt.so.12"}};
+static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
 #endif
+
+/* By the second name alone, where `old`. */
+static enum err load(struct library *out, struct lt_functions *f, const char *path, bool old,
+                     struct why *w)
+{
+    const struct library_wish wish = {
+        "cuBLASLt", "machine.cublaslt", path, {names[old], old ? NULL : names[1]}};
     const struct library_function all[] = {
         {"cublasLtGetVersion", (void (**)(void)) & f->version},
         {"cublasLtGetStatusString", (void (**)(void)) & f->status_text},
@@ -80,6 +86,11 @@ enum err cublaslt_load(struct library *out, struct lt_functions *f, const char *
     if (!e) e = library_find(out, all, sizeof all / sizeof *all, w);
     if (e) library_close(out);
     return e;
+}
+
+enum err cublaslt_load(struct library *out, struct lt_functions *f, const char *path, struct why *w)
+{
+    return load(out, f, path, false, w);
 }
 
 int cublaslt_describe(const struct lt_functions *f, const struct op_product *o,
@@ -159,23 +170,55 @@ static bool reproducible(const struct cublaslt *lt, const struct lt_algorithm *a
            (reduction == LT_REDUCTION_NONE || reduction == LT_REDUCTION_FP32);
 }
 
-/* Milliseconds; FLT_MAX when the library refuses it after all. */
+/* An algorithm that may be taken, and its least time in milliseconds; FLT_MAX when the library refuses it after all. */
+struct candidate {
+    const struct lt_algorithm *algorithm;
+    float least;
+};
+
+/* Milliseconds of one product; FLT_MAX when it fails. */
 static float time_of(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
                      const struct lt_algorithm *algorithm, void *to)
 {
-    float least = FLT_MAX;
-    if (multiply(lt, o, p, algorithm, to) != LT_SUCCESS) return FLT_MAX; /* warms up */
-    for (int i = 0; i < TIMES; i++) {
-        float took = 0;
-        cudaEventRecord(lt->begin, lt->c->stream);
-        if (multiply(lt, o, p, algorithm, to) != LT_SUCCESS) return FLT_MAX;
-        cudaEventRecord(lt->end, lt->c->stream);
-        if (cudaEventSynchronize(lt->end) != cudaSuccess)
-            return FLT_MAX; /* cuda_wait will say it */
-        cudaEventElapsedTime(&took, lt->begin, lt->end);
-        if (took < least) least = took;
+    float took = 0;
+    cudaEventRecord(lt->begin, lt->c->stream);
+    if (multiply(lt, o, p, algorithm, to) != LT_SUCCESS) return FLT_MAX;
+    cudaEventRecord(lt->end, lt->c->stream);
+    if (cudaEventSynchronize(lt->end) != cudaSuccess) return FLT_MAX; /* cuda_wait will say it */
+    cudaEventElapsedTime(&took, lt->begin, lt->end);
+    return took;
+}
+
+/* Each once for nothing, as kernels are loaded at their first launch; then long enough for the clock to rise, once. */
+static void warm_up(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
+                    struct candidate *all, int count, void *to)
+{
+    const struct lt_algorithm *good = NULL;
+    for (int i = 0; i < count; i++) {
+        if (time_of(lt, o, p, all[i].algorithm, to) == FLT_MAX) all[i].algorithm = NULL;
+        else good = all[i].algorithm;
     }
-    return least;
+    float spent = 0;
+    for (int n = 0; good && !lt->warm && spent < WARM_MS && n < WARM_PRODUCTS; n++) {
+        const float took = time_of(lt, o, p, good, to);
+        if (took == FLT_MAX) return;
+        spent += took;
+    }
+    lt->warm = lt->warm || good;
+}
+
+/* In turns: what slows the GPU for a while slows all of them. */
+static void time_all(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
+                     struct candidate *all, int count, void *to)
+{
+    warm_up(lt, o, p, all, count, to);
+    for (int n = 0; n < TIMES; n++)
+        for (int i = 0; i < count; i++) {
+            if (!all[i].algorithm) continue;
+            const float took = time_of(lt, o, p, all[i].algorithm, to);
+            if (took == FLT_MAX) all[i] = {NULL, FLT_MAX};
+            else if (took < all[i].least) all[i].least = took;
+        }
 }
 
 /* Where products may go while they are measured: c itself, where it is about to be written anyhow. NULL: no memory. */
@@ -187,31 +230,35 @@ static void *scratch_of(struct cublaslt *lt, const struct op_product *o)
     return cuda_take(lt->c, count * sizeof(float), &to, NULL) ? NULL : to;
 }
 
-/* Of `count` suggestions, the fastest. SUGGESTIONS: none. `measured`: false when there was no memory for that; then it is
- * the first, which the library expects to be the fastest. */
-static int fastest(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
-                   const struct lt_result *results, int count, bool *measured)
+/* Of `count` suggestions, the fastest; NULL: none. `measured`: false when there was no memory for that; then it is the first,
+ * which the library expects to be the fastest. */
+static const struct lt_algorithm *fastest(struct cublaslt *lt, const struct op_product *o,
+                                          const struct lt_product *p,
+                                          const struct lt_result *results, int count,
+                                          bool *measured)
 {
     void *to = scratch_of(lt, o);
-    float least = FLT_MAX;
-    int best = SUGGESTIONS;
-    for (int i = 0; i < count; i++) {
-        if (results[i].status != LT_SUCCESS || results[i].workspace_bytes > WORKSPACE_BYTES ||
-            !reproducible(lt, &results[i].algorithm))
-            continue;
-        const float took = to ? time_of(lt, o, p, &results[i].algorithm, to) : (float)i;
-        if (took < least) least = took, best = i;
-    }
+    struct candidate all[SUGGESTIONS], best = {NULL, FLT_MAX};
+    int n = 0;
+    for (int i = 0; i < count; i++)
+        if (results[i].status == LT_SUCCESS && results[i].workspace_bytes <= WORKSPACE_BYTES &&
+            reproducible(lt, &results[i].algorithm))
+            all[n++] = {&results[i].algorithm, FLT_MAX};
+    if (to) time_all(lt, o, p, all, n, to);
+    else if (n) best = all[0];
+    for (int i = 0; i < n; i++)
+        if (all[i].least < best.least) best = all[i];
     if (to != o->c) cudaFree(to);
     *measured = to;
-    return best;
+    return best.algorithm;
 }
 
 static void choose(struct cublaslt *lt, const struct op_product *o, struct known *k)
 {
     struct lt_result results[SUGGESTIONS] = {};
     void *preference;
-    int count = 0, best = SUGGESTIONS;
+    const struct lt_algorithm *best = NULL;
+    int count = 0;
     bool measured = true;
     int s = cublaslt_prefer(&lt->f, k->shape.alignment, &preference);
     const struct lt_product *p = &k->product;
@@ -220,8 +267,8 @@ static void choose(struct cublaslt *lt, const struct op_product *o, struct known
                           results, &count);
     if (preference) lt->f.preference_destroy(preference);
     if (!s) best = fastest(lt, o, p, results, count, &measured);
-    k->ours = best == SUGGESTIONS;
-    if (!k->ours) k->algorithm = results[best].algorithm;
+    k->ours = !best;
+    if (best) k->algorithm = *best;
     if (measured && cudaStreamSynchronize(lt->c->stream) == cudaSuccess)
         choices_keep(&lt->choices, &k->shape, k->ours ? NULL : &k->algorithm, lt->say);
 }
@@ -295,12 +342,25 @@ bool cublaslt_product(struct cublaslt *lt, const struct op_product *o)
 
 /* ---- open and close ---- */
 
-static enum err start(struct cublaslt *lt, struct why *w)
+static enum err create(struct cublaslt *lt, const char *path, bool old, struct why *w)
 {
-    const int s = lt->f.create(&lt->handle);
-    if (s)
-        return why(w, ERR_DEVICE, "%s does not start: %s", lt->library.path, lt->f.status_text(s));
-    enum err e = cuda_take(lt->c, WORKSPACE_BYTES, &lt->workspace, w);
+    enum err e = load(&lt->library, &lt->f, path, old, w);
+    const int s = e ? LT_SUCCESS : lt->f.create(&lt->handle);
+    if (s == LT_SUCCESS) return e;
+    e = why(w, ERR_DEVICE, "%s does not start: %s", lt->library.path, lt->f.status_text(s));
+    lt->handle = NULL;
+    library_close(&lt->library);
+    return e;
+}
+
+/* The newest may be too new for the driver: where none is named, the older one is tried next. */
+static enum err open_one(struct cublaslt *lt, const char *path, struct why *w)
+{
+    struct why second;
+    enum err e = create(lt, path, false, w);
+    if (e && !(path && path[0])) e = create(lt, NULL, true, &second) ? e : ERR_OK;
+    if (e) return e;
+    e = cuda_take(lt->c, WORKSPACE_BYTES, &lt->workspace, w);
     if (!e && (cudaEventCreate(&lt->begin) || cudaEventCreate(&lt->end)))
         e = why(w, ERR_DEVICE, "GPU %d gave no events to measure products with", lt->c->device);
     return e ? why_while(w, e, "taking the workspace of cuBLASLt") : ERR_OK;
@@ -314,8 +374,7 @@ enum err cublaslt_open(struct cublaslt **out, struct cuda *c, const char *path, 
     if (!lt) return why(w, ERR_MEMORY, "no memory for cuBLASLt");
     lt->c = c;
     lt->say = say;
-    enum err e = cublaslt_load(&lt->library, &lt->f, path, w);
-    if (!e) e = start(lt, w);
+    enum err e = open_one(lt, path, w);
     if (e) {
         cublaslt_close(lt);
         return e;

@@ -8,7 +8,8 @@
 #include "cublaslt.h"
 #include "ops.h"
 
-#define DRIVER_MIN 12000 /* CUDA 12.0: what the runtime that we link asks for */
+/* The runtime that we link wants a driver for its major version: CUDA 13.x for 13.0. */
+#define DRIVER_MIN (CUDART_VERSION / 1000 * 1000)
 #define SM_MIN     80
 #define SUMS       64 /* of reduce.cu at once */
 #define MEBIBYTE   0x1p20
@@ -158,9 +159,10 @@ int cuda_devices(void)
 {
     int count = 0, driver = 0;
     cudaDriverGetVersion(&driver);
-    if (driver && driver < DRIVER_MIN)
-        return 1; /* it would not tell; cuda_open says what is needed */
-    return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+    const cudaError_t e = cudaGetDeviceCount(&count);
+    if (e == cudaSuccess) return count;
+    /* A driver that is too old or does not answer may have GPUs: cuda_open says what is wrong. */
+    return driver && e != cudaErrorNoDevice ? 1 : 0;
 }
 
 /* Is there what we need? */
@@ -170,15 +172,18 @@ static enum err look(int device, struct cudaDeviceProp *p, struct why *w)
     cudaDriverGetVersion(&driver);
     if (driver == 0)
         return why(w, ERR_DEVICE,
-                   "this machine has no NVIDIA driver: install one, for CUDA 12.0 or "
-                   "later, or set machine.device to cpu");
-    if (driver < DRIVER_MIN)
-        return why(w, ERR_DEVICE,
-                   "the NVIDIA driver here is for CUDA %d.%d: install one for 12.0 or later",
-                   driver / 1000, driver % 1000 / 10);
+                   "this machine has no NVIDIA driver: install one, for CUDA %d.0 or "
+                   "later, or set machine.device to cpu",
+                   DRIVER_MIN / 1000);
     cudaError_t e = cudaGetDeviceCount(&count);
+    if (driver < DRIVER_MIN || e == cudaErrorInsufficientDriver)
+        return why(w, ERR_DEVICE,
+                   "the NVIDIA driver here is for CUDA %d.%d: install one for %d.0 or later, or "
+                   "set machine.device to cpu",
+                   driver / 1000, driver % 1000 / 10, DRIVER_MIN / 1000);
     if (e != cudaSuccess && e != cudaErrorNoDevice)
-        return why(w, ERR_DEVICE, "asking for GPUs: %s", said(e));
+        return why(w, ERR_DEVICE, "asking for GPUs: %s: mend it, or set machine.device to cpu",
+                   said(e));
     if (device >= count)
         return why(w, ERR_DEVICE,
                    count ? "there is no GPU %d: this machine has 0 to %d"
@@ -207,6 +212,15 @@ static enum err look_at_kernels(int device, const struct cudaDeviceProp *p, stru
         "GPU %d, %s, is of generation sm_%d%d, for which this shoal has no kernels: build one "
         "that lists it in build.zig, or set machine.device to cpu",
         device, p->name, p->major, p->minor);
+}
+
+/* What is left of its memory now that the driver, the kernels and cuBLASLt have theirs. */
+static enum err measure_memory(struct cuda *c, struct why *w)
+{
+    size_t total = 0;
+    const cudaError_t e = cudaMemGetInfo(&c->memory, &total);
+    if (e == cudaSuccess) return ERR_OK;
+    return why(w, ERR_DEVICE, "asking GPU %d for its free memory: %s", c->device, said(e));
 }
 
 /* What the choice of an algorithm is worth anything for. */
@@ -247,7 +261,6 @@ enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why
     struct cuda *c = (struct cuda *)calloc(1, sizeof *c);
     if (!c) return why(w, ERR_MEMORY, "no memory for the CUDA backend");
     c->device = o->device;
-    c->memory = p.totalGlobalMem;
     c->bf16 = o->bf16;
     snprintf(c->text, sizeof c->text, "%s, sm_%d%d", p.name, p.major, p.minor);
     cudaError_t failed = cudaSetDevice(o->device);
@@ -260,6 +273,7 @@ enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why
     if (!e) e = cuda_take(c, SUMS * sizeof(double), &sums, w);
     c->sums = (double *)sums;
     if (!e && c->bf16) e = open_products(c, o, &p, w);
+    if (!e) e = measure_memory(c, w);
     if (e) {
         close_one(c);
         return e;

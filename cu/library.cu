@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PIP       "/../lib*/python3*/*-packages/nvidia/*/lib" /* from the folder of a Python */
+#define LINKS_MAX 8
+
 /* Folders: a pattern of glob(3), behind each part of an environment variable where one is named. */
 static const struct place {
     const char *variable, *pattern;
@@ -18,8 +21,11 @@ static const struct place {
     {NULL, "/usr/local/cuda-*/lib64", NULL},
     {NULL, "/opt/cuda/lib64", "/opt/cuda/lib64"},
     {"CONDA_PREFIX", "/lib", "$CONDA_PREFIX/lib"},
-    {"PATH", "/../lib*/python3*/*-packages/nvidia/*/lib",
-     "the nvidia folders that pip makes for the Pythons of $PATH, ~/.local and ~/.pyenv"},
+    {"VIRTUAL_ENV", "/lib*/python3*/*-packages/nvidia/*/lib",
+     "the nvidia folders that pip makes for the Pythons of $VIRTUAL_ENV, $PYTHONPATH, $PATH, "
+     "~/.local and ~/.pyenv"},
+    {"PYTHONPATH", "/nvidia/*/lib", NULL},
+    {"PATH", PIP, NULL},
     {"HOME", "/.local/lib*/python3*/*-packages/nvidia/*/lib", NULL},
     {"HOME", "/.pyenv/versions/*/lib*/python3*/*-packages/nvidia/*/lib", NULL},
 };
@@ -33,7 +39,8 @@ struct search {
 
 static bool try_path(struct search *s, const char *path)
 {
-    s->out->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    /* It stays when it is closed: cuBLASLt takes 0.1 s to load, and may not be unloaded while its context lives. */
+    s->out->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (s->out->handle) snprintf(s->out->path, sizeof s->out->path, "%s", path);
     return s->out->handle;
 }
@@ -77,13 +84,41 @@ static bool try_place(struct search *s, const struct place *p)
     return false;
 }
 
+/* A Python may be a link to that of a virtual environment, and that one a link to the system's: beside each is looked. */
+static bool try_links(struct search *s, const char *folder, int bytes)
+{
+    char path[LIBRARY_PATH_BYTES], to[LIBRARY_PATH_BYTES];
+    if ((size_t)snprintf(path, sizeof path, "%.*s/python3", bytes, folder) >= sizeof path)
+        return false;
+    for (int i = 0; i < LINKS_MAX; i++) {
+        const ssize_t n = readlink(path, to, sizeof to - 1);
+        if (n <= 0) return false;
+        to[n] = 0;
+        const size_t kept = to[0] == '/' ? 0 : (size_t)(strrchr(path, '/') - path) + 1;
+        if (kept + (size_t)n >= sizeof path) return false;
+        memcpy(path + kept, to, (size_t)n + 1);
+        if (try_pattern(s, path, (int)(strrchr(path, '/') - path), PIP)) return true;
+    }
+    return false;
+}
+
+static bool try_pythons(struct search *s)
+{
+    for (const char *at = getenv("PATH"); at && *at;) {
+        const size_t bytes = strcspn(at, ":");
+        if (*at == '/' && try_links(s, at, (int)bytes)) return true;
+        at += bytes + (at[bytes] == ':');
+    }
+    return false;
+}
+
 static bool search_all(struct search *s)
 {
     for (const char *const *name = s->wish->names; *name; name++)
         if (try_path(s, *name)) return true;
     for (size_t i = 0; i < PLACES; i++)
         if (try_place(s, &places[i])) return true;
-    return false;
+    return try_pythons(s);
 }
 
 static enum err found_nothing(const struct search *s, struct why *w)

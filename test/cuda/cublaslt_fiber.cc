@@ -5,8 +5,9 @@
  * environment may ask for more:
  *
  *     CUBLASLT_VERSION   130100: 13.1.0
- *     CUBLASLT_STATUS    what cublasLtCreate returns
+ *     CUBLASLT_STATUS    what cublasLtCreate returns, unless this library's file is named ..._old.so
  *     CUBLASLT_FAST      the algorithm that is the fastest: the others then take some milliseconds more
+ *     CUBLASLT_COLD      so many products take some milliseconds more, before the clock has risen
  *     CUBLASLT_GONE      the algorithm that this library does not have
  *     CUBLASLT_NONE      nothing is suggested
  *     CUBLASLT_IN_PLACE  an algorithm is suggested that adds up in place, although nobody asked for one
@@ -14,6 +15,7 @@
 #include "cublaslt.h"
 #include "fiber.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +117,8 @@ float sum_of(const work *w, uint64_t i, uint64_t j, uint64_t from, uint64_t to, 
     return sum;
 }
 
+unsigned computed; /* products */
+
 void on_fault(int)
 {
     static const char said[] = "fiber: cublasLtMatmul touches memory that is nobody's\n";
@@ -131,6 +135,8 @@ void compute(void *with)
     struct timespec pause = {0, 4000000};
     void (*before)(int) = signal(SIGSEGV, on_fault);
     if (fast != ALGORITHMS && fast != (uint64_t)w->id) nanosleep(&pause, nullptr);
+    if (computed++ < asked("CUBLASLT_COLD", 0))
+        nanosleep(&pause, nullptr), nanosleep(&pause, nullptr);
     for (uint64_t j = 0; j < w->c.columns; j++)
         for (uint64_t i = 0; i < w->c.rows; i++) {
             float sum = sum_of(w, i, j, 0, half, w->id == DESCENDING);
@@ -184,7 +190,10 @@ const char *cublasLtGetStatusString(int status)
 
 int cublasLtCreate(void **handle)
 {
-    const int status = (int)asked("CUBLASLT_STATUS", LT_SUCCESS);
+    int status = (int)asked("CUBLASLT_STATUS", LT_SUCCESS);
+    Dl_info self;
+    if (dladdr((void *)cublasLtCreate, &self) && strstr(self.dli_fname, "_old.so"))
+        status = LT_SUCCESS;
     return status ? status : make(handle, 'h');
 }
 int cublasLtDestroy(void *handle) { return destroy(handle); }

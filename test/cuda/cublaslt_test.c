@@ -3,6 +3,7 @@
  * no GPU. */
 #include <dlfcn.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -210,6 +211,28 @@ Test(cublaslt, the_fastest_algorithm_is_taken)
     }
 }
 
+/* The first candidates are measured while everything is slow. */
+Test(cublaslt, a_gpu_that_is_slow_at_first_takes_the_fastest_algorithm_all_the_same)
+{
+    setenv("CUBLASLT_COLD", "5", 1);
+    fastest_is(ASCENDING);
+    expect_algorithm(ASCENDING, "the first is measured on a slow clock, and loses");
+}
+
+Test(cublaslt, a_gpu_is_warm_before_anything_is_measured)
+{
+    struct timespec began, ended;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    struct product p = product_make(&some);
+    struct matrix c = once(&p);
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    const double ms = (double)(ended.tv_sec - began.tv_sec) * 1e3 +
+                      (double)(ended.tv_nsec - began.tv_nsec) * 1e-6;
+    cr_assert_gt(ms, 50);
+    matrix_free(&c);
+    product_free(&p);
+}
+
 Test(cublaslt, an_algorithm_that_adds_up_in_place_is_not_taken)
 {
     setenv("CUBLASLT_IN_PLACE", "1", 1);
@@ -388,6 +411,44 @@ Test(cublaslt, gpus_of_one_machine_take_the_same_algorithm)
     product_free(&p);
 }
 
+/* Without a file: two GPUs that are one worker, and the same process a second time. */
+static void expect_one_choice(void)
+{
+    struct cuda_options o = {.bf16 = true, .cublaslt = stand_in, .say = say};
+    struct backend gpus[2];
+    struct matrix c[3];
+    struct product p = product_make(&some);
+    setenv("FIBER_DEVICES", "2", 1);
+    for (int g = 0; g < 2; g++) {
+        o.device = g;
+        cr_assert_eq(cuda_open(&gpus[g], &o, NULL), ERR_OK);
+    }
+    for (int g = 0; g < 2; g++) {
+        fastest_is(g ? HALVES : DESCENDING);
+        c[g] = product_by(&p, &gpus[g], cuda_multiply_bf16);
+    }
+    for (int g = 0; g < 2; g++) cuda_close(&gpus[g]);
+    c[2] = once(&p);
+    cr_assert(matrix_same(&c[0], &c[1]));
+    cr_assert(matrix_same(&c[0], &c[2]));
+    cr_assert_eq(*suggested, 1);
+    for (int i = 0; i < 3; i++) matrix_free(&c[i]);
+    product_free(&p);
+}
+
+Test(cublaslt, gpus_of_one_machine_take_the_same_algorithm_without_a_cache_folder)
+{
+    unsetenv("XDG_CACHE_HOME");
+    unsetenv("HOME");
+    expect_one_choice();
+}
+
+Test(cublaslt, gpus_of_one_machine_take_the_same_algorithm_where_the_cache_cannot_be_written)
+{
+    setenv("XDG_CACHE_HOME", "/proc/nowhere", 1);
+    expect_one_choice();
+}
+
 Test(cublaslt, a_cache_that_cannot_be_written_is_said_once_and_does_no_harm)
 {
     struct given other = some;
@@ -524,6 +585,41 @@ Test(cublaslt, in_a_toolkit_is_found)
     cr_assert_eq(said_count, 0, "%s", said);
     cuda_close(&b);
     free(absolute);
+}
+
+/* A file of its own: of one file the loader opens a second name as the first. */
+static void copy_stand_in(const char *path)
+{
+    uint8_t *text;
+    size_t bytes;
+    cr_assert_eq(file_read(stand_in, (size_t)64 << 20, &text, &bytes, NULL), ERR_OK);
+    put_bytes(path, text, bytes);
+    free(text);
+}
+
+Test(cublaslt, that_is_too_new_for_the_driver_leaves_the_work_to_an_older_one)
+{
+    struct backend b;
+    struct why w;
+    char folder[100], path[200];
+    snprintf(folder, sizeof folder, "%s/lib64", root);
+    cr_assert_eq(file_make_dirs(folder, NULL), ERR_OK);
+    snprintf(path, sizeof path, "%s/libcublaslt_fiber.so", folder);
+    copy_stand_in(path);
+    setenv("CUDA_HOME", root, 1);
+    setenv("CUBLASLT_STATUS", "1", 1);
+    dlclose(counted); /* or the loader would know it by its name */
+    cr_assert_eq(open_with(&b, NULL, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(said_count, 1);
+    cr_assert_not_null(strstr(said, "libcublaslt_fiber.so does not start: the stand-in refuses"),
+                       "%s", said);
+    cuda_close(&b);
+    snprintf(path, sizeof path, "%s/libcublaslt_fiber_old.so", folder);
+    copy_stand_in(path);
+    cr_assert_eq(open_with(&b, NULL, &w), ERR_OK, "%s", w.text);
+    cr_assert_str_eq(cuda_describe(&b), "fibers on the host, sm_90, cuBLASLt 13.1");
+    cr_assert_eq(said_count, 1, "%s", said);
+    cuda_close(&b);
 }
 
 Test(cublaslt, that_is_named_must_serve)

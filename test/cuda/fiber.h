@@ -207,14 +207,18 @@ inline float __uint_as_float(uint32_t bits)
 
 typedef struct fiber_stream *cudaStream_t;
 typedef struct fiber_event *cudaEvent_t;
+#define CUDART_VERSION 13000 /* of the runtime: CUDA 13.0 */
+
 enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorMemoryAllocation = 2,
+    cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101,
     cudaErrorNotReady = 600,
     cudaErrorNoKernelImageForDevice = 209,
-    cudaErrorLaunchFailure = 719
+    cudaErrorLaunchFailure = 719,
+    cudaErrorUnknown = 999
 };
 enum cudaDeviceAttr { cudaDevAttrMemoryClockRate = 36, cudaDevAttrGlobalMemoryBusWidth = 37 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };

@@ -19,8 +19,8 @@ static char root[] = "/tmp/shoal-library-XXXXXX";
 static void set_up(void)
 {
     cr_assert_not_null(mkdtemp(root));
-    for (const char *const *v =
-             (const char *const[]){"CUDA_HOME", "CUDA_PATH", "CONDA_PREFIX", NULL};
+    for (const char *const *v = (const char *const[]){"CUDA_HOME", "CUDA_PATH", "CONDA_PREFIX",
+                                                      "VIRTUAL_ENV", "PYTHONPATH", NULL};
          *v; v++)
         unsetenv(*v);
     setenv("HOME", root, 1);
@@ -119,6 +119,55 @@ Test(library, is_found_among_what_pip_installed_for_a_python_in_the_path)
 Test(library, is_found_among_what_pip_installed_for_a_user)
 {
     expect_found(put(".local/lib/python3.9/site-packages/nvidia/cu13/lib", NEW));
+}
+
+Test(library, is_found_in_the_virtual_environment_that_is_active)
+{
+    setenv("VIRTUAL_ENV", in_root("env"), 1);
+    expect_found(put("env/lib/python3.12/site-packages/nvidia/cu13/lib", NEW));
+}
+
+Test(library, is_found_in_a_folder_of_packages_that_the_python_path_names)
+{
+    char paths[700];
+    snprintf(paths, sizeof paths, "/nowhere:%s", in_root("packages"));
+    setenv("PYTHONPATH", paths, 1);
+    expect_found(put("packages/nvidia/cu13/lib", NEW));
+}
+
+/* bin/python3 -> env/bin/python3 -> env/bin/python3.12 -> the system's, which has none. */
+Test(library, is_found_among_what_pip_installed_for_a_python_that_is_reached_by_a_link)
+{
+    char expected[700];
+    put("env/lib/python3.12/site-packages/nvidia/cu13/lib", NEW);
+    for (const char *const *folder = (const char *const[]){"bin", "env/bin", "system", NULL};
+         *folder; folder++)
+        cr_assert_eq(file_make_dirs(in_root(*folder), NULL), ERR_OK);
+    cr_assert_eq(symlink("../env/bin/python3", in_root("bin/python3")), 0);
+    cr_assert_eq(symlink("python3.12", in_root("env/bin/python3")), 0);
+    cr_assert_eq(symlink(in_root("system/python3.12"), in_root("env/bin/python3.12")), 0);
+    setenv("PATH", in_root("bin"), 1);
+    snprintf(expected, sizeof expected, "%s/%s",
+             in_root("bin/../env/bin/../lib/python3.12/site-packages/nvidia/cu13/lib"), NEW);
+    expect_found(expected);
+    cr_assert_eq(unlink(in_root("env/bin/python3.12")), 0); /* links in a circle end */
+    cr_assert_eq(symlink("python3", in_root("env/bin/python3.12")), 0);
+    cr_assert_eq(unlink(expected), 0);
+    struct library l;
+    const struct library_wish wish = wish_of(NULL);
+    cr_assert_eq(library_open(&l, &wish, NULL), ERR_DEVICE);
+}
+
+Test(library, stays_loaded_when_it_is_closed)
+{
+    struct library l;
+    const char *path = put("toolkit/lib64", NEW);
+    const struct library_wish wish = wish_of(path);
+    cr_assert_eq(library_open(&l, &wish, NULL), ERR_OK);
+    library_close(&l);
+    void *again = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
+    cr_assert_not_null(again, "it would be loaded again at each opening");
+    dlclose(again);
 }
 
 Test(library, that_is_nowhere_is_one_sentence_with_all_that_was_tried)

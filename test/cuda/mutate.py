@@ -28,7 +28,7 @@ FLAGS = TARGET + ["-std=c++20", "-O2", "-w", "-ffp-contract=off", "-fno-exceptio
 LIBRARIES = [".deps/system/lib/" + name for name in ("libcriterion.so", "libjansson.a", "libxxhash.a", "libpcre2-8.a", "libz.a", "libzstd.a")]
 ORDERS = ["threads", "warps", "reverse"]
 # and seconds for each run; of the model's tests those that matter set the order themselves
-SUITES = [("library", 60, ["threads"]), ("ops", 60, ORDERS), ("outer", 60, ORDERS), ("group", 60, ["threads"]),
+SUITES = [("library", 60, ["threads"]), ("device", 60, ["threads"]), ("ops", 60, ORDERS), ("outer", 60, ORDERS), ("group", 60, ["threads"]),
           ("tensor", 60, ["threads"]), ("cublaslt", 120, ["threads"]), ("attention", 120, ["threads"]), ("model", 300, ["threads"])]
 # Whose tests are likely to catch a bug of this file: they are run first.
 FIRST = {"library.cu": "library", "outer.cu": "outer", "outer_step.cu": "outer", "group.cu": "group", "nccl_api.cu": "group",

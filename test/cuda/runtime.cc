@@ -14,8 +14,8 @@ extern "C" void __cxa_pure_virtual() { abort(); }
 /* before and after each piece of memory: one element for each thread of any block */
 #define GUARD_BYTES 4096
 
-/* The environment may ask for a worse machine: FIBER_DEVICES, FIBER_DRIVER (13000: CUDA 13.0), FIBER_GENERATION (90:
- * sm_90), FIBER_MEMORY (bytes of each), FIBER_FAILS (the launch, counted from 1, from which on all fail), FIBER_FAILING (the
+/* The environment may ask for a worse machine: FIBER_DEVICES (-1: the driver does not say), FIBER_DRIVER (13000: CUDA 13.0; 0:
+ * none), FIBER_GENERATION (90: sm_90), FIBER_MEMORY (bytes of each), FIBER_OTHERS (bytes of it that other programs have), FIBER_FAILS (the launch, counted from 1, from which on all fail), FIBER_FAILING (the
  * only device on which they do). */
 static uint64_t asked(const char *name, uint64_t otherwise)
 {
@@ -30,6 +30,12 @@ static size_t memory_used[DEVICES_MAX];
 static int current; /* device */
 static uint64_t launches;
 
+static size_t memory_left()
+{
+    const size_t taken = memory_used[current] + asked("FIBER_OTHERS", 0);
+    return taken < memory_bytes() ? memory_bytes() - taken : 0;
+}
+
 void fiber::count_launch() { launches++; }
 
 /* ---- devices ---- */
@@ -37,12 +43,15 @@ void fiber::count_launch() { launches++; }
 cudaError_t cudaGetDeviceCount(int *count)
 {
     *count = (int)asked("FIBER_DEVICES", 1);
+    if (asked("FIBER_DRIVER", CUDART_VERSION) < CUDART_VERSION / 1000 * 1000)
+        return cudaErrorInsufficientDriver; /* without any too */
+    if (*count < 0) return cudaErrorUnknown;
     return *count ? cudaSuccess : cudaErrorNoDevice;
 }
 
 cudaError_t cudaDriverGetVersion(int *version)
 {
-    *version = (int)asked("FIBER_DRIVER", 13000);
+    *version = (int)asked("FIBER_DRIVER", CUDART_VERSION);
     return cudaSuccess;
 }
 
@@ -98,6 +107,10 @@ const char *cudaGetErrorString(cudaError_t e)
     switch (e) {
     case cudaErrorMemoryAllocation:
         return "out of memory";
+    case cudaErrorInsufficientDriver:
+        return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorUnknown:
+        return "unknown error";
     case cudaErrorNoDevice:
         return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice:
@@ -405,7 +418,7 @@ void fiber::look_at_guards()
 /* Memory is poisoned, as a device's is not zero either, and lies between two guards. */
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
-    if (bytes > memory_bytes() - memory_used[current]) return cudaErrorMemoryAllocation;
+    if (bytes > memory_left()) return cudaErrorMemoryAllocation;
     char *p = (char *)aligned_alloc(256, GUARD_BYTES + (bytes + GUARD_BYTES + 255) / 256 * 256);
     if (!p) return cudaErrorMemoryAllocation;
     const uint16_t filled_with = (uint16_t)(0xff81 + pieces_ever++ % 63);
@@ -439,7 +452,7 @@ cudaError_t cudaFree(void *p)
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total)
 {
     *total = memory_bytes();
-    *available = *total - memory_used[current];
+    *available = memory_left();
     return cudaSuccess;
 }
 
