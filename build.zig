@@ -203,7 +203,10 @@ const Shoal = struct {
             inline for (.{ "80", "86", "89", "90", "100", "120" }) |sm| nvcc.addArgs(&.{ "-gencode", "arch=compute_" ++ sm ++ ",code=sm_" ++ sm });
             nvcc.addPrefixedDirectoryArg("-I", b.path("c"));
             nvcc.addPrefixedDirectoryArg("-I", b.path("cu"));
-            for (s.files("cu", ".h")) |h| nvcc.addFileInput(b.path(b.fmt("cu/{s}", .{h})));
+            for (s.files("cu", ".h")) |h| {
+                if (std.mem.eql(u8, h, "marks.h") and !std.mem.eql(u8, f, "marks.cu")) continue; // no other kernel reads it
+                nvcc.addFileInput(b.path(b.fmt("cu/{s}", .{h})));
+            }
             for ([_][]const u8{ "backend.h", "base/bytes.h", "base/err.h", "base/file.h", "model/outer.h" }) |h| nvcc.addFileInput(b.path(b.fmt("c/{s}", .{h})));
             nvcc.addArg("-c");
             nvcc.addFileArg(b.path(b.fmt("cu/{s}", .{f})));
@@ -259,6 +262,8 @@ pub fn build(b: *std.Build) void {
     if (toolkit) |root| s.cuda(bin, root);
     const shoal = b.addExecutable(.{ .name = "shoal", .root_module = bin });
     b.installArtifact(shoal);
+    const texts = licenses(&s, toolkit != null);
+    b.getInstallStep().dependOn(&b.addInstallDirectory(.{ .source_dir = texts, .install_dir = .prefix, .install_subdir = "share/doc/shoal/licenses" }).step);
     top.get("check").?.dependOn(&shoal.step);
 
     b.dependOnDirectoryContents(b.path("test"));
@@ -283,10 +288,11 @@ pub fn build(b: *std.Build) void {
         in_c.addArtifactArg(exe);
         top.get("check").?.dependOn(&exe.step);
     }
+    all.addPrefixedDirectoryArg("LICENSES_BIN=", texts);
     for (s.files("test/program", "_test.py")) |f| all.addFileArg(b.path(b.fmt("test/program/{s}", .{f})));
     top.get("test").?.dependOn(&all.step);
 
-    fibers(&s, all, &top);
+    fibers(&s, shoal, all, &top);
     gpu(&s, toolkit, &top);
     simulator(&s, all, &top);
     wan(&s, shoal, all, &top);
@@ -345,9 +351,33 @@ pub fn build(b: *std.Build) void {
     top.get("fmt").?.dependOn(&fmt.step);
 }
 
+/// The licences of all that the program holds, which go wherever it goes: of the sources that are compiled in, and of the
+/// distribution's archives (zigw).
+fn licenses(s: *Shoal, with_cuda: bool) std.Build.LazyPath {
+    const b = s.b;
+    const folder = b.addWriteFiles();
+    _ = folder.addCopyFile(b.path("LICENSE"), "shoal.txt");
+    inline for (.{
+        .{ "wolfssl", wolfssl_dir ++ "/COPYING" },
+        .{ "ngtcp2", ngtcp2_dir ++ "/COPYING" },
+        .{ "nghttp3", nghttp3_dir ++ "/COPYING" },
+        .{ "sfparse", nghttp3_dir ++ "/lib/sfparse/COPYING" },
+        .{ "libyaml", yaml_dir ++ "/License" },
+    }) |l| _ = folder.addCopyFile(b.path(l[1]), l[0] ++ ".txt");
+    for (s.files(".deps/system/licenses", "")) |name| {
+        _ = folder.addCopyFile(b.path(b.fmt(".deps/system/licenses/{s}", .{name})), b.fmt("{s}.txt", .{name}));
+    }
+    if (with_cuda) _ = folder.add("cudart.txt",
+        \\This program holds libcudart_static.a, the CUDA runtime of NVIDIA. It is not free software: the CUDA Toolkit's End User
+        \\License Agreement says who may pass it on and how, https://docs.nvidia.com/cuda/eula/.
+        \\
+    );
+    return folder.getDirectory();
+}
+
 /// The CUDA backend on a machine without a GPU (test/cuda/fiber.h): the tests of c/model/ once more, on its kernels, and
 /// those of test/cuda/.
-fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(*std.Build.Step)) void {
+fn fibers(s: *Shoal, shoal: *std.Build.Step.Compile, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(*std.Build.Step)) void {
     const b = s.b;
     const kernels = s.module();
     for ([_][]const u8{ "c", "cu", "test/cuda" }) |p| kernels.addIncludePath(b.path(p));
@@ -392,6 +422,13 @@ fn fibers(s: *Shoal, all: *std.Build.Step.Run, top: *std.StringHashMapUnmanaged(
     for ([_]*std.Build.Step.Run{ alone, all }) |run| run.addPrefixedArtifactArg("NCCL_BIN=", nccl);
     top.get("check").?.dependOn(&nccl.step);
 
+    const scripts = s.tally(shoal);
+    b.step("test-fiber", "run the tests of the program with fibers for a GPU alone").dependOn(&scripts.step);
+    scripts.addPrefixedArtifactArg("FIBER_BIN=", fiber);
+    scripts.addPrefixedArtifactArg("CUBLASLT_BIN=", cublaslt);
+    scripts.addPrefixedArtifactArg("NCCL_BIN=", nccl);
+    for ([_][]const u8{ "gpu_test.py", "day_test.py" }) |f| scripts.addFileArg(b.path(b.fmt("test/program/{s}", .{f})));
+
     // Are the fibers themselves to be trusted?
     const own = s.module();
     for ([_][]const u8{ "cu", "test/cuda" }) |p| own.addIncludePath(b.path(p));
@@ -435,7 +472,7 @@ fn gpu(s: *Shoal, toolkit: ?[]const u8, top: *std.StringHashMapUnmanaged(*std.Bu
         top.get("test-gpu").?.dependOn(&b.addFail("there is no CUDA toolkit here (nvcc): test-gpu needs one").step);
         return;
     };
-    const tests = s.cudaTests(&.{ "outer_test.c", "attention_test.c", "tensor_test.c" }, "test/carried"); // the others need fibers
+    const tests = s.cudaTests(&.{ "outer_test.c", "attention_test.c", "tensor_test.c", "large_test.c" }, "test/carried"); // the others need fibers
     tests.addCSourceFile(.{ .file = b.path("test/carried/runner.c"), .flags = &c_flags });
     const m = s.main(true);
     m.addCMacro("main", "shoal_main"); // runner.c has the program's own
@@ -447,7 +484,8 @@ fn gpu(s: *Shoal, toolkit: ?[]const u8, top: *std.StringHashMapUnmanaged(*std.Bu
 
     const folder = b.addWriteFiles();
     _ = folder.addCopyFile(exe.getEmittedBin(), "test-gpu");
-    _ = folder.addCopyFile(b.path("test/carried/run.sh"), "run.sh");
+    for ([_][]const u8{ "run.sh", "day.sh", "stages.sh", "shoal" }) |f| _ = folder.addCopyFile(b.path(b.fmt("test/carried/{s}", .{f})), f);
+    for ([_][]const u8{ "gpu_vs_pytorch.py", "rounds.py", "llama.py" }) |f| _ = folder.addCopyFile(b.path(b.fmt("test/bench/{s}", .{f})), b.fmt("test/bench/{s}", .{f}));
     for (s.files("test/golden", ".bin")) |f| {
         const name = b.fmt("test/golden/{s}", .{f});
         _ = folder.addCopyFile(b.path(name), name);

@@ -2,6 +2,7 @@
 #include "bin/bench_ops.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,12 +86,18 @@ static void *matrix(struct bench *k, size_t n)
     return k->b->copies ? activations(k, n) : floats(k, n);
 }
 
+/* The logarithm of 1 + n is uniform. */
+uint32_t bench_token(struct rng *rng, size_t vocab)
+{
+    const double x = exp(rng_unit(rng) * log((double)vocab + 1)) - 1;
+    return x < (double)(vocab - 1) ? (uint32_t)x : (uint32_t)(vocab - 1);
+}
+
 static uint32_t *tokens(struct bench *k, size_t n)
 {
     uint32_t *block = malloc(BLOCK), *p = block ? room(k, n * sizeof *block) : NULL;
     struct rng rng = rng_init(2);
-    for (size_t i = 0; p && i < BLOCK / sizeof *block; i++)
-        block[i] = (uint32_t)rng_below(&rng, VOCAB);
+    for (size_t i = 0; p && i < BLOCK / sizeof *block; i++) block[i] = bench_token(&rng, VOCAB);
     if (p) upload_again_and_again(k, p, n * sizeof *block, block);
     free(block);
     return p;

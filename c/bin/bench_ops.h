@@ -3,6 +3,7 @@
 #define SHOAL_BIN_BENCH_OPS_H
 
 #include "backend.h"
+#include "base/rng.h"
 
 #define BENCH_OPS_MAX 32
 
@@ -17,6 +18,10 @@ struct bench_op {
                       * 0: it has none worth counting */
     bool host; /* the bytes go between the host's memory and the device's */
 };
+
+/* A token as text has them: the n-th most frequent is n, and comes about 1 / (n + 1) as often as the first (Zipf). Of 32000
+ * the first is one in fifteen: the rows of one token's gradient are added up one by one, and that takes its time. */
+uint32_t bench_token(struct rng *rng, size_t vocab);
 
 /* Calls each operation, at the sizes of the 1b preset and with operands of `mebibytes` in all, until its time is known to a
  * per cent or so; attention over sequences of `length`. ERR_MEMORY, ERR_DEVICE. */

@@ -11,6 +11,7 @@
 #include "base/whole.h"
 #include "bin/bench.h"
 #include "bin/bench_ops.h"
+#include "bin/bench_trace.h"
 #include "bin/command.h"
 #include "bin/device.h"
 #include "bin/settings.h"
@@ -27,12 +28,15 @@
 struct wishes {
     const char *experiment, *preset, *precision;
     uint64_t context, batch, threads, seconds, micro_batch, device, ops;
-    bool json, gpu;
+    bool json, gpu, trace;
 };
 
 struct result {
     struct bench_op ops[BENCH_OPS_MAX];
     size_t op_count;
+    struct bench_traced traced[BENCH_TRACE_MAX];
+    size_t traced_count;
+    double traced_s; /* the step that was traced */
     double loss, seconds, tokens_per_s, flops, peak;
     double *step_s; /* [steps], sorted in the end */
     uint64_t steps, room;
@@ -86,6 +90,8 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
         {"ops", .whole = &o->ops, .least = 0, .most = UINT32_MAX, .value = "N",
          .help = "then each operation alone, on operands of N MiB in all, its attention over a "
                  "context that was given or 2048 tokens; 0: none"},
+        {"trace", .flag = &o->trace,
+         .help = "then one more step, with the time of each operation in it"},
         {"json", .flag = &o->json, .help = "one line of JSON"},
         o->gpu ? (struct option_row){"device", .whole = &o->device, .least = 0,
                                      .most = EXPERIMENT_DEVICE_MAX, .value = "N",
@@ -94,8 +100,8 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
         {0}};
     struct options table = {
         .command = o->gpu ? "shoal bench gpu" : "shoal bench cpu",
-        .about = "Trains on made-up tokens and tells how fast: whole inner steps, forward, "
-                 "backward and AdamW.",
+        .about = "Trains on made-up tokens, as frequent as words, and tells how fast: whole inner "
+                 "steps, forward, backward and AdamW.",
         .notes = notes,
         .rows = rows};
     const char *name = o->gpu ? "bench gpu" : "bench cpu";
@@ -218,6 +224,19 @@ static enum err measure(struct bench *k, const struct wishes *o, struct result *
     return ERR_OK;
 }
 
+static enum err trace_step(struct bench *k, struct result *r, struct why *w)
+{
+    double loss;
+    enum err e = bench_trace_begin(&k->b, w);
+    if (e) return e;
+    const instant began = clock_now();
+    e = step(k, &loss, w);
+    if (!e) e = k->b.norm2(k->b.self, k->gradients, 1, &loss, w); /* waits for AdamW too */
+    r->traced_s = span_in_s(instant_since(clock_now(), began));
+    r->traced_count = bench_trace_end(&k->b, r->traced);
+    return e;
+}
+
 static const char *precision_name(const struct bench *k)
 {
     return k->x.train.precision == PRECISION_BF16 ? "bf16" : "fp32";
@@ -241,6 +260,23 @@ static void ops_json(const struct bench *k, const struct result *r)
         printf("}");
     }
     printf("]");
+}
+
+static void trace_json(const struct result *r)
+{
+    printf(",\"trace\":{\"step_seconds\":%.6f,\"ops\":[", r->traced_s);
+    for (size_t i = 0; i < r->traced_count; i++)
+        printf("%s{\"op\":\"%s\",\"calls\":%zu,\"seconds\":%.6f}", i ? "," : "", r->traced[i].name,
+               r->traced[i].calls, r->traced[i].seconds);
+    printf("]}");
+}
+
+static void trace_lines(const struct result *r)
+{
+    for (size_t i = 0; i < r->traced_count; i++)
+        printf("trace    %-24s %9.3f ms  %5.1f %% of a step  %6zu calls\n", r->traced[i].name,
+               r->traced[i].seconds * 1e3, 100 * r->traced[i].seconds / r->traced_s,
+               r->traced[i].calls);
 }
 
 static void op_line(const struct bench_op *op)
@@ -273,6 +309,7 @@ static void report(const struct bench *k, const struct wishes *o, const struct r
         if (o->gpu) printf("\"mfu\":%.4f,", share_of(r));
         printf("\"loss\":%.4f", r->loss);
         if (r->op_count) ops_json(k, r);
+        if (r->traced_count) trace_json(r);
         printf("}\n");
         return;
     }
@@ -288,6 +325,7 @@ static void report(const struct bench *k, const struct wishes *o, const struct r
         printf("peak     %.1f GFLOP/s; share %.1f %%\n", r->peak * 1e-9, 100 * share_of(r));
     else printf("peak     not known of this GPU\n");
     for (size_t i = 0; i < r->op_count; i++) op_line(&r->ops[i]);
+    trace_lines(r);
 }
 
 static enum err tokens_make(struct bench *k, struct why *w)
@@ -297,7 +335,7 @@ static enum err tokens_make(struct bench *k, struct why *w)
     struct rng rng = rng_init(k->x.seed);
     k->tokens = malloc(count * sizeof *k->tokens);
     if (!k->tokens) return why(w, ERR_MEMORY, "no memory for %zu tokens", count);
-    for (size_t i = 0; i < count; i++) k->tokens[i] = (uint32_t)rng_below(&rng, k->x.model.vocab);
+    for (size_t i = 0; i < count; i++) k->tokens[i] = bench_token(&rng, k->x.model.vocab);
     return ERR_OK;
 }
 
@@ -359,6 +397,7 @@ static int bench(int argc, char **argv, bool gpu)
         e = bench_take(k, &d, pool, &w);
     }
     if (!e) e = measure(k, &o, &r, &w);
+    if (!e && o.trace) e = trace_step(k, &r, &w);
     if (k) bench_give(k);
     if (!e && o.ops)
         e = bench_ops(&k->b, o.ops, o.context || o.experiment ? k->x.model.context : OPS_CONTEXT,

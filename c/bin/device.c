@@ -2,10 +2,13 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/clock.h"
 #include "cpu/cpu.h"
 #ifdef SHOAL_CUDA
 #include "cu/cuda.h"
+#include "cu/marks.h"
 #endif
 
 #ifdef SHOAL_CUDA
@@ -38,6 +41,16 @@ static const char *describe_gpu(const struct backend *b) { return cuda_describe(
 static double peak_gpu(const struct backend *b) { return cuda_peak(b); }
 static double memory_peak_gpu(const struct backend *b) { return cuda_memory_peak(b); }
 
+static enum err marks_gpu(const struct backend *b, size_t count, struct why *w)
+{
+    return cuda_marks(b, count, w);
+}
+static void mark_gpu(const struct backend *b, size_t mark) { cuda_mark(b, mark); }
+static double between_gpu(const struct backend *b, size_t from, size_t to)
+{
+    return cuda_between(b, from, to);
+}
+
 #else
 
 const char *device_built(void) { return "the CPU; this build has no CUDA"; }
@@ -68,7 +81,42 @@ static double peak_gpu(const struct backend *b)
 }
 static double memory_peak_gpu(const struct backend *b) { return peak_gpu(b); }
 
+static enum err marks_gpu(const struct backend *b, size_t count, struct why *w)
+{
+    (void)b, (void)count, (void)w;
+    return ERR_OK;
+}
+static void mark_gpu(const struct backend *b, size_t mark) { (void)b, (void)mark; }
+static double between_gpu(const struct backend *b, size_t from, size_t to)
+{
+    (void)from, (void)to;
+    return peak_gpu(b);
+}
+
 #endif
+
+/* An operation on a CPU is done when it returns. */
+static instant *marks;
+
+enum err device_marks(const struct backend *b, size_t count, struct why *w)
+{
+    if (!b->host) return marks_gpu(b, count, w);
+    free(marks);
+    marks = count ? calloc(count, sizeof *marks) : NULL;
+    return count && !marks ? why(w, ERR_MEMORY, "no memory for %zu marks", count) : ERR_OK;
+}
+
+void device_mark(const struct backend *b, size_t mark)
+{
+    if (b->host) marks[mark] = clock_now();
+    else mark_gpu(b, mark);
+}
+
+double device_between(const struct backend *b, size_t from, size_t to)
+{
+    if (!b->host) return between_gpu(b, from, to);
+    return span_in_s(instant_since(marks[to], marks[from]));
+}
 
 enum err device_open(struct backend *out, const struct device_options *o, struct pool *pool,
                      struct why *w)

@@ -52,4 +52,10 @@ size_t devices_gpus(const struct devices *d); /* 0: the CPU computes */
  * experiment says serves all of them. */
 bool devices_deal(const struct experiment *x, size_t i, char out[16]);
 
+/* Moments on the device, for measuring, of one backend at a time: makes `count` of them (0 gives them back), says that one is
+ * when all that was queued so far is done, and the seconds between two, for which it waits. ERR_MEMORY, ERR_DEVICE. */
+enum err device_marks(const struct backend *b, size_t count, struct why *w);
+void device_mark(const struct backend *b, size_t mark);
+double device_between(const struct backend *b, size_t from, size_t to);
+
 #endif

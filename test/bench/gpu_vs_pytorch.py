@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """gpu_vs_pytorch.py -- how fast does shoal train on this machine's GPU, and how fast PyTorch the same model?
 
-    gpu_vs_pytorch.py [--shape 150m|1b] [--seconds 20] [--rounds 3] [--shoal zig-out/bin/shoal] [--python PYTHON]
+    gpu_vs_pytorch.py [--shape 150m|1b] [--variant NAME]... [--seconds 20] [--rounds 3] [--shoal zig-out/bin/shoal]
+                      [--python PYTHON]
 
-PyTorch (bf16, compiled, the faster of the VARIANTS) and shoal (bf16) train in turns; between them PyTorch multiplies large
+PyTorch (bf16, compiled, the fastest of the VARIANTS or of those that are named) and shoal (bf16) train in turns; between them PyTorch multiplies large
 matrices in bf16: the ceiling. PyTorch comes from pip into out/torch, or with PYTHON, an interpreter that has it. Prints one
 line of JSON a shape: shoal_bf16 and torch_compiled_bf16 in tokens/s, the medians of the rounds; torch_compiled_bf16_kind;
 their ratio; best: the best of the rounds; matmul_flops, the ceiling; shoal_mfu by the device's data sheet; shoal_of_matmul and
@@ -24,7 +25,9 @@ def measure(name, options, python):
     shape = dict(SHAPES[name], device="cuda", threads=CORES, precision="bf16")
     ours = Shoal(options.shoal, name=name, more=("--ops", "0"), **shape)
     found, ceiling = {}, 0
-    for kind, settings in VARIANTS.items():
+    kinds = options.variant or list(VARIANTS)
+    for kind in kinds:
+        settings = VARIANTS[kind]
         side = Torch(python, **shape, **settings)
         turns = take_turns({("torch", kind): side, ("shoal", ""): ours}, options.rounds, options.seconds, 0)
         ceiling = max(ceiling, side.ask("ceiling")["flops"])
@@ -32,7 +35,7 @@ def measure(name, options, python):
         for key, results in turns.items():
             found.setdefault(key, []).extend(results)
     ours.close()
-    kind = max(VARIANTS, key=lambda k: speeds(found["torch", k])[0])
+    kind = max(kinds, key=lambda k: speeds(found["torch", k])[0])
     shoal, torch = (speeds(found[key]) for key in (("shoal", ""), ("torch", kind)))
     said = found["shoal", ""][0]
     return {"shape": name, "gpu": said["backend"], "torch": side.ready["ready"], "shoal_bf16": round(shoal[0], 1),
@@ -46,6 +49,7 @@ def measure(name, options, python):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--shape", choices=SHAPES, action="append", help="default: both, one after the other")
+    p.add_argument("--variant", choices=VARIANTS, action="append", help="how PyTorch is set up; default: all, and the fastest counts")
     p.add_argument("--seconds", type=float, default=20, help="of a turn; three steps at least")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--shoal", default=os.path.join(HOME, "zig-out", "bin", "shoal"))

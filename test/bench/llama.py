@@ -10,7 +10,7 @@ the speed of a large product alone, answered by one line of JSON. Between them i
 precision: fp32, or bf16 by autocast. weights: fp32, or bf16: the model holds bf16 copies and AdamW works on fp32 masters.
 compile: null for eager, or a mode of torch.compile.
 """
-import json, sys, time
+import json, math, sys, time
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -83,7 +83,9 @@ class Training:
         half = s["precision"] == "bf16"
         with self.device:
             self.model = Llama(s)
-            tokens = torch.randint(s["vocab"], (s["batch"], s["context"] + 1))
+            # As frequent as words in a text are (Zipf), as bench_token() of `shoal bench` draws them.
+            ranks = torch.exp(torch.rand(s["batch"], s["context"] + 1, dtype=torch.float64) * math.log(s["vocab"] + 1)) - 1
+            tokens = ranks.long().clamp_(max=s["vocab"] - 1)
         self.tokens, self.targets = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
         self.masters = [p for p in self.model.parameters()]
         self.copies = None

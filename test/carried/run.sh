@@ -1,41 +1,34 @@
 #!/bin/sh
-# What this folder holds runs on another machine: the tests of the kernels and shoal with its benchmarks, in one program that
-# needs an NVIDIA driver and glibc. `./zigw build test-gpu` made the folder (zig-out/gpu); carry all of it, then
+# What this folder holds runs on another machine: the tests of the kernels and shoal with its benchmarks, in programs that need
+# an NVIDIA driver and glibc. `./zigw build test-gpu` made the folder (zig-out/gpu); carry all of it, then
 #
-#     ./run.sh [FOLDER]     runs tests, compute-sanitizer where it is there, and benchmarks; what they say goes to FOLDER (results)
+#     ./run.sh [FOLDER]     tests, compute-sanitizer on chosen tests where it is there, benchmarks: some 20 minutes
+#     ./day.sh FOLDER       the same and more of it in nine minutes by its own clock
 #
-# Code 0: all passed. 77: there is no GPU to run on, said in one sentence.
+# What they say goes to FOLDER (results), in one archive. Code 0: all passed. 77: there is no GPU to run on, said in one sentence.
 set -u
-cd "$(dirname "$0")" || exit 1
 out=${1:-results}
-mkdir -p "$out"
-failed=0
+mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
+cd "$(dirname "$0")" || exit 1
+. ./stages.sh
+find_gpu
+begin_stages 3600
+find_libraries
 
-said=$(./test-gpu shoal bench gpu --preset 2m --seconds 1 --ops 0 --json 2>&1 >"$out/first.json") || {
-    echo "run.sh: nothing was run: ${said#shoal bench gpu: }"
-    exit 77
-}
-nvidia-smi >"$out/nvidia-smi.txt" 2>&1
-
-try() { # NAME COMMAND...: what it says goes to NAME.txt
-    name=$1
-    shift
-    if "$@" >"$out/$name.txt" 2>&1; then echo "passed  $name: $*"; else
-        echo "FAILED  $name (code $?): $*"
-        failed=1
-    fi
-}
-
-try tests ./test-gpu --tap="$out/tests.tap"
-try 150m ./test-gpu shoal bench gpu --preset 150m --context 1024 --batch 65536 --seconds 20 --ops 0 --json
-try 1b ./test-gpu shoal bench gpu --preset 1b --context 2048 --batch 131072 --seconds 20 --json
-PATH=$PATH:/usr/local/cuda/bin
+export XDG_CACHE_HOME="$work/cache-of-tests" # its choices are made while tests share the GPU
+stage facts 20 nvidia-smi
+stage tests 600 ./test-gpu --jobs="$(nproc)" --timeout=60
+export XDG_CACHE_HOME="$work/cache"
+stage 150m 120 ./test-gpu shoal bench gpu --preset 150m --context 1024 --batch 65536 --seconds 20 --ops 0 --json && believe 150m
+stage 1b 180 ./test-gpu shoal bench gpu --preset 1b --context 2048 --batch 131072 --seconds 20 --json && believe 1b
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck initcheck synccheck; do
-        try $tool timeout 3600 compute-sanitizer --tool $tool --target-processes all --error-exitcode 9 \
-            ./test-gpu --timeout=1800 --tap="$out/$tool.tap"
+        for test in ops/linear_is_right_where_matrices_are_cut_into_tiles outer/a_whole_vector_has_the_bits_of_the_cpu \
+            attention/sharp_softmaxes_neither_overflow_nor_vanish model/with_attention_on_tensor_cores_too; do
+            stage "$tool-${test%%/*}" 120 compute-sanitizer --tool $tool --error-exitcode 9 ./test-gpu --one=$test
+        done
     done
 else
-    echo "skipped compute-sanitizer: it is not on this machine"
+    skip sanitizers "there is no compute-sanitizer here"
 fi
-exit $failed
+end_stages

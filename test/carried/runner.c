@@ -1,14 +1,21 @@
 /* runner.c -- runs the tests of a program that is carried to a machine with a GPU, or the program shoal in it.
  *
- *     test-gpu [--tap=FILE] [--timeout=SECONDS] [--filter=SUITE/NAME]    all tests, or those whose SUITE/NAME begins so
- *     test-gpu --one=SUITE/NAME                                          one test, in this process
- *     test-gpu shoal bench gpu --json                                    shoal itself: any of its commands
+ *     test-gpu [OPTION...]              all tests
+ *         --filter=SUITE/NAME           those whose SUITE/NAME begins so
+ *         --but=SUITE/NAME              not those whose SUITE/NAME begins so
+ *         --jobs=N                      N side by side; default 1
+ *         --timeout=SECONDS             of each; default 60: a kernel that hangs takes no more
+ *         --tap=FILE                    where the results go
+ *     test-gpu --one=SUITE/NAME         one test, in this process
+ *     test-gpu shoal bench gpu --json   shoal itself: any of its commands
  *
  * Each test runs in a process of its own that executes this program again: CUDA does not survive a fork, and tools that
  * watch CUDA see every process from its start. The results are told in TAP, on standard output or to FILE. Code 0 when no
  * test failed and one at least passed or was skipped. (--quiet is taken as Criterion's programs take it: test/tally.py
  * says it to all.) The tests read test/golden in the working folder or, where there is none, beside this program. */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -79,95 +86,173 @@ static void golden_beside_the_program(void)
     if (!slash || chdir(path)) fprintf(stderr, "test-gpu: there is no test/golden here\n");
 }
 
-struct told { /* of one test */
-    int status;
-    char last_line[400]; /* of what it said on standard error */
+#define JOBS_MAX 32
+
+struct run { /* of all tests */
+    const char *filter, *but;
+    FILE *tap;
+    unsigned long limit_s, jobs;
+    size_t passed, failed, skipped;
 };
 
-/* Runs it in a process of its own, passing on what it says, at most for `limit_s`. */
-static struct told run_apart(const char *name, unsigned limit_s)
+struct job {                      /* a test in a process of its own */
+    const struct carried_test *t; /* NULL: there is none */
+    pid_t child;
+    int said; /* the end of the pipe that its standard error goes to */
+    char name[200], line[400], last_line[400];
+    size_t used; /* bytes of line */
+};
+
+static void start(struct job *j, const struct carried_test *t, const struct run *r)
 {
-    struct told r = {.status = -1};
-    char option[220], line[400];
     int ends[2];
-    snprintf(option, sizeof option, "--one=%s", name);
-    if (pipe(ends)) return r;
-    const pid_t child = fork();
-    if (child == 0) {
+    char option[220];
+    *j = (struct job){.t = t, .child = -1, .said = -1};
+    full_name(t, j->name);
+    snprintf(option, sizeof option, "--one=%s", j->name);
+    if (pipe2(ends, O_CLOEXEC)) return;
+    j->child = fork();
+    if (j->child == 0) {
         dup2(ends[1], STDERR_FILENO);
-        close(ends[0]), close(ends[1]);
-        alarm(limit_s); /* SIGALRM ends it; an alarm outlives exec */
+        alarm((unsigned)r->limit_s); /* SIGALRM ends it; an alarm outlives exec */
         execl("/proc/self/exe", "test-gpu", option, (char *)NULL);
         _exit(127);
     }
     close(ends[1]);
-    FILE *said = fdopen(ends[0], "r");
-    while (child > 0 && said && fgets(line, sizeof line, said)) {
-        line[strcspn(line, "\n")] = 0;
-        if (!line[0]) continue;
-        if (strncmp(line, "skipped: ", 9)) fprintf(stderr, "%s: %s\n", name, line);
-        memcpy(r.last_line, line, sizeof line);
-    }
-    if (said) fclose(said);
-    if (child > 0) waitpid(child, &r.status, 0);
-    return r;
+    j->said = ends[0];
 }
 
-static int run_all(const char *filter, FILE *tap, unsigned limit_s)
+static void end_line(struct job *j)
 {
-    size_t passed = 0, failed = 0, skipped = 0;
-    for (const struct carried_test *t = first; t; t = t->next) {
-        char name[200];
-        full_name(t, name);
-        if (strncmp(name, filter, strlen(filter))) continue;
-        struct told r = run_apart(name, limit_s);
-        if (WIFEXITED(r.status) && WEXITSTATUS(r.status) == 0) {
-            passed++;
-            fprintf(tap, "ok - %s::%s\n", t->suite, t->name);
-        } else if (WIFEXITED(r.status) && WEXITSTATUS(r.status) == SKIPPED) {
-            skipped++;
-            fprintf(tap, "ok - %s::%s # SKIP %s\n", t->suite, t->name,
-                    r.last_line + strlen("skipped: "));
-        } else {
-            failed++;
-            fprintf(tap, "not ok - %s::%s\n", t->suite, t->name);
-            if (WIFSIGNALED(r.status))
-                fprintf(tap, "  - %s\n",
-                        WTERMSIG(r.status) == SIGALRM ? "took too long"
-                                                      : strsignal(WTERMSIG(r.status)));
-            else fprintf(tap, "  - %s\n", r.last_line);
-        }
-        fflush(tap);
+    j->line[j->used] = 0;
+    j->used = 0;
+    if (!j->line[0]) return;
+    if (strncmp(j->line, "skipped: ", 9)) fprintf(stderr, "%s: %s\n", j->name, j->line);
+    memcpy(j->last_line, j->line, sizeof j->line);
+}
+
+static void report(struct job *j, struct run *r)
+{
+    const struct carried_test *t = j->t;
+    int status = -1;
+    end_line(j);
+    if (j->said >= 0) close(j->said);
+    if (j->child > 0) waitpid(j->child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        r->passed++;
+        fprintf(r->tap, "ok - %s::%s\n", t->suite, t->name);
+    } else if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) {
+        r->skipped++;
+        fprintf(r->tap, "ok - %s::%s # SKIP %s\n", t->suite, t->name,
+                j->last_line + strlen("skipped: "));
+    } else {
+        const char *signal_name = strsignal(WTERMSIG(status));
+        r->failed++;
+        fprintf(r->tap, "not ok - %s::%s\n  - %s\n", t->suite, t->name,
+                !WIFSIGNALED(status)          ? j->last_line
+                : WTERMSIG(status) == SIGALRM ? "took too long"
+                                              : signal_name);
     }
-    fprintf(stderr, "%zu passed, %zu failed, %zu skipped\n", passed, failed, skipped);
-    return failed || passed + skipped == 0;
+    fflush(r->tap);
+    j->t = NULL;
+}
+
+/* Takes what it has said. When it has ended, that is reported. */
+static void listen_to(struct job *j, struct run *r)
+{
+    char text[400];
+    const ssize_t n = read(j->said, text, sizeof text);
+    if (n < 0 && errno == EINTR) return;
+    if (n <= 0) {
+        report(j, r);
+        return;
+    }
+    for (ssize_t i = 0; i < n; i++) {
+        if (text[i] != '\n') j->line[j->used++] = text[i];
+        if (text[i] == '\n' || j->used == sizeof j->line - 1) end_line(j);
+    }
+}
+
+static const struct carried_test *next_of(const struct carried_test *t, const struct run *r)
+{
+    for (char name[200]; t; t = t->next) {
+        full_name(t, name);
+        if (strncmp(name, r->filter, strlen(r->filter))) continue;
+        if (r->but[0] && !strncmp(name, r->but, strlen(r->but))) continue;
+        return t;
+    }
+    return NULL;
+}
+
+static int run_all(struct run *r)
+{
+    static struct job jobs[JOBS_MAX];
+    const struct carried_test *t = next_of(first, r);
+    for (size_t running = 1; running;) {
+        struct pollfd ends[JOBS_MAX];
+        running = 0;
+        for (size_t i = 0; i < r->jobs; i++) {
+            if (!jobs[i].t && t) {
+                start(&jobs[i], t, r);
+                t = next_of(t->next, r);
+                if (jobs[i].child <= 0) report(&jobs[i], r);
+            }
+            ends[i] = (struct pollfd){.fd = jobs[i].t ? jobs[i].said : -1, .events = POLLIN};
+            running += jobs[i].t || t;
+        }
+        if (!running || poll(ends, r->jobs, -1) < 0) continue;
+        for (size_t i = 0; i < r->jobs; i++)
+            if (jobs[i].t && ends[i].revents) listen_to(&jobs[i], r);
+    }
+    fprintf(stderr, "%zu passed, %zu failed, %zu skipped\n", r->passed, r->failed, r->skipped);
+    return r->failed || r->passed + r->skipped == 0;
+}
+
+/* The text behind `name` where the argument begins with it. */
+static const char *value_of(const char *argument, const char *name)
+{
+    return strncmp(argument, name, strlen(name)) ? NULL : argument + strlen(name);
+}
+
+static bool number(const char *text, unsigned long most, unsigned long *out)
+{
+    char *end;
+    *out = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && *out >= 1 && *out <= most;
+}
+
+static int usage(void)
+{
+    fprintf(stderr,
+            "usage: test-gpu [--filter=SUITE/NAME] [--but=SUITE/NAME] [--jobs=1..%d] "
+            "[--timeout=SECONDS] [--tap=FILE]\n"
+            "       test-gpu --one=SUITE/NAME\n"
+            "       test-gpu shoal COMMAND ...\n",
+            JOBS_MAX);
+    return 2;
 }
 
 int main(int argc, char **argv)
 {
-    const char *filter = "";
-    unsigned long limit_s = 600;
-    FILE *tap = stdout;
+    struct run r = {.filter = "", .but = "", .tap = stdout, .limit_s = 60, .jobs = 1};
     if (argc >= 2 && !strcmp(argv[1], "shoal")) return shoal_main(argc - 1, argv + 1);
     golden_beside_the_program();
     for (int i = 1; i < argc; i++) {
-        if (!strncmp(argv[i], "--one=", 6)) run_here(argv[i] + 6);
-        else if (!strncmp(argv[i], "--filter=", 9)) filter = argv[i] + 9;
-        else if (!strncmp(argv[i], "--timeout=", 10)) limit_s = strtoul(argv[i] + 10, NULL, 10);
-        else if (!strncmp(argv[i], "--tap=", 6)) tap = fopen(argv[i] + 6, "w");
-        else if (strcmp(argv[i], "--quiet")) {
-            fprintf(stderr,
-                    "usage: test-gpu [--tap=FILE] [--timeout=SECONDS] [--filter=SUITE/NAME]\n"
-                    "       test-gpu --one=SUITE/NAME\n"
-                    "       test-gpu shoal COMMAND ...\n");
-            return 2;
-        }
-        if (!tap) {
-            fprintf(stderr, "test-gpu: cannot write %s: %s\n", argv[i] + 6, strerror(errno));
-            return 2;
-        }
+        const char *v;
+        if ((v = value_of(argv[i], "--one="))) run_here(v);
+        else if ((v = value_of(argv[i], "--filter="))) r.filter = v;
+        else if ((v = value_of(argv[i], "--but="))) r.but = v;
+        else if ((v = value_of(argv[i], "--jobs="))) {
+            if (!number(v, JOBS_MAX, &r.jobs)) return usage();
+        } else if ((v = value_of(argv[i], "--timeout="))) {
+            if (!number(v, 100000, &r.limit_s)) return usage();
+        } else if ((v = value_of(argv[i], "--tap="))) {
+            r.tap = fopen(v, "w");
+            if (!r.tap) fprintf(stderr, "test-gpu: cannot write %s: %s\n", v, strerror(errno));
+            if (!r.tap) return 2;
+        } else if (strcmp(argv[i], "--quiet")) return usage();
     }
-    const int code = run_all(filter, tap, (unsigned)limit_s);
-    if (tap != stdout && fclose(tap)) return 1;
+    const int code = run_all(&r);
+    if (r.tap != stdout && fclose(r.tap)) return 1;
     return code;
 }

@@ -33,7 +33,8 @@ half = experiment("gpu-bf16", precision="bf16", **small)
 done = run("train", half, "--device", "cuda", "--fresh", program=GPU)
 gpu = losses(log) if ok(done.returncode == 0, "a GPU trains in bf16", done.stdout) else []
 ok(len(gpu) == 12 and 0 < max(abs(a - b) for a, b in zip(cpu, gpu)) < 0.02, "within 0.02 nats of the CPU", "%s\n%s" % (cpu, gpu))
-absent = "shoal: our own matrix products serve: there is no cuBLASLt: no libcublaslt_fiber.so where the loader looks, "
+absent = ("shoal: our own matrix products serve: there is no cuBLASLt: no libcublaslt_fiber.so or "
+          "libcublaslt_fiber_old.so where the loader looks, ")
 ok(done.stdout.count(absent) == 1, "without cuBLASLt its own products serve, which is said once", done.stdout)
 
 os.remove(log)
@@ -75,16 +76,18 @@ ok(checkpoints() == saved and run("eval", "checkpoints", "--data", corpus()).ret
 for what, sentence, environment in [
         ("no GPU", "there is no GPU 0: this machine has none", dict(FIBER_DEVICES="0")),
         ("no driver", "this machine has no NVIDIA driver", dict(FIBER_DRIVER="0")),
-        ("an old driver", "the NVIDIA driver here is for CUDA 11.4: install one for 12.0 or later", dict(FIBER_DRIVER="11040")),
+        ("an old driver", "the NVIDIA driver here is for CUDA 12.8: install one for 13.0 or later", dict(FIBER_DRIVER="12080")),
+        ("a driver that does not answer", "asking for GPUs: unknown error", dict(FIBER_DEVICES="-1")),
         ("an old generation", "is of generation sm_75: shoal needs sm_80 or later", dict(FIBER_GENERATION="75")),
         ("a generation without kernels", "is of generation sm_110, for which this shoal has no kernels", dict(FIBER_GENERATION="110")),
         ("too little memory", "and the GPU has room for 0.1 MiB, whatever train.micro_batch and train.recompute say", dict(FIBER_MEMORY="100000")),
         ("too little for activations", "set train.recompute to block and train.micro_batch to 1, which take", dict(FIBER_MEMORY="1340000"))]:
     done = run("train", path, "--device", "cuda", program=GPU, **environment)
     ok(done.returncode == 1 and sentence in done.stdout and done.stdout.count("\n") == 1, what + " is one sentence", done.stdout)
-done = run("train", path, "--device", "auto", program=GPU, FIBER_DRIVER="11040")
-ok(done.returncode == 1 and "install one for 12.0 or later" in done.stdout, "auto takes no CPU where a GPU's driver is too old",
-   done.stdout)
+for what, sentence, environment in [("is too old", "install one for 13.0 or later", dict(FIBER_DRIVER="12080")),
+                                    ("does not answer", "asking for GPUs: unknown error", dict(FIBER_DEVICES="-1"))]:
+    done = run("train", path, "--device", "auto", program=GPU, **environment)
+    ok(done.returncode == 1 and sentence in done.stdout, "auto takes no CPU where a GPU's driver " + what, done.stdout)
 done = run("train", path, "--device", "tpu")
 ok(done.returncode == 2 and "--device needs auto, cpu, cuda or cuda:N" in done.stdout, "a device that is none is refused",
    done.stdout)
@@ -100,6 +103,15 @@ ok({("attention", 64), ("attention_backward", 128), ("linear", None), ("adamw", 
    "then each operation alone", said)
 ok(said.get("memory_peak") == 16e9 and all(abs(op["share"] - op["bytes_per_second"] / 16e9) < 0.001 for op in ops.values()
    if "bytes_per_second" in op and not op["op"].startswith("outer")), "beside what its memory could do", said)
+
+done = run("bench", "gpu", "--preset", "2m", "--context", "64", "--batch", "64", "--seconds", "1", "--ops", "0", "--trace", program=GPU)
+traced = {line.split()[1]: line for line in done.stdout.splitlines() if line.startswith("trace ")}
+ok(done.returncode == 0 and {"linear", "attention_backward", "embed", "cross_entropy", "adamw", "norm2"} <= set(traced) and
+   traced["linear"].endswith(" calls"), "a step can be traced, operation by operation", done.stdout)
+done = run("bench", "cpu", "--preset", "2m", "--batch", "256", "--seconds", "1", "--trace", "--json")
+said = json.loads(done.stdout).get("trace", {"ops": []}) if done.returncode == 0 else {"ops": []}
+ok({"linear", "attention", "adamw"} <= {op["op"] for op in said["ops"]} and
+   sum(op["seconds"] for op in said["ops"]) <= said["step_seconds"], "on a CPU too", done.stdout)
 
 # Several GPUs in one machine: NCCL is what stands in for it on fibers.
 TWO = dict(FIBER_DEVICES="2")

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define CARRIED 1 /* the device is a GPU, not fibers */
+
 struct carried_test {
     const char *suite, *name;
     void (*body)(void);
