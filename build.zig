@@ -363,6 +363,7 @@ fn licenses(s: *Shoal, with_cuda: bool) std.Build.LazyPath {
         .{ "nghttp3", nghttp3_dir ++ "/COPYING" },
         .{ "sfparse", nghttp3_dir ++ "/lib/sfparse/COPYING" },
         .{ "libyaml", yaml_dir ++ "/License" },
+        .{ "dygraphs", ".deps/dygraphs-2.2.1/share/doc/libjs-dygraphs/copyright" },
     }) |l| _ = folder.addCopyFile(b.path(l[1]), l[0] ++ ".txt");
     for (s.files(".deps/system/licenses", "")) |name| {
         _ = folder.addCopyFile(b.path(b.fmt(".deps/system/licenses/{s}", .{name})), b.fmt("{s}.txt", .{name}));
