@@ -46,6 +46,19 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
     return command_options("report", &table, argc, argv, code);
 }
 
+/* What is there may be an older report, and nothing else: `-o` before a log's name would cost the log. */
+static enum err check_output(const char *path, struct why *w)
+{
+    static const char begin[] = "<!doctype html>";
+    char head[512] = "";
+    FILE *f = fopen(path, "rb");
+    if (!f) return ERR_OK;
+    head[fread(head, 1, sizeof head - 1, f)] = 0;
+    fclose(f);
+    if (!strncmp(head, begin, sizeof begin - 1) && strstr(head, "<title>shoal")) return ERR_OK;
+    return why(w, ERR_USAGE, "%s exists and is no report: name another file with --out", path);
+}
+
 static enum err say(const struct wishes *o, const struct report *r, struct why *w)
 {
     uint64_t lines = 0, tokens = 0;
@@ -93,7 +106,8 @@ int report_main(int argc, char **argv)
         sigaction(SIGINT, &act, NULL);
         sigaction(SIGTERM, &act, NULL);
     }
-    enum err e = report_open(&r, o.logs.items, o.logs.count, &w);
+    enum err e = check_output(o.output, &w);
+    if (!e) e = report_open(&r, o.logs.items, o.logs.count, &w);
     if (!e) e = report_write(&r, o.output, NULL, o.watch, &w);
     if (!e) e = say(&o, &r, &w);
     if (!e && o.watch) e = follow(&o, &r, &w);

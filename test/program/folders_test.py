@@ -48,6 +48,9 @@ def prepare_all():
     write(PLACE + "/e.yaml", here)
     write(PLACE + "/other.yaml", here.replace("2e-3", "3e-3"))
     write(PLACE + "/good/step-000000000006.ckpt", read(GOLDEN + "/checkpoint_1_swarm.ckpt"))
+    run("train", "e.yaml", "--dir", "L")
+    twice = [run("report", "L/log.jsonl").returncode for _ in range(2)]
+    ok(twice == [0, 0], "a report replaces a report", twice)
     os.chmod(PLACE, 0o755)
 
 
@@ -177,9 +180,17 @@ TABLE = {
     "export F --to X": {"*": (1, r"there is no checkpoint in F", "none"), "anchor": (0, r"wrote F", "none"),
                         "alone": (0, r"wrote F", "none"), "damaged": (0, r"wrote F", "none"), "other run": (0, r"wrote F", "none"),
                         "read-only": (1, DENIED, "none"), "locked": (0, r"wrote F", "none"), "killed": (0, r"wrote F", "none")},
+    "export good --to F": {"*": (2, r"F (holds|exists)", "none"), "empty": (0, r"wrote good", "kept"),
+                           "read-only": (2, r"F (holds|exists)", "none")},
+    "export good --to F --overwrite": {"*": (2, r"F (holds|exists)", "none"), "empty": (0, r"wrote good", "kept"),
+                                       "read-only": (2, r"F (holds|exists)", "none")},
+    "prepare 0.txt 1.txt -o F --force --vocab 300": {"*": (2, r"F", "none"), "empty": (None, r"", "kept"), "corpus": (0, r"", None),
+                                         "read-only": (None, r"F", "none")},
     "prepare 0.txt 1.txt -o F": {"*": (2, r"F", "none"), "empty": (None, r"", "kept"), "read-only": (None, r"F", "none")},
     "keygen -o F/node.key": {"*": (0, r"^[0-9a-f]{64}$", "kept"), "foreign": (None, r"exists", "none"),
                              "read-only": (1, DENIED, "none")},
+    "report L/log.jsonl --out F/notes.txt": {"*": (0, r"F/notes.txt", "kept"), "foreign": (2, r"is no report", "none"),
+                                             "read-only": (1, DENIED, "none")},
     "plan E": {"*": (0, r"parameters", "none")},
 }
 
@@ -197,7 +208,7 @@ def cell(command, state, wanted):
     after = bytes_of(F)
     if lock:
         lock.close()
-    wrong = verdict(kind, before, after)
+    wrong = verdict(kind, before, after) if kind else ""
     if code is not None and done.returncode != code:
         wrong += " code %d, not %d" % (done.returncode, code)
     if not re.search(message, done.stdout, re.M):
