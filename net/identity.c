@@ -183,7 +183,9 @@ enum err identity_create_from_seed(const char *path, const uint8_t seed[IDENTITY
     if (!e) e = file_write_atomic(aside, &all, 1, 0600, w);
     if (!e && link(aside, path))
         e = errno == EEXIST
-                ? why(w, ERR_IO, "%s exists already: an identity is never overwritten", path)
+                ? why(w, ERR_IO,
+                      "%s exists already: an identity is never overwritten; name another file",
+                      path)
                 : why(w, ERR_IO, "making %s: %s", path, strerror(errno));
     unlink(aside);
     explicit_bzero(hex, sizeof hex);

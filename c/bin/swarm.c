@@ -22,6 +22,7 @@
 #include "bin/command.h"
 #include "bin/device.h"
 #include "bin/fleet.h"
+#include "bin/preflight.h"
 #include "bin/settings.h"
 #include "net/crypto.h"
 #include "net/identity.h"
@@ -344,6 +345,15 @@ static enum err watch_all(struct fleet *f, struct wishes *o, struct why *w)
     return e;
 }
 
+/* What all workers would end with at once, each into a file of its own. */
+static enum err check_corpus(struct experiment *x, struct why *w)
+{
+    struct corpus *c;
+    enum err e = preflight_data("swarm", x, &c, w);
+    if (!e) corpus_close(c);
+    return e;
+}
+
 static enum err run(struct wishes *o, struct fleet *f, struct experiment *x, struct why *w)
 {
     struct settings from = {.path = o->experiment,
@@ -352,6 +362,7 @@ static enum err run(struct wishes *o, struct fleet *f, struct experiment *x, str
                             .device = o->device};
     enum err e = settings_read("swarm", &from, x, w);
     if (!e) e = check_epochs(o, x, w);
+    if (!e) e = check_corpus(x, w);
     if (e) return e;
     if (o->deterministic && x->outer.count != OUTER_COUNT_STEPS)
         return why(

@@ -187,35 +187,35 @@ static const struct bad cases[] = {
      "'_', '.'); put it in "
      "quotes if it is meant as text"},
     {"swarm: {access: {ticket: \"a\\nb\"}}\n", 0, ERR_USAGE,
-     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "1:26: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
      "experiment's public key); "
      "without control characters and line separators"},
     {"swarm: {access: {ticket: \"a\\x7fb\"}}\n", 0, ERR_USAGE,
-     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "1:26: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
      "experiment's public key); "
      "without control characters and line separators"},
     {"swarm: {access: {ticket: \"a\\x85b\"}}\n", 0, ERR_USAGE,
-     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "1:26: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
      "experiment's public key); "
      "without control characters and line separators"},
     {"swarm: {access: {ticket: \"a\\x9fb\"}}\n", 0, ERR_USAGE,
-     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "1:26: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
      "experiment's public key); "
      "without control characters and line separators"},
     {"swarm: {access: {ticket: \"a\\Lb\"}}\n", 0, ERR_USAGE,
-     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "1:26: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
      "experiment's public key); "
      "without control characters and line separators"},
     {"swarm: {access: {ticket: \"a\\Pb\"}}\n", 0, ERR_USAGE,
-     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "1:26: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
      "experiment's public key); "
      "without control characters and line separators"},
     {"swarm: {access: {ticket: \"a\\uFEFFb\"}}\n", 0, ERR_USAGE,
-     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "1:26: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
      "experiment's public key); "
      "without control characters and line separators"},
     {"swarm: {access: {ticket: \"a\\uFFFEb\"}}\n", 0, ERR_USAGE,
-     "1:27: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
+     "1:26: swarm.access.ticket: found the text 'a?b', needs a text of 1 to 511 bytes (the "
      "experiment's public key); "
      "without control characters and line separators"},
     {"model: {tied: True}\n", 0, ERR_USAGE,
