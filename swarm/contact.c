@@ -206,7 +206,7 @@ void contact_drop(struct members *m, int i, uint32_t code, const struct sink *ou
 static void say_hello(struct members *m, link_id link, const struct address *seen,
                       const struct sink *out)
 {
-    uint8_t room[72 + RECORD_BYTES_MAX];
+    uint8_t room[74 + RECORD_BYTES_MAX + NODE_SHARED_MAX];
     struct writer w = writer_init(room, sizeof room);
     writer_u16(&w, WIRE_MAJOR);
     writer_u16(&w, WIRE_MINOR);
@@ -215,7 +215,10 @@ static void say_hello(struct members *m, link_id link, const struct address *see
     writer_u16(&w, 0); /* admission: open */
     writer_u16(&w, m->mine[STORED_PEER].count);
     writer_copy(&w, m->mine[STORED_PEER].bytes, m->mine[STORED_PEER].count);
-    writer_u64(&w, m->config.incarnation); /* since 1.1: which process this is */
+    writer_u64(&w,
+               m->config.incarnation); /* since 1.1: which process this is, and what it shares */
+    writer_u16(&w, (uint16_t)m->config.shared.count);
+    writer_copy(&w, m->config.shared.data, m->config.shared.count);
     assert(!w.full);
     struct action a = {
         .kind = ACTION_FRAME, .link = link, .type = WIRE_HELLO, .bytes = writer_bytes(&w)};
@@ -309,6 +312,31 @@ void contact_refuse(struct members *m, link_id link)
 
 /* ---- HELLO ---- */
 
+/* It cannot be one of us: the link ends, and it is left alone for a while. */
+static void turn_away(struct members *m, int i, link_id link, uint32_t code, const char *text,
+                      const struct sink *out)
+{
+    struct member *p = &m->members[i];
+    contact_hang_up(m, link, code, text, out);
+    forget_link(m, i, link_of(p, link));
+    p->refused = p->dial_at = instant_after(m->now, REFUSED);
+    listed_give_up(m, i);
+}
+
+/* Another experiment, and what of it is another: for the log, and for whoever set it up. */
+static void note_other_run(const struct members *m, int i, struct bytes theirs,
+                           const struct sink *out)
+{
+    char story[NODE_STORY_BYTES] = "which keys differ is not known";
+    if (m->config.differ) (void)m->config.differ(m->config.shared, theirs, story);
+    struct action a = {.kind = ACTION_NOTE, .text = "other_run"};
+    a.note.word.key = "why";
+    a.note.word.value = story;
+    a.note.hex.key = "peer";
+    a.note.hex.value = bytes_of(m->members[i].id, CRYPTO_KEY_BYTES);
+    sink_act(out, &a);
+}
+
 bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
                    const struct sink *out)
 {
@@ -320,30 +348,28 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     struct reader r = reader_init(body);
     uint16_t major = reader_u16(&r);
     (void)reader_u16(&r);
-    struct bytes run = reader_bytes(&r, CRYPTO_DIGEST_BYTES);
-    const char *text = NULL;
-    uint32_t code = 0;
     if (r.bad || l->greeted) return false;
     if (major != WIRE_MAJOR) {
-        code = WIRE_CLOSE_VERSION;
-        text = "this node speaks version 1 of the protocol";
-    } else if (memcmp(run.data, m->config.run_id, CRYPTO_DIGEST_BYTES) != 0) {
-        code = WIRE_CLOSE_RUN;
-        text = "this node takes part in another experiment";
-    }
-    if (text) {
-        contact_hang_up(m, link, code, text, out);
-        forget_link(m, i, l);
-        p->refused = p->dial_at = instant_after(now, REFUSED);
-        listed_give_up(m, i);
+        turn_away(m, i, link, WIRE_CLOSE_VERSION, "this node speaks version 1 of the protocol",
+                  out);
         return true;
     }
     struct hello h = {0};
+    struct bytes shared = {0}, run = reader_bytes(&r, CRYPTO_DIGEST_BYTES);
     (void)wire_read_address(&r, &h.seen);
     (void)reader_bytes(&r, reader_u16(&r));
     h.record = reader_bytes(&r, reader_u16(&r));
-    if (!r.bad && reader_left(&r) >= sizeof h.life) h.life = reader_u64(&r); /* since 1.1 */
     if (r.bad) return false;
+    if (reader_left(&r) >= sizeof h.life + 2) { /* since 1.1 */
+        h.life = reader_u64(&r);
+        shared = reader_bytes(&r, reader_u16(&r));
+        if (r.bad) return false;
+    }
+    if (memcmp(run.data, m->config.run_id, CRYPTO_DIGEST_BYTES) != 0) {
+        note_other_run(m, i, shared, out);
+        turn_away(m, i, link, WIRE_CLOSE_RUN, "this node takes part in another experiment", out);
+        return true;
+    }
     if (p->twin.link != LINK_NONE) {
         contact_hang_up(m, link, WIRE_CLOSE_DOUBLE, "another process of yours is being looked at",
                         out);
@@ -360,11 +386,7 @@ bool contact_greet(struct members *m, int i, link_id link, const struct hello *h
     struct member_link *l = link_of(p, link);
     if (!members_absorb_hello(m, i, h->record, out)) return false;
     if (!p->known) {
-        contact_hang_up(m, link, WIRE_CLOSE_FULL, "this swarm has all the members it can have",
-                        out);
-        forget_link(m, i, l);
-        p->refused = p->dial_at = instant_after(m->now, REFUSED);
-        listed_give_up(m, i);
+        turn_away(m, i, link, WIRE_CLOSE_FULL, "this swarm has all the members it can have", out);
         return true;
     }
     link_id before = member_link(m, i);

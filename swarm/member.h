@@ -117,6 +117,8 @@ struct member_config {
     struct address advertise;
     const struct peer_address *bootstrap;
     size_t bootstrap_count;
+    struct bytes shared; /* as in node_config */
+    size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);
     struct listed
         *listed; /* [bootstrap_count]: storage for the peer list, lent for the life of members */
 };

@@ -1083,6 +1083,9 @@ static enum err check_config(const struct node_config *c, const struct lineage_s
     if (c->epochs > UINT32_MAX || s->epoch > c->epochs)
         return why(w, ERR_USAGE, "epoch %llu of a run of %llu", (unsigned long long)s->epoch,
                    (unsigned long long)c->epochs);
+    if (c->shared.count > NODE_SHARED_MAX)
+        return why(w, ERR_USAGE, "%zu bytes of what members share, %d fit", c->shared.count,
+                   NODE_SHARED_MAX);
     if (c->bootstrap_count > NODE_LISTED_MAX)
         return why(w, ERR_USAGE, "a peer list has at most %d entries, this one %zu",
                    NODE_LISTED_MAX, c->bootstrap_count);
@@ -1097,6 +1100,8 @@ static void init_parts(struct node *n, const struct node_config *c, struct liste
                               .advertise = c->advertise,
                               .bootstrap = c->bootstrap,
                               .bootstrap_count = c->bootstrap_count,
+                              .shared = c->shared,
+                              .differ = c->differ,
                               .listed = listed};
     struct match_config t = {.incarnation = c->incarnation,
                              .crypto = c->crypto,

@@ -16,7 +16,9 @@
 
 #define NODE_GROUP_MAX 20 /* members of one averaging group: one cell (SPEC.md, "Cells") */
 
-#define NODE_LISTED_MAX 4096 /* entries of a peer list */
+#define NODE_LISTED_MAX  4096 /* entries of a peer list */
+#define NODE_SHARED_MAX  2048
+#define NODE_STORY_BYTES 512
 
 struct node_config {
     uint8_t id[CRYPTO_KEY_BYTES];
@@ -35,6 +37,10 @@ struct node_config {
     uint32_t group_min, group_max;
     uint32_t bandwidth_mbps;  /* first guess of the uplink, >= 1 */
     struct address advertise; /* family 0: what peers observe */
+    /* What all members must share, as text for HELLO, at most NODE_SHARED_MAX bytes; lent for the life of the node. */
+    struct bytes shared;
+    /* Says which of it differs from what a peer sent, which may be any bytes; NULL: nobody asks. */
+    size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);
     /* The peer list, copied. Family 0: its address is not known yet, EVENT_ADDRESS will name it. */
     const struct peer_address {
         uint8_t id[CRYPTO_KEY_BYTES];

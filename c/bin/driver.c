@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/stop.h"
 #include "bin/view.h"
+#include "config/shared.h"
 #include "net/endpoint.h"
 #include "net/http3.h"
 #include "net/interface.h"
@@ -442,6 +443,8 @@ static enum err open_node(struct driver *d, struct why *w)
         .group_min = x->swarm.group_min,
         .group_max = x->swarm.group_max,
         .bandwidth_mbps = x->swarm.bandwidth_mbps,
+        .shared = d->c.shared,
+        .differ = shared_compare,
         .bootstrap = d->peers.list.entries,
         .bootstrap_count = d->peers.list.count,
     };

@@ -494,6 +494,7 @@ static enum err open_driver(struct worker *k, struct why *w)
                               .peers_count = count,
                               .round = k->round};
     memcpy(c.run_id, k->tools.run_id, sizeof c.run_id);
+    c.shared = bytes_of(k->tools.shared.text, k->tools.shared.count);
     enum err e = next_incarnation(k, &c.incarnation, w);
     if (!e) e = driver_open(&k->driver, &c, w);
     free(peers);

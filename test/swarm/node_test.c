@@ -1,6 +1,8 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 
+#include <stdio.h>
+
 #include "swarm/match.h"
 #include "swarm/sync.h"
 #include "test/swarm/stage.h"
@@ -52,6 +54,35 @@ static const struct action *hello_of_another(uint16_t major, uint8_t run)
     size_t n = stranger_hello(&x, &stage, major, id, hello, sizeof hello);
     stranger_frame(&x, &stage, WIRE_HELLO, bytes_of(hello, n));
     return stage_find(&stage, ACTION_HANG_UP, -1);
+}
+
+static size_t both(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES])
+{
+    snprintf(story, NODE_STORY_BYTES, "%.*s here, %.*s there", (int)here.count,
+             (const char *)here.data, (int)there.count, (const char *)there.data);
+    return 1;
+}
+
+Test(node, what_makes_a_run_another_one_is_noted)
+{
+    stage.config.shared = bytes_of("lr: 2", 5);
+    stage.config.differ = both;
+    x.life = 500;
+    strcpy(x.shared, "lr: 3");
+    (void)hello_of_another(WIRE_MAJOR, 8);
+    const struct action *a = stage_note(&stage, "other_run");
+    cr_assert_not_null(a);
+    cr_assert_not_null(stage_find(&stage, ACTION_HANG_UP, -1));
+}
+
+Test(node, a_hello_says_what_members_share)
+{
+    stage.config.shared = bytes_of("lr: 2", 5);
+    stage_start(&stage);
+    stranger_link(&x, &stage);
+    const struct action *a = stage_find(&stage, ACTION_FRAME, WIRE_HELLO);
+    cr_assert_not_null(a);
+    cr_assert(memcmp(a->bytes.data + a->bytes.count - 5, "lr: 2", 5) == 0);
 }
 
 Test(node, a_peer_of_another_run_is_hung_up_on_with_the_reason)

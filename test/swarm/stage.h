@@ -39,6 +39,7 @@ struct stranger {
     struct version version;
     struct record_progress progress;
     uint64_t life;       /* of its process, said in HELLO; 0: it speaks version 1.0 */
+    char shared[64];     /* what it says that members share */
     struct address sees; /* where it says that it sees the node */
 };
 
@@ -245,7 +246,10 @@ static inline size_t stranger_hello(struct stranger *x, const struct stage *s, u
     writer_u16(&w, 0);
     writer_u16(&w, (uint16_t)count);
     writer_copy(&w, peer, count);
-    if (x->life) writer_u64(&w, x->life);
+    if (!x->life) return w.used;
+    writer_u64(&w, x->life);
+    writer_u16(&w, (uint16_t)strlen(x->shared));
+    writer_copy(&w, x->shared, strlen(x->shared));
     assert(!w.full);
     return w.used;
 }
