@@ -46,8 +46,12 @@ static bool take_options(int argc, char **argv, struct prepare *p, bool *json, i
 {
     struct option_rest texts = {0};
     uint64_t vocab = 0, threads = p->threads;
+    bool listed = false; /* --files-from, also shortened, names texts too */
+    for (int i = 1; i < argc; i++) listed |= !strncmp(argv[i], "--fil", 5);
     const struct option_row rows[] = {
         {"TEXT", .argument = true, .rest = &texts,
+         .missing =
+             listed ? NULL : "name at least one text: a file, a folder, or - for standard input",
          .help = "a file, a folder (all files in it and below, but none whose name begins with a "
                  "dot), or - for standard input"},
         {"out", 'o', .text = &p->out, .value = "DIR",
