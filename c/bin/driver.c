@@ -27,6 +27,8 @@
 #define LATER_MAX                                                                                  \
     256 /* failures to report after the present event; a round has at most 20 x 8 parcels under way */
 
+#define UNREACHED_TOLD 32 /* of those whom it cannot reach, the latest */
+
 struct driver {
     struct driver_config c;
     struct loop *loop;
@@ -316,6 +318,16 @@ static void wake(void *self)
     loop_post(d->loop, &d->heard);
 }
 
+/* Other members that are there, linked or not. */
+static size_t living_peers(const struct node_peer *peers, size_t count)
+{
+    size_t living = 0;
+    for (size_t i = 0; i < count; i++)
+        living += !peers[i].self &&
+                  (peers[i].health == HEALTH_ALIVE || peers[i].health == HEALTH_SUSPECT);
+    return living;
+}
+
 static void on_second(void *ctx, instant now)
 {
     struct driver *d = ctx;
@@ -324,11 +336,14 @@ static void on_second(void *ctx, instant now)
     struct journal *j = d->c.journal;
     struct node_peer peers[NODE_PEERS_MAX];
     size_t count = node_peers(d->node, peers, NODE_PEERS_MAX);
+    struct unreached unreached[UNREACHED_TOLD];
     size_t linked = peers_see(&d->peers, peers, count, now);
     journal_begin(j, "net");
     journal_u64(j, "sent", n.sent_bytes);
     journal_u64(j, "received", n.received_bytes);
     journal_u64(j, "peers", linked);
+    journal_u64(j, "known", living_peers(peers, count));
+    journal_u64(j, "unreachable", peers_unreached(&d->peers, unreached, UNREACHED_TOLD));
     journal_f64(j, "lag_p50_ms", lag.p50_ms);
     journal_f64(j, "lag_p99_ms", lag.p99_ms);
     journal_f64(j, "lag_max_ms", lag.max_ms);
@@ -348,6 +363,10 @@ static void on_http(void *ctx, const char *path, struct http3_reply *to)
                            .sent = n.sent_bytes,
                            .received = n.received_bytes,
                            .listen = driver_address(d)};
+    struct unreached unreached[UNREACHED_TOLD];
+    f.unreached = unreached;
+    f.unreached_count = peers_unreached(&d->peers, unreached, UNREACHED_TOLD);
+    f.now_ms = clock_unix_ms();
     memcpy(f.run_id, d->c.run_id, sizeof f.run_id);
     bool status = !strcmp(path, "/status"), peers = !strcmp(path, "/peers");
     char *text = status ? view_status(d->node, &f) : peers ? view_peers(d->node, &f) : NULL;

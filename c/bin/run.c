@@ -23,14 +23,19 @@ static bool take_options(int argc, char **argv, const char **experiment, struct 
         {"from", .text = &o->from, .value = "CHECKPOINT",
          .help = "start a new swarm with its parameters; all members must name the same, or one of "
                  "the same epoch"},
+        {"quiet", 'q', .flag = &o->quiet,
+         .help = "show nothing between the first line and the last; errors and warnings are told"},
         {"fresh", .flag = &o->fresh,
          .help = "start anew; the checkpoints that are there are moved into a folder before-1, "
                  "before-2 and so on"},
         {0}};
     struct options table = {
         .command = "shoal run",
-        .about = "Trains as one worker of a swarm until the run is over. SIGTERM or Ctrl-C: leave "
-                 "politely and save.",
+        .about =
+            "Trains as one worker of a swarm until the run is over, and tells what happens: on "
+            "a terminal with lines that are drawn in place, elsewhere with a line every ten "
+            "seconds. Ctrl-C, SIGTERM or SIGHUP: leave politely and save; once more, a second "
+            "later: end at once.",
         .rows = rows};
     return command_options("run", &table, argc, argv, code);
 }

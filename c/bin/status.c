@@ -1,11 +1,16 @@
 /* status.c -- `shoal status` and `shoal peers`: the swarm as any one peer sees it. */
+#include <errno.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
 #include "bin/ask.h"
 #include "bin/command.h"
+#include "bin/story.h"
 
 #define PEER_ROW(to)                                                                               \
     {                                                                                              \
@@ -24,38 +29,141 @@ static long long whole_of(const json_t *o, const char *key)
     return json_integer_value(json_object_get(o, key));
 }
 
-static void print_peer(const json_t *p)
+/* The table's columns in the order in which they are given room; all but the last fit into 80. */
+enum column { ID, HEALTH, EPOCH, LOSS, PHASE, RATE, STEPS, ADDRESS, LINEAGE, COLUMNS };
+
+static const struct {
+    const char *title, *key;
+    int width; /* negative: to the left, as printf has it */
+} columns[COLUMNS] = {
+    [ID] = {"id", "id", -8},
+    [HEALTH] = {"health", "health", -7},
+    [EPOCH] = {"epoch", "epoch", 5},
+    [LOSS] = {"loss", "loss", 7},
+    [PHASE] = {"phase", "phase", -8},
+    [RATE] = {"tok/s", "tokens_per_s", 7},
+    [STEPS] = {"steps", "steps", 6},
+    [ADDRESS] = {"address", "address", -21},
+    [LINEAGE] = {"lineage", "lineage", -8},
+};
+
+/* A row; NULL: the titles. */
+static void add_row(struct terminal_picture *to, const json_t *peer, size_t shown)
 {
-    const json_t *loss = json_object_get(p, "loss");
-    char said[16] = "-";
-    if (json_is_number(loss)) snprintf(said, sizeof said, "%.4f", json_number_value(loss));
-    printf("%.8s  %-24s %-8s %-8s %6lld %8lld %9lld %8s  %.8s%s\n", text_of(p, "id"),
-           text_of(p, "address"), text_of(p, "health"), text_of(p, "phase"), whole_of(p, "epoch"),
-           whole_of(p, "steps"), whole_of(p, "tokens_per_s"), said, text_of(p, "lineage"),
-           json_is_true(json_object_get(p, "self")) ? "  (asked)" : "");
+    char line[TERMINAL_LINE_BYTES] = "", text[80];
+    size_t used = 0;
+    for (size_t c = 0; c < shown; c++) {
+        const json_t *v = json_object_get(peer, columns[c].key);
+        if (!peer) snprintf(text, sizeof text, "%s", columns[c].title);
+        else if (json_is_integer(v)) snprintf(text, sizeof text, "%lld", json_integer_value(v));
+        else if (json_is_real(v)) snprintf(text, sizeof text, "%.4f", json_real_value(v));
+        else if (!json_is_string(v)) snprintf(text, sizeof text, "-");
+        else if (c == ADDRESS) snprintf(text, sizeof text, "%s", json_string_value(v));
+        else snprintf(text, sizeof text, "%.*s", abs(columns[c].width), json_string_value(v));
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s%*s", c ? " " : "",
+                                 columns[c].width, text);
+    }
+    while (used && line[used - 1] == ' ') line[--used] = 0;
+    terminal_line(to, "%s%s", line, json_is_true(json_object_get(peer, "self")) ? " *" : "");
 }
 
-static enum err print_status(const char *text, const char *peer, struct why *w)
+/* What all of the swarm does, as far as the one that was asked knows. */
+static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
 {
+    char fields[7][80], bytes[32];
+    const char *list[7];
+    long long epoch = 0, rate = 0, alive = 0;
+    double losses = 0;
+    size_t i, with_loss = 0, n = 0;
+    json_t *p;
+    json_array_foreach(json_object_get(o, "peers"), i, p)
+    {
+        if (whole_of(p, "epoch") > epoch) epoch = whole_of(p, "epoch");
+        if (strcmp(text_of(p, "health"), "alive")) continue;
+        alive++;
+        rate += whole_of(p, "tokens_per_s");
+        if (!json_is_number(json_object_get(p, "loss"))) continue;
+        losses += json_number_value(json_object_get(p, "loss"));
+        with_loss++;
+    }
+    snprintf(fields[n++], 80, "%.60s", text_of(o, "experiment"));
+    snprintf(fields[n++], 80, "run %.16s", text_of(o, "run"));
+    snprintf(fields[n++], 80, "epoch %lld of %lld", epoch, whole_of(o, "epochs"));
+    snprintf(fields[n++], 80, "%lld alive, %lld tokens/s", alive, rate);
+    if (with_loss) snprintf(fields[n++], 80, "mean loss %.4f", losses / (double)with_loss);
+    snprintf(fields[n++], 80, "* asked: %s sent", story_bytes((double)whole_of(o, "sent"), bytes));
+    snprintf(fields[n++], 80, "%s received", story_bytes((double)whole_of(o, "received"), bytes));
+    for (i = 0; i < n; i++) list[i] = fields[i];
+    terminal_flow(to, list, n, width - 1);
+}
+
+static enum err picture_of(const char *text, const char *peer, const struct terminal *t,
+                           struct terminal_picture *to, struct why *w)
+{
+    size_t i, width, rows, shown = 0, used = 0;
     json_error_t wrong;
-    json_t *o = json_loads(text, 0, &wrong);
+    json_t *p, *o = json_loads(text, 0, &wrong);
     if (!json_is_object(o)) {
         json_decref(o);
         return why(w, ERR_WIRE, "%s answered with something that is not JSON: %s", peer,
                    wrong.text);
     }
-    printf("%s: run %.16s, %lld parameters, %lld epochs; this peer sent %.2f MB and received %.2f "
-           "MB\n",
-           text_of(o, "experiment"), text_of(o, "run"), whole_of(o, "parameters"),
-           whole_of(o, "epochs"), (double)whole_of(o, "sent") * 1e-6,
-           (double)whole_of(o, "received") * 1e-6);
-    printf("%-8s  %-24s %-8s %-8s %6s %8s %9s %8s  %s\n", "id", "address", "health", "phase",
-           "epoch", "steps", "tokens/s", "loss", "lineage");
-    size_t i;
-    json_t *p;
-    json_array_foreach(json_object_get(o, "peers"), i, p) print_peer(p);
+    terminal_size(t, &width, &rows);
+    add_sum(to, o, width);
+    for (; shown < COLUMNS; shown++) {
+        used += (size_t)abs(columns[shown].width) + (shown > 0);
+        if (used + 2 > width - 1) break; /* " *" */
+    }
+    add_row(to, NULL, shown);
+    json_array_foreach(json_object_get(o, "peers"), i, p) add_row(to, p, shown);
+    json_array_foreach(json_object_get(o, "unreachable"), i, p)
+        terminal_line(to, "it cannot reach %.8s at %s: %s", text_of(p, "id"), text_of(p, "address"),
+                      text_of(p, "why"));
     json_decref(o);
     return ERR_OK;
+}
+
+/* Lines that stay; what peers wrote in them is cleaned. */
+static void print_picture(struct terminal *t, const struct terminal_picture *p)
+{
+    fflush(stdout);
+    for (size_t i = 0; i < p->count; i++) {
+        char line[TERMINAL_LINE_BYTES];
+        terminal_clean(t, p->lines[i], sizeof line, line, sizeof line);
+        printf("%s\n", line);
+    }
+}
+
+static struct terminal screen;
+
+static void on_end(int number)
+{
+    (void)number;
+    terminal_clear(&screen);
+    _exit(0);
+}
+
+/* Asks again and again. A peer that does not answer may come back. */
+static enum err watch_peer(const char *peer, bool raw, struct why *w)
+{
+    for (;;) {
+        char *text = NULL;
+        struct terminal_picture p = {.count = 0};
+        struct why failed = {0};
+        enum err e = ask(peer, "/status", &text, &failed);
+        if (e == ERR_USAGE) return why(w, e, "%s", failed.text);
+        if (e && (raw || !screen.live)) fprintf(stderr, "shoal status: %s\n", failed.text);
+        else if (e) {
+            terminal_line(&p, "no answer; asking again");
+            terminal_line(&p, "%s", failed.text);
+        } else if (raw) puts(text);
+        else if ((e = picture_of(text, peer, &screen, &p, w))) return free(text), e;
+        if (raw || !screen.live) print_picture(&screen, &p);
+        else terminal_draw(&screen, &p);
+        free(text);
+        if (fflush(stdout)) return why(w, ERR_IO, "writing the status: %s", strerror(errno));
+        sleep(1);
+    }
 }
 
 int status_main(int argc, char **argv)
@@ -70,21 +178,22 @@ int status_main(int argc, char **argv)
         {0}};
     struct options table = {.command = "shoal status",
                             .about = "Asks PEER (ID@host:port or host:port) for its view of the "
-                                     "swarm.",
+                                     "swarm. * marks the one that was asked.",
                             .rows = rows};
     int code;
     if (!command_options("status", &table, argc, argv, &code)) return code;
+    terminal_init(&screen, STDOUT_FILENO);
     enum err e = ERR_OK;
-    do {
-        char *text = NULL;
-        if (!e) e = ask(peer, "/status", &text, &w);
-        if (!e && watch && isatty(STDOUT_FILENO)) fputs("\033[H\033[2J", stdout);
-        if (!e && raw) puts(text);
-        else if (!e) e = print_status(text, peer, &w);
-        fflush(stdout);
-        free(text);
-        if (!e && watch) sleep(1);
-    } while (!e && watch);
+    char *text = NULL;
+    struct terminal_picture p = {.count = 0};
+    if (watch) {
+        if (screen.live) signal(SIGINT, on_end);
+        e = watch_peer(peer, raw, &w);
+    } else e = ask(peer, "/status", &text, &w);
+    if (!e && raw) puts(text);
+    else if (!e) e = picture_of(text, peer, &screen, &p, &w);
+    print_picture(&screen, &p);
+    free(text);
     return e ? command_failed("status", &w) : 0;
 }
 

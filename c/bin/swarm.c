@@ -22,6 +22,7 @@
 #include "bin/command.h"
 #include "bin/device.h"
 #include "bin/fleet.h"
+#include "bin/fleet_view.h"
 #include "bin/preflight.h"
 #include "bin/settings.h"
 #include "net/crypto.h"
@@ -184,7 +185,7 @@ static enum err start(struct fleet *f, size_t i, const struct wishes *o, struct 
     return ERR_OK;
 }
 
-static void reap(struct fleet *f)
+static void reap(struct fleet *f, struct fleet_view *v)
 {
     for (size_t i = 0; i < f->count; i++) {
         struct fleet_worker *k = &f->workers[i];
@@ -196,13 +197,10 @@ static void reap(struct fleet *f)
         k->crashed = code != 0 && code != COMMAND_STOPPED && code != COMMAND_UNSAVED;
         if (code == COMMAND_UNSAVED) {
             f->unsaved = true;
-            fprintf(stderr,
-                    "shoal swarm: worker %zu could not write its last checkpoint; see "
-                    "%s/output.txt\n",
-                    i, k->dir);
-        }
-        if (k->crashed && !k->killed && stop_wishes() < 2)
-            fprintf(stderr, "shoal swarm: worker %zu ended badly; see %s/output.txt\n", i, k->dir);
+            fleet_view_say(v, "worker %zu could not write its last checkpoint; see %s/output.txt",
+                           i, k->dir);
+        } else if (k->crashed && !k->killed && stop_wishes() < 2)
+            fleet_view_say(v, "worker %zu ended badly; see %s/output.txt", i, k->dir);
     }
 }
 
@@ -228,7 +226,7 @@ static uint64_t epoch_of(const struct fleet *f)
 }
 
 /* Kills a worker whose log says it has committed to a group and not yet applied: the worst moment for the others. */
-static void do_harm(struct fleet *f, struct wishes *o)
+static void do_harm(struct fleet *f, struct wishes *o, struct fleet_view *v)
 {
     for (size_t i = f->count; o->kill && i-- > 0;) {
         struct fleet_worker *k = &f->workers[i];
@@ -237,55 +235,21 @@ static void do_harm(struct fleet *f, struct wishes *o)
             continue;
         kill(k->pid, SIGKILL);
         k->killed = true;
+        fleet_view_say(v, "worker %zu is killed in the middle of epoch %llu, as --kill asks", i,
+                       (unsigned long long)k->watch.round_epoch);
         o->kill = 0;
     }
 }
 
-static enum err let_join(struct fleet *f, struct wishes *o, struct why *w)
+static enum err let_join(struct fleet *f, struct wishes *o, struct fleet_view *v, struct why *w)
 {
     if (!o->join || epoch_of(f) < o->join || !running(f)) return ERR_OK;
     o->join = 0;
     size_t i = f->count;
     enum err e = settle(f, i, o, w);
     f->workers[i].joined_late = true;
+    if (!e) fleet_view_say(v, "worker %zu starts with an empty folder, as --join asks", i);
     return e ? e : start(f, i, o, w);
-}
-
-static void draw_table(const struct fleet *f, bool again)
-{
-    if (again) printf("\033[%zuA", f->count + 1);
-    printf("\033[K%-7s %-7s %6s %9s %8s %9s %6s %9s %8s\n", "worker", "state", "epoch", "step",
-           "loss", "tokens/s", "peers", "sent MB", "lag ms");
-    for (size_t i = 0; i < f->count; i++) {
-        const struct fleet_worker *k = &f->workers[i];
-        const struct watch *w = &k->watch;
-        double loss = w->steps.count ? w->steps.points[w->steps.count - 1].value : 0;
-        printf("\033[K%-7zu %-7s %6llu %9zu %8.4f %9.0f %6llu %9.2f %8.1f\n", i,
-               k->pid > 0   ? w->phase
-               : k->crashed ? "dead"
-                            : "ended",
-               (unsigned long long)w->epoch, w->steps.count, loss, k->pid > 0 ? w->tokens_per_s : 0,
-               (unsigned long long)w->peers, (double)(w->sent + w->sent_before) * 1e-6,
-               w->lag_p99_ms);
-    }
-    fflush(stdout);
-}
-
-/* In a pipe: one plain line a worker and outer step. */
-static void print_outers(const struct fleet *f, size_t *printed)
-{
-    for (size_t i = 0; i < f->count; i++) {
-        const struct watch *w = &f->workers[i].watch;
-        for (; printed[i] < w->outers.count; printed[i]++) {
-            const struct watch_point *p = &w->outers.points[printed[i]];
-            double loss = w->steps.count ? w->steps.points[w->steps.count - 1].value : 0;
-            printf("worker %zu: epoch %llu after %zu steps, loss %.4f, %.0f tokens/s, stood still "
-                   "%.0f ms\n",
-                   i, (unsigned long long)p->epoch, w->steps.count, loss, w->tokens_per_s,
-                   p->value);
-        }
-    }
-    fflush(stdout);
 }
 
 /* All workers read this copy, a late joiner too: an edit of the original meanwhile must not make it a stranger. */
@@ -307,40 +271,34 @@ static enum err keep_experiment(const struct fleet *f, struct wishes *o, struct 
     return e;
 }
 
+/* The first wish to stop lets the workers leave, the second ends them. */
+static void pass_on(struct fleet *f, struct fleet_view *v, unsigned *passed_on)
+{
+    const unsigned wishes = stop_wishes();
+    if (wishes <= *passed_on) return;
+    signal_all(f, wishes > 1 ? SIGKILL : SIGTERM);
+    if (wishes == 1)
+        fleet_view_say(v, "the workers leave the swarm and save; once more to end them at once");
+    *passed_on = wishes;
+}
+
 static enum err watch_all(struct fleet *f, struct wishes *o, struct why *w)
 {
-    bool terminal = isatty(STDOUT_FILENO), drawn = false;
-    size_t printed[FLEET_MAX + 1] = {0}, drawn_count = 0;
-    instant next_draw = clock_now();
+    struct fleet_view v;
     unsigned passed_on = 0;
     enum err e = ERR_OK;
+    fleet_view_init(&v, f, o->json ? STDERR_FILENO : STDOUT_FILENO);
     while (running(f) && !e) {
         for (size_t i = 0; i < f->count; i++) watch_update(&f->workers[i].watch);
-        do_harm(f, o);
-        reap(f);
-        e = let_join(f, o, w);
-        if (stop_wishes() > passed_on) {
-            signal_all(f, stop_wishes() > 1 ? SIGKILL : SIGTERM);
-            passed_on = stop_wishes();
-            if (passed_on == 1)
-                fprintf(stderr,
-                        "%sshoal: the workers leave the swarm and save; once more to end "
-                        "them at once\n",
-                        terminal ? "\n" : "");
-            drawn = false;
-        }
-        if (terminal && instant_reached(clock_now(), next_draw)) {
-            draw_table(f, drawn && drawn_count == f->count);
-            drawn = true, drawn_count = f->count;
-            next_draw = instant_after(clock_now(), span_ms(500));
-        } else if (!terminal) {
-            print_outers(f, printed);
-        }
+        do_harm(f, o, &v);
+        reap(f, &v);
+        e = let_join(f, o, &v, w);
+        pass_on(f, &v, &passed_on);
+        fleet_view_turn(&v, clock_now(), unix_now());
         nanosleep(&(struct timespec){.tv_nsec = o->kill ? 2000000 : 50000000}, NULL);
     }
     for (size_t i = 0; i < f->count; i++) watch_update(&f->workers[i].watch);
-    if (terminal) draw_table(f, drawn && drawn_count == f->count);
-    else print_outers(f, printed);
+    fleet_view_end(&v);
     if (e) signal_all(f, SIGTERM);
     return e;
 }
@@ -403,8 +361,8 @@ static enum err run(struct wishes *o, struct fleet *f, struct experiment *x, str
         fwrite(text, 1, count, stdout);
         free(text);
     } else {
-        printf("%llu epochs, validation loss %.4f, replicas %s, %.2f MB sent; see %s/report.html\n",
-               (unsigned long long)s.epochs, s.validation_loss,
+        printf("%llu %s, validation loss %.4f, replicas %s, %.2f MB sent; see %s/report.html\n",
+               (unsigned long long)s.epochs, s.epochs == 1 ? "epoch" : "epochs", s.validation_loss,
                s.digests_equal ? "bit-identical" : "NOT identical", s.bytes_sent * 1e-6, f->dir);
     }
     f->stopped = !whole && stop_wishes();

@@ -49,6 +49,21 @@ static json_t *peer_json(const struct node_peer *p, const struct view_facts *f)
         isfinite(p->loss) ? json_real((double)p->loss) : json_null(), "lineage", lineage);
 }
 
+static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
+{
+    char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES] = "";
+    hex(u->id, CRYPTO_KEY_BYTES, id);
+    if (u->address.family) address_print(&u->address, address);
+    const double seconds = now_ms > u->last_ms ? (double)(now_ms - u->last_ms) * 1e-3 : 0;
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:I, s:f}", "id", id, "address", address, "reason",
+                  unreached_word(u->reason), "tries", (json_int_t)u->count, "seconds", seconds);
+    json_t *why = json_string(u->why);
+    json_object_set_new(o, "why",
+                        why ? why : json_string("?")); /* a peer's bytes may be no UTF-8 */
+    return o;
+}
+
 char *view_status(const struct node *n, const struct view_facts *f)
 {
     struct node_peer peers[NODE_PEERS_MAX];
@@ -57,10 +72,13 @@ char *view_status(const struct node *n, const struct view_facts *f)
     hex(f->run_id, CRYPTO_DIGEST_BYTES, run);
     json_t *list = json_array();
     for (size_t i = 0; i < count; i++) json_array_append_new(list, peer_json(&peers[i], f));
-    json_t *o =
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o}", "experiment", f->experiment, "run", run,
-                  "epochs", (json_int_t)f->epochs, "parameters", (json_int_t)f->parameters, "sent",
-                  (json_int_t)f->sent, "received", (json_int_t)f->received, "peers", list);
+    json_t *unreached = json_array();
+    for (size_t i = 0; i < f->unreached_count; i++)
+        json_array_append_new(unreached, unreached_json(&f->unreached[i], f->now_ms));
+    json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "experiment", f->experiment,
+                          "run", run, "epochs", (json_int_t)f->epochs, "parameters",
+                          (json_int_t)f->parameters, "sent", (json_int_t)f->sent, "received",
+                          (json_int_t)f->received, "peers", list, "unreachable", unreached);
     char *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(o);
     return text;

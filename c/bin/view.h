@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "node/unreached.h"
 #include "swarm/node.h"
 
 struct view_facts {
@@ -12,12 +13,16 @@ struct view_facts {
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
     uint64_t epochs; /* of the whole run */
     uint64_t parameters;
-    uint64_t sent, received; /* bytes of UDP payload so far */
-    struct address listen;   /* our own, when peers have not told us better */
+    uint64_t sent, received;           /* bytes of UDP payload so far */
+    struct address listen;             /* our own, when peers have not told us better */
+    const struct unreached *unreached; /* whom we cannot reach */
+    size_t unreached_count;
+    uint64_t now_ms; /* unix milliseconds */
 };
 
 /* A JSON object: experiment, run, epochs, parameters, sent, received, peers: [{id, address, self, linked, health,
- * phase, epoch, steps, tokens, tokens_per_s, loss, lineage}]. The caller frees it with free(); NULL without memory. */
+ * phase, epoch, steps, tokens, tokens_per_s, loss, lineage}], unreachable: [{id, address, reason, why, tries,
+ * seconds (since the latest try)}]. The caller frees it with free(); NULL without memory. */
 char *view_status(const struct node *n, const struct view_facts *f);
 
 /* A peer list: ID@host:port lines of all who are alive and have an address, ourselves first. Likewise. */

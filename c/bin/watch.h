@@ -12,7 +12,7 @@
 
 struct watch_point {      /* one inner step, evaluation or outer step, for sums and curves */
     double t;             /* unix seconds */
-    double value;         /* loss; for an outer step the milliseconds that training stood still */
+    double value;         /* loss; for an outer step the milliseconds that training paused */
     double ms;            /* it took */
     uint64_t epoch, step; /* global inner step as the schedule counts it */
 };

@@ -17,6 +17,7 @@
 #include "bin/driver.h"
 #include "bin/events.h"
 #include "bin/exchange.h"
+#include "bin/live.h"
 #include "bin/replica.h"
 #include "bin/start.h"
 #include "bin/tools.h"
@@ -40,6 +41,7 @@ struct worker {
     struct replica replica;
     struct exchange exchange;
     struct driver *driver;
+    struct live *live;
     int lock;
     struct start start;
     struct saved {
@@ -505,6 +507,8 @@ static enum err open_all(struct worker *k, struct why *w)
 {
     struct experiment *x = k->x;
     enum err e = choose_paths(k, w);
+    if (!e && x->metrics.log[0] && !k->options->quiet)
+        e = live_open(&k->live, x->metrics.log, experiment_epochs(x), x->outer.every, w);
     if (!e && x->metrics.log[0]) e = journal_open(&k->journal, x->metrics.log, w);
     if (!e) e = identity_open(x->swarm.identity, true, &k->identity, w);
     if (e) return e;
@@ -531,6 +535,7 @@ static enum err open_all(struct worker *k, struct why *w)
 
 static void close_all(struct worker *k)
 {
+    live_close(k->live); /* what follows on stderr stands below it */
     driver_close(k->driver);
     if (k->trainer) trainer_close(k->trainer);
     tools_close(&k->tools);
@@ -548,6 +553,8 @@ static enum err say_goodbye(struct worker *k, struct why *w)
     driver_close(k->driver); /* what it sent until now is in the log before "end" */
     k->driver = NULL;
     events_end(k->journal, k->replica.state.epoch, schedule_step(k), k->farewell);
+    live_close(k->live);
+    k->live = NULL;
     if (k->refused)
         return why(w, ERR_NETWORK,
                    "%s; if this folder is a copy, delete %s: the next start makes a key of its own",

@@ -18,6 +18,7 @@ struct worker_options {
     const char *device; /* instead of machine.device; or NULL */
     bool fresh;         /* move the checkpoints that are there aside, and begin anew */
     const char *from;   /* begin with the parameters of this checkpoint (start.h); or NULL */
+    bool quiet;         /* show nothing between the first line and the last (live.h) */
 };
 
 /* How it ended. */

@@ -7,10 +7,11 @@ SHOAL is the program. Without TEXT the corpus is the GNU Collaborative Internati
 of 1913 and more; Debian's package dict-gcide, unpacked, not installed; GPL). Writes out/quickstart: the corpus, the
 workers' folders, summary.json and report.html.
 """
-import glob, gzip, json, os, shutil, subprocess, sys
+import glob, gzip, json, os, shutil, signal, subprocess, sys
 
 HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUT = os.path.join("out", "quickstart")
+STOPPED, AT_ONCE = 3, 130  # exit codes of shoal swarm
 EXPERIMENT = os.path.join("deploy", "experiments", "quickstart.yaml")
 
 
@@ -46,12 +47,21 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     corpus = os.path.join(OUT, "corpus")
     print("quickstart: preparing the corpus", flush=True)
-    if subprocess.call([shoal, "prepare"] + (texts or [dictionary()]) + ["-o", corpus, "--vocab", "1024", "--force"]):
-        stop("there is no corpus, as shoal says above" + (": name another text with -Dtext=FILE" if texts else ""))
+    # Ctrl-C goes to shoal too, which saves what is worth it; its exit code says how it ended (shoal --help).
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    code = subprocess.call([shoal, "prepare"] + (texts or [dictionary()]) + ["-o", corpus, "--vocab", "1024", "--force"])
+    if code:
+        print("quickstart: there is no corpus, as shoal says above" + (": name another text with -Dtext=FILE" if texts else ""), file=sys.stderr)
+        sys.exit(code if code > 0 else 1)
     shutil.rmtree(os.path.join(OUT, "swarm"), ignore_errors=True)
     print("quickstart: four workers start; one is killed on the way, a new one joins", flush=True)
     swarm = subprocess.call([shoal, "swarm", EXPERIMENT, "-n", "4", "--kill", "4", "--join", "6",
                              "--out", os.path.join(OUT, "swarm")])
+    if swarm in (STOPPED, AT_ONCE):
+        print("quickstart: stopped; its workers are in %s/swarm" % OUT)
+        sys.exit(swarm)
     if swarm:
         stop("the swarm did not end well; the workers' logs are in %s/swarm" % OUT)
     for name in ("summary.json", "report.html"):

@@ -30,6 +30,7 @@ Test(stop, a_later_signal_is_a_second_wish)
 Test(stop, a_hangup_counts_unless_it_was_ignored_at_the_start)
 {
     sigset_t set;
+    signal(SIGHUP, SIG_DFL); /* the tests may run under nohup themselves */
     stop_signals(&set);
     cr_assert(sigismember(&set, SIGHUP) && sigismember(&set, SIGTERM) && sigismember(&set, SIGINT));
     signal(SIGHUP, SIG_IGN);
@@ -39,6 +40,7 @@ Test(stop, a_hangup_counts_unless_it_was_ignored_at_the_start)
 
 Test(stop, two_signals_in_one_instant_do_not_end_the_process)
 {
+    signal(SIGHUP, SIG_DFL);
     stop_watch(NULL, "");
     cr_assert_eq(stop_wishes(), 0u);
     raise(SIGTERM);

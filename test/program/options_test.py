@@ -71,7 +71,7 @@ MISTAKES = [
     ("generate c p --seed -1", "--seed '-1'", "from 0"),
     ("generate c -prompt", "-p", "write -- before"),
     ("export c", "--to DIR", "shoal export --help"),
-    ("prepare", "name at least one text", "shoal prepare --help"),
+    ("prepare -o c", "name at least one text", "shoal prepare"),
     ("prepare t", "-o CORPUS", "shoal prepare --help"),
     ("prepare t -o c --vocab=256", "--vocab '256'", "from 257 to 262144"),
     ("prepare t -o c --validation=0.5", "--validation '0.5'", "above 0 and below 0.5"),

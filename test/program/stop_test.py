@@ -3,6 +3,8 @@
 import resource
 from swarms import *
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # this may run under nohup itself
+
 
 def start(*arguments, ignored=(), **more):
     def before():

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""What is drawn in place: `shoal run`, `swarm` and `status` under a pseudo-terminal of several widths, resized, dumb, without UTF-8, and in a pipe."""
+from swarms import *
+from screen import Program
+
+EPOCHS = 3
+path = experiment("live", steps=60, every=20)
+long_path = experiment("long", steps=100000, every=20)
+
+
+def one_picture(text):
+    """Progress is on the screen once: nothing of an earlier picture is left."""
+    return len(re.findall(r"epoch \d+ of \d+  ", text + "  ")) == 1
+
+
+def lines_fit(program):
+    return max(map(len, program.screen.lines)) <= program.screen.columns and not program.screen.unknown
+
+
+def address_of(text):
+    return re.search(r"([0-9a-f]{64}@127\.0\.0\.1:\d+)", text.replace("\n", "")).group(1)
+
+
+for columns in (40, 80, 120):
+    run_it = Program([SHOAL, "run", long_path, "--dir", "w%d" % columns, "--listen", "127.0.0.1:0"], PLACE, columns)
+    CHILDREN.append(run_it.child)
+    drawn = run_it.until(lambda s: "tokens/s" in s.text() and "left" in s.text() and "alone" in s.text(), 60)
+    picture = run_it.screen.text()
+    ok(drawn and "loss" in picture and "step" in picture and re.search(r"epoch \d+ of 5000", picture), "run: %d columns show where it stands" % columns, picture)
+    later = run_it.screen.text()
+    run_it.until(lambda s: s.text() != later, 20)
+    ok(one_picture(run_it.screen.text()) and lines_fit(run_it), "run: drawn in place at %d columns" % columns, run_it.screen.text())
+    run_it.resize(50)
+    before = len(run_it.raw)
+    run_it.until(lambda s: run_it.raw.count("tokens/s", before) >= 2, 20)
+    ok(one_picture(run_it.screen.text()), "run: no stale line after a resize from %d to 50" % columns, run_it.screen.text())
+    if columns == 120:
+        peer = address_of(run_it.screen.text())
+        for width in (40, 80, 120):
+            asked = Program([SHOAL, "status", peer], PLACE, width)
+            asked.child.wait(timeout=30)
+            asked.read(0.2)
+            ok(lines_fit(asked) and not asked.screen.wrapped and peer[:8] in asked.screen.text() and "health" in asked.screen.text(), "status fits %d columns" % width,
+               asked.screen.text())
+        watched = Program([SHOAL, "status", peer, "--watch"], PLACE, 80)
+        CHILDREN.append(watched.child)
+        ok(watched.until(lambda s: peer[:8] in s.text(), 30), "status --watch shows the peer", watched.screen.text())
+    run_it.child.send_signal(signal.SIGTERM)
+    run_it.until(lambda s: "left the swarm" in s.text(), 60)
+    ok(run_it.child.wait(timeout=60) == 3 and "left the swarm" in run_it.screen.text() and "tokens/s" not in run_it.screen.text(),
+       "run: the picture goes, the last words stay", run_it.screen.text())
+
+ok(watched.until(lambda s: "asking again" in s.text(), 40) and watched.child.poll() is None, "status --watch survives its peer's end", watched.screen.text())
+again = subprocess.Popen([SHOAL, "run", long_path, "--dir", "w120", "--listen", peer.split("@")[1]], cwd=PLACE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+CHILDREN.append(again)
+ok(watched.until(lambda s: "asking again" not in s.text() and peer[:8] in s.text(), 60), "and shows it when it is back", watched.screen.text())
+watched.child.send_signal(signal.SIGINT)
+ok(watched.child.wait(timeout=10) == 0, "Ctrl-C ends it")
+again.kill()
+
+for name, environment in (("TERM=dumb", dict(TERM="dumb")), ("no TERM", dict(TERM=""))):
+    plain = Program([SHOAL, "swarm", path, "-n", "2", "--out", "plain"], PLACE, 80, **environment)
+    CHILDREN.append(plain.child)
+    plain.until(lambda s: "validation loss" in s.text(), 120)
+    shutil.rmtree(os.path.join(PLACE, "plain"), ignore_errors=True)
+    ok(plain.screen.escapes == 0 and "training paused for" in plain.raw, "%s: plain lines, no escape sequence" % name, plain.raw[-2000:])
+
+for columns in (40, 80):
+    swarm = Program([SHOAL, "swarm", path, "-n", "3", "--out", "s%d" % columns, "--kill", "1", "--join", "2"], PLACE, columns, LANG="C")
+    CHILDREN.append(swarm.child)
+    ok(swarm.until(lambda s: "worker" in s.text() and re.search(r"epoch [1-9] of %d" % EPOCHS, s.text()), 90), "swarm: %d columns show epochs of all" % columns, swarm.screen.text())
+    ok(one_picture(swarm.screen.text()) and lines_fit(swarm) and len(re.findall(r"^worker +state", swarm.screen.text(), re.M)) == 1,
+       "swarm: one table at %d columns" % columns, swarm.screen.text())
+    if columns == 80:
+        swarm.resize(44)
+        swarm.read(1.5)
+        ok(len(re.findall(r"^worker +state", swarm.screen.text(), re.M)) == 1, "swarm: no stale header after a resize", swarm.screen.text())
+    swarm.until(lambda s: "report.html" in s.text(), 120)
+    said = swarm.screen.text().replace("\n", "")
+    ok(all(w in said for w in ("is killed in the middle", "starts with an empty folder", "joined at epoch")), "swarm: kill, start and join are told", said)
+    ok(all(ord(c) < 128 for c in swarm.raw), "swarm: only ASCII without UTF-8")
+
+worker = Worker("piped", os.path.join(PLACE, "peers.txt"))
+other = Worker("other", os.path.join(PLACE, "peers.txt"))
+open(os.path.join(PLACE, "peers.txt"), "a").write("%s@127.0.0.1:%d\n" % ("ab" * 32, free_port()))
+worker.start(long_path)
+other.start(long_path, "--quiet")
+ok(wait_for(lambda: all(w in worker.output() for w in ("met " + other.id[:8], "round begun", "averaging with 1 other", "averaged with 1 other", "cannot reach")), 60),
+   "in a pipe each event is a line: met, cannot reach and why, round, average", worker.output())
+ok(wait_for(lambda: re.search(r"^epoch \d+ of 5000, step .* tokens/s, peers: 1 met, .*1 unreachable.* left$", worker.output(), re.M), 60), "and where it stands every ten seconds",
+   worker.output())
+ok("\x1b" not in worker.output(), "without escape sequences")
+other.kill()
+ok(wait_for(lambda: other.id[:8] + " does not answer" in worker.output(), 60), "a peer that dies is told", worker.output())
+ok(other.output().count("\n") == 1, "--quiet: nothing behind the first line", other.output())
+worker.kill()
+finish()
