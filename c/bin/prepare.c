@@ -11,11 +11,13 @@
 #include "base/clock.h"
 #include "base/machine.h"
 #include "base/stop.h"
+#include "base/terminal.h"
 #include "bin/command.h"
+#include "bin/story.h"
 
-/* Where we are, on stderr: a line that moves on a terminal, else a line every few seconds. */
+/* Where we are, on stderr: a line drawn in place on a terminal, else a line every few seconds. */
 struct meter {
-    bool live;
+    struct terminal terminal;
     char stage[32];
     instant began, shown;
 };
@@ -23,23 +25,33 @@ struct meter {
 static void show(void *self, const char *stage, uint64_t done, uint64_t all)
 {
     struct meter *m = self;
+    struct terminal_picture p = {.count = 0};
+    char fields[4][64] = {"", "", "", ""}, left[32];
+    const char *list[4] = {fields[0], fields[1], fields[2], fields[3]};
+    size_t columns, rows;
     instant now = clock_now();
     bool begins = strcmp(m->stage, stage) != 0;
     if (begins) {
         snprintf(m->stage, sizeof m->stage, "%s", stage);
         m->began = now;
     }
-    span gap = span_ms(m->live ? 100 : 5000);
+    span gap = span_ms(m->terminal.live ? 100 : 5000);
     if (!begins && instant_since(now, m->shown).ns < gap.ns) return;
     m->shown = now;
     double s = span_in_s(instant_since(now, m->began));
     double rate = s > 0 ? (double)done / s : 0;
-    fprintf(stderr, m->live ? "\r\033[K%s" : "%s", stage);
-    if (all) fprintf(stderr, "  %.1f of %.1f MB", (double)done * 1e-6, (double)all * 1e-6);
-    if (rate > 0)
-        fprintf(stderr, "  %.1f MB/s  %.0f s left", rate * 1e-6, (double)(all - done) / rate);
-    if (!m->live) fputc('\n', stderr);
-    fflush(stderr);
+    snprintf(fields[0], sizeof fields[0], "%s", stage);
+    if (all)
+        snprintf(fields[1], sizeof fields[1], "%.1f of %.1f MB", (double)done * 1e-6,
+                 (double)all * 1e-6);
+    if (rate > 0) snprintf(fields[2], sizeof fields[2], "%.1f MB/s", rate * 1e-6);
+    if (rate > 0 && all >= done)
+        snprintf(fields[3], sizeof fields[3], "%s left",
+                 story_time((double)(all - done) / rate, left));
+    terminal_size(&m->terminal, &columns, &rows);
+    terminal_flow(&p, list, 4, m->terminal.live ? columns - 1 : TERMINAL_LINE_BYTES);
+    if (m->terminal.live) terminal_draw(&m->terminal, &p);
+    else terminal_say(&m->terminal, p.lines[0]);
 }
 
 static bool take_options(int argc, char **argv, struct prepare *p, bool *json, int *code)
@@ -138,7 +150,7 @@ int prepare_main(int argc, char **argv)
 {
     struct why w = {0};
     bool json = false;
-    struct meter meter = {.live = isatty(STDERR_FILENO)};
+    struct meter meter = {.stage = ""};
     struct prepare p = {.vocab = 4096,
                         .validation = 0.01,
                         .threads = machine_processors(),
@@ -150,10 +162,11 @@ int prepare_main(int argc, char **argv)
     int code;
     if (!take_options(argc, argv, &p, &json, &code)) return code;
     stop_watch("\nshoal prepare: stopping\n", "\nshoal prepare: ended at once\n");
+    terminal_init(&meter.terminal, STDERR_FILENO);
     instant began = clock_now();
     enum err e = prepare_run(&p, &m, &w);
     double seconds = span_in_s(instant_since(clock_now(), began));
-    if (meter.live) fputs("\r\033[K", stderr);
+    terminal_clear(&meter.terminal);
     if (e) {
         int code = command_failed("prepare", &w);
         return e == ERR_STOPPED && stop_wishes() ? STOP_CODE_AT_ONCE : code;

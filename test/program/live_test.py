@@ -80,6 +80,16 @@ for columns in (40, 80):
     ok(all(w in said for w in ("is killed in the middle", "starts with an empty folder", "joined at epoch")), "swarm: kill, start and join are told", said)
     ok(all(ord(c) < 128 for c in swarm.raw), "swarm: only ASCII without UTF-8")
 
+text = os.path.join(PLACE, "much.txt")
+with open(text, "w") as f:
+    f.write(open(os.path.join(PLACE, "text.txt")).read() * 8)
+prepare = Program([SHOAL, "prepare", text, "-o", "much", "--vocab", "400"], PLACE, 40)
+CHILDREN.append(prepare.child)
+ok(prepare.until(lambda s: "MB/s" in s.text(), 60), "prepare shows where it is", prepare.screen.text())
+ok(len(re.findall("MB/s", prepare.screen.text())) == 1 and lines_fit(prepare), "in place at 40 columns", prepare.screen.text())
+prepare.until(lambda s: "held out" in s.text(), 120)
+ok("MB/s  " not in prepare.screen.text() and prepare.child.wait(timeout=10) == 0, "and its picture goes in the end", prepare.screen.text())
+
 worker = Worker("piped", os.path.join(PLACE, "peers.txt"))
 other = Worker("other", os.path.join(PLACE, "peers.txt"))
 open(os.path.join(PLACE, "peers.txt"), "a").write("%s@127.0.0.1:%d\n" % ("ab" * 32, free_port()))
