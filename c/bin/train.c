@@ -13,10 +13,12 @@
 #include "base/journal.h"
 #include "base/machine.h"
 #include "base/stop.h"
+#include "base/terminal.h"
 #include "bin/command.h"
 #include "bin/events.h"
 #include "bin/settings.h"
 #include "bin/start.h"
+#include "bin/story.h"
 #include "bin/tools.h"
 #include "model/budget.h"
 #include "model/checkpoints.h"
@@ -41,6 +43,8 @@ struct alone {
     uint64_t
         saved; /* the step of the newest checkpoint, or of the seed's parameters, which need none */
     bool unsaved; /* the latest checkpoint could not be written */
+    struct terminal terminal;
+    instant shown; /* where it stands */
     int lock;
 };
 
@@ -216,22 +220,33 @@ static enum err evaluate(struct alone *a, struct why *w)
     if (e) return e;
     double ms = span_in_s(instant_since(clock_now(), began)) * 1e3;
     events_evaluate(a->journal, EVENTS_ALONE, a->step, loss, tokens, ms);
-    if (isatty(STDOUT_FILENO)) printf("\r\033[K");
+    terminal_clear(&a->terminal);
     printf("step %llu: validation loss %.4f on %llu tokens\n", (unsigned long long)a->step, loss,
            (unsigned long long)tokens);
     fflush(stdout);
     return ERR_OK;
 }
 
-/* On a terminal one live line; in a pipe a line at every evaluation is enough. */
+/* On a terminal where it stands, drawn in place at most ten times a second, elsewhere a line every ten seconds. */
 static void show(struct alone *a, uint64_t last, const struct trainer_report *r, double seconds)
 {
-    if (!isatty(STDOUT_FILENO)) return;
-    double rate = seconds > 0 ? (double)r->tokens / seconds : 0;
-    double left = (double)(last - a->step) * seconds;
-    printf("\r\033[Kstep %llu of %llu, loss %.4f, %.0f tokens/s, %.0f s left",
-           (unsigned long long)a->step, (unsigned long long)last, r->loss, rate, left);
-    fflush(stdout);
+    char fields[4][64], left[32];
+    const char *list[4] = {fields[0], fields[1], fields[2], fields[3]};
+    struct terminal_picture p = {.count = 0};
+    size_t columns, rows;
+    const instant now = clock_now();
+    const span gap = a->terminal.live ? span_ms(100) : span_s(10);
+    if (instant_since(now, a->shown).ns < gap.ns) return;
+    a->shown = now;
+    snprintf(fields[0], 64, "step %llu of %llu", (unsigned long long)a->step,
+             (unsigned long long)last);
+    snprintf(fields[1], 64, "loss %.4f", r->loss);
+    snprintf(fields[2], 64, "%.0f tokens/s", seconds > 0 ? (double)r->tokens / seconds : 0);
+    snprintf(fields[3], 64, "%s left", story_time((double)(last - a->step) * seconds, left));
+    terminal_size(&a->terminal, &columns, &rows);
+    terminal_flow(&p, list, 4, a->terminal.live ? columns - 1 : TERMINAL_LINE_BYTES);
+    if (a->terminal.live) terminal_draw(&a->terminal, &p);
+    else terminal_say(&a->terminal, p.lines[0]);
 }
 
 /* The sentence of a step that gave no number, and where the run can be taken up before it. */
@@ -257,7 +272,6 @@ static enum err not_finite(struct alone *a, struct why *w)
 
 static enum err train(struct alone *a, uint64_t last, struct why *w)
 {
-    const uint64_t began_at = a->step;
     enum err e = a->step == 0 ? evaluate(a, w) : ERR_OK;
     while (!e && a->step < last && !stop_wishes()) {
         struct trainer_report r;
@@ -276,7 +290,7 @@ static enum err train(struct alone *a, uint64_t last, struct why *w)
         if (a->step % a->x.evaluate.every == 0 || a->step == a->x.train.steps) e = evaluate(a, w);
         if (!e && a->step % a->x.checkpoint.every == 0) e = save(a, w);
     }
-    if (isatty(STDOUT_FILENO) && a->step != began_at) printf("\n");
+    terminal_clear(&a->terminal);
     if (e == ERR_NUMBER) return not_finite(a, w);
     return e || a->saved == a->step ? e : save(a, w);
 }
@@ -294,6 +308,8 @@ int train_main(int argc, char **argv)
         stop_watch("\nshoal: saving after this step; once more to end at once\n",
                    "\nshoal: ended at once; what was trained since the last checkpoint is lost\n");
         a->lock = -1;
+        terminal_init(&a->terminal, STDOUT_FILENO);
+        a->shown = clock_now();
         e = open_all(a, &o, &w);
         uint64_t last = o.steps && o.steps < a->x.train.steps ? o.steps : a->x.train.steps;
         const bool done = !e && a->step >= last;

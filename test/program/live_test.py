@@ -80,6 +80,15 @@ for columns in (40, 80):
     ok(all(w in said for w in ("is killed in the middle", "starts with an empty folder", "joined at epoch")), "swarm: kill, start and join are told", said)
     ok(all(ord(c) < 128 for c in swarm.raw), "swarm: only ASCII without UTF-8")
 
+alone = Program([SHOAL, "train", long_path], PLACE, 40)
+CHILDREN.append(alone.child)
+ok(alone.until(lambda s: "step " in s.text() and "left" in s.text(), 60), "train shows where it is", alone.screen.text())
+alone.read(1)
+ok(len(re.findall("tokens/s", alone.screen.text())) == 1 and lines_fit(alone), "in place at 40 columns", alone.screen.text())
+alone.child.send_signal(signal.SIGTERM)
+alone.until(lambda s: "steps done" in s.text(), 60)
+ok(alone.child.wait(timeout=60) == 3 and "tokens/s" not in alone.screen.text(), "and its picture goes", alone.screen.text())
+
 text = os.path.join(PLACE, "much.txt")
 with open(text, "w") as f:
     f.write(open(os.path.join(PLACE, "text.txt")).read() * 8)
