@@ -4,13 +4,35 @@
     tally.py [SHOAL_BIN=PATH] [SIM_BIN=PATH] PROGRAM...
 
 A PROGRAM is a Criterion executable, or one that prints TAP itself (a *.py, or a sanitizer build): "ok - name", "not ok - name",
-"ok - name # SKIP reason". Programs run two at a time; each is stopped after its time limit. The last line is
+"ok - name # SKIP reason". Programs run two at a time; one that says nothing for SILENCE_S is stopped. The last line is
 "N passed, N failed, N skipped"; a program that ends badly without having reported a failure counts as one, and so
 does a program that reports no test at all. Each NAME_BIN=PATH is put into their environment: programs under test.
 """
-import concurrent.futures, os, re, signal, subprocess, sys, tempfile, time
+import concurrent.futures, os, re, signal, subprocess, sys, tempfile, threading, time
 
-LIMIT_S = 600
+# Of a script, which says a line for each test; Criterion, which is silent, stops a test that takes longer than its own limit.
+SILENCE_S, SILENCE_CRITERION_S = 600, 1800
+
+
+def listen(child, limit_s):
+    """All that it says until its end, and whether it was stopped because it had said nothing for so long."""
+    said, heard = [], [time.monotonic()]
+
+    def read():
+        for line in child.stdout:
+            said.append(line)
+            heard[0] = time.monotonic()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    late = False
+    while reader.is_alive():
+        reader.join(1)
+        if not late and time.monotonic() - heard[0] > limit_s:
+            late = True
+            os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    return "".join(said), late
 
 
 def run(program):
@@ -24,13 +46,8 @@ def run(program):
         began = time.monotonic()
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
                                  errors="replace", text=True)
-        late = False
-        try:
-            output, _ = child.communicate(timeout=LIMIT_S)
-        except subprocess.TimeoutExpired:
-            late = True
-            os.killpg(child.pid, signal.SIGKILL)
-            output, _ = child.communicate()
+        limit_s = SILENCE_S if script else SILENCE_CRITERION_S
+        output, late = listen(child, limit_s)
         report = output if script else tap.read()
     passed, failed, skipped = [], [], []
     for line in report.splitlines():
@@ -44,7 +61,7 @@ def run(program):
         else:
             failed.append(match[2])
     if late:
-        failed.append("%s was stopped after %d s" % (name, LIMIT_S))
+        failed.append("%s was stopped after %d s of silence" % (name, limit_s))
     elif child.returncode != 0 and not failed:
         failed.append("%s ended with code %d" % (name, child.returncode))
     elif not passed and not failed and not skipped:

@@ -46,7 +46,7 @@ static void need_ipv6(void)
     if (!have) cr_skip("no IPv6 on this machine");
 }
 
-TestSuite(endpoint, .fini = stop, .timeout = 30);
+TestSuite(endpoint, .fini = stop, .timeout = 120);
 
 Test(endpoint, refuses_to_dial_itself)
 {

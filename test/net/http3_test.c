@@ -64,7 +64,7 @@ static void ask(const uint8_t *id, const char *path, size_t body_max)
     cr_assert_eq(got.calls, 1);
 }
 
-TestSuite(http3, .init = start, .fini = stop, .timeout = 30);
+TestSuite(http3, .init = start, .fini = stop, .timeout = 120);
 
 Test(http3, answers_a_client_without_a_certificate)
 {

@@ -23,7 +23,7 @@ static void stop(void)
     loop = NULL;
 }
 
-TestSuite(link, .init = start, .fini = stop, .timeout = 30);
+TestSuite(link, .init = start, .fini = stop, .timeout = 120);
 
 Test(link, carries_frames_both_ways_in_order)
 {

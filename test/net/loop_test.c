@@ -12,7 +12,7 @@ static struct loop *l;
 
 static void start(void) { cr_assert_eq(loop_open(&l, NULL), ERR_OK); }
 static void stop(void) { loop_close(l); }
-TestSuite(loop, .init = start, .fini = stop, .timeout = 20);
+TestSuite(loop, .init = start, .fini = stop, .timeout = 120);
 
 struct tick {
     struct loop_timer timer;

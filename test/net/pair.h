@@ -57,11 +57,16 @@ void node_stop(struct node *n);
 void node_open(struct node *n, const struct endpoint_config *c);
 link_id node_dial(struct node *n, const struct node *to);
 
-/* Turns the loop until `condition` or for `seconds`. */
+/* The clock without the time in which the machine had no processor for us: beside other programs a limit must not run
+ * out before the nodes, which are all in this thread, had their turn. */
+instant own_now(void);
+
+/* Turns the loop until `condition` or for `seconds` of own_now(). */
 #define turn_until(condition, seconds)                                                             \
     do {                                                                                           \
-        instant turn_end = instant_after(clock_now(), span_ms((uint64_t)((seconds)*1000)));        \
-        while (!(condition) && !instant_reached(clock_now(), turn_end)) loop_turn(loop, turn_end); \
+        instant turn_end = instant_after(own_now(), span_ms((uint64_t)((seconds)*1000)));          \
+        for (instant now; !(condition) && !instant_reached(now = own_now(), turn_end);)            \
+            loop_turn(loop, instant_after(clock_now(), instant_since(turn_end, now)));             \
     } while (0)
 
 /* Two nodes with a link from a to b. */

@@ -1,7 +1,21 @@
 /* pair_test.c -- the shared part of the tests (see pair.h); holds no test of its own. */
 #include "pair.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 struct loop *loop;
+
+instant own_now(void)
+{
+    static int file = -1; /* "processor time, time waited for a processor, turns", nanoseconds */
+    char text[64];
+    if (file < 0) file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    ssize_t n = file < 0 ? 0 : pread(file, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = 0;
+    char *space = strchr(text, ' '); /* a kernel that does not count: the clock itself */
+    return (instant){clock_now().ns - (space ? strtoull(space, NULL, 10) : 0)};
+}
 
 static bool accept_peer(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], bool dialled,
                         char reason[128])

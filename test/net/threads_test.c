@@ -62,11 +62,11 @@ static void open_side(struct side *s, uint8_t seed)
 
 static bool wait_for(atomic_int *what, int count)
 {
-    for (int i = 0; i < 1000 && atomic_load(what) < count; i++) usleep(10000);
+    for (int i = 0; i < 6000 && atomic_load(what) < count; i++) usleep(10000);
     return atomic_load(what) >= count;
 }
 
-Test(threads, exchange_parcels_while_a_third_hashes, .timeout = 40)
+Test(threads, exchange_parcels_while_a_third_hashes, .timeout = 120)
 {
     uint8_t first[32], hash[32];
     for (size_t i = 0; i < sizeof blob; i++) blob[i] = (uint8_t)(i >> 4);

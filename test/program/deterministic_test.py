@@ -6,7 +6,7 @@ from swarms import *
 path = experiment("twice", steps=90, every=30, count="steps")
 found = []
 for i in range(2):
-    done = run("swarm", path, "-n", "3", "--deterministic", "--out", "twice-%d" % i, "--json", timeout=150)
+    done = run("swarm", path, "-n", "3", "--deterministic", "--out", "twice-%d" % i, "--json")
     if not ok(done.returncode == 0, "run %d ends well" % (i + 1), done.stdout[-3000:]):
         finish()
     found.append(json.load(open(os.path.join(PLACE, "twice-%d" % i, "summary.json"))))

@@ -3,7 +3,7 @@
 from swarms import *
 
 path = experiment("digests", steps=60, every=20)
-done = run("swarm", path, "-n", "3", "--out", "digests", "--json", timeout=150)
+done = run("swarm", path, "-n", "3", "--out", "digests", "--json")
 if not ok(done.returncode == 0, "three workers end well", done.stdout[-3000:]):
     finish()
 summary = json.load(open(os.path.join(PLACE, "digests", "summary.json")))

@@ -49,7 +49,7 @@ ok(done.returncode == 0, "a model is saved after its first step", done.stdout)
 valid = 0
 for seed in range(30):  # all tokens equally likely: bytes come in every order
     said = subprocess.run([SHOAL, "generate", "checkpoints", "a", "--temperature", "100", "--top-k", "512", "--tokens", "250",
-                           "--seed", str(seed)], stdout=subprocess.PIPE, cwd=PLACE, timeout=60)
+                           "--seed", str(seed)], stdout=subprocess.PIPE, cwd=PLACE, timeout=PATIENCE_S)
     try:
         valid += said.returncode == 0 and len(said.stdout.decode("utf-8")) > 1
     except UnicodeDecodeError as error:

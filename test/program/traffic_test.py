@@ -28,7 +28,7 @@ def counters():
 path = experiment("traffic", steps=120, every=40)
 enter_namespace()
 bytes_before, packets_before = counters()
-done = run("swarm", path, "-n", "3", "--out", "traffic", "--json", timeout=150)
+done = run("swarm", path, "-n", "3", "--out", "traffic", "--json")
 bytes_after, packets_after = counters()
 ok(done.returncode == 0, "three workers finish in a network namespace of their own", done.stdout[-3000:])
 summary = json.load(open(os.path.join(PLACE, "traffic", "summary.json")))

@@ -14,13 +14,13 @@ def start():
 
 child = start()
 log = os.path.join(PLACE, "checkpoints", "log.jsonl")
-ok(wait_for(lambda: os.path.exists(log) and open(log).read().count("\n") > 5, 30), "training begins")
+ok(wait_for(lambda: os.path.exists(log) and open(log).read().count("\n") > 5), "training begins")
 second = run("train", path)
 ok(second.returncode == 1 and second.stdout.count("\n") == 1 and "lock" in second.stdout,
    "a second worker in the same checkpoint folder is refused", second.stdout)
 ok(child.poll() is None, "and the first goes on")
 child.send_signal(signal.SIGTERM)
-said = child.communicate(timeout=60)[0]
+said = child.communicate(timeout=PATIENCE_S)[0]
 saved = sorted(n for n in os.listdir(os.path.join(PLACE, "checkpoints")) if n.endswith(".ckpt"))
 ok(child.returncode == 3 and len(saved) >= 1 and "%d of 100000 steps done" % int(saved[-1][5:17]) in said,
    "SIGTERM saves after the present step and ends with code 3", "%s %s" % (said, saved))

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@
 #define SEED_FIRST 1
 #define SEED_LAST  200
 #define JOBS_MAX   64
-#define LIMIT_S    300 /* of real time for one seed: it would otherwise be an endless loop */
+#define LIMIT_S    300 /* of processor time for one seed: it would otherwise be an endless loop */
 
 struct job {
     pid_t child;
@@ -58,9 +59,9 @@ static void start(struct job *j, uint64_t seed, const struct choice *c)
     j->seed = seed;
     j->pipe = ends[0];
     if (j->child == 0) {
-        const int signals[] = {SIGABRT, SIGSEGV, SIGILL, SIGTRAP, SIGFPE, SIGBUS, SIGALRM};
+        const int signals[] = {SIGABRT, SIGSEGV, SIGILL, SIGTRAP, SIGFPE, SIGBUS, SIGVTALRM};
         for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) signal(signals[i], on_signal);
-        alarm(LIMIT_S);
+        setitimer(ITIMER_VIRTUAL, &(struct itimerval){.it_value.tv_sec = LIMIT_S}, NULL);
         struct sim_options o = {
             .seed = seed, .nodes = c->nodes, .salt = c->salt, .trace = c->trace};
         sim_run(&o, &report);
