@@ -50,7 +50,7 @@ def compile_one(zig, path, into):
 
 
 def link(zig, objects, libraries, target):
-    return call([zig, "c++"] + TARGET + objects + libraries + LIBRARIES
+    return call([zig, "cc"] + TARGET + objects + libraries + LIBRARIES
                 + ["-rdynamic", "-Wl,-rpath,/usr/lib/x86_64-linux-gnu", "-lm", "-lpthread", "-o", target])
 
 
