@@ -64,6 +64,7 @@ int bench_main(int argc, char **argv);
 int eval_main(int argc, char **argv);
 int export_main(int argc, char **argv);
 int generate_main(int argc, char **argv);
+int init_main(int argc, char **argv);
 int keygen_main(int argc, char **argv);
 int plan_main(int argc, char **argv);
 int prepare_main(int argc, char **argv);

@@ -14,6 +14,7 @@
 
 static const struct command commands[] = {
     {"prepare", prepare_main, "turn text files into a tokenizer and a corpus of tokens"},
+    {"init", init_main, "write an experiment for a corpus, to begin with"},
     {"plan", plan_main, "say what an experiment takes, before anything is spent"},
     {"keygen", keygen_main, "make the identity of a node"},
     {"run", run_main, "train as one worker of a swarm"},

@@ -2,8 +2,7 @@
 
 #include <stdio.h>
 
-/* Prints x's mistakes but for the last one, which goes into `w`. */
-static enum err say(const char *command, struct experiment *x, enum err e, struct why *w)
+enum err settings_say(const char *command, struct experiment *x, enum err e, struct why *w)
 {
     struct mistakes *m = &x->mistakes;
     if (!e || m->count == 0) return e;
@@ -17,11 +16,12 @@ static enum err say(const char *command, struct experiment *x, enum err e, struc
 enum err settings_read(const char *command, const struct settings *s, struct experiment *x,
                        struct why *w)
 {
-    enum err e = say(command, x, experiment_read_with(s->path, s->sets, s->sets_count, x, w), w);
+    enum err e =
+        settings_say(command, x, experiment_read_with(s->path, s->sets, s->sets_count, x, w), w);
     return e ? e : experiment_set_device(x, s->device, w);
 }
 
 enum err settings_check_files(const char *command, struct experiment *x, struct why *w)
 {
-    return say(command, x, experiment_check_files(x, w), w);
+    return settings_say(command, x, experiment_check_files(x, w), w);
 }

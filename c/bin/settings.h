@@ -21,4 +21,7 @@ enum err settings_read(const char *command, const struct settings *s, struct exp
 /* What experiment_check_files finds. */
 enum err settings_check_files(const char *command, struct experiment *x, struct why *w);
 
+/* Prints x's mistakes but for the last one, which goes into `w`. Returns `e`, with which they were found. */
+enum err settings_say(const char *command, struct experiment *x, enum err e, struct why *w);
+
 #endif

@@ -254,9 +254,9 @@ static void complete(struct experiment *x)
     derive(x);
 }
 
-/* Reads `text`, then `sets`; relative paths stay as they are where `from` is NULL. */
-static enum err parse(const char *name, struct bytes text, const char *const *sets, size_t count,
-                      const struct paths *from, struct experiment *out, struct why *w)
+enum err experiment_parse_with(const char *name, struct bytes text, const char *const *sets,
+                               size_t count, const struct paths *from, struct experiment *out,
+                               struct why *w)
 {
     struct tree d;
     struct walk k = {&d, out};
@@ -283,7 +283,7 @@ static enum err parse(const char *name, struct bytes text, const char *const *se
 enum err experiment_parse(const char *name, struct bytes text, struct experiment *out,
                           struct why *w)
 {
-    return parse(name, text, NULL, 0, NULL, out, w);
+    return experiment_parse_with(name, text, NULL, 0, NULL, out, w);
 }
 
 enum err experiment_read_with(const char *path, const char *const *sets, size_t count,
@@ -297,7 +297,7 @@ enum err experiment_read_with(const char *path, const char *const *sets, size_t 
     if (e == ERR_FORMAT) return why_while(w, ERR_USAGE, "%s:1:1", path);
     if (e) return why_while(w, e, "reading the experiment");
     e = paths_of(path, &from, w);
-    if (!e) e = parse(path, bytes_of(text, bytes), sets, count, &from, out, w);
+    if (!e) e = experiment_parse_with(path, bytes_of(text, bytes), sets, count, &from, out, w);
     free(text);
     return e;
 }

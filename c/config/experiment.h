@@ -111,7 +111,7 @@ struct experiment {
         enum access_kind access;
         char access_key[EXPERIMENT_PATH_BYTES]; /* psk: file; ticket: the experiment's public key */
         uint32_t group_min, group_max;          /* 2 .. 20 */
-        uint32_t bandwidth_mbps; /* first guess of this machine's uplink, Mbit/s; >= 1 */
+        uint32_t bandwidth_mbps;    /* first guess of this machine's uplink, Mbit/s; >= 1 */
         enum congestion congestion; /* control of what leaves this machine; each its own matter */
     } swarm;
 
@@ -161,6 +161,12 @@ enum err experiment_read(const char *path, struct experiment *out, struct why *w
 enum err experiment_parse(const char *name, struct bytes text, struct experiment *out,
                           struct why *w);
 
+/* Both: `text` with `sets`. Relative paths start from `from` (paths.h), and stay as written where it is NULL. */
+struct paths;
+enum err experiment_parse_with(const char *name, struct bytes text, const char *const *sets,
+                               size_t count, const struct paths *from, struct experiment *out,
+                               struct why *w);
+
 /* Sets machine.device from the command line: "auto", "cpu", "cuda", "cuda:N" or "cuda:N,N". NULL leaves it as the file says. */
 enum err experiment_set_device(struct experiment *x, const char *text, struct why *w);
 
@@ -177,7 +183,12 @@ enum err experiment_complain(const struct experiment *x, const char *key, struct
 /* Writes the whole experiment, defaults filled in, as YAML that experiment_parse reads back to the same values. */
 void experiment_print(const struct experiment *x, FILE *to);
 
-/* The same as one JSON object, without a newline. */
+/* The keys for which `comment` has one, with that. */
+typedef const char *experiment_comment(void *self, const struct experiment *x, size_t key);
+void experiment_print_with(const struct experiment *x, experiment_comment *comment, void *self,
+                           FILE *to);
+
+/* The whole experiment as one JSON object, without a newline. */
 void experiment_print_json(const struct experiment *x, FILE *to);
 
 /* The ID of the run in layout 1 (SPEC.md, "The run"): a hash of model, seed, train without precision, micro_batch and

@@ -27,6 +27,24 @@ bool paths_join(const char *base, const char *path, char out[EXPERIMENT_PATH_BYT
     return wrote < EXPERIMENT_PATH_BYTES;
 }
 
+bool paths_relative(const char *folder, const char *path, char out[EXPERIMENT_PATH_BYTES])
+{
+    size_t same = 0, n = 0; /* bytes of whole names that both begin with */
+    if (!strcmp(folder, "/")) folder = "";
+    for (size_t i = 0;; i++) {
+        bool ends = (!folder[i] || folder[i] == '/') && (!path[i] || path[i] == '/');
+        if (ends) same = i;
+        if (!folder[i] || folder[i] != path[i]) break;
+    }
+    out[0] = 0;
+    const char *rest = path + same + (path[same] == '/');
+    for (const char *at = folder + same; *at; at++)
+        if (*at == '/' && n + 4 < EXPERIMENT_PATH_BYTES)
+            n += (size_t)snprintf(out + n, 4, *rest ? "../" : n ? "/.." : "..");
+    int wrote = snprintf(out + n, EXPERIMENT_PATH_BYTES - n, "%s", *rest || n ? rest : ".");
+    return n + (size_t)wrote < EXPERIMENT_PATH_BYTES;
+}
+
 enum err paths_of(const char *file, struct paths *out, struct why *w)
 {
     char folder[PATH_MAX] = ".";

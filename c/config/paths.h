@@ -20,4 +20,8 @@ void paths_resolve(struct experiment *x, const struct paths *from);
  * An absolute path stays as it is. False when it is too long. */
 bool paths_join(const char *base, const char *path, char out[EXPERIMENT_PATH_BYTES]);
 
+/* How `path` is called from `folder`, both absolute and without "." and "..": "../corpora/mine". False when it is too
+ * long. */
+bool paths_relative(const char *folder, const char *path, char out[EXPERIMENT_PATH_BYTES]);
+
 #endif

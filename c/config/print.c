@@ -179,17 +179,31 @@ static const char *open_mappings(FILE *to, const char *path, size_t shared, bool
     return name;
 }
 
+static const char *what(void *self, const struct experiment *x, size_t key)
+{
+    (void)self;
+    (void)x;
+    return schema_keys[key].what;
+}
+
 void experiment_print(const struct experiment *x, FILE *to)
+{
+    experiment_print_with(x, what, NULL, to);
+}
+
+void experiment_print_with(const struct experiment *x, experiment_comment *comment, void *self,
+                           FILE *to)
 {
     const char *last = "";
     for (size_t i = 0; i < schema_count; i++) {
         const struct schema_key *k = &schema_keys[i];
-        if (absent(k, x)) continue;
+        const char *say_what = absent(k, x) ? NULL : comment(self, x, i);
+        if (!say_what) continue;
         struct line l = {.to = to};
         const char *name = open_mappings(to, k->path, shared_bytes(k->path, last), false);
         say(&l, "%*s%s: ", 2 * dots(k->path), "", name);
         say_value(&l, k, x);
-        fprintf(to, "%*s# %s\n", l.column < 40 ? 40 - l.column : 1, "", k->what);
+        fprintf(to, "%*s# %s\n", l.column < 40 ? 40 - l.column : 1, "", say_what);
         last = k->path;
     }
 }

@@ -191,6 +191,8 @@ TABLE = {
                              "read-only": (1, DENIED, "none")},
     "report L/log.jsonl --out F/notes.txt": {"*": (0, r"F/notes.txt", "kept"), "foreign": (2, r"is no report", "none"),
                                              "read-only": (1, DENIED, "none")},
+    "init corpus -o F/notes.txt --force --preset 2m": {
+        "*": (0, r"next: shoal plan F/notes.txt", "kept"), "foreign": (2, r"is no experiment", "none"), "read-only": (1, DENIED, "none")},
     "plan E": {"*": (0, r"parameters", "none")},
 }
 

@@ -2,7 +2,7 @@
 """The command line of every command: help, forms of options, and what is refused, each with one sentence."""
 from swarms import *
 
-COMMANDS = ["prepare", "plan", "keygen", "run", "swarm", "status", "peers", "train", "eval", "generate", "export",
+COMMANDS = ["prepare", "init", "plan", "keygen", "run", "swarm", "status", "peers", "train", "eval", "generate", "export",
             "version", "bench cpu", "bench gpu", "bench net"]
 
 
