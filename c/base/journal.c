@@ -40,6 +40,7 @@ struct journal {
     bool failing, said;
     int failed; /* errno of the latest write that failed */
     instant looked;
+    int echo; /* -1: none */
     struct lines going;
 };
 
@@ -90,6 +91,10 @@ static bool write_some(int fd, const char *data, size_t count, size_t *done)
 static void write_lines(struct journal *j)
 {
     size_t ended = 0;
+    if (j->fd < 0) {
+        j->going.done = j->going.count;
+        return;
+    }
     if (j->going.done == 0) look_for_file(j);
     bool good = !j->torn || write_some(j->fd, "\n", 1, &ended);
     if (good) j->torn = false;
@@ -102,6 +107,17 @@ static void write_lines(struct journal *j)
             "shoal: the event log %s cannot be written: %s; it is tried again each second, and "
             "events that are lost are counted\n",
             j->path, strerror(j->failed));
+}
+
+/* The same lines for whoever reads --json, once they are in the file. SIGPIPE is blocked here: a worker does not die
+ * because its reader went away. */
+static void write_echo(struct journal *j)
+{
+    size_t done = 0;
+    if (j->echo < 0 || j->going.done < j->going.count) return;
+    if (write_some(j->echo, j->going.data, j->going.count, &done)) return;
+    fprintf(stderr, "shoal: no more events are printed: %s\n", strerror(errno));
+    j->echo = -1;
 }
 
 /* The process ends and the disk is still full: what stands of a line is taken back. Returns the
@@ -184,6 +200,7 @@ static void *writer_main(void *arg)
         }
         pthread_mutex_unlock(&j->lock);
         write_lines(j);
+        write_echo(j);
         pthread_mutex_lock(&j->lock);
         if (last && j->failing) {
             j->lost_ever += give_up(j);
@@ -221,11 +238,14 @@ static int start_writer(struct journal *j)
     return rc;
 }
 
-enum err journal_open(struct journal **out, const char *path, struct why *w)
+enum err journal_open(struct journal **out, const char *path, int echo, struct why *w)
 {
+    *out = NULL;
+    if (!*path && echo < 0) return ERR_OK;
     struct journal *j = calloc(1, sizeof *j);
     if (!j) return why(w, ERR_MEMORY, "no memory for the event log %s", path);
     j->fd = -1;
+    j->echo = echo;
     pthread_mutex_init(&j->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -239,7 +259,7 @@ enum err journal_open(struct journal **out, const char *path, struct why *w)
     int rc;
     if (!j->path || !j->waiting.data || !j->going.data)
         e = why(w, ERR_MEMORY, "no memory for the event log %s", path);
-    else if (!open_file(j))
+    else if (*path && !open_file(j))
         e = why(w, ERR_IO, "opening the event log %s: %s", path, strerror(errno));
     else if ((rc = start_writer(j)))
         e = why(w, ERR_MEMORY, "starting the event log's thread: %s", strerror(rc));

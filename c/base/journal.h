@@ -33,8 +33,10 @@
 
 struct journal;
 
-/* Appends to `path`, created when missing. ERR_IO, ERR_MEMORY. */
-enum err journal_open(struct journal **out, const char *path, struct why *w);
+/* Appends to `path`, created when missing; an empty one: to no file. `echo`: a descriptor that gets
+ * each line too, as --json prints them, or -1; one that nobody reads any more is given up with a
+ * sentence on stderr. Neither: *out is NULL. ERR_IO, ERR_MEMORY. */
+enum err journal_open(struct journal **out, const char *path, int echo, struct why *w);
 
 /* Writes what waits, gives a disk that takes nothing one last try, and frees all. */
 void journal_close(struct journal *j);

@@ -1,10 +1,12 @@
 #include "base/object.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void object_u64(json_t *o, const char *key, uint64_t v)
 {
@@ -51,19 +53,52 @@ void object_hex(json_t *o, const char *key, const void *data, size_t count)
 void object_json(json_t *o, const char *key, const char *text)
 {
     json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+    if (!value) /* a whole number of 64 bits, as a seed may be, loses its last digits */
+        value = json_loads(text, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
     json_object_set_new(o, key, value ? value : json_null());
 }
 
 /* Fifteen digits: all of a decimal that object_f64 rounded, and no more. */
 char *object_line(const json_t *o) { return json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(15)); }
 
+static int claimed = -1;
+
+void object_claim_stdout(void)
+{
+    fflush(stdout);
+    claimed = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (claimed >= 0) dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+int object_stdout(void) { return claimed >= 0 ? claimed : STDOUT_FILENO; }
+
+enum err object_print_text(const char *text, struct why *w)
+{
+    const size_t count = strlen(text);
+    fflush(stdout);
+    ssize_t n = 1;
+    for (size_t done = 0; done < count && n > 0; done += n > 0 ? (size_t)n : 0) do
+            n = write(object_stdout(), text + done, count - done);
+        while (n < 0 && errno == EINTR);
+    return n > 0 ? ERR_OK : why(w, ERR_IO, "writing to stdout: %s", strerror(errno));
+}
+
 enum err object_print(json_t *o, struct why *w)
 {
-    char *line = object_line(o);
+    json_t *whole = json_pack("{s:i}", "schema", OBJECT_SCHEMA);
+    json_object_update(whole, o);
+    char *line = object_line(whole);
+    json_decref(whole);
     json_decref(o);
     if (!line) return why(w, ERR_MEMORY, "no memory to print JSON");
-    const bool printed = puts(line) >= 0 && !fflush(stdout);
-    const int failed = errno;
-    free(line);
-    return printed ? ERR_OK : why(w, ERR_IO, "writing to stdout: %s", strerror(failed));
+    const size_t count = strlen(line);
+    char *text = realloc(line, count + 2);
+    if (!text) {
+        free(line);
+        return why(w, ERR_MEMORY, "no memory to print JSON");
+    }
+    memcpy(text + count, "\n", 2);
+    enum err e = object_print_text(text, w);
+    free(text);
+    return e;
 }

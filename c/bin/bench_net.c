@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/whole.h"
 #include "bin/bench.h"
+#include "base/object.h"
 #include "bin/command.h"
 #include "net/endpoint.h"
 
@@ -157,17 +158,24 @@ static enum err open_lanes(const struct wishes *o, struct sender *s, struct lane
     return e;
 }
 
-static void print(const struct wishes *o, const struct sender *s, double sent_cpu,
-                  double received_cpu)
+static enum err print(const struct wishes *o, const struct sender *s, double sent_cpu,
+                      double received_cpu, struct why *w)
 {
     double bytes = (double)s->parcels * (double)s->parcel.count, gigabytes = bytes * 1e-9;
     double seconds = span_in_s(instant_since(s->ended, s->began));
-    printf(o->json ? "{\"gbit_per_s\":%.3f,\"seconds\":%.3f,\"gigabytes\":%.3f,"
-                     "\"sender_cpu_s_per_gb\":%.3f,\"receiver_cpu_s_per_gb\":%.3f}\n"
-                   : "%.2f Gbit/s: %.2f s for %.2f GB; CPU seconds a gigabyte: sender %.2f, "
-                     "receiver %.2f\n",
+    if (o->json) {
+        json_t *out = json_object();
+        object_f64(out, "gbit_per_s", bytes * 8e-9 / seconds);
+        object_f64(out, "seconds", seconds);
+        object_f64(out, "gigabytes", gigabytes);
+        object_f64(out, "sender_cpu_s_per_gb", sent_cpu / gigabytes);
+        object_f64(out, "receiver_cpu_s_per_gb", received_cpu / gigabytes);
+        return object_print(out, w);
+    }
+    printf("%.2f Gbit/s: %.2f s for %.2f GB; CPU seconds a gigabyte: sender %.2f, receiver %.2f\n",
            bytes * 8e-9 / seconds, seconds, gigabytes, sent_cpu / gigabytes,
            received_cpu / gigabytes);
+    return ERR_OK;
 }
 
 static enum err send_all(const struct wishes *o, int hear, struct why *w)
@@ -196,7 +204,7 @@ static enum err send_all(const struct wishes *o, int hear, struct why *w)
     }
     if (!e && read(hear, &spent, sizeof spent) != sizeof spent)
         e = why(w, ERR_NETWORK, "the receiving process ended early");
-    if (!e) print(o, &s, sent_cpu, spent);
+    if (!e) e = print(o, &s, sent_cpu, spent, w);
     loop_close(s.loop);
     free((void *)s.parcel.data);
     return e;
@@ -214,7 +222,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .help = "connections side by side, each on a port of its own"},
         {"cubic", .flag = &o->cubic, .help = "CUBIC instead of BBR"},
         {"no-gso", .flag = &o->no_gso, .help = "no segmentation by the kernel, neither out nor in"},
-        {"json", .flag = &o->json, .help = "one line of JSON"},
+        COMMAND_JSON(&o->json),
         {0}};
     struct options table = {
         .command = "shoal bench net",

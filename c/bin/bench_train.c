@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/machine.h"
+#include "base/object.h"
 #include "base/rng.h"
 #include "base/whole.h"
 #include "bin/bench.h"
@@ -92,7 +93,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
                  "context that was given or 2048 tokens; 0: none"},
         {"trace", .flag = &o->trace,
          .help = "then one more step, with the time of each operation in it"},
-        {"json", .flag = &o->json, .help = "one line of JSON"},
+        COMMAND_JSON(&o->json),
         o->gpu ? (struct option_row){"device", .whole = &o->device, .least = 0,
                                      .most = EXPERIMENT_DEVICE_MAX, .value = "N",
                                      .help = "the N-th GPU, from 0", .otherwise = "0"}
@@ -244,31 +245,67 @@ static const char *precision_name(const struct bench *k)
 
 static double share_of(const struct result *r) { return r->peak ? r->flops / r->peak : 0; }
 
-static void ops_json(const struct bench *k, const struct result *r)
+static json_t *ops_json(const struct bench *k, const struct result *r)
 {
-    const double memory = device_memory_peak(&k->b);
-    printf(",\"memory_peak\":%.4g,\"ops\":[", memory);
+    json_t *list = json_array();
     for (size_t i = 0; i < r->op_count; i++) {
         const struct bench_op *op = &r->ops[i];
         const double amount = op->bytes ? op->bytes : op->flops, speed = amount / op->seconds;
-        const double most = op->flops ? r->peak : memory;
-        printf("%s{\"op\":\"%s\",", i ? "," : "", op->name);
-        if (op->head_dim) printf("\"head_dim\":%zu,", op->head_dim);
-        printf("\"seconds\":%.4g,\"%s\":%.4g", op->seconds,
-               op->flops ? "flops_per_second" : "bytes_per_second", speed);
-        if (most && !op->host) printf(",\"share\":%.4f", speed / most);
-        printf("}");
+        const double most = op->flops ? r->peak : device_memory_peak(&k->b);
+        json_t *one = json_object();
+        object_text(one, "op", op->name);
+        if (op->head_dim) object_u64(one, "head_dim", op->head_dim);
+        object_f64(one, "seconds", op->seconds);
+        object_f64(one, op->flops ? "flops_per_second" : "bytes_per_second", speed);
+        if (most && !op->host) object_f64(one, "share", speed / most);
+        json_array_append_new(list, one);
     }
-    printf("]");
+    return list;
 }
 
-static void trace_json(const struct result *r)
+static json_t *trace_json(const struct result *r)
 {
-    printf(",\"trace\":{\"step_seconds\":%.6f,\"ops\":[", r->traced_s);
-    for (size_t i = 0; i < r->traced_count; i++)
-        printf("%s{\"op\":\"%s\",\"calls\":%zu,\"seconds\":%.6f}", i ? "," : "", r->traced[i].name,
-               r->traced[i].calls, r->traced[i].seconds);
-    printf("]}");
+    json_t *trace = json_object(), *ops = json_array();
+    for (size_t i = 0; i < r->traced_count; i++) {
+        json_t *one = json_object();
+        object_text(one, "op", r->traced[i].name);
+        object_u64(one, "calls", r->traced[i].calls);
+        object_f64(one, "seconds", r->traced[i].seconds);
+        json_array_append_new(ops, one);
+    }
+    object_f64(trace, "step_seconds", r->traced_s);
+    json_object_set_new(trace, "ops", ops);
+    return trace;
+}
+
+static enum err report_json(const struct bench *k, const struct wishes *o, const struct result *r,
+                            const char *name, size_t threads, struct why *w)
+{
+    json_t *out = json_object();
+    object_text(out, "model", name);
+    object_u64(out, "parameters", k->layout.parameters);
+    object_u64(out, "context", k->x.model.context);
+    object_u64(out, "batch_tokens", k->x.train.batch_tokens);
+    object_u64(out, "micro_batch", k->micro_batch);
+    object_text(out, "precision", precision_name(k));
+    object_u64(out, "threads", threads);
+    object_text(out, "backend", device_describe(&k->b));
+    object_u64(out, "steps", r->steps);
+    object_f64(out, "seconds", r->seconds);
+    object_f64(out, "tokens_per_second", r->tokens_per_s);
+    object_f64(out, "step_seconds_best", r->step_s[0]);
+    object_f64(out, "step_seconds_median", r->step_s[r->steps / 2]);
+    object_u64(out, "peak_bytes", r->peak_bytes);
+    object_f64(out, "flops_per_token", model_flops_per_token(&k->x.model));
+    object_f64(out, "flops", r->flops);
+    object_f64(out, "peak_flops", r->peak);
+    object_f64(out, "share", share_of(r));
+    if (o->gpu) object_f64(out, "mfu", share_of(r));
+    object_f64(out, "loss", r->loss);
+    if (r->op_count) object_f64(out, "memory_peak", device_memory_peak(&k->b));
+    if (r->op_count) json_object_set_new(out, "ops", ops_json(k, r));
+    if (r->traced_count) json_object_set_new(out, "trace", trace_json(r));
+    return object_print(out, w);
 }
 
 static void trace_lines(const struct result *r)
@@ -289,30 +326,12 @@ static void op_line(const struct bench_op *op)
            op->flops ? "GFLOP/s" : "GB/s");
 }
 
-static void report(const struct bench *k, const struct wishes *o, const struct result *r,
-                   size_t threads)
+static enum err report(const struct bench *k, const struct wishes *o, const struct result *r,
+                       size_t threads, struct why *w)
 {
     const char *name = o->experiment ? k->x.name : o->preset ? o->preset : "2m";
     const double per_token = model_flops_per_token(&k->x.model);
-    if (o->json) {
-        printf("{\"model\":\"%s\",\"parameters\":%zu,\"context\":%u,\"batch_tokens\":%llu,"
-               "\"micro_batch\":%u,\"precision\":\"%s\",\"threads\":%zu,\"backend\":\"%s\",",
-               name, k->layout.parameters, (unsigned)k->x.model.context,
-               (unsigned long long)k->x.train.batch_tokens, (unsigned)k->micro_batch,
-               precision_name(k), threads, device_describe(&k->b));
-        printf("\"steps\":%llu,\"seconds\":%.3f,\"tokens_per_second\":%.1f,"
-               "\"step_seconds_best\":%.6f,\"step_seconds_median\":%.6f,\"peak_bytes\":%llu,",
-               (unsigned long long)r->steps, r->seconds, r->tokens_per_s, r->step_s[0],
-               r->step_s[r->steps / 2], (unsigned long long)r->peak_bytes);
-        printf("\"flops_per_token\":%.0f,\"flops\":%.4g,\"peak_flops\":%.4g,\"share\":%.4f,",
-               per_token, r->flops, r->peak, share_of(r));
-        if (o->gpu) printf("\"mfu\":%.4f,", share_of(r));
-        printf("\"loss\":%.4f", r->loss);
-        if (r->op_count) ops_json(k, r);
-        if (r->traced_count) trace_json(r);
-        printf("}\n");
-        return;
-    }
+    if (o->json) return report_json(k, o, r, name, threads, w);
     printf("model    %s: %zu parameters, context %u, %u sequences at once\n", name,
            k->layout.parameters, (unsigned)k->x.model.context, (unsigned)k->micro_batch);
     printf("machine  %zu threads, %s, %s\n", threads, device_describe(&k->b), precision_name(k));
@@ -326,6 +345,7 @@ static void report(const struct bench *k, const struct wishes *o, const struct r
     else printf("peak     not known of this GPU\n");
     for (size_t i = 0; i < r->op_count; i++) op_line(&r->ops[i]);
     trace_lines(r);
+    return ERR_OK;
 }
 
 static enum err tokens_make(struct bench *k, struct why *w)
@@ -402,7 +422,7 @@ static int bench(int argc, char **argv, bool gpu)
     if (!e && o.ops)
         e = bench_ops(&k->b, o.ops, o.context || o.experiment ? k->x.model.context : OPS_CONTEXT,
                       r.ops, &r.op_count, &w);
-    if (!e) report(k, &o, &r, threads);
+    if (!e) e = report(k, &o, &r, threads, &w);
     if (k) bench_close(k);
     free(r.step_s);
     pool_close(pool);

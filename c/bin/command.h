@@ -29,7 +29,8 @@ struct command {
 int command_failed(const char *name, const struct why *w);
 
 /* Takes the command line as the table says. False: help was printed or a mistake told, and the command ends with
- * *code. `name` is the subcommand's, as for command_failed. */
+ * *code. `name` is the subcommand's, as for command_failed. With a row "json" that was given, stdout is claimed for
+ * JSON (object_claim_stdout). */
 bool command_options(const char *name, struct options *o, int argc, char **argv, int *code);
 
 /* Rows that several commands have. */
@@ -57,6 +58,11 @@ bool command_options(const char *name, struct options *o, int argc, char **argv,
         "CHECKPOINT", .argument = true, .text = (to),                                              \
                       .help = "a file, or a folder whose newest is taken",                         \
                       .missing = "name a checkpoint"                                               \
+    }
+#define COMMAND_JSON(to)                                                                           \
+    {                                                                                              \
+        "json", .flag = (to),                                                                      \
+                .help = "print JSON for a program, and nothing else (docs/events.md)"              \
     }
 #define COMMAND_STEPS_MAX 1000000000000u /* as train.steps */
 

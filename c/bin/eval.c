@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/object.h"
 #include "bin/command.h"
 #include "bin/loaded.h"
 #include "data/corpus.h"
@@ -25,7 +26,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .missing = "name the corpus: --data CORPUS"},
         {"tokens", .whole = &o->tokens, .least = 1, .most = UINT64_MAX, .value = "N",
          .help = "use at most N tokens", .otherwise = "all"},
-        {"json", .flag = &o->json, .help = "print a JSON object"},
+        COMMAND_JSON(&o->json),
         {0}};
     struct options table = {.command = "shoal eval",
                             .about = "Loss (nats a token) and perplexity on the held-out part of "
@@ -62,20 +63,25 @@ static enum err evaluate(struct loaded *l, const struct corpus *c, uint64_t toke
 }
 
 /* A worker alone has steps and no epochs. */
-static void print(const struct wishes *o, const struct loaded *l, double loss, uint64_t tokens)
+static enum err print(const struct wishes *o, const struct loaded *l, double loss, uint64_t tokens,
+                      struct why *w)
 {
     static const uint8_t alone[CRYPTO_KEY_BYTES];
-    unsigned long long epoch = l->head.epoch, step = l->head.step;
     bool of_swarm = memcmp(l->head.identity, alone, sizeof alone) != 0;
-    if (o->json)
-        printf(
-            "{\"loss\": %.6f, \"perplexity\": %.4f, \"tokens\": %llu, \"epoch\": %llu, \"step\": "
-            "%llu}\n",
-            loss, exp(loss), (unsigned long long)tokens, epoch, step);
-    else
-        printf("loss %.6f nats a token, perplexity %.4f, on %llu tokens, after %s %llu\n", loss,
-               exp(loss), (unsigned long long)tokens, of_swarm ? "epoch" : "step",
-               of_swarm ? epoch : step);
+    if (o->json) {
+        json_t *out = json_object();
+        object_text(out, "checkpoint", l->path);
+        object_f64(out, "loss", loss);
+        object_f64(out, "perplexity", exp(loss));
+        object_u64(out, "tokens", tokens);
+        object_u64(out, "epoch", l->head.epoch);
+        object_u64(out, "step", l->head.step);
+        return object_print(out, w);
+    }
+    printf("loss %.6f nats a token, perplexity %.4f, on %llu tokens, after %s %llu\n", loss,
+           exp(loss), (unsigned long long)tokens, of_swarm ? "epoch" : "step",
+           (unsigned long long)(of_swarm ? l->head.epoch : l->head.step));
+    return ERR_OK;
 }
 
 static enum err run(const struct wishes *o, struct loaded *l, struct corpus **c, struct why *w)
@@ -96,8 +102,7 @@ static enum err run(const struct wishes *o, struct loaded *l, struct corpus **c,
     uint64_t tokens;
     e = evaluate(l, *c, o->tokens, &loss, &tokens, w);
     if (e) return e;
-    print(o, l, loss, tokens);
-    return ERR_OK;
+    return print(o, l, loss, tokens, w);
 }
 
 int eval_main(int argc, char **argv)

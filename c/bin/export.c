@@ -7,6 +7,7 @@
 
 #include "base/aside.h"
 #include "base/file.h"
+#include "base/object.h"
 #include "bin/command.h"
 #include "bin/loaded.h"
 #include "data/tokenizer.h"
@@ -16,7 +17,7 @@
 
 struct wishes {
     const char *checkpoint, *to, *data;
-    bool overwrite;
+    bool overwrite, json;
 };
 
 static bool take_options(int argc, char **argv, struct wishes *o, int *code)
@@ -29,6 +30,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .help = "take the tokenizer from there, not from the corpus that it was trained on"},
         {"overwrite", .flag = &o->overwrite,
          .help = "replace the export that is in DIR; other folders are never replaced"},
+        COMMAND_JSON(&o->json),
         {0}};
     struct options table = {
         .command = "shoal export",
@@ -211,8 +213,18 @@ static enum err export_all(struct loaded *l, const struct wishes *o, struct asid
     if (!e) e = write_config(a->part, s, end, w);
     if (!e) e = write_model(l, a->part, w);
     if (!e) e = aside_keep(a, w);
-    if (!e) printf("wrote %s to %s\n", l->path, a->out);
-    return e;
+    if (e) return e;
+    if (o->json) {
+        json_t *out = json_object();
+        object_text(out, "checkpoint", l->path);
+        object_text(out, "to", a->out);
+        object_u64(out, "parameters", l->head.parameters);
+        object_u64(out, "epoch", l->head.epoch);
+        object_u64(out, "step", l->head.step);
+        return object_print(out, w);
+    }
+    printf("wrote %s to %s\n", l->path, a->out);
+    return ERR_OK;
 }
 
 int export_main(int argc, char **argv)

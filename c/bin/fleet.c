@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/object.h"
 #include "base/process.h"
 #include "fleet/report.h"
 #include "model/checkpoints.h"
@@ -180,6 +181,7 @@ static enum err write_summary(const struct fleet *f, const struct fleet_summary 
         const char *key;
         json_t *value;
     } fields[] = {
+        {"schema", json_integer(OBJECT_SCHEMA)},
         {"workers", json_integer((json_int_t)s->workers)},
         {"epochs", json_integer((json_int_t)s->epochs)},
         {"inner_steps", json_integer((json_int_t)s->inner_steps)},

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/object.h"
 #include "base/rng.h"
 #include "base/whole.h"
 #include "bin/command.h"
@@ -15,6 +16,7 @@ struct wishes {
     const char *checkpoint, *prompt, *data;
     uint64_t tokens, top_k, seed;
     double temperature, top_p;
+    bool json;
 };
 
 static bool take_options(int argc, char **argv, struct wishes *o, int *code)
@@ -36,6 +38,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .help = "another seed, another text"},
         {"data", .text = &o->data, .value = "CORPUS",
          .help = "take the tokenizer from there, instead of where the run had it"},
+        COMMAND_JSON(&o->json),
         {0}};
     struct options table = {.command = "shoal generate",
                             .about = "Goes on with PROMPT; of one longer than the model's context, "
@@ -109,7 +112,7 @@ static uint32_t draw(const float *logits, size_t count, const struct wishes *o,
 }
 
 /* Prints what is whole in `held`; a start that later bytes may complete stays there. Leads are C2 .. F4 (RFC 3629). */
-static void print_whole(uint8_t held[4], size_t *held_count)
+static void print_whole(FILE *to, uint8_t held[4], size_t *held_count)
 {
     while (*held_count) {
         uint8_t out[4];
@@ -117,20 +120,20 @@ static void print_whole(uint8_t held[4], size_t *held_count)
         uint32_t c = utf8_next(held, *held_count, &length);
         bool lead = held[0] >= 0xc2 && held[0] <= 0xf4;
         if (c == UTF8_INVALID && length == *held_count && lead) return;
-        fwrite(out, 1, utf8_write(c == UTF8_INVALID ? UTF8_REPLACEMENT : c, out), stdout);
+        fwrite(out, 1, utf8_write(c == UTF8_INVALID ? UTF8_REPLACEMENT : c, out), to);
         *held_count -= length;
         memmove(held, held + length, *held_count);
     }
 }
 
 /* A token may begin or end within a character, and hold bytes that are none. */
-static void print_token(struct bytes token, uint8_t held[4], size_t *held_count)
+static void print_token(FILE *to, struct bytes token, uint8_t held[4], size_t *held_count)
 {
     for (size_t i = 0; i < token.count; i++) {
         held[(*held_count)++] = token.data[i];
-        print_whole(held, held_count);
+        print_whole(to, held, held_count);
     }
-    fflush(stdout);
+    fflush(to);
 }
 
 /* The text so far, as much of it as the model sees. */
@@ -155,8 +158,9 @@ static enum err feed_next(struct loaded *l, struct window *v, uint32_t next, flo
     return model_feed(l->model, l->parameters, v->ids, v->count, logits, w);
 }
 
+/* Writes what follows the prompt; `made`: how many tokens. */
 static enum err go_on(struct loaded *l, struct tokenizer *t, const struct wishes *o,
-                      struct window *v, struct why *w)
+                      struct window *v, FILE *to, uint64_t *made, struct why *w)
 {
     size_t vocab = l->head.shape.vocab, held_count = 0;
     float *logits = malloc(vocab * sizeof *logits);
@@ -166,17 +170,50 @@ static enum err go_on(struct loaded *l, struct tokenizer *t, const struct wishes
     uint8_t held[4];
     enum err e = logits && weights && room ? ERR_OK : why(w, ERR_MEMORY, "no memory to generate");
     if (!e) e = model_feed(l->model, l->parameters, v->ids, v->count, logits, w);
-    fputs(o->prompt, stdout);
-    for (uint64_t i = 0; i < o->tokens && !e; i++) {
+    for (*made = 0; *made < o->tokens && !e; ++*made) {
         uint32_t next = draw(logits, tokenizer_vocab(t), o, room, weights, &chance);
         if (next == tokenizer_end_of_text(t)) break;
-        print_token(tokenizer_token(t, next), held, &held_count);
-        if (i + 1 < o->tokens) e = feed_next(l, v, next, logits, w);
+        print_token(to, tokenizer_token(t, next), held, &held_count);
+        if (*made + 1 < o->tokens) e = feed_next(l, v, next, logits, w);
     }
-    putchar('\n');
     free(room);
     free(weights);
     free(logits);
+    return e;
+}
+
+static enum err print_text(struct loaded *l, struct tokenizer *t, const struct wishes *o,
+                           struct window *v, struct why *w)
+{
+    uint64_t made;
+    fputs(o->prompt, stdout);
+    enum err e = go_on(l, t, o, v, stdout, &made, w);
+    putchar('\n');
+    return e;
+}
+
+static enum err print_json(struct loaded *l, struct tokenizer *t, const struct wishes *o,
+                           struct window *v, struct why *w)
+{
+    uint64_t made = 0;
+    const size_t prompt = v->count;
+    char *text = NULL;
+    size_t bytes;
+    FILE *to = open_memstream(&text, &bytes);
+    if (!to) return why(w, ERR_MEMORY, "no memory for the text");
+    enum err e = go_on(l, t, o, v, to, &made, w);
+    fclose(to);
+    if (!e) {
+        json_t *out = json_object();
+        object_text(out, "checkpoint", l->path);
+        object_text(out, "prompt", o->prompt);
+        object_text(out, "text", text);
+        object_u64(out, "prompt_tokens", prompt);
+        object_u64(out, "tokens", made);
+        object_u64(out, "seed", o->seed);
+        e = object_print(out, w);
+    }
+    free(text);
     return e;
 }
 
@@ -207,7 +244,7 @@ static enum err run(const struct wishes *o, struct loaded *l, struct tokenizer *
         memmove(ids, ids + v.count - context, context * sizeof *ids);
         v.count = context;
     }
-    if (!e) e = go_on(l, *t, o, &v, w);
+    if (!e) e = (o->json ? print_json : print_text)(l, *t, o, &v, w);
     free(ids);
     return e;
 }

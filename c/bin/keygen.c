@@ -1,6 +1,7 @@
 /* keygen.c -- `shoal keygen`: makes the identity of a node. */
 #include <stdio.h>
 
+#include "base/object.h"
 #include "bin/command.h"
 #include "net/identity.h"
 
@@ -9,10 +10,12 @@
 int keygen_main(int argc, char **argv)
 {
     const char *path = NULL, *show = NULL;
+    bool json = false;
     const struct option_row rows[] = {{"out", 'o', .text = &path, .value = "FILE",
                                        .help = "where the key goes", .otherwise = DEFAULT_FILE},
                                       {"show", .text = &show, .value = "FILE",
                                        .help = "print the ID of the key in FILE and make none"},
+                                      COMMAND_JSON(&json),
                                       {0}};
     struct options table = {
         .command = "shoal keygen",
@@ -32,7 +35,15 @@ int keygen_main(int argc, char **argv)
     if (!path) path = DEFAULT_FILE;
     if (show ? identity_open(show, false, &self, &w) : identity_create(path, &self, &w))
         return command_failed("keygen", &w);
-    puts(identity_print(identity_id(self), id));
+    identity_print(identity_id(self), id);
     identity_close(self);
-    return 0;
+    if (!json) {
+        puts(id);
+        return 0;
+    }
+    json_t *out = json_object();
+    object_text(out, "id", id);
+    object_text(out, "file", show ? show : path);
+    object_bool(out, "made", !show);
+    return object_print(out, &w) ? command_failed("keygen", &w) : 0;
 }

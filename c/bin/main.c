@@ -9,6 +9,7 @@
 #include <wolfssl/version.h>
 
 #include "base/near.h"
+#include "base/object.h"
 #include "bin/command.h"
 #include "bin/device.h"
 
@@ -56,18 +57,32 @@ bool command_options(const char *name, struct options *o, int argc, char **argv,
     enum err e = options_take(o, argc, argv, &w);
     if (e) *code = command_failed(name, &w);
     else if (o->help) options_usage(o, stdout);
+    for (const struct option_row *r = o->rows; r->name && !e && !o->help; r++)
+        if (!strcmp(r->name, "json") && r->flag && *r->flag) object_claim_stdout();
     return !e && !o->help;
 }
 
 int version_main(int argc, char **argv)
 {
-    const struct option_row rows[] = {{0}};
+    bool json = false;
+    const struct option_row rows[] = {COMMAND_JSON(&json), {0}};
     struct options table = {
         .command = "shoal version",
         .about = "Prints the version of shoal and of what it is built on, and what it computes on.",
         .rows = rows};
     int code;
     if (!command_options("version", &table, argc, argv, &code)) return code;
+    if (json) {
+        json_t *out = json_object();
+        struct why w = {0};
+        object_text(out, "version", SHOAL_VERSION);
+        object_text(out, "protocol", "shoal/1");
+        object_text(out, "ngtcp2", NGTCP2_VERSION);
+        object_text(out, "nghttp3", NGHTTP3_VERSION);
+        object_text(out, "wolfssl", LIBWOLFSSL_VERSION_STRING);
+        object_text(out, "computes_on", device_built());
+        return object_print(out, &w) ? command_failed("version", &w) : 0;
+    }
     printf("shoal %s\n"
            "protocol shoal/1, ngtcp2 %s, nghttp3 %s, wolfSSL %s\n"
            "computes on %s\n",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/object.h"
 #include "bin/command.h"
 #include "bin/bench.h"
 #include "bin/preflight.h"
@@ -340,16 +341,24 @@ static json_t *json_of(const struct plan *p, const struct experiment *x)
         "seconds_run", p->speed ? json_real(tokens_worker(x) / p->speed) : json_null());
 }
 
-static void print_json(const struct plan *p, const struct experiment *x)
+/* The experiment goes in by hand: a seed of 64 bits does not fit jansson's integers. */
+static enum err print_json(const struct plan *p, const struct experiment *x, struct why *w)
 {
     json_t *rest = json_of(p, x);
-    /* By hand, because a seed of 64 bits does not fit jansson's integers. */
-    printf("{\"experiment\": ");
-    experiment_print_json(x, stdout);
-    printf(", ");
-    json_dumpf(rest, stdout, JSON_EMBED);
-    printf("}\n");
+    char *text = NULL, *line = object_line(rest);
+    size_t count;
     json_decref(rest);
+    FILE *to = line ? open_memstream(&text, &count) : NULL;
+    if (to) {
+        fprintf(to, "{\"schema\": %d, \"experiment\": ", OBJECT_SCHEMA);
+        experiment_print_json(x, to);
+        fprintf(to, ", %s\n", line + 1); /* without its brace */
+        fclose(to);
+    }
+    enum err e = text ? object_print_text(text, w) : why(w, ERR_MEMORY, "no memory for the plan");
+    free(text);
+    free(line);
+    return e;
 }
 
 /* The manual of the format, from the table that is the format. */
@@ -382,7 +391,7 @@ int plan_main(int argc, char **argv)
         {"gpu", .whole = &gpu, .least = 1, .most = 1024, .value = "GIB",
          .help = "for a GPU with so much memory; what it has no room for is refused, with the "
                  "settings that it has room for"},
-        {"json", .flag = &json, .help = "the same for a program, as one JSON object"},
+        COMMAND_JSON(&json),
         {"measure", .flag = &measure,
          .help = "time some steps on this machine, and say how long the run takes on it"},
         {"no-files", .flag = &no_files,
@@ -415,7 +424,7 @@ int plan_main(int argc, char **argv)
     if (!e && !no_files) e = plan_files(&p, &x, &w);
     if (!e && measure) e = bench_speed(&x, &p.speed, &w);
     if (e) return command_failed("plan", &w);
-    if (json) print_json(&p, &x);
-    else print_plan(&p, &x);
+    if (json) return print_json(&p, &x, &w) ? command_failed("plan", &w) : 0;
+    print_plan(&p, &x);
     return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/machine.h"
+#include "base/object.h"
 #include "base/stop.h"
 #include "base/terminal.h"
 #include "bin/command.h"
@@ -85,7 +86,7 @@ static bool take_options(int argc, char **argv, struct prepare *p, bool *json, i
         {"threads", .whole = &threads, .least = 1, .most = 1024, .value = "N", .help = "how many",
          .otherwise = "the processors that this process may use"},
         {"force", .flag = &p->force, .help = "replace the corpus that is in DIR"},
-        {"json", .flag = json, .help = "print the result as JSON"},
+        COMMAND_JSON(json),
         {0}};
     struct options table = {
         .command = "shoal prepare",
@@ -120,16 +121,15 @@ static json_t *split_json(const struct manifest_split *s)
                      (json_int_t)s->bytes, "tokens", (json_int_t)s->tokens);
 }
 
-static void print_json(const struct prepare *p, const struct manifest *m, double seconds)
+static enum err print_json(const struct prepare *p, const struct manifest *m, double seconds,
+                           struct why *w)
 {
     json_t *o = json_pack("{s:s, s:I, s:o, s:o, s:I, s:f, s:I, s:f}", "corpus", p->out, "vocab",
                           (json_int_t)m->vocab, "train", split_json(&m->splits[0]), "validation",
                           split_json(&m->splits[1]), "invalid_utf8", (json_int_t)m->invalid_utf8,
                           "unigram_entropy", m->unigram_entropy, "shards",
                           (json_int_t)m->shard_count, "seconds", seconds);
-    json_dumpf(o, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    putchar('\n');
-    json_decref(o);
+    return object_print(o, w);
 }
 
 static void print_text(const struct prepare *p, const struct manifest *m, double seconds)
@@ -171,8 +171,8 @@ int prepare_main(int argc, char **argv)
         int code = command_failed("prepare", &w);
         return e == ERR_STOPPED && stop_wishes() ? STOP_CODE_AT_ONCE : code;
     }
-    if (json) print_json(&p, &m, seconds);
+    if (json) e = print_json(&p, &m, seconds, &w);
     else print_text(&p, &m, seconds);
     manifest_fini(&m);
-    return 0;
+    return e ? command_failed("prepare", &w) : 0;
 }

@@ -33,7 +33,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
         {"out", 'o', .text = &o->output, .value = "FILE", .help = "the file to write"},
         {"watch", .flag = &o->watch,
          .help = "write it again while the logs grow, until Ctrl-C; an open page follows"},
-        {"json", .flag = &o->json, .help = "print what was written as one JSON object"},
+        COMMAND_JSON(&o->json),
         {0}};
     struct options table = {
         .command = "shoal report",
@@ -73,7 +73,6 @@ static enum err say(const struct wishes *o, const struct report *r, struct why *
     if (!o->json)
         return printf("%s\n", o->output) < 0 ? why(w, ERR_IO, "writing to stdout") : ERR_OK;
     json_t *out = json_object();
-    object_u64(out, "schema", OBJECT_SCHEMA);
     object_text(out, "report", o->output);
     object_u64(out, "logs", r->count);
     object_u64(out, "lines_passed_over", lines);

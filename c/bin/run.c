@@ -28,6 +28,7 @@ static bool take_options(int argc, char **argv, const char **experiment, struct 
         {"fresh", .flag = &o->fresh,
          .help = "start anew; the checkpoints that are there are moved into a folder before-1, "
                  "before-2 and so on"},
+        COMMAND_JSON(&o->json),
         {0}};
     struct options table = {
         .command = "shoal run",

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/terminal.h"
+#include "base/object.h"
 #include "bin/ask.h"
 #include "bin/command.h"
 #include "bin/story.h"
@@ -123,6 +124,34 @@ static enum err picture_of(const char *text, const char *peer, const struct term
     return ERR_OK;
 }
 
+static enum err print_json(const char *text, const char *peer, struct why *w)
+{
+    json_error_t wrong;
+    json_t *o = json_loads(text, 0, &wrong);
+    if (json_is_object(o)) return object_print(o, w);
+    json_decref(o);
+    return why(w, ERR_WIRE, "%s answered with something that is not JSON: %s", peer, wrong.text);
+}
+
+/* Lines of ID@address. */
+static enum err print_peers_json(const char *text, struct why *w)
+{
+    json_t *list = json_array(), *out = json_object();
+    char *copy = strdup(text), *rest = copy, *line;
+    while ((line = strsep(&rest, "\n"))) {
+        char *address = strchr(line, '@');
+        if (!address) continue;
+        *address++ = 0;
+        json_t *peer = json_object();
+        object_text(peer, "id", line);
+        object_text(peer, "address", address);
+        json_array_append_new(list, peer);
+    }
+    free(copy);
+    json_object_set_new(out, "peers", list);
+    return object_print(out, w);
+}
+
 /* Lines that stay; what peers wrote in them is cleaned. */
 static void print_picture(struct terminal *t, const struct terminal_picture *p)
 {
@@ -156,8 +185,8 @@ static enum err watch_peer(const char *peer, bool raw, struct why *w)
         else if (e) {
             terminal_line(&p, "no answer; asking again");
             terminal_line(&p, "%s", failed.text);
-        } else if (raw) puts(text);
-        else if ((e = picture_of(text, peer, &screen, &p, w))) return free(text), e;
+        } else if (raw && (e = print_json(text, peer, w))) return free(text), e;
+        else if (!raw && (e = picture_of(text, peer, &screen, &p, w))) return free(text), e;
         if (raw || !screen.live) print_picture(&screen, &p);
         else terminal_draw(&screen, &p);
         free(text);
@@ -170,11 +199,11 @@ int status_main(int argc, char **argv)
 {
     struct why w = {0};
     const char *peer;
-    bool watch = false, raw = false;
+    bool watch = false, json = false;
     const struct option_row rows[] = {
         PEER_ROW(&peer),
         {"watch", .flag = &watch, .help = "ask again every second, until Ctrl-C"},
-        {"json", .flag = &raw, .help = "print the answer as it comes"},
+        COMMAND_JSON(&json),
         {0}};
     struct options table = {.command = "shoal status",
                             .about = "Asks PEER (ID@host:port or host:port) for its view of the "
@@ -188,9 +217,9 @@ int status_main(int argc, char **argv)
     struct terminal_picture p = {.count = 0};
     if (watch) {
         if (screen.live) signal(SIGINT, on_end);
-        e = watch_peer(peer, raw, &w);
+        e = watch_peer(peer, json, &w);
     } else e = ask(peer, "/status", &text, &w);
-    if (!e && raw) puts(text);
+    if (!e && json) e = print_json(text, peer, &w);
     else if (!e) e = picture_of(text, peer, &screen, &p, &w);
     print_picture(&screen, &p);
     free(text);
@@ -202,7 +231,8 @@ int peers_main(int argc, char **argv)
     struct why w = {0};
     char *text = NULL;
     const char *peer;
-    const struct option_row rows[] = {PEER_ROW(&peer), {0}};
+    bool json = false;
+    const struct option_row rows[] = {PEER_ROW(&peer), COMMAND_JSON(&json), {0}};
     struct options table = {
         .command = "shoal peers",
         .about = "Prints the peers that PEER (ID@host:port or host:port) knows to be alive, as a "
@@ -211,7 +241,8 @@ int peers_main(int argc, char **argv)
     int code;
     if (!command_options("peers", &table, argc, argv, &code)) return code;
     enum err e = ask(peer, "/peers", &text, &w);
-    if (!e) fputs(text, stdout);
+    if (!e && json) e = print_peers_json(text, &w);
+    else if (!e) fputs(text, stdout);
     free(text);
     return e ? command_failed("peers", &w) : 0;
 }

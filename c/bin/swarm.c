@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/object.h"
 #include "base/process.h"
 #include "base/stop.h"
 #include "bin/claim.h"
@@ -63,7 +64,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .help =
              "start anew; what DIR holds but the workers' keys is moved into a folder before-1, "
              "before-2 and so on in it"},
-        {"json", .flag = &o->json, .help = "print the summary as JSON at the end"},
+        COMMAND_JSON(&o->json),
         {0}};
     struct options table = {
         .command = "shoal swarm",
@@ -312,6 +313,16 @@ static enum err check_corpus(struct experiment *x, struct why *w)
     return e;
 }
 
+/* As it stands in summary.json, in one line. */
+static enum err print_summary(const struct fleet *f, struct why *w)
+{
+    char path[EXPERIMENT_PATH_BYTES + 16];
+    snprintf(path, sizeof path, "%s/summary.json", f->dir);
+    json_t *summary = json_load_file(path, 0, NULL);
+    if (!summary) return why(w, ERR_IO, "reading %s: it is not there, or not JSON", path);
+    return object_print(summary, w);
+}
+
 static enum err run(struct wishes *o, struct fleet *f, struct experiment *x, struct why *w)
 {
     struct settings from = {.path = o->experiment,
@@ -352,14 +363,8 @@ static enum err run(struct wishes *o, struct fleet *f, struct experiment *x, str
                    f->dir);
     bool whole = s.epochs >= experiment_epochs(x);
     if (o->json) {
-        char path[EXPERIMENT_PATH_BYTES + 16];
-        uint8_t *text;
-        size_t count;
-        snprintf(path, sizeof path, "%s/summary.json", f->dir);
-        e = file_read(path, 1 << 20, &text, &count, w);
+        e = print_summary(f, w);
         if (e) return e;
-        fwrite(text, 1, count, stdout);
-        free(text);
     } else {
         printf("%llu %s, validation loss %.4f, replicas %s, %.2f MB sent; see %s/report.html\n",
                (unsigned long long)s.epochs, s.epochs == 1 ? "epoch" : "epochs", s.validation_loss,

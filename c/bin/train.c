@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/journal.h"
 #include "base/machine.h"
+#include "base/object.h"
 #include "base/stop.h"
 #include "base/terminal.h"
 #include "bin/command.h"
@@ -29,7 +30,7 @@ struct wishes {
     const char *experiment, *device, *dir, *from;
     struct option_texts sets;
     uint64_t steps; /* 0: all */
-    bool fresh;
+    bool fresh, json;
 };
 
 struct alone {
@@ -64,6 +65,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
         {"fresh", .flag = &o->fresh,
          .help = "start anew; the checkpoints that are there are moved into a folder before-1, "
                  "before-2 and so on"},
+        COMMAND_JSON(&o->json),
         {0}};
     struct options table = {
         .command = "shoal train",
@@ -181,7 +183,8 @@ static enum err open_all(struct alone *a, const struct wishes *o, struct why *w)
                          .device = o->device};
     enum err e = settings_read("train", &s, &a->x, w);
     if (!e) e = open_folder(a, o->dir, w);
-    if (!e && a->x.metrics.log[0]) e = journal_open(&a->journal, a->x.metrics.log, w);
+    const int echo = o->json ? object_stdout() : -1;
+    if (!e) e = journal_open(&a->journal, a->x.metrics.log, echo, w);
     const char *own = o->fresh ? NULL : a->x.checkpoint.dir;
     if (!e) e = start_open(&a->start, o->from, own, false, &hash, w);
     if (!e) e = tools_open(&a->tools, "train", &a->x, &hash, w);

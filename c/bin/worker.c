@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/journal.h"
 #include "base/machine.h"
+#include "base/object.h"
 #include "base/stop.h"
 #include "bin/driver.h"
 #include "bin/events.h"
@@ -507,9 +508,10 @@ static enum err open_all(struct worker *k, struct why *w)
 {
     struct experiment *x = k->x;
     enum err e = choose_paths(k, w);
-    if (!e && x->metrics.log[0] && !k->options->quiet)
+    if (!e && x->metrics.log[0] && !k->options->quiet && !k->options->json)
         e = live_open(&k->live, x->metrics.log, experiment_epochs(x), x->outer.every, w);
-    if (!e && x->metrics.log[0]) e = journal_open(&k->journal, x->metrics.log, w);
+    const int echo = k->options->json ? object_stdout() : -1;
+    if (!e) e = journal_open(&k->journal, x->metrics.log, echo, w);
     if (!e) e = identity_open(x->swarm.identity, true, &k->identity, w);
     if (e) return e;
     k->sign = crypto_of(k->identity);

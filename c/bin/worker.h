@@ -19,6 +19,7 @@ struct worker_options {
     bool fresh;         /* move the checkpoints that are there aside, and begin anew */
     const char *from;   /* begin with the parameters of this checkpoint (start.h); or NULL */
     bool quiet;         /* show nothing between the first line and the last (live.h) */
+    bool json;          /* print the events of the log as they come (object_stdout) */
 };
 
 /* How it ended. */

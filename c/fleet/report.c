@@ -107,6 +107,9 @@ static struct sums sum(const struct report *r)
         s.runs += h->start && first_of_its_run(r, i);
         if (!s.named && h->start) s.named = h;
     }
+    s.over = true;
+    for (size_t i = 0; i < r->count; i++) /* the latest word was a goodbye */
+        if (!r->logs[i].ended && r->logs[i].last_t >= s.last_t) s.over = false;
     if (with_loss) s.loss = losses / (double)with_loss;
     for (size_t i = 0; i < r->count; i++) {
         const struct history *h = &r->logs[i];
@@ -378,7 +381,7 @@ static json_t *worker_json(const struct history *h, const struct sums *s)
     for (size_t i = 0; i < h->marks_count; i++)
         json_array_append_new(
             marks, mark_json(h->marks[i].t - s->first_t, h->marks[i].kind, h->marks[i].text));
-    if (!h->ended && h->starts && s->last_t - h->last_t > SILENT_S)
+    if (!h->ended && h->starts && (s->over || s->last_t - h->last_t > SILENT_S))
         json_array_append_new(marks, mark_json(h->last_t - s->first_t, MARK_CRASH,
                                                "its log ends here, without a word"));
     json_object_set_new(o, "marks", marks);

@@ -140,11 +140,11 @@ function validation() {
     w.evaluations.t.forEach((t, i) => {
       const y = w.evaluations.loss[i], x = axes[state.x].of(w, t, w.evaluations.step[i]), key = w.evaluations.step[i];
       if (y === null || !isFinite(x)) return;
-      const e = at.get(key) || {x: 0, y: 0, n: 0};
-      e.x += x; e.y += y; e.n++;
+      const e = at.get(key) || {x, y: 0, n: 0}; // a late joiner measures step 0 late
+      e.x = Math.min(e.x, x); e.y += y; e.n++;
       at.set(key, e);
     });
-  return [...at.values()].map(e => [e.x / e.n, e.y / e.n]).sort((a, b) => a[0] - b[0]);
+  return [...at.values()].map(e => [e.x, e.y / e.n]).sort((a, b) => a[0] - b[0]);
 }
 
 const kinds = [

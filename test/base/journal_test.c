@@ -30,7 +30,7 @@ static struct journal *open_log(void)
 {
     struct journal *j = NULL;
     struct why w = {0};
-    cr_assert_eq(journal_open(&j, path, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(journal_open(&j, path, -1, &w), ERR_OK, "%s", w.text);
     return j;
 }
 
@@ -220,4 +220,27 @@ Test(journal, nobody_waits_for_a_disk_that_stands_still)
     journal_close(j);
     pthread_join(thread, NULL);
     close(reader);
+}
+
+Test(journal, gives_each_line_to_who_reads_along_and_outlives_him)
+{
+    int ends[2];
+    struct journal *j = NULL;
+    cr_assert_eq(journal_open(&j, "", -1, NULL), ERR_OK);
+    cr_assert_null(j);
+    cr_assert_eq(pipe(ends), 0);
+    cr_assert_eq(journal_open(&j, path, ends[1], NULL), ERR_OK);
+    say(j, "step", 1);
+    char line[128] = {0};
+    cr_assert_gt(read(ends[0], line, sizeof line - 1), 0);
+    char *logged = content();
+    cr_assert_str_eq(line, logged);
+    free(logged);
+    close(ends[0]);
+    say(j, "step", 2);
+    say(j, "step", 3);
+    journal_close(j);
+    size_t odd;
+    uint64_t lost;
+    cr_assert_eq(count_lines(&odd, &lost), 3);
 }
