@@ -12,7 +12,9 @@
 #include "base/object.h"
 #include "fleet/page.h"
 
-#define SILENT_S 60 /* a log without an end is of a crash when others go on for so long */
+/* A log without an end is of a crash when others go on for so long, and when others have ended. */
+#define SILENT_S 60
+#define ENDED_S  15
 
 enum err report_open(struct report *r, const char *const *logs, size_t count, struct why *w)
 {
@@ -44,6 +46,7 @@ bool report_read(struct report *r)
 /* ---- sums ---- */
 
 struct sums {
+    bool ended; /* some worker has, in order */
     double first_t, last_t;
     uint64_t steps, tokens, dropped, sent, epoch;
     double step_ms, paused_ms, loss;
@@ -95,6 +98,7 @@ static struct sums sum(const struct report *r)
         const struct history *h = &r->logs[i];
         if (h->first_t > 0) s.first_t = fmin(s.first_t, h->first_t);
         s.last_t = fmax(s.last_t, h->last_t);
+        s.ended |= h->ended;
         s.steps += h->inner_steps;
         s.tokens += h->tokens;
         s.dropped += h->dropped;
@@ -107,9 +111,6 @@ static struct sums sum(const struct report *r)
         s.runs += h->start && first_of_its_run(r, i);
         if (!s.named && h->start) s.named = h;
     }
-    s.over = true;
-    for (size_t i = 0; i < r->count; i++) /* the latest word was a goodbye */
-        if (!r->logs[i].ended && r->logs[i].last_t >= s.last_t) s.over = false;
     if (with_loss) s.loss = losses / (double)with_loss;
     for (size_t i = 0; i < r->count; i++) {
         const struct history *h = &r->logs[i];
@@ -381,7 +382,7 @@ static json_t *worker_json(const struct history *h, const struct sums *s)
     for (size_t i = 0; i < h->marks_count; i++)
         json_array_append_new(
             marks, mark_json(h->marks[i].t - s->first_t, h->marks[i].kind, h->marks[i].text));
-    if (!h->ended && h->starts && (s->over || s->last_t - h->last_t > SILENT_S))
+    if (!h->ended && h->starts && s->last_t - h->last_t > (s->ended ? ENDED_S : SILENT_S))
         json_array_append_new(marks, mark_json(h->last_t - s->first_t, MARK_CRASH,
                                                "its log ends here, without a word"));
     json_object_set_new(o, "marks", marks);
