@@ -361,9 +361,23 @@ static enum err print_json(const struct plan *p, const struct experiment *x, str
     return e;
 }
 
+static void print_presets(void)
+{
+    printf("\nShapes of model.preset; any key of model beside it overrides it\n"
+           "  %-6s %6s %6s %6s %8s %6s %7s %12s\n",
+           "preset", "layers", "dim", "heads", "kv_heads", "ffn", "vocab", "parameters");
+    for (const struct schema_preset *p = schema_presets; p->name; p++) {
+        const struct model_shape *m = &p->shape;
+        printf("  %-6s %6u %6u %6u %8u %6u %7u %12" PRIu64 "\n", p->name, m->layers, m->dim,
+               m->heads, m->kv_heads, m->ffn, m->vocab, model_shape_parameters(m));
+    }
+}
+
 /* The manual of the format, from the table that is the format. */
 static void print_keys(void)
 {
+    printf("A relative path in an experiment starts from the folder of its file, one in --set from "
+           "the\nworking folder.\n\n");
     char allowed[SCHEMA_TEXT_BYTES];
     for (size_t i = 0; i < schema_count; i++) {
         const struct schema_key *k = &schema_keys[i];
@@ -373,7 +387,10 @@ static void print_keys(void)
         const char *initial = k->initial ? *k->initial ? k->initial : "empty" : k->derived;
         printf("%-29s %s\n%-29s default: %s\n", k->path, schema_allowed(k, allowed), "",
                initial ? initial : none);
+        if (k->built)
+            printf("%-29s not built yet%s%s\n", "", *k->built ? ": anything but " : "", k->built);
     }
+    print_presets();
 }
 
 int plan_main(int argc, char **argv)
@@ -397,7 +414,8 @@ int plan_main(int argc, char **argv)
         {"no-files", .flag = &no_files,
          .help = "judge the experiment alone: corpus and peer lists need not be here"},
         {"keys", .flag = &keys,
-         .help = "print every key that an experiment may have, what it may hold, and its default"},
+         .help = "print every key that an experiment may have, what it may hold, its default, what "
+                 "is not built yet, and the shapes of model.preset"},
         {0}};
     struct options table = {
         .command = "shoal plan",

@@ -530,3 +530,31 @@ Test(schema, what_is_allowed_is_said_in_full)
         cr_assert(strstr(text, schema_keys[i].what));
     }
 }
+
+/* What `shoal plan --keys` marks as not built yet is what check.c refuses. */
+Test(schema, what_is_not_built_is_what_is_refused)
+{
+    static struct experiment x;
+    static const char *const others[] = {"fp32", "bf16", "int4",           "7",    "0",      "1",
+                                         "open", "auto", "127.0.0.1:9464", "true", "cosine", "cuda",
+                                         "none"};
+    const char *base = "experiment: {name: a}\nmodel: {preset: 2m}\ndata: {corpus: c}\n"
+                       "train: {steps: 60, batch_tokens: 1024}\nouter: {every: 20}\n";
+    for (size_t i = 0; i < schema_count; i++) {
+        const struct schema_key *k = &schema_keys[i];
+        size_t refused = 0;
+        for (size_t v = 0; v < sizeof others / sizeof *others; v++) {
+            char set[128];
+            const char *sets[] = {set};
+            struct why w;
+            snprintf(set, sizeof set, "%s=%s", k->path, others[v]);
+            enum err e = experiment_parse_with("e.yaml", bytes_of(base, strlen(base)), sets, 1,
+                                               NULL, &x, &w);
+            cr_assert(e != ERR_UNSUPPORTED || (k->built && strcmp(k->built, others[v])), "%s: %s",
+                      set, w.text);
+            cr_assert(e || !k->built || !strcmp(k->built, others[v]), "%s is taken", set);
+            refused += e == ERR_UNSUPPORTED;
+        }
+        cr_assert_eq(refused > 0, k->built != NULL, "%s: %zu refused", k->path, refused);
+    }
+}

@@ -154,7 +154,7 @@ LINES = [  # (what is typed, code, key, found, remedy)
     ("export nothing --to new", 1, "nothing", "No such file|no checkpoint", "nothing"),
     ("keygen -o {k}", "1|2", "node.key", "exists|there", "another|delete|--show|choose|name"),
     ("keygen --show text.txt", 1, "text.txt", "others may use", "chmod 600"),
-    ("prepare", 2, "-o CORPUS", "where the corpus goes", "--help"),
+    ("prepare", 2, "text", "name at least one text", "--help"),
     ("prepare text.txt", 2, "-o|CORPUS", "where|name|folder", "-o|--help"),
     ("prepare text.txt -o new --vocab 10", 2, "--vocab", "'?10'?", "257"),
     ("prepare text.txt -o new --validation 0.9", 2, "--validation", "0.9", "below 0.5"),
