@@ -287,6 +287,10 @@ def starts():
     ok(done.returncode == 0 and "goes on from T/checkpoints" in done.stdout, "it is resumed without --from", done.stdout)
     done = run("train", "other.yaml", "--dir", "T", "--from", "good/../T")
     ok(done.returncode == 1 and "start is" in done.stdout, "but not by a run with another start", done.stdout)
+    done = run("swarm", "other.yaml", "-n", "2", "--out", "S", "--from", "F")
+    heads = [read(PLACE + "/S/worker-%d/checkpoints/step-000000000006.ckpt" % i)[:4096] for i in range(2)]
+    ok(done.returncode == 0 and "bit-identical" in done.stdout and all(("start: %s\n" % start).encode() in h for h in heads),
+       "a swarm begins with it too, all members alike", done.stdout)
     big = read(PLACE + "/e.yaml").replace(b"ffn: 16", b"ffn: 32")
     write(PLACE + "/big.yaml", big)
     done = run("train", "big.yaml", "--dir", "T2", "--from", "F")
