@@ -134,7 +134,9 @@ trained("--device", "auto", "--fresh", "--steps", "6", **TWO)
 ok(trained("--device", "auto", **TWO) == whole, "and when they go on from a checkpoint")
 for what, arguments, sentence, environment in [
         ("no NCCL", [experiment("lost", nccl="/nowhere/libnccl.so.2", **small), "--device", "auto"],
-         "2 GPUs need NCCL, --device cuda:0 would take one of them: machine.nccl: /nowhere/libnccl.so.2 cannot be opened", TWO),
+         "machine.nccl: there is no file /nowhere/libnccl.so.2", TWO),
+        ("a file that is no NCCL", [experiment("other", nccl=path, **small), "--device", "auto"],
+         "2 GPUs need NCCL, --device cuda:0 would take one of them: machine.nccl: %s cannot be opened" % path, TWO),
         ("a GPU that is not there", [path, "--device", "cuda:0,5"], "there is no GPU 5: this machine has 0 to 1", TWO),
         ("an old one among them", [path, "--device", "cuda"], "machine.device names the GPUs to use, as cuda:0: GPU 0, ",
          dict(TWO, FIBER_GENERATION="75")),
@@ -150,8 +152,9 @@ for what, arguments, sentence, environment in [
     ok(done.returncode != 0 and done.stdout.splitlines()[-1].startswith("shoal train: ") and
        sentence in done.stdout.splitlines()[-1] and done.stdout.count("shoal train: ") == 1, what + " is named in one sentence",
        done.stdout)
-ok(checkpoints() and run("eval", "checkpoints", "--data", corpus()).returncode == 0, "and a checkpoint before them is whole",
-   checkpoints())
+aside = os.path.join(PLACE, "checkpoints", "before-1") # --fresh has moved them
+ok(os.path.isdir(aside) and run("eval", aside, "--data", corpus()).returncode == 0, "and a checkpoint before them is whole",
+   os.listdir(os.path.join(PLACE, "checkpoints")))
 
 os.environ["FIBER_DEVICES"] = "2" # the workers'
 half = experiment("half", precision="bf16", nccl=os.environ["NCCL_BIN"], **small)

@@ -300,6 +300,7 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
     case EVENT_LINK_UP:
         oracle_counts.ups++;
         chat(n, in->link, out);
+        sink_act(out, &(struct action){.kind = ACTION_SETTLE, .link = in->link});
         break;
     case EVENT_LINK_DOWN:
         oracle_counts.downs++;
