@@ -12,6 +12,7 @@
 struct talk { /* on one link */
     link_id link;
     uint32_t frame_next, frame_sent, datagram_latest, datagram_sent;
+    bool over; /* its link is down */
 };
 
 struct node {
@@ -153,7 +154,9 @@ static void apply(struct node *n, const struct sink *out)
 static void misbehave(struct node *n, const struct sink *out)
 {
     if (n->slot != 1 || n->state.epoch != 5) return;
-    struct action a = {.kind = ACTION_FRAME, .link = n->talks[0].link, .bytes = bytes_of("x", 1)};
+    uint32_t t = 0;
+    while (t + 1 < n->talk_count && n->talks[t].over) t++;
+    struct action a = {.kind = ACTION_FRAME, .link = n->talks[t].link, .bytes = bytes_of("x", 1)};
     if (cheat == CHEAT_GHOST) sink_act(out, &(struct action){.kind = ACTION_FINISHED, .text = "x"});
     if (cheat == CHEAT_GHOST) sink_act(out, &a);
     if (cheat == CHEAT_LINK) a.link = 9999;
@@ -304,6 +307,8 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
         break;
     case EVENT_LINK_DOWN:
         oracle_counts.downs++;
+        for (uint32_t t = 0; t < n->talk_count; t++)
+            if (n->talks[t].link == in->link) n->talks[t].over = true;
         break;
     case EVENT_DIAL_FAILED:
         oracle_counts.dial_failures++;
