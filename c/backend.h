@@ -204,7 +204,7 @@ struct backend {
     bool copies;             /* of matrices, as activations */
     void *self;
 
-    /* Bytes of the device's memory, all of it; NULL where `host`. */
+    /* Bytes of the device's memory that were free when it was opened; NULL where `host`. */
     size_t (*memory)(void *self);
 
     /* Takes scratch for ops up to these sizes; again for larger ones. ERR_MEMORY, ERR_DEVICE. */

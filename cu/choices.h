@@ -2,7 +2,8 @@
  *
  * Choosing means measuring, and two measurements may not choose the same, nor two algorithms give the same bits. So a
  * choice is kept, in $XDG_CACHE_HOME/shoal or ~/.cache/shoal, one file for each machine: all that must be the same for a
- * choice to be worth anything. Nothing here fails: without a file everything is chosen anew. */
+ * choice to be worth anything. Nothing here fails: without a file a choice is kept until the process ends, for the other GPUs that
+ * compute with this one. One thread at a time. */
 #ifndef SHOAL_CU_CHOICES_H
 #define SHOAL_CU_CHOICES_H
 

@@ -4,7 +4,7 @@
  * cublaslt.cu compares. Numbers and meanings: https://docs.nvidia.com/cuda/cublas/, "Using the cublasLt API".
  *
  * For each product the library offers several algorithms, and their bits differ. Of those whose bits are the same always
- * the fastest is taken, measured once for each shape, on memory that is nobody's. What was found is kept in a file of the
+ * the fastest is taken, measured once for each shape, in turns, on a warm GPU and memory that is nobody's. What was found is kept in a file of the
  * user's cache folder, for this GPU, library and driver, so that the next start takes the same. */
 #ifndef SHOAL_CU_CUBLASLT_H
 #define SHOAL_CU_CUBLASLT_H
@@ -99,7 +99,7 @@ int cublaslt_prefer(const struct lt_functions *f, uint32_t alignment, void **pre
 struct cuda;
 struct cublaslt;
 
-/* For the backend's device: what `path` names, or else what is there. `device` names the GPU and its driver; algorithms
+/* For the backend's device: what `path` names, or else what is there, the older one where the newest does not start. `device` names the GPU and its driver; algorithms
  * chosen for another are not taken. `say`, which may be NULL, gets a sentence when a file of choices cannot be used.
  * ERR_DEVICE, ERR_MEMORY. */
 enum err cublaslt_open(struct cublaslt **out, struct cuda *c, const char *path, const char *device,

@@ -16,7 +16,8 @@
 extern "C" {
 #endif
 
-/* GPUs that this machine has: 0 also where there is no driver, 1 where it is too old to tell. */
+/* GPUs that this machine has: 0 also where there is no driver, 1 where the driver is too old to tell or does not answer: then
+ * cuda_open says what is wrong. */
 int cuda_devices(void);
 
 struct cuda_options {

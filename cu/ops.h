@@ -30,7 +30,7 @@ struct cuda {
     } outer;
     struct cublaslt *cublaslt; /* NULL: our own products serve */
     struct cuda_group *group;  /* the GPUs that it was joined with (group.cu); NULL for none */
-    size_t memory;             /* bytes of the device's, all of it */
+    size_t memory;             /* bytes of the device's, free when it had been opened */
     char text[300];
 };
 
