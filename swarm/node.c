@@ -1022,6 +1022,7 @@ static void fill_peer(const struct node *n, int i, struct node_peer *o)
     o->lineage = first_eight(p->progress.lineage);
     o->tokens_per_s = p->progress.tokens_per_s;
     o->loss = p->progress.loss;
+    o->age = member_progress_age(p, n->now);
 }
 
 static_assert(NODE_PEERS_MAX == MEMBERS_MAX + 1, "node_peers counts self and every member");

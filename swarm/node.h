@@ -93,6 +93,7 @@ struct node_peer {
     uint64_t lineage; /* first 8 bytes, little-endian */
     uint32_t tokens_per_s;
     float loss;
+    span age; /* of phase, epoch and what follows; 0 for self */
     bool self, linked;
 };
 

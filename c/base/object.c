@@ -80,7 +80,8 @@ enum err object_print_text(const char *text, struct why *w)
     for (size_t done = 0; done < count && n > 0; done += n > 0 ? (size_t)n : 0) do
             n = write(object_stdout(), text + done, count - done);
         while (n < 0 && errno == EINTR);
-    return n > 0 ? ERR_OK : why(w, ERR_IO, "writing to stdout: %s", strerror(errno));
+    return n > 0 ? ERR_OK
+                 : why(w, ERR_IO, "not all of the output could be written: %s", strerror(errno));
 }
 
 enum err object_print(json_t *o, struct why *w)

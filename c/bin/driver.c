@@ -359,6 +359,8 @@ static void on_http(void *ctx, const char *path, struct http3_reply *to)
     struct endpoint_counters n = endpoint_counters(d->endpoint);
     struct view_facts f = {.experiment = d->c.experiment->name,
                            .epochs = experiment_epochs(d->c.experiment),
+                           .epoch_tokens =
+                               d->c.experiment->outer.every * d->c.experiment->train.batch_tokens,
                            .parameters = d->c.replica->layout.parameters,
                            .sent = n.sent_bytes,
                            .received = n.received_bytes,

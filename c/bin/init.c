@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/object.h"
 #include "bin/command.h"
 #include "bin/preflight.h"
 #include "bin/settings.h"
@@ -18,7 +19,7 @@ struct wishes {
     const char *corpus, *preset, *output, *name;
     struct option_texts sets;
     double passes;
-    bool force;
+    bool force, json;
 };
 
 static bool take_options(int argc, char **argv, struct wishes *o, int *code)
@@ -38,6 +39,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .help = "how often a worker reads the text; train.steps follows from it, 100 at least"},
         COMMAND_SET(&o->sets),
         {"force", .flag = &o->force, .help = "replace the experiment that FILE is"},
+        COMMAND_JSON(&o->json),
         {0}};
     struct options table = {
         .command = "shoal init",
@@ -121,8 +123,32 @@ static enum err check_text(const char *path, struct bytes text, const struct pat
     return e ? e : preflight_peers("init", &x, w);
 }
 
+/* What was written, for a person or, with --json, for a program. */
+static enum err tell(const struct draft *d, const struct experiment *x, const char *path, bool json,
+                     struct why *w)
+{
+    const double passes =
+        (double)x->train.steps * (double)x->train.batch_tokens / (double)d->tokens;
+    if (!json) {
+        printf("%s: model %s, %" PRIu64 " steps of %" PRIu64 " tokens (%.3g passes over the "
+               "text), an average every %" PRIu64 "; next: shoal plan %s\n",
+               path, d->preset->name, x->train.steps, x->train.batch_tokens, passes, x->outer.every,
+               path);
+        return ERR_OK;
+    }
+    json_t *out = json_object();
+    object_text(out, "file", path);
+    object_text(out, "experiment", x->name);
+    object_text(out, "preset", d->preset->name);
+    object_u64(out, "steps", x->train.steps);
+    object_u64(out, "batch_tokens", x->train.batch_tokens);
+    object_u64(out, "every", x->outer.every);
+    object_f64(out, "passes", passes);
+    return object_print(out, w);
+}
+
 static enum err write_draft(struct draft *d, const char *path, const struct corpus *corpus,
-                            struct why *w)
+                            bool json, struct why *w)
 {
     static struct experiment x;
     char *text = NULL;
@@ -139,13 +165,7 @@ static enum err write_draft(struct draft *d, const char *path, const struct corp
     if (!e) e = check_text(path, part, d->paths, corpus, w);
     if (!e) e = file_write_atomic(path, &part, 1, 0644, w);
     free(text);
-    if (!e)
-        printf("%s: model %s, %" PRIu64 " steps of %" PRIu64 " tokens (%.3g passes over the "
-               "text), an average every %" PRIu64 "; next: shoal plan %s\n",
-               path, d->preset->name, x.train.steps, x.train.batch_tokens,
-               (double)x.train.steps * (double)x.train.batch_tokens / (double)d->tokens,
-               x.outer.every, path);
-    return e;
+    return e ? e : tell(d, &x, path, json, w);
 }
 
 static enum err init_corpus(const struct wishes *o, struct corpus **corpus, struct why *w)
@@ -190,7 +210,7 @@ static enum err init(const struct wishes *o, struct why *w)
     d.vocab = corpus->vocab;
     d.tokens = corpus->tokens[CORPUS_TRAIN];
     d.held_out = corpus->tokens[CORPUS_VALIDATION];
-    e = write_draft(&d, path, corpus, w);
+    e = write_draft(&d, path, corpus, o->json, w);
 out:
     if (corpus) corpus_close(corpus);
     return e;

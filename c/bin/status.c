@@ -1,6 +1,7 @@
 /* status.c -- `shoal status` and `shoal peers`: the swarm as any one peer sees it. */
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +31,8 @@ static long long whole_of(const json_t *o, const char *key)
     return json_integer_value(json_object_get(o, key));
 }
 
-/* The table's columns in the order in which they are given room; all but the last fit into 80. */
-enum column { ID, HEALTH, EPOCH, LOSS, PHASE, RATE, STEPS, ADDRESS, LINEAGE, COLUMNS };
+/* The table's columns in the order in which they are given room; all but the last two fit into 80. */
+enum column { ID, HEALTH, EPOCH, LOSS, PHASE, RATE, AGE, ADDRESS, STEPS, LINEAGE, COLUMNS };
 
 static const struct {
     const char *title, *key;
@@ -43,8 +44,9 @@ static const struct {
     [LOSS] = {"loss", "loss", 7},
     [PHASE] = {"phase", "phase", -8},
     [RATE] = {"tok/s", "tokens_per_s", 7},
-    [STEPS] = {"steps", "steps", 6},
+    [AGE] = {"age", "age", 5}, /* of what is known of it, in seconds */
     [ADDRESS] = {"address", "address", -21},
+    [STEPS] = {"steps", "steps", 6},
     [LINEAGE] = {"lineage", "lineage", -8},
 };
 
@@ -57,6 +59,7 @@ static void add_row(struct terminal_picture *to, const json_t *peer, size_t show
         const json_t *v = json_object_get(peer, columns[c].key);
         if (!peer) snprintf(text, sizeof text, "%s", columns[c].title);
         else if (json_is_integer(v)) snprintf(text, sizeof text, "%lld", json_integer_value(v));
+        else if (c == AGE) snprintf(text, sizeof text, "%.0f s", json_number_value(v));
         else if (json_is_real(v)) snprintf(text, sizeof text, "%.4f", json_real_value(v));
         else if (!json_is_string(v)) snprintf(text, sizeof text, "-");
         else if (c == ADDRESS) snprintf(text, sizeof text, "%s", json_string_value(v));
@@ -68,21 +71,49 @@ static void add_row(struct terminal_picture *to, const json_t *peer, size_t show
     terminal_line(to, "%s%s", line, json_is_true(json_object_get(peer, "self")) ? " *" : "");
 }
 
+/* How far the run is, as its share that is done, and how long it still takes at today's rate: each of `workers` owes
+ * epoch_tokens in an epoch on average, and `tokens` of them are done in the present one. */
+static size_t add_progress(const json_t *o, long long epoch, long long workers, double tokens,
+                           double rate, char fields[2][80])
+{
+    char left[32];
+    double all = (double)whole_of(o, "epochs"),
+           owed = (double)whole_of(o, "epoch_tokens") * (double)workers;
+    if (all <= 0 || owed <= 0) return 0;
+    double done = fmin((double)epoch + fmin(tokens / owed, 1), all);
+    snprintf(fields[0], 80, "%.1f %% done", 100 * done / all);
+    if (rate <= 0 || done >= all) return 1;
+    snprintf(fields[1], 80, "%s left", story_time((all - done) * owed / rate, left));
+    return 2;
+}
+
+static long long latest_epoch(const json_t *o)
+{
+    long long latest = 0;
+    size_t i;
+    json_t *p;
+    json_array_foreach(json_object_get(o, "peers"), i, p)
+    {
+        if (whole_of(p, "epoch") > latest) latest = whole_of(p, "epoch");
+    }
+    return latest;
+}
+
 /* What all of the swarm does, as far as the one that was asked knows. */
 static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
 {
-    char fields[7][80], bytes[32];
-    const char *list[7];
-    long long epoch = 0, rate = 0, alive = 0;
-    double losses = 0;
+    char fields[9][80], bytes[32];
+    const char *list[9];
+    long long epoch = latest_epoch(o), rate = 0, alive = 0;
+    double losses = 0, tokens = 0;
     size_t i, with_loss = 0, n = 0;
     json_t *p;
     json_array_foreach(json_object_get(o, "peers"), i, p)
     {
-        if (whole_of(p, "epoch") > epoch) epoch = whole_of(p, "epoch");
         if (strcmp(text_of(p, "health"), "alive")) continue;
         alive++;
         rate += whole_of(p, "tokens_per_s");
+        if (whole_of(p, "epoch") == epoch) tokens += (double)whole_of(p, "tokens");
         if (!json_is_number(json_object_get(p, "loss"))) continue;
         losses += json_number_value(json_object_get(p, "loss"));
         with_loss++;
@@ -91,6 +122,7 @@ static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
     snprintf(fields[n++], 80, "run %.16s", text_of(o, "run"));
     snprintf(fields[n++], 80, "epoch %lld of %lld", epoch, whole_of(o, "epochs"));
     snprintf(fields[n++], 80, "%lld alive, %lld tokens/s", alive, rate);
+    n += add_progress(o, epoch, alive, tokens, (double)rate, &fields[n]);
     if (with_loss) snprintf(fields[n++], 80, "mean loss %.4f", losses / (double)with_loss);
     snprintf(fields[n++], 80, "* asked: %s sent", story_bytes((double)whole_of(o, "sent"), bytes));
     snprintf(fields[n++], 80, "%s received", story_bytes((double)whole_of(o, "received"), bytes));

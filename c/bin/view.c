@@ -41,12 +41,13 @@ static json_t *peer_json(const struct node_peer *p, const struct view_facts *f)
     hex(p->id, CRYPTO_KEY_BYTES, id);
     address_print(address_of(p, f), address);
     snprintf(lineage, sizeof lineage, "%016llx", (unsigned long long)__builtin_bswap64(p->lineage));
-    return json_pack(
-        "{s:s, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:s}", "id", id, "address",
-        address, "self", p->self, "linked", p->linked, "health", view_health(p->health), "phase",
-        view_phase(p->phase), "epoch", (json_int_t)p->epoch, "steps", (json_int_t)p->steps,
-        "tokens", (json_int_t)p->tokens, "tokens_per_s", (json_int_t)p->tokens_per_s, "loss",
-        isfinite(p->loss) ? json_real((double)p->loss) : json_null(), "lineage", lineage);
+    return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:f}", "id", id,
+                     "address", address, "self", p->self, "linked", p->linked, "health",
+                     view_health(p->health), "phase", view_phase(p->phase), "epoch",
+                     (json_int_t)p->epoch, "steps", (json_int_t)p->steps, "tokens",
+                     (json_int_t)p->tokens, "tokens_per_s", (json_int_t)p->tokens_per_s, "loss",
+                     isfinite(p->loss) ? json_real((double)p->loss) : json_null(), "lineage",
+                     lineage, "age", span_in_s(p->age));
 }
 
 static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
@@ -75,8 +76,9 @@ char *view_status(const struct node *n, const struct view_facts *f)
     json_t *unreached = json_array();
     for (size_t i = 0; i < f->unreached_count; i++)
         json_array_append_new(unreached, unreached_json(&f->unreached[i], f->now_ms));
-    json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "experiment", f->experiment,
-                          "run", run, "epochs", (json_int_t)f->epochs, "parameters",
+    json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "experiment",
+                          f->experiment, "run", run, "epochs", (json_int_t)f->epochs,
+                          "epoch_tokens", (json_int_t)f->epoch_tokens, "parameters",
                           (json_int_t)f->parameters, "sent", (json_int_t)f->sent, "received",
                           (json_int_t)f->received, "peers", list, "unreachable", unreached);
     char *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) : NULL;

@@ -12,6 +12,7 @@ struct view_facts {
     const char *experiment; /* its name */
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
     uint64_t epochs; /* of the whole run */
+    uint64_t epoch_tokens; /* that each worker owes in an epoch on average */
     uint64_t parameters;
     uint64_t sent, received;           /* bytes of UDP payload so far */
     struct address listen;             /* our own, when peers have not told us better */
@@ -20,8 +21,8 @@ struct view_facts {
     uint64_t now_ms; /* unix milliseconds */
 };
 
-/* A JSON object: experiment, run, epochs, parameters, sent, received, peers: [{id, address, self, linked, health,
- * phase, epoch, steps, tokens, tokens_per_s, loss, lineage}], unreachable: [{id, address, reason, why, tries,
+/* A JSON object: experiment, run, epochs, epoch_tokens, parameters, sent, received, peers: [{id, address, self, linked, health,
+ * phase, epoch, steps, tokens, tokens_per_s, loss, lineage, age}], unreachable: [{id, address, reason, why, tries,
  * seconds (since the latest try)}]. The caller frees it with free(); NULL without memory. */
 char *view_status(const struct node *n, const struct view_facts *f);
 

@@ -64,6 +64,7 @@ def main():
     one("prepare", "small.txt", "small2.txt", "-o", "small", "--vocab", "300", "--validation", "0.4")
     plan = one("plan", path)
     ok(plan.get("experiment", {}).get("experiment", {}).get("name") == "json", "plan: the experiment is in it", plan)
+    ok(one("init", "corpus", "--preset", "2m", "-o", "made.yaml").get("preset") == "2m", "init: the preset is in it")
     made = one("keygen", "-o", "json.key")
     ok(one("keygen", "--show", "json.key").get("id") == made.get("id"), "keygen: the ID is that of the key")
     one("version")

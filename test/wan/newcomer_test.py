@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A new user's way from texts to a run on two machines 100 ms apart and to what came of it: types, word for word, the commands
 that README.md shows under "On real machines", in their order. Only the first machine's address and ID are put in for those of the
-README, and a smaller vocabulary. What a user has to bring is here: texts, experiments mine.yaml and longer.yaml, the logs of both
+README, and a smaller vocabulary and model. What a user has to bring is here: texts, an experiment longer.yaml, the logs of both
 machines side by side."""
 from wans import *
 from swarms import *
@@ -17,6 +17,11 @@ checkpoint: {dir: runs/%(name)s, every: 200}
 evaluate: {every: %(steps)d, tokens: 2048}
 machine: {device: cpu, threads: 1}
 """
+# What `shoal init` is told beside the README's words: the model of EXPERIMENT, and no more steps than a test has time for.
+SMALLER = "".join(" --set " + key for key in (
+    "experiment.seed=7", "model.layers=2", "model.dim=64", "model.heads=2", "model.kv_heads=1", "model.ffn=128", "model.context=64",
+    "train.steps=2000", "train.batch_tokens=512", "train.optimizer.lr=3e-3", "train.schedule.warmup=10", "outer.every=200",
+    "evaluate.every=2000", "evaluate.tokens=2048", "machine.device=cpu", "machine.threads=1"))
 
 
 def shown():
@@ -56,9 +61,8 @@ class Machine:
         self.node, self.home, self.worker = node, os.path.join(PLACE, "machine-%d" % node), None
         os.makedirs(os.path.join(self.home, "bin"))
         os.symlink(os.path.abspath(SHOAL), os.path.join(self.home, "bin", "shoal"))
-        for name, steps in (("mine", 2000), ("longer", 400)):
-            with open(os.path.join(self.home, name + ".yaml"), "w") as f:
-                f.write(EXPERIMENT % dict(name=name, steps=steps))
+        with open(os.path.join(self.home, "longer.yaml"), "w") as f:
+            f.write(EXPERIMENT % dict(name="longer", steps=400))
 
     def type(self, line):
         code, said = Typed(self, line).end()
@@ -69,7 +73,7 @@ class Machine:
 def put_in(line, first_id):
     """The command with the first machine's ID and address."""
     line = line.replace("first.example.org", address(0)).replace("--vocab 32000", "--vocab 512")
-    return line.replace("ID@", first_id + "@")
+    return line.replace("ID@", first_id + "@") + (SMALLER if line.startswith("shoal init") else "")
 
 
 def start_worker(machine, line):
@@ -101,13 +105,14 @@ os.makedirs(os.path.join(first.home, "texts"))
 shutil.copy(os.path.join(PLACE, "text.txt"), os.path.join(first.home, "texts"))
 blocks, told = shown()
 kinds = [line.split()[1] for line in blocks]
-ok({"prepare", "plan", "run", "status", "peers", "eval", "generate", "export", "train"} <= set(kinds), "the README shows the whole way", kinds)
+ok({"prepare", "init", "plan", "run", "status", "peers", "eval", "generate", "export", "train"} <= set(kinds), "the README shows the whole way", kinds)
 for kind, line in zip(kinds, blocks):
     line = put_in(line, first_id)
     if kind == "run" and not first_id:
         first_id = start_worker(first, line)
     elif kind == "run" and "--peers" in line:
         shutil.copytree(os.path.join(first.home, "corpora"), os.path.join(second.home, "corpora"))
+        shutil.copy(os.path.join(first.home, "mine.yaml"), second.home)
         if "shoal keygen" in told:
             ok(re.fullmatch("[0-9a-f]{64}\\s*", second.type("shoal keygen")), "it prints an ID")
         start_worker(second, line)
