@@ -312,6 +312,17 @@ void contact_refuse(struct members *m, link_id link)
 
 /* ---- HELLO ---- */
 
+void contact_note(const struct member *p, const char *name, const char *key, const char *word,
+                  const struct sink *out)
+{
+    struct action a = {.kind = ACTION_NOTE, .text = name};
+    a.note.word.key = key;
+    a.note.word.value = word;
+    a.note.hex.key = "peer";
+    a.note.hex.value = bytes_of(p->id, sizeof p->id);
+    sink_act(out, &a);
+}
+
 /* It cannot be one of us: the link ends, and it is left alone for a while. */
 static void turn_away(struct members *m, int i, link_id link, uint32_t code, const char *text,
                       const struct sink *out)
@@ -329,12 +340,7 @@ static void note_other_run(const struct members *m, int i, struct bytes theirs,
 {
     char story[NODE_STORY_BYTES] = "which keys differ is not known";
     if (m->config.differ) (void)m->config.differ(m->config.shared, theirs, story);
-    struct action a = {.kind = ACTION_NOTE, .text = "other_run"};
-    a.note.word.key = "why";
-    a.note.word.value = story;
-    a.note.hex.key = "peer";
-    a.note.hex.value = bytes_of(m->members[i].id, CRYPTO_KEY_BYTES);
-    sink_act(out, &a);
+    contact_note(&m->members[i], "other_run", "why", story, out);
 }
 
 bool members_hello(struct members *m, link_id link, struct bytes body, instant now,

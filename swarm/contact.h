@@ -55,6 +55,10 @@ bool contact_greet(struct members *m, int member, link_id link, const struct hel
 void contact_hang_up(const struct members *m, link_id link, uint32_t code, const char *text,
                      const struct sink *out);
 
+/* A note about a member, with a word. */
+void contact_note(const struct member *p, const char *name, const char *key, const char *word,
+                  const struct sink *out);
+
 /* ---- member.c's, for contact.c ---- */
 
 /* A new entry, not known yet; NOBODY when the table is full or the name is taken. */

@@ -49,7 +49,7 @@ struct member_link {
 struct twin {
     link_id link; /* it came on this one; LINK_NONE: there is none */
     instant until, again;
-    uint32_t nonce, tries; /* of the PINGs to the other process */
+    uint32_t nonce; /* of the PINGs to the other process */
     uint64_t life;
     struct address seen;
     uint16_t count; /* of its PEER record */

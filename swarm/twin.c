@@ -24,7 +24,6 @@ static void ask(struct members *m, int i, const struct sink *out)
 {
     struct twin *t = &m->members[i].twin;
     t->again = instant_after(m->now, AGAIN);
-    t->tries++;
     members_ping(m, i, t->nonce, out);
 }
 
@@ -43,17 +42,6 @@ bool twin_holds(struct members *m, int i, const struct member_link *l, const str
     return true;
 }
 
-static void note(const struct member *p, const char *name, const char *address,
-                 const struct sink *out)
-{
-    struct action a = {.kind = ACTION_NOTE, .text = name};
-    a.note.word.key = "first";
-    a.note.word.value = address;
-    a.note.hex.key = "peer";
-    a.note.hex.value = bytes_of(p->id, sizeof p->id);
-    sink_act(out, &a);
-}
-
 void twin_pong(struct members *m, int i, link_id link, uint32_t nonce, const struct sink *out)
 {
     struct member *p = &m->members[i];
@@ -65,7 +53,7 @@ void twin_pong(struct members *m, int i, link_id link, uint32_t nonce, const str
     snprintf(text, sizeof text, "another worker with this key is in the swarm, seen at %s", where);
     link_id copy = p->twin.link;
     contact_hang_up(m, copy, WIRE_CLOSE_SELF, text, out);
-    note(p, "copy", where, out);
+    contact_note(p, "copy", "first", where, out);
     contact_forget(m, copy);
 }
 
@@ -95,7 +83,6 @@ void twin_look(struct members *m, int i, const struct sink *out)
         link_id dead = first->link;
         contact_hang_up(m, dead, WIRE_CLOSE_DEAD, "silent, and another process has its key", out);
         contact_forget(m, dead);
-        if (p->twin.link == LINK_NONE) return; /* taken: its last other link is gone */
     }
     take(m, i, out);
 }
