@@ -42,6 +42,12 @@ bool command_options(const char *name, struct options *o, int argc, char **argv,
                 "cpu, cuda (all GPUs), cuda:1 or cuda:0,2 (those) or auto (the GPUs where there "  \
                 "are any), instead of machine.device"                                              \
     }
+#define COMMAND_FRESH(to)                                                                          \
+    {                                                                                              \
+        "fresh", .flag = (to),                                                                     \
+                 .help = "start anew; the checkpoints that are there are moved into a folder "     \
+                         "before-1, before-2 and so on"                                            \
+    }
 #define COMMAND_EXPERIMENT(to)                                                                     \
     {                                                                                              \
         "EXPERIMENT.yaml", .argument = true, .text = (to),                                         \

@@ -25,9 +25,7 @@ static bool take_options(int argc, char **argv, const char **experiment, struct 
                  "the same epoch"},
         {"quiet", 'q', .flag = &o->quiet,
          .help = "show nothing between the first line and the last; errors and warnings are told"},
-        {"fresh", .flag = &o->fresh,
-         .help = "start anew; the checkpoints that are there are moved into a folder before-1, "
-                 "before-2 and so on"},
+        COMMAND_FRESH(&o->fresh),
         COMMAND_JSON(&o->json),
         {0}};
     struct options table = {

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/terminal.h"
 #include "base/object.h"
+#include "base/terminal.h"
 #include "bin/ask.h"
 #include "bin/command.h"
 #include "bin/story.h"

@@ -62,9 +62,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
         {"from", .text = &o->from, .value = "CHECKPOINT",
          .help = "start a new run with its parameters, a swarm's or not: the way to change the "
                  "learning rate, or to train on"},
-        {"fresh", .flag = &o->fresh,
-         .help = "start anew; the checkpoints that are there are moved into a folder before-1, "
-                 "before-2 and so on"},
+        COMMAND_FRESH(&o->fresh),
         COMMAND_JSON(&o->json),
         {0}};
     struct options table = {
