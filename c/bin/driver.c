@@ -450,6 +450,9 @@ static enum err open_endpoint(struct driver *d, struct why *w)
     return endpoint_open(d->loop, &ec, d->c.identity, &h, &d->endpoint, w);
 }
 
+static_assert(SHARED_BYTES_MAX <= NODE_SHARED_MAX && SHARED_STORY_BYTES <= NODE_STORY_BYTES,
+              "the swarm has room for what the experiment shares");
+
 static enum err open_node(struct driver *d, struct why *w)
 {
     const struct experiment *x = d->c.experiment;
