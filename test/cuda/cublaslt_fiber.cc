@@ -134,11 +134,10 @@ void compute(void *with)
     const uint64_t fast = asked("CUBLASLT_FAST", ALGORITHMS);
     const bool cold = computed++ < asked("CUBLASLT_COLD", 0);
     /* Longer than what a busy machine takes away from the fast one, three times in a row. */
-    struct timespec pause = {0, cold ? 4000000 : 12000000};
+    struct timespec pause = {0, 12000000};
     void (*before)(int) = signal(SIGSEGV, on_fault);
     if (fast != ALGORITHMS && fast != (uint64_t)w->id) nanosleep(&pause, nullptr);
-    if (cold)
-        nanosleep(&pause, nullptr), nanosleep(&pause, nullptr);
+    if (cold) nanosleep(&pause, nullptr), nanosleep(&pause, nullptr); /* more than a slow one takes when warm */
     for (uint64_t j = 0; j < w->c.columns; j++)
         for (uint64_t i = 0; i < w->c.rows; i++) {
             float sum = sum_of(w, i, j, 0, half, w->id == DESCENDING);
