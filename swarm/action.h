@@ -15,13 +15,10 @@
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/instant.h"
+#include "base/link.h"
 
 /* A node's short name on the wire: the first 8 bytes of its ID, as a little-endian integer. Never 0. */
 typedef uint64_t sid;
-
-typedef uint32_t
-    link_id; /* one authenticated connection, named by the driver; never reused while it is known */
-#define LINK_NONE 0u
 
 /* The replicated state: what every member of the swarm holds bit for bit alike. */
 struct lineage_state {
@@ -39,7 +36,8 @@ enum event_kind {
     EVENT_LINK_DOWN,   /* link, code, bytes: it was up; the peer's sentence */
     EVENT_LINK_MOVED,  /* link, address: the peer's packets come from there now */
     EVENT_DIAL_FAILED, /* id, code: a dial that never came up */
-    EVENT_ADDRESS, /* id, address: whoever the peer list names may be reached there. May come again, with others */
+    EVENT_ADDRESS, /* id, address: whoever the peer list names, or I with my own id, may be reached there. May come again,
+                      with others */
     EVENT_DATAGRAM,    /* link, bytes */
     EVENT_FRAME,       /* link, type, bytes: one whole message of the control stream, in order */
     EVENT_PARCEL,      /* link, bytes: one whole chunk stream */
@@ -152,6 +150,11 @@ struct action {
                 const char *key;
                 struct bytes value;
             } hex;
+            struct {
+                const char *key;
+                const sid *value; /* lent, as bytes are */
+                size_t count;
+            } sids;
         } note;
     };
 };

@@ -173,7 +173,7 @@ static void drop_mute_links(struct members *m, int i, const struct sink *out)
         if (l->link == LINK_NONE || l->greeted || twin_held(&m->members[i], l->link) ||
             m->now.ns < instant_after(l->since, HELLO_PATIENCE).ns)
             continue;
-        contact_hang_up(m, l->link, WIRE_CLOSE_PROTOCOL, "there was no HELLO", out);
+        contact_hang_up(m, l->link, CLOSE_PROTOCOL, "there was no HELLO", out);
         contact_refuse(m, l->link);
     }
 }
@@ -195,8 +195,7 @@ void contact_drop(struct members *m, int i, uint32_t code, const struct sink *ou
     for (int j = 0; j < MEMBER_LINKS; j++) {
         link_id link = p->links[j].link;
         if (link == LINK_NONE) continue;
-        contact_hang_up(m, link, code, code == WIRE_CLOSE_DEAD ? "silent for too long" : "goodbye",
-                        out);
+        contact_hang_up(m, link, code, code == CLOSE_DEAD ? "silent for too long" : "goodbye", out);
         forget_link(m, i, &p->links[j]);
     }
     p->failures = 0;
@@ -233,7 +232,7 @@ static struct member_link *free_slot(struct members *m, int i, const struct sink
         if (p->links[j].link == LINK_NONE) return &p->links[j];
         if (better(m, p, worst, &p->links[j])) worst = &p->links[j];
     }
-    contact_hang_up(m, worst->link, WIRE_CLOSE_DOUBLE, "another connection stays", out);
+    contact_hang_up(m, worst->link, CLOSE_DUPLICATE, "another connection stays", out);
     forget_link(m, i, worst);
     return worst;
 }
@@ -242,13 +241,13 @@ void members_link_up(struct members *m, const struct event *e, const struct sink
 {
     m->now = e->now;
     if (memcmp(e->id, m->config.id, CRYPTO_KEY_BYTES) == 0) {
-        contact_hang_up(m, e->link, WIRE_CLOSE_SELF, "this is your own key", out);
+        contact_hang_up(m, e->link, CLOSE_SELF, "this is your own key", out);
         return;
     }
     int i = members_by_id(m, e->id);
     if (i == NOBODY) i = members_add(m, e->id);
     if (i == NOBODY) {
-        contact_hang_up(m, e->link, WIRE_CLOSE_FULL, "no room for another peer", out);
+        contact_hang_up(m, e->link, CLOSE_BUSY, "no room for another peer", out);
         return;
     }
     struct member *p = &m->members[i];
@@ -272,19 +271,19 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     forget_link(m, i, link_of(p, link));
     twin_look(m, i, out);
     if (contact_any(p)) return;
-    if (code == WIRE_CLOSE_GONE) {
+    if (code == CLOSE_GONE) {
         members_tell(m, NEWS_ENDED, i);
         members_accuse(m, i, out); /* without a link nobody would probe it */
     }
     plan_dial(m, i, REDIAL);
-    if (code == WIRE_CLOSE_RUN || code == WIRE_CLOSE_VERSION || code == WIRE_CLOSE_FULL ||
-        code == WIRE_CLOSE_SELF)
+    p->unreached = reach_reason_of(code, true);
+    if (code == CLOSE_RUN || code == CLOSE_VERSION || code == CLOSE_BUSY || code == CLOSE_SELF)
         p->refused = p->dial_at = instant_after(now, REFUSED);
     listed_give_up(m, i);
 }
 
-void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], instant now,
-                         const struct sink *out)
+void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], uint32_t code,
+                         instant now, const struct sink *out)
 {
     m->now = now;
     int i = members_by_id(m, id);
@@ -292,6 +291,7 @@ void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], 
     struct member *p = &m->members[i];
     p->dialling = false;
     if (contact_any(p)) return;
+    p->unreached = reach_reason_of(code, false);
     p->failures++;
     plan_dial(m, i, RETRY_FIRST);
     if (instant_since(now, p->heard).ns > UNHEARD.ns) members_accuse(m, i, out);
@@ -330,6 +330,7 @@ static void turn_away(struct members *m, int i, link_id link, uint32_t code, con
     struct member *p = &m->members[i];
     contact_hang_up(m, link, code, text, out);
     forget_link(m, i, link_of(p, link));
+    p->unreached = reach_reason_of(code, true);
     p->refused = p->dial_at = instant_after(m->now, REFUSED);
     listed_give_up(m, i);
 }
@@ -356,8 +357,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     (void)reader_u16(&r);
     if (r.bad || l->greeted) return false;
     if (major != WIRE_MAJOR) {
-        turn_away(m, i, link, WIRE_CLOSE_VERSION, "this node speaks version 1 of the protocol",
-                  out);
+        turn_away(m, i, link, CLOSE_VERSION, "this node speaks version 1 of the protocol", out);
         return true;
     }
     struct hello h = {0};
@@ -373,11 +373,11 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     }
     if (memcmp(run.data, m->config.run_id, CRYPTO_DIGEST_BYTES) != 0) {
         note_other_run(m, i, shared, out);
-        turn_away(m, i, link, WIRE_CLOSE_RUN, "this node takes part in another experiment", out);
+        turn_away(m, i, link, CLOSE_RUN, "this node takes part in another experiment", out);
         return true;
     }
     if (p->twin.link != LINK_NONE) {
-        contact_hang_up(m, link, WIRE_CLOSE_DOUBLE, "another process of yours is being looked at",
+        contact_hang_up(m, link, CLOSE_DUPLICATE, "another process of yours is being looked at",
                         out);
         contact_refuse(m, link);
         return true;
@@ -392,7 +392,7 @@ bool contact_greet(struct members *m, int i, link_id link, const struct hello *h
     struct member_link *l = link_of(p, link);
     if (!members_absorb_hello(m, i, h->record, out)) return false;
     if (!p->known) {
-        turn_away(m, i, link, WIRE_CLOSE_FULL, "this swarm has all the members it can have", out);
+        turn_away(m, i, link, CLOSE_BUSY, "this swarm has all the members it can have", out);
         return true;
     }
     link_id before = member_link(m, i);
@@ -400,6 +400,7 @@ bool contact_greet(struct members *m, int i, link_id link, const struct hello *h
     l->incarnation = p->incarnation;
     l->life = h->life;
     p->failures = 0;
+    p->unreached = REACH_REASONS;
     p->heard = m->now;
     p->observed = l->address;
     seen_by(m, i, &h->seen);
@@ -455,7 +456,11 @@ static void dial(struct members *m, int i, const struct sink *out)
     struct member *p = &m->members[i];
     struct action a = {.kind = ACTION_DIAL, .peer = p->sid, .address = address_to_dial(m, p)};
     p->dial_at = m->now.ns < p->refused.ns ? p->refused : INSTANT_NEVER;
-    if (a.address.family == 0 || m->now.ns < p->refused.ns) return; /* contact_learned comes back */
+    if (m->now.ns < p->refused.ns) return;
+    if (a.address.family == 0) { /* contact_learned comes back */
+        p->unreached = REACH_NOWHERE;
+        return;
+    }
     memcpy(a.id, p->id, sizeof a.id);
     p->dialling = true;
     p->dialled = m->now;

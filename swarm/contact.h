@@ -76,5 +76,7 @@ void members_ping(struct members *m, int member, uint32_t nonce, const struct si
 void members_accuse(struct members *m, int member, const struct sink *out);
 /* Signs and sends my PEER record anew. */
 void members_publish_peer(struct members *m);
+/* Likewise whom I cannot reach. */
+void members_publish_reach(struct members *m);
 
 #endif

@@ -1,6 +1,7 @@
 #include "listed.h"
 
 #include "contact.h"
+#include "seen.h"
 
 #define LISTED_DIALS 16 /* at a time, of a list of thousands */
 
@@ -31,6 +32,10 @@ void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]
                            const struct address *a, instant now)
 {
     m->now = now;
+    if (wire_sid(id) == m->self) {
+        seen_named(m, a);
+        return;
+    }
     int k = index_of(m, id), i = members_by_id(m, id);
     if (k == NOBODY || a->family == 0) return;
     struct listed *l = &m->listed[k];

@@ -4,6 +4,7 @@
 
 #include "contact.h"
 #include "listed.h"
+#include "reach.h"
 #include "twin.h"
 
 /* Constants of SPEC.md, "Membership". */
@@ -22,7 +23,8 @@
 #define SYNC_ENTRY     (8 + 1 + 12)
 #define SYNC_ENTRIES   (MEMBERS_MAX * STORED_COUNT + STORED_COUNT)
 
-static const enum record_kind kind_of[STORED_COUNT] = {RECORD_PEER, RECORD_PROGRESS, RECORD_LEAVE};
+static const enum record_kind kind_of[STORED_COUNT] = {RECORD_PEER, RECORD_PROGRESS, RECORD_LEAVE,
+                                                       RECORD_REACH};
 
 /* ---- looking ---- */
 
@@ -48,6 +50,14 @@ span member_progress_age(const struct member *p, instant now)
 {
     const struct stored *s = &p->stored[STORED_PROGRESS];
     return span_ns(instant_since(now, s->at).ns + span_ms(s->age_ms).ns);
+}
+
+const struct record_reach *members_reach(const struct members *m, int member)
+{
+    if (member == NOBODY) return &m->reach;
+    const struct member *p = &m->members[member];
+    bool said = p->stored[STORED_REACH].count && p->reach.version.incarnation == p->incarnation;
+    return said ? &p->reach : NULL;
 }
 
 uint32_t members_live(const struct members *m)
@@ -245,6 +255,14 @@ static void publish_progress(struct members *m)
     keep_mine(m, STORED_PROGRESS, &r, r.progress.version);
 }
 
+void members_publish_reach(struct members *m)
+{
+    struct record r = {.kind = RECORD_REACH, .reach = m->reach};
+    r.reach.sid = m->self;
+    r.reach.version = next_version(m);
+    keep_mine(m, STORED_REACH, &r, r.reach.version);
+}
+
 void members_publish(struct members *m, const struct record_progress *mine, instant now,
                      const struct sink *out)
 {
@@ -262,6 +280,7 @@ static void outgrow(struct members *m, uint64_t incarnation)
         m->incarnation = incarnation + 1;
     members_publish_peer(m);
     if (m->published) publish_progress(m);
+    if (m->mine[STORED_REACH].count) members_publish_reach(m);
 }
 
 /* A record with my signature that I have not made in this life, and newer than mine: another process has my key, or
@@ -309,7 +328,7 @@ static void lose(struct members *m, int i, enum peer_health how, const struct si
     p->accusers_count = 0;
     note(out, how == HEALTH_LEFT ? "left" : "dead", p, "incarnation", p->incarnation);
     members_tell(m, NEWS_GONE, i);
-    contact_drop(m, i, how == HEALTH_LEFT ? WIRE_CLOSE_OK : WIRE_CLOSE_DEAD, out);
+    contact_drop(m, i, how == HEALTH_LEFT ? CLOSE_OK : CLOSE_DEAD, out);
 }
 
 /* Lifeguard: patience shrinks with the number of accusers, from T_max to T_min, as their logarithm. Rows: how many
@@ -465,7 +484,8 @@ int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
                                     .health = HEALTH_DEAD,
                                     .gone = m->now,
                                     .listed = listed_place(m, id),
-                                    .dial_at = INSTANT_NEVER};
+                                    .dial_at = INSTANT_NEVER,
+                                    .unreached = REACH_REASONS};
     memcpy(m->members[i].id, id, CRYPTO_KEY_BYTES);
     return i;
 }
@@ -539,6 +559,22 @@ static bool absorb_leave(struct members *m, const struct record_leave *r, uint32
     return true;
 }
 
+static bool absorb_reach(struct members *m, const struct record_reach *r, uint32_t age,
+                         struct bytes bytes, int from, const struct sink *out)
+{
+    int i = members_find(m, r->sid);
+    if (i == NOBODY || !m->members[i].known) return true;
+    struct member *p = &m->members[i];
+    if (!fresh(&p->stored[STORED_REACH], r->version)) return true;
+    if (!record_verify(m->config.crypto, m->config.run_id, bytes, p->id)) return false;
+    bool changed = !reach_same(&p->reach, r);
+    p->reach = *r;
+    keep(m, i, STORED_REACH, r->version, age, bytes, from);
+    reconsider(m, i, out);
+    if (changed) note(out, "reach", p, "unreachable", r->count);
+    return true;
+}
+
 static bool absorb_suspect(struct members *m, const struct record_suspect *r, struct bytes bytes,
                            int from, const struct sink *out)
 {
@@ -573,6 +609,8 @@ static struct version version_of(const struct record *r)
         return r->progress.version;
     case RECORD_LEAVE:
         return r->leave.version;
+    case RECORD_REACH:
+        return r->reach.version;
     case RECORD_SUSPECT:
         break;
     }
@@ -585,7 +623,7 @@ static bool absorb(struct members *m, uint32_t age, struct bytes bytes, int from
 {
     struct record r;
     bool known_kind =
-        bytes.count > 0 && bytes.data[0] >= RECORD_PEER && bytes.data[0] <= RECORD_LEAVE;
+        bytes.count > 0 && bytes.data[0] >= RECORD_PEER && bytes.data[0] <= RECORD_REACH;
     if (!known_kind) return bytes.count > 0; /* of a later minor */
     if (!record_read(bytes, &r)) return false;
     if (record_writer(&r) == m->self) {
@@ -603,6 +641,8 @@ static bool absorb(struct members *m, uint32_t age, struct bytes bytes, int from
         return absorb_suspect(m, &r.suspect, bytes, from, out);
     case RECORD_LEAVE:
         return absorb_leave(m, &r.leave, age, bytes, from, out);
+    case RECORD_REACH:
+        return absorb_reach(m, &r.reach, age, bytes, from, out);
     }
     return true;
 }
@@ -967,6 +1007,7 @@ void members_tick(struct members *m, instant now, const struct sink *out)
         health_tick(m, i, out);
     }
     contact_tick(m, out);
+    reach_tick(m);
     if (now.ns >= m->flush_at.ns) flush(m, out);
 }
 
@@ -974,6 +1015,7 @@ instant members_due(const struct members *m)
 {
     instant due = instant_min(m->probe_at, m->flush_at);
     due = instant_min(due, m->ticket ? m->sync_until : m->sync_at);
+    due = instant_min(due, m->reach_at);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
         if (!p->used) continue;
@@ -1028,6 +1070,7 @@ void members_init(struct members *m, const struct member_config *c, struct rng r
                           .health = 1,
                           .probe_at = instant_after(now, PROBE_PERIOD),
                           .flush_at = INSTANT_NEVER,
+                          .reach_at = INSTANT_NEVER,
                           .sync_at = instant_after(now, SYNC_PERIOD),
                           .sync_with = NOBODY};
     memcpy(m->me.id, c->id, sizeof m->me.id);

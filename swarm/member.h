@@ -22,7 +22,7 @@
 #define ACCUSERS_MAX 4 /* Lifeguard's K: more accusers make a timer no shorter */
 #define NOBODY       (-1)
 
-enum stored_kind { STORED_PEER, STORED_PROGRESS, STORED_LEAVE, STORED_COUNT };
+enum stored_kind { STORED_PEER, STORED_PROGRESS, STORED_LEAVE, STORED_REACH, STORED_COUNT };
 
 struct stored {     /* a record as its writer signed it */
     uint16_t count; /* 0: none */
@@ -92,9 +92,11 @@ struct member {
     instant sees_me_at;
     uint32_t listed; /* its place in the peer list, from 1; 0: it is not there */
     bool dialling;
-    uint32_t failures;        /* dials in a row that came to nothing */
-    instant dialled;          /* the latest dial began */
-    instant dial_at, refused; /* refused: not dialled before, because it refused me */
+    uint32_t failures;           /* dials in a row that came to nothing */
+    instant dialled;             /* the latest dial began */
+    instant dial_at, refused;    /* refused: not dialled before, because it refused me */
+    enum reach_reason unreached; /* why the latest try came to nothing; REACH_REASONS: it did not */
+    struct record_reach reach;   /* valid when stored[STORED_REACH].count */
 };
 
 #define LISTED_ADDRESSES_MAX 4
@@ -147,9 +149,11 @@ struct members {
     struct record_progress progress; /* mine, as last published */
     bool published;
     struct member members[MEMBERS_MAX];
-    uint32_t health; /* Lifeguard's local health, 1 (well) .. 8: multiplies patience */
-    uint32_t turn;   /* of the round robin */
-    uint64_t order;  /* of links */
+    struct record_reach reach; /* mine, as last published */
+    instant reach_at;          /* when it is published anew */
+    uint32_t health;           /* Lifeguard's local health, 1 (well) .. 8: multiplies patience */
+    uint32_t turn;             /* of the round robin */
+    uint64_t order;            /* of links */
     uint32_t nonce;
     instant probe_at, flush_at, sync_at, reconnect_at;
     struct listed *listed; /* the peer list without me */
@@ -178,9 +182,9 @@ void members_publish(struct members *m, const struct record_progress *mine, inst
 void members_link_up(struct members *m, const struct event *e, const struct sink *out);
 void members_link_down(struct members *m, link_id link, uint32_t code, instant now,
                        const struct sink *out);
-void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], instant now,
-                         const struct sink *out);
-/* Whoever the peer list names may be reached at this address too. */
+void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], uint32_t code,
+                         instant now, const struct sink *out);
+/* Whoever the peer list names, or I, may be reached at this address too. */
 void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
                            const struct address *a, instant now);
 bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
@@ -228,6 +232,8 @@ span member_progress_age(const struct member *p, instant now);
 uint32_t members_live(const struct members *m);
 /* Has everybody on the peer list been heard of, and said how far it is? True for an empty list. */
 bool members_all_heard(const struct members *m);
+/* Whom a member, or I (NOBODY), cannot reach, by its latest word in this life; NULL: nobody. */
+const struct record_reach *members_reach(const struct members *m, int member);
 /* Where I am known to be reached, or family 0. */
 struct address members_address(const struct members *m);
 

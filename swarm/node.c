@@ -505,13 +505,13 @@ static struct match_offer offer(const struct node *n)
                                 .step_ms = n->round.step_ms};
 }
 
-static void note_round(struct node *n, const char *name, uint64_t members)
+static struct action round_note(const struct node *n, const char *name, uint64_t members)
 {
-    note(n, (struct action){.text = name,
-                            .note.numbers = {{"epoch", n->state.epoch + 1},
-                                             {"members", members},
-                                             {"steps", n->round.steps},
-                                             {"tokens", n->round.tokens}}});
+    return (struct action){.text = name,
+                           .note.numbers = {{"epoch", n->state.epoch + 1},
+                                            {"members", members},
+                                            {"steps", n->round.steps},
+                                            {"tokens", n->round.tokens}}};
 }
 
 /* A round of my former life may still be under way, in which I may have signed. Those who call me to theirs are not in it:
@@ -540,7 +540,7 @@ static void try_round(struct node *n)
         return;
     refresh_cell(n);
     enter(n, LIFE_MATCH);
-    note_round(n, "ready", members_live(&n->members));
+    note(n, round_note(n, "ready", members_live(&n->members)));
     if (alone(n)) match_alone(&n->match, &mine);
     else match_start(&n->match, &mine, n->now, &in);
 }
@@ -550,8 +550,21 @@ static void solo(struct node *n)
     span pause = span_ns(instant_since(n->now, n->round_began).ns / 10);
     if (pause.ns < SOLO_PAUSE_MIN.ns) pause = SOLO_PAUSE_MIN;
     n->solo_until = instant_after(n->now, pause);
-    note_round(n, "solo", 1);
+    note(n, round_note(n, "solo", 1));
     to_train(n);
+}
+
+static void note_committed(struct node *n, const struct match_group *g)
+{
+    sid with[NODE_GROUP_MAX];
+    size_t count = 0;
+    for (uint32_t i = 0; i < g->count; i++)
+        if (i != g->self) with[count++] = g->members[i].sid;
+    struct action a = round_note(n, "committed", g->count);
+    a.note.sids.key = "with";
+    a.note.sids.value = with;
+    a.note.sids.count = count;
+    note(n, a);
 }
 
 static void begin_reduce(struct node *n)
@@ -565,7 +578,7 @@ static void begin_reduce(struct node *n)
         linked[i] = i == g->self || (m != NOBODY && member_link(&n->members, m) != LINK_NONE);
     }
     n->committed_at = n->now;
-    note_round(n, "committed", g->count);
+    note_committed(n, g);
     enter(n, LIFE_REDUCE);
     order(n, ACTION_SNAPSHOT, true);
     n->snapshots++;
@@ -655,7 +668,7 @@ static void finish(struct node *n)
                        .text = n->state.epoch >= n->config.epochs ? "the run is complete"
                                                                   : "left the swarm"};
     for (int i = 0; i < MEMBERS_MAX; i++)
-        if (n->members.members[i].used) contact_drop(&n->members, i, WIRE_CLOSE_LEAVING, &in);
+        if (n->members.members[i].used) contact_drop(&n->members, i, CLOSE_LEAVING, &in);
     n->life = LIFE_LEFT;
     sink_act(n->out, &a);
 }
@@ -815,7 +828,7 @@ static void protocol_error(struct node *n, link_id link)
     struct action a = {.kind = ACTION_HANG_UP,
                        .peer = i == NOBODY ? 0 : n->members.members[i].sid,
                        .link = link,
-                       .code = WIRE_CLOSE_PROTOCOL,
+                       .code = CLOSE_PROTOCOL,
                        .text = "bytes that the protocol does not allow"};
     if (i == NOBODY) return;
     sink_act(n->out, &a);
@@ -887,13 +900,13 @@ static void on_network(struct node *n, const struct event *e)
         break;
     case EVENT_LINK_DOWN:
         members_link_down(&n->members, e->link, e->code, n->now, &in);
-        if (e->code == WIRE_CLOSE_SELF) copied(n, e->bytes);
+        if (e->code == CLOSE_SELF) copied(n, e->bytes);
         break;
     case EVENT_LINK_MOVED:
         members_moved(&n->members, e->link, &e->address, n->now, &in);
         break;
     case EVENT_DIAL_FAILED:
-        members_dial_failed(&n->members, e->id, n->now, &in);
+        members_dial_failed(&n->members, e->id, e->code, n->now, &in);
         break;
     case EVENT_ADDRESS:
         members_address_found(&n->members, e->id, &e->address, n->now);
@@ -1027,6 +1040,14 @@ static void fill_peer(const struct node *n, int i, struct node_peer *o)
 
 static_assert(NODE_PEERS_MAX == MEMBERS_MAX + 1, "node_peers counts self and every member");
 
+static void fill_unreached(const struct node *n, int member, struct node_peer *out)
+{
+    const struct record_reach *r = members_reach(&n->members, member);
+    if (!r) return;
+    out->unreached_count = r->count;
+    memcpy(out->unreached, r->list, sizeof *r->list * r->count);
+}
+
 size_t node_peers(const struct node *n, struct node_peer *out, size_t room)
 {
     size_t count = 0;
@@ -1042,11 +1063,15 @@ size_t node_peers(const struct node *n, struct node_peer *out, size_t room)
                                     .loss = n->round.loss,
                                     .self = true};
         memcpy(out[0].id, n->config.id, sizeof out[0].id);
+        fill_unreached(n, NOBODY, &out[0]);
     }
     count++;
     for (int i = 0; i < MEMBERS_MAX; i++) {
         if (!n->members.members[i].used || !n->members.members[i].known) continue;
-        if (count < room) fill_peer(n, i, &out[count]);
+        if (count < room) {
+            fill_peer(n, i, &out[count]);
+            fill_unreached(n, i, &out[count]);
+        }
         count++;
     }
     return count;

@@ -11,6 +11,7 @@
 #include "action.h"
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/reach.h"
 #include "base/rng.h"
 #include "model/outer.h"
 
@@ -35,8 +36,9 @@ struct node_config {
      * Else the work-sum rule. */
     bool count_steps;
     uint32_t group_min, group_max;
-    uint32_t bandwidth_mbps;  /* first guess of the uplink, >= 1 */
-    struct address advertise; /* family 0: what peers observe */
+    uint32_t bandwidth_mbps; /* first guess of the uplink, >= 1 */
+    struct address
+        advertise; /* family 0: what peers observe, until an EVENT_ADDRESS of my own id */
     /* What all members must share, as text for HELLO, at most NODE_SHARED_MAX bytes; lent for the life of the node. */
     struct bytes shared;
     /* Says which of it differs from what a peer sent, which may be any bytes; NULL: nobody asks. */
@@ -82,6 +84,11 @@ enum peer_phase {
 };
 enum peer_health { HEALTH_ALIVE, HEALTH_SUSPECT, HEALTH_DEAD, HEALTH_LEFT };
 
+struct node_unreached {
+    sid sid;
+    enum reach_reason reason;
+};
+
 #define NODE_PEERS_MAX 65 /* self, and the members that are remembered */
 
 struct node_peer {
@@ -95,6 +102,8 @@ struct node_peer {
     float loss;
     span age; /* of phase, epoch and what follows; 0 for self */
     bool self, linked;
+    uint32_t unreached_count; /* members that it says it cannot reach */
+    struct node_unreached unreached[NODE_GROUP_MAX];
 };
 
 /* Fills up to `room` entries, self first; returns how many there are: at most NODE_PEERS_MAX. */

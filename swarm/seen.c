@@ -74,6 +74,17 @@ void seen_by(struct members *m, int member, const struct address *a)
     members_publish_peer(m);
 }
 
+void seen_named(struct members *m, const struct address *a)
+{
+    struct record_peer *me = &m->me;
+    bool observed = m->config.advertise.family == 0;
+    if (a->family == 0 || (!observed && advertised(m, a))) return;
+    if (!observed) me->addresses[1] = me->addresses[0];
+    me->addresses_count = observed ? 1 : 2;
+    me->addresses[0] = m->config.advertise = *a;
+    members_publish_peer(m);
+}
+
 void seen_tell(const struct members *m, link_id link, const struct address *a,
                const struct sink *out)
 {

@@ -11,6 +11,10 @@
 /* This member sees me there. */
 void seen_by(struct members *m, int member, const struct address *a);
 
+/* My configuration names me by a host name, which stands for this address now: it is advertised, first, beside the one
+ * before, and what peers observe is not any more. */
+void seen_named(struct members *m, const struct address *a);
+
 /* Tells a member on this link where I see it. */
 void seen_tell(const struct members *m, link_id link, const struct address *a,
                const struct sink *out);

@@ -52,7 +52,7 @@ void twin_pong(struct members *m, int i, link_id link, uint32_t nonce, const str
     address_print(&first->address, where);
     snprintf(text, sizeof text, "another worker with this key is in the swarm, seen at %s", where);
     link_id copy = p->twin.link;
-    contact_hang_up(m, copy, WIRE_CLOSE_SELF, text, out);
+    contact_hang_up(m, copy, CLOSE_SELF, text, out);
     contact_note(p, "copy", "first", where, out);
     contact_forget(m, copy);
 }
@@ -65,8 +65,7 @@ static void take(struct members *m, int i, const struct sink *out)
     p->twin = (struct twin){0};
     struct hello h = {.seen = t.seen, .record = bytes_of(t.record, t.count), .life = t.life};
     if (contact_greet(m, i, t.link, &h, out)) return;
-    contact_hang_up(m, t.link, WIRE_CLOSE_PROTOCOL, "its HELLO holds no PEER record of its own",
-                    out);
+    contact_hang_up(m, t.link, CLOSE_PROTOCOL, "its HELLO holds no PEER record of its own", out);
     contact_refuse(m, t.link);
 }
 
@@ -81,7 +80,7 @@ void twin_look(struct members *m, int i, const struct sink *out)
     }
     for (; first; first = other(p, p->twin.life)) {
         link_id dead = first->link;
-        contact_hang_up(m, dead, WIRE_CLOSE_DEAD, "silent, and another process has its key", out);
+        contact_hang_up(m, dead, CLOSE_DEAD, "silent, and another process has its key", out);
         contact_forget(m, dead);
     }
     take(m, i, out);

@@ -156,6 +156,33 @@ static bool read_suspect(struct reader *r, struct record_suspect *s)
     return s->accuser != 0 && s->target != 0 && s->accuser != s->target;
 }
 
+static void write_reach(struct writer *w, const struct record_reach *p)
+{
+    writer_u64(w, p->sid);
+    write_version(w, p->version);
+    writer_u8(w, p->count);
+    for (size_t i = 0; i < p->count; i++) {
+        writer_u64(w, p->list[i].sid);
+        writer_u8(w, (uint8_t)p->list[i].reason);
+    }
+}
+
+static bool read_reach(struct reader *r, struct record_reach *p)
+{
+    sid before = 0;
+    p->sid = reader_u64(r);
+    p->version = read_version(r);
+    p->count = reader_u8(r);
+    if (p->count > RECORD_REACH_MAX) return false;
+    for (size_t i = 0; i < p->count; i++) {
+        p->list[i].sid = reader_u64(r);
+        p->list[i].reason = (enum reach_reason)reader_u8(r);
+        if (p->list[i].sid <= before || p->list[i].sid == p->sid) return false;
+        before = p->list[i].sid;
+    }
+    return p->sid != 0;
+}
+
 bool record_read(struct bytes bytes, struct record *out)
 {
     if (bytes.count < CRYPTO_SIGNATURE_BYTES) return false;
@@ -178,6 +205,9 @@ bool record_read(struct bytes bytes, struct record *out)
         out->leave.version = read_version(&r);
         good = out->leave.sid != 0;
         break;
+    case RECORD_REACH:
+        good = read_reach(&r, &out->reach);
+        break;
     }
     return good && reader_done(&r);
 }
@@ -193,6 +223,8 @@ sid record_writer(const struct record *r)
         return r->suspect.accuser;
     case RECORD_LEAVE:
         return r->leave.sid;
+    case RECORD_REACH:
+        return r->reach.sid;
     }
     return 0;
 }
@@ -226,6 +258,9 @@ size_t record_write(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_B
     case RECORD_LEAVE:
         writer_u64(&w, r->leave.sid);
         write_version(&w, r->leave.version);
+        break;
+    case RECORD_REACH:
+        write_reach(&w, &r->reach);
         break;
     }
     assert(!w.full);

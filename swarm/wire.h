@@ -45,22 +45,6 @@ enum wire_type {
     WIRE_GET_CHUNK = 0x41     /* request */
 };
 
-/* Of ACTION_HANG_UP and of the peer's close: QUIC application error codes. net/link.h knows the same
- * numbers; SPEC.md fixes them for both. */
-enum wire_close {
-    WIRE_CLOSE_OK = 0x00,
-    WIRE_CLOSE_FULL = 0x01,     /* the swarm has NODE_GROUP_MAX members */
-    WIRE_CLOSE_DOUBLE = 0x02,   /* another link to the same peer stays */
-    WIRE_CLOSE_SELF = 0x03,     /* that is me */
-    WIRE_CLOSE_PROTOCOL = 0x05, /* bytes that the protocol does not allow */
-    WIRE_CLOSE_VERSION = 0x06,  /* another major */
-    WIRE_CLOSE_RUN = 0x07,      /* another experiment */
-    WIRE_CLOSE_LEAVING = 0x08,
-    WIRE_CLOSE_DEAD = 0x40, /* silent for too long */
-    WIRE_CLOSE_GONE =
-        0x1003 /* never sent: nobody listens where the peer was, its process has ended */
-};
-
 /* ---- signatures ---- */
 
 /* Ed25519 over "shoal1" || run_id || kind || body; kind is the record kind or the message type. */
@@ -80,7 +64,8 @@ enum record_kind {
     RECORD_PEER = 0x81,
     RECORD_PROGRESS = 0x82,
     RECORD_SUSPECT = 0x83,
-    RECORD_LEAVE = 0x84
+    RECORD_LEAVE = 0x84,
+    RECORD_REACH = 0x85 /* since 1.1 */
 };
 
 #define RECORD_ADDRESSES_MAX  2
@@ -88,7 +73,9 @@ enum record_kind {
 #define RECORD_PROGRESS_BYTES 155
 #define RECORD_SUSPECT_BYTES  89
 #define RECORD_LEAVE_BYTES    85
-#define RECORD_BYTES_MAX      RECORD_PEER_BYTES(RECORD_ADDRESSES_MAX)
+#define RECORD_REACH_MAX      NODE_GROUP_MAX
+#define RECORD_REACH_BYTES(n) (86 + 9 * (n)) /* that names n members */
+#define RECORD_BYTES_MAX      RECORD_REACH_BYTES(RECORD_REACH_MAX)
 #define RECORD_ENVELOPE_BYTES 6 /* in GOSSIP: length u16, age_ms u32 */
 
 struct version { /* the later incarnation is newer, within one the higher seq */
@@ -140,6 +127,14 @@ struct record_leave {
     struct version version;
 };
 
+/* Whom its writer cannot reach. */
+struct record_reach {
+    sid sid;
+    struct version version;
+    uint8_t count;
+    struct node_unreached list[RECORD_REACH_MAX]; /* ascending */
+};
+
 struct record {
     enum record_kind kind;
     union {
@@ -147,6 +142,7 @@ struct record {
         struct record_progress progress;
         struct record_suspect suspect;
         struct record_leave leave;
+        struct record_reach reach;
     };
 };
 

@@ -77,6 +77,18 @@ static void step(struct driver *d, struct event *e)
 
 /* Actions. */
 
+/* Members by the first 16 digits of their IDs. */
+static void note_sids(struct journal *j, const struct action *a)
+{
+    char text[NODE_GROUP_MAX * 19 + 3] = "[";
+    size_t used = 1;
+    for (size_t i = 0; i < a->note.sids.count && i < NODE_GROUP_MAX; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%016llx\"", i ? "," : "",
+                                 (unsigned long long)__builtin_bswap64(a->note.sids.value[i]));
+    snprintf(text + used, sizeof text - used, "]");
+    journal_json(j, a->note.sids.key, text);
+}
+
 static void note(struct driver *d, const struct action *a)
 {
     struct journal *j = d->c.journal;
@@ -87,6 +99,7 @@ static void note(struct driver *d, const struct action *a)
     if (a->note.word.key) journal_text(j, a->note.word.key, a->note.word.value);
     if (a->note.hex.key)
         journal_hex(j, a->note.hex.key, a->note.hex.value.data, a->note.hex.value.count);
+    if (a->note.sids.key) note_sids(j, a);
     journal_end(j);
 }
 
@@ -133,7 +146,7 @@ static void dial(struct driver *d, const struct action *a)
                            .address = a->address};
     memcpy(end.id, a->id, sizeof end.id);
     peers_ended(&d->peers, &end);
-    struct event e = {.kind = EVENT_DIAL_FAILED};
+    struct event e = {.kind = EVENT_DIAL_FAILED, .code = end.code};
     memcpy(e.id, a->id, sizeof e.id);
     report_later(d, &e);
 }
@@ -219,10 +232,6 @@ static void on_link_moved(void *ctx, link_id l, const struct address *remote)
 {
     step(ctx, &(struct event){.kind = EVENT_LINK_MOVED, .link = l, .address = *remote});
 }
-
-static_assert((int)CLOSE_BUSY == WIRE_CLOSE_FULL && (int)CLOSE_DUPLICATE == WIRE_CLOSE_DOUBLE &&
-                  (int)CLOSE_RUN == WIRE_CLOSE_RUN && (int)CLOSE_GONE == WIRE_CLOSE_GONE,
-              "the endpoint and the swarm speak of the same codes");
 
 static void on_link_down(void *ctx, link_id l, const struct link_end *end)
 {
@@ -420,6 +429,7 @@ static enum err open_peers(struct driver *d, struct why *w)
     struct peers_config c = {.sources = d->c.peers,
                              .sources_count = d->c.peers_count,
                              .identity = d->c.experiment->swarm.identity,
+                             .advertise = d->c.experiment->swarm.advertise,
                              .journal = d->c.journal,
                              .ctx = d,
                              .address = on_address,
@@ -471,21 +481,13 @@ static enum err open_node(struct driver *d, struct why *w)
         .differ = shared_compare,
         .bootstrap = d->peers.list.entries,
         .bootstrap_count = d->peers.list.count,
+        .advertise = d->peers.advertise,
     };
     memcpy(nc.id, identity_id(d->c.identity), sizeof nc.id);
     memcpy(nc.run_id, d->c.run_id, sizeof nc.run_id);
     uint64_t key;
     d->c.crypto->random(d->c.crypto->self, &key, sizeof key);
     nc.rng = rng_init(key);
-    if (x->swarm.advertise[0]) {
-        enum err e = resolve_address(x->swarm.advertise, &nc.advertise, w);
-        if (!e && address_is_any(&nc.advertise))
-            e = why(w, ERR_USAGE,
-                    "'%s' is no address that a peer can dial: write the one that it sees, "
-                    "or leave the key out",
-                    x->swarm.advertise);
-        if (e) return why_while(w, e, "swarm.advertise");
-    }
     enum err e = arena_open(&d->room, node_bytes(&nc), w);
     if (e) return e;
     d->sink = (struct sink){d, act};

@@ -1,5 +1,7 @@
 #include "bin/live.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,7 +22,8 @@
 struct live {
     char path[512];
     FILE *file;
-    long from; /* what lay in the log before */
+    long from;   /* what lay in the log before */
+    int pipe[2]; /* instead of a log; -1: there is one */
     char line[4096];
     size_t line_used;
     struct story story;
@@ -28,6 +31,7 @@ struct live {
     instant shown; /* picture or plain line */
     char latest[STORY_SENTENCE_BYTES + 16];
     atomic_bool ending;
+    bool started;
     pthread_t thread;
 };
 
@@ -108,31 +112,53 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-enum err live_open(struct live **out, const char *log, uint64_t epochs, uint64_t every,
+/* Reading never waits; writing does, for a reader that looks five times a second. */
+static enum err open_pipe(struct live *l, struct why *w)
+{
+    if (pipe2(l->pipe, O_CLOEXEC) || fcntl(l->pipe[0], F_SETFL, O_NONBLOCK))
+        return why(w, ERR_IO, "making a pipe for what happens: %s", strerror(errno));
+    l->file = fdopen(l->pipe[0], "r");
+    return l->file ? ERR_OK : why(w, ERR_MEMORY, "no memory to show what happens");
+}
+
+enum err live_open(struct live **out, const char *log, uint64_t epochs, uint64_t every, int *echo,
                    struct why *w)
 {
     struct stat there;
     struct live *l = calloc(1, sizeof *l);
     if (!l) return why(w, ERR_MEMORY, "no memory to show what happens");
+    *out = l;
+    l->pipe[0] = l->pipe[1] = -1;
     snprintf(l->path, sizeof l->path, "%s", log);
-    if (!stat(log, &there)) l->from = (long)there.st_size;
+    if (!log[0]) {
+        enum err e = open_pipe(l, w);
+        if (e) return e;
+        *echo = l->pipe[1];
+    } else if (!stat(log, &there)) l->from = (long)there.st_size;
     story_init(&l->story, epochs, every);
     terminal_init(&l->terminal, STDOUT_FILENO);
     l->shown = clock_now();
     int rc = pthread_create(&l->thread, NULL, thread_main, l);
-    if (rc) {
-        free(l);
+    if (rc)
         return why(w, ERR_MEMORY, "starting the thread that shows what happens: %s", strerror(rc));
-    }
-    *out = l;
+    l->started = true;
     return ERR_OK;
+}
+
+void live_stop(struct live *l)
+{
+    if (!l || !l->started) return;
+    atomic_store(&l->ending, true);
+    pthread_join(l->thread, NULL);
+    l->started = false;
 }
 
 void live_close(struct live *l)
 {
     if (!l) return;
-    atomic_store(&l->ending, true);
-    pthread_join(l->thread, NULL);
+    live_stop(l);
     if (l->file) fclose(l->file);
+    else if (l->pipe[0] >= 0) close(l->pipe[0]);
+    if (l->pipe[1] >= 0) close(l->pipe[1]);
     free(l);
 }

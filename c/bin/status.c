@@ -13,6 +13,7 @@
 #include "bin/ask.h"
 #include "bin/command.h"
 #include "bin/story.h"
+#include "swarm/node.h"
 
 #define PEER_ROW(to)                                                                               \
     {                                                                                              \
@@ -130,6 +131,26 @@ static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
     terminal_flow(to, list, n, width - 1);
 }
 
+/* Whom a member says it cannot reach; those of the one that was asked are told with more words. */
+static void add_unreached(struct terminal_picture *to, const json_t *peer, size_t width)
+{
+    char fields[NODE_GROUP_MAX][80];
+    const char *list[NODE_GROUP_MAX];
+    const json_t *u;
+    size_t i, n = 0;
+    if (json_is_true(json_object_get(peer, "self")) || strcmp(text_of(peer, "health"), "alive"))
+        return;
+    json_array_foreach(json_object_get(peer, "unreachable"), i, u)
+    {
+        if (n == NODE_GROUP_MAX) break;
+        snprintf(fields[n], sizeof fields[n], "%.8s cannot reach %.8s (%.24s)", text_of(peer, "id"),
+                 text_of(u, "id"), text_of(u, "reason"));
+        list[n] = n ? fields[n] + strlen("01234567 cannot reach ") : fields[n];
+        n++;
+    }
+    if (n) terminal_flow(to, list, n, width - 1);
+}
+
 static enum err picture_of(const char *text, const char *peer, const struct terminal *t,
                            struct terminal_picture *to, struct why *w)
 {
@@ -152,6 +173,7 @@ static enum err picture_of(const char *text, const char *peer, const struct term
     json_array_foreach(json_object_get(o, "unreachable"), i, p)
         terminal_line(to, "it cannot reach %.8s at %s: %s", text_of(p, "id"), text_of(p, "address"),
                       text_of(p, "why"));
+    json_array_foreach(json_object_get(o, "peers"), i, p) add_unreached(to, p, width);
     json_decref(o);
     return ERR_OK;
 }

@@ -143,19 +143,37 @@ static bool tell_member(struct story *s, const char *event, const json_t *e, cha
     return false;
 }
 
+#define NAMED 4
+
+/* "3f2a1b0c and 77ab0012", "7 others" */
+static void name_group(struct story *s, const json_t *e)
+{
+    const json_t *one, *with = json_object_get(e, "with");
+    const size_t count = json_array_size(with);
+    size_t i, used = 0;
+    s->members = whole(e, "members");
+    story_count(s->members ? s->members - 1 : 0, "other", "others", s->with);
+    if (count + 1 != s->members || count > NAMED) return;
+    json_array_foreach(with, i, one) used +=
+        (size_t)snprintf(s->with + used, sizeof s->with - used, "%s%.8s",
+                         !i              ? ""
+                         : i + 1 < count ? ", "
+                                         : " and ",
+                         json_string_value(one));
+}
+
 /* Of rounds. */
 static bool tell_round(struct story *s, const char *event, const json_t *e, char *out)
 {
     const size_t room = STORY_SENTENCE_BYTES;
-    const unsigned long long epoch = whole(e, "epoch"), members = whole(e, "members");
-    char others[64];
-    story_count(members ? members - 1 : 0, "other", "others", others);
+    const unsigned long long epoch = whole(e, "epoch");
+    char steps[64];
     if (!strcmp(event, "ready"))
         snprintf(out, room, "epoch %llu: round begun, after %s", epoch,
-                 story_count(whole(e, "steps"), "step of its own", "steps of its own", others));
+                 story_count(whole(e, "steps"), "step of its own", "steps of its own", steps));
     else if (!strcmp(event, "committed")) {
-        s->members = members;
-        snprintf(out, room, "epoch %llu: averaging with %s", epoch, others);
+        name_group(s, e);
+        snprintf(out, room, "epoch %llu: averaging with %s", epoch, s->with);
     } else if (!strcmp(event, "solo"))
         snprintf(out, room, "epoch %llu: a round without this worker: no group came about", epoch);
     else if (!strcmp(event, "unsure"))
@@ -164,13 +182,12 @@ static bool tell_round(struct story *s, const char *event, const json_t *e, char
         s->epoch = epoch;
         s->step = fmax(s->step, number(e, "step"));
         if (!s->members) return false; /* told with "joined" */
-        story_count(s->members - 1, "other", "others", others);
         snprintf(out, room, "epoch %llu: averaged with %s; training paused for %.0f ms", epoch,
-                 others, number(e, "paused_ms"));
+                 s->with, number(e, "paused_ms"));
         s->members = 0;
     } else if (!strcmp(event, "dropped"))
         snprintf(out, room, "%s dropped: %.200s",
-                 story_count(whole(e, "steps"), "step", "steps", others), text(e, "why"));
+                 story_count(whole(e, "steps"), "step", "steps", steps), text(e, "why"));
     else if (!strcmp(event, "not_finite"))
         snprintf(out, room, "epoch %llu: what was learned is not finite: back to the anchor",
                  epoch);

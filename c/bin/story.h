@@ -25,6 +25,7 @@ struct story {
     uint64_t epoch, steps;
     uint64_t linked, known, unreachable; /* other members */
     uint64_t members;                    /* of the group that averages now; 0: none */
+    char with[80];                       /* who the others of it are */
     double t, step, loss, tokens_per_s;
     double net_t, sent, received, sent_per_s, received_per_s;
     struct story_pace before,

@@ -149,7 +149,8 @@ static enum err open_folder(struct alone *a, const char *dir, struct why *w)
         if (strlen(dir) > EXPERIMENT_PATH_BYTES - 32)
             return why(w, ERR_USAGE, "--dir %.64s... is too long", dir);
         snprintf(x->checkpoint.dir, sizeof x->checkpoint.dir, "%s/checkpoints", dir);
-        snprintf(x->metrics.log, sizeof x->metrics.log, "%s/log.jsonl", dir);
+        if (x->metrics.log[0]) /* empty: none is wanted */
+            snprintf(x->metrics.log, sizeof x->metrics.log, "%s/log.jsonl", dir);
     }
     enum err e = check_folder(a, w);
     if (!e) e = file_make_dirs(x->checkpoint.dir, w);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "swarm/wire.h"
+
 const char *view_phase(enum peer_phase p)
 {
     static const char *const names[] = {
@@ -35,19 +37,34 @@ static const struct address *address_of(const struct node_peer *p, const struct 
     return p->self && !p->address.family ? &f->listen : &p->address;
 }
 
-static json_t *peer_json(const struct node_peer *p, const struct view_facts *f)
+/* By its whole ID where that is known, else by its first 16 digits. */
+static json_t *member_unreached_json(const struct node_unreached *u, const struct node_peer *all,
+                                     size_t count)
+{
+    char id[2 * CRYPTO_KEY_BYTES + 1];
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)__builtin_bswap64(u->sid));
+    for (size_t i = 0; i < count; i++)
+        if (wire_sid(all[i].id) == u->sid) hex(all[i].id, CRYPTO_KEY_BYTES, id);
+    return json_pack("{s:s, s:s}", "id", id, "reason", reach_word(u->reason));
+}
+
+static json_t *peer_json(const struct node_peer *p, const struct node_peer *all, size_t count,
+                         const struct view_facts *f)
 {
     char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES], lineage[17];
+    json_t *unreached = json_array();
+    for (uint32_t i = 0; i < p->unreached_count; i++)
+        json_array_append_new(unreached, member_unreached_json(&p->unreached[i], all, count));
     hex(p->id, CRYPTO_KEY_BYTES, id);
     address_print(address_of(p, f), address);
     snprintf(lineage, sizeof lineage, "%016llx", (unsigned long long)__builtin_bswap64(p->lineage));
-    return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:f}", "id", id,
-                     "address", address, "self", p->self, "linked", p->linked, "health",
+    return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:f, s:o}", "id",
+                     id, "address", address, "self", p->self, "linked", p->linked, "health",
                      view_health(p->health), "phase", view_phase(p->phase), "epoch",
                      (json_int_t)p->epoch, "steps", (json_int_t)p->steps, "tokens",
                      (json_int_t)p->tokens, "tokens_per_s", (json_int_t)p->tokens_per_s, "loss",
                      isfinite(p->loss) ? json_real((double)p->loss) : json_null(), "lineage",
-                     lineage, "age", span_in_s(p->age));
+                     lineage, "age", span_in_s(p->age), "unreachable", unreached);
 }
 
 static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
@@ -56,9 +73,8 @@ static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
     hex(u->id, CRYPTO_KEY_BYTES, id);
     if (u->address.family) address_print(&u->address, address);
     const double seconds = now_ms > u->last_ms ? (double)(now_ms - u->last_ms) * 1e-3 : 0;
-    json_t *o =
-        json_pack("{s:s, s:s, s:s, s:I, s:f}", "id", id, "address", address, "reason",
-                  unreached_word(u->reason), "tries", (json_int_t)u->count, "seconds", seconds);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:f}", "id", id, "address", address, "reason",
+                          reach_word(u->reason), "tries", (json_int_t)u->count, "seconds", seconds);
     json_t *why = json_string(u->why);
     json_object_set_new(o, "why",
                         why ? why : json_string("?")); /* a peer's bytes may be no UTF-8 */
@@ -72,7 +88,8 @@ char *view_status(const struct node *n, const struct view_facts *f)
     char run[2 * CRYPTO_DIGEST_BYTES + 1];
     hex(f->run_id, CRYPTO_DIGEST_BYTES, run);
     json_t *list = json_array();
-    for (size_t i = 0; i < count; i++) json_array_append_new(list, peer_json(&peers[i], f));
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, peer_json(&peers[i], peers, count, f));
     json_t *unreached = json_array();
     for (size_t i = 0; i < f->unreached_count; i++)
         json_array_append_new(unreached, unreached_json(&f->unreached[i], f->now_ms));

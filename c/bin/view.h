@@ -11,7 +11,7 @@
 struct view_facts {
     const char *experiment; /* its name */
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
-    uint64_t epochs; /* of the whole run */
+    uint64_t epochs;       /* of the whole run */
     uint64_t epoch_tokens; /* that each worker owes in an epoch on average */
     uint64_t parameters;
     uint64_t sent, received;           /* bytes of UDP payload so far */
@@ -22,8 +22,8 @@ struct view_facts {
 };
 
 /* A JSON object: experiment, run, epochs, epoch_tokens, parameters, sent, received, peers: [{id, address, self, linked, health,
- * phase, epoch, steps, tokens, tokens_per_s, loss, lineage, age}], unreachable: [{id, address, reason, why, tries,
- * seconds (since the latest try)}]. The caller frees it with free(); NULL without memory. */
+ * phase, epoch, steps, tokens, tokens_per_s, loss, lineage, age, unreachable: [{id, reason}]}], unreachable: [{id, address,
+ * reason, why, tries, seconds (since the latest try)}]: whom each of them says it cannot reach, and whom we cannot. The caller frees it with free(); NULL without memory. */
 char *view_status(const struct node *n, const struct view_facts *f);
 
 /* A peer list: ID@host:port lines of all who are alive and have an address, ourselves first. Likewise. */

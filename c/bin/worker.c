@@ -302,7 +302,8 @@ static enum err choose_paths(struct worker *k, struct why *w)
         bool fits = snprintf(x->swarm.identity, sizeof x->swarm.identity, "%s/node.key", dir) <
                     EXPERIMENT_PATH_BYTES - 16;
         snprintf(x->checkpoint.dir, sizeof x->checkpoint.dir, "%s/checkpoints", dir);
-        snprintf(x->metrics.log, sizeof x->metrics.log, "%s/log.jsonl", dir);
+        if (x->metrics.log[0]) /* empty: none is wanted */
+            snprintf(x->metrics.log, sizeof x->metrics.log, "%s/log.jsonl", dir);
         if (!fits) return why(w, ERR_USAGE, "--dir %s is too long", dir);
     }
     enum err e = file_make_dirs(x->checkpoint.dir, w);
@@ -508,9 +509,9 @@ static enum err open_all(struct worker *k, struct why *w)
 {
     struct experiment *x = k->x;
     enum err e = choose_paths(k, w);
-    if (!e && x->metrics.log[0] && !k->options->quiet && !k->options->json)
-        e = live_open(&k->live, x->metrics.log, experiment_epochs(x), x->outer.every, w);
-    const int echo = k->options->json ? object_stdout() : -1;
+    int echo = k->options->json ? object_stdout() : -1;
+    if (!e && !k->options->quiet && !k->options->json)
+        e = live_open(&k->live, x->metrics.log, experiment_epochs(x), x->outer.every, &echo, w);
     if (!e) e = journal_open(&k->journal, x->metrics.log, echo, w);
     if (!e) e = identity_open(x->swarm.identity, true, &k->identity, w);
     if (e) return e;
@@ -537,12 +538,13 @@ static enum err open_all(struct worker *k, struct why *w)
 
 static void close_all(struct worker *k)
 {
-    live_close(k->live); /* what follows on stderr stands below it */
+    live_stop(k->live); /* what follows on stderr stands below it */
     driver_close(k->driver);
     if (k->trainer) trainer_close(k->trainer);
     tools_close(&k->tools);
     if (k->identity) identity_close(k->identity);
     journal_close(k->journal);
+    live_close(k->live);
     arena_close(&k->room);
     start_close(&k->start);
     if (k->lock >= 0) file_unlock(k->lock);
@@ -555,8 +557,7 @@ static enum err say_goodbye(struct worker *k, struct why *w)
     driver_close(k->driver); /* what it sent until now is in the log before "end" */
     k->driver = NULL;
     events_end(k->journal, k->replica.state.epoch, schedule_step(k), k->farewell);
-    live_close(k->live);
-    k->live = NULL;
+    live_stop(k->live);
     if (k->refused)
         return why(w, ERR_NETWORK,
                    "%s; if this folder is a copy, delete %s: the next start makes a key of its own",

@@ -14,7 +14,7 @@ enum err peerlist_init(struct peerlist *p, struct why *w)
 {
     *p = (struct peerlist){.entries = calloc(PEERLIST_MAX, sizeof *p->entries),
                            .more = calloc(PEERLIST_MAX, sizeof *p->more),
-                           .names = calloc(PEERLIST_MAX, sizeof *p->names)};
+                           .names = calloc(PEERLIST_MAX + 1, sizeof *p->names)};
     if (p->entries && p->more && p->names) return ERR_OK;
     peerlist_free(p);
     return why(w, ERR_MEMORY, "no memory for the peer list");
@@ -74,6 +74,11 @@ static void keep(struct peerlist *p, const struct peer_address *a, const struct 
     else if (!named && !known->address.family) known->address = a->address;
     else if (!named) p->more[p->more_count++] = *a;
     if (named) p->names[p->names_count++] = n;
+}
+
+void peerlist_add_own_name(struct peerlist *p, const struct peerlist_name *n)
+{
+    p->names[p->names_count++] = *n;
 }
 
 enum err peerlist_add(struct peerlist *p, const char *text, const uint8_t self[CRYPTO_KEY_BYTES],

@@ -30,7 +30,7 @@ struct peerlist {
     size_t count;
     struct peer_address *more; /* further addresses of those */
     size_t more_count;
-    struct peerlist_name *names;
+    struct peerlist_name *names; /* to be looked up */
     size_t names_count;
     size_t left_out; /* entries beyond PEERLIST_MAX */
 };
@@ -49,6 +49,9 @@ void peerlist_free(struct peerlist *p);
 /* Adds one entry, but for `self`, whose line may stand in a list that all share, and for what is there already. */
 enum err peerlist_add(struct peerlist *p, const char *text, const uint8_t self[CRYPTO_KEY_BYTES],
                       struct why *w);
+
+/* One more name to look up, which is our own, once. */
+void peerlist_add_own_name(struct peerlist *p, const struct peerlist_name *n);
 
 /* Adds the lines of a file's text; `name` is the file in messages. */
 void peerlist_parse(struct peerlist *p, const char *name, struct bytes text,

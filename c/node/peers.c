@@ -27,6 +27,22 @@ static enum err add_known(struct peers *p, struct why *w)
     return ERR_OK;
 }
 
+static enum err read_advertised(struct peers *p, struct why *w)
+{
+    struct peerlist_name own = {0};
+    if (!p->c.advertise || !p->c.advertise[0]) return ERR_OK;
+    enum err e = resolve_read(p->c.advertise, &p->advertise, &own.name, w);
+    if (!e && address_is_any(&p->advertise))
+        e = why(w, ERR_USAGE,
+                "'%s' is no address that a peer can dial: write the one that it sees, "
+                "or leave the key out",
+                p->c.advertise);
+    if (e) return why_while(w, e, "swarm.advertise");
+    memcpy(own.id, p->c.self, sizeof own.id);
+    if (own.name.host[0]) peerlist_add_own_name(&p->list, &own);
+    return ERR_OK;
+}
+
 enum err peers_open(struct peers *p, const struct peers_config *c, struct why *w)
 {
     struct peerlist_faults faults = {.say = say_fault};
@@ -37,7 +53,9 @@ enum err peers_open(struct peers *p, const struct peers_config *c, struct why *w
     enum err e = peerlist_init(&p->list, w);
     if (!e) e = peerlist_read(&p->list, c->sources, c->sources_count, c->self, &faults, w);
     if (e) return e;
+    if ((e = read_advertised(p, w))) return e;
     p->c.sources = NULL;
+    p->c.advertise = NULL;
     if (p->list.left_out) {
         snprintf(text, sizeof text,
                  "%zu entries of the peer lists are left out: %d is all it takes", p->list.left_out,
@@ -75,14 +93,21 @@ static void begin_answer(struct peers *p, const char *event, const struct resolv
 /* The first failure is said to the user, all are in the log. */
 static void no_answer(struct peers *p, const struct resolver_answer *a)
 {
-    if (a->failures == 1)
+    const bool own = !memcmp(a->of.id, p->c.self, sizeof p->c.self);
+    if (a->failures == 1 && own)
+        fprintf(stderr,
+                "shoal: swarm.advertise: %s; peers are told where they see this worker, and the "
+                "name is looked up again\n",
+                a->why);
+    else if (a->failures == 1)
         fprintf(stderr, "shoal: %s; going on without that peer, and asking again\n", a->why);
     begin_answer(p, "unresolved", a);
     journal_u64(p->c.journal, "failures", a->failures);
     journal_text(p->c.journal, "why", a->why);
     journal_end(p->c.journal);
-    unreached_add(&p->unreached, a->of.id, &(struct address){0}, UNREACHED_NAME, a->why,
-                  clock_unix_ms());
+    if (!own)
+        unreached_add(&p->unreached, a->of.id, &(struct address){0}, REACH_NAME, a->why,
+                      clock_unix_ms());
 }
 
 void peers_answers(struct peers *p)
@@ -90,7 +115,7 @@ void peers_answers(struct peers *p)
     struct resolver_answer a;
     char text[ADDRESS_TEXT_BYTES];
     while (resolver_take(p->resolver, &a)) {
-        if (a.count) unreached_mend(&p->unreached, a.of.id, UNREACHED_NAME);
+        if (a.count) unreached_mend(&p->unreached, a.of.id, REACH_NAME);
         else no_answer(p, &a);
         for (size_t i = 0; i < a.count; i++) {
             if (a.changed) {
@@ -117,8 +142,8 @@ void peers_ended(struct peers *p, const struct link_end *end)
     journal_text(p->c.journal, "why", end->reason ? end->reason : "");
     journal_bool(p->c.journal, "by_peer", end->by_peer);
     journal_end(p->c.journal);
-    enum unreached_reason reason = unreached_of(end->code, end->up);
-    if (reason != UNREACHED_REASONS && memcmp(end->id, nobody, sizeof nobody))
+    enum reach_reason reason = reach_reason_of(end->code, end->up);
+    if (reason != REACH_REASONS && memcmp(end->id, nobody, sizeof nobody))
         unreached_add(&p->unreached, end->id, &end->address, reason, end->reason, clock_unix_ms());
 }
 

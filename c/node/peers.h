@@ -19,12 +19,13 @@ struct peers_config {
     const char *const
         *sources; /* files of ID@host:port lines, or such lines; lent for peers_open */
     size_t sources_count;
-    const char *identity; /* file of our key: those met are remembered in IDENTITY.peers */
+    const char *identity;  /* file of our key: those met are remembered in IDENTITY.peers */
+    const char *advertise; /* host:port at which peers reach us, or ""; lent for peers_open */
     uint8_t self[CRYPTO_KEY_BYTES], run_id[CRYPTO_DIGEST_BYTES];
     uint64_t seed;           /* of the order and of the resolver's jitter */
     struct journal *journal; /* may be NULL */
     void *ctx;
-    /* A peer of the lists may be reached there: EVENT_ADDRESS. */
+    /* A peer of the lists, or we ourselves, may be reached there: EVENT_ADDRESS. */
     void (*address)(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a);
     void (*warn)(void *ctx, const char *text); /* a sentence for the user and the log */
     void (*wake)(void *ctx);                   /* any thread: peers_answers has something to do */
@@ -32,13 +33,14 @@ struct peers_config {
 
 struct peers {
     struct peers_config c;
-    struct peerlist list; /* entries: what the node starts with */
+    struct peerlist list;     /* entries: what the node starts with */
+    struct address advertise; /* family 0: it is empty, or a name that is being looked up */
     struct known *known;
     struct resolver *resolver;
     struct unreached_table unreached;
 };
 
-/* Reads lists and those met before. ERR_USAGE or ERR_IO for what cannot be read in the lists; each of several mistakes
+/* Reads lists and those met before. ERR_USAGE or ERR_IO for what cannot be read in the lists, or advertised; each of several mistakes
  * is said on stderr. peers_close is due in any case. */
 enum err peers_open(struct peers *p, const struct peers_config *c, struct why *w);
 

@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/link.h"
-
 void unreached_init(struct unreached_table *t)
 {
     pthread_mutex_init(&t->lock, NULL);
@@ -21,7 +19,7 @@ static size_t find(const struct unreached_table *t, const uint8_t id[CRYPTO_KEY_
 }
 
 void unreached_add(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
-                   const struct address *address, enum unreached_reason reason, const char *why,
+                   const struct address *address, enum reach_reason reason, const char *why,
                    uint64_t now_ms)
 {
     struct unreached row = {
@@ -41,13 +39,13 @@ void unreached_add(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES]
     pthread_mutex_unlock(&t->lock);
 }
 
-/* UNREACHED_REASONS: whatever the reason is. */
+/* REACH_REASONS: whatever the reason is. */
 static void drop(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
-                 enum unreached_reason reason)
+                 enum reach_reason reason)
 {
     pthread_mutex_lock(&t->lock);
     size_t at = find(t, id);
-    if (at < t->count && (reason == UNREACHED_REASONS || t->rows[at].reason == reason)) {
+    if (at < t->count && (reason == REACH_REASONS || t->rows[at].reason == reason)) {
         t->count--;
         memmove(&t->rows[at], &t->rows[at + 1], (t->count - at) * sizeof t->rows[0]);
     }
@@ -56,11 +54,11 @@ static void drop(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
 
 void unreached_drop(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES])
 {
-    drop(t, id, UNREACHED_REASONS);
+    drop(t, id, REACH_REASONS);
 }
 
 void unreached_mend(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
-                    enum unreached_reason reason)
+                    enum reach_reason reason)
 {
     drop(t, id, reason);
 }
@@ -72,51 +70,4 @@ size_t unreached_list(struct unreached_table *t, struct unreached *out, size_t r
     if (n) memcpy(out, t->rows, n * sizeof *out);
     pthread_mutex_unlock(&t->lock);
     return n;
-}
-
-const char *unreached_word(enum unreached_reason reason)
-{
-    static const char *const words[UNREACHED_REASONS] = {
-        [UNREACHED_SILENT] = "no answer",
-        [UNREACHED_KEY] = "wrong key",
-        [UNREACHED_RUN] = "other experiment",
-        [UNREACHED_VERSION] = "other version",
-        [UNREACHED_FAMILY] = "other address family",
-        [UNREACHED_FULL] = "full",
-        [UNREACHED_NAME] = "name does not resolve",
-        [UNREACHED_CLONE] = "our own key",
-        [UNREACHED_OTHER] = "refused",
-    };
-    return (unsigned)reason < UNREACHED_REASONS ? words[reason] : "unknown";
-}
-
-enum unreached_reason unreached_of(uint32_t code, bool up)
-{
-    switch (code) {
-    case CLOSE_WRONG_KEY:
-        return UNREACHED_KEY;
-    case CLOSE_RUN:
-        return UNREACHED_RUN;
-    case CLOSE_VERSION:
-    case CLOSE_ALPN:
-    case CLOSE_QUIC_VERSION:
-        return UNREACHED_VERSION;
-    case CLOSE_FAMILY:
-        return UNREACHED_FAMILY;
-    case CLOSE_BUSY:
-        return UNREACHED_FULL;
-    case CLOSE_SELF:
-        return UNREACHED_CLONE;
-    case CLOSE_OK:
-    case CLOSE_DUPLICATE:
-    case CLOSE_LEAVING:
-        return UNREACHED_REASONS;
-    case CLOSE_TIMEOUT:
-    case CLOSE_IDLE:
-    case CLOSE_GONE:
-    case CLOSE_RESET:
-        return up ? UNREACHED_REASONS : UNREACHED_SILENT;
-    default:
-        return up ? UNREACHED_REASONS : UNREACHED_OTHER;
-    }
 }

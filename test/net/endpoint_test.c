@@ -201,14 +201,14 @@ Test(endpoint, refuses_a_link_without_a_certificate)
 Test(endpoint, says_goodbye_once_to_both_sides)
 {
     pair();
-    link_close(a.endpoint, a.up, CLOSE_USER + 3, "lunch");
-    link_close(a.endpoint, a.up, CLOSE_USER + 4, "dinner");
+    link_close(a.endpoint, a.up, CLOSE_DEAD + 3, "lunch");
+    link_close(a.endpoint, a.up, CLOSE_DEAD + 4, "dinner");
     turn_until(a.downs && b.downs, 5);
     turn_until(false, 0.1);
     cr_assert_eq(a.downs, 1);
     cr_assert_eq(b.downs, 1);
-    cr_assert_eq(a.end.code, CLOSE_USER + 3);
-    cr_assert_eq(b.end.code, CLOSE_USER + 3);
+    cr_assert_eq(a.end.code, CLOSE_DEAD + 3);
+    cr_assert_eq(b.end.code, CLOSE_DEAD + 3);
     cr_assert_str_eq(a.reason, "lunch");
     cr_assert_str_eq(b.reason, "lunch");
     cr_assert(b.end.by_peer && !a.end.by_peer);

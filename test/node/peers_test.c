@@ -16,6 +16,7 @@ static sem_t woken;
 static struct peer_address told[16];
 static size_t told_count;
 static struct unreached rows[8];
+static const char *own; /* swarm.advertise */
 
 static void on_address(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a)
 {
@@ -34,6 +35,7 @@ static void open_with(const char *const *sources, size_t count)
     struct peers_config c = {.sources = sources,
                              .sources_count = count,
                              .identity = identity,
+                             .advertise = own,
                              .self = {0xee},
                              .run_id = {5},
                              .ctx = &told,
@@ -74,6 +76,38 @@ Test(peers, tells_every_address_of_a_list_and_of_its_names)
     cr_assert(told[1].id[0] == 0xbb && told[1].address.family == 4 && told[1].address.port == 3);
 }
 
+/* A name would hold up the start for half a minute where the network is down. */
+Test(peers, looks_the_name_up_by_which_it_is_advertised_itself)
+{
+    own = "localhost:4433";
+    open_with(NULL, 0);
+    cr_assert_eq(peers.advertise.family, 0, "it is not known at the start");
+    cr_assert_eq(peers_start(&peers, NULL), ERR_OK);
+    while (told_count == 0) {
+        sem_wait(&woken);
+        peers_answers(&peers);
+    }
+    cr_assert(told[0].id[0] == 0xee && told[0].address.family == 4 && told[0].address.port == 4433);
+}
+
+Test(peers, an_own_name_that_is_not_found_is_no_peer_that_is_out_of_reach)
+{
+    own = "nobody.invalid:4433";
+    open_with(NULL, 0);
+    cr_assert_eq(peers_start(&peers, NULL), ERR_OK);
+    sem_wait(&woken);
+    peers_answers(&peers);
+    cr_assert_eq(peers_unreached(&peers, rows, 8), 0);
+}
+
+Test(peers, an_own_address_is_known_at_once)
+{
+    own = "192.0.2.7:4433";
+    open_with(NULL, 0);
+    cr_assert(peers.advertise.family == 4 && peers.advertise.port == 4433);
+    cr_assert_eq(peers.list.names_count, 0);
+}
+
 Test(peers, starts_with_those_it_has_met)
 {
     const char *const sources[] = {A "@192.0.2.1:1"};
@@ -112,8 +146,8 @@ Test(peers, knows_why_a_peer_cannot_be_reached_until_it_is)
     end.code = CLOSE_TLS;
     peers_ended(&peers, &end);
     cr_assert_eq(peers_unreached(&peers, rows, 8), 2);
-    cr_assert(rows[0].id[0] == 2 && rows[0].reason == UNREACHED_RUN);
-    cr_assert(rows[1].id[0] == 1 && rows[1].reason == UNREACHED_SILENT && rows[1].count == 1);
+    cr_assert(rows[0].id[0] == 2 && rows[0].reason == REACH_RUN);
+    cr_assert(rows[1].id[0] == 1 && rows[1].reason == REACH_SILENT && rows[1].count == 1);
     cr_assert_str_eq(rows[1].why, "nobody answered in time");
     struct node_peer now = {.id = {1}, .health = HEALTH_ALIVE, .linked = true};
     cr_assert_eq(peers_see(&peers, &now, 1, (instant){1}), 1);

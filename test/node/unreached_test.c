@@ -4,12 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/link.h"
-
 static struct unreached_table table;
 static struct unreached rows[UNREACHED_MAX + 1];
 
-static void add(unsigned peer, enum unreached_reason reason, const char *why, uint64_t at)
+static void add(unsigned peer, enum reach_reason reason, const char *why, uint64_t at)
 {
     uint8_t id[CRYPTO_KEY_BYTES];
     memset(id, 0, sizeof id);
@@ -27,29 +25,29 @@ TestSuite(unreached, .init = start, .fini = stop);
 
 Test(unreached, keeps_the_latest_reason_of_each_and_how_often)
 {
-    add(1, UNREACHED_SILENT, "nobody answered in time", 100);
-    add(2, UNREACHED_RUN, "another experiment", 150);
-    add(1, UNREACHED_SILENT, "nobody answered in time", 200);
+    add(1, REACH_SILENT, "nobody answered in time", 100);
+    add(2, REACH_RUN, "another experiment", 150);
+    add(1, REACH_SILENT, "nobody answered in time", 200);
     cr_assert_eq(list(), 2);
     cr_assert_eq(rows[0].id[0], 1, "the latest first");
     cr_assert(rows[0].count == 2 && rows[0].first_ms == 100 && rows[0].last_ms == 200);
     cr_assert_eq(rows[0].address.port, 200, "the latest address");
-    add(1, UNREACHED_KEY, "the key is another", 300);
+    add(1, REACH_KEY, "the key is another", 300);
     cr_assert_eq(list(), 2);
-    cr_assert(rows[0].reason == UNREACHED_KEY && rows[0].count == 1 && rows[0].first_ms == 300);
+    cr_assert(rows[0].reason == REACH_KEY && rows[0].count == 1 && rows[0].first_ms == 300);
     cr_assert_str_eq(rows[0].why, "the key is another");
 }
 
 Test(unreached, forgets_whom_it_reaches)
 {
-    for (unsigned i = 1; i <= 3; i++) add(i, UNREACHED_FULL, "", i);
+    for (unsigned i = 1; i <= 3; i++) add(i, REACH_FULL, "", i);
     unreached_drop(&table, rows[list() ? 1 : 0].id);
     cr_assert_eq(list(), 2);
     cr_assert(rows[0].id[0] == 3 && rows[1].id[0] == 1);
     unreached_drop(&table, (const uint8_t[CRYPTO_KEY_BYTES]){9});
-    unreached_mend(&table, (const uint8_t[CRYPTO_KEY_BYTES]){3}, UNREACHED_NAME);
+    unreached_mend(&table, (const uint8_t[CRYPTO_KEY_BYTES]){3}, REACH_NAME);
     cr_assert_eq(list(), 2, "another reason than that stays");
-    unreached_mend(&table, (const uint8_t[CRYPTO_KEY_BYTES]){3}, UNREACHED_FULL);
+    unreached_mend(&table, (const uint8_t[CRYPTO_KEY_BYTES]){3}, REACH_FULL);
     cr_assert_eq(list(), 1);
     cr_assert_eq(rows[0].id[0], 1);
 }
@@ -58,25 +56,8 @@ Test(unreached, knows_nobody_at_the_start) { cr_assert_eq(list(), 0); }
 
 Test(unreached, is_bounded)
 {
-    for (unsigned i = 1; i <= UNREACHED_MAX + 10; i++) add(i, UNREACHED_SILENT, "", i);
+    for (unsigned i = 1; i <= UNREACHED_MAX + 10; i++) add(i, REACH_SILENT, "", i);
     cr_assert_eq(list(), UNREACHED_MAX);
     cr_assert_eq(rows[0].last_ms, UNREACHED_MAX + 10);
     cr_assert_eq(rows[UNREACHED_MAX - 1].last_ms, 11, "those tried longest ago are gone");
-}
-
-Test(unreached, has_a_word_for_every_reason)
-{
-    for (int r = 0; r < UNREACHED_REASONS; r++)
-        cr_assert_str_neq(unreached_word((enum unreached_reason)r), "unknown");
-    cr_assert_eq(unreached_of(CLOSE_TIMEOUT, false), UNREACHED_SILENT);
-    cr_assert_eq(unreached_of(CLOSE_IDLE, true), UNREACHED_REASONS, "lost is not unreachable");
-    cr_assert_eq(unreached_of(CLOSE_WRONG_KEY, false), UNREACHED_KEY);
-    cr_assert_eq(unreached_of(CLOSE_RUN, true), UNREACHED_RUN);
-    cr_assert_eq(unreached_of(CLOSE_ALPN, false), UNREACHED_VERSION);
-    cr_assert_eq(unreached_of(CLOSE_VERSION, true), UNREACHED_VERSION);
-    cr_assert_eq(unreached_of(CLOSE_BUSY, true), UNREACHED_FULL);
-    cr_assert_eq(unreached_of(CLOSE_SELF, false), UNREACHED_CLONE);
-    cr_assert_eq(unreached_of(CLOSE_FAMILY, false), UNREACHED_FAMILY);
-    cr_assert_eq(unreached_of(CLOSE_TLS, false), UNREACHED_OTHER);
-    cr_assert_eq(unreached_of(CLOSE_LEAVING, true), UNREACHED_REASONS);
 }

@@ -107,7 +107,7 @@ open(os.path.join(PLACE, "peers.txt"), "a").write("%s@127.0.0.1:%d\n" % ("ab" * 
 worker.start(long_path)
 other.start(long_path, "--quiet")
 whole = lambda: open(os.path.join(worker.dir, "output.txt"), errors="replace").read()
-ok(wait_for(lambda: all(w in whole() for w in ("met " + other.id[:8], "round begun", "averaging with 1 other", "averaged with 1 other", "cannot reach")), 60),
+ok(wait_for(lambda: all(w in whole() for w in ("met " + other.id[:8], "round begun", "averaging with " + other.id[:8], "averaged with " + other.id[:8], "cannot reach")), 60),
    "in a pipe each event is a line: met, cannot reach and why, round, average", whole()[:3000])
 ok(wait_for(lambda: re.search(r"^epoch \d+ of 5000, step .* tokens/s, peers: 1 met, .*1 unreachable.* left$", worker.output(), re.M), 60), "and where it stands every ten seconds",
    worker.output())
@@ -116,4 +116,10 @@ other.kill()
 ok(wait_for(lambda: other.id[:8] + " does not answer" in worker.output(), 60), "a peer that dies is told", worker.output())
 ok(other.output().count("\n") == 1, "--quiet: nothing behind the first line", other.output())
 worker.kill()
+
+silent = Worker("silent", os.path.join(PLACE, "peers.txt"))
+silent.start(long_path, "--set", "metrics.log=")
+ok(wait_for(lambda: re.search(r"^epoch \d+ of 5000, step .* tokens/s", silent.output(), re.M), 60), "a worker without a log speaks as well", silent.output())
+silent.process.send_signal(signal.SIGTERM)
+ok(silent.process.wait(timeout=60) == 3 and not os.path.exists(silent.log) and silent.output().rstrip().splitlines()[-1].startswith("shoal: epoch "), "and ends as others do", silent.output())
 finish()

@@ -8,9 +8,6 @@
 #include "world.h"
 
 #define PACKET_BYTES 1200       /* of payload in one packet */
-#define CODE_DOUBLE  2u         /* enum link_close of net/link.h: duplicate, */
-#define CODE_IDLE    0x1000u    /* idle */
-#define CODE_RESET   0x1002u    /* and reset */
 #define ALWAYS       UINT64_MAX /* HAPPEN_IDLE: whatever was heard */
 
 static link_id id_of(uint32_t link, int side) { return 1 + 2 * link + (uint32_t)side; }
@@ -319,7 +316,7 @@ static void close_double(struct world *w, uint32_t link, int side)
     if (!l->end[side].up) return;
     if (l->under_way > 0)
         happen(w, HAPPEN_DOUBLE, instant_after(w->now, span_s(NETWORK_DOUBLE_S)), link, side, 0);
-    else hang_up(w, link, side, CODE_DOUBLE);
+    else hang_up(w, link, side, CLOSE_DUPLICATE);
 }
 
 /* ---- arriving ---- */
@@ -514,7 +511,7 @@ static void act_in_vain(struct world *w, const struct action *a)
     struct link *l = &w->network.links[link];
     (void)pending_new(l, a->kind == ACTION_PARCEL ? EVENT_PARCEL_DONE : EVENT_REPLY, side,
                       a->ticket);
-    happen(w, HAPPEN_CLOSE, w->now, link, side, CODE_IDLE);
+    happen(w, HAPPEN_CLOSE, w->now, link, side, CLOSE_IDLE);
 }
 
 void network_act(struct world *w, struct sim_node *n, const struct action *a)
@@ -598,15 +595,15 @@ void network_happen(struct world *w, const struct happening *h)
         break;
     case HAPPEN_IDLE:
         if (e->up && (h->stamp == ALWAYS || e->deaf_since.ns == h->stamp))
-            end_down(w, h->link, h->side, CODE_IDLE);
+            end_down(w, h->link, h->side, CLOSE_IDLE);
         break;
     case HAPPEN_RESET:
         if (e->up && !(lives(w, peer) && peer->up) && !blocked(w, peer, e))
-            end_down(w, h->link, h->side, CODE_RESET);
+            end_down(w, h->link, h->side, CLOSE_RESET);
         break;
     case HAPPEN_GONE:
         if (e->up && !node_of(w, peer)->alive && !blocked(w, peer, e) && !blocked(w, e, peer))
-            end_down(w, h->link, h->side, WIRE_CLOSE_GONE);
+            end_down(w, h->link, h->side, CLOSE_GONE);
         break;
     case HAPPEN_DOUBLE:
         close_double(w, h->link, h->side);

@@ -37,7 +37,7 @@ static struct bytes peer_record(struct stranger *of, uint16_t port)
 
 static void fail_dial(const uint8_t id[CRYPTO_KEY_BYTES])
 {
-    struct event e = {.kind = EVENT_DIAL_FAILED};
+    struct event e = {.kind = EVENT_DIAL_FAILED, .code = CLOSE_TIMEOUT};
     memcpy(e.id, id, sizeof e.id);
     stage_give(&stage, e);
 }

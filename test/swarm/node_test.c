@@ -89,7 +89,7 @@ Test(node, a_peer_of_another_run_is_hung_up_on_with_the_reason)
 {
     const struct action *a = hello_of_another(WIRE_MAJOR, 8);
     cr_assert_not_null(a);
-    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_RUN));
+    cr_assert(eq(u32, a->code, (uint32_t)CLOSE_RUN));
     cr_assert(eq(u32, a->link, x.link));
     cr_assert_not_null(strstr(a->text, "another experiment"));
 }
@@ -98,7 +98,7 @@ Test(node, a_peer_of_another_major_is_hung_up_on_with_the_reason)
 {
     const struct action *a = hello_of_another(WIRE_MAJOR + 1, 7);
     cr_assert_not_null(a);
-    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_VERSION));
+    cr_assert(eq(u32, a->code, (uint32_t)CLOSE_VERSION));
 }
 
 Test(node, a_peer_of_the_same_run_is_a_member)
@@ -121,7 +121,7 @@ Test(node, whoever_speaks_before_hello_is_hung_up_on)
     stranger_progress(&x, &stage);
     const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
     cr_assert_not_null(a);
-    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_PROTOCOL));
+    cr_assert(eq(u32, a->code, (uint32_t)CLOSE_PROTOCOL));
 }
 
 Test(node, a_hello_with_anothers_record_is_hung_up_on)
@@ -133,7 +133,7 @@ Test(node, a_hello_with_anothers_record_is_hung_up_on)
     stranger_frame(&x, &stage, WIRE_HELLO, bytes_of(hello, n));
     const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
     cr_assert_not_null(a);
-    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_PROTOCOL));
+    cr_assert(eq(u32, a->code, (uint32_t)CLOSE_PROTOCOL));
     cr_assert_null(stage_view(&stage, &y));
 }
 
@@ -176,7 +176,7 @@ Test(node, the_twenty_first_member_is_refused)
     }
     const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
     cr_assert_not_null(a);
-    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_FULL));
+    cr_assert(eq(u32, a->code, (uint32_t)CLOSE_BUSY));
     cr_assert(eq(u32, a->link, many[NODE_GROUP_MAX - 1].link));
     cr_assert_null(stage_view(&stage, &many[NODE_GROUP_MAX - 1]));
 }
@@ -201,7 +201,7 @@ Test(node, a_second_hello_on_a_link_is_hung_up_on)
     stranger_frame(&x, &stage, WIRE_HELLO, bytes_of(hello, n));
     const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
     cr_assert_not_null(a);
-    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_PROTOCOL));
+    cr_assert(eq(u32, a->code, (uint32_t)CLOSE_PROTOCOL));
 }
 
 Test(node, of_two_links_the_one_that_the_smaller_id_dialled_is_used)
@@ -514,8 +514,7 @@ Test(node, whoever_refused_it_is_left_alone_for_five_minutes)
     memcpy(e.id, x.id, sizeof e.id);
     stage_give(&stage, e);
     stage_forget(&stage);
-    stage_give(&stage,
-               (struct event){.kind = EVENT_LINK_DOWN, .link = x.link, .code = WIRE_CLOSE_RUN});
+    stage_give(&stage, (struct event){.kind = EVENT_LINK_DOWN, .link = x.link, .code = CLOSE_RUN});
     pass(299000);
     cr_assert(eq(sz, stage_count(&stage, ACTION_DIAL, -1), (size_t)0));
     pass(2000);
@@ -530,7 +529,7 @@ Test(node, a_link_to_its_own_key_is_ended)
     stage_give(&stage, e);
     const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
     cr_assert_not_null(a);
-    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_SELF));
+    cr_assert(eq(u32, a->code, (uint32_t)CLOSE_SELF));
 }
 
 /* ---- suspicion ---- */
@@ -566,8 +565,7 @@ Test(node, whose_process_has_ended_is_suspected_at_once)
     stranger_joins(&y, &stage);
     stage_give(&stage, (struct event){.kind = EVENT_LINK_DOWN, .link = y.link});
     cr_assert_null(stage_note(&stage, "suspect"), "its link alone is lost");
-    stage_give(&stage,
-               (struct event){.kind = EVENT_LINK_DOWN, .link = x.link, .code = WIRE_CLOSE_GONE});
+    stage_give(&stage, (struct event){.kind = EVENT_LINK_DOWN, .link = x.link, .code = CLOSE_GONE});
     cr_assert_not_null(stage_note(&stage, "suspect"));
     cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_SUSPECT));
     cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_ALIVE));

@@ -125,3 +125,38 @@ Test(seen, a_peer_that_moved_is_told_where_it_is_seen)
     struct address said;
     cr_assert(wire_read_address(&r, &said) && address_equal(&said, &moved));
 }
+
+static void named(struct address a)
+{
+    struct event e = {.kind = EVENT_ADDRESS, .address = a};
+    memcpy(e.id, stage.config.id, sizeof e.id);
+    stage_give(&stage, e);
+}
+
+Test(seen, what_its_own_name_stands_for_goes_before_what_others_see)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    cr_assert(advertises(home), "until the name is found");
+    named(moved);
+    cr_assert(advertises(moved));
+    sees(&x, lie);
+    cr_assert(advertises(moved), "and for good");
+    named(inside);
+    cr_assert(advertises(inside), "the name has moved");
+}
+
+Test(seen, what_its_own_name_stands_for_is_told_when_it_is_news)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    named(moved);
+    stage_pass(&stage, span_ms(100));
+    stage_forget(&stage);
+    named(moved);
+    stage_pass(&stage, span_ms(100));
+    cr_assert(eq(sz, stage_count(&stage, ACTION_DATAGRAM, WIRE_GOSSIP), (size_t)0));
+    named(home);
+    stage_pass(&stage, span_ms(100));
+    cr_assert(gt(sz, stage_count(&stage, ACTION_DATAGRAM, WIRE_GOSSIP), (size_t)0));
+}

@@ -58,7 +58,7 @@ Test(twin, a_copy_is_refused_with_the_first_ones_address_while_that_one_answers)
     stranger_answers(&x, &stage);
     const struct action *a = hung_up(copy.link);
     cr_assert_not_null(a);
-    cr_assert(eq(u32, a->code, (uint32_t)WIRE_CLOSE_SELF));
+    cr_assert(eq(u32, a->code, (uint32_t)CLOSE_SELF));
     cr_assert_not_null(stage_note(&stage, "copy"));
     cr_assert_null(hung_up(x.link));
     cr_assert(eq(u32, link_used(), x.link));
@@ -121,7 +121,7 @@ Test(twin, the_copy_ends_with_the_peers_words)
         "another worker with this key is in the swarm, seen at 192.0.2.7:4433\x1b[2J";
     stage_give(&stage, (struct event){.kind = EVENT_LINK_DOWN,
                                       .link = x.link,
-                                      .code = WIRE_CLOSE_SELF,
+                                      .code = CLOSE_SELF,
                                       .bytes = bytes_of(said, strlen(said))});
     const struct action *a = stage_find(&stage, ACTION_FINISHED, -1);
     cr_assert_not_null(a);

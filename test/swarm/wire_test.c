@@ -39,12 +39,17 @@ static struct record example(enum record_kind kind)
     case RECORD_LEAVE:
         r.leave = (struct record_leave){wire_sid(x.id), {70, 4}};
         break;
+    case RECORD_REACH:
+        r.reach = (struct record_reach){wire_sid(x.id), {70, 5}, 1, {{77, REACH_KEY}}};
+        break;
     }
     return r;
 }
 
-static const enum record_kind kinds[] = {RECORD_PEER, RECORD_PROGRESS, RECORD_SUSPECT,
-                                         RECORD_LEAVE};
+static const enum record_kind kinds[] = {RECORD_PEER, RECORD_PROGRESS, RECORD_SUSPECT, RECORD_LEAVE,
+                                         RECORD_REACH};
+
+#define KINDS (sizeof kinds / sizeof *kinds)
 
 /* The size that SPEC.md's table gives for a kind; -1 when it has no such line. */
 static int size_in_spec(enum record_kind kind)
@@ -63,7 +68,7 @@ static int size_in_spec(enum record_kind kind)
 
 Test(wire, records_have_the_sizes_that_the_specification_says)
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < KINDS; i++) {
         uint8_t bytes[RECORD_BYTES_MAX];
         struct record r = example(kinds[i]);
         size_t count = stranger_sign(&x, &stage, r, bytes);
@@ -76,7 +81,7 @@ Test(wire, records_have_the_sizes_that_the_specification_says)
 
 Test(wire, a_record_reads_back_as_it_was_written)
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < KINDS; i++) {
         uint8_t bytes[RECORD_BYTES_MAX], again[RECORD_BYTES_MAX];
         struct record r;
         size_t count = stranger_sign(&x, &stage, example(kinds[i]), bytes);
@@ -89,7 +94,7 @@ Test(wire, a_record_reads_back_as_it_was_written)
 
 Test(wire, no_part_of_a_record_is_a_record)
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < KINDS; i++) {
         uint8_t bytes[RECORD_BYTES_MAX + 1] = {0};
         struct record r;
         size_t count = stranger_sign(&x, &stage, example(kinds[i]), bytes);
@@ -100,7 +105,7 @@ Test(wire, no_part_of_a_record_is_a_record)
 
 Test(wire, every_changed_byte_breaks_the_signature)
 {
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < KINDS; i++) {
         uint8_t bytes[RECORD_BYTES_MAX];
         size_t count = stranger_sign(&x, &stage, example(kinds[i]), bytes);
         cr_assert(record_verify(&stage.crypto, stage.config.run_id, bytes_of(bytes, count), x.id));
@@ -120,6 +125,32 @@ Test(wire, a_record_of_another_run_or_another_key_does_not_verify)
     cr_assert_not(record_verify(&stage.crypto, run, bytes_of(bytes, count), x.id));
     cr_assert_not(
         record_verify(&stage.crypto, stage.config.run_id, bytes_of(bytes, count), stage.config.id));
+}
+
+static bool reach_reads(uint8_t count, sid first, sid second)
+{
+    struct record again, r = {.kind = RECORD_REACH, .reach = {.sid = 50, .count = count}};
+    uint8_t bytes[RECORD_BYTES_MAX];
+    for (uint8_t i = 0; i < count; i++)
+        r.reach.list[i] = (struct node_unreached){i ? second + i : first, (enum reach_reason)200};
+    size_t n = stranger_sign(&x, &stage, r, bytes);
+    return record_read(bytes_of(bytes, n), &again);
+}
+
+Test(wire, whom_a_member_cannot_reach_is_named_once_in_order_and_not_itself)
+{
+    cr_assert(reach_reads(0, 0, 0));
+    cr_assert(reach_reads(2, 40, 60), "reasons of later versions are taken");
+    cr_assert(reach_reads(RECORD_REACH_MAX, 1, 100));
+    cr_assert_not(reach_reads(2, 60, 59), "twice");
+    cr_assert_not(reach_reads(2, 60, 40));
+    cr_assert_not(reach_reads(1, 0, 0), "nobody");
+    cr_assert_not(reach_reads(1, 50, 0), "itself");
+    uint8_t bytes[RECORD_BYTES_MAX + 16] = {RECORD_REACH, [1] = 50, [21] = RECORD_REACH_MAX + 1};
+    for (uint8_t i = 0; i <= RECORD_REACH_MAX; i++) bytes[22 + 9 * i] = (uint8_t)(100 + i);
+    struct record r;
+    cr_assert_not(record_read(bytes_of(bytes, RECORD_REACH_BYTES(RECORD_REACH_MAX + 1)), &r),
+                  "more than there can be");
 }
 
 Test(wire, addresses_that_cannot_be_are_refused)

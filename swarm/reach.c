@@ -1,0 +1,48 @@
+#include "reach.h"
+
+#include <stdlib.h>
+
+#include "contact.h"
+
+#define REACH_DELAY span_s(5) /* SPEC.md, "Membership" */
+
+static int by_sid(const void *a, const void *b)
+{
+    const struct node_unreached *x = a, *y = b;
+    return (x->sid > y->sid) - (x->sid < y->sid);
+}
+
+static void gather(const struct members *m, struct record_reach *out)
+{
+    *out = (struct record_reach){0};
+    for (int i = 0; i < MEMBERS_MAX && out->count < RECORD_REACH_MAX; i++) {
+        const struct member *p = &m->members[i];
+        if (!member_live(p) || p->unreached == REACH_REASONS || contact_any(p)) continue;
+        out->list[out->count++] = (struct node_unreached){p->sid, p->unreached};
+    }
+    qsort(out->list, out->count, sizeof *out->list, by_sid);
+}
+
+bool reach_same(const struct record_reach *a, const struct record_reach *b)
+{
+    if (a->count != b->count) return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->list[i].sid != b->list[i].sid || a->list[i].reason != b->list[i].reason)
+            return false;
+    return true;
+}
+
+void reach_tick(struct members *m)
+{
+    struct record_reach now;
+    gather(m, &now);
+    if (reach_same(&now, &m->reach)) {
+        m->reach_at = INSTANT_NEVER;
+    } else if (m->reach_at.ns == INSTANT_NEVER.ns) {
+        m->reach_at = instant_after(m->now, REACH_DELAY);
+    } else if (m->now.ns >= m->reach_at.ns) {
+        m->reach_at = INSTANT_NEVER;
+        m->reach = now;
+        members_publish_reach(m);
+    }
+}
