@@ -34,6 +34,8 @@ struct choice {
     uint64_t salt;
     bool trace, quiet;
     bool stop; /* at the first failure */
+    bool said; /* print what the golden file holds, and nothing else */
+    const char *golden;
 };
 
 static struct sim_report report; /* of the child: a signal handler looks at its time */
@@ -111,6 +113,18 @@ static void print_report(const struct choice *c, uint64_t seed, const struct sim
     if (!r->ok) print_repeat(c, seed);
 }
 
+/* Is `said` what the golden file holds for this seed, in lines of both? */
+static bool as_golden(const struct choice *c, uint64_t seed, uint64_t said)
+{
+    unsigned long long its, was;
+    bool same = false;
+    FILE *f = c->golden ? fopen(c->golden, "r") : NULL;
+    if (!f) return !c->golden;
+    while (!same && fscanf(f, "%llu %llx", &its, &was) == 2) same = its == seed && was == said;
+    fclose(f);
+    return same;
+}
+
 /* Waits for one child and adds what it says to the totals. */
 static void collect(struct job *j, const struct choice *c, struct totals *t)
 {
@@ -130,7 +144,13 @@ static void collect(struct job *j, const struct choice *c, struct totals *t)
         return;
     }
     r.scenario = r.scenario ? r.scenario : ""; /* a string constant: the same address after fork */
-    print_report(c, j->seed, &r);
+    if (r.ok && !as_golden(c, j->seed, r.said)) {
+        r.ok = false;
+        snprintf(r.violation, sizeof r.violation,
+                 "golden: %s has other messages or notes for this seed, or none", c->golden);
+    }
+    if (c->said) printf("%llu %016llx\n", (unsigned long long)j->seed, (unsigned long long)r.said);
+    else print_report(c, j->seed, &r);
     if (r.ok) t->passed++;
     else t->failed++;
     t->events += r.events;
@@ -159,7 +179,7 @@ static bool read_seeds(const char *s, struct choice *c)
 static void usage(void)
 {
     fprintf(stderr, "usage: sim [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] [--trace] [--jobs "
-                    "N] [--quiet] [--stop]\n"
+                    "N] [--quiet] [--stop] [--golden FILE] [--said]\n"
                     "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
     exit(2);
 }
@@ -176,6 +196,8 @@ static void choose(int argc, char **argv, struct choice *c)
         if (strcmp(argv[i], "--trace") == 0) c->trace = true;
         else if (strcmp(argv[i], "--quiet") == 0) c->quiet = true;
         else if (strcmp(argv[i], "--stop") == 0) c->stop = true;
+        else if (strcmp(argv[i], "--said") == 0) c->said = true;
+        else if (strcmp(argv[i], "--golden") == 0 && i + 1 < argc) c->golden = argv[++i];
         else if (strcmp(argv[i], "--nodes") == 0 && has && number >= 1 && number <= 20)
             c->nodes = (uint32_t)number, i++;
         else if (strcmp(argv[i], "--salt") == 0 && has) c->salt = number, i++;
@@ -192,6 +214,10 @@ int main(int argc, char **argv)
     struct job jobs[JOBS_MAX] = {0};
     struct totals t = {0};
     choose(argc, argv, &c);
+    if (c.golden && access(c.golden, R_OK)) {
+        fprintf(stderr, "sim: reading %s: %s\n", c.golden, strerror(errno));
+        return 2;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     /* Seeds end in the order they were started, so the output is the same whatever the number of jobs. */
     uint64_t count = c.last - c.first + 1;
@@ -200,7 +226,7 @@ int main(int argc, char **argv)
         if (j->child) collect(j, &c, &t);
         if (i < count && !(c.stop && t.failed)) start(j, c.first + i, &c);
     }
-    if (count > 1) {
+    if (count > 1 && !c.said) {
         printf("%llu seeds passed, %llu failed; %llu rounds, %llu events, ",
                (unsigned long long)t.passed, (unsigned long long)t.failed,
                (unsigned long long)t.rounds, (unsigned long long)t.events);

@@ -4,6 +4,8 @@
  *     zig build sim -- 17                 one seed
  *     zig build sim -- 17 --trace         the same, with every note, fault and state change on the way
  *     zig build sim -- 17 --nodes 5       the same dice for five nodes
+ *     zig build sim -- 1..200 --golden FILE   against what was said before a change that ought to change nothing; such a
+ *                                          file is written by `zig build sim -- 1..200 --said > FILE`
  *     zig build sim -- 17 --salt 1        the same run on another day: with `count: steps` and no fault, the same bits
  *     zig build sim -- 1..1000            many
  *     zig build mutate                    eight planted bugs: each must be caught
@@ -65,6 +67,7 @@ struct sim_report {
     instant at;          /* when it ended */
     uint64_t events;     /* events given to nodes */
     uint64_t hash;       /* of all events and actions in order */
+    uint64_t said;       /* of all messages delivered and all notes, with their times: whatever the inner interfaces are */
     uint64_t bits;       /* of anchor and momentum at epoch 10 of the history that won */
     uint32_t nodes;
     uint64_t rounds;  /* outer steps in the history that won */

@@ -150,6 +150,14 @@ Test(sim, gives_the_same_hash_for_the_same_seed_and_another_for_another)
     cr_assert_neq(a, c);
 }
 
+Test(sim, says_the_same_for_the_same_seed_and_something_else_for_another)
+{
+    uint64_t a = run(CHEAT_NONE, LOSSY, 5).said, b = run(CHEAT_NONE, LOSSY, 5).said,
+             c = run(CHEAT_NONE, LOSSY + SCENARIO_COUNT, 5).said;
+    cr_assert_eq(a, b);
+    cr_assert_neq(a, c);
+}
+
 Test(sim, sees_a_contribution_that_is_added_twice) { expect(CHEAT_TWICE, "average:"); }
 Test(sim, sees_a_contribution_that_is_counted_and_missing) { expect(CHEAT_MISSING, "average:"); }
 Test(sim, sees_weights_that_are_not_the_tokens) { expect(CHEAT_WEIGHT, "average:"); }

@@ -39,6 +39,34 @@ static void mix_bytes(struct world *w, struct bytes b)
     mix(w, b.count ? XXH3_64bits(b.data, b.count) : 0);
 }
 
+/* For sim_report.said: what a node hears and notes, in terms of SPEC.md and docs/events.md alone. */
+static void say(struct world *w, const struct sim_node *n, uint64_t what)
+{
+    w->said = rng_mix(w->said ^ rng_mix(w->now.ns) ^ rng_mix((uint64_t)n->index << 32 ^ what));
+}
+
+static void say_heard(struct world *w, const struct sim_node *n, const struct event *e)
+{
+    static const uint8_t carrier[] = {[EVENT_DATAGRAM] = 1,
+                                      [EVENT_FRAME] = 2,
+                                      [EVENT_PARCEL] = 3,
+                                      [EVENT_REQUEST] = 4,
+                                      [EVENT_REPLY] = 5};
+    if (e->kind < sizeof carrier && carrier[e->kind])
+        say(w, n,
+            XXH3_64bits_withSeed(e->bytes.data, e->bytes.count,
+                                 (uint64_t)carrier[e->kind] << 8 | e->type));
+}
+
+static void say_note(struct world *w, const struct sim_node *n, const struct action *a)
+{
+    say(w, n, XXH3_64bits(a->text, strlen(a->text)));
+    for (size_t i = 0; i < sizeof a->note.numbers / sizeof *a->note.numbers; i++) {
+        const char *key = a->note.numbers[i].key;
+        if (key) say(w, n, XXH3_64bits_withSeed(key, strlen(key), a->note.numbers[i].value));
+    }
+}
+
 static void trace_note(struct world *w, const struct sim_node *n, const struct action *a)
 {
     if (!w->options.trace) return;
@@ -99,6 +127,7 @@ static void act(void *self, const struct action *a)
         n->finished = true;
         break;
     case ACTION_NOTE:
+        say_note(w, n, a);
         trace_note(w, n, a);
         check_note(w, n, a);
         break;
@@ -160,6 +189,7 @@ void world_give(struct world *w, struct sim_node *n, struct event *e)
     mix(w, w->now.ns);
     mix(w, e->link ^ e->ticket << 32);
     mix_bytes(w, e->bytes);
+    say_heard(w, n, e);
     w->report->events++;
     struct sink out = sink_of(n);
     n->stepping = true;
@@ -402,6 +432,7 @@ void sim_run(const struct sim_options *o, struct sim_report *out)
         happen(w, &h);
     }
     out->hash = w->hash;
+    out->said = w->said;
     world_fini(w);
     free(w);
 }

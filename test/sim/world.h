@@ -64,7 +64,7 @@ struct world {
     uint32_t node_count;
     struct network network;
     struct check check;
-    uint64_t hash;
+    uint64_t hash, said;
 };
 
 /* Notes the first broken invariant and ends the run. */
