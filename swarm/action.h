@@ -16,9 +16,7 @@
 #include "base/crypto.h"
 #include "base/instant.h"
 #include "base/link.h"
-
-/* A node's short name on the wire: the first 8 bytes of its ID, as a little-endian integer. Never 0. */
-typedef uint64_t sid;
+#include "peer.h"
 
 /* The replicated state: what every member of the swarm holds bit for bit alike. */
 struct lineage_state {

@@ -27,12 +27,6 @@
 
 static struct bytes text(const char *s) { return bytes_of(s, strlen(s)); }
 
-static uint64_t first_word(const uint8_t *b)
-{
-    struct reader r = reader_init(bytes_of(b, 8));
-    return reader_u64(&r);
-}
-
 static void note(const struct match *m, const struct sink *out, const char *name, const char *key,
                  uint64_t value)
 {
@@ -179,7 +173,7 @@ static uint64_t ready_hash(const struct match *m, struct bytes body)
 {
     uint8_t hash[CRYPTO_HASH_BYTES];
     crypto_hash(m->config.crypto, body, hash);
-    return first_word(hash);
+    return first_eight(hash);
 }
 
 static void say_ready(const struct match *m, sid peer, const struct sink *out)
@@ -429,7 +423,7 @@ static uint64_t key_of(const struct match *m, sid s)
     struct bytes parts[] = {text("shoal1 cell"), bytes_of(m->config.run_id, CRYPTO_DIGEST_BYTES),
                             writer_bytes(&w)};
     m->config.crypto->hash(m->config.crypto->self, parts, 3, hash);
-    return first_word(hash);
+    return first_eight(hash);
 }
 
 struct candidate {

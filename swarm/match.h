@@ -17,7 +17,6 @@
 #define SHOAL_SWARM_MATCH_H
 
 #include "action.h"
-#include "node.h"
 
 #define MATCH_PAIRS_MAX     190 /* pairs among NODE_GROUP_MAX members */
 #define MATCH_PROPOSALS_MAX 4   /* sets I proposed in one attempt and may still be asked to sign */

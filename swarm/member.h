@@ -13,7 +13,6 @@
 
 #include "action.h"
 #include "base/rng.h"
-#include "node.h"
 #include "wire.h"
 
 #define MEMBERS_MAX 64 /* live ones (NODE_GROUP_MAX with me), and those remembered as gone */

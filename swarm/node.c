@@ -231,12 +231,6 @@ static enum peer_phase phase(const struct node *n)
     return PHASE_JOIN;
 }
 
-static uint64_t first_eight(const uint8_t *bytes)
-{
-    struct reader r = reader_init(bytes_of(bytes, 8));
-    return reader_u64(&r);
-}
-
 static uint32_t clamp32(uint64_t v) { return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v; }
 
 static uint32_t eta_ms(const struct node *n)

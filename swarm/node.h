@@ -11,15 +11,8 @@
 #include "action.h"
 #include "base/arena.h"
 #include "base/err.h"
-#include "base/reach.h"
 #include "base/rng.h"
 #include "model/outer.h"
-
-#define NODE_GROUP_MAX 20 /* members of one averaging group: one cell (SPEC.md, "Cells") */
-
-#define NODE_LISTED_MAX  4096 /* entries of a peer list */
-#define NODE_SHARED_MAX  2048
-#define NODE_STORY_BYTES 512
 
 struct node_config {
     uint8_t id[CRYPTO_KEY_BYTES];
@@ -44,10 +37,7 @@ struct node_config {
     /* Says which of it differs from what a peer sent, which may be any bytes; NULL: nobody asks. */
     size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);
     /* The peer list, copied. Family 0: its address is not known yet, EVENT_ADDRESS will name it. */
-    const struct peer_address {
-        uint8_t id[CRYPTO_KEY_BYTES];
-        struct address address;
-    } * bootstrap;
+    const struct peer_address *bootstrap;
     size_t bootstrap_count; /* at most NODE_LISTED_MAX */
 };
 
@@ -72,23 +62,6 @@ instant node_due(const struct node *n);
 double node_epoch_share(const struct node *n);
 
 /* What any one peer sees of the swarm, for status and the peer list. */
-enum peer_phase {
-    PHASE_JOIN,
-    PHASE_SYNC,
-    PHASE_TRAIN,
-    PHASE_MATCH,
-    PHASE_REDUCE,
-    PHASE_DONE,
-    PHASE_LEAVING,
-    PHASE_OBSERVER
-};
-enum peer_health { HEALTH_ALIVE, HEALTH_SUSPECT, HEALTH_DEAD, HEALTH_LEFT };
-
-struct node_unreached {
-    sid sid;
-    enum reach_reason reason;
-};
-
 #define NODE_PEERS_MAX 65 /* self, and the members that are remembered */
 
 struct node_peer {
@@ -103,7 +76,7 @@ struct node_peer {
     span age; /* of phase, epoch and what follows; 0 for self */
     bool self, linked;
     uint32_t unreached_count; /* members that it says it cannot reach */
-    struct node_unreached unreached[NODE_GROUP_MAX];
+    struct peer_unreached unreached[NODE_GROUP_MAX];
 };
 
 /* Fills up to `room` entries, self first; returns how many there are: at most NODE_PEERS_MAX. */

@@ -4,7 +4,7 @@
 #define SHOAL_SWARM_PROGRESS_H
 
 #include "base/instant.h"
-#include "node.h"
+#include "action.h"
 
 /* Extrapolation of a record ends at twice the period of progress records. */
 #define PROGRESS_PERIOD_MS 5000

@@ -8,7 +8,7 @@
 
 static int by_sid(const void *a, const void *b)
 {
-    const struct node_unreached *x = a, *y = b;
+    const struct peer_unreached *x = a, *y = b;
     return (x->sid > y->sid) - (x->sid < y->sid);
 }
 
@@ -18,7 +18,7 @@ static void gather(const struct members *m, struct record_reach *out)
     for (int i = 0; i < MEMBERS_MAX && out->count < RECORD_REACH_MAX; i++) {
         const struct member *p = &m->members[i];
         if (!member_live(p) || p->unreached == REACH_REASONS || contact_any(p)) continue;
-        out->list[out->count++] = (struct node_unreached){p->sid, p->unreached};
+        out->list[out->count++] = (struct peer_unreached){p->sid, p->unreached};
     }
     qsort(out->list, out->count, sizeof *out->list, by_sid);
 }

@@ -18,6 +18,7 @@
 #define SHOAL_SWARM_REDUCE_H
 
 #include "action.h"
+#include "model/outer.h"
 #include "base/arena.h"
 #include "match.h"
 

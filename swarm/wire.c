@@ -33,11 +33,7 @@ bool wire_verify(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTE
     return c->verify(c->self, id, to_sign(run_id, kind, body, room, sizeof room), signature);
 }
 
-sid wire_sid(const uint8_t id[CRYPTO_KEY_BYTES])
-{
-    struct reader r = reader_init(bytes_of(id, sizeof(sid)));
-    return reader_u64(&r);
-}
+sid wire_sid(const uint8_t id[CRYPTO_KEY_BYTES]) { return first_eight(id); }
 
 /* ---- fields ---- */
 

@@ -12,7 +12,6 @@
 #define SHOAL_SWARM_WIRE_H
 
 #include "action.h"
-#include "node.h"
 
 #define WIRE_MAJOR 1 /* another major: another protocol */
 #define WIRE_MINOR 1 /* types of a later minor are skipped */
@@ -132,7 +131,7 @@ struct record_reach {
     sid sid;
     struct version version;
     uint8_t count;
-    struct node_unreached list[RECORD_REACH_MAX]; /* ascending */
+    struct peer_unreached list[RECORD_REACH_MAX]; /* ascending */
 };
 
 struct record {

@@ -13,7 +13,7 @@
 #include "bin/ask.h"
 #include "bin/command.h"
 #include "bin/story.h"
-#include "swarm/node.h"
+#include "swarm/peer.h"
 
 #define PEER_ROW(to)                                                                               \
     {                                                                                              \

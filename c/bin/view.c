@@ -38,7 +38,7 @@ static const struct address *address_of(const struct node_peer *p, const struct 
 }
 
 /* By its whole ID where that is known, else by its first 16 digits. */
-static json_t *member_unreached_json(const struct node_unreached *u, const struct node_peer *all,
+static json_t *member_unreached_json(const struct peer_unreached *u, const struct node_peer *all,
                                      size_t count)
 {
     char id[2 * CRYPTO_KEY_BYTES + 1];

@@ -13,7 +13,7 @@
 #include "base/err.h"
 #include "base/rng.h"
 #include "net/resolve.h"
-#include "swarm/node.h"
+#include "swarm/peer.h"
 
 #define PEERLIST_MAX        NODE_LISTED_MAX /* entries; more are counted and left out */
 #define PEERLIST_FILE_BYTES (16u << 20)

@@ -67,7 +67,7 @@ static int told(struct record_reach *out)
 }
 
 static void says(struct stranger *of, struct version version, uint8_t count,
-                 const struct node_unreached *list)
+                 const struct peer_unreached *list)
 {
     uint8_t bytes[RECORD_BYTES_MAX];
     struct record r = {.kind = RECORD_REACH, .reach = {wire_sid(of->id), version, count, {{0}}}};
@@ -147,7 +147,7 @@ Test(reach, a_member_that_has_only_just_lost_its_link_is_not)
 
 Test(reach, everybodys_word_is_shown_while_they_live_the_same_life)
 {
-    const struct node_unreached list[] = {{wire_sid(y.id), REACH_FAMILY}};
+    const struct peer_unreached list[] = {{wire_sid(y.id), REACH_FAMILY}};
     struct version former = {x.version.incarnation - 1, 900};
     stage_start(&stage);
     stranger_joins(&x, &stage);
@@ -164,7 +164,7 @@ Test(reach, everybodys_word_is_shown_while_they_live_the_same_life)
 
 Test(reach, nobody_speaks_for_another)
 {
-    const struct node_unreached list[] = {{77, REACH_SILENT}};
+    const struct peer_unreached list[] = {{77, REACH_SILENT}};
     uint8_t bytes[RECORD_BYTES_MAX];
     struct record r = {.kind = RECORD_REACH,
                        .reach = {wire_sid(x.id), {x.version.incarnation, 900}, 1, {list[0]}}};

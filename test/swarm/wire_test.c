@@ -132,7 +132,7 @@ static bool reach_reads(uint8_t count, sid first, sid second)
     struct record again, r = {.kind = RECORD_REACH, .reach = {.sid = 50, .count = count}};
     uint8_t bytes[RECORD_BYTES_MAX];
     for (uint8_t i = 0; i < count; i++)
-        r.reach.list[i] = (struct node_unreached){i ? second + i : first, (enum reach_reason)200};
+        r.reach.list[i] = (struct peer_unreached){i ? second + i : first, (enum reach_reason)200};
     size_t n = stranger_sign(&x, &stage, r, bytes);
     return record_read(bytes_of(bytes, n), &again);
 }
