@@ -17,21 +17,9 @@
 #define SHOAL_SWARM_MATCH_H
 
 #include "action.h"
+#include "match_wire.h"
 
-#define MATCH_PAIRS_MAX     190 /* pairs among NODE_GROUP_MAX members */
-#define MATCH_PROPOSALS_MAX 4   /* sets I proposed in one attempt and may still be asked to sign */
-
-/* Why a node is not READY. On the wire. */
-enum match_reason {
-    MATCH_REASON_TRAINING =
-        1,                 /* eta_ms: until it will be; also: still averaging the round before */
-    MATCH_REASON_BUSY = 2, /* locked or committed in this round */
-    MATCH_REASON_SYNC = 3, /* has no state yet, or the wrong one */
-    MATCH_REASON_LEAVING = 4,
-    MATCH_REASON_ROUND = 5,   /* is at another epoch than the asker */
-    MATCH_REASON_LINEAGE = 6, /* same epoch, another history: a fork */
-    MATCH_REASON_DONE = 7     /* the run is over for it */
-};
+#define MATCH_PROPOSALS_MAX 4 /* sets I proposed in one attempt and may still be asked to sign */
 
 struct match_config {
     uint8_t id[CRYPTO_KEY_BYTES];
@@ -50,42 +38,6 @@ struct match_peer {
     uint32_t rtt_ms; /* 0: unknown */
     bool
         counts; /* it trains, on my history or another: a group needs more than half of those who do */
-};
-
-#define MATCH_WEIGHT_MAX ((uint64_t)1 << 48) /* so that no sum of weights overflows */
-
-/* What I bring to a round. */
-struct match_offer {
-    uint64_t weight; /* tokens since the last outer step, 1 .. MATCH_WEIGHT_MAX */
-    uint64_t steps;
-    uint32_t up_mbps; /* >= 1 */
-    uint32_t step_ms; /* of one inner step */
-};
-
-/* What a READY says. */
-struct match_ready {
-    uint64_t incarnation, round;
-    uint16_t attempt;
-    uint8_t lineage[CRYPTO_DIGEST_BYTES];
-    uint64_t lineage_tokens;
-    struct match_offer offer;
-    uint64_t hash; /* first 8 bytes of SHA-256 of the signed body */
-};
-
-struct match_member {
-    sid sid;
-    uint8_t id[CRYPTO_KEY_BYTES];
-    struct match_offer offer;
-    uint64_t hash; /* of its READY */
-};
-
-/* The outcome: what every member of the group holds alike. */
-struct match_group {
-    uint8_t gid[CRYPTO_DIGEST_BYTES];
-    uint64_t round; /* the epoch it leads to */
-    uint16_t attempt;
-    uint32_t count, self;                        /* members; my index */
-    struct match_member members[NODE_GROUP_MAX]; /* by rising sid */
 };
 
 enum match_status { /* of a mate, in the present attempt */
@@ -164,10 +116,7 @@ struct match {
         uint32_t set;
     } proposals[MATCH_PROPOSALS_MAX]; /* verified ones of this attempt */
     uint32_t proposals_count;
-    struct { /* pairs that cannot average together in this round; first < second */
-        sid first, second;
-    } blocked[MATCH_PAIRS_MAX];
-    uint32_t blocked_count;
+    struct match_pairs blocked;
     struct match_group group; /* LOCKED, COMMITTED; kept for a CERT that comes late */
     uint8_t signatures[NODE_GROUP_MAX][CRYPTO_SIGNATURE_BYTES];
     uint32_t signed_mask;

@@ -4,7 +4,7 @@
 
 #include "contact.h"
 #include "listed.h"
-#include "reach.h"
+#include "unreachable.h"
 #include "twin.h"
 
 /* Constants of SPEC.md, "Membership". */
@@ -567,7 +567,7 @@ static bool absorb_reach(struct members *m, const struct record_reach *r, uint32
     struct member *p = &m->members[i];
     if (!fresh(&p->stored[STORED_REACH], r->version)) return true;
     if (!record_verify(m->config.crypto, m->config.run_id, bytes, p->id)) return false;
-    bool changed = !reach_same(&p->reach, r);
+    bool changed = !unreachable_same(&p->reach, r);
     p->reach = *r;
     keep(m, i, STORED_REACH, r->version, age, bytes, from);
     reconsider(m, i, out);
@@ -1007,7 +1007,7 @@ void members_tick(struct members *m, instant now, const struct sink *out)
         health_tick(m, i, out);
     }
     contact_tick(m, out);
-    reach_tick(m);
+    unreachable_tick(m);
     if (now.ns >= m->flush_at.ns) flush(m, out);
 }
 

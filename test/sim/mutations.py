@@ -1,8 +1,8 @@
 """mutations.py -- the planted bugs of `zig build mutate`: which text of which file becomes what."""
 
 MUTATIONS = [
-    dict(name="two signatures in one attempt", file="swarm/match.c",
-         old="    next_attempt(m, attempt, now, out);\n}\n\n/* Looks whether",
+    dict(name="two signatures in one attempt", file="swarm/match_attempt.c",
+         old="    match_next(m, attempt, now, out);\n}\n\n/* Looks whether",
          new="    m->accepted = 0;\n    m->state = MATCH_CLOSED;\n    propose(m, true, now, out);\n}\n\n/* Looks whether"),
     dict(name="an owner adds its own contribution twice", file="swarm/reduce.c",
          old="        outer_accumulate(r->accumulator, wire, n, (float)weight);",
@@ -15,9 +15,9 @@ MUTATIONS = [
     dict(name="an average is applied twice", file="swarm/node.c",
          old=".note.hex = {\"digest\", bytes_of(n->state.digest, 32)}});\n    to_train(n);",
          new=".note.hex = {\"digest\", bytes_of(n->state.digest, 32)}});\n    enter(n, LIFE_REDUCE);"),
-    dict(name="members in the order they were heard of", file="swarm/match.c",
-         old="to[at - 1].sid > one.sid", new="to[at - 1].sid > one.sid && false"),
-    dict(name="a group of a minority", file="swarm/match.c",
+    dict(name="members in the order they were heard of", file="swarm/match_mates.c",
+         old="g->members[at - 1].sid > one->sid", new="g->members[at - 1].sid > one->sid && false"),
+    dict(name="a group of a minority", file="swarm/match_attempt.c",
          old="return 2 * in > all || (2 * in == all && least_in);", new="return true || least_in;"),
     dict(name="nobody refutes", file="swarm/member.c",
          old="    outgrow(m, m->incarnation);\n    return true;", new="    return true;"),

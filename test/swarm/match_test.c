@@ -852,7 +852,7 @@ Test(match, messages_have_the_sizes_that_the_specification_says)
     for (int i = 0; i < 4; i++) start(i);
     run_for(span_s(3)); /* three pairs are blocked by then: each of the others with node 3 */
     assert_size(WIRE_WITHDRAW, 4, 0);
-    cr_assert_eq(cell.nodes[0].match.blocked_count, 3);
+    cr_assert_eq(cell.nodes[0].match.blocked.count, 3);
     assert_size(WIRE_PROPOSE, 3, 3);
     cell_init(2, false);
     cell.nodes[1].willing = false;

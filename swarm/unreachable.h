@@ -1,16 +1,16 @@
-/* reach.h -- whom I cannot reach: gathered and told to all in a record, so that anybody's `shoal status` can say who cannot
+/* unreachable.h -- whom I cannot reach: gathered and told to all in a record, so that anybody's `shoal status` can say who cannot
  * reach whom.
  *
  * Part of membership (member.h), on the same struct. Named are live members to which I have no link and of which the
  * latest try came to nothing. A change is told five seconds after it came, if it still holds then. */
-#ifndef SHOAL_SWARM_REACH_H
-#define SHOAL_SWARM_REACH_H
+#ifndef SHOAL_SWARM_UNREACHABLE_H
+#define SHOAL_SWARM_UNREACHABLE_H
 
 #include "member.h"
 
 /* Do both name the same members for the same reasons? */
-bool reach_same(const struct record_reach *a, const struct record_reach *b);
+bool unreachable_same(const struct record_reach *a, const struct record_reach *b);
 
-void reach_tick(struct members *m);
+void unreachable_tick(struct members *m);
 
 #endif

@@ -1,4 +1,4 @@
-#include "reach.h"
+#include "unreachable.h"
 
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@ static void gather(const struct members *m, struct record_reach *out)
     qsort(out->list, out->count, sizeof *out->list, by_sid);
 }
 
-bool reach_same(const struct record_reach *a, const struct record_reach *b)
+bool unreachable_same(const struct record_reach *a, const struct record_reach *b)
 {
     if (a->count != b->count) return false;
     for (size_t i = 0; i < a->count; i++)
@@ -32,11 +32,11 @@ bool reach_same(const struct record_reach *a, const struct record_reach *b)
     return true;
 }
 
-void reach_tick(struct members *m)
+void unreachable_tick(struct members *m)
 {
     struct record_reach now;
     gather(m, &now);
-    if (reach_same(&now, &m->reach)) {
+    if (unreachable_same(&now, &m->reach)) {
         m->reach_at = INSTANT_NEVER;
     } else if (m->reach_at.ns == INSTANT_NEVER.ns) {
         m->reach_at = instant_after(m->now, REACH_DELAY);

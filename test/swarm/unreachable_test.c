@@ -15,7 +15,7 @@ static void set_up(void)
 
 static void tear_down(void) { stage_fini(&stage); }
 
-TestSuite(reach, .init = set_up, .fini = tear_down);
+TestSuite(unreachable, .init = set_up, .fini = tear_down);
 
 static void pass(unsigned ms) { stage_pass(&stage, span_ms(ms)); }
 
@@ -77,7 +77,7 @@ static void says(struct stranger *of, struct version version, uint8_t count,
 
 /* ---- mine ---- */
 
-Test(reach, a_member_that_cannot_be_dialled_is_named_after_five_seconds)
+Test(unreachable, a_member_that_cannot_be_dialled_is_named_after_five_seconds)
 {
     struct record_reach r;
     hear_of_y(4433);
@@ -99,7 +99,7 @@ Test(reach, a_member_that_cannot_be_dialled_is_named_after_five_seconds)
     cr_assert(eq(int, (int)r.list[0].reason, (int)REACH_KEY));
 }
 
-Test(reach, whoever_is_linked_at_last_is_named_no_more)
+Test(unreachable, whoever_is_linked_at_last_is_named_no_more)
 {
     struct record_reach r;
     hear_of_y(4433);
@@ -112,7 +112,7 @@ Test(reach, whoever_is_linked_at_last_is_named_no_more)
     cr_assert(eq(int, r.count, 0));
 }
 
-Test(reach, what_has_passed_after_five_seconds_is_not_told)
+Test(unreachable, what_has_passed_after_five_seconds_is_not_told)
 {
     struct record_reach r;
     hear_of_y(4433);
@@ -123,7 +123,7 @@ Test(reach, what_has_passed_after_five_seconds_is_not_told)
     cr_assert(eq(int, told(&r), 0));
 }
 
-Test(reach, a_member_without_an_address_is_named)
+Test(unreachable, a_member_without_an_address_is_named)
 {
     struct record_reach r;
     hear_of_y(0);
@@ -132,7 +132,7 @@ Test(reach, a_member_without_an_address_is_named)
     cr_assert(eq(int, (int)r.list[0].reason, (int)REACH_NOWHERE));
 }
 
-Test(reach, a_member_that_has_only_just_lost_its_link_is_not)
+Test(unreachable, a_member_that_has_only_just_lost_its_link_is_not)
 {
     struct record_reach r;
     hear_of_y(4433);
@@ -145,7 +145,7 @@ Test(reach, a_member_that_has_only_just_lost_its_link_is_not)
 
 /* ---- of others ---- */
 
-Test(reach, everybodys_word_is_shown_while_they_live_the_same_life)
+Test(unreachable, everybodys_word_is_shown_while_they_live_the_same_life)
 {
     const struct peer_unreached list[] = {{wire_sid(y.id), REACH_FAMILY}};
     struct version former = {x.version.incarnation - 1, 900};
@@ -162,7 +162,7 @@ Test(reach, everybodys_word_is_shown_while_they_live_the_same_life)
     cr_assert(eq(u32, stage_view(&stage, &x)->unreached_count, 0u));
 }
 
-Test(reach, nobody_speaks_for_another)
+Test(unreachable, nobody_speaks_for_another)
 {
     const struct peer_unreached list[] = {{77, REACH_SILENT}};
     uint8_t bytes[RECORD_BYTES_MAX];

@@ -1,0 +1,55 @@
+/* match_mates.h -- the table of mates, and what they are told. Part of match.c, on the same struct. */
+#ifndef SHOAL_SWARM_MATCH_MATES_H
+#define SHOAL_SWARM_MATCH_MATES_H
+
+#include "match.h"
+
+#define MATCH_TIME_S       15 /* T_MATCH: from READY to COMMITTED or SOLO */
+#define MATCH_GRACE_MAX_MS (MATCH_TIME_S * 1000 / 2)
+
+struct match_signer match_signer(const struct match *m);
+
+/* A note with round, attempt and one number more. */
+void match_note(const struct match *m, const struct sink *out, const char *name, const char *key,
+                uint64_t value);
+
+/* ---- the table ---- */
+
+/* NULL: there is none. */
+struct match_mate *match_mate(struct match *m, sid s);
+/* NULL: the cell is full. Moves the others unless an attempt is under way. */
+struct match_mate *match_mate_add(struct match *m, sid s);
+void match_mate_identify(struct match_mate *mate, const uint8_t id[CRYPTO_KEY_BYTES]);
+
+/* OPEN, CLOSED or LOCKED. */
+bool match_under_way(const struct match *m);
+
+/* Does this READY speak of my round and history? */
+bool match_same_history(const struct match *m, const struct match_ready *r);
+
+/* Do I hold its READY of the present attempt? */
+bool match_ready_now(const struct match *m, const struct match_mate *mate);
+
+/* With a mate that says nothing. */
+span match_patience(const struct match *m);
+
+/* Index in the latest group; -1: not in it. */
+int match_group_index(const struct match *m, sid s);
+
+/* The group of these mates, by index, and me; all of it but the gid (match_name). */
+void match_group_of(const struct match *m, uint32_t set, struct match_group *g);
+
+/* ---- what they are told ---- */
+
+void match_say_ready(struct match *m, struct match_mate *mate, instant now, const struct sink *out);
+void match_say_notready(sid peer, enum match_reason reason, uint32_t eta_ms, uint64_t round,
+                        uint16_t attempt, const struct sink *out);
+/* The set that I propose now. */
+void match_say_propose(const struct match *m, sid peer, const struct sink *out);
+/* My signature under the latest group. */
+void match_say_accept(const struct match *m, sid peer, const struct sink *out);
+void match_say_cert(const struct match *m, sid peer, const struct sink *out);
+void match_say_withdraw(sid peer, uint64_t round, uint16_t attempt,
+                        const uint8_t gid[CRYPTO_DIGEST_BYTES], const struct sink *out);
+
+#endif

@@ -1,0 +1,29 @@
+/* match_pairs.h -- pairs of members that cannot average together in this round, as all who propose tell each other. */
+#ifndef SHOAL_SWARM_MATCH_PAIRS_H
+#define SHOAL_SWARM_MATCH_PAIRS_H
+
+#include <stdbool.h>
+
+#include "base/bytes.h"
+#include "peer.h"
+
+#define MATCH_PAIRS_MAX  190 /* pairs among NODE_GROUP_MAX members */
+#define MATCH_PAIR_BYTES 16
+
+struct match_pairs {
+    struct {
+        sid first, second; /* first < second */
+    } list[MATCH_PAIRS_MAX];
+    uint32_t count;
+};
+
+bool match_pairs_has(const struct match_pairs *p, sid a, sid b);
+
+/* One more, if it is news, if there is room, and if they are two. */
+void match_pairs_add(struct match_pairs *p, sid a, sid b);
+
+/* u16 count, then count x (first, second); `list` is what follows the count. */
+void match_pairs_write(const struct match_pairs *p, struct writer *w);
+void match_pairs_take(struct match_pairs *p, struct bytes list);
+
+#endif

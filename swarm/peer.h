@@ -1,0 +1,57 @@
+/* peer.h -- what every part of swarm/ means by a peer: its names, how others see it, and how many there may be.
+ *
+ * The floor of the folder: it includes nothing of it. */
+#ifndef SHOAL_SWARM_PEER_H
+#define SHOAL_SWARM_PEER_H
+
+#include <stdint.h>
+
+#include "base/address.h"
+#include "base/crypto.h"
+#include "base/reach.h"
+
+/* A node's short name on the wire: the first 8 bytes of its ID, as a little-endian integer. Never 0. */
+typedef uint64_t sid;
+
+/* ---- limits ---- */
+
+#define NODE_GROUP_MAX   20   /* members of one averaging group, and live members of a swarm */
+#define NODE_LISTED_MAX  4096 /* entries of a peer list */
+#define NODE_SHARED_MAX  2048 /* bytes: what all members must share, as text */
+#define NODE_STORY_BYTES 512  /* of a sentence about what differs */
+
+/* ---- what any one peer sees of another ---- */
+
+enum peer_phase {
+    PHASE_JOIN,
+    PHASE_SYNC,
+    PHASE_TRAIN,
+    PHASE_MATCH,
+    PHASE_REDUCE,
+    PHASE_DONE,
+    PHASE_LEAVING,
+    PHASE_OBSERVER
+};
+
+enum peer_health { HEALTH_ALIVE, HEALTH_SUSPECT, HEALTH_DEAD, HEALTH_LEFT };
+
+struct peer_address {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    struct address address;
+};
+
+/* A member that another one cannot reach. */
+struct peer_unreached {
+    sid sid;
+    enum reach_reason reason;
+};
+
+/* The first 8 bytes of an ID or a digest, as a little-endian integer. */
+static inline uint64_t first_eight(const uint8_t *bytes)
+{
+    uint64_t word = 0;
+    for (int i = 7; i >= 0; i--) word = word << 8 | bytes[i];
+    return word;
+}
+
+#endif
