@@ -18,9 +18,9 @@
 #define SHOAL_SWARM_REDUCE_H
 
 #include "action.h"
-#include "model/outer.h"
 #include "base/arena.h"
-#include "match.h"
+#include "match_wire.h"
+#include "model/outer.h"
 
 #define REDUCE_WINDOW 8 /* parcels in flight to a peer; contributions an owner holds of one peer */
 #define REDUCE_RESCUE 4 /* chunks of lost owners that I gather at one time */

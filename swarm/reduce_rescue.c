@@ -1,0 +1,127 @@
+#include "reduce_rescue.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "owners.h"
+#include "reduce_fetch.h"
+#include "reduce_parts.h"
+#include "reduce_send.h"
+
+#define T_RESCUE_S                                                                                 \
+    5 /* SPEC.md, "Timers": and one estimate: GATHER lasts so long after a member was lost, at least */
+
+#define ASKS_MAX 16 /* chunks asked of whoever has taken them over, at one time */
+
+static bool any_suspect(const struct reduce *r)
+{
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if (r->peers[i].suspect) return true;
+    return false;
+}
+
+/* The first in the chunk's order of owners whom I do not suspect. */
+static uint32_t heir_of(const struct reduce *r, uint32_t c, uint8_t *rank)
+{
+    for (uint32_t k = 0; k < r->group.count; k++) {
+        uint32_t i = owners_at_rank(&r->group, c, r->chunks[c].owner, k);
+        if (r->peers[i].suspect) continue;
+        *rank = (uint8_t)k;
+        return i;
+    }
+    assert(false); /* I never suspect myself */
+    return reduce_self(r);
+}
+
+struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c)
+{
+    for (uint32_t i = REDUCE_WINDOW; i < REDUCE_WINDOW + REDUCE_RESCUE; i++)
+        if (r->work[i].busy && r->work[i].chunk == c) return &r->work[i];
+    return NULL;
+}
+
+/* I am the heir of this chunk: everybody is asked for what it has of it. False: no room to gather another one. */
+static bool rescue(struct reduce *r, uint32_t c, uint8_t rank, bool again, const struct sink *out)
+{
+    struct reduce_work *w = reduce_rescue_of(r, c);
+    if (w && !again && w->rank == rank) return true;
+    for (uint32_t i = REDUCE_WINDOW; !w && i < REDUCE_WINDOW + REDUCE_RESCUE; i++)
+        if (!r->work[i].busy) {
+            w = &r->work[i];
+            *w = (struct reduce_work){
+                .busy = true, .chunk = c, .began = r->now, .contributions = w->contributions};
+        }
+    if (!w) return false;
+    w->rank = rank;
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if (i != reduce_self(r) && !r->peers[i].suspect &&
+            !((w->arrived | w->absent) & reduce_bit(i)))
+            reduce_say_need(r, i, c, rank, out);
+    return true;
+}
+
+/* Goes for the chunks whose owners I suspect, some at a time: at a suspicion, whenever one of them is settled, and
+ * `again` at each beat. */
+void reduce_recover(struct reduce *r, bool again, const struct sink *out)
+{
+    r->rescued = false;
+    if (r->state != REDUCE_GATHER || !any_suspect(r)) return;
+    uint32_t asked = 0;
+    bool room = true;
+    for (uint32_t c = 0; c < r->config.layout.chunks && (room || asked < ASKS_MAX); c++) {
+        struct reduce_chunk *chunk = &r->chunks[c];
+        if (chunk->settled || !r->peers[chunk->owner].suspect || chunk->fetch != REDUCE_FETCH_NONE)
+            continue;
+        uint8_t rank;
+        uint32_t heir = heir_of(r, c, &rank);
+        if (heir == reduce_self(r)) room = room && rescue(r, c, rank, again, out);
+        else if (asked < ASKS_MAX) {
+            asked++;
+            if (again || chunk->sought != rank) reduce_say_need(r, heir, c, rank, out);
+            chunk->sought = rank;
+        }
+    }
+}
+
+bool reduce_all_lost(const struct reduce *r)
+{
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if (i != reduce_self(r) && !r->peers[i].suspect) return false;
+    return r->group.count > 1;
+}
+
+/* The member as the first 16 digits of its ID: as a number it would not survive JSON, whose readers keep 53 bits. */
+static void note_suspect(const struct reduce *r, const struct sink *out, sid member)
+{
+    char digits[2 * sizeof member + 1];
+    snprintf(digits, sizeof digits, "%016llx", (unsigned long long)__builtin_bswap64(member));
+    struct action a = {.kind = ACTION_NOTE, .text = "reduce.suspect"};
+    a.note.numbers[0].key = "round";
+    a.note.numbers[0].value = r->group.round;
+    a.note.word.key = "member";
+    a.note.word.value = digits;
+    a.note.hex.key = "gid";
+    a.note.hex.value = bytes_of(r->group.gid, CRYPTO_DIGEST_BYTES);
+    sink_act(out, &a);
+}
+
+void reduce_suspect(struct reduce *r, uint32_t member, const struct sink *out)
+{
+    struct reduce_peer *p = &r->peers[member];
+    if (p->suspect) return;
+    p->suspect = true;
+    p->examining = false; /* answers of its that still come are as good as unasked */
+    if (r->adopting == (int)member) r->adopting = -1;
+    for (uint32_t c = 0; c < r->config.layout.chunks; c++)
+        if (r->chunks[c].fetch_from == member) reduce_unwant(r, c);
+    if (!reduce_running(r)) return;
+    note_suspect(r, out, r->group.members[member].sid);
+    if (r->state == REDUCE_GATHER && r->base.ns != INSTANT_NEVER.ns && !p->lost) {
+        /* time to gather its chunks; once a member, so that the bound stays one */
+        instant gathered =
+            instant_after(r->now, span_ns(T_RESCUE_S * 1000000000ull + r->estimate.ns));
+        r->deadline = instant_max(r->deadline, gathered);
+        p->lost = true;
+    }
+    reduce_recover(r, false, out);
+}

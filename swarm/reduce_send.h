@@ -1,0 +1,40 @@
+/* reduce_send.h -- what a member of the group is sent. Part of reduce.c, on the same struct. */
+#ifndef SHOAL_SWARM_REDUCE_SEND_H
+#define SHOAL_SWARM_REDUCE_SEND_H
+
+#include "parcel.h"
+#include "reduce.h"
+
+enum reduce_ticket_kind {
+    REDUCE_TICKET_CONTRIBUTION,
+    REDUCE_TICKET_RESULT,
+    REDUCE_TICKET_VEC,
+    REDUCE_TICKET_FETCH
+};
+
+/* Names what was sent or asked for: kind, group, chunk and member. */
+uint64_t reduce_ticket(const struct reduce *r, enum reduce_ticket_kind kind, uint32_t c,
+                       uint32_t member);
+
+/* A note with the round, one number and the group's name. */
+void reduce_note(const struct reduce *r, const struct sink *out, const char *name, const char *key,
+                 uint64_t value);
+
+void reduce_say_stage(const struct reduce *r, uint32_t member, const struct sink *out);
+/* And once more after T_BEAT. */
+void reduce_say_stage_to_all(struct reduce *r, const struct sink *out);
+void reduce_say_need(const struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
+                     const struct sink *out);
+/* What I hold of this chunk; rank REDUCE_NULL: nothing, and I shall contribute nothing either. */
+void reduce_say_have(const struct reduce *r, uint32_t member, uint32_t c, const struct sink *out);
+
+/* What I hold of a chunk, as a RESULT. */
+struct parcel reduce_result(const struct reduce *r, uint32_t c);
+
+void reduce_send_contribution(struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
+                              const struct sink *out);
+
+/* Sends results and contributions as far as there is room. */
+void reduce_fill_windows(struct reduce *r, const struct sink *out);
+
+#endif

@@ -1,0 +1,99 @@
+#include <assert.h>
+
+#include "owners.h"
+#include "reduce.h"
+#include "reduce_parts.h"
+#include "reduce_send.h"
+
+#define T_SNAPSHOT_S 10 /* SPEC.md, "Timers": and three inner steps: the wait for snapshots */
+
+/* ---- memory ---- */
+
+static size_t padded(size_t bytes) { return (bytes + 127) & ~(size_t)63; }
+
+size_t reduce_bytes(const struct reduce_config *c)
+{
+    const struct outer_layout *l = &c->layout;
+    size_t chunk = outer_wire_bytes(l->chunk_elements);
+    return padded(sizeof(struct reduce_chunk) * l->chunks) + 2 * padded(4 * (size_t)l->chunks) +
+           (REDUCE_WINDOW + REDUCE_RESCUE) * padded(chunk * c->group_max) +
+           padded(sizeof(float) * l->chunk_elements) +
+           padded(REDUCE_VARIANT_BYTES * (size_t)l->chunks) + padded(chunk * l->chunks) +
+           2 * padded(l->chunks);
+}
+
+bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *room)
+{
+    assert(c->group_max >= 1);
+    assert(c->group_max <= NODE_GROUP_MAX);
+    *r = (struct reduce){.config = *c};
+    const struct outer_layout *l = &c->layout;
+    size_t chunk = outer_wire_bytes(l->chunk_elements);
+    r->chunks = arena_array(room, struct reduce_chunk, l->chunks);
+    r->order = arena_array(room, uint32_t, l->chunks);
+    r->results = arena_array(room, uint32_t, l->chunks);
+    bool all = r->chunks && r->order && r->results;
+    for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++) {
+        r->work[i].contributions = arena_array(room, uint8_t, chunk * c->group_max);
+        all = all && r->work[i].contributions;
+    }
+    r->accumulator = arena_array(room, float, l->chunk_elements);
+    r->scratch = arena_array(room, uint8_t, REDUCE_VARIANT_BYTES * (size_t)l->chunks);
+    r->means = arena_array(room, uint8_t, chunk * l->chunks);
+    r->null = arena_array(room, uint8_t, l->chunks);
+    r->in = arena_array(room, uint8_t, l->chunks);
+    return all && r->accumulator && r->scratch && r->means && r->null && r->in;
+}
+
+/* ---- a new group ---- */
+
+/* Who owns what, by owner and in order. */
+static void lay_out(struct reduce *r)
+{
+    uint32_t share[NODE_GROUP_MAX], chunks = r->config.layout.chunks, first = 0;
+    owners_share(&r->group, chunks, share);
+    owners_assign(share, r->group.count, chunks,
+                  r->null); /* its place until the outcome needs it */
+    for (uint32_t i = 0; i < r->group.count; i++) {
+        r->peers[i].first = first;
+        first += share[i];
+    }
+    for (uint32_t c = 0; c < chunks; c++) {
+        struct reduce_peer *owner = &r->peers[r->null[c]];
+        r->chunks[c] = (struct reduce_chunk){
+            .owner = r->null[c], .place = owner->owned, .best.rank = REDUCE_NULL};
+        r->order[owner->first + owner->owned++] = c;
+    }
+    r->estimate = owners_estimate(&r->group, share, chunks,
+                                  outer_wire_bytes((size_t)r->config.layout.parameters));
+}
+
+void reduce_start(struct reduce *r, const struct match_group *g, const bool linked[NODE_GROUP_MAX],
+                  instant now, const struct sink *out)
+{
+    assert(!reduce_running(r));
+    assert(g->count >= 1 && g->count <= r->config.group_max);
+    r->state = REDUCE_GATHER;
+    r->stage = REDUCE_STAGE_COMMITTED;
+    r->group = *g;
+    r->now = now;
+    r->serial++;
+    r->close = r->settled = r->settled_before = r->results_count = r->fetch_wanted = r->fetch_sent =
+        0;
+    r->mine = NULL;
+    r->adopting = -1;
+    r->unsure = r->more = r->rescued = false;
+    r->base = r->deadline = INSTANT_NEVER;
+    r->settled_at = now;
+    uint64_t slowest = 0;
+    for (uint32_t i = 0; i < g->count; i++) {
+        r->peers[i] =
+            (struct reduce_peer){.linked = linked[i], .contributes = true, .heard_at = now};
+        if (g->members[i].offer.step_ms > slowest) slowest = g->members[i].offer.step_ms;
+    }
+    r->waits = instant_after(now, span_ms(T_SNAPSHOT_S * 1000 + 3 * slowest));
+    for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++) r->work[i].busy = false;
+    lay_out(r);
+    reduce_note(r, out, "reduce.start", "members", g->count);
+    reduce_say_stage_to_all(r, out);
+}

@@ -1,0 +1,33 @@
+#include "reduce_variant.h"
+
+#include <assert.h>
+
+#include "reduce_parts.h"
+
+int reduce_variant_compare(const struct reduce_variant *a, const struct reduce_variant *b)
+{
+    if (a->rank != b->rank) return a->rank < b->rank ? -1 : 1;
+    return memcmp(a->digest, b->digest, CRYPTO_DIGEST_BYTES);
+}
+
+/* rank u8 and digest of every chunk. */
+struct bytes reduce_vector(const struct reduce *r)
+{
+    struct writer w =
+        writer_init(r->scratch, (size_t)r->config.layout.chunks * REDUCE_VARIANT_BYTES);
+    for (uint32_t c = 0; c < r->config.layout.chunks; c++) {
+        writer_u8(&w, r->chunks[c].best.rank);
+        writer_copy(&w, r->chunks[c].best.digest, CRYPTO_DIGEST_BYTES);
+    }
+    assert(!w.full);
+    return writer_bytes(&w);
+}
+
+/* root = digest("shoal1 root" || gid || vector): names group, weights and every averaged byte. */
+void reduce_root(const struct reduce *r, uint8_t out[CRYPTO_DIGEST_BYTES])
+{
+    static const char name[] = "shoal1 root";
+    struct bytes parts[] = {bytes_of(name, sizeof name - 1),
+                            bytes_of(r->group.gid, CRYPTO_DIGEST_BYTES), reduce_vector(r)};
+    crypto_digest(r->config.crypto, parts, 3, out);
+}
