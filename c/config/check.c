@@ -145,6 +145,10 @@ void check_built(struct experiment *x)
         UNBUILT("swarm.access", "a shared secret is not built yet: write open");
     if (GOOD("swarm.access") && x->swarm.access == ACCESS_TICKET)
         UNBUILT("swarm.access", "tickets are not built yet: write open");
+    if (GOOD("swarm.group.max", "swarm.group.min") && x->swarm.group_max < 20)
+        UNBUILT("swarm.group.max",
+                "groups that leave members out are not built yet: leave it out, and all who are "
+                "ready average, up to 20");
     if (GOOD("metrics.listen") && x->metrics.listen[0])
         UNBUILT("metrics.listen", "the metrics endpoint is not built yet: leave it out");
     peers_built(x);

@@ -72,7 +72,7 @@ const struct schema_key schema_keys[] = {
     {"swarm.access.psk", "file of a secret that all members share", SCHEMA_TEXT, AT(swarm.access_key), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .built = ""},
     {"swarm.access.ticket", "the experiment's public key", SCHEMA_TEXT, AT(swarm.access_key), .least = 1, .most = PATH_BYTES, .built = ""},
     {"swarm.group.min", "fewest members that average", SCHEMA_U32, AT(swarm.group_min), .least = 2, .most = 20, .initial = "2"},
-    {"swarm.group.max", "most members that average", SCHEMA_U32, AT(swarm.group_max), .least = 2, .most = 20, .initial = "20"},
+    {"swarm.group.max", "most members that average", SCHEMA_U32, AT(swarm.group_max), .least = 2, .most = 20, .initial = "20", .built = "20"},
     {"swarm.bandwidth_mbps", "first guess of this machine's uplink, Mbit/s", SCHEMA_U32, AT(swarm.bandwidth_mbps), .least = 1, .most = 1000000, .initial = "100"},
     {"swarm.congestion", "control of what this machine sends; bbr holds its rate under loss", SCHEMA_WORD, AT(swarm.congestion), .words = congestion_words, .initial = "bbr"},
 

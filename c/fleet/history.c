@@ -64,6 +64,16 @@ static const char *text_of(const json_t *line, const char *key)
     return s ? s : "";
 }
 
+/* Some at a time, so that a log of very many moves them seldom. */
+static void forget_oldest(struct history *h)
+{
+    const size_t some = HISTORY_MARKS_MAX / 4;
+    for (size_t i = 0; i < some; i++) free(h->marks[i].text);
+    h->marks_count -= some;
+    h->marks_left_out += some;
+    memmove(h->marks, h->marks + some, h->marks_count * sizeof *h->marks);
+}
+
 static void mark(struct history *h, enum mark_kind kind, double t, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 static void mark(struct history *h, enum mark_kind kind, double t, const char *format, ...)
@@ -73,10 +83,7 @@ static void mark(struct history *h, enum mark_kind kind, double t, const char *f
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (h->marks_count == HISTORY_MARKS_MAX) {
-        h->marks_left_out++;
-        return;
-    }
+    if (h->marks_count == HISTORY_MARKS_MAX) forget_oldest(h);
     h->marks[h->marks_count++] = (struct mark){t, kind, strdup(text)};
 }
 

@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "fleet/curve.h"
 
-#define HISTORY_MARKS_MAX 2000 /* of each log; those beyond are counted */
+#define HISTORY_MARKS_MAX 2000 /* of each log, the latest; those left out are counted */
 
 /* Columns of the curves; `t` is the time in unix seconds. */
 enum { STEP_T, STEP_STEP, STEP_LOSS, STEP_LR, STEP_RATE, STEP_TOKENS, STEP_COLUMNS };

@@ -402,11 +402,11 @@ function draw() {
 }
 
 function listEvents() {
-  const rows = marks.slice(0, 1000).map(m =>
+  const rows = marks.slice(-1000).map(m =>
     `<tr><td>${duration(m.t)}<td>${escape(workers[m.worker].name)}<td>${m.kind}<td>${escape(m.text)}`);
   const left = marks.length - rows.length + workers.reduce((n, w) => n + w.marks_left_out, 0);
   document.getElementById('events').innerHTML = '<table><thead><tr><th>time<th>worker<th>event<th>what</thead><tbody>' + rows.join('') +
-    '</tbody></table>' + (left ? `<p>and ${left} more</p>` : '');
+    '</tbody></table>' + (left ? `<p>and ${left} earlier ones</p>` : '');
 }
 
 // Two logs of one name are told apart.

@@ -311,6 +311,9 @@ static const struct bad cases[] = {
      "file"},
     {KNOWN "metrics: {listen: \"127.0.0.1:9464\"}\n", 0, ERR_UNSUPPORTED,
      "6:19: metrics.listen: the metrics endpoint is not built yet: leave it out"},
+    {KNOWN "swarm: {group: {max: 8}}\n", 0, ERR_UNSUPPORTED,
+     "6:22: swarm.group.max: groups that leave members out are not built yet: leave it out, and "
+     "all who are ready average, up to 20"},
 };
 
 Test(bad, each_of_these_files_is_refused_with_its_sentence)

@@ -150,7 +150,7 @@ static const char full[] =
     "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789ABCDEF@[2001:db8::1]:4433\"]\n"
     "  identity: \"7\"\n"
     "  access: open\n"
-    "  group: {min: 3, max: 7}\n"
+    "  group: {min: 3, max: 20}\n"
     "  bandwidth_mbps: 25\n"
     "  congestion: cubic\n"
     "checkpoint: {dir: \"true\", every: 17, keep: 9, required: true}\n"
@@ -345,7 +345,7 @@ Test(experiment, paths_addresses_and_the_machine_do_not_change_the_runs_name)
         {"host-1", "host-2"},
         {"[peers.txt, ", "["},
         {"identity: \"7\"", "identity: k"},
-        {"min: 3, max: 7", "min: 2, max: 20"},
+        {"min: 3, max: 20", "min: 2, max: 20"},
         {"bandwidth_mbps: 25", "bandwidth_mbps: 1000"},
         {"congestion: cubic", "congestion: bbr"},
         {"dir: \"true\"", "dir: d"},
