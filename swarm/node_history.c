@@ -1,0 +1,205 @@
+#include "node_history.h"
+
+#include "node_look.h"
+#include "node_say.h"
+
+/* SPEC.md, "A node's life". */
+#define SYNC_RETRY     span_s(2) /* after a download that failed; twice as long after each more */
+#define SYNC_DOUBLINGS 3
+#define DONE_PATIENCE  span_s(60)
+#define FORK_PERIOD    span_s(30)
+
+void node_rest_match(struct node *n)
+{
+    match_rest(&n->match, n->state.epoch + 1, n->state.lineage, n->state.lineage_tokens);
+}
+
+void node_to_train(struct node *n)
+{
+    if (n->state.epoch >= n->config.epochs) {
+        node_enter(n, LIFE_DONE);
+        n->leave_until = instant_after(n->now, DONE_PATIENCE);
+        node_train(n, false);
+        node_note(n, (struct action){.text = "done", .note.numbers = {{"epoch", n->state.epoch}}});
+        return;
+    }
+    node_enter(n, LIFE_TRAIN);
+    node_train(n, true);
+}
+
+void node_new_state(struct node *n, const struct lineage_state *s, bool keep)
+{
+    n->state = *s;
+    n->round.steps = n->round.tokens = 0;
+    n->round_began = n->now;
+    n->solo_until = n->now;
+    n->publish_at = n->now; /* others wait for this one */
+    sync_offer(&n->sync, s, keep);
+    node_rest_match(n);
+}
+
+/* The digest that most of those who hold this history have, of as many the smallest: who has another is damaged. 0 when
+ * nobody holds it. */
+static uint64_t sound_digest(const struct node *n, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
+{
+    uint64_t digests[MEMBERS_MAX + 1], best = 0;
+    size_t count = 0, most = 0;
+    if (memcmp(n->state.lineage, lineage, CRYPTO_DIGEST_BYTES) == 0)
+        digests[count++] = first_eight(n->state.digest);
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        if (p && memcmp(p->progress.lineage, lineage, CRYPTO_DIGEST_BYTES) == 0)
+            digests[count++] = p->progress.digest;
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t votes = 0;
+        for (size_t j = 0; j < count; j++) votes += digests[j] == digests[i];
+        if (votes < most || (votes == most && digests[i] >= best)) continue;
+        most = votes;
+        best = digests[i];
+    }
+    return best;
+}
+
+/* Names to the download all who hold its target, with the bits that count. */
+void node_offer_servers(struct node *n)
+{
+    struct sink in = node_inner(n);
+    uint64_t sound = sound_digest(n, n->sync.target.lineage);
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        if (!p || member_link(&n->members, i) == LINK_NONE) continue;
+        const struct record_progress *r = &p->progress;
+        if (r->lineage_tokens == n->sync.target.lineage_tokens && r->digest == sound &&
+            memcmp(r->lineage, n->sync.target.lineage, CRYPTO_DIGEST_BYTES) == 0)
+            sync_server(&n->sync, p->sid, n->now, &in);
+    }
+}
+
+void node_start_sync(struct node *n, const struct record_progress *r)
+{
+    struct sink in = node_inner(n);
+    struct lineage_state target = {.epoch = r->epoch, .lineage_tokens = r->lineage_tokens};
+    memcpy(target.lineage, r->lineage, sizeof target.lineage);
+    node_note(n,
+              (struct action){.text = "behind",
+                              .note.numbers = {{"epoch", n->state.epoch}, {"target", r->epoch}},
+                              .note.hex = {"lineage", bytes_of(r->lineage, CRYPTO_DIGEST_BYTES)}});
+    node_enter(n, LIFE_SYNC);
+    node_train(n, false);
+    reduce_rest(&n->reduce);
+    node_rest_match(n);
+    sync_withdraw(&n->sync, &in);
+    sync_start(&n->sync, &target, n->now);
+    node_offer_servers(n);
+}
+
+/* A history with the same number of outer steps that is not mine: somewhere behind us the swarm was cut in two. Said
+ * when it is first seen, and now and then as long as it lasts. */
+static void look_for_fork(struct node *n)
+{
+    for (int i = 0; n->now.ns >= n->fork_again.ns && i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        if (!p || p->progress.epoch != n->state.epoch || node_same_lineage(n, &p->progress))
+            continue;
+        n->fork_again = instant_after(n->now, FORK_PERIOD);
+        node_note(n, (struct action){.text = "fork",
+                                     .note.numbers = {{"epoch", n->state.epoch},
+                                                      {"mine", n->state.lineage_tokens},
+                                                      {"theirs", p->progress.lineage_tokens}},
+                                     .note.hex = {"peer", bytes_of(p->id, sizeof p->id)}});
+    }
+}
+
+/* A member that holds my history with the bits that count, when mine are others. */
+static const struct member *look_for_damage(const struct node *n)
+{
+    uint64_t sound = sound_digest(n, n->state.lineage);
+    if (sound == first_eight(n->state.digest)) return NULL;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        if (p && node_same_lineage(n, &p->progress) && p->progress.digest == sound &&
+            member_link(&n->members, i) != LINK_NONE)
+            return p;
+    }
+    return NULL;
+}
+
+/* Am I behind, on the lighter side of a fork, or damaged? Starts the download if so. */
+bool node_catch_up(struct node *n)
+{
+    look_for_fork(n);
+    const struct member *p = node_heaviest(n);
+    if (!p) {
+        n->behind_since = INSTANT_NEVER;
+        const struct member *sound = look_for_damage(n);
+        if (!sound || n->now.ns < n->sync_again.ns) return false;
+        node_note(n, (struct action){.text = "digest_mismatch",
+                                     .note.numbers = {{"epoch", n->state.epoch}},
+                                     .note.hex = {"peer", bytes_of(sound->id, sizeof sound->id)}});
+        node_start_sync(n, &sound->progress);
+        return true;
+    }
+    /* neither an outer step nor a download ends it: the swarm may have gone on meanwhile */
+    if (n->behind_since.ns == INSTANT_NEVER.ns) n->behind_since = n->now;
+    bool fork = p->progress.epoch <= n->state.epoch;
+    bool now = n->life == LIFE_JOIN || fork || node_swarm_epoch(n) > n->state.epoch ||
+               n->now.ns >= instant_after(n->behind_since, NODE_BEHIND_PATIENCE).ns;
+    if (!now || n->now.ns < n->sync_again.ns) return false;
+    node_start_sync(n, &p->progress);
+    return true;
+}
+
+/* Has a heavier history got beyond the round that I look for a group for? Then that group would make a fork. */
+bool node_overtaken(const struct node *n)
+{
+    const struct member *p = node_heaviest(n);
+    return p && p->progress.epoch > n->state.epoch && n->now.ns >= n->sync_again.ns;
+}
+
+void node_run_sync(struct node *n)
+{
+    if (n->sync.state == SYNC_WHOLE) {
+        struct action a = {.kind = ACTION_ADOPT};
+        a.adopt.epoch = n->sync.target.epoch;
+        a.adopt.lineage_tokens = n->sync.target.lineage_tokens;
+        memcpy(a.adopt.lineage, n->sync.target.lineage, CRYPTO_DIGEST_BYTES);
+        node_enter(n, LIFE_ADOPT);
+        sink_act(n->out, &a);
+        return;
+    }
+    const struct member *p = node_heaviest(n);
+    bool nobody = n->sync.servers_count == 0 &&
+                  n->now.ns >= instant_after(n->sync.began, NODE_JOIN_PATIENCE).ns;
+    if (n->sync.state != SYNC_FAILED && !nobody) return;
+    node_note(n, (struct action){.text = "sync_failed",
+                                 .note.numbers = {{"epoch", n->sync.target.epoch},
+                                                  {"chunks", n->sync.written}}});
+    sync_stop(&n->sync);
+    n->sync_again = instant_after(n->now, span_ns(SYNC_RETRY.ns << n->sync_failures));
+    if (n->sync_failures < SYNC_DOUBLINGS) n->sync_failures++;
+    if (p && p->progress.epoch > n->sync.target.epoch) { /* it went on meanwhile */
+        node_start_sync(n, &p->progress);
+        return;
+    }
+    node_to_train(n);
+}
+
+void node_adopted(struct node *n, const struct event *e)
+{
+    if (n->life != LIFE_ADOPT) return;
+    uint32_t givers = sync_givers(&n->sync);
+    sync_stop(&n->sync);
+    n->unsure = false;
+    n->sync_failures = 0;
+    node_new_state(n, &e->state, false);
+    node_note(n, (struct action){
+                     .text = "joined",
+                     .note.numbers = {{"epoch", n->state.epoch},
+                                      {"bytes", n->sync.bytes},
+                                      {"servers", givers},
+                                      {"ms", span_in_ms(instant_since(n->now, n->sync.began))},
+                                      {"liars", n->sync.liars}},
+                     .note.hex = {"lineage", bytes_of(n->state.lineage, CRYPTO_DIGEST_BYTES)}});
+    node_to_train(n);
+}

@@ -1,0 +1,104 @@
+#include "node_look.h"
+
+#include "lineage.h"
+
+#define STRAGGLERS                                                                                 \
+    span_s(60) /* SPEC.md, "A node's life": a record of the epoch before counts as mine that long */
+
+const struct member *node_member(const struct node *n, int i)
+{
+    const struct member *p = &n->members.members[i];
+    return member_live(p) && p->stored[STORED_PROGRESS].count ? p : NULL;
+}
+
+bool node_takes_part(enum peer_phase p)
+{
+    return p == PHASE_TRAIN || p == PHASE_MATCH || p == PHASE_REDUCE;
+}
+
+bool node_same_lineage(const struct node *n, const struct record_progress *p)
+{
+    return memcmp(p->lineage, n->state.lineage, sizeof p->lineage) == 0;
+}
+
+/* Works on the epoch that I work on, or was about to when it was last heard. */
+static bool participant(const struct node *n, const struct member *p)
+{
+    const struct record_progress *r = &p->progress;
+    if (!node_takes_part(r->phase)) return false;
+    if (node_same_lineage(n, r)) return true;
+    return r->epoch < n->state.epoch && instant_since(n->now, n->round_began).ns < STRAGGLERS.ns;
+}
+
+/* Trains, or is about to: who starts from the state that I hold has nothing to fetch first. */
+bool node_will_train(const struct node *n, const struct record_progress *r)
+{
+    return node_takes_part(r->phase) || (r->phase == PHASE_JOIN && node_same_lineage(n, r));
+}
+
+/* Does nobody else train? Of another history or not: two who train are not each alone. */
+bool node_alone(const struct node *n)
+{
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        if (p && node_will_train(n, &p->progress)) return false;
+    }
+    return true;
+}
+
+struct progress_sum node_work(const struct node *n)
+{
+    struct progress_share all[MEMBERS_MAX + 1];
+    size_t count = 0;
+    all[count++] = (struct progress_share){
+        .current = true, .tokens = n->round.tokens, .tokens_per_s = n->round.tokens_per_s};
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        if (!p || p->health == HEALTH_SUSPECT || !participant(n, p)) continue;
+        all[count++] = (struct progress_share){.current = node_same_lineage(n, &p->progress),
+                                               .tokens = p->progress.tokens,
+                                               .tokens_per_s = p->progress.tokens_per_s,
+                                               .age = member_progress_age(p, n->now)};
+    }
+    return progress_sum(all, count, instant_since(n->now, n->round_began),
+                        n->config.every * n->config.batch_tokens);
+}
+
+uint32_t node_eta_ms(const struct node *n)
+{
+    struct progress_sum s = node_work(n);
+    return progress_eta_ms(&s, &n->round, n->config.every, n->config.count_steps);
+}
+
+uint64_t node_swarm_epoch(const struct node *n)
+{
+    uint64_t epochs[MEMBERS_MAX + 1];
+    size_t count = 0;
+    epochs[count++] = n->state.epoch;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        if (p && (node_takes_part(p->progress.phase) || p->progress.phase == PHASE_DONE))
+            epochs[count++] = p->progress.epoch;
+    }
+    return progress_epoch(epochs, count);
+}
+
+/* The heaviest history that a live member holds to whom there is a link, and that is heavier than mine; NULL when mine
+ * is. */
+const struct member *node_heaviest(const struct node *n)
+{
+    const struct member *best = NULL;
+    uint64_t tokens = n->state.lineage_tokens;
+    const uint8_t *lineage = n->state.lineage;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        if (!p || p->progress.phase == PHASE_OBSERVER) continue;
+        if (member_link(&n->members, i) == LINK_NONE) continue;
+        if (!lineage_heavier(p->progress.lineage_tokens, p->progress.lineage, tokens, lineage))
+            continue;
+        best = p;
+        tokens = p->progress.lineage_tokens;
+        lineage = p->progress.lineage;
+    }
+    return best;
+}

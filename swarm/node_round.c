@@ -1,0 +1,181 @@
+#include "node_round.h"
+
+#include <assert.h>
+
+#include "lineage.h"
+#include "node_history.h"
+#include "node_look.h"
+#include "node_say.h"
+
+#define SOLO_PAUSE_MIN span_s(2) /* SPEC.md, "A node's life" */
+
+void node_refresh_cell(struct node *n)
+{
+    struct match_peer peers[NODE_GROUP_MAX];
+    struct sink in = node_inner(n);
+    size_t count = 0;
+    for (int i = 0; i < MEMBERS_MAX && count < NODE_GROUP_MAX - 1; i++) {
+        const struct member *p = &n->members.members[i];
+        if (!member_live(p)) continue;
+        enum peer_phase f = p->stored[STORED_PROGRESS].count ? p->progress.phase : PHASE_JOIN;
+        if (f == PHASE_DONE || f == PHASE_LEAVING || f == PHASE_OBSERVER) continue;
+        memcpy(peers[count].id, p->id, sizeof p->id);
+        peers[count].counts =
+            f == PHASE_JOIN ? p->stored[STORED_PROGRESS].count && node_will_train(n, &p->progress)
+                            : node_takes_part(f);
+        peers[count++].rtt_ms = p->rtt_ms;
+    }
+    n->cell_stale = false;
+    match_cell(&n->match, peers, count, n->now, &in);
+}
+
+static struct match_offer offer(const struct node *n)
+{
+    return (struct match_offer){.weight = n->round.tokens,
+                                .steps = n->round.steps,
+                                .up_mbps = n->config.bandwidth_mbps,
+                                .step_ms = n->round.step_ms};
+}
+
+static struct action round_note(const struct node *n, const char *name, uint64_t members)
+{
+    return (struct action){.text = name,
+                           .note.numbers = {{"epoch", n->state.epoch + 1},
+                                            {"members", members},
+                                            {"steps", n->round.steps},
+                                            {"tokens", n->round.tokens}}};
+}
+
+/* A round of my former life may still be under way, in which I may have signed. Those who call me to theirs are not in it:
+ * they would wait for me, and I for them. */
+bool node_sits_out(struct node *n)
+{
+    if (n->now.ns >= n->sit_out_until.ns) return false;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        bool busy = p && (p->progress.phase == PHASE_MATCH || p->progress.phase == PHASE_REDUCE);
+        if (busy && node_same_lineage(n, &p->progress) && !match_called_by(&n->match, p->sid))
+            return true;
+    }
+    n->sit_out_until = n->now;
+    return false;
+}
+
+void node_try_round(struct node *n)
+{
+    struct sink in = node_inner(n);
+    struct progress_sum s = node_work(n);
+    struct match_offer mine = offer(n);
+    if (n->now.ns < n->solo_until.ns && !n->match.called) return;
+    if (!progress_ready(&s, &n->round, n->config.every, n->config.count_steps, n->match.called) ||
+        n->snapshots > 0 || node_sits_out(n))
+        return;
+    node_refresh_cell(n);
+    node_enter(n, LIFE_MATCH);
+    node_note(n, round_note(n, "ready", members_live(&n->members)));
+    if (node_alone(n)) match_alone(&n->match, &mine);
+    else match_start(&n->match, &mine, n->now, &in);
+}
+
+void node_solo(struct node *n)
+{
+    span pause = span_ns(instant_since(n->now, n->round_began).ns / 10);
+    if (pause.ns < SOLO_PAUSE_MIN.ns) pause = SOLO_PAUSE_MIN;
+    n->solo_until = instant_after(n->now, pause);
+    node_note(n, round_note(n, "solo", 1));
+    node_to_train(n);
+}
+
+static void note_committed(struct node *n, const struct match_group *g)
+{
+    sid with[NODE_GROUP_MAX];
+    size_t count = 0;
+    for (uint32_t i = 0; i < g->count; i++)
+        if (i != g->self) with[count++] = g->members[i].sid;
+    struct action a = round_note(n, "committed", g->count);
+    a.note.sids.key = "with";
+    a.note.sids.value = with;
+    a.note.sids.count = count;
+    node_note(n, a);
+}
+
+void node_begin_reduce(struct node *n)
+{
+    const struct match_group *g = &n->match.group;
+    struct sink in = node_inner(n);
+    bool linked[NODE_GROUP_MAX] = {false};
+    n->averaged = n->averaged || g->count > 1;
+    for (uint32_t i = 0; i < g->count; i++) {
+        int m = members_find(&n->members, g->members[i].sid);
+        linked[i] = i == g->self || (m != NOBODY && member_link(&n->members, m) != LINK_NONE);
+    }
+    n->committed_at = n->now;
+    note_committed(n, g);
+    node_enter(n, LIFE_REDUCE);
+    node_order(n, ACTION_SNAPSHOT, true);
+    n->snapshots++;
+    reduce_start(&n->reduce, g, linked, n->now, &in);
+}
+
+void node_snapshot(struct node *n, const struct event *e)
+{
+    struct sink in = node_inner(n);
+    assert(n->snapshots > 0);
+    bool mine = --n->snapshots == 0 && n->life == LIFE_REDUCE;
+    if (!e->ok) {
+        n->round.steps = n->round.tokens = 0;
+        node_note(n, (struct action){.text = "not_finite",
+                                     .note.numbers = {{"epoch", n->state.epoch + 1}}});
+    }
+    size_t count = outer_wire_bytes((size_t)n->config.parameters);
+    assert(!e->ok || e->bytes.count >= count);
+    if (mine) reduce_snapshot(&n->reduce, bytes_of(e->bytes.data, e->ok ? count : 0), n->now, &in);
+}
+
+static void apply(struct node *n)
+{
+    struct sink in = node_inner(n);
+    struct action a = {.kind = ACTION_APPLY};
+    uint32_t null = 0;
+    for (uint32_t c = 0; c < n->reduce.config.layout.chunks; c++) null += n->reduce.null[c];
+    a.apply.epoch = n->state.epoch + 1;
+    a.apply.lineage_tokens = n->state.lineage_tokens + n->reduce.tokens;
+    lineage_next(n->config.crypto, n->state.lineage, a.apply.epoch, n->reduce.root,
+                 a.apply.lineage);
+    a.apply.means = n->reduce.means;
+    a.apply.null = n->reduce.null;
+    a.apply.mine = n->reduce.in;
+    node_enter(n, LIFE_APPLY);
+    sync_withdraw(&n->sync, &in);
+    node_note(n, (struct action){
+                     .text = n->reduce.unsure ? "unsure" : "agreed",
+                     .note.numbers = {{"epoch", a.apply.epoch},
+                                      {"members", n->reduce.group.count},
+                                      {"null", null},
+                                      {"ms", span_in_ms(instant_since(n->now, n->committed_at))}},
+                     .note.hex = {"lineage", bytes_of(a.apply.lineage, CRYPTO_DIGEST_BYTES)}});
+    sink_act(n->out, &a);
+}
+
+void node_applied(struct node *n, const struct event *e)
+{
+    if (n->life != LIFE_APPLY) return;
+    uint64_t members = n->reduce.group.count;
+    n->unsure = n->reduce.unsure;
+    node_new_state(n, &e->state, true);
+    node_note(n, (struct action){.text = "applied",
+                                 .note.numbers = {{"epoch", n->state.epoch}, {"members", members}},
+                                 .note.hex = {"digest", bytes_of(n->state.digest, 32)}});
+    node_to_train(n);
+}
+
+void node_run_reduce(struct node *n)
+{
+    if (n->reduce.state == REDUCE_AGREED) {
+        apply(n);
+    } else if (n->reduce.state == REDUCE_FAILED) {
+        node_order(n, ACTION_RESUME, true);
+        node_rest_match(n);
+        node_solo(n);
+    }
+}

@@ -1,0 +1,23 @@
+/* node_say.h -- actions out, and what others see of me. Part of node.c, on the same struct. */
+#ifndef SHOAL_SWARM_NODE_SAY_H
+#define SHOAL_SWARM_NODE_SAY_H
+
+#include "node_parts.h"
+
+/* For the parts that name peers: finds their links. What has no link is dropped: its sender says it again when there is
+ * one. */
+struct sink node_inner(struct node *n);
+
+void node_note(struct node *n, struct action a);
+void node_order(struct node *n, enum action_kind kind, bool ok);
+/* Lets the trainer train, or hold still. */
+void node_train(struct node *n, bool on);
+
+enum peer_phase node_phase(const struct node *n);
+/* Signs how far I am, for all. */
+void node_publish(struct node *n);
+void node_publish_soon(struct node *n);
+/* Another state: others are told if they see it. */
+void node_enter(struct node *n, enum life life);
+
+#endif
