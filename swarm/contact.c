@@ -5,6 +5,9 @@
 #include "listed.h"
 #include "seen.h"
 #include "twin.h"
+#include "member_table.h"
+#include "member_health.h"
+#include "member_record.h"
 
 #define RETRY_FIRST     span_s(1)
 #define RETRY_DOUBLINGS 3 /* 8 s at most */
@@ -19,66 +22,6 @@
 #define REMEMBERED     span_s(24 * 3600)
 
 /* ---- links ---- */
-
-static struct member_link *link_of(struct member *p, link_id link)
-{
-    for (int j = 0; j < MEMBER_LINKS; j++)
-        if (p->links[j].link == link) return &p->links[j];
-    return NULL;
-}
-
-bool contact_any(const struct member *p)
-{
-    for (int j = 0; j < MEMBER_LINKS; j++)
-        if (p->links[j].link != LINK_NONE) return true;
-    return false;
-}
-
-bool contact_greeted(const struct member *p, link_id link)
-{
-    for (int j = 0; j < MEMBER_LINKS; j++)
-        if (p->links[j].link == link) return p->links[j].greeted;
-    return false;
-}
-
-int members_by_link(const struct members *m, link_id link)
-{
-    if (link == LINK_NONE) return NOBODY;
-    for (int i = 0; i < MEMBERS_MAX; i++)
-        for (int j = 0; m->members[i].used && j < MEMBER_LINKS; j++)
-            if (m->members[i].links[j].link == link) return i;
-    return NOBODY;
-}
-
-/* Both sides choose alike: the link that the smaller ID dialled, of those the newest. But one that a restarted process
- * has greeted on goes before those of its former life. */
-static bool better(const struct members *m, const struct member *p, const struct member_link *a,
-                   const struct member_link *b)
-{
-    bool smaller = memcmp(m->config.id, p->id, CRYPTO_KEY_BYTES) < 0;
-    bool a_stays = a->dialled == smaller, b_stays = b->dialled == smaller;
-    if (a->incarnation != b->incarnation) return a->incarnation > b->incarnation;
-    return a_stays != b_stays ? a_stays : a->order > b->order;
-}
-
-link_id member_link(const struct members *m, int member)
-{
-    const struct member *p = &m->members[member];
-    const struct member_link *best = NULL;
-    for (int j = 0; j < MEMBER_LINKS; j++) {
-        const struct member_link *l = &p->links[j];
-        bool usable = l->link != LINK_NONE && l->greeted && l->broken.ns == 0;
-        if (usable && (!best || better(m, p, l, best))) best = l;
-    }
-    return best ? best->link : LINK_NONE;
-}
-
-bool contact_any_usable(const struct members *m)
-{
-    for (int i = 0; i < MEMBERS_MAX; i++)
-        if (m->members[i].used && member_link(m, i) != LINK_NONE) return true;
-    return false;
-}
 
 static span jittered(struct members *m, span s)
 {
@@ -107,7 +50,7 @@ span contact_back_off(struct members *m, uint32_t failures, span first)
 static void plan_dial(struct members *m, int i, span first)
 {
     struct member *p = &m->members[i];
-    if (member_live(p) || (p->listed && !contact_any_usable(m)))
+    if (member_live(p) || (p->listed && !members_any_usable(m)))
         p->dial_at = instant_after(m->now, contact_back_off(m, p->failures, first));
     else p->dial_at = INSTANT_NEVER; /* the reconnector's turn */
 }
@@ -115,7 +58,7 @@ static void plan_dial(struct members *m, int i, span first)
 void contact_learned(struct members *m, int i)
 {
     struct member *p = &m->members[i];
-    if (!member_live(p) || contact_any(p) || p->dialling || m->now.ns < p->refused.ns) return;
+    if (!member_live(p) || member_any_link(p) || p->dialling || m->now.ns < p->refused.ns) return;
     p->failures = 0; /* the new address comes first */
     p->dial_at =
         instant_min(p->dial_at, instant_max(m->now, instant_after(p->dialled, RETRY_FIRST)));
@@ -127,7 +70,7 @@ static void all_lost(struct members *m)
     if (m->listed_count) m->listed_at = m->now;
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
-        if (p->used && p->listed && !member_live(p) && !p->dialling && !contact_any(p))
+        if (p->used && p->listed && !member_live(p) && !p->dialling && !member_any_link(p))
             plan_dial(m, i, REDIAL);
     }
 }
@@ -139,7 +82,7 @@ static void link_lost(struct members *m, int i, link_id before)
     m->members[i].nonce = 0; /* its probe went over the lost link */
     members_tell(m, NEWS_UNLINKED, i);
     if (member_link(m, i) != LINK_NONE) members_tell(m, NEWS_LINKED, i);
-    else if (!contact_any_usable(m)) all_lost(m);
+    else if (!members_any_usable(m)) all_lost(m);
 }
 
 static void forget_link(struct members *m, int i, struct member_link *l)
@@ -153,7 +96,7 @@ static void forget_link(struct members *m, int i, struct member_link *l)
 void contact_forget(struct members *m, link_id link)
 {
     int i = members_by_link(m, link);
-    if (i != NOBODY) forget_link(m, i, link_of(&m->members[i], link));
+    if (i != NOBODY) forget_link(m, i, member_link_of(&m->members[i], link));
 }
 
 void contact_broken(struct members *m, link_id link)
@@ -161,7 +104,7 @@ void contact_broken(struct members *m, link_id link)
     int i = members_by_link(m, link);
     if (i == NOBODY) return;
     link_id before = member_link(m, i);
-    link_of(&m->members[i], link)->broken = instant_after(m->now, BROKEN);
+    member_link_of(&m->members[i], link)->broken = instant_after(m->now, BROKEN);
     link_lost(m, i, before);
 }
 
@@ -230,7 +173,7 @@ static struct member_link *free_slot(struct members *m, int i, const struct sink
     struct member_link *worst = &p->links[0];
     for (int j = 0; j < MEMBER_LINKS; j++) {
         if (p->links[j].link == LINK_NONE) return &p->links[j];
-        if (better(m, p, worst, &p->links[j])) worst = &p->links[j];
+        if (member_better_link(m, p, worst, &p->links[j])) worst = &p->links[j];
     }
     contact_hang_up(m, worst->link, CLOSE_DUPLICATE, "another connection stays", out);
     forget_link(m, i, worst);
@@ -268,9 +211,9 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     int i = members_by_link(m, link);
     if (i == NOBODY) return;
     struct member *p = &m->members[i];
-    forget_link(m, i, link_of(p, link));
+    forget_link(m, i, member_link_of(p, link));
     twin_look(m, i, out);
-    if (contact_any(p)) return;
+    if (member_any_link(p)) return;
     if (code == CLOSE_GONE) {
         members_tell(m, NEWS_ENDED, i);
         members_accuse(m, i, out); /* without a link nobody would probe it */
@@ -290,7 +233,7 @@ void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], 
     if (i == NOBODY) return;
     struct member *p = &m->members[i];
     p->dialling = false;
-    if (contact_any(p)) return;
+    if (member_any_link(p)) return;
     p->unreached = reach_reason_of(code, false);
     p->failures++;
     plan_dial(m, i, RETRY_FIRST);
@@ -303,8 +246,8 @@ void contact_refuse(struct members *m, link_id link)
     int i = members_by_link(m, link);
     if (i == NOBODY) return;
     struct member *p = &m->members[i];
-    forget_link(m, i, link_of(p, link));
-    if (contact_any(p)) return;
+    forget_link(m, i, member_link_of(p, link));
+    if (member_any_link(p)) return;
     p->failures++;
     plan_dial(m, i, RETRY_FIRST);
     listed_give_up(m, i);
@@ -329,7 +272,7 @@ static void turn_away(struct members *m, int i, link_id link, uint32_t code, con
 {
     struct member *p = &m->members[i];
     contact_hang_up(m, link, code, text, out);
-    forget_link(m, i, link_of(p, link));
+    forget_link(m, i, member_link_of(p, link));
     p->unreached = reach_reason_of(code, true);
     p->refused = p->dial_at = instant_after(m->now, REFUSED);
     listed_give_up(m, i);
@@ -351,7 +294,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     int i = members_by_link(m, link);
     if (i == NOBODY) return true; /* hung up already */
     struct member *p = &m->members[i];
-    struct member_link *l = link_of(p, link);
+    struct member_link *l = member_link_of(p, link);
     struct reader r = reader_init(body);
     uint16_t major = reader_u16(&r);
     (void)reader_u16(&r);
@@ -389,7 +332,7 @@ bool contact_greet(struct members *m, int i, link_id link, const struct hello *h
                    const struct sink *out)
 {
     struct member *p = &m->members[i];
-    struct member_link *l = link_of(p, link);
+    struct member_link *l = member_link_of(p, link);
     if (!members_absorb_hello(m, i, h->record, out)) return false;
     if (!p->known) {
         turn_away(m, i, link, CLOSE_BUSY, "this swarm has all the members it can have", out);
@@ -474,7 +417,8 @@ static void reconnect(struct members *m)
     int chosen = NOBODY;
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
-        if (!p->used || member_live(p) || p->health == HEALTH_LEFT || p->dialling || contact_any(p))
+        if (!p->used || member_live(p) || p->health == HEALTH_LEFT || p->dialling ||
+            member_any_link(p))
             continue;
         if (instant_since(m->now, p->gone).ns >= REMEMBERED.ns) continue;
         if (rng_below(&m->rng, ++count) == 0) chosen = i;
@@ -488,7 +432,7 @@ void contact_tick(struct members *m, const struct sink *out)
 {
     if (m->now.ns >= m->reconnect_at.ns) {
         m->reconnect_at =
-            instant_after(m->now, jittered(m, contact_any_usable(m) ? RECONNECT : RECONNECT_ALONE));
+            instant_after(m->now, jittered(m, members_any_usable(m) ? RECONNECT : RECONNECT_ALONE));
         reconnect(m);
     }
     if (m->now.ns >= m->listed_at.ns) listed_dial(m);
@@ -499,7 +443,7 @@ void contact_tick(struct members *m, const struct sink *out)
         drop_mute_links(m, i, out);
         twin_look(m, i, out);
         bool due = p->used && m->now.ns >= p->dial_at.ns;
-        if (due && !p->dialling && !contact_any(p)) dial(m, i, out);
+        if (due && !p->dialling && !member_any_link(p)) dial(m, i, out);
     }
 }
 
@@ -509,7 +453,7 @@ instant contact_due(const struct members *m)
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
         if (!p->used) continue;
-        if (!p->dialling && !contact_any(p)) due = instant_min(due, p->dial_at);
+        if (!p->dialling && !member_any_link(p)) due = instant_min(due, p->dial_at);
         due = instant_min(due, twin_due(p));
         for (int j = 0; j < MEMBER_LINKS; j++) {
             const struct member_link *l = &p->links[j];

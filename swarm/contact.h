@@ -14,17 +14,8 @@ void contact_init(struct members *m);
 /* There is a new address of a member: if it is live and has no link, a dial is planned. */
 void contact_learned(struct members *m, int member);
 
-/* Any link at all to it, greeted or not? */
-bool contact_any(const struct member *p);
-
-/* Is there a usable link to anybody? */
-bool contact_any_usable(const struct members *m);
-
 /* How long to wait before the next dial after so many failures; `first` after none. With jitter. */
 span contact_back_off(struct members *m, uint32_t failures, span first);
-
-/* Has its HELLO come on this link? */
-bool contact_greeted(const struct member *p, link_id link);
 
 /* Hangs up all links to a member. */
 void contact_drop(struct members *m, int member, uint32_t code, const struct sink *out);
@@ -59,24 +50,7 @@ void contact_hang_up(const struct members *m, link_id link, uint32_t code, const
 void contact_note(const struct member *p, const char *name, const char *key, const char *word,
                   const struct sink *out);
 
-/* ---- member.c's, for contact.c ---- */
-
-/* A new entry, not known yet; NOBODY when the table is full or the name is taken. */
-int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
-/* Forgets one that was never known. */
-void members_remove(struct members *m, int member);
-void members_tell(struct members *m, enum member_news kind, int member);
-/* The PEER record of a HELLO. False when it is not this member's. */
-bool members_absorb_hello(struct members *m, int member, struct bytes record,
-                          const struct sink *out);
+/* What a new neighbour has to know first; the rest it learns by SYNC. */
 void members_greet(struct members *m, int member);
-/* One PING on this member's link. */
-void members_ping(struct members *m, int member, uint32_t nonce, const struct sink *out);
-/* I cannot reach it. */
-void members_accuse(struct members *m, int member, const struct sink *out);
-/* Signs and sends my PEER record anew. */
-void members_publish_peer(struct members *m);
-/* Likewise whom I cannot reach. */
-void members_publish_reach(struct members *m);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "contact.h"
 #include "seen.h"
+#include "member_table.h"
 
 #define LISTED_DIALS 16 /* at a time, of a list of thousands */
 
@@ -51,7 +52,7 @@ void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]
 void listed_give_up(struct members *m, int i)
 {
     struct member *p = &m->members[i];
-    if (!p->listed || p->known || p->dialling || contact_any(p)) return;
+    if (!p->listed || p->known || p->dialling || member_any_link(p)) return;
     struct listed *l = &m->listed[p->listed - 1];
     l->failures = p->failures;
     l->again =
@@ -64,7 +65,7 @@ void listed_dial(struct members *m)
 {
     uint32_t under_way = 0;
     m->listed_at = INSTANT_NEVER;
-    if (contact_any_usable(m)) return; /* the reconnector's turn */
+    if (members_any_usable(m)) return; /* the reconnector's turn */
     for (int i = 0; i < MEMBERS_MAX; i++)
         under_way += m->members[i].used && m->members[i].listed && !m->members[i].known;
     for (size_t n = 0; n < m->listed_count && under_way < LISTED_DIALS; n++) {

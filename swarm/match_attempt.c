@@ -4,7 +4,6 @@
 
 #include "match_mates.h"
 #include "match_set.h"
-#include "wire.h"
 
 /* SPEC.md, "Timers". */
 #define GRACE_MIN_MS   3000

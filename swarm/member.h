@@ -7,7 +7,16 @@
  * (arXiv 1707.00788). Nobody says DEAD to others: each node's own timer decides, and whoever is accused refutes by a
  * higher incarnation. SPEC.md, "Membership".
  *
- * Pure. Messages go out with action.link set. All storage is in the struct, but for the peer list. */
+ * Pure. Messages go out with action.link set. All storage is in the struct, but for the peer list. Its parts:
+ *
+ *     table      who is known, the links to them, news for whoever composes this
+ *     push       records on their way out, and my own
+ *     sync       anti-entropy
+ *     health     suspicion, death, return
+ *     probe      PING and PONG
+ *     record     what others say
+ *     contact    dialling, HELLO; with listed (the peer list), seen (my addresses), twin (one key twice), unreachable
+ *     member     what comes in, and time */
 #ifndef SHOAL_SWARM_MEMBER_H
 #define SHOAL_SWARM_MEMBER_H
 

@@ -10,6 +10,7 @@
 #include "node_round.h"
 #include "node_say.h"
 #include "twin.h"
+#include "member_table.h"
 
 /* SPEC.md, "A node's life". */
 #define JOIN_PATIENCE_COUNTED                                                                      \
@@ -156,7 +157,7 @@ static void on_frame(struct node *n, const struct event *e)
         good = members_hello(&n->members, e->link, e->bytes, n->now, &in);
     } else if (twin_held(p, e->link)) {
         return; /* nothing it says is taken until it is clear who it is */
-    } else if (!contact_greeted(p, e->link)) {
+    } else if (!member_greeted(p, e->link)) {
         good = false;
     } else if (e->type == WIRE_SEEN) {
         good = members_seen(&n->members, e->link, e->bytes, n->now);

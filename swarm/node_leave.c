@@ -3,6 +3,7 @@
 #include "contact.h"
 #include "node_look.h"
 #include "node_say.h"
+#include "member_table.h"
 
 /* SPEC.md, "A node's life". */
 #define LEAVE_PATIENCE span_s(30)
@@ -37,7 +38,7 @@ void node_copied(struct node *n, struct bytes said)
 {
     char text[160];
     size_t count = 0;
-    if (n->averaged || n->leaving || contact_any_usable(&n->members)) return;
+    if (n->averaged || n->leaving || members_any_usable(&n->members)) return;
     for (; count < said.count && count + 1 < sizeof text; count++) {
         uint8_t c = said.data[count];
         text[count] = c >= 0x20 && c < 0x7f ? (char)c : '?';

@@ -1,6 +1,6 @@
 #include "seen.h"
 
-#include "contact.h"
+#include "member_push.h"
 
 struct place { /* an address that somebody sees me at */
     struct address address;

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "member_probe.h"
+
 #define PATIENCE span_s(5) /* with the first process; its link ends sooner if it is gone */
 #define AGAIN    span_ms(400)
 

@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-#include "contact.h"
+#include "member_table.h"
+#include "member_push.h"
 
 #define REACH_DELAY span_s(5) /* SPEC.md, "Membership" */
 
@@ -17,7 +18,7 @@ static void gather(const struct members *m, struct record_reach *out)
     *out = (struct record_reach){0};
     for (int i = 0; i < MEMBERS_MAX && out->count < RECORD_REACH_MAX; i++) {
         const struct member *p = &m->members[i];
-        if (!member_live(p) || p->unreached == REACH_REASONS || contact_any(p)) continue;
+        if (!member_live(p) || p->unreached == REACH_REASONS || member_any_link(p)) continue;
         out->list[out->count++] = (struct peer_unreached){p->sid, p->unreached};
     }
     qsort(out->list, out->count, sizeof *out->list, by_sid);

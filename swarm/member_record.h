@@ -1,0 +1,17 @@
+/* member_record.h -- records of others. Part of member.c, on the same struct. */
+#ifndef SHOAL_SWARM_MEMBER_RECORD_H
+#define SHOAL_SWARM_MEMBER_RECORD_H
+
+#include "member.h"
+
+/* Is this version newer than what is held? */
+bool member_fresh(const struct stored *s, struct version v);
+
+/* Takes enveloped records that `from` sent on. False when nobody who follows the protocol could have sent one. */
+bool member_absorb_all(struct members *m, struct reader *r, int from, const struct sink *out);
+
+/* The PEER record of a HELLO. False when it is not this member's. */
+bool members_absorb_hello(struct members *m, int member, struct bytes record,
+                          const struct sink *out);
+
+#endif

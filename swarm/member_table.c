@@ -1,0 +1,203 @@
+#include "member_table.h"
+
+#include <assert.h>
+
+#include "listed.h"
+
+/* ---- finding ---- */
+
+int members_find(const struct members *m, sid s)
+{
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        if (m->members[i].used && m->members[i].sid == s) return i;
+    return NOBODY;
+}
+
+int members_by_id(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
+{
+    int i = members_find(m, wire_sid(id));
+    return i >= 0 && memcmp(m->members[i].id, id, CRYPTO_KEY_BYTES) == 0 ? i : NOBODY;
+}
+
+int members_by_link(const struct members *m, link_id link)
+{
+    if (link == LINK_NONE) return NOBODY;
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        for (int j = 0; m->members[i].used && j < MEMBER_LINKS; j++)
+            if (m->members[i].links[j].link == link) return i;
+    return NOBODY;
+}
+
+/* ---- links ---- */
+
+struct member_link *member_link_of(struct member *p, link_id link)
+{
+    for (int j = 0; j < MEMBER_LINKS; j++)
+        if (p->links[j].link == link) return &p->links[j];
+    return NULL;
+}
+
+bool member_any_link(const struct member *p)
+{
+    for (int j = 0; j < MEMBER_LINKS; j++)
+        if (p->links[j].link != LINK_NONE) return true;
+    return false;
+}
+
+bool member_greeted(const struct member *p, link_id link)
+{
+    for (int j = 0; j < MEMBER_LINKS; j++)
+        if (p->links[j].link == link) return p->links[j].greeted;
+    return false;
+}
+
+/* Both sides choose alike: the link that the smaller ID dialled, of those the newest. But one that a restarted process
+ * has greeted on goes before those of its former life. */
+bool member_better_link(const struct members *m, const struct member *p,
+                        const struct member_link *a, const struct member_link *b)
+{
+    bool smaller = memcmp(m->config.id, p->id, CRYPTO_KEY_BYTES) < 0;
+    bool a_stays = a->dialled == smaller, b_stays = b->dialled == smaller;
+    if (a->incarnation != b->incarnation) return a->incarnation > b->incarnation;
+    return a_stays != b_stays ? a_stays : a->order > b->order;
+}
+
+link_id member_link(const struct members *m, int member)
+{
+    const struct member *p = &m->members[member];
+    const struct member_link *best = NULL;
+    for (int j = 0; j < MEMBER_LINKS; j++) {
+        const struct member_link *l = &p->links[j];
+        bool usable = l->link != LINK_NONE && l->greeted && l->broken.ns == 0;
+        if (usable && (!best || member_better_link(m, p, l, best))) best = l;
+    }
+    return best ? best->link : LINK_NONE;
+}
+
+bool members_any_usable(const struct members *m)
+{
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        if (m->members[i].used && member_link(m, i) != LINK_NONE) return true;
+    return false;
+}
+
+uint64_t member_linked(const struct members *m)
+{
+    uint64_t mask = 0;
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        if (m->members[i].used && member_link(m, i) != LINK_NONE) mask |= (uint64_t)1 << i;
+    return mask;
+}
+
+/* ---- what they are ---- */
+
+bool member_live(const struct member *p)
+{
+    return p->used && p->known && (p->health == HEALTH_ALIVE || p->health == HEALTH_SUSPECT);
+}
+
+span member_progress_age(const struct member *p, instant now)
+{
+    const struct stored *s = &p->stored[STORED_PROGRESS];
+    return span_ns(instant_since(now, s->at).ns + span_ms(s->age_ms).ns);
+}
+
+const struct record_reach *members_reach(const struct members *m, int member)
+{
+    if (member == NOBODY) return &m->reach;
+    const struct member *p = &m->members[member];
+    bool said = p->stored[STORED_REACH].count && p->reach.version.incarnation == p->incarnation;
+    return said ? &p->reach : NULL;
+}
+
+uint32_t members_live(const struct members *m)
+{
+    uint32_t n = 1;
+    for (int i = 0; i < MEMBERS_MAX; i++) n += member_live(&m->members[i]);
+    return n;
+}
+
+struct address members_address(const struct members *m)
+{
+    return m->me.addresses_count ? m->me.addresses[0] : (struct address){0};
+}
+
+/* ---- news ---- */
+
+void members_tell(struct members *m, enum member_news kind, int member)
+{
+    if (m->news_count == NEWS_MAX) return; /* nobody reads; the states say the same */
+    uint32_t at = (m->news_first + m->news_count++) % NEWS_MAX;
+    m->news[at].kind = kind;
+    m->news[at].member = member;
+}
+
+bool members_news(struct members *m, enum member_news *kind, int *member)
+{
+    if (m->news_count == 0) return false;
+    *kind = m->news[m->news_first].kind;
+    *member = m->news[m->news_first].member;
+    m->news_first = (m->news_first + 1) % NEWS_MAX;
+    m->news_count--;
+    return true;
+}
+
+void member_note(const struct sink *out, const char *name, const struct member *p, const char *key,
+                 uint64_t value)
+{
+    struct action a = {.kind = ACTION_NOTE, .text = name};
+    a.note.hex.key = "peer";
+    a.note.hex.value = bytes_of(p->id, sizeof p->id);
+    a.note.numbers[0].key = key;
+    a.note.numbers[0].value = value;
+    sink_act(out, &a);
+}
+
+/* ---- entries ---- */
+
+void member_forget_pushes(struct members *m, int member)
+{
+    uint64_t keep = ~((uint64_t)1 << member);
+    for (int i = -1; i < MEMBERS_MAX; i++) {
+        for (int k = 0; k < STORED_COUNT; k++)
+            (i < 0 ? &m->mine[k] : &m->members[i].stored[k])->push &= keep;
+        for (uint32_t j = 0; i >= 0 && j < m->members[i].accusers_count; j++)
+            m->members[i].accusers[j].push &= keep;
+    }
+}
+
+static int room_for(struct members *m)
+{
+    int oldest = NOBODY;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        struct member *p = &m->members[i];
+        if (!p->used) return i;
+        if (p->dialling || member_any_link(p) || member_live(p)) continue;
+        if (oldest == NOBODY || p->gone.ns < m->members[oldest].gone.ns) oldest = i;
+    }
+    if (oldest != NOBODY) member_forget_pushes(m, oldest);
+    return oldest;
+}
+
+int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
+{
+    if (wire_sid(id) == 0 || members_find(m, wire_sid(id)) != NOBODY) return NOBODY;
+    int i = room_for(m);
+    if (i == NOBODY) return NOBODY;
+    m->members[i] = (struct member){.used = true,
+                                    .sid = wire_sid(id),
+                                    .health = HEALTH_DEAD,
+                                    .gone = m->now,
+                                    .listed = listed_place(m, id),
+                                    .dial_at = INSTANT_NEVER,
+                                    .unreached = REACH_REASONS};
+    memcpy(m->members[i].id, id, CRYPTO_KEY_BYTES);
+    return i;
+}
+
+void members_remove(struct members *m, int i)
+{
+    assert(!m->members[i].known && !member_any_link(&m->members[i]));
+    member_forget_pushes(m, i);
+    m->members[i].used = false;
+}

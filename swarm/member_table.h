@@ -1,0 +1,42 @@
+/* member_table.h -- who is known, and the links to them. Part of member.c, on the same struct. */
+#ifndef SHOAL_SWARM_MEMBER_TABLE_H
+#define SHOAL_SWARM_MEMBER_TABLE_H
+
+#include "member.h"
+
+static inline uint64_t member_bit(int member) { return member < 0 ? 0 : (uint64_t)1 << member; }
+
+/* ---- links ---- */
+
+/* NULL: this link does not lead to it. */
+struct member_link *member_link_of(struct member *p, link_id link);
+/* Any link at all to it, greeted or not? */
+bool member_any_link(const struct member *p);
+/* Has its HELLO come on this link? */
+bool member_greeted(const struct member *p, link_id link);
+/* Is `a` to be used rather than `b`? Both sides choose alike: the link that the smaller ID dialled, of those the newest. But
+ * one that a restarted process has greeted on goes before those of its former life. */
+bool member_better_link(const struct members *m, const struct member *p,
+                        const struct member_link *a, const struct member_link *b);
+/* Is there a usable link to anybody? */
+bool members_any_usable(const struct members *m);
+/* All to whom there is a usable link, as bits. */
+uint64_t member_linked(const struct members *m);
+
+/* ---- news and notes ---- */
+
+void members_tell(struct members *m, enum member_news kind, int member);
+/* A note about a member, with a number. */
+void member_note(const struct sink *out, const char *name, const struct member *p, const char *key,
+                 uint64_t value);
+
+/* ---- entries ---- */
+
+/* A new entry, not known yet; NOBODY when the table is full or the name is taken. */
+int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
+/* Forgets one that was never known. */
+void members_remove(struct members *m, int member);
+/* Nothing waits to be pushed to it any more. */
+void member_forget_pushes(struct members *m, int member);
+
+#endif
