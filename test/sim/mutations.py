@@ -25,7 +25,7 @@ MUTATIONS = [
          old="r->in[c] = mask >> reduce_self(r) & 1;", new="r->in[c] = 1;"),
     dict(name="a later address of a member plans no dial", file="swarm/member_record.c",
          old="bool moved = !same_addresses(&p->peer, r);", new="bool moved = !same_addresses(&p->peer, r) && false;"),
-    dict(name="a part of a state is taken unseen", file="swarm/sync.c",
+    dict(name="a part of a state is taken unseen", file="swarm/sync_fetch.c",
          old="good = memcmp(digest, s->leaves + (size_t)chunk * CRYPTO_DIGEST_BYTES, sizeof digest) == 0;",
          new="good = true;"),
 ]
