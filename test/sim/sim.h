@@ -4,8 +4,8 @@
  *     zig build sim -- 17                 one seed
  *     zig build sim -- 17 --trace         the same, with every note, fault and state change on the way
  *     zig build sim -- 17 --nodes 5       the same dice for five nodes
- *     zig build sim -- 1..200 --golden FILE   against what was said before a change that ought to change nothing; such a
- *                                          file is written by `zig build sim -- 1..200 --said > FILE`
+ *     zig build sim -- 1..200 --golden test/golden/sim.txt   all messages and notes are those of the time when that was written
+ *     zig build sim -- 1..1000 --said > test/golden/sim.txt  by a change that is meant to say something else
  *     zig build sim -- 17 --salt 1        the same run on another day: with `count: steps` and no fault, the same bits
  *     zig build sim -- 1..1000            many
  *     zig build mutate                    eight planted bugs: each must be caught
