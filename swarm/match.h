@@ -48,6 +48,8 @@ enum match_status { /* of a mate, in the present attempt */
                     MATE_OUT      /* busy, silent, leaving, gone, or of another round or lineage */
 };
 
+/* `verified` implies `proposed`; `unanswered` that there is a READY; `busy` that status is MATE_OUT and `refused` is this
+ * attempt; `left` that there is no READY: what it said before counts no longer. */
 struct match_mate {
     sid sid;
     uint8_t id[CRYPTO_KEY_BYTES];

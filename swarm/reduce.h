@@ -79,7 +79,10 @@ struct reduce_work { /* a chunk that I average */
     uint8_t *contributions;   /* [group_max] wire bytes of a chunk */
 };
 
-struct reduce_peer { /* a member of the group */
+/* A member of the group. `suspect` comes and goes: whoever is heard is suspected no more, and nothing is under way with one
+ * who is (`examining` is false). `lost` and `late` stay: a second suspicion prolongs nothing, and one who was late is not waited
+ * for in later chunks either, though what it sends in time counts. `contributes` is false after EMPTY alone. */
+struct reduce_peer {
     bool linked, suspect;
     bool lost;  /* it was suspected in GATHER, and GATHER prolonged for it */
     bool heard; /* a STAGE of it has come: it is in the group and takes parcels */
