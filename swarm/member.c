@@ -92,7 +92,7 @@ void members_tick(struct members *m, instant now, const struct sink *out)
     for (int i = 0; i < MEMBERS_MAX; i++) {
         if (!m->members[i].used) continue;
         member_probe_tick(m, i, out);
-        member_health_tick(m, i, out);
+        if (member_health_tick(m, i, out)) contact_drop(m, i, CLOSE_DEAD, out);
     }
     contact_tick(m, out);
     unreachable_tick(m);

@@ -2,8 +2,6 @@
 
 #include <assert.h>
 
-#include "contact.h"
-#include "member_probe.h"
 #include "member_push.h"
 #include "member_table.h"
 #include "wire.h"
@@ -37,7 +35,6 @@ void member_lose(struct members *m, int i, enum peer_health how, const struct si
     p->accusers_count = 0;
     member_note(out, how == HEALTH_LEFT ? "left" : "dead", p, "incarnation", p->incarnation);
     members_tell(m, NEWS_GONE, i);
-    contact_drop(m, i, how == HEALTH_LEFT ? CLOSE_OK : CLOSE_DEAD, out);
 }
 
 /* Lifeguard: patience shrinks with the number of accusers, from T_max to T_min, as their logarithm. Rows: how many
@@ -91,8 +88,7 @@ bool member_accused(struct members *m, int i, sid accuser, uint64_t incarnation,
                                   member_bit(i)) |
         target;
     member_flush_soon(m);
-    if (first && from != NOBODY) member_probe(m, i); /* verify the rumour */
-    return true;
+    return first;
 }
 
 void members_accuse(struct members *m, int i, const struct sink *out)
@@ -134,11 +130,12 @@ void member_tell_suspect(struct members *m, int i, const struct sink *out)
     member_send(m, i, &w, out);
 }
 
-void member_health_tick(struct members *m, int i, const struct sink *out)
+bool member_health_tick(struct members *m, int i, const struct sink *out)
 {
     struct member *p = &m->members[i];
-    if (!member_live(p)) return;
+    if (!member_live(p)) return false;
     bool over = p->health == HEALTH_SUSPECT && m->now.ns >= member_suspicion_ends(m, p).ns;
     bool silent = m->now.ns >= instant_after(p->heard, MEMBER_LEASE).ns;
     if (over || silent) member_lose(m, i, HEALTH_DEAD, out);
+    return over || silent;
 }

@@ -9,10 +9,11 @@
 
 /* It is back. */
 void member_revive(struct members *m, int i, const struct sink *out);
-/* It is DEAD or LEFT. */
+/* It is DEAD or LEFT. Its links are the caller's to hang up (contact_drop). */
 void member_lose(struct members *m, int i, enum peer_health how, const struct sink *out);
 
-/* Takes an accusation of the present incarnation; `from` sent it (NOBODY: me). False when it says nothing new. */
+/* Takes an accusation of the present incarnation; `from` sent it (NOBODY: me). True for the first one: it is suspected from
+ * now on, and whoever only heard so should look for itself. */
 bool member_accused(struct members *m, int i, sid accuser, uint64_t incarnation,
                     const uint8_t bytes[RECORD_SUSPECT_BYTES], int from, const struct sink *out);
 /* I cannot reach it. */
@@ -23,6 +24,7 @@ void members_accuse(struct members *m, int i, const struct sink *out);
 void member_tell_suspect(struct members *m, int i, const struct sink *out);
 
 instant member_suspicion_ends(const struct members *m, const struct member *p);
-void member_health_tick(struct members *m, int i, const struct sink *out);
+/* True when it is given up: its links are the caller's to hang up. */
+bool member_health_tick(struct members *m, int i, const struct sink *out);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "contact.h"
 #include "member_health.h"
+#include "member_probe.h"
 #include "member_push.h"
 #include "member_table.h"
 #include "unreachable.h"
@@ -116,8 +117,10 @@ static bool absorb_leave(struct members *m, const struct record_leave *r, uint32
     if (!member_fresh(&p->stored[STORED_LEAVE], r->version)) return true;
     if (!record_verify(m->config.crypto, m->config.run_id, bytes, p->id)) return false;
     keep(m, i, STORED_LEAVE, r->version, age, bytes, from);
-    if (r->version.incarnation >= p->incarnation && p->health != HEALTH_LEFT)
+    if (r->version.incarnation >= p->incarnation && p->health != HEALTH_LEFT) {
         member_lose(m, i, HEALTH_LEFT, out);
+        contact_drop(m, i, CLOSE_OK, out);
+    }
     return true;
 }
 
@@ -153,7 +156,9 @@ static bool absorb_suspect(struct members *m, const struct record_suspect *r, st
     if (!record_verify(m->config.crypto, m->config.run_id, bytes, m->members[accuser].id))
         return false;
     if (!me) {
-        (void)member_accused(m, target, r->accuser, r->incarnation, bytes.data, from, out);
+        if (member_accused(m, target, r->accuser, r->incarnation, bytes.data, from, out) &&
+            from != NOBODY)
+            member_probe(m, target); /* is the rumour true? */
         return true;
     }
     if (m->health < MEMBER_HEALTH_WORST) m->health++;
