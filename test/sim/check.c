@@ -83,6 +83,27 @@ void check_state(struct world *w, struct sim_node *n, const char *how)
     n->watch.history = history_hold(w, n, -1, how);
 }
 
+#define MEETING_S                                                                                  \
+    10 /* from the start of the one whom all know until all know each other (SPEC.md, "Membership") */
+
+/* Everybody's list names the first node alone, and it was not there yet, or not for long? */
+static bool too_early(const struct world *w)
+{
+    const struct sim_node *first = &w->nodes[0];
+    return w->scenario.list_first &&
+           (first->life == 0 || w->now.ns < instant_after(first->born, span_s(MEETING_S)).ns);
+}
+
+/* Was one of the two histories made by somebody who may not have heard of the others, since they parted? */
+static bool parted_apart(const struct check *c, int32_t a, int32_t b)
+{
+    const int32_t both[] = {a, b};
+    for (int k = 0; k < 2; k++)
+        for (int32_t i = both[k]; i >= 0 && !past(c, i, both[1 - k]); i = c->histories[i].parent)
+            if (c->histories[i].apart) return true;
+    return false;
+}
+
 /* Where only crashes happen, those who were never touched by one are on one line. */
 static void check_survivors(struct world *w, struct sim_node *n)
 {
@@ -92,7 +113,8 @@ static void check_survivors(struct world *w, struct sim_node *n)
     for (uint32_t i = 0; i < w->node_count; i++) {
         struct sim_node *o = &w->nodes[i];
         if (!o->alive || o->life != 1 || o->watch.adopted) continue;
-        if (forked(&w->check, o->watch.history, n->watch.history))
+        if (forked(&w->check, o->watch.history, n->watch.history) &&
+            !parted_apart(&w->check, o->watch.history, n->watch.history))
             world_violated(w,
                            "survivors: nodes %d and %d differ after epoch %llu, and nothing but "
                            "crashes has happened",
@@ -170,7 +192,10 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     int32_t old = n->watch.history, known = check_history(&w->check, s->lineage);
     int32_t now = history_hold(w, n, old, "applied");
     struct history *h = &w->check.histories[now];
-    if (known < 0) h->means = n->watch.means;
+    if (known < 0) {
+        h->means = n->watch.means;
+        h->apart = too_early(w);
+    }
     if (s->epoch != before->epoch + 1)
         world_violated(w, "back: node %d's outer step leads from epoch %llu to %llu", n->index,
                        (unsigned long long)before->epoch, (unsigned long long)s->epoch);

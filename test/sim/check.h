@@ -69,6 +69,7 @@ struct history { /* one lineage that ever was */
     struct means means;       /* that led to it */
     bool blind;    /* who made it first did not see all who lived, or lost some while averaging */
     uint32_t born; /* nodes that had ever been started then: more of them have another half */
+    bool apart;    /* who made it first may not have heard of the others: check_survivors */
 };
 
 struct offers { /* tokens that a node had processed when it said READY in this round */

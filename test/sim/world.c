@@ -250,6 +250,7 @@ void world_start(struct world *w, struct sim_node *n)
         return;
     }
     arena_seal(&n->room);
+    if (n->life == 1) n->born = w->now;
     world_trace(w, "node %d starts, life %u, epoch %llu", n->index, n->life,
                 (unsigned long long)n->trainer.state.epoch);
     if (n->life == 1 && w->scenario.late[n->index]) w->report->faults[FAULT_JOIN]++;

@@ -28,6 +28,7 @@ struct sim_node {
     bool dying; /* the crash has happened inside the present step: what it does now nobody sees */
     bool stepping; /* node_step is running: it must not be called again */
     uint32_t life; /* which process this is, from 1 */
+    instant born;  /* when its first process started */
     uint64_t incarnation;
     instant paused_since, paused_until; /* runs when `paused_until` is past */
     instant died_at;                    /* the latest process that ended */
