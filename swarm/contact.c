@@ -1,16 +1,10 @@
 #include "contact.h"
 
-#include <assert.h>
-
 #include "listed.h"
-#include "seen.h"
-#include "twin.h"
-#include "member_table.h"
 #include "member_health.h"
-#include "member_record.h"
+#include "member_table.h"
+#include "seen.h"
 
-#define RETRY_FIRST     span_s(1)
-#define RETRY_DOUBLINGS 3 /* 8 s at most */
 #define RECONNECT       span_s(30)
 #define RECONNECT_ALONE span_s(5)
 #define REFUSED         span_s(300) /* another run or version will not change its mind soon */
@@ -22,11 +16,6 @@
 #define REMEMBERED     span_s(24 * 3600)
 
 /* ---- links ---- */
-
-static span jittered(struct members *m, span s)
-{
-    return span_ns(s.ns * 3 / 4 + rng_below(&m->rng, s.ns / 2 + 1));
-}
 
 void contact_hang_up(const struct members *m, link_id link, uint32_t code, const char *text,
                      const struct sink *out)
@@ -40,18 +29,12 @@ void contact_hang_up(const struct members *m, link_id link, uint32_t code, const
     sink_act(out, &a);
 }
 
-span contact_back_off(struct members *m, uint32_t failures, span first)
-{
-    uint32_t doublings = failures > RETRY_DOUBLINGS ? RETRY_DOUBLINGS : failures - 1;
-    return jittered(m, failures ? span_ns(RETRY_FIRST.ns << doublings) : first);
-}
-
 /* When to dial a member to which there is no link. */
 static void plan_dial(struct members *m, int i, span first)
 {
     struct member *p = &m->members[i];
     if (member_live(p) || (p->listed && !members_any_usable(m)))
-        p->dial_at = instant_after(m->now, contact_back_off(m, p->failures, first));
+        p->dial_at = instant_after(m->now, member_back_off(m, p->failures, first));
     else p->dial_at = INSTANT_NEVER; /* the reconnector's turn */
 }
 
@@ -61,7 +44,7 @@ void contact_learned(struct members *m, int i)
     if (!member_live(p) || member_any_link(p) || p->dialling || m->now.ns < p->refused.ns) return;
     p->failures = 0; /* the new address comes first */
     p->dial_at =
-        instant_min(p->dial_at, instant_max(m->now, instant_after(p->dialled, RETRY_FIRST)));
+        instant_min(p->dial_at, instant_max(m->now, instant_after(p->dialled, MEMBER_RETRY_FIRST)));
 }
 
 /* The last link is gone: the whole peer list is dialled again. */
@@ -88,7 +71,7 @@ static void link_lost(struct members *m, int i, link_id before)
 static void forget_link(struct members *m, int i, struct member_link *l)
 {
     link_id before = member_link(m, i);
-    if (twin_held(&m->members[i], l->link)) m->members[i].twin = (struct twin){0};
+    if (member_held_back(&m->members[i], l->link)) m->members[i].twin = (struct twin){0};
     *l = (struct member_link){.link = LINK_NONE};
     link_lost(m, i, before);
 }
@@ -113,7 +96,7 @@ static void drop_mute_links(struct members *m, int i, const struct sink *out)
 {
     for (int j = 0; j < MEMBER_LINKS; j++) {
         const struct member_link *l = &m->members[i].links[j];
-        if (l->link == LINK_NONE || l->greeted || twin_held(&m->members[i], l->link) ||
+        if (l->link == LINK_NONE || l->greeted || member_held_back(&m->members[i], l->link) ||
             m->now.ns < instant_after(l->since, HELLO_PATIENCE).ns)
             continue;
         contact_hang_up(m, l->link, CLOSE_PROTOCOL, "there was no HELLO", out);
@@ -142,32 +125,22 @@ void contact_drop(struct members *m, int i, uint32_t code, const struct sink *ou
         forget_link(m, i, &p->links[j]);
     }
     p->failures = 0;
-    plan_dial(m, i, RETRY_FIRST);
+    plan_dial(m, i, MEMBER_RETRY_FIRST);
 }
 
-static void say_hello(struct members *m, link_id link, const struct address *seen,
-                      const struct sink *out)
+void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                           const struct address *a, instant now)
 {
-    uint8_t room[74 + RECORD_BYTES_MAX + NODE_SHARED_MAX];
-    struct writer w = writer_init(room, sizeof room);
-    writer_u16(&w, WIRE_MAJOR);
-    writer_u16(&w, WIRE_MINOR);
-    writer_copy(&w, m->config.run_id, CRYPTO_DIGEST_BYTES);
-    wire_write_address(&w, seen);
-    writer_u16(&w, 0); /* admission: open */
-    writer_u16(&w, m->mine[STORED_PEER].count);
-    writer_copy(&w, m->mine[STORED_PEER].bytes, m->mine[STORED_PEER].count);
-    writer_u64(&w,
-               m->config.incarnation); /* since 1.1: which process this is, and what it shares */
-    writer_u16(&w, (uint16_t)m->config.shared.count);
-    writer_copy(&w, m->config.shared.data, m->config.shared.count);
-    assert(!w.full);
-    struct action a = {
-        .kind = ACTION_FRAME, .link = link, .type = WIRE_HELLO, .bytes = writer_bytes(&w)};
-    sink_act(out, &a);
+    m->now = now;
+    if (wire_sid(id) == m->self) {
+        seen_named(m, a);
+        return;
+    }
+    int i = members_by_id(m, id);
+    if (listed_found(m, id, a) && i != NOBODY) contact_learned(m, i);
 }
 
-static struct member_link *free_slot(struct members *m, int i, const struct sink *out)
+struct member_link *contact_slot(struct members *m, int i, const struct sink *out)
 {
     struct member *p = &m->members[i];
     struct member_link *worst = &p->links[0];
@@ -180,40 +153,9 @@ static struct member_link *free_slot(struct members *m, int i, const struct sink
     return worst;
 }
 
-void members_link_up(struct members *m, const struct event *e, const struct sink *out)
+void contact_ended(struct members *m, int i, uint32_t code, const struct sink *out)
 {
-    m->now = e->now;
-    if (memcmp(e->id, m->config.id, CRYPTO_KEY_BYTES) == 0) {
-        contact_hang_up(m, e->link, CLOSE_SELF, "this is your own key", out);
-        return;
-    }
-    int i = members_by_id(m, e->id);
-    if (i == NOBODY) i = members_add(m, e->id);
-    if (i == NOBODY) {
-        contact_hang_up(m, e->link, CLOSE_BUSY, "no room for another peer", out);
-        return;
-    }
     struct member *p = &m->members[i];
-    struct member_link *l = free_slot(m, i, out);
-    *l = (struct member_link){.link = e->link,
-                              .address = e->address,
-                              .dialled = e->dialled,
-                              .since = m->now,
-                              .order = ++m->order};
-    if (e->dialled) p->dialling = false;
-    say_hello(m, e->link, &e->address, out);
-}
-
-void members_link_down(struct members *m, link_id link, uint32_t code, instant now,
-                       const struct sink *out)
-{
-    m->now = now;
-    int i = members_by_link(m, link);
-    if (i == NOBODY) return;
-    struct member *p = &m->members[i];
-    forget_link(m, i, member_link_of(p, link));
-    twin_look(m, i, out);
-    if (member_any_link(p)) return;
     if (code == CLOSE_GONE) {
         members_tell(m, NEWS_ENDED, i);
         members_accuse(m, i, out); /* without a link nobody would probe it */
@@ -221,7 +163,7 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     plan_dial(m, i, REDIAL);
     p->unreached = reach_reason_of(code, true);
     if (code == CLOSE_RUN || code == CLOSE_VERSION || code == CLOSE_BUSY || code == CLOSE_SELF)
-        p->refused = p->dial_at = instant_after(now, REFUSED);
+        p->refused = p->dial_at = instant_after(m->now, REFUSED);
     listed_give_up(m, i);
 }
 
@@ -236,7 +178,7 @@ void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], 
     if (member_any_link(p)) return;
     p->unreached = reach_reason_of(code, false);
     p->failures++;
-    plan_dial(m, i, RETRY_FIRST);
+    plan_dial(m, i, MEMBER_RETRY_FIRST);
     if (instant_since(now, p->heard).ns > UNHEARD.ns) members_accuse(m, i, out);
     listed_give_up(m, i);
 }
@@ -249,11 +191,9 @@ void contact_refuse(struct members *m, link_id link)
     forget_link(m, i, member_link_of(p, link));
     if (member_any_link(p)) return;
     p->failures++;
-    plan_dial(m, i, RETRY_FIRST);
+    plan_dial(m, i, MEMBER_RETRY_FIRST);
     listed_give_up(m, i);
 }
-
-/* ---- HELLO ---- */
 
 void contact_note(const struct member *p, const char *name, const char *key, const char *word,
                   const struct sink *out)
@@ -267,8 +207,8 @@ void contact_note(const struct member *p, const char *name, const char *key, con
 }
 
 /* It cannot be one of us: the link ends, and it is left alone for a while. */
-static void turn_away(struct members *m, int i, link_id link, uint32_t code, const char *text,
-                      const struct sink *out)
+void contact_turn_away(struct members *m, int i, link_id link, uint32_t code, const char *text,
+                       const struct sink *out)
 {
     struct member *p = &m->members[i];
     contact_hang_up(m, link, code, text, out);
@@ -276,105 +216,6 @@ static void turn_away(struct members *m, int i, link_id link, uint32_t code, con
     p->unreached = reach_reason_of(code, true);
     p->refused = p->dial_at = instant_after(m->now, REFUSED);
     listed_give_up(m, i);
-}
-
-/* Another experiment, and what of it is another: for the log, and for whoever set it up. */
-static void note_other_run(const struct members *m, int i, struct bytes theirs,
-                           const struct sink *out)
-{
-    char story[NODE_STORY_BYTES] = "which keys differ is not known";
-    if (m->config.differ) (void)m->config.differ(m->config.shared, theirs, story);
-    contact_note(&m->members[i], "other_run", "why", story, out);
-}
-
-bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
-                   const struct sink *out)
-{
-    m->now = now;
-    int i = members_by_link(m, link);
-    if (i == NOBODY) return true; /* hung up already */
-    struct member *p = &m->members[i];
-    struct member_link *l = member_link_of(p, link);
-    struct reader r = reader_init(body);
-    uint16_t major = reader_u16(&r);
-    (void)reader_u16(&r);
-    if (r.bad || l->greeted) return false;
-    if (major != WIRE_MAJOR) {
-        turn_away(m, i, link, CLOSE_VERSION, "this node speaks version 1 of the protocol", out);
-        return true;
-    }
-    struct hello h = {0};
-    struct bytes shared = {0}, run = reader_bytes(&r, CRYPTO_DIGEST_BYTES);
-    (void)wire_read_address(&r, &h.seen);
-    (void)reader_bytes(&r, reader_u16(&r));
-    h.record = reader_bytes(&r, reader_u16(&r));
-    if (r.bad) return false;
-    if (reader_left(&r) >= sizeof h.life + 2) { /* since 1.1 */
-        h.life = reader_u64(&r);
-        shared = reader_bytes(&r, reader_u16(&r));
-        if (r.bad) return false;
-    }
-    if (memcmp(run.data, m->config.run_id, CRYPTO_DIGEST_BYTES) != 0) {
-        note_other_run(m, i, shared, out);
-        turn_away(m, i, link, CLOSE_RUN, "this node takes part in another experiment", out);
-        return true;
-    }
-    if (p->twin.link != LINK_NONE) {
-        contact_hang_up(m, link, CLOSE_DUPLICATE, "another process of yours is being looked at",
-                        out);
-        contact_refuse(m, link);
-        return true;
-    }
-    return twin_holds(m, i, l, &h) || contact_greet(m, i, link, &h, out);
-}
-
-bool contact_greet(struct members *m, int i, link_id link, const struct hello *h,
-                   const struct sink *out)
-{
-    struct member *p = &m->members[i];
-    struct member_link *l = member_link_of(p, link);
-    if (!members_absorb_hello(m, i, h->record, out)) return false;
-    if (!p->known) {
-        turn_away(m, i, link, CLOSE_BUSY, "this swarm has all the members it can have", out);
-        return true;
-    }
-    link_id before = member_link(m, i);
-    l->greeted = true;
-    l->incarnation = p->incarnation;
-    l->life = h->life;
-    p->failures = 0;
-    p->unreached = REACH_REASONS;
-    p->heard = m->now;
-    p->observed = l->address;
-    seen_by(m, i, &h->seen);
-    if (member_link(m, i) != before) {
-        if (before == LINK_NONE) members_greet(m, i);
-        members_tell(m, NEWS_LINKED, i);
-    }
-    struct action settle = {.kind = ACTION_SETTLE, .peer = p->sid, .link = link};
-    sink_act(out, &settle);
-    return true;
-}
-
-void members_moved(struct members *m, link_id link, const struct address *a, instant now,
-                   const struct sink *out)
-{
-    m->now = now;
-    int i = members_by_link(m, link);
-    if (i == NOBODY) return;
-    m->members[i].observed = *a;
-    seen_tell(m, link, a, out);
-}
-
-bool members_seen(struct members *m, link_id link, struct bytes body, instant now)
-{
-    m->now = now;
-    int i = members_by_link(m, link);
-    struct reader r = reader_init(body);
-    struct address a;
-    if (!wire_read_address(&r, &a)) return false;
-    if (i != NOBODY && link == member_link(m, i)) seen_by(m, i, &a);
-    return true;
 }
 
 /* ---- dialling ---- */
@@ -431,20 +272,24 @@ static void reconnect(struct members *m)
 void contact_tick(struct members *m, const struct sink *out)
 {
     if (m->now.ns >= m->reconnect_at.ns) {
-        m->reconnect_at =
-            instant_after(m->now, jittered(m, members_any_usable(m) ? RECONNECT : RECONNECT_ALONE));
+        m->reconnect_at = instant_after(
+            m->now, member_jittered(m, members_any_usable(m) ? RECONNECT : RECONNECT_ALONE));
         reconnect(m);
     }
     if (m->now.ns >= m->listed_at.ns) listed_dial(m);
-    for (int i = 0; i < MEMBERS_MAX; i++) {
-        const struct member *p = &m->members[i];
-        if (!p->used) continue;
-        mend_links(m, i);
-        drop_mute_links(m, i, out);
-        twin_look(m, i, out);
-        bool due = p->used && m->now.ns >= p->dial_at.ns;
-        if (due && !p->dialling && !member_any_link(p)) dial(m, i, out);
-    }
+}
+
+void contact_look(struct members *m, int i, const struct sink *out)
+{
+    mend_links(m, i);
+    drop_mute_links(m, i, out);
+}
+
+void contact_dial(struct members *m, int i, const struct sink *out)
+{
+    const struct member *p = &m->members[i];
+    bool due = p->used && m->now.ns >= p->dial_at.ns;
+    if (due && !p->dialling && !member_any_link(p)) dial(m, i, out);
 }
 
 instant contact_due(const struct members *m)
@@ -454,7 +299,6 @@ instant contact_due(const struct members *m)
         const struct member *p = &m->members[i];
         if (!p->used) continue;
         if (!p->dialling && !member_any_link(p)) due = instant_min(due, p->dial_at);
-        due = instant_min(due, twin_due(p));
         for (int j = 0; j < MEMBER_LINKS; j++) {
             const struct member_link *l = &p->links[j];
             if (l->link == LINK_NONE) continue;

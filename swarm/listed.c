@@ -1,7 +1,5 @@
 #include "listed.h"
 
-#include "contact.h"
-#include "seen.h"
 #include "member_table.h"
 
 #define LISTED_DIALS 16 /* at a time, of a list of thousands */
@@ -29,24 +27,18 @@ static void add_address(struct listed *l, const struct address *a)
     l->addresses[0] = *a;
 }
 
-void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
-                           const struct address *a, instant now)
+bool listed_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a)
 {
-    m->now = now;
-    if (wire_sid(id) == m->self) {
-        seen_named(m, a);
-        return;
-    }
-    int k = index_of(m, id), i = members_by_id(m, id);
-    if (k == NOBODY || a->family == 0) return;
+    int k = index_of(m, id);
+    if (k == NOBODY || a->family == 0) return false;
     struct listed *l = &m->listed[k];
     for (uint32_t j = 0; j < l->addresses_count; j++)
-        if (address_equal(&l->addresses[j], a)) return;
+        if (address_equal(&l->addresses[j], a)) return false;
     add_address(l, a);
     l->failures = 0;
-    l->again = now;
-    m->listed_at = instant_min(m->listed_at, now);
-    if (i != NOBODY) contact_learned(m, i);
+    l->again = m->now;
+    m->listed_at = instant_min(m->listed_at, m->now);
+    return true;
 }
 
 void listed_give_up(struct members *m, int i)
@@ -56,7 +48,7 @@ void listed_give_up(struct members *m, int i)
     struct listed *l = &m->listed[p->listed - 1];
     l->failures = p->failures;
     l->again =
-        instant_max(p->refused, instant_after(m->now, contact_back_off(m, p->failures, span_s(1))));
+        instant_max(p->refused, instant_after(m->now, member_back_off(m, p->failures, span_s(1))));
     m->listed_at = m->now; /* another may be dialled */
     members_remove(m, i);
 }

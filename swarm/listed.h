@@ -14,6 +14,9 @@ void listed_init(struct members *m);
 /* Its place in the list, from 1; 0: it is not there. */
 uint32_t listed_place(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
 
+/* It may be reached at this address too. False when that is not new, or it is not in the list. */
+bool listed_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a);
+
 /* Dials the next of those of whom nothing is known, some at a time, while there is no link; m->listed_at says when there
  * is more to do. */
 void listed_dial(struct members *m);

@@ -1,6 +1,7 @@
 #include "member.h"
 
 #include "contact.h"
+#include "hello.h"
 #include "member_health.h"
 #include "member_probe.h"
 #include "member_push.h"
@@ -23,18 +24,6 @@ static void heard_from(struct members *m, int i, const struct sink *out)
     struct member *p = &m->members[i];
     p->heard = m->now;
     member_tell_suspect(m, i, out);
-}
-
-/* What a new neighbour has to know first; the rest it learns by SYNC. */
-void members_greet(struct members *m, int i)
-{
-    struct member *p = &m->members[i];
-    for (int k = 0; k < STORED_COUNT; k++)
-        if (m->mine[k].count) m->mine[k].push |= member_bit(i);
-    p->differs = true;
-    m->sync_at = instant_min(m->sync_at, instant_after(m->now, MEMBER_FLUSH_DELAY));
-    member_probe(m, i);
-    member_flush_soon(m);
 }
 
 bool members_gossip(struct members *m, link_id link, struct bytes body, instant now,
@@ -94,7 +83,7 @@ void members_tick(struct members *m, instant now, const struct sink *out)
         member_probe_tick(m, i, out);
         if (member_health_tick(m, i, out)) contact_drop(m, i, CLOSE_DEAD, out);
     }
-    contact_tick(m, out);
+    hello_tick(m, out);
     unreachable_tick(m);
     if (now.ns >= m->flush_at.ns) member_flush(m, out);
 }
@@ -108,6 +97,7 @@ instant members_due(const struct members *m)
         const struct member *p = &m->members[i];
         if (!p->used) continue;
         if (p->nonce) due = instant_min(due, p->again);
+        due = instant_min(due, twin_due(p));
         if (!member_live(p)) continue;
         due = instant_min(due, instant_after(p->heard, MEMBER_LEASE));
         if (p->health == HEALTH_SUSPECT) due = instant_min(due, member_suspicion_ends(m, p));

@@ -15,7 +15,9 @@
  *     health     suspicion, death, return
  *     probe      PING and PONG
  *     record     what others say
- *     contact    dialling, HELLO; with listed (the peer list), seen (my addresses), twin (one key twice), unreachable
+ *     contact    dialling; with listed (the peer list) and seen (my addresses)
+ *     hello      a link comes up; with twin (one key twice)
+ *     unreachable
  *     member     what comes in, and time */
 #ifndef SHOAL_SWARM_MEMBER_H
 #define SHOAL_SWARM_MEMBER_H

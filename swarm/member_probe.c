@@ -2,7 +2,6 @@
 
 #include "member_health.h"
 #include "member_push.h"
-#include "member_sync.h"
 #include "member_table.h"
 #include "wire.h"
 

@@ -16,27 +16,6 @@
 static const enum record_kind kind_of[STORED_COUNT] = {RECORD_PEER, RECORD_PROGRESS, RECORD_LEAVE,
                                                        RECORD_REACH};
 
-static uint64_t entry_digest(sid s, enum stored_kind k, struct version v)
-{
-    return rng_mix(rng_mix(rng_mix(s + (uint64_t)k) ^ v.incarnation) ^ v.seq);
-}
-
-/* What I hold, as one number: equal at two nodes that hold the same records. */
-uint64_t member_view_digest(const struct members *m)
-{
-    uint64_t d = 0;
-    for (int k = 0; k < STORED_COUNT; k++)
-        if (m->mine[k].count) d ^= entry_digest(m->self, (enum stored_kind)k, m->mine[k].version);
-    for (int i = 0; i < MEMBERS_MAX; i++) {
-        const struct member *p = &m->members[i];
-        if (!p->used || !p->known || !(member_live(p) || p->health == HEALTH_LEFT)) continue;
-        for (int k = 0; k < STORED_COUNT; k++)
-            if (p->stored[k].count)
-                d ^= entry_digest(p->sid, (enum stored_kind)k, p->stored[k].version);
-    }
-    return d;
-}
-
 struct entry {
     sid sid;
     uint8_t kind;

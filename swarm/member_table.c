@@ -4,6 +4,8 @@
 
 #include "listed.h"
 
+#define RETRY_DOUBLINGS 3 /* 8 s at most */
+
 /* ---- finding ---- */
 
 int members_find(const struct members *m, sid s)
@@ -122,6 +124,29 @@ struct address members_address(const struct members *m)
     return m->me.addresses_count ? m->me.addresses[0] : (struct address){0};
 }
 
+/* ---- all of it, as one number ---- */
+
+static uint64_t entry_digest(sid s, enum stored_kind k, struct version v)
+{
+    return rng_mix(rng_mix(rng_mix(s + (uint64_t)k) ^ v.incarnation) ^ v.seq);
+}
+
+/* What I hold, as one number: equal at two nodes that hold the same records. */
+uint64_t member_view_digest(const struct members *m)
+{
+    uint64_t d = 0;
+    for (int k = 0; k < STORED_COUNT; k++)
+        if (m->mine[k].count) d ^= entry_digest(m->self, (enum stored_kind)k, m->mine[k].version);
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = &m->members[i];
+        if (!p->used || !p->known || !(member_live(p) || p->health == HEALTH_LEFT)) continue;
+        for (int k = 0; k < STORED_COUNT; k++)
+            if (p->stored[k].count)
+                d ^= entry_digest(p->sid, (enum stored_kind)k, p->stored[k].version);
+    }
+    return d;
+}
+
 /* ---- news ---- */
 
 void members_tell(struct members *m, enum member_news kind, int member)
@@ -200,4 +225,17 @@ void members_remove(struct members *m, int i)
     assert(!m->members[i].known && !member_any_link(&m->members[i]));
     member_forget_pushes(m, i);
     m->members[i].used = false;
+}
+
+/* ---- dials ---- */
+
+span member_jittered(struct members *m, span s)
+{
+    return span_ns(s.ns * 3 / 4 + rng_below(&m->rng, s.ns / 2 + 1));
+}
+
+span member_back_off(struct members *m, uint32_t failures, span first)
+{
+    uint32_t doublings = failures > RETRY_DOUBLINGS ? RETRY_DOUBLINGS : failures - 1;
+    return member_jittered(m, failures ? span_ns(MEMBER_RETRY_FIRST.ns << doublings) : first);
 }

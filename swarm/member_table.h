@@ -6,6 +6,8 @@
 
 static inline uint64_t member_bit(int member) { return member < 0 ? 0 : (uint64_t)1 << member; }
 
+#define MEMBER_RETRY_FIRST span_s(1) /* SPEC.md, "Membership": between two dials */
+
 /* ---- links ---- */
 
 /* NULL: this link does not lead to it. */
@@ -18,6 +20,11 @@ bool member_greeted(const struct member *p, link_id link);
  * one that a restarted process has greeted on goes before those of its former life. */
 bool member_better_link(const struct members *m, const struct member *p,
                         const struct member_link *a, const struct member_link *b);
+/* Is a HELLO on this link kept back (twin.h)? */
+static inline bool member_held_back(const struct member *p, link_id link)
+{
+    return p->twin.link == link && link != LINK_NONE;
+}
 /* Is there a usable link to anybody? */
 bool members_any_usable(const struct members *m);
 /* All to whom there is a usable link, as bits. */
@@ -38,5 +45,15 @@ int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
 void members_remove(struct members *m, int member);
 /* Nothing waits to be pushed to it any more. */
 void member_forget_pushes(struct members *m, int member);
+
+/* ---- numbers ---- */
+
+/* What I hold, as one number: equal at two nodes that hold the same records. */
+uint64_t member_view_digest(const struct members *m);
+
+/* A quarter more or less. */
+span member_jittered(struct members *m, span s);
+/* How long to wait before the next dial after so many failures; `first` after none. With jitter. */
+span member_back_off(struct members *m, uint32_t failures, span first);
 
 #endif

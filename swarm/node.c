@@ -3,14 +3,13 @@
 #include <assert.h>
 
 #include "contact.h"
+#include "member_table.h"
 #include "node_history.h"
 #include "node_leave.h"
 #include "node_look.h"
 #include "node_parts.h"
 #include "node_round.h"
 #include "node_say.h"
-#include "twin.h"
-#include "member_table.h"
 
 /* SPEC.md, "A node's life". */
 #define JOIN_PATIENCE_COUNTED                                                                      \
@@ -155,7 +154,7 @@ static void on_frame(struct node *n, const struct event *e)
     bool good = true;
     if (e->type == WIRE_HELLO) {
         good = members_hello(&n->members, e->link, e->bytes, n->now, &in);
-    } else if (twin_held(p, e->link)) {
+    } else if (member_held_back(p, e->link)) {
         return; /* nothing it says is taken until it is clear who it is */
     } else if (!member_greeted(p, e->link)) {
         good = false;

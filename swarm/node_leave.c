@@ -1,9 +1,9 @@
 #include "node_leave.h"
 
 #include "contact.h"
+#include "member_table.h"
 #include "node_look.h"
 #include "node_say.h"
-#include "member_table.h"
 
 /* SPEC.md, "A node's life". */
 #define LEAVE_PATIENCE span_s(30)

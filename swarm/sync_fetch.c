@@ -1,4 +1,3 @@
-#include <assert.h>
 
 #include "sync_parts.h"
 #include "wire.h"

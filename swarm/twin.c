@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "contact.h"
 #include "member_probe.h"
 
 #define PATIENCE span_s(5) /* with the first process; its link ends sooner if it is gone */
@@ -15,11 +16,6 @@ static const struct member_link *other(const struct member *p, uint64_t life)
         if (l->link != LINK_NONE && l->greeted && l->life && l->life != life) return l;
     }
     return NULL;
-}
-
-bool twin_held(const struct member *p, link_id link)
-{
-    return p->twin.link == link && link != LINK_NONE;
 }
 
 static void ask(struct members *m, int i, const struct sink *out)
@@ -59,33 +55,23 @@ void twin_pong(struct members *m, int i, link_id link, uint32_t nonce, const str
     contact_forget(m, copy);
 }
 
-/* The second process is the peer now. */
-static void take(struct members *m, int i, const struct sink *out)
+bool twin_look(struct members *m, int i, struct twin *second, const struct sink *out)
 {
     struct member *p = &m->members[i];
-    struct twin t = p->twin;
-    p->twin = (struct twin){0};
-    struct hello h = {.seen = t.seen, .record = bytes_of(t.record, t.count), .life = t.life};
-    if (contact_greet(m, i, t.link, &h, out)) return;
-    contact_hang_up(m, t.link, CLOSE_PROTOCOL, "its HELLO holds no PEER record of its own", out);
-    contact_refuse(m, t.link);
-}
-
-void twin_look(struct members *m, int i, const struct sink *out)
-{
-    struct member *p = &m->members[i];
-    if (!p->used || p->twin.link == LINK_NONE) return;
+    if (!p->used || p->twin.link == LINK_NONE) return false;
     const struct member_link *first = other(p, p->twin.life);
     if (first && m->now.ns < p->twin.until.ns) {
         if (m->now.ns >= p->twin.again.ns) ask(m, i, out);
-        return;
+        return false;
     }
     for (; first; first = other(p, p->twin.life)) {
         link_id dead = first->link;
         contact_hang_up(m, dead, CLOSE_DEAD, "silent, and another process has its key", out);
         contact_forget(m, dead);
     }
-    take(m, i, out);
+    *second = p->twin;
+    p->twin = (struct twin){0};
+    return true;
 }
 
 instant twin_due(const struct member *p)

@@ -8,19 +8,24 @@
 #ifndef SHOAL_SWARM_TWIN_H
 #define SHOAL_SWARM_TWIN_H
 
-#include "contact.h"
+#include "member.h"
+
+/* What a HELLO says, once major and run are known to be right. */
+struct hello {
+    struct address seen; /* where the peer sees me */
+    struct bytes record; /* its PEER */
+    uint64_t life;       /* of its process; 0: not said */
+};
 
 /* Keeps this HELLO back if another process of the member has a link to us; false: there is none. */
 bool twin_holds(struct members *m, int member, const struct member_link *l, const struct hello *h);
 
-/* Is a HELLO on this link kept back? */
-bool twin_held(const struct member *p, link_id link);
-
 /* A PONG came on the link of the first process. */
 void twin_pong(struct members *m, int member, link_id link, uint32_t nonce, const struct sink *out);
 
-/* A link of this member is gone, or time has passed: is it settled? */
-void twin_look(struct members *m, int member, const struct sink *out);
+/* A link of this member is gone, or time has passed: is the first process given up? Then true, and the HELLO of the second is
+ * to be taken as if it came now. */
+bool twin_look(struct members *m, int member, struct twin *second, const struct sink *out);
 
 instant twin_due(const struct member *p);
 

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "member_table.h"
 #include "member_push.h"
+#include "member_table.h"
 
 #define REACH_DELAY span_s(5) /* SPEC.md, "Membership" */
 

@@ -1,0 +1,209 @@
+#include "hello.h"
+
+#include <assert.h>
+
+#include "contact.h"
+#include "member_probe.h"
+#include "member_push.h"
+#include "member_record.h"
+#include "member_table.h"
+#include "seen.h"
+#include "twin.h"
+#include "wire.h"
+
+static void say_hello(struct members *m, link_id link, const struct address *seen,
+                      const struct sink *out)
+{
+    uint8_t room[74 + RECORD_BYTES_MAX + NODE_SHARED_MAX];
+    struct writer w = writer_init(room, sizeof room);
+    writer_u16(&w, WIRE_MAJOR);
+    writer_u16(&w, WIRE_MINOR);
+    writer_copy(&w, m->config.run_id, CRYPTO_DIGEST_BYTES);
+    wire_write_address(&w, seen);
+    writer_u16(&w, 0); /* admission: open */
+    writer_u16(&w, m->mine[STORED_PEER].count);
+    writer_copy(&w, m->mine[STORED_PEER].bytes, m->mine[STORED_PEER].count);
+    writer_u64(&w,
+               m->config.incarnation); /* since 1.1: which process this is, and what it shares */
+    writer_u16(&w, (uint16_t)m->config.shared.count);
+    writer_copy(&w, m->config.shared.data, m->config.shared.count);
+    assert(!w.full);
+    struct action a = {
+        .kind = ACTION_FRAME, .link = link, .type = WIRE_HELLO, .bytes = writer_bytes(&w)};
+    sink_act(out, &a);
+}
+
+void members_link_up(struct members *m, const struct event *e, const struct sink *out)
+{
+    m->now = e->now;
+    if (memcmp(e->id, m->config.id, CRYPTO_KEY_BYTES) == 0) {
+        contact_hang_up(m, e->link, CLOSE_SELF, "this is your own key", out);
+        return;
+    }
+    int i = members_by_id(m, e->id);
+    if (i == NOBODY) i = members_add(m, e->id);
+    if (i == NOBODY) {
+        contact_hang_up(m, e->link, CLOSE_BUSY, "no room for another peer", out);
+        return;
+    }
+    struct member *p = &m->members[i];
+    struct member_link *l = contact_slot(m, i, out);
+    *l = (struct member_link){.link = e->link,
+                              .address = e->address,
+                              .dialled = e->dialled,
+                              .since = m->now,
+                              .order = ++m->order};
+    if (e->dialled) p->dialling = false;
+    say_hello(m, e->link, &e->address, out);
+}
+
+/* ---- HELLO ---- */
+
+/* What a new neighbour has to know first; the rest it learns by SYNC. */
+static void inform(struct members *m, int i)
+{
+    struct member *p = &m->members[i];
+    for (int k = 0; k < STORED_COUNT; k++)
+        if (m->mine[k].count) m->mine[k].push |= member_bit(i);
+    p->differs = true;
+    m->sync_at = instant_min(m->sync_at, instant_after(m->now, MEMBER_FLUSH_DELAY));
+    member_probe(m, i);
+    member_flush_soon(m);
+}
+
+static bool greet(struct members *m, int i, link_id link, const struct hello *h,
+                  const struct sink *out)
+{
+    struct member *p = &m->members[i];
+    struct member_link *l = member_link_of(p, link);
+    if (!members_absorb_hello(m, i, h->record, out)) return false;
+    if (!p->known) {
+        contact_turn_away(m, i, link, CLOSE_BUSY, "this swarm has all the members it can have",
+                          out);
+        return true;
+    }
+    link_id before = member_link(m, i);
+    l->greeted = true;
+    l->incarnation = p->incarnation;
+    l->life = h->life;
+    p->failures = 0;
+    p->unreached = REACH_REASONS;
+    p->heard = m->now;
+    p->observed = l->address;
+    seen_by(m, i, &h->seen);
+    if (member_link(m, i) != before) {
+        if (before == LINK_NONE) inform(m, i);
+        members_tell(m, NEWS_LINKED, i);
+    }
+    struct action settle = {.kind = ACTION_SETTLE, .peer = p->sid, .link = link};
+    sink_act(out, &settle);
+    return true;
+}
+
+/* Another experiment, and what of it is another: for the log, and for whoever set it up. */
+static void note_other_run(const struct members *m, int i, struct bytes theirs,
+                           const struct sink *out)
+{
+    char story[NODE_STORY_BYTES] = "which keys differ is not known";
+    if (m->config.differ) (void)m->config.differ(m->config.shared, theirs, story);
+    contact_note(&m->members[i], "other_run", "why", story, out);
+}
+
+bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
+                   const struct sink *out)
+{
+    m->now = now;
+    int i = members_by_link(m, link);
+    if (i == NOBODY) return true; /* hung up already */
+    struct member *p = &m->members[i];
+    struct member_link *l = member_link_of(p, link);
+    struct reader r = reader_init(body);
+    uint16_t major = reader_u16(&r);
+    (void)reader_u16(&r);
+    if (r.bad || l->greeted) return false;
+    if (major != WIRE_MAJOR) {
+        contact_turn_away(m, i, link, CLOSE_VERSION, "this node speaks version 1 of the protocol",
+                          out);
+        return true;
+    }
+    struct hello h = {0};
+    struct bytes shared = {0}, run = reader_bytes(&r, CRYPTO_DIGEST_BYTES);
+    (void)wire_read_address(&r, &h.seen);
+    (void)reader_bytes(&r, reader_u16(&r));
+    h.record = reader_bytes(&r, reader_u16(&r));
+    if (r.bad) return false;
+    if (reader_left(&r) >= sizeof h.life + 2) { /* since 1.1 */
+        h.life = reader_u64(&r);
+        shared = reader_bytes(&r, reader_u16(&r));
+        if (r.bad) return false;
+    }
+    if (memcmp(run.data, m->config.run_id, CRYPTO_DIGEST_BYTES) != 0) {
+        note_other_run(m, i, shared, out);
+        contact_turn_away(m, i, link, CLOSE_RUN, "this node takes part in another experiment", out);
+        return true;
+    }
+    if (p->twin.link != LINK_NONE) {
+        contact_hang_up(m, link, CLOSE_DUPLICATE, "another process of yours is being looked at",
+                        out);
+        contact_refuse(m, link);
+        return true;
+    }
+    return twin_holds(m, i, l, &h) || greet(m, i, link, &h, out);
+}
+
+/* ---- a second process with its key ---- */
+
+static void look_at_twin(struct members *m, int i, const struct sink *out)
+{
+    struct twin t;
+    if (!twin_look(m, i, &t, out)) return;
+    struct hello h = {.seen = t.seen, .record = bytes_of(t.record, t.count), .life = t.life};
+    if (greet(m, i, t.link, &h, out)) return;
+    contact_hang_up(m, t.link, CLOSE_PROTOCOL, "its HELLO holds no PEER record of its own", out);
+    contact_refuse(m, t.link);
+}
+
+void members_link_down(struct members *m, link_id link, uint32_t code, instant now,
+                       const struct sink *out)
+{
+    m->now = now;
+    int i = members_by_link(m, link);
+    if (i == NOBODY) return;
+    contact_forget(m, link);
+    look_at_twin(m, i, out);
+    if (!member_any_link(&m->members[i])) contact_ended(m, i, code, out);
+}
+
+void hello_tick(struct members *m, const struct sink *out)
+{
+    contact_tick(m, out);
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        if (!m->members[i].used) continue;
+        contact_look(m, i, out);
+        look_at_twin(m, i, out);
+        contact_dial(m, i, out);
+    }
+}
+
+/* ---- where I am seen ---- */
+
+void members_moved(struct members *m, link_id link, const struct address *a, instant now,
+                   const struct sink *out)
+{
+    m->now = now;
+    int i = members_by_link(m, link);
+    if (i == NOBODY) return;
+    m->members[i].observed = *a;
+    seen_tell(m, link, a, out);
+}
+
+bool members_seen(struct members *m, link_id link, struct bytes body, instant now)
+{
+    m->now = now;
+    int i = members_by_link(m, link);
+    struct reader r = reader_init(body);
+    struct address a;
+    if (!wire_read_address(&r, &a)) return false;
+    if (i != NOBODY && link == member_link(m, i)) seen_by(m, i, &a);
+    return true;
+}
