@@ -7,7 +7,7 @@
 #ifndef SHOAL_SWARM_CONTACT_H
 #define SHOAL_SWARM_CONTACT_H
 
-#include "member.h"
+#include "member_parts.h"
 
 void contact_init(struct members *m);
 

@@ -3,7 +3,7 @@
 #ifndef SHOAL_SWARM_HELLO_H
 #define SHOAL_SWARM_HELLO_H
 
-#include "member.h"
+#include "member_parts.h"
 
 /* Links and dials of all members, as far as time has come. */
 void hello_tick(struct members *m, const struct sink *out);

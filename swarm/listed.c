@@ -4,18 +4,6 @@
 
 #define LISTED_DIALS 16 /* at a time, of a list of thousands */
 
-static int index_of(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
-{
-    for (size_t k = 0; k < m->listed_count; k++)
-        if (memcmp(m->listed[k].id, id, CRYPTO_KEY_BYTES) == 0) return (int)k;
-    return NOBODY;
-}
-
-uint32_t listed_place(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
-{
-    return (uint32_t)(index_of(m, id) + 1);
-}
-
 static void add_address(struct listed *l, const struct address *a)
 {
     uint32_t at = 0;
@@ -29,7 +17,7 @@ static void add_address(struct listed *l, const struct address *a)
 
 bool listed_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a)
 {
-    int k = index_of(m, id);
+    int k = (int)member_listed(m, id) - 1;
     if (k == NOBODY || a->family == 0) return false;
     struct listed *l = &m->listed[k];
     for (uint32_t j = 0; j < l->addresses_count; j++)
@@ -106,7 +94,7 @@ void listed_init(struct members *m)
     for (size_t b = 0; b < m->config.bootstrap_count; b++) {
         const struct peer_address *p = &m->config.bootstrap[b];
         if (memcmp(p->id, m->config.id, CRYPTO_KEY_BYTES) == 0 || wire_sid(p->id) == 0) continue;
-        int k = index_of(m, p->id);
+        int k = (int)member_listed(m, p->id) - 1;
         if (k == NOBODY) {
             k = (int)m->listed_count++;
             m->listed[k] = (struct listed){0};

@@ -6,13 +6,10 @@
 #ifndef SHOAL_SWARM_LISTED_H
 #define SHOAL_SWARM_LISTED_H
 
-#include "member.h"
+#include "member_parts.h"
 
 /* Copies the configured list; entries with one ID become one. */
 void listed_init(struct members *m);
-
-/* Its place in the list, from 1; 0: it is not there. */
-uint32_t listed_place(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
 
 /* It may be reached at this address too. False when that is not new, or it is not in the list. */
 bool listed_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a);

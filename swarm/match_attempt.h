@@ -3,7 +3,7 @@
 #ifndef SHOAL_SWARM_MATCH_ATTEMPT_H
 #define SHOAL_SWARM_MATCH_ATTEMPT_H
 
-#include "match.h"
+#include "match_parts.h"
 
 /* My READY of the present attempt. */
 void match_make_ready(struct match *m);

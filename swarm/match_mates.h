@@ -2,7 +2,7 @@
 #ifndef SHOAL_SWARM_MATCH_MATES_H
 #define SHOAL_SWARM_MATCH_MATES_H
 
-#include "match.h"
+#include "match_parts.h"
 
 #define MATCH_TIME_S       15 /* T_MATCH: from READY to COMMITTED or SOLO */
 #define MATCH_GRACE_MAX_MS (MATCH_TIME_S * 1000 / 2)

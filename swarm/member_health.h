@@ -2,7 +2,7 @@
 #ifndef SHOAL_SWARM_MEMBER_HEALTH_H
 #define SHOAL_SWARM_MEMBER_HEALTH_H
 
-#include "member.h"
+#include "member_parts.h"
 
 #define MEMBER_LEASE        span_s(120) /* SPEC.md, "Membership": nothing newer was heard for so long */
 #define MEMBER_HEALTH_WORST 8           /* of local health */

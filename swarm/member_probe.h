@@ -2,7 +2,7 @@
 #ifndef SHOAL_SWARM_MEMBER_PROBE_H
 #define SHOAL_SWARM_MEMBER_PROBE_H
 
-#include "member.h"
+#include "member_parts.h"
 
 /* Starts a probe at the next tick, unless one is under way; of the next member in turn. */
 void member_probe(struct members *m, int i);

@@ -2,7 +2,7 @@
 #ifndef SHOAL_SWARM_MEMBER_PUSH_H
 #define SHOAL_SWARM_MEMBER_PUSH_H
 
-#include "member.h"
+#include "member_parts.h"
 
 #define MEMBER_FLUSH_DELAY                                                                         \
     span_ms(20) /* SPEC.md, "Membership": what is gathered until it is pushed */

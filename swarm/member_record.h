@@ -2,7 +2,7 @@
 #ifndef SHOAL_SWARM_MEMBER_RECORD_H
 #define SHOAL_SWARM_MEMBER_RECORD_H
 
-#include "member.h"
+#include "member_parts.h"
 
 /* Is this version newer than what is held? */
 bool member_fresh(const struct stored *s, struct version v);

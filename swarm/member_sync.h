@@ -2,7 +2,7 @@
 #ifndef SHOAL_SWARM_MEMBER_SYNC_H
 #define SHOAL_SWARM_MEMBER_SYNC_H
 
-#include "member.h"
+#include "member_parts.h"
 
 /* Asks one of those whose digest was another than mine. */
 void member_sync_someone(struct members *m, const struct sink *out);

@@ -2,8 +2,6 @@
 
 #include <assert.h>
 
-#include "listed.h"
-
 #define RETRY_DOUBLINGS 3 /* 8 s at most */
 
 /* ---- finding ---- */
@@ -191,6 +189,13 @@ void member_forget_pushes(struct members *m, int member)
     }
 }
 
+uint32_t member_listed(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
+{
+    for (size_t k = 0; k < m->listed_count; k++)
+        if (memcmp(m->listed[k].id, id, CRYPTO_KEY_BYTES) == 0) return (uint32_t)k + 1;
+    return 0;
+}
+
 static int room_for(struct members *m)
 {
     int oldest = NOBODY;
@@ -213,7 +218,7 @@ int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
                                     .sid = wire_sid(id),
                                     .health = HEALTH_DEAD,
                                     .gone = m->now,
-                                    .listed = listed_place(m, id),
+                                    .listed = member_listed(m, id),
                                     .dial_at = INSTANT_NEVER,
                                     .unreached = REACH_REASONS};
     memcpy(m->members[i].id, id, CRYPTO_KEY_BYTES);

@@ -2,11 +2,29 @@
 #ifndef SHOAL_SWARM_MEMBER_TABLE_H
 #define SHOAL_SWARM_MEMBER_TABLE_H
 
-#include "member.h"
+#include "member_parts.h"
 
 static inline uint64_t member_bit(int member) { return member < 0 ? 0 : (uint64_t)1 << member; }
 
 #define MEMBER_RETRY_FIRST span_s(1) /* SPEC.md, "Membership": between two dials */
+
+/* ---- looking ---- */
+
+int members_find(const struct members *m, sid s);
+int members_by_id(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
+int members_by_link(const struct members *m, link_id link);
+/* The link to send on; LINK_NONE: there is none. */
+link_id member_link(const struct members *m, int member);
+/* ALIVE or SUSPECT, with a PEER record. */
+bool member_live(const struct member *p);
+/* How old its progress is now. */
+span member_progress_age(const struct member *p, instant now);
+/* Live members, me included. */
+uint32_t members_live(const struct members *m);
+/* Whom a member, or I (NOBODY), cannot reach, by its latest word in this life; NULL: nobody. */
+const struct record_reach *members_reach(const struct members *m, int member);
+/* Where I am known to be reached, or family 0. */
+struct address members_address(const struct members *m);
 
 /* ---- links ---- */
 
@@ -32,12 +50,18 @@ uint64_t member_linked(const struct members *m);
 
 /* ---- news and notes ---- */
 
+/* Takes the next piece of news; false when there is none. */
+bool members_news(struct members *m, enum member_news *kind, int *member);
+
 void members_tell(struct members *m, enum member_news kind, int member);
 /* A note about a member, with a number. */
 void member_note(const struct sink *out, const char *name, const struct member *p, const char *key,
                  uint64_t value);
 
 /* ---- entries ---- */
+
+/* Its place in the peer list, from 1; 0: it is not there. */
+uint32_t member_listed(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
 
 /* A new entry, not known yet; NOBODY when the table is full or the name is taken. */
 int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);

@@ -6,7 +6,8 @@
 #ifndef SHOAL_SWARM_OWNERS_H
 #define SHOAL_SWARM_OWNERS_H
 
-#include "match.h"
+#include "base/instant.h"
+#include "match_wire.h"
 
 /* Chunks of each member, by bandwidth; they add up to `chunks`. */
 void owners_share(const struct match_group *g, uint32_t chunks, uint32_t share[NODE_GROUP_MAX]);

@@ -2,7 +2,7 @@
 #ifndef SHOAL_SWARM_REDUCE_CLOSE_H
 #define SHOAL_SWARM_REDUCE_CLOSE_H
 
-#include "reduce.h"
+#include "reduce_parts.h"
 
 /* GATHER is over: from now on only what is fetched changes what I hold. */
 void reduce_freeze(struct reduce *r, const struct sink *out);

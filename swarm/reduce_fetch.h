@@ -2,7 +2,7 @@
 #ifndef SHOAL_SWARM_REDUCE_FETCH_H
 #define SHOAL_SWARM_REDUCE_FETCH_H
 
-#include "reduce.h"
+#include "reduce_parts.h"
 
 /* This variant of a chunk is to be asked of this member; unwant takes that back. */
 void reduce_want(struct reduce *r, uint32_t c, uint32_t from, const struct reduce_variant *v);

@@ -3,7 +3,7 @@
 #define SHOAL_SWARM_REDUCE_GATHER_H
 
 #include "parcel.h"
-#include "reduce.h"
+#include "reduce_parts.h"
 
 /* These bytes, in their place already, are what I hold of the chunk. */
 void reduce_settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,

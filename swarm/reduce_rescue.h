@@ -2,7 +2,7 @@
 #ifndef SHOAL_SWARM_REDUCE_RESCUE_H
 #define SHOAL_SWARM_REDUCE_RESCUE_H
 
-#include "reduce.h"
+#include "reduce_parts.h"
 
 /* The work on this chunk, which I have taken over from a lost owner; NULL: there is none. */
 struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c);

@@ -3,7 +3,7 @@
 #define SHOAL_SWARM_REDUCE_SEND_H
 
 #include "parcel.h"
-#include "reduce.h"
+#include "reduce_parts.h"
 
 enum reduce_ticket_kind {
     REDUCE_TICKET_CONTRIBUTION,

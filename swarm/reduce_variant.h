@@ -2,7 +2,7 @@
 #ifndef SHOAL_SWARM_REDUCE_VARIANT_H
 #define SHOAL_SWARM_REDUCE_VARIANT_H
 
-#include "reduce.h"
+#include "reduce_parts.h"
 
 /* Below 0: `a` counts more: its rank is lower, or it is the same and its digest smaller. 0: they are equal. */
 int reduce_variant_compare(const struct reduce_variant *a, const struct reduce_variant *b);

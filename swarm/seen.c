@@ -1,6 +1,7 @@
 #include "seen.h"
 
 #include "member_push.h"
+#include "member_table.h"
 
 struct place { /* an address that somebody sees me at */
     struct address address;

@@ -6,7 +6,7 @@
 #ifndef SHOAL_SWARM_SEEN_H
 #define SHOAL_SWARM_SEEN_H
 
-#include "member.h"
+#include "member_parts.h"
 
 /* This member sees me there. */
 void seen_by(struct members *m, int member, const struct address *a);

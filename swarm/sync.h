@@ -12,75 +12,10 @@
 #ifndef SHOAL_SWARM_SYNC_H
 #define SHOAL_SWARM_SYNC_H
 
-#include "action.h"
-#include "base/arena.h"
-
-#define SYNC_TICKET    ((uint64_t)1 << 62) /* every ticket of sync has this bit */
-#define SYNC_MANIFESTS 3
-#define SYNC_SERVERS   8
-#define SYNC_IN_FLIGHT 2  /* chunks asked of one server at a time */
-#define SYNC_WAITING   20 /* manifest requests that wait for digests to be computed */
-
-#define SYNC_CHUNK_MIN (1u << 9)  /* elements */
-#define SYNC_CHUNK_MAX (1u << 18) /* 1 MiB */
-
-struct sync_config {
-    const struct crypto *crypto;
-    uint64_t parameters;
-};
+#include "sync_parts.h"
 
 /* Elements of a chunk: a power of two, small enough for eight chunks a vector where that can be. */
 uint32_t sync_chunk_elements(uint64_t parameters);
-
-enum sync_state { SYNC_IDLE, SYNC_MANIFEST, SYNC_CHUNKS, SYNC_WHOLE, SYNC_FAILED };
-
-struct sync_server {
-    sid sid;
-    bool asked, answered, again; /* for a manifest; once more, as another's leaves were kept */
-    bool lost; /* gone, has not got it, or lied: not asked again in this download */
-    uint8_t root[CRYPTO_DIGEST_BYTES];
-    uint32_t in_flight, served;
-};
-
-struct sync_request { /* under way */
-    uint64_t ticket;  /* 0: free */
-    uint32_t server;
-    uint32_t chunk; /* UINT32_MAX: the manifest */
-    instant until;
-};
-
-struct sync_offer { /* a state that I give */
-    bool any;
-    struct lineage_state state;
-    uint8_t *leaves; /* [2 * chunks][16] */
-    uint32_t hashed; /* leaves computed */
-};
-
-struct sync {
-    struct sync_config config;
-    uint32_t elements, chunks; /* of a chunk; chunks of one vector */
-    /* taking */
-    enum sync_state state;
-    struct lineage_state target; /* its pointers are not used */
-    struct sync_server servers[SYNC_SERVERS];
-    uint32_t servers_count;
-    struct sync_request requests[SYNC_SERVERS * SYNC_IN_FLIGHT + SYNC_MANIFESTS];
-    instant manifest_until, began;
-    uint8_t *leaves; /* [2 * chunks][16]: of the manifest that counts */
-    uint8_t root[CRYPTO_DIGEST_BYTES];
-    uint8_t *have; /* [2 * chunks] 0: needed, 1: under way, 2: written */
-    uint32_t written, next;
-    uint64_t tickets, bytes;
-    uint64_t liars; /* servers banned since the start */
-    /* giving */
-    struct sync_offer now, before;
-    uint8_t *reply; /* a manifest */
-    struct {
-        bool used, before;
-        link_id link;
-        uint64_t ticket;
-    } waiting[SYNC_WAITING];
-};
 
 size_t sync_bytes(const struct sync_config *c);
 bool sync_init(struct sync *s, const struct sync_config *c, struct arena *room);

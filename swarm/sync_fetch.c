@@ -1,4 +1,5 @@
 
+#include "sync.h"
 #include "sync_parts.h"
 #include "wire.h"
 

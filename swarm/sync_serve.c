@@ -1,5 +1,6 @@
 #include <assert.h>
 
+#include "sync.h"
 #include "sync_parts.h"
 #include "wire.h"
 

@@ -8,7 +8,7 @@
 #ifndef SHOAL_SWARM_TWIN_H
 #define SHOAL_SWARM_TWIN_H
 
-#include "member.h"
+#include "member_parts.h"
 
 /* What a HELLO says, once major and run are known to be right. */
 struct hello {

@@ -6,7 +6,7 @@
 #ifndef SHOAL_SWARM_UNREACHABLE_H
 #define SHOAL_SWARM_UNREACHABLE_H
 
-#include "member.h"
+#include "member_parts.h"
 
 /* Do both name the same members for the same reasons? */
 bool unreachable_same(const struct record_reach *a, const struct record_reach *b);

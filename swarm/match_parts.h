@@ -1,0 +1,117 @@
+/* match_parts.h -- the struct of match.c and its parts: match_pairs, match_wire and match_set, which know nothing of it, mates, attempt.
+ * match.h describes the whole. */
+#ifndef SHOAL_SWARM_MATCH_PARTS_H
+#define SHOAL_SWARM_MATCH_PARTS_H
+
+#include "action.h"
+#include "match_wire.h"
+
+#define MATCH_PROPOSALS_MAX 4 /* sets I proposed in one attempt and may still be asked to sign */
+
+struct match_config {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    uint8_t run_id[CRYPTO_DIGEST_BYTES];
+    uint64_t incarnation;
+    const struct crypto *crypto;
+    uint32_t group_min; /* a smaller group is SOLO; >= 2 */
+    bool count_steps;   /* wait for every live mate that still trains, at most MATCH_WAIT_S */
+};
+
+#define MATCH_WAIT_S 600 /* count_steps: the longest wait for a mate that trains */
+
+/* A member of my cell as membership sees it: alive or suspected, never dead. */
+struct match_peer {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    uint32_t rtt_ms; /* 0: unknown */
+    bool
+        counts; /* it trains, on my history or another: a group needs more than half of those who do */
+};
+
+enum match_status { /* of a mate, in the present attempt */
+                    MATE_UNKNOWN,
+                    MATE_READY,   /* I hold its READY */
+                    MATE_HEARSAY, /* somebody proposes it; I hold no READY */
+                    MATE_LATER,   /* NOTREADY: it trains, see `eta` */
+                    MATE_OUT      /* busy, silent, leaving, gone, or of another round or lineage */
+};
+
+/* `verified` implies `proposed`; `unanswered` that there is a READY; `busy` that status is MATE_OUT and `refused` is this
+ * attempt; `left` that there is no READY: what it said before counts no longer. */
+struct match_mate {
+    sid sid;
+    uint8_t id[CRYPTO_KEY_BYTES];
+    bool known;  /* its ID: a name I only heard in a proposal has none yet */
+    bool listed; /* membership lists it */
+    bool counts; /* as in match_peer */
+    bool left;   /* said that it leaves, or was dropped by match_gone */
+    uint32_t rtt_ms;
+    instant
+        distrusted; /* until then it is not waited for: it let me down, and has not been heard since */
+    enum match_status status;
+    instant asked;            /* when my READY of this attempt went out to it */
+    instant eta;              /* MATE_LATER: when it will be ready */
+    struct match_ready ready; /* the latest; attempt 0: none */
+    bool unanswered;          /* it said READY and has had no answer: match_decline */
+    bool busy; /* it has signed for another group in this round, as it said in this attempt */
+    uint16_t refused; /* attempt in which it said NOTREADY itself: hearsay does not bring it back */
+    uint64_t hearsay; /* hash of its READY as others say it */
+    bool proposed, verified;               /* its latest PROPOSE in this attempt */
+    uint8_t proposal[CRYPTO_DIGEST_BYTES]; /* gid of it */
+    uint16_t accepted;                     /* attempt of its latest ACCEPT; 0: none */
+    uint8_t accept[CRYPTO_DIGEST_BYTES];   /* gid of it */
+    uint8_t signature[CRYPTO_SIGNATURE_BYTES];
+};
+
+enum match_state {
+    MATCH_IDLE,      /* training, or not part of this at all */
+    MATCH_OPEN,      /* READY is said */
+    MATCH_CLOSED,    /* proposing */
+    MATCH_LOCKED,    /* ACCEPT is signed */
+    MATCH_COMMITTED, /* `group` is certified */
+    MATCH_SOLO /* nobody to average with; as IDLE, but a READY from another calls for a new start */
+};
+
+struct match {
+    struct match_config config;
+    sid self;
+    enum match_state state;
+    instant now; /* latest time heard of */
+    /* IDLE or SOLO: somebody of my lineage said READY for my round; match_start clears it */
+    bool called;
+    struct { /* the heaviest history met in a READY that is not mine */
+        bool seen;
+        sid peer;
+        uint64_t round, tokens;
+        uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    } fork;
+    /* where I am in history */
+    uint64_t round;
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    uint64_t lineage_tokens;
+    /* the attempt */
+    struct match_offer offer;
+    struct match_ready mine;
+    uint16_t attempt;  /* the latest that I used for this lineage and round; 0: none */
+    uint16_t accepted; /* the latest that I signed an ACCEPT in */
+    uint16_t attempts; /* since match_start */
+    instant until;     /* when matching as a whole ends (T_MATCH) */
+    instant waits;     /* count_steps: mates that train are waited for until then */
+    instant grace;     /* OPEN: closes at the latest then */
+    instant over;      /* CLOSED, LOCKED: when the state's patience ends */
+    uint32_t set;      /* CLOSED: mates I propose, by index */
+    bool set_verified;
+    struct {
+        uint8_t gid[CRYPTO_DIGEST_BYTES];
+        uint32_t set;
+    } proposals[MATCH_PROPOSALS_MAX]; /* verified ones of this attempt */
+    uint32_t proposals_count;
+    struct match_pairs blocked;
+    struct match_group group; /* LOCKED, COMMITTED; kept for a CERT that comes late */
+    uint8_t signatures[NODE_GROUP_MAX][CRYPTO_SIGNATURE_BYTES];
+    uint32_t signed_mask;
+    uint32_t withdrawn; /* COMMITTED: members that said WITHDRAW, by index: reduce_gone */
+    struct match_mate mates[NODE_GROUP_MAX];
+    uint32_t mates_count;
+};
+
+#endif
