@@ -23,8 +23,8 @@ static void say_hello(struct members *m, link_id link, const struct address *see
     writer_u16(&w, 0); /* admission: open */
     writer_u16(&w, m->mine[STORED_PEER].count);
     writer_copy(&w, m->mine[STORED_PEER].bytes, m->mine[STORED_PEER].count);
-    writer_u64(&w,
-               m->config.incarnation); /* since 1.1: which process this is, and what it shares */
+    /* since 1.1: which process this is, and what it shares */
+    writer_u64(&w, m->config.incarnation);
     writer_u16(&w, (uint16_t)m->config.shared.count);
     writer_copy(&w, m->config.shared.data, m->config.shared.count);
     assert(!w.full);
@@ -71,6 +71,7 @@ static void inform(struct members *m, int i)
     member_flush_soon(m);
 }
 
+/* Takes a HELLO as the peer's: its record, its link. False when the record is not this member's. */
 static bool greet(struct members *m, int i, link_id link, const struct hello *h,
                   const struct sink *out)
 {
@@ -153,6 +154,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
 
 /* ---- a second process with its key ---- */
 
+/* Time has passed, or a link is gone: does a HELLO that was kept back count now? */
 static void look_at_twin(struct members *m, int i, const struct sink *out)
 {
     struct twin t;

@@ -43,6 +43,7 @@ static inline bool member_held_back(const struct member *p, link_id link)
 {
     return p->twin.link == link && link != LINK_NONE;
 }
+
 /* Is there a usable link to anybody? */
 bool members_any_usable(const struct members *m);
 /* All to whom there is a usable link, as bits. */
