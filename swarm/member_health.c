@@ -62,7 +62,6 @@ instant member_suspicion_ends(const struct members *m, const struct member *p)
     return instant_after(p->suspected, suspicion_patience(p->accusers_count, possible));
 }
 
-/* Takes an accusation of the present incarnation; `from` sent it (NOBODY: me). False when it says nothing new. */
 bool member_accused(struct members *m, int i, sid accuser, uint64_t incarnation,
                     const uint8_t bytes[RECORD_SUSPECT_BYTES], int from, const struct sink *out)
 {

@@ -105,7 +105,7 @@ uint64_t member_some_linked(struct members *m, uint64_t excluded)
 
 /* ---- my own records ---- */
 
-void member_keep_mine(struct members *m, enum stored_kind k, const struct record *r,
+static void keep_mine(struct members *m, enum stored_kind k, const struct record *r,
                       struct version v)
 {
     struct stored *s = &m->mine[k];
@@ -126,7 +126,7 @@ void members_publish_peer(struct members *m)
 {
     struct record r = {.kind = RECORD_PEER, .peer = m->me};
     m->me.version = r.peer.version = next_version(m);
-    member_keep_mine(m, STORED_PEER, &r, r.peer.version);
+    keep_mine(m, STORED_PEER, &r, r.peer.version);
 }
 
 static void publish_progress(struct members *m)
@@ -134,7 +134,7 @@ static void publish_progress(struct members *m)
     struct record r = {.kind = RECORD_PROGRESS, .progress = m->progress};
     r.progress.sid = m->self;
     r.progress.version = next_version(m);
-    member_keep_mine(m, STORED_PROGRESS, &r, r.progress.version);
+    keep_mine(m, STORED_PROGRESS, &r, r.progress.version);
 }
 
 void members_publish_reach(struct members *m)
@@ -142,7 +142,7 @@ void members_publish_reach(struct members *m)
     struct record r = {.kind = RECORD_REACH, .reach = m->reach};
     r.reach.sid = m->self;
     r.reach.version = next_version(m);
-    member_keep_mine(m, STORED_REACH, &r, r.reach.version);
+    keep_mine(m, STORED_REACH, &r, r.reach.version);
 }
 
 void members_publish(struct members *m, const struct record_progress *mine, instant now,
@@ -170,7 +170,7 @@ void members_leave(struct members *m, instant now, const struct sink *out)
     m->now = now;
     struct record r = {.kind = RECORD_LEAVE, .leave = {.sid = m->self}};
     r.leave.version = next_version(m);
-    member_keep_mine(m, STORED_LEAVE, &r, r.leave.version);
+    keep_mine(m, STORED_LEAVE, &r, r.leave.version);
     m->mine[STORED_LEAVE].push = 0;
     uint8_t room[RECORD_ENVELOPE_BYTES + RECORD_LEAVE_BYTES];
     struct writer w = writer_init(room, sizeof room);

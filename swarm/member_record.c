@@ -93,14 +93,26 @@ static bool absorb_peer(struct members *m, const struct record_peer *r, uint32_t
     return true;
 }
 
+/* Whose record this is, if it is news and its writer's. Else NOBODY, and `good` says whether somebody who follows the protocol
+ * could have sent it. A member's PEER comes before all else of it. */
+static int news_of(const struct members *m, sid writer, enum stored_kind k, struct version v,
+                   struct bytes bytes, bool *good)
+{
+    int i = members_find(m, writer);
+    *good = true;
+    if (i == NOBODY || !m->members[i].known || !member_fresh(&m->members[i].stored[k], v))
+        return NOBODY;
+    *good = record_verify(m->config.crypto, m->config.run_id, bytes, m->members[i].id);
+    return *good ? i : NOBODY;
+}
+
 static bool absorb_progress(struct members *m, const struct record_progress *r, uint32_t age,
                             struct bytes bytes, int from, const struct sink *out)
 {
-    int i = members_find(m, r->sid);
-    if (i == NOBODY || !m->members[i].known) return true; /* its PEER comes first */
+    bool good;
+    int i = news_of(m, r->sid, STORED_PROGRESS, r->version, bytes, &good);
+    if (i == NOBODY) return good;
     struct member *p = &m->members[i];
-    if (!member_fresh(&p->stored[STORED_PROGRESS], r->version)) return true;
-    if (!record_verify(m->config.crypto, m->config.run_id, bytes, p->id)) return false;
     p->progress = *r;
     keep(m, i, STORED_PROGRESS, r->version, age, bytes, from);
     reconsider(m, i, out);
@@ -111,11 +123,10 @@ static bool absorb_progress(struct members *m, const struct record_progress *r, 
 static bool absorb_leave(struct members *m, const struct record_leave *r, uint32_t age,
                          struct bytes bytes, int from, const struct sink *out)
 {
-    int i = members_find(m, r->sid);
-    if (i == NOBODY || !m->members[i].known) return true;
+    bool good;
+    int i = news_of(m, r->sid, STORED_LEAVE, r->version, bytes, &good);
+    if (i == NOBODY) return good;
     struct member *p = &m->members[i];
-    if (!member_fresh(&p->stored[STORED_LEAVE], r->version)) return true;
-    if (!record_verify(m->config.crypto, m->config.run_id, bytes, p->id)) return false;
     keep(m, i, STORED_LEAVE, r->version, age, bytes, from);
     if (r->version.incarnation >= p->incarnation && p->health != HEALTH_LEFT) {
         member_lose(m, i, HEALTH_LEFT, out);
@@ -127,11 +138,10 @@ static bool absorb_leave(struct members *m, const struct record_leave *r, uint32
 static bool absorb_reach(struct members *m, const struct record_reach *r, uint32_t age,
                          struct bytes bytes, int from, const struct sink *out)
 {
-    int i = members_find(m, r->sid);
-    if (i == NOBODY || !m->members[i].known) return true;
+    bool good;
+    int i = news_of(m, r->sid, STORED_REACH, r->version, bytes, &good);
+    if (i == NOBODY) return good;
     struct member *p = &m->members[i];
-    if (!member_fresh(&p->stored[STORED_REACH], r->version)) return true;
-    if (!record_verify(m->config.crypto, m->config.run_id, bytes, p->id)) return false;
     bool changed = !unreachable_same(&p->reach, r);
     p->reach = *r;
     keep(m, i, STORED_REACH, r->version, age, bytes, from);
@@ -185,7 +195,7 @@ static struct version version_of(const struct record *r)
 }
 
 /* Takes a record that `from` sent on. False when nobody who follows the protocol could have sent it. */
-bool member_absorb(struct members *m, uint32_t age, struct bytes bytes, int from,
+static bool absorb(struct members *m, uint32_t age, struct bytes bytes, int from,
                    const struct sink *out)
 {
     struct record r;
@@ -219,7 +229,7 @@ bool member_absorb_all(struct members *m, struct reader *r, int from, const stru
     uint32_t age;
     struct bytes record;
     bool good = true;
-    while (good && record_unpack(r, &age, &record)) good = member_absorb(m, age, record, from, out);
+    while (good && record_unpack(r, &age, &record)) good = absorb(m, age, record, from, out);
     return good && !r->bad;
 }
 
@@ -229,5 +239,5 @@ bool members_absorb_hello(struct members *m, int i, struct bytes record, const s
     if (!record_read(record, &r) || r.kind != RECORD_PEER ||
         memcmp(r.peer.id, m->members[i].id, CRYPTO_KEY_BYTES) != 0)
         return false;
-    return member_absorb(m, 0, record, i, out);
+    return absorb(m, 0, record, i, out);
 }

@@ -5,6 +5,7 @@
 #define SHOAL_SWARM_PEER_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/address.h"
 #include "base/crypto.h"
@@ -52,6 +53,15 @@ static inline uint64_t first_eight(const uint8_t *bytes)
     uint64_t word = 0;
     for (int i = 7; i >= 0; i--) word = word << 8 | bytes[i];
     return word;
+}
+
+#define FIRST_EIGHT_DIGITS 17 /* with the zero behind them */
+
+/* The same as it stands in front of the ID or the digest in print: 16 hexadecimal digits. */
+static inline const char *first_eight_print(uint64_t word, char out[FIRST_EIGHT_DIGITS])
+{
+    snprintf(out, FIRST_EIGHT_DIGITS, "%016llx", (unsigned long long)__builtin_bswap64(word));
+    return out;
 }
 
 #endif

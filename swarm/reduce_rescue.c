@@ -1,7 +1,6 @@
 #include "reduce_rescue.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 #include "owners.h"
 #include "reduce_fetch.h"
@@ -93,13 +92,12 @@ bool reduce_all_lost(const struct reduce *r)
 /* The member as the first 16 digits of its ID: as a number it would not survive JSON, whose readers keep 53 bits. */
 static void note_suspect(const struct reduce *r, const struct sink *out, sid member)
 {
-    char digits[2 * sizeof member + 1];
-    snprintf(digits, sizeof digits, "%016llx", (unsigned long long)__builtin_bswap64(member));
+    char digits[FIRST_EIGHT_DIGITS];
     struct action a = {.kind = ACTION_NOTE, .text = "reduce.suspect"};
     a.note.numbers[0].key = "round";
     a.note.numbers[0].value = r->group.round;
     a.note.word.key = "member";
-    a.note.word.value = digits;
+    a.note.word.value = first_eight_print(member, digits);
     a.note.hex.key = "gid";
     a.note.hex.value = bytes_of(r->group.gid, CRYPTO_DIGEST_BYTES);
     sink_act(out, &a);

@@ -80,11 +80,11 @@ static void step(struct driver *d, struct event *e)
 /* Members by the first 16 digits of their IDs. */
 static void note_sids(struct journal *j, const struct action *a)
 {
-    char text[NODE_GROUP_MAX * 19 + 3] = "[";
+    char text[NODE_GROUP_MAX * 19 + 3] = "[", digits[FIRST_EIGHT_DIGITS];
     size_t used = 1;
     for (size_t i = 0; i < a->note.sids.count && i < NODE_GROUP_MAX; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%016llx\"", i ? "," : "",
-                                 (unsigned long long)__builtin_bswap64(a->note.sids.value[i]));
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"", i ? "," : "",
+                                 first_eight_print(a->note.sids.value[i], digits));
     snprintf(text + used, sizeof text - used, "]");
     journal_json(j, a->note.sids.key, text);
 }

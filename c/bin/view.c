@@ -42,7 +42,7 @@ static json_t *member_unreached_json(const struct peer_unreached *u, const struc
                                      size_t count)
 {
     char id[2 * CRYPTO_KEY_BYTES + 1];
-    snprintf(id, sizeof id, "%016llx", (unsigned long long)__builtin_bswap64(u->sid));
+    first_eight_print(u->sid, id);
     for (size_t i = 0; i < count; i++)
         if (wire_sid(all[i].id) == u->sid) hex(all[i].id, CRYPTO_KEY_BYTES, id);
     return json_pack("{s:s, s:s}", "id", id, "reason", reach_word(u->reason));
@@ -51,13 +51,13 @@ static json_t *member_unreached_json(const struct peer_unreached *u, const struc
 static json_t *peer_json(const struct node_peer *p, const struct node_peer *all, size_t count,
                          const struct view_facts *f)
 {
-    char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES], lineage[17];
+    char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES], lineage[FIRST_EIGHT_DIGITS];
     json_t *unreached = json_array();
     for (uint32_t i = 0; i < p->unreached_count; i++)
         json_array_append_new(unreached, member_unreached_json(&p->unreached[i], all, count));
     hex(p->id, CRYPTO_KEY_BYTES, id);
     address_print(address_of(p, f), address);
-    snprintf(lineage, sizeof lineage, "%016llx", (unsigned long long)__builtin_bswap64(p->lineage));
+    first_eight_print(p->lineage, lineage);
     return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:f, s:o}", "id",
                      id, "address", address, "self", p->self, "linked", p->linked, "health",
                      view_health(p->health), "phase", view_phase(p->phase), "epoch",

@@ -40,8 +40,8 @@ struct peers {
     struct unreached_table unreached;
 };
 
-/* Reads lists and those met before. ERR_USAGE or ERR_IO for what cannot be read in the lists, or advertised; each of several mistakes
- * is said on stderr. peers_close is due in any case. */
+/* Reads lists and those met before. ERR_USAGE or ERR_IO for what cannot be read in the lists, or advertised; each of several
+ * mistakes is said on stderr. peers_close is due in any case. */
 enum err peers_open(struct peers *p, const struct peers_config *c, struct why *w);
 
 /* Starts to look names up, and tells of every further address that stands in the lists. */

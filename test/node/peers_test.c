@@ -59,6 +59,15 @@ static void stop(void)
     folder_drop();
 }
 
+/* Answers of the resolver, until so many addresses were told. */
+static void wait_until_told(size_t count)
+{
+    while (told_count < count) {
+        sem_wait(&woken);
+        peers_answers(&peers);
+    }
+}
+
 TestSuite(peers, .init = start, .fini = stop, .timeout = 60);
 
 Test(peers, tells_every_address_of_a_list_and_of_its_names)
@@ -69,10 +78,7 @@ Test(peers, tells_every_address_of_a_list_and_of_its_names)
     cr_assert_eq(peers_start(&peers, NULL), ERR_OK);
     peers_tell(&peers);
     cr_assert(told_count == 1 && told[0].id[0] == 0xaa && told[0].address.port == 2);
-    while (told_count == 1) {
-        sem_wait(&woken);
-        peers_answers(&peers);
-    }
+    wait_until_told(2);
     cr_assert(told[1].id[0] == 0xbb && told[1].address.family == 4 && told[1].address.port == 3);
 }
 
@@ -83,10 +89,7 @@ Test(peers, looks_the_name_up_by_which_it_is_advertised_itself)
     open_with(NULL, 0);
     cr_assert_eq(peers.advertise.family, 0, "it is not known at the start");
     cr_assert_eq(peers_start(&peers, NULL), ERR_OK);
-    while (told_count == 0) {
-        sem_wait(&woken);
-        peers_answers(&peers);
-    }
+    wait_until_told(1);
     cr_assert(told[0].id[0] == 0xee && told[0].address.family == 4 && told[0].address.port == 4433);
 }
 

@@ -27,19 +27,12 @@ static const struct action *last_dial(void) { return stage_find(&stage, ACTION_D
 static struct bytes peer_record(struct stranger *of, uint16_t port)
 {
     static uint8_t bytes[RECORD_BYTES_MAX];
-    struct record r = {.kind = RECORD_PEER};
-    memcpy(r.peer.id, of->id, CRYPTO_KEY_BYTES);
-    r.peer.version = stranger_next(of);
-    r.peer.addresses_count = port != 0;
-    r.peer.addresses[0] = (struct address){4, {10, 0, 0, of->id[0]}, port};
-    return bytes_of(bytes, stranger_sign(of, &stage, r, bytes));
+    return bytes_of(bytes, stranger_peer_at(of, &stage, port, bytes));
 }
 
 static void fail_dial(const uint8_t id[CRYPTO_KEY_BYTES])
 {
-    struct event e = {.kind = EVENT_DIAL_FAILED, .code = CLOSE_TIMEOUT};
-    memcpy(e.id, id, sizeof e.id);
-    stage_give(&stage, e);
+    stage_fail_dial(&stage, id, CLOSE_TIMEOUT);
 }
 
 static void list(struct peer_address *all, size_t count)

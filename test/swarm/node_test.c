@@ -346,9 +346,7 @@ Test(node, who_cannot_be_reached_is_dialled_again_ever_more_slowly)
     for (int i = 0; i < 5; i++) {
         cr_assert(eq(sz, stage_count(&stage, ACTION_DIAL, -1), (size_t)1));
         stage_forget(&stage);
-        struct event e = {.kind = EVENT_DIAL_FAILED};
-        memcpy(e.id, z.id, sizeof e.id);
-        stage_give(&stage, e);
+        stage_fail_dial(&stage, z.id, 0);
         pass(waits_ms[i] * 3 / 4 - 10);
         cr_assert(eq(sz, stage_count(&stage, ACTION_DIAL, -1), (size_t)0), "too early: %d", i);
         pass(waits_ms[i] / 2 + 20);

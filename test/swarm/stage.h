@@ -167,6 +167,15 @@ static inline const struct node_peer *stage_view(const struct stage *s, const st
     return NULL;
 }
 
+/* The dial of this peer comes to nothing. */
+static inline void stage_fail_dial(struct stage *s, const uint8_t id[CRYPTO_KEY_BYTES],
+                                   uint32_t code)
+{
+    struct event e = {.kind = EVENT_DIAL_FAILED, .code = code};
+    memcpy(e.id, id, sizeof e.id);
+    stage_give(s, e);
+}
+
 /* ---- strangers ---- */
 
 static inline void stranger_init(struct stranger *x, const struct stage *s, uint8_t number)
@@ -197,14 +206,21 @@ static inline size_t stranger_sign(struct stranger *x, const struct stage *s, st
     return record_write(&x->crypto, s->config.run_id, &r, out);
 }
 
-static inline size_t stranger_peer(struct stranger *x, const struct stage *s, uint8_t *out)
+/* Its PEER, with an address at this port; 0: with none. */
+static inline size_t stranger_peer_at(struct stranger *x, const struct stage *s, uint16_t port,
+                                      uint8_t *out)
 {
     struct record r = {.kind = RECORD_PEER};
     memcpy(r.peer.id, x->id, CRYPTO_KEY_BYTES);
     r.peer.version = stranger_next(x);
-    r.peer.addresses_count = 1;
-    r.peer.addresses[0] = (struct address){4, {10, 0, 0, x->id[0]}, 4433};
+    r.peer.addresses_count = port != 0;
+    r.peer.addresses[0] = (struct address){4, {10, 0, 0, x->id[0]}, port};
     return stranger_sign(x, s, r, out);
+}
+
+static inline size_t stranger_peer(struct stranger *x, const struct stage *s, uint8_t *out)
+{
+    return stranger_peer_at(x, s, 4433, out);
 }
 
 static inline void stranger_frame(struct stranger *x, struct stage *s, uint8_t type, struct bytes b)

@@ -21,23 +21,16 @@ static void pass(unsigned ms) { stage_pass(&stage, span_ms(ms)); }
 
 static void fail_dial(const struct stranger *of, uint32_t code)
 {
-    struct event e = {.kind = EVENT_DIAL_FAILED, .code = code};
-    memcpy(e.id, of->id, sizeof e.id);
-    stage_give(&stage, e);
+    stage_fail_dial(&stage, of->id, code);
 }
 
 /* x is linked, and tells of y, at this port; 0: without an address. */
 static void hear_of_y(uint16_t port)
 {
     uint8_t bytes[RECORD_BYTES_MAX];
-    struct record r = {.kind = RECORD_PEER};
     stage_start(&stage);
     stranger_joins(&x, &stage);
-    memcpy(r.peer.id, y.id, CRYPTO_KEY_BYTES);
-    r.peer.version = stranger_next(&y);
-    r.peer.addresses_count = port != 0;
-    r.peer.addresses[0] = (struct address){4, {10, 0, 0, 2}, port};
-    stranger_says(&x, &stage, 0, bytes_of(bytes, stranger_sign(&y, &stage, r, bytes)));
+    stranger_says(&x, &stage, 0, bytes_of(bytes, stranger_peer_at(&y, &stage, port, bytes)));
     pass(100);
 }
 
