@@ -38,7 +38,7 @@ const components = [_]Component{
     .{ .name = "base", .dir = "c/base", .third = &.{"jansson"} },
     .{ .name = "config", .dir = "c/config", .needs = &.{"base"}, .third = &.{"yaml"} },
     .{ .name = "data", .dir = "c/data", .needs = &.{"base"}, .third = &.{ "jansson", "xxhash", "pcre2", "z", "zstd" } },
-    .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .unchecked = &.{ "kernels_avx2.c", "kernels_avx2_bf16.c", "kernels_avx512.c", "kernels_avx512_bf16.c", "kernels_avx512_pairs.c" } },
+    .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .unchecked = &.{ "kernels_avx2.c", "kernels_avx2_bf16.c", "kernels_avx512.c", "kernels_avx512_bf16.c", "kernels_avx512_pairs.c", "kernels_amx.c" } },
     .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" }, .test_needs = &.{"cpu"}, .unchecked = &.{"outer.c"} },
     .{ .name = "swarm", .dir = "swarm", .needs = &.{ "base", "model" }, .third = &.{"xxhash"} },
     .{ .name = "fleet", .dir = "c/fleet", .needs = &.{"base"}, .third = &.{"jansson"} },

@@ -19,15 +19,10 @@
 #define FORWARD_KEYS  128
 #define BACKWARD_KEYS 64
 
-static size_t steps_of(const struct kernels *k, size_t numbers)
-{
-    return ceil_div(numbers, k->numbers_of_step);
-}
-
 /* Strips for `rows` rows of `depth` numbers. */
 static uint32_t *carve_strips(struct carver *c, const struct kernels *k, size_t rows, size_t depth)
 {
-    return carve(c, align_up(rows, k->lanes) * steps_of(k, depth) * sizeof(uint32_t));
+    return carve(c, align_up(rows, k->lanes) * kernels_steps(k, depth) * sizeof(uint32_t));
 }
 
 /* The scratch of both directions; backward alone has the second half. */
@@ -93,16 +88,17 @@ size_t attention_scratch(const struct kernels *k, size_t length, size_t head_dim
     return most(forward, backward);
 }
 
-/* Packs [rows, dim] activations that lie `stride` apart: as they are (rows stay rows), or turned. */
-static void pack(const struct kernels *k, uint32_t *to, const void *x, size_t stride, size_t rows,
-                 size_t dim)
+/* Packs [rows, dim] activations that lie `stride` apart, for a left operand or a right one: as they are (rows stay rows), or
+ * turned. */
+static void pack(const struct kernels *k, bool left, uint32_t *to, const void *x, size_t stride,
+                 size_t rows, size_t dim)
 {
-    k->pack(&(struct kernel_pack){to, x, stride, true, false, rows, dim});
+    k->pack(&(struct kernel_pack){to, x, stride, true, false, left, rows, dim});
 }
-static void pack_turned(const struct kernels *k, uint32_t *to, const void *x, size_t stride,
-                        size_t rows, size_t dim)
+static void pack_turned(const struct kernels *k, bool left, uint32_t *to, const void *x,
+                        size_t stride, size_t rows, size_t dim)
 {
-    k->pack(&(struct kernel_pack){to, x, stride, false, false, dim, rows});
+    k->pack(&(struct kernel_pack){to, x, stride, false, false, left, dim, rows});
 }
 
 /* Strips from where a product takes them: at a row, or at a step. */
@@ -117,11 +113,11 @@ static void multiply(const struct kernels *k, struct operand a, struct operand b
 {
     k->multiply(&(struct kernel_tile){.a = a.strips,
                                       .b = b.strips,
-                                      .a_stride = steps_of(k, a.depth) * k->lanes,
-                                      .b_stride = steps_of(k, b.depth) * k->lanes,
+                                      .a_stride = kernels_steps(k, a.depth) * k->lanes,
+                                      .b_stride = kernels_steps(k, b.depth) * k->lanes,
                                       .rows = rows,
                                       .columns = columns,
-                                      .steps = steps_of(k, depth),
+                                      .steps = kernels_steps(k, depth),
                                       .sum = sum,
                                       .sum_stride = columns,
                                       .add = add});
@@ -131,7 +127,7 @@ static void multiply(const struct kernels *k, struct operand a, struct operand b
 static struct operand from_key(const struct kernels *k, const uint32_t *strips, size_t key,
                                size_t dim)
 {
-    return (struct operand){strips + key * steps_of(k, dim), dim};
+    return (struct operand){strips + key * kernels_steps(k, dim), dim};
 }
 static struct operand along_from_key(const struct kernels *k, const uint32_t *strips, size_t key,
                                      size_t length)
@@ -144,16 +140,17 @@ void attention_forward(const struct kernels *k, const struct attention_head *h, 
     const size_t dim = h->head_dim, length = h->past + h->rows;
     struct room r;
     carve_forward(&(struct carver){.start = scratch}, k, length, dim, &r);
-    pack(k, r.keys, h->keys, h->keys_stride, length, dim);
-    pack_turned(k, r.values, h->values, h->keys_stride, length, dim);
+    kernels_enter(k);
+    pack(k, true, r.keys, h->keys, h->keys_stride, length, dim);
+    pack_turned(k, true, r.values, h->values, h->keys_stride, length, dim);
     for (size_t q = 0, rows; q < h->rows; q += rows) {
         rows = least(FORWARD_STRIPS * k->lanes, h->rows - q);
         const size_t columns = align_up(rows, k->lanes), seen = h->past + q + rows;
         float top[COLUMNS_MAX], total[COLUMNS_MAX] = {0};
         for (size_t c = 0; c < columns; c++) top[c] = -INFINITY;
         memset(r.sums, 0, dim * columns * sizeof(float));
-        pack(k, r.queries, kernels_at(k, h->queries, q * h->queries_stride), h->queries_stride,
-             rows, dim);
+        pack(k, false, r.queries, kernels_at(k, h->queries, q * h->queries_stride),
+             h->queries_stride, rows, dim);
         for (size_t first = 0; first < seen; first += FORWARD_KEYS) {
             const struct kernel_scores s = {.scores = r.scores,
                                             .keys = least(FORWARD_KEYS, seen - first),
@@ -172,6 +169,7 @@ void attention_forward(const struct kernels *k, const struct attention_head *h, 
         k->turn(r.sums, columns, total, rows, dim, kernels_at(k, h->out, q * h->out_stride),
                 h->out_stride);
     }
+    kernels_leave(k);
 }
 
 /* Backward: a block of queries of one head, under way. */
@@ -205,10 +203,10 @@ static void backward_keys(const struct queries *q, size_t first, size_t keys)
              (struct operand){r->chances, keys}, keys, dim, columns, r->sums, true);
 
     const struct operand turned = {r->p_turned, q->rows};
-    pack(k, r->p_turned, r->p, columns, keys, q->rows);
+    pack(k, true, r->p_turned, r->p, columns, keys, q->rows);
     multiply(k, turned, (struct operand){r->out_grad_turned, q->rows}, q->rows, keys, dim,
              r->values_grad + first * dim, true);
-    pack(k, r->p_turned, r->ds, columns, keys, q->rows);
+    pack(k, true, r->p_turned, r->ds, columns, keys, q->rows);
     multiply(k, turned, (struct operand){r->queries_turned, q->rows}, q->rows, keys, dim,
              r->keys_grad + first * dim, true);
 }
@@ -236,10 +234,10 @@ static void backward_head(const struct kernels *k, const struct attention_gradie
         for (size_t i = 0; i < rows; i++)
             q.delta[i] = k->dot(kernels_at(k, out_grad, i * h->out_stride),
                                 kernels_at(k, h->out, out_at + i * h->out_stride), dim);
-        pack(k, r->queries, queries, h->queries_stride, rows, dim);
-        pack(k, r->out_grad, out_grad, h->out_stride, rows, dim);
-        pack_turned(k, r->queries_turned, queries, h->queries_stride, rows, dim);
-        pack_turned(k, r->out_grad_turned, out_grad, h->out_stride, rows, dim);
+        pack(k, false, r->queries, queries, h->queries_stride, rows, dim);
+        pack(k, false, r->out_grad, out_grad, h->out_stride, rows, dim);
+        pack_turned(k, false, r->queries_turned, queries, h->queries_stride, rows, dim);
+        pack_turned(k, false, r->out_grad_turned, out_grad, h->out_stride, rows, dim);
         memset(r->sums, 0, dim * q.columns * sizeof(float));
         for (size_t key = 0; key < first + rows; key += BACKWARD_KEYS)
             backward_keys(&q, key, least(BACKWARD_KEYS, first + rows - key));
@@ -255,12 +253,14 @@ void attention_backward(const struct kernels *k, const struct attention_gradient
     struct room r;
     assert(h->past == 0);
     carve_backward(&(struct carver){.start = scratch}, k, length, dim, &r);
-    pack(k, r.keys, h->keys, h->keys_stride, length, dim);
-    pack(k, r.values, h->values, h->keys_stride, length, dim);
-    pack_turned(k, r.keys_turned, h->keys, h->keys_stride, length, dim);
+    pack(k, true, r.keys, h->keys, h->keys_stride, length, dim);
+    pack(k, true, r.values, h->values, h->keys_stride, length, dim);
+    pack_turned(k, true, r.keys_turned, h->keys, h->keys_stride, length, dim);
     memset(r.keys_grad, 0, length * dim * sizeof(float));
     memset(r.values_grad, 0, length * dim * sizeof(float));
+    kernels_enter(k);
     for (size_t head = 0; head < g->group; head++) backward_head(k, g, head, &r);
+    kernels_leave(k);
     for (size_t i = 0; i < length; i++) {
         const size_t row = i * h->keys_stride;
         k->round(kernels_at(k, g->keys_grad, row), r.keys_grad + i * dim, dim);

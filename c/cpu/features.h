@@ -6,6 +6,8 @@
 #include <cpuid.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* Does the system save the registers that `mask` of XCR0 names? */
 static inline bool features_saved(uint32_t mask)
@@ -43,6 +45,21 @@ static inline bool features_avx512_bf16(void)
 #endif
     uint32_t a, b, c, d;
     return features_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+}
+
+/* AMX's tiles and their products of bf16 (leaf 7, bits 24 and 22 of EDX). The system saves tiles for those that asked
+ * (Documentation/arch/x86/xstate.rst): once for all threads of the process, those that run already too, and refused where one of
+ * them has an alternate signal stack on which tiles have no room. */
+static inline bool features_amx(void)
+{
+#ifdef AVX512_IN_C
+    return true;
+#endif
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM */
+    uint32_t a, b, c, d, want = 1u << 24 | 1u << 22;
+    return features_avx512_bf16() && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+           (d & want) == want && features_saved(0x60000) &&
+           syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 
 #endif

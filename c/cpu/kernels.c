@@ -13,6 +13,7 @@ static const struct {
     {"AVX2", features_avx2, &kernels_avx2, &kernels_avx2_bf16},
     {"AVX-512", features_avx512, &kernels_avx512, &kernels_avx512_bf16},
     {"AVX-512 BF16", features_avx512_bf16, &kernels_avx512, &kernels_avx512_pairs},
+    {"AMX", features_amx, &kernels_avx512, &kernels_amx},
 };
 
 const struct kernels *kernels_named(const char *name, bool bf16)

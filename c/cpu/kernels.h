@@ -19,7 +19,12 @@
  *
  *     strip [steps][lanes] of 4 bytes;  strips follow one another, steps * lanes apart
  *
- * so a product reads both operands in order, and one packing serves as either operand. */
+ * so a product reads both operands in order, and one packing serves as either operand.
+ *
+ * Kernels with tiles (AMX) multiply squares of 16 steps: strips are filled up with zeros to whole squares, and as the left
+ * operand a square is turned, so that a row's steps follow one another:
+ *
+ *     left strip [steps / 16][lanes][16] of 4 bytes */
 
 /* Packs `rows` rows (of a; columns of b) of `depth` numbers along k. What is missing in the last strip's rows and in
  * the last step is 0. */
@@ -30,11 +35,12 @@ struct kernel_pack {
     size_t stride;
     bool along;
     bool floats; /* x is fp32, whatever activations are, and rounded on the way */
+    bool left;   /* to be the left operand, a */
     size_t rows, depth;
 };
 
-/* A tile of a product. Where `along`, a is not strips but activations as they lie along k, in pairs without an odd one left:
- * only for kernels that say so (`unpacked`). */
+/* A tile of a product. Where `along`, a is not strips but activations as they lie along k, as many as `steps` say: only for
+ * kernels that take them so (`unpacked`). */
 struct kernel_tile {
     const void *a;     /* the first strip, or row, at the first step to take */
     const uint32_t *b; /* the first strip */
@@ -62,7 +68,11 @@ struct kernels {
     bool bf16;              /* activations are bf16 */
     size_t lanes;           /* of a strip */
     size_t numbers_of_step; /* 2: pairs */
-    bool unpacked;          /* words of a strip are the same bits as activations that lie along k */
+    size_t square;          /* steps of a strip are filled up to a multiple of this */
+    /* Words of a strip of a are the same bits as activations that lie along k, where the numbers along k are a multiple of
+     * this. 0: never. */
+    size_t unpacked;
+    bool left; /* the left operand is packed otherwise */
 
     /* Rows [first, last). */
     void (*norm)(const struct op_norm *o, size_t first, size_t last);
@@ -76,6 +86,9 @@ struct kernels {
 
     void (*pack)(const struct kernel_pack *p);
     void (*multiply)(const struct kernel_tile *t);
+    /* Around some calls of multiply on a thread, which must not sleep in between. NULL where nothing is to be done. */
+    void (*enter)(void);
+    void (*leave)(void);
     /* y[., first .. last) = x w^T for few rows: dot products, no packing. w is fp32 and rounded, as when it is packed. */
     void (*linear)(const struct op_linear *o, size_t first, size_t last);
 
@@ -116,14 +129,30 @@ static inline void *kernels_at(const struct kernels *k, const void *x, size_t n)
     return (uint8_t *)x + n * kernels_bytes(k);
 }
 
-/* The kernels of this name, "AVX2", "AVX-512" or "AVX-512 BF16", for these activations (the last is for bf16 alone: of fp32
- * it gives those of AVX-512); NULL where this machine or its system does not run them. */
+/* Steps of a strip of `depth` numbers. */
+static inline size_t kernels_steps(const struct kernels *k, size_t depth)
+{
+    const size_t numbers = k->square * k->numbers_of_step;
+    return (depth + numbers - 1) / numbers * k->square;
+}
+
+static inline void kernels_enter(const struct kernels *k)
+{
+    if (k->enter) k->enter();
+}
+static inline void kernels_leave(const struct kernels *k)
+{
+    if (k->leave) k->leave();
+}
+
+/* The kernels of this name, "AVX2", "AVX-512", "AVX-512 BF16" or "AMX", for these activations (the last two are for bf16
+ * alone: of fp32 they give those of AVX-512); NULL where this machine or its system does not run them. */
 const struct kernels *kernels_named(const char *name, bool bf16);
 
 /* The fastest that run here; NULL below x86-64-v3. */
 const struct kernels *kernels_here(bool bf16);
 
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx2_bf16, kernels_avx512_bf16,
-    kernels_avx512_pairs;
+    kernels_avx512_pairs, kernels_amx;
 
 #endif

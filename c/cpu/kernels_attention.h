@@ -80,7 +80,7 @@ INLINE void softmax_strip(const struct kernel_scores *s, size_t column, float *t
         }
         put_step(strip, k, p[0], p[1]);
     }
-    for (; k < s->keys; k += NUMBERS_OF_STEP) {
+    for (; k < steps_of(s->keys) * NUMBERS_OF_STEP; k += NUMBERS_OF_STEP) {
         vec p[2] = {0};
         UNROLL for (size_t i = 0; i < NUMBERS_OF_STEP; i++)
         {
@@ -97,10 +97,7 @@ INLINE void softmax_strip(const struct kernel_scores *s, size_t column, float *t
     }
 }
 
-static size_t words_of_keys(size_t keys)
-{
-    return (keys + NUMBERS_OF_STEP - 1) / NUMBERS_OF_STEP * LANES;
-}
+static size_t words_of_keys(size_t keys) { return steps_of(keys) * LANES; }
 
 static void softmax(const struct kernel_scores *s, float *top, float *total, uint32_t *strips,
                     float *sums, size_t depth)
@@ -138,7 +135,7 @@ static void softmax_backward(const struct kernel_scores *s, const float *d, cons
             }
             put_step(strips, k, g[0], g[1]);
         }
-        for (; k < s->keys; k += NUMBERS_OF_STEP) {
+        for (; k < steps_of(s->keys) * NUMBERS_OF_STEP; k += NUMBERS_OF_STEP) {
             vec g[2] = {0};
             for (size_t i = 0; i < NUMBERS_OF_STEP && k + i < s->keys; i++)
                 g[i] = gradient_of(s, d, (k + i) * s->columns + column,

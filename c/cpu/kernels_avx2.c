@@ -2,6 +2,7 @@
 #define LANES   8
 #define BF16    0
 #define PAIRS   0
+#define TILES   0
 #define KERNELS kernels_avx2
 #define NAME    "AVX2"
 #include "cpu/kernels_loops.h"

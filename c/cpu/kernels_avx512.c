@@ -15,6 +15,7 @@
 #define LANES   16
 #define BF16    0
 #define PAIRS   0
+#define TILES   0
 #define KERNELS kernels_avx512
 #define NAME    "AVX-512"
 #include "cpu/kernels_loops.h"

@@ -14,6 +14,7 @@
 #define LANES   16
 #define BF16    1
 #define PAIRS   1
+#define TILES   0
 #define KERNELS kernels_avx512_pairs
 #define NAME    "AVX-512 BF16"
 #include "cpu/kernels_loops.h"

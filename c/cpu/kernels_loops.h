@@ -208,6 +208,7 @@ static double square_sum(const float *x, size_t n)
     return add_lanes_wide(&total);
 }
 
+#if !TILES /* kernels_tiles.h */
 /* More chains than latency times units needs (4 cycles, 6 of pairs, x 2), and few enough for 16 registers, or 32. */
 static double multiply_add(size_t rounds)
 {
@@ -223,13 +224,18 @@ static double multiply_add(size_t rounds)
     /* Asking what came of the chains keeps them from being left out. */
     return isfinite(add_lanes(total)) ? 2.0 * NUMBERS_OF_STEP * LANES * CHAINS * (double)rounds : 0;
 }
+#endif
 
 const struct kernels KERNELS = {
     .name = NAME,
     .bf16 = BF16,
     .lanes = LANES,
     .numbers_of_step = NUMBERS_OF_STEP,
-    .unpacked = UNPACKED,
+    .square = SQUARE,
+    .unpacked = TILES   ? NUMBERS_OF_SQUARE
+                : PAIRS ? NUMBERS_OF_STEP
+                        : !BF16,
+    .left = TILES,
     .norm = norm,
     .norm_backward = norm_backward,
     .rotary = rotary,
@@ -238,6 +244,10 @@ const struct kernels KERNELS = {
     .cross_entropy = cross_entropy,
     .pack = pack,
     .multiply = multiply,
+#if TILES
+    .enter = enter,
+    .leave = leave,
+#endif
     .linear = linear,
     .softmax = softmax,
     .softmax_backward = softmax_backward,

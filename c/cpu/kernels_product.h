@@ -15,9 +15,8 @@
 #include "cpu/kernels.h"
 #include "cpu/vector.h"
 
-#define ROWS     (LANES / 2)
-#define STRIPS   3
-#define UNPACKED (!BF16 || PAIRS) /* kernels.h */
+#define ROWS   (LANES / 2)
+#define STRIPS 3
 
 /* Element `n` of an operand: numbers, or floats. */
 INLINE const void *element(const void *x, size_t n, bool floats)
@@ -47,9 +46,25 @@ INLINE uvec words_along(const void *x, bool floats, size_t depth)
 
 #define NUMBERS_OF_STEP   (1 + PAIRS)
 #define NUMBERS_OF_SQUARE (LANES * NUMBERS_OF_STEP)
+#define SQUARE            (TILES ? LANES : 1) /* kernels.h */
 
-/* LANES rows and LANES steps, turned in registers. */
-INLINE void pack_square(uint32_t *to, const void *x, bool floats, size_t stride)
+/* Steps of `depth` numbers, up to whole squares. */
+INLINE size_t steps_of(size_t depth)
+{
+    const size_t numbers = SQUARE * NUMBERS_OF_STEP;
+    return (depth + numbers - 1) / numbers * SQUARE;
+}
+
+/* A square of a strip: where `turned`, steps follow one another, and else rows. */
+INLINE void put_square(uint32_t *to, uvec square[LANES], bool turned, size_t steps)
+{
+    if (turned) transpose(square);
+    UNROLL for (size_t s = 0; s < LANES; s++) if (s < steps)
+        memcpy(to + s * LANES, &square[s], sizeof square[s]);
+}
+
+/* LANES rows and LANES steps. */
+INLINE void pack_square(uint32_t *to, const void *x, bool floats, bool left, size_t stride)
 {
     uvec square[LANES];
     UNROLL for (size_t r = 0; r < LANES; r++)
@@ -57,30 +72,27 @@ INLINE void pack_square(uint32_t *to, const void *x, bool floats, size_t stride)
         square[r] = words_along(element(x, r * stride, floats), floats, NUMBERS_OF_SQUARE);
         __builtin_prefetch(element(x, (LANES + r) * stride, floats)); /* for the next strip */
     }
-    transpose(square);
-    UNROLL for (size_t s = 0; s < LANES; s++) memcpy(to + s * LANES, &square[s], sizeof square[s]);
+    put_square(to, square, !left, LANES);
 }
 
 /* The same of fewer rows or steps. */
-INLINE void pack_corner(uint32_t *to, const void *x, bool floats, size_t stride, size_t rows,
-                        size_t depth)
+INLINE void pack_corner(uint32_t *to, const void *x, bool floats, bool left, size_t stride,
+                        size_t rows, size_t depth)
 {
     uvec square[LANES] = {0};
-    const size_t steps = (depth + PAIRS) / NUMBERS_OF_STEP;
     for (size_t r = 0; r < rows; r++)
         square[r] = words_along(element(x, r * stride, floats), floats, depth);
-    transpose(square);
-    memcpy(to, square, lanes_at_most(steps) * sizeof square[0]);
+    put_square(to, square, !left, lanes_at_most(steps_of(depth)));
 }
 
 /* A strip whose rows lie along k in memory. */
-INLINE void pack_along(uint32_t *strip, const void *x, bool floats, size_t stride, size_t rows,
-                       size_t depth)
+INLINE void pack_along(uint32_t *strip, const void *x, bool floats, bool left, size_t stride,
+                       size_t rows, size_t depth)
 {
     for (size_t k = 0; k < depth; k += NUMBERS_OF_SQUARE, strip += LANES * LANES)
         if (rows == LANES && depth - k >= NUMBERS_OF_SQUARE)
-            pack_square(strip, element(x, k, floats), floats, stride);
-        else pack_corner(strip, element(x, k, floats), floats, stride, rows, depth - k);
+            pack_square(strip, element(x, k, floats), floats, left, stride);
+        else pack_corner(strip, element(x, k, floats), floats, left, stride, rows, depth - k);
 }
 
 #if PAIRS
@@ -90,58 +102,105 @@ INLINE hvec bits_as(const void *x, bool floats, size_t count)
 }
 #endif
 
-/* One step of a strip whose rows lie side by side in memory, k by k: `left` numbers along k are still there. */
-INLINE void pack_step(uint32_t *to, const void *x, bool floats, size_t stride, size_t rows,
-                      size_t left)
+/* The words of one step whose rows lie side by side in memory, k by k: `left` numbers along k are still there. */
+INLINE uvec words_across(const void *x, bool floats, size_t stride, size_t rows, size_t left)
 {
 #if PAIRS
     uvec word = __builtin_convertvector(bits_as(x, floats, rows), uvec);
     if (left > 1)
         word |= __builtin_convertvector(bits_as(element(x, stride, floats), floats, rows), uvec)
                 << 16;
+    return word;
 #else
     (void)stride, (void)left;
-    vec word = take_as(x, floats, rows);
+    return (uvec)take_as(x, floats, rows);
 #endif
-    memcpy(to, &word, sizeof word);
 }
 
-/* Such strips, all at once: neighbours share cache lines, and the next k may be a page away. */
+/* Some steps ahead, maybe a page each. */
+INLINE void fetch_step(const void *x, bool floats, size_t stride, size_t rows)
+{
+    const size_t in_line = 64 / (floats ? sizeof(float) : sizeof(number));
+    for (size_t n = 0; n < NUMBERS_OF_STEP; n++)
+        for (size_t line = 0; line < rows; line += in_line)
+            __builtin_prefetch(element(x, (8 * NUMBERS_OF_STEP + n) * stride + line, floats));
+}
+
+/* Strips of such rows, all at once: neighbours share cache lines, and the next k may be a page away. */
 INLINE void pack_across(uint32_t *strips, size_t words, const void *x, bool floats, size_t stride,
                         size_t rows, size_t depth)
 {
-    const size_t in_line = 64 / (floats ? sizeof(float) : sizeof(number));
     for (size_t k = 0; k < depth; k += NUMBERS_OF_STEP) {
         const void *here = element(x, k * stride, floats);
         uint32_t *to = strips + k / NUMBERS_OF_STEP * LANES;
+        fetch_step(here, floats, stride, rows);
         size_t r = 0;
-        for (size_t n = 0; n < NUMBERS_OF_STEP; n++) /* some steps ahead, maybe a page each */
-            for (size_t line = 0; line < rows; line += in_line)
-                __builtin_prefetch(
-                    element(here, (8 * NUMBERS_OF_STEP + n) * stride + line, floats));
-        for (; r + LANES <= rows; r += LANES, to += words)
-            pack_step(to, element(here, r, floats), floats, stride, LANES, depth - k);
-        if (r < rows) pack_step(to, element(here, r, floats), floats, stride, rows - r, depth - k);
+        uvec word;
+        for (; r + LANES <= rows; r += LANES, to += words) {
+            word = words_across(element(here, r, floats), floats, stride, LANES, depth - k);
+            memcpy(to, &word, sizeof word);
+        }
+        if (r == rows) continue;
+        word = words_across(element(here, r, floats), floats, stride, rows - r, depth - k);
+        memcpy(to, &word, sizeof word);
     }
+    const size_t steps = (depth + PAIRS) / NUMBERS_OF_STEP, missing = words - steps * LANES;
+    for (size_t r = 0; missing && r < rows; r += LANES)
+        memset(strips + r / LANES * words + steps * LANES, 0, missing * sizeof *strips);
 }
 
-INLINE void pack_as(const struct kernel_pack *p, const bool floats)
+#if TILES
+/* The same for the left operand: square by square. */
+INLINE void pack_across_left(uint32_t *strips, size_t words, const void *x, bool floats,
+                             size_t stride, size_t rows, size_t depth)
 {
-    const size_t words = (p->depth + PAIRS) / NUMBERS_OF_STEP * LANES;
+    for (size_t k = 0; k < depth; k += NUMBERS_OF_SQUARE) {
+        uint32_t *to = strips + k / NUMBERS_OF_STEP * LANES;
+        for (size_t r = 0; r < rows; r += LANES, to += words) {
+            const size_t count = lanes_at_most(rows - r);
+            uvec square[LANES] = {0};
+            UNROLL for (size_t s = 0; s < LANES; s++)
+            {
+                const size_t at = k + s * NUMBERS_OF_STEP;
+                if (at >= depth) continue;
+                const void *here = element(x, at * stride + r, floats);
+                if (r == 0)
+                    fetch_step(element(here, 8 * NUMBERS_OF_STEP * stride, floats), floats, stride,
+                               rows);
+                square[s] = words_across(here, floats, stride, count, depth - at);
+            }
+            put_square(to, square, true, LANES);
+        }
+    }
+}
+#endif
+
+INLINE void pack_as(const struct kernel_pack *p, const bool floats, const bool left)
+{
+    const size_t words = steps_of(p->depth) * LANES;
     if (!p->along) {
+#if TILES
+        if (left) {
+            pack_across_left(p->strips, words, p->x, floats, p->stride, p->rows, p->depth);
+            return;
+        }
+#endif
         pack_across(p->strips, words, p->x, floats, p->stride, p->rows, p->depth);
         return;
     }
     uint32_t *strip = p->strips;
     for (size_t r = 0; r < p->rows; r += LANES, strip += words)
-        pack_along(strip, element(p->x, r * p->stride, floats), floats, p->stride,
+        pack_along(strip, element(p->x, r * p->stride, floats), floats, left, p->stride,
                    lanes_at_most(p->rows - r), p->depth);
 }
 
 static void pack(const struct kernel_pack *p)
 {
-    if (BF16 && p->floats) pack_as(p, true);
-    else pack_as(p, false);
+    if (TILES && p->left) {
+        if (p->floats) pack_as(p, true, true);
+        else pack_as(p, false, true);
+    } else if (BF16 && p->floats) pack_as(p, true, false);
+    else pack_as(p, false, false);
 }
 
 /* sum + a b, where `a` is a word for all lanes. */
@@ -158,6 +217,18 @@ INLINE vec multiplied(vec sum, uint32_t a, vec b)
 #endif
 }
 
+/* One vector of the result: `count` numbers of it, in row `row` from column `at` on. */
+INLINE void put_result(const struct kernel_tile *t, size_t row, size_t at, vec v, size_t count)
+{
+    const size_t here = row * t->sum_stride + at;
+    if (t->add) v += take(t->sum + here, count);
+    if (t->out) put((number *)t->out + row * t->out_stride + at, v, count);
+    else put(t->sum + here, v, count);
+}
+
+#if TILES
+#include "cpu/kernels_tiles.h"
+#else
 /* The first words of ROWS rows of a from `row` on. Rows that are not there are the last one again: nobody asks for what comes
  * of them. */
 INLINE void words_of_rows(const struct kernel_tile *t, size_t row, bool along,
@@ -171,15 +242,6 @@ INLINE void words_of_rows(const struct kernel_tile *t, size_t row, bool along,
         out[r] = along ? (const uint8_t *)(numbers + there * t->a_stride)
                        : (const uint8_t *)(strips + row / LANES * t->a_stride + row % LANES + r);
     }
-}
-
-/* One vector of the result: `count` numbers of it, in row `row` from column `at` on. */
-INLINE void put_result(const struct kernel_tile *t, size_t row, size_t at, vec v, size_t count)
-{
-    const size_t here = row * t->sum_stride + at;
-    if (t->add) v += take(t->sum + here, count);
-    if (t->out) put((number *)t->out + row * t->out_stride + at, v, count);
-    else put(t->sum + here, v, count);
 }
 
 /* Rows of the result from `row` on, ROWS of them or what is left, and `strips` strips of columns from `column` on. */
@@ -232,7 +294,7 @@ INLINE void multiply_tile(const struct kernel_tile *t, const bool along)
 {
     size_t left = (t->columns + LANES - 1) / LANES; /* strips */
     for (size_t column = 0; left;) {
-        const size_t strips = left == 4       ? 2
+        const size_t strips = left == 4 ? 2
                               : left < STRIPS ? left
                                               : STRIPS; /* 3 and 1 would be slower */
         for (size_t row = 0; row < t->rows; row += ROWS) {
@@ -247,9 +309,10 @@ INLINE void multiply_tile(const struct kernel_tile *t, const bool along)
 
 static void multiply(const struct kernel_tile *t)
 {
-    if (UNPACKED && t->along) multiply_tile(t, true);
+    if ((!BF16 || PAIRS) && t->along) multiply_tile(t, true);
     else multiply_tile(t, false);
 }
+#endif
 
 INLINE float dot_of(const number *a, const void *b, bool floats, size_t n)
 {

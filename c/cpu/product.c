@@ -25,9 +25,9 @@ struct block {
     bool add, last; /* to what is in sums; the result goes to p->out */
 };
 
-/* Strips [first, first + PACK_STRIPS) of an operand of which the block takes `rows` rows from `row` on. */
-static void pack(const struct block *b, const void *x, size_t stride, bool along, bool floats,
-                 size_t row, size_t rows, size_t first, uint32_t *to)
+/* Strips [first, first + PACK_STRIPS) of an operand, the left one or not, of which the block takes `rows` rows from `row` on. */
+static void pack(const struct block *b, bool left, const void *x, size_t stride, bool along,
+                 bool floats, size_t row, size_t rows, size_t first, uint32_t *to)
 {
     const size_t lanes = b->kernels->lanes, done = first * lanes;
     const size_t at = along ? (row + done) * stride + b->k : b->k * stride + row + done;
@@ -37,6 +37,7 @@ static void pack(const struct block *b, const void *x, size_t stride, bool along
                               .stride = stride,
                               .along = along,
                               .floats = floats,
+                              .left = left,
                               .rows = least(PACK_STRIPS * lanes, rows - done),
                               .depth = b->depth});
 }
@@ -61,10 +62,10 @@ static void pack_piece(void *ctx, size_t index, size_t thread)
         const size_t some_a = part(of_a, t + 1, b->threads) - first_a;
         const size_t some_b = part(of_b, t + 1, b->threads) - first_b;
         if (index < some_a)
-            pack(b, p->a, p->a_stride, p->a_along, false, b->row, b->rows,
+            pack(b, true, p->a, p->a_stride, p->a_along, false, b->row, b->rows,
                  (first_a + index) * PACK_STRIPS, b->room->a);
         else if (index < some_a + some_b)
-            pack(b, p->b, p->b_stride, p->b_along, p->b_floats, b->column, b->columns,
+            pack(b, false, p->b, p->b_stride, p->b_along, p->b_floats, b->column, b->columns,
                  (first_b + index - some_a) * PACK_STRIPS, b->room->b);
         if (index < some_a + some_b) return;
         index -= some_a + some_b;
@@ -114,7 +115,9 @@ static void tile_piece(void *ctx, size_t index, size_t thread)
         t.out = kernels_at(b->kernels, p->out, at);
         t.out_stride = p->n;
     }
+    kernels_enter(b->kernels);
     b->kernels->multiply(&t);
+    kernels_leave(b->kernels);
 }
 
 static void run_block(struct pool *pool, struct block *b)
@@ -140,10 +143,10 @@ void product_run(struct pool *pool, const struct kernels *kernels, const struct 
                  const struct product *p)
 {
     const size_t numbers = kernels->numbers_of_step;
-    const size_t steps = least(ceil_div(p->k, numbers), PRODUCT_STEPS);
+    const size_t steps = least(kernels_steps(kernels, p->k), PRODUCT_STEPS);
     const size_t depth = least(steps * numbers, p->k);
     const bool deep = depth < p->k;
-    const bool a_lies = kernels->unpacked && p->a_along && p->k % numbers == 0;
+    const bool a_lies = kernels->unpacked && p->a_along && p->k % kernels->unpacked == 0;
     const size_t rows = a_lies && !deep ? p->m : least(p->m, rows_at_most(steps, TILE_ROWS));
     const size_t columns = least(p->n, rows_at_most(steps, kernels->lanes));
     struct block b = {
@@ -154,7 +157,7 @@ void product_run(struct pool *pool, const struct kernels *kernels, const struct 
             b.rows = least(rows, p->m - b.row);
             for (b.k = 0; b.k < p->k; b.k += depth) {
                 b.depth = least(depth, p->k - b.k);
-                b.strip = ceil_div(b.depth, numbers) * kernels->lanes;
+                b.strip = kernels_steps(kernels, b.depth) * kernels->lanes;
                 b.pack_a = !a_lies && (deep || rows < p->m || b.column == 0);
                 b.pack_b = deep || b.row == 0;
                 b.last = b.k + b.depth == p->k;

@@ -3,6 +3,7 @@
  *     LANES  8 (AVX2) or 16 (AVX-512)
  *     BF16   0: activations are fp32; 1: bf16 (the upper half of an fp32), widened when they are loaded
  *     PAIRS  1: the processor multiplies pairs of bf16 (AVX512-BF16); needs both of the above
+ *     TILES  1: and tiles of such pairs (AMX)
  *
  * GCC's vector extensions: the compiler picks the instructions; intrinsics only where it would not find them. A
  * tail that fills no vector is padded with zeros. */

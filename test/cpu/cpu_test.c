@@ -14,10 +14,10 @@
 /* All kernels that this machine runs. */
 static const struct kernels *kernels_number(size_t number)
 {
-    static const char *const names[] = {"AVX2", "AVX-512", "AVX-512 BF16"};
-    for (size_t i = 0; i < 6; i++) {
+    static const char *const names[] = {"AVX2", "AVX-512", "AVX-512 BF16", "AMX"};
+    for (size_t i = 0; i < 8; i++) {
         const struct kernels *k = kernels_named(names[i / 2], i % 2);
-        if (i == 4) continue; /* in fp32 the last are those before */
+        if (i == 4 || i == 6) continue; /* in fp32 the last two are those before */
         if (k && number-- == 0) return k;
     }
     return NULL;
@@ -30,6 +30,7 @@ Test(cpu, takes_the_fastest_kernels_and_has_none_of_an_unknown_name)
         cr_assert_not_null(best);
         if (kernels_named("AVX-512", bf16)) best = kernels_named("AVX-512", bf16);
         if (kernels_named("AVX-512 BF16", bf16)) best = kernels_named("AVX-512 BF16", bf16);
+        if (kernels_named("AMX", bf16)) best = kernels_named("AMX", bf16);
         cr_assert_eq(kernels_here(bf16), best);
         cr_assert_eq(best->bf16, bf16);
     }
@@ -141,31 +142,40 @@ Test(cpu, products_of_all_kernels_are_exact_on_integers)
     free(room.a);
 }
 
-/* A strip has a step's numbers side by side and zeros where there are none. */
+/* Where word `step` of row `r` lies in strips of so many steps (kernels.h). */
+static size_t word_at(const struct kernels *k, bool left, size_t steps, size_t r, size_t step)
+{
+    const size_t lanes = k->lanes, strip = r / lanes * steps * lanes;
+    return strip + (left && k->left
+                        ? step / lanes * lanes * lanes + r % lanes * lanes + step % lanes
+                        : step * lanes + r % lanes);
+}
+
+/* A strip has a step's numbers side by side, or a row's in squares, and zeros where there are none. */
 Test(cpu, packing_fills_up_with_zeros)
 {
+    enum { DEPTH = 69 }; /* two squares of tiles and some */
     const struct kernels *k;
     for (size_t number = 0; (k = kernels_number(number)); number++) {
-        const size_t lanes = k->lanes, rows = lanes + 3, depth = 5, step = k->numbers_of_step;
-        const size_t steps = (depth + step - 1) / step, words = 2 * steps * lanes;
+        const size_t lanes = k->lanes, rows = lanes + 3, step = k->numbers_of_step;
+        const size_t steps = kernels_steps(k, DEPTH), words = 2 * steps * lanes;
         uint32_t *strips = aligned_alloc(64, words * sizeof *strips);
-        void *x = integers(k, rows * depth, 4);
+        void *x = integers(k, rows * DEPTH, 4);
         float *wide =
-            malloc(rows * depth * sizeof *wide); /* as fp32, a little off what it is rounded to */
-        for (size_t i = 0; i < rows * depth; i++)
+            malloc(rows * DEPTH * sizeof *wide); /* as fp32, a little off what it is rounded to */
+        for (size_t i = 0; i < rows * DEPTH; i++)
             wide[i] = float_of(k, x, i) * (k->bf16 ? 1 + 0x1p-10f : 1);
-        for (int way = 0; way < 4; way++) {
-            const bool along = way % 2, floats = way / 2;
+        for (int way = 0; way < 8; way++) {
+            const bool along = way & 1, floats = way & 2, left = way & 4;
             memset(strips, 0xff, words * sizeof *strips);
-            k->pack(&(struct kernel_pack){strips, floats ? wide : x, along ? depth : rows, along,
-                                          floats, rows, depth});
+            k->pack(&(struct kernel_pack){strips, floats ? wide : x, along ? DEPTH : rows, along,
+                                          floats, left, rows, DEPTH});
             for (size_t r = 0; r < 2 * lanes; r++)
                 for (size_t i = 0; i < steps * step; i++) {
-                    const uint32_t *word =
-                        strips + (r / lanes * steps + i / step) * lanes + r % lanes;
+                    const uint32_t *word = strips + word_at(k, left, steps, r, i / step);
                     const float found = step == 2 ? float_of(k, word, i % 2) : *(const float *)word;
-                    const float wanted = r < rows && i < depth
-                                             ? float_of(k, x, along ? r * depth + i : i * rows + r)
+                    const float wanted = r < rows && i < DEPTH
+                                             ? float_of(k, x, along ? r * DEPTH + i : i * rows + r)
                                              : 0;
                     cr_assert_eq(found, wanted, "%s: row %zu, %zu", k->name, r, i);
                 }

@@ -123,8 +123,8 @@ static inline void device_close(struct device *d)
 static const struct {
     const char *kernels;
     bool bf16;
-} device_kinds[] = {
-    {"AVX2", false}, {"AVX-512", false}, {"AVX2", true}, {"AVX-512", true}, {"AVX-512 BF16", true}};
+} device_kinds[] = {{"AVX2", false},   {"AVX-512", false},     {"AVX2", true},
+                    {"AVX-512", true}, {"AVX-512 BF16", true}, {"AMX", true}};
 #define DEVICE_KINDS (sizeof device_kinds / sizeof device_kinds[0])
 
 static inline bool device_open_kind(struct device *d, size_t kind, size_t threads)
