@@ -3,34 +3,33 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/machine.h"
 #include "base/whole.h"
 #include "cpu/kernels.h"
 #include "cpu/ops.h"
 
-#define HUGE_PAGE ((size_t)2 << 20)
+#define MEMORY_ASKED                                                                               \
+    ((size_t)2 << 20) /* bytes from which on it is worth asking how much there is */
 
 /* Touches every page, so that what does not fit is refused here and not killed later; all threads do, so that the pages are
  * spread over the memories of a machine that has several. */
 static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
 {
     size_t rounded = align_up(bytes, BACKEND_ALIGNMENT);
-    size_t align = bytes >= 2 * HUGE_PAGE ? HUGE_PAGE : BACKEND_ALIGNMENT;
-    size_t available = bytes >= HUGE_PAGE ? machine_memory_available() : SIZE_MAX;
+    size_t available = bytes >= MEMORY_ASKED ? machine_memory_available() : SIZE_MAX;
     if (rounded > available)
         return why(
             w, ERR_MEMORY,
             "%.1f MiB of memory are needed at once, and this machine (or its container, or ulimit "
             "-v) has %.1f MiB left: take a smaller train.micro_batch or model",
             (double)bytes / 0x1p20, (double)available / 0x1p20);
-    if (posix_memalign(out, align, rounded ? rounded : BACKEND_ALIGNMENT))
+    *out = ops_allocate(rounded ? rounded : BACKEND_ALIGNMENT);
+    if (!*out)
         return why(w, ERR_MEMORY,
                    "the system did not give %.1f MiB of memory at once: is there a limit (ulimit "
                    "-v, vm.overcommit_memory)? Else take a smaller train.micro_batch or model",
                    (double)bytes / 0x1p20);
-    if (align == HUGE_PAGE) madvise(*out, rounded, MADV_HUGEPAGE); /* a wish; fewer page faults */
     ops_zero(self, *out, rounded);
     return ERR_OK;
 }

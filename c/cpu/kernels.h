@@ -73,6 +73,8 @@ struct kernels {
      * this. 0: never. */
     size_t unpacked;
     bool left; /* the left operand is packed otherwise */
+    /* Of a tile that makes good use of the caches: rows, strips of columns, and more strips where they are short: so many words. */
+    size_t tile_rows, tile_strips, tile_words;
 
     /* Rows [first, last). */
     void (*norm)(const struct op_norm *o, size_t first, size_t last);

@@ -236,6 +236,9 @@ const struct kernels KERNELS = {
                 : PAIRS ? NUMBERS_OF_STEP
                         : !BF16,
     .left = TILES,
+    .tile_rows = TILE_ROWS,
+    .tile_strips = TILE_STRIPS,
+    .tile_words = TILES ? TILE_STRIPS * 512 * LANES : 0,
     .norm = norm,
     .norm_backward = norm_backward,
     .rotary = rotary,

@@ -19,6 +19,7 @@
 
 #define TILE_WORDS (LANES * LANES)
 #define TILE_BYTES (LANES * sizeof(uint32_t)) /* of a row */
+#define AHEAD      (2 * TILE_WORDS) /* of what is fetched of b, from the second-level cache */
 
 /* Instructions name their tiles: sums of row tile i and strip j are tile 2 i + j, those of a 4 and 5, those of b 6 and 7. */
 
@@ -55,23 +56,43 @@ INLINE struct left left_at(const struct kernel_tile *t, size_t row, const bool a
                          t->a_stride * sizeof(number), TILE_BYTES, rows};
 }
 
-/* Rows that are not there must not be read: the others in a place of their own. */
-INLINE void gather(uint8_t *to, const struct left *a, size_t square)
+/* Tiles 4 and 5 where rows are missing, which must not be read: the others are brought to a place of their own. */
+static void load_edge(const struct left *a0, const struct left *a1, size_t down, size_t square)
 {
-    for (size_t r = 0; r < a->rows; r++)
-        memcpy(to + r * TILE_BYTES, a->at + square * a->step + r * a->stride, TILE_BYTES);
+    _Alignas(64) uint8_t rows[2][LANES * TILE_BYTES];
+    for (size_t r = 0; r < a0->rows; r++)
+        memcpy(rows[0] + r * TILE_BYTES, a0->at + square * a0->step + r * a0->stride, TILE_BYTES);
+    _tile_loadd(4, rows[0], TILE_BYTES);
+    if (down == 1) return;
+    for (size_t r = 0; r < a1->rows; r++)
+        memcpy(rows[1] + r * TILE_BYTES, a1->at + square * a1->step + r * a1->stride, TILE_BYTES);
+    _tile_loadd(5, rows[1], TILE_BYTES);
 }
 
 /* What came of a tile, by way of memory. */
-INLINE void put_tile(const struct kernel_tile *t, const float *sums, size_t row, size_t column)
+static void put_tile(const struct kernel_tile *t, const float *sums, size_t row, size_t column)
 {
     const size_t rows = lanes_at_most(t->rows - row), columns = lanes_at_most(t->columns - column);
-    if (columns == LANES)
-        for (size_t r = 0; r < rows; r++)
-            put_result(t, row + r, column, take(sums + r * LANES, LANES), LANES);
-    else
-        for (size_t r = 0; r < rows; r++)
-            put_result(t, row + r, column, take(sums + r * LANES, LANES), columns);
+    for (size_t r = 0; r < rows; r++)
+        put_result(t, row + r, column, take(sums + r * LANES, LANES), columns);
+}
+
+/* The same of two whole tiles side by side, as activations. */
+INLINE void put_pair(const struct kernel_tile *t, const float *sums, const float *right, size_t row,
+                     size_t column)
+{
+    uint16_t *out = (uint16_t *)t->out + row * t->out_stride + column;
+    const float *before = t->sum + row * t->sum_stride + column;
+    UNROLL_BY_4 for (size_t r = 0; r < LANES; r++)
+    {
+        vec a = take(sums + r * LANES, LANES), b = take(right + r * LANES, LANES);
+        if (t->add) {
+            a += take(before + r * t->sum_stride, LANES);
+            b += take(before + r * t->sum_stride + LANES, LANES);
+        }
+        const uvec words = (uvec)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a);
+        memcpy(out + r * t->out_stride, &words, sizeof words);
+    }
 }
 
 /* `down` tiles of rows from `row` on, and `across` strips of columns from `column` on: 1 or 2. */
@@ -81,8 +102,8 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
     const struct left a0 = left_at(t, row, along),
                       a1 = down > 1 ? left_at(t, row + LANES, along) : a0;
     const uint32_t *b = t->b + column / LANES * t->b_stride, *b1 = b + t->b_stride;
-    const bool whole =
-        !t->out && row + down * LANES <= t->rows && column + across * LANES <= t->columns;
+    const bool full = row + down * LANES <= t->rows && column + across * LANES <= t->columns;
+    const bool whole = full && !t->out;
     const size_t sum_bytes = t->sum_stride * sizeof(float);
     float *sum = whole ? t->sum + row * t->sum_stride + column : NULL;
     float *sum1 = whole ? sum + LANES * t->sum_stride : NULL;
@@ -97,27 +118,26 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
         _tile_zero(2);
         _tile_zero(3);
     }
+    const bool edge = along && (a0.rows < LANES || a1.rows < LANES);
     for (size_t square = 0; square < t->steps / LANES; square++) {
         const size_t at = square * TILE_WORDS;
-        _Alignas(64) uint8_t some[LANES * TILE_BYTES];
+        UNROLL_BY_4 for (size_t r = 0; r < LANES; r++)
+        {
+            __builtin_prefetch(b + at + AHEAD + r * LANES);
+            if (across > 1) __builtin_prefetch(b1 + at + AHEAD + r * LANES);
+        }
         _tile_loadd(6, b + at, TILE_BYTES);
-        if (along && a0.rows < LANES) {
-            gather(some, &a0, square);
-            _tile_loadd(4, some, TILE_BYTES);
-        } else _tile_loadd(4, a0.at + square * a0.step, a0.stride);
+        if (across > 1) _tile_loadd(7, b1 + at, TILE_BYTES);
+        if (edge) {
+            load_edge(&a0, &a1, down, square);
+        } else {
+            _tile_loadd(4, a0.at + square * a0.step, a0.stride);
+            if (down > 1) _tile_loadd(5, a1.at + square * a1.step, a1.stride);
+        }
         _tile_dpbf16ps(0, 4, 6);
-        if (across > 1) {
-            _tile_loadd(7, b1 + at, TILE_BYTES);
-            _tile_dpbf16ps(1, 4, 7);
-        }
-        if (down > 1) {
-            if (along && a1.rows < LANES) {
-                gather(some, &a1, square);
-                _tile_loadd(5, some, TILE_BYTES);
-            } else _tile_loadd(5, a1.at + square * a1.step, a1.stride);
-            _tile_dpbf16ps(2, 5, 6);
-            if (across > 1) _tile_dpbf16ps(3, 5, 7);
-        }
+        if (across > 1) _tile_dpbf16ps(1, 4, 7);
+        if (down > 1) _tile_dpbf16ps(2, 5, 6);
+        if (down > 1 && across > 1) _tile_dpbf16ps(3, 5, 7);
     }
     if (whole) {
         _tile_stored(0, sum, sum_bytes);
@@ -132,8 +152,10 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
     if (down > 1) _tile_stored(2, sums[2], TILE_BYTES);
     if (down > 1 && across > 1) _tile_stored(3, sums[3], TILE_BYTES);
     for (size_t i = 0; i < down; i++)
-        for (size_t j = 0; j < across; j++)
-            put_tile(t, sums[2 * i + j], row + i * LANES, column + j * LANES);
+        if (full && across > 1) put_pair(t, sums[2 * i], sums[2 * i + 1], row + i * LANES, column);
+        else
+            for (size_t j = 0; j < across; j++)
+                put_tile(t, sums[2 * i + j], row + i * LANES, column + j * LANES);
 }
 
 INLINE void multiply_rows(const struct kernel_tile *t, size_t column, const size_t across,

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "base/whole.h"
@@ -51,10 +52,21 @@ void ops_release(struct cpu *c)
     c->sizes = (struct op_sizes){0};
 }
 
+#define HUGE_PAGE ((size_t)2 << 20)
+
+void *ops_allocate(size_t bytes)
+{
+    void *memory;
+    const bool huge = bytes >= 2 * HUGE_PAGE;
+    if (posix_memalign(&memory, huge ? HUGE_PAGE : BACKEND_ALIGNMENT, bytes)) return NULL;
+    if (huge) madvise(memory, bytes, MADV_HUGEPAGE); /* a wish; fewer page faults */
+    return memory;
+}
+
 static bool room_for_products(struct product_room *r)
 {
-    if (posix_memalign((void **)&r->a, BACKEND_ALIGNMENT, PRODUCT_ROOM * sizeof *r->a))
-        return false;
+    r->a = ops_allocate(PRODUCT_ROOM * sizeof *r->a);
+    if (!r->a) return false;
     r->b = r->a + PRODUCT_WORDS;
     r->sums = (float *)(r->b + PRODUCT_WORDS);
     return true;
@@ -75,7 +87,7 @@ enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w)
     c->scratch = calloc(threads, sizeof *c->scratch);
     bool enough = c->gain_partials && c->scratch && room_for_products(&c->product);
     for (size_t t = 0; enough && t < threads; t++)
-        enough = !posix_memalign(&c->scratch[t], BACKEND_ALIGNMENT, c->scratch_bytes);
+        enough = (c->scratch[t] = ops_allocate(c->scratch_bytes)) != NULL;
     if (enough) {
         c->sizes = s;
         return ERR_OK;

@@ -23,6 +23,9 @@ struct cpu {
     double partials[OPS_PARTIALS];
 };
 
+/* Memory aligned to BACKEND_ALIGNMENT bytes, on huge pages where it fills some; NULL when there is none. free() takes it back. */
+void *ops_allocate(size_t bytes);
+
 /* Backend.prepare, and giving back what it took. */
 enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w);
 void ops_release(struct cpu *c);

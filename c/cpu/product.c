@@ -4,9 +4,7 @@
 
 #include "base/whole.h"
 
-#define TILE_ROWS   64 /* enough that reading three strips of b into the cache does not show */
-#define TILE_STRIPS 6  /* of columns */
-#define PACK_STRIPS 4  /* of one piece */
+#define PACK_STRIPS 4 /* of one piece */
 
 /* A block under way: rows [row, row + rows) of the product, columns and steps alike. */
 struct block {
@@ -15,7 +13,7 @@ struct block {
     const struct product *p;
     size_t row, rows, column, columns, k, depth;
     size_t strip; /* words of one strip */
-    size_t tiles_down, tiles_across;
+    size_t tile_columns, tiles_down, tiles_across;
     size_t
         threads; /* the pool gives each a part of all pieces: neighbouring rows, as in the operations around a product */
     bool pack_a, pack_b;
@@ -93,19 +91,18 @@ static void tile_piece(void *ctx, size_t index, size_t thread)
     (void)thread;
     const struct block *b = ctx;
     const struct product *p = b->p;
-    const size_t lanes = b->kernels->lanes, width = TILE_STRIPS * lanes;
     size_t down, across;
     tile_at(b, index, &down, &across);
-    const size_t row = down * TILE_ROWS, column = across * width;
+    const size_t row = down * b->kernels->tile_rows, column = across * b->tile_columns;
     const size_t at = (b->row + row) * p->n + b->column + column;
-    const size_t steps = b->strip / lanes;
+    const size_t steps = b->strip / b->kernels->lanes;
     struct kernel_tile t = {.a = b->room->a + row * steps,
                             .b = b->room->b + column * steps,
                             .along = b->a_lies,
                             .a_stride = b->a_lies ? p->a_stride : b->strip,
                             .b_stride = b->strip,
-                            .rows = least(TILE_ROWS, b->rows - row),
-                            .columns = least(width, b->columns - column),
+                            .rows = least(b->kernels->tile_rows, b->rows - row),
+                            .columns = least(b->tile_columns, b->columns - column),
                             .steps = steps,
                             .sum = b->sums ? b->sums + row * b->sums_stride + column : NULL,
                             .sum_stride = b->sums_stride,
@@ -122,11 +119,13 @@ static void tile_piece(void *ctx, size_t index, size_t thread)
 
 static void run_block(struct pool *pool, struct block *b)
 {
+    const struct kernels *k = b->kernels;
     const size_t packs =
         (b->pack_a ? pack_pieces(b, b->rows) : 0) + (b->pack_b ? pack_pieces(b, b->columns) : 0);
     if (packs) pool_run(pool, pack_piece, b, packs);
-    b->tiles_down = ceil_div(b->rows, TILE_ROWS);
-    b->tiles_across = ceil_div(b->columns, TILE_STRIPS * b->kernels->lanes);
+    b->tile_columns = most(k->tile_strips, k->tile_words / b->strip) * k->lanes;
+    b->tiles_down = ceil_div(b->rows, b->kernels->tile_rows);
+    b->tiles_across = ceil_div(b->columns, b->tile_columns);
     pool_run(pool, tile_piece, b, b->tiles_down * b->tiles_across);
 }
 
@@ -147,7 +146,8 @@ void product_run(struct pool *pool, const struct kernels *kernels, const struct 
     const size_t depth = least(steps * numbers, p->k);
     const bool deep = depth < p->k;
     const bool a_lies = kernels->unpacked && p->a_along && p->k % kernels->unpacked == 0;
-    const size_t rows = a_lies && !deep ? p->m : least(p->m, rows_at_most(steps, TILE_ROWS));
+    const size_t rows =
+        a_lies && !deep ? p->m : least(p->m, rows_at_most(steps, kernels->tile_rows));
     const size_t columns = least(p->n, rows_at_most(steps, kernels->lanes));
     struct block b = {
         .kernels = kernels, .room = room, .p = p, .threads = pool_threads(pool), .a_lies = a_lies};
