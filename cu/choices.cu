@@ -31,15 +31,6 @@ static uint64_t sum_of_file(const struct head *h, const struct choice *all)
     return sum_of(sum, all, h->count * sizeof *all);
 }
 
-/* Into `path` and returns true, or there is no place. */
-static bool folder_of(char *path, size_t room)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && *cache == '/') return (size_t)snprintf(path, room, "%s/shoal", cache) < room;
-    if (home && *home == '/') return (size_t)snprintf(path, room, "%s/.cache/shoal", home) < room;
-    return false;
-}
-
 static bool whole(const uint8_t *text, size_t bytes, const char *machine)
 {
     struct head h;
@@ -121,7 +112,7 @@ void choices_open(struct choices *c, const char *machine, void (*say)(const char
     snprintf(c->machine, sizeof c->machine, "%s", machine);
     c->all = (struct choice *)calloc(CHOICES_MAX, sizeof *c->all);
     if (c->all) take(c, unwritten_of(c->machine));
-    if (!c->all || !folder_of(folder, sizeof folder)) return;
+    if (!c->all || !file_cache(folder, sizeof folder)) return;
     const uint64_t name = sum_of(SUM_OF_NOTHING, c->machine, strlen(c->machine));
     snprintf(c->path, sizeof c->path, "%s/cublaslt-%016llx", folder, (unsigned long long)name);
     if (merge(c)) return;

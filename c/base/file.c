@@ -168,3 +168,11 @@ enum err file_lock(const char *path, int *out_fd, struct why *w)
 void file_unlock(int fd) { close(fd); }
 
 bool file_exists(const char *path) { return access(path, F_OK) == 0; }
+
+bool file_cache(char *path, size_t room)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && *cache == '/') return (size_t)snprintf(path, room, "%s/shoal", cache) < room;
+    if (home && *home == '/') return (size_t)snprintf(path, room, "%s/.cache/shoal", home) < room;
+    return false;
+}

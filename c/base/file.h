@@ -36,6 +36,10 @@ void file_unlock(int fd);
 
 bool file_exists(const char *path);
 
+/* The folder of what was measured on this machine, $XDG_CACHE_HOME/shoal or $HOME/.cache/shoal; it need not exist yet. False where
+ * there is none, or no room for its path. */
+bool file_cache(char *path, size_t room);
+
 #ifdef __cplusplus
 }
 #endif

@@ -290,6 +290,7 @@ static enum err report_json(const struct bench *k, const struct wishes *o, const
     object_text(out, "precision", precision_name(k));
     object_u64(out, "threads", threads);
     object_text(out, "backend", device_describe(&k->b));
+    if (device_choice(&k->b)) object_text(out, "choice", device_choice(&k->b));
     object_u64(out, "steps", r->steps);
     object_f64(out, "seconds", r->seconds);
     object_f64(out, "tokens_per_second", r->tokens_per_s);
@@ -335,6 +336,8 @@ static enum err report(const struct bench *k, const struct wishes *o, const stru
     printf("model    %s: %zu parameters, context %u, %u sequences at once\n", name,
            k->layout.parameters, (unsigned)k->x.model.context, (unsigned)k->micro_batch);
     printf("machine  %zu threads, %s, %s\n", threads, device_describe(&k->b), precision_name(k));
+    if (device_choice(&k->b))
+        printf("kernels  %s; %s\n", device_describe(&k->b), device_choice(&k->b));
     printf("steps    %llu of %llu tokens in %.2f s\n", (unsigned long long)r->steps,
            (unsigned long long)k->x.train.batch_tokens, r->seconds);
     printf("speed    %.0f tokens/s, %.1f GFLOP/s (%.2f MFLOP a token)\n", r->tokens_per_s,
@@ -413,6 +416,8 @@ static int bench(int argc, char **argv, bool gpu)
         const struct device_options d = {.kind = gpu ? DEVICE_CUDA : DEVICE_CPU,
                                          .index = (uint32_t)o.device,
                                          .precision = k->x.train.precision,
+                                         .kernels = k->x.machine.kernels,
+                                         .shape = &k->x.model,
                                          .cublaslt = k->x.machine.cublaslt};
         e = bench_take(k, &d, pool, &w);
     }
@@ -449,6 +454,8 @@ enum err bench_speed(const struct experiment *x, double *tokens_per_s, struct wh
     const struct device_options d = {.kind = x->machine.device,
                                      .index = x->machine.gpus_count ? x->machine.gpus[0] : 0,
                                      .precision = x->train.precision,
+                                     .kernels = x->machine.kernels,
+                                     .shape = &x->model,
                                      .cublaslt = x->machine.cublaslt};
     enum err e =
         pool_open(&pool, x->machine.threads ? x->machine.threads : machine_processors(), 0, w);

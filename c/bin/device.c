@@ -118,11 +118,35 @@ double device_between(const struct backend *b, size_t from, size_t to)
     return span_in_s(instant_since(marks[to], marks[from]));
 }
 
+/* The names of machine.kernels in c/cpu/. */
+static const char *const kernels_names[] = {[KERNELS_AVX2] = "AVX2",
+                                            [KERNELS_AVX512] = "AVX-512",
+                                            [KERNELS_AVX512_BF16] = "AVX-512 BF16",
+                                            [KERNELS_AMX] = "AMX"};
+
+static enum err open_cpu(struct backend *out, const struct device_options *o, struct pool *pool,
+                         struct why *w)
+{
+    const bool bf16 = o->precision == PRECISION_BF16;
+    const struct model_shape *s = o->shape;
+    if (o->kernels == KERNELS_AUTO) {
+        const struct op_sizes sizes = {.dim = s->dim,
+                                       .heads = s->heads,
+                                       .kv_heads = s->kv_heads,
+                                       .head_dim = s->dim / s->heads,
+                                       .ffn = s->ffn,
+                                       .length = s->context};
+        return cpu_open_fastest(out, pool, &sizes, bf16, w);
+    }
+    enum err e = cpu_open_as(out, pool, kernels_names[o->kernels], bf16, w);
+    return e ? why_while(w, e, "machine.kernels asks for what is not here (auto takes the fastest)")
+             : ERR_OK;
+}
+
 enum err device_open(struct backend *out, const struct device_options *o, struct pool *pool,
                      struct why *w)
 {
-    return wants_gpu(o->kind) ? open_gpu(out, o, w)
-                              : cpu_open(out, pool, o->precision == PRECISION_BF16, w);
+    return wants_gpu(o->kind) ? open_gpu(out, o, w) : open_cpu(out, o, pool, w);
 }
 
 void device_close(struct backend *b) { (b->host ? cpu_close : close_gpu)(b); }
@@ -153,12 +177,31 @@ static enum err open_gpus(struct devices *out, const struct experiment *x, struc
     return count > 1 ? join_gpus(out, x, w) : ERR_OK;
 }
 
-enum err devices_open(struct devices *out, const struct experiment *x, struct pool *pool,
-                      struct why *w)
+/* Those that the checkpoint was computed with; false where they are not to be had. */
+static bool open_kept(struct backend *out, const char *kept, bool bf16, struct pool *pool)
+{
+    if (cpu_open_as(out, pool, kept, bf16, NULL) == ERR_OK) {
+        cpu_chosen(out, "as in the checkpoint");
+        return true;
+    }
+    fprintf(stderr,
+            "shoal: the checkpoint was computed with %s, which this processor lacks: the run goes "
+            "on, but with other bits than there\n",
+            kept);
+    return false;
+}
+
+enum err devices_open(struct devices *out, const struct experiment *x, const char *kept,
+                      struct pool *pool, struct why *w)
 {
     out->count = 0;
     if (wants_gpu(x->machine.device)) return open_gpus(out, x, w);
-    enum err e = cpu_open(&out->lanes[0], pool, x->train.precision == PRECISION_BF16, w);
+    const struct device_options o = {
+        .precision = x->train.precision, .kernels = x->machine.kernels, .shape = &x->model};
+    enum err e = ERR_OK;
+    if (o.kernels != KERNELS_AUTO || !kept[0] ||
+        !open_kept(&out->lanes[0], kept, o.precision == PRECISION_BF16, pool))
+        e = open_cpu(&out->lanes[0], &o, pool, w);
     out->count = !e;
     return e;
 }
@@ -183,6 +226,12 @@ size_t devices_gpus(const struct devices *d) { return d->lanes[0].host ? 0 : d->
 const char *device_describe(const struct backend *b)
 {
     return (b->host ? cpu_describe : describe_gpu)(b);
+}
+
+const char *device_choice(const struct backend *b)
+{
+    const char *text = b->host ? cpu_choice(b) : "";
+    return text[0] ? text : NULL;
 }
 
 double device_peak(const struct backend *b) { return (b->host ? cpu_peak : peak_gpu)(b); }

@@ -19,6 +19,9 @@ struct device_options {
     enum device_kind kind;
     uint32_t index; /* of the GPU */
     enum precision precision;
+    enum cpu_kernels kernels;
+    const struct model_shape
+        *shape;           /* of what is computed: the CPU's fastest kernels depend on it */
     const char *cublaslt; /* machine.cublaslt, or NULL */
     bool quiet;           /* what a GPU does without was said of another */
 };
@@ -40,11 +43,16 @@ double device_memory_peak(const struct backend *b);
 /* "AVX-512 BF16" or "NVIDIA H100 80GB HBM3, sm_90, cuBLASLt 13.1"; lives as long as the backend. */
 const char *device_describe(const struct backend *b);
 
+/* How the CPU's kernels were chosen, for the log ("measured: AVX-512 3.1 ms, AMX 0.9 ms"); NULL of a GPU, and where nothing was
+ * to be chosen. */
+const char *device_choice(const struct backend *b);
+
 /* Opens what the experiment asks for: auto takes all GPUs where there are any. Several GPUs compute together through NCCL;
- * where that is not to be had it is ERR_DEVICE, never fewer GPUs. Other errors as above. devices_close closes what was
+ * where that is not to be had it is ERR_DEVICE, never fewer GPUs. `kept`: the CPU's kernels that the checkpoint was computed with, or
+ * empty; auto takes them, and where they do not run it says on stderr that bits differ from here on. Other errors as above. devices_close closes what was
  * opened, after an error too. */
-enum err devices_open(struct devices *out, const struct experiment *x, struct pool *pool,
-                      struct why *w);
+enum err devices_open(struct devices *out, const struct experiment *x, const char *kept,
+                      struct pool *pool, struct why *w);
 void devices_close(struct devices *d);
 size_t devices_gpus(const struct devices *d); /* 0: the CPU computes */
 

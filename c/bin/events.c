@@ -34,6 +34,9 @@ void events_start(struct journal *j, const char *command, const struct experimen
     journal_u64(j, "every", x->outer.every);
     journal_u64(j, "threads", pool_threads(t->pool));
     journal_u64(j, "gpus", devices_gpus(&t->devices));
+    journal_text(j, "device", device_describe(&t->devices.lanes[0]));
+    const char *choice = device_choice(&t->devices.lanes[0]);
+    if (choice) journal_text(j, "choice", choice);
     put_settings(j, x);
 }
 

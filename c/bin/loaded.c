@@ -35,7 +35,8 @@ enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struc
         e = why(w, ERR_FORMAT, "%s: its shape and its number of parameters contradict each other",
                 l->path);
     if (!e) e = pool_open(&l->pool, machine_processors(), 0, w);
-    const struct device_options o = {.kind = DEVICE_AUTO, .precision = PRECISION_FP32};
+    const struct device_options o = {
+        .kind = DEVICE_AUTO, .precision = PRECISION_FP32, .shape = &l->head.shape};
     if (!e) e = device_open(&l->backend, &o, l->pool, w);
     l->backend_open = !e;
     if (!e) e = read_parameters(l, w);

@@ -13,6 +13,7 @@
 #include "bin/device.h"
 #include "bin/preflight.h"
 #include "data/tokenizer.h"
+#include "model/checkpoints.h"
 #include "model/trainer.h"
 
 /* The tokenizer's bytes are part of what names the run: workers with different ones must not mix. */
@@ -35,16 +36,29 @@ void tools_name_run(struct tools *t, const struct experiment *x,
     memcpy(t->run_id, shared_run_id(&t->ids), sizeof t->run_id);
 }
 
-enum err tools_open(struct tools *t, const char *command, struct experiment *x,
-                    const struct crypto *hash, struct why *w)
+enum err tools_open(struct tools *t, const char *command, struct experiment *x, const char *resumes,
+                    bool of_swarm, const struct crypto *hash, struct why *w)
 {
+    struct checkpoint newest = {.kernels = ""};
     memset(t, 0, sizeof *t);
+    if (resumes && file_exists(resumes) && !checkpoints_peek(resumes, of_swarm, &newest))
+        newest.kernels[0] = 0;
     enum err e = preflight_data(command, x, &t->corpus, w);
     if (!e) e = hash_tokenizer(t, hash, w);
     if (!e) tools_name_run(t, x, NULL, hash);
     size_t threads = x->machine.threads ? x->machine.threads : machine_processors();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);
-    return e ? e : devices_open(&t->devices, x, t->pool, w);
+    return e ? e : devices_open(&t->devices, x, newest.kernels, t->pool, w);
+}
+
+void tools_describe(const struct tools *t, const struct experiment *x, struct checkpoint *out)
+{
+    const struct backend *b = &t->devices.lanes[0];
+    memcpy(out->run_id, t->run_id, sizeof out->run_id);
+    memcpy(out->tokenizer, t->tokenizer, sizeof out->tokenizer);
+    out->shared = t->shared;
+    snprintf(out->corpus, sizeof out->corpus, "%s", x->data.corpus);
+    if (b->host) snprintf(out->kernels, sizeof out->kernels, "%s", device_describe(b));
 }
 
 /* Checkpoints that are there already: they go when new ones come. */

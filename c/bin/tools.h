@@ -6,6 +6,7 @@
 #include "bin/device.h"
 #include "config/shared.h"
 #include "data/corpus.h"
+#include "model/checkpoint.h"
 
 struct tools {
     struct corpus *corpus;
@@ -17,10 +18,14 @@ struct tools {
     uint8_t run_id[CRYPTO_DIGEST_BYTES]; /* of the swarm */
 };
 
-/* Opens all for the command of this name. ERR_USAGE when corpus and experiment do not fit together; what was opened is
- * closed by tools_close. */
-enum err tools_open(struct tools *t, const char *command, struct experiment *x,
-                    const struct crypto *hash, struct why *w);
+/* Opens all for the command of this name. `resumes`: the folder of the checkpoints that it may go on from, of a swarm or not;
+ * NULL: of none. Where machine.kernels is auto, the newest one's are taken, for the same bits. ERR_USAGE when corpus and
+ * experiment do not fit together; what was opened is closed by tools_close. */
+enum err tools_open(struct tools *t, const char *command, struct experiment *x, const char *resumes,
+                    bool of_swarm, const struct crypto *hash, struct why *w);
+
+/* What a checkpoint says of them. */
+void tools_describe(const struct tools *t, const struct experiment *x, struct checkpoint *out);
 
 /* Says on stderr where the disk, or a limit on files, has no room for the experiment's checkpoints of so many vectors. */
 void tools_warn_disk(const struct experiment *x, size_t vectors);

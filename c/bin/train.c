@@ -86,10 +86,7 @@ static struct checkpoint describe(struct alone *a)
         .micro_batch = trainer_micro_batch(a->trainer),
     };
     for (int v = 0; v < TRAINER_VECTORS; v++) c.sections[v] = trainer_host(a->trainer, v);
-    memcpy(c.run_id, a->tools.run_id, sizeof c.run_id);
-    memcpy(c.tokenizer, a->tools.tokenizer, sizeof c.tokenizer);
-    c.shared = a->tools.shared;
-    snprintf(c.corpus, sizeof c.corpus, "%s", a->x.data.corpus);
+    tools_describe(&a->tools, &a->x, &c);
     return c;
 }
 
@@ -186,7 +183,7 @@ static enum err open_all(struct alone *a, const struct wishes *o, struct why *w)
     if (!e) e = journal_open(&a->journal, a->x.metrics.log, echo, w);
     const char *own = o->fresh ? NULL : a->x.checkpoint.dir;
     if (!e) e = start_open(&a->start, o->from, own, false, &hash, w);
-    if (!e) e = tools_open(&a->tools, "train", &a->x, &hash, w);
+    if (!e) e = tools_open(&a->tools, "train", &a->x, own, false, &hash, w);
     if (!e) e = start_check(&a->start, &a->x, &a->tools, w);
     if (!e && a->start.given) tools_name_run(&a->tools, &a->x, a->start.digest, &hash);
     if (!e)

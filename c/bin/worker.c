@@ -374,12 +374,9 @@ static struct checkpoint describe(struct worker *k)
                      [CHECKPOINT_MOMENTUM] = (float *)r->momentum},
     };
     for (int v = 0; v < TRAINER_VECTORS; v++) c.sections[v] = trainer_host(k->trainer, v);
-    memcpy(c.run_id, k->tools.run_id, sizeof c.run_id);
     memcpy(c.identity, identity_id(k->identity), sizeof c.identity);
     memcpy(c.lineage, r->lineage, sizeof c.lineage);
-    memcpy(c.tokenizer, k->tools.tokenizer, sizeof c.tokenizer);
-    c.shared = k->tools.shared;
-    snprintf(c.corpus, sizeof c.corpus, "%s", k->x->data.corpus);
+    tools_describe(&k->tools, k->x, &c);
     return c;
 }
 
@@ -519,7 +516,7 @@ static enum err open_all(struct worker *k, struct why *w)
     k->hash = crypto_of(NULL);
     const char *own = k->options->fresh ? NULL : x->checkpoint.dir;
     e = start_open(&k->start, k->options->from, own, true, &k->hash, w);
-    if (!e) e = tools_open(&k->tools, "run", x, &k->hash, w);
+    if (!e) e = tools_open(&k->tools, "run", x, own, true, &k->hash, w);
     if (!e) e = start_check(&k->start, x, &k->tools, w);
     if (!e && k->start.given) tools_name_run(&k->tools, x, k->start.digest, &k->hash);
     if (!e) e = check_memory(k, w);

@@ -233,7 +233,7 @@ static const char *comment(void *self, const struct experiment *x, size_t key)
         {"model.vocab", "entries of the corpus' tokenizer"},
         {"model.context", "tokens of a sequence"},
         {"train.optimizer.lr", "AdamW's, at its highest; lower it if the loss jumps"},
-        {"train.precision", "bf16 where there is a GPU or AVX512-BF16; each machine's own"},
+        {"train.precision", "bf16 where there is a GPU, AMX or AMD's AVX512-BF16; each machine's own"},
         {"swarm.listen", "address and UDP port; --listen overrides it"},
         {"swarm.peers", "ID@host:port, or files of such lines; the first machine needs none"},
         {"swarm.identity", "this machine's key, made at the first start; never copy it"},

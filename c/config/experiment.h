@@ -36,6 +36,7 @@ enum access_kind { ACCESS_OPEN, ACCESS_PSK, ACCESS_TICKET };
 #define EXPERIMENT_DEVICE_MAX 1023
 #define EXPERIMENT_GPUS_MAX   16 /* that compute in one worker */
 enum device_kind { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
+enum cpu_kernels { KERNELS_AUTO, KERNELS_AVX2, KERNELS_AVX512, KERNELS_AVX512_BF16, KERNELS_AMX };
 
 /* The shape of a Llama model; every matrix is [out, in], row-major. */
 struct model_shape {
@@ -139,6 +140,7 @@ struct experiment {
         char cublaslt[EXPERIMENT_PATH_BYTES]; /* file; empty: where it usually is */
         char nccl[EXPERIMENT_PATH_BYTES];     /* the same */
         uint32_t threads;                     /* 0: auto */
+        enum cpu_kernels kernels;             /* of the CPU; auto: the fastest by measurement */
     } machine;
 
     /* Only for messages: where each key's value stands, by its index in schema_keys, and each entry of swarm.peers. */

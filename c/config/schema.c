@@ -16,6 +16,7 @@ static const char *const recompute_words[] = {"none", "block", NULL};
 static const char *const count_words[] = {"tokens", "steps", NULL};
 static const char *const wire_words[] = {"fp32", "bf16", "int8", "int4", NULL};
 static const char *const congestion_words[] = {"bbr", "cubic", NULL};
+static const char *const kernels_words[] = {"auto", "avx2", "avx512", "avx512_bf16", "amx", NULL};
 static const char *const access_words[] = {"open", NULL};
 
 /* One row a key, in the order in which they are printed. Defaults are OpenDiLoCo's (arXiv 2407.07852, section 3)
@@ -91,6 +92,7 @@ const struct schema_key schema_keys[] = {
     {"machine.cublaslt", "file of cuBLASLt; empty: where it usually is", SCHEMA_TEXT, AT(machine.cublaslt), .least = 0, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = ""},
     {"machine.nccl", "file of NCCL, for several GPUs; empty: where it usually is", SCHEMA_TEXT, AT(machine.nccl), .least = 0, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = ""},
     {"machine.threads", "of the CPU", SCHEMA_U32, AT(machine.threads), .least = 1, .most = 1024, .automatic = true, .initial = "auto"},
+    {"machine.kernels", "instructions that the CPU computes with; auto: the fastest, as measured", SCHEMA_WORD, AT(machine.kernels), .words = kernels_words, .initial = "auto"},
 };
 const size_t schema_count = sizeof schema_keys / sizeof schema_keys[0];
 static_assert(sizeof schema_keys / sizeof schema_keys[0] <= EXPERIMENT_KEYS_MAX, "room for each key's place");

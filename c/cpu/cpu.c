@@ -1,6 +1,7 @@
 #include "cpu/cpu.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,6 +111,24 @@ enum err cpu_open_as(struct backend *out, struct pool *pool, const char *kernels
 {
     const struct kernels *k = kernels_named(kernels, bf16);
     return k ? open_with(out, pool, k, w) : why(w, ERR_DEVICE, "this processor lacks %s", kernels);
+}
+
+enum err cpu_open_fastest(struct backend *out, struct pool *pool, const struct op_sizes *sizes,
+                          bool bf16, struct why *w)
+{
+    struct choice c;
+    enum err e = choose_kernels(pool, bf16, sizes, NULL, &c, w);
+    if (!e) e = cpu_open_as(out, pool, c.name, bf16, w);
+    if (!e) cpu_chosen(out, c.text);
+    return e;
+}
+
+const char *cpu_choice(const struct backend *b) { return ((struct cpu *)b->self)->choice; }
+
+void cpu_chosen(struct backend *b, const char *how)
+{
+    struct cpu *c = b->self;
+    snprintf(c->choice, sizeof c->choice, "%s", how);
 }
 
 void cpu_close(struct backend *b)

@@ -4,7 +4,7 @@
 
 #include "cpu/features.h"
 
-/* Slowest first. */
+/* The narrowest first. */
 static const struct {
     const char *name;
     bool (*here)(void);
@@ -22,6 +22,13 @@ const struct kernels *kernels_named(const char *name, bool bf16)
         if (!strcmp(sets[i].name, name))
             return !sets[i].here() ? NULL : bf16 ? sets[i].bf16 : sets[i].fp32;
     return NULL;
+}
+
+const char *kernels_number(size_t number, bool bf16)
+{
+    if (number >= sizeof sets / sizeof sets[0] || !sets[number].here()) return NULL;
+    return bf16 || number == 0 || sets[number].fp32 != sets[number - 1].fp32 ? sets[number].name
+                                                                             : NULL;
 }
 
 const struct kernels *kernels_here(bool bf16)

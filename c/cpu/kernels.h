@@ -151,7 +151,11 @@ static inline void kernels_leave(const struct kernels *k)
  * alone: of fp32 they give those of AVX-512); NULL where this machine or its system does not run them. */
 const struct kernels *kernels_named(const char *name, bool bf16);
 
-/* The fastest that run here; NULL below x86-64-v3. */
+/* The name of set `number` of those that there are, the narrowest first; NULL where it does not run here, or is for these
+ * activations the one before, or there are no more. */
+const char *kernels_number(size_t number, bool bf16);
+
+/* The widest that run here; NULL below x86-64-v3. */
 const struct kernels *kernels_here(bool bf16);
 
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx2_bf16, kernels_avx512_bf16,

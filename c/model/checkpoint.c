@@ -80,6 +80,7 @@ static void encode(const struct checkpoint *c, const struct section table[CHECKP
     writer_copy(&w, c->tokenizer, sizeof c->tokenizer);
     writer_u16(&w, (uint16_t)c->shared.count);
     writer_copy(&w, c->shared.text, c->shared.count);
+    writer_copy(&w, c->kernels, sizeof c->kernels);
     assert(!w.full);
     sum_of(header, HEADER_BYTES - SUM_BYTES, header + HEADER_BYTES - SUM_BYTES);
 }
@@ -153,6 +154,8 @@ static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
     reader_copy(&r, c->corpus, sizeof c->corpus);
     c->corpus[sizeof c->corpus - 1] = 0;
     if (version >= 2) decode_shared(&r, c);
+    if (version >= 3) reader_copy(&r, c->kernels, sizeof c->kernels);
+    c->kernels[sizeof c->kernels - 1] = 0;
     c->of_swarm = table[CHECKPOINT_ANCHOR].offset && table[CHECKPOINT_MOMENTUM].offset;
     if (r.bad) return why(w, ERR_FORMAT, "its header is too short");
     if (!shape_can_be(s)) return why(w, ERR_FORMAT, "its model's shape is none that can be");

@@ -5,7 +5,7 @@
  *     4096   parameters, moment1, moment2, anchor, momentum: [parameters] fp32 each, each from a multiple of 4096;
  *            the table holds offset and XXH3-128 of each
  *
- * Version 2 added the tokenizer's hash and the shared values (shared.h) to version 1, which is read as well.
+ * Version 2 added the tokenizer's hash and the shared values (shared.h) to version 1, version 3 the kernels; all are read.
  *
  * Written aside, synced and renamed (base/file.h): a crash leaves the old one or the new one. Reading compares every
  * checksum; a file that is truncated, damaged, of a later version or of another shape is refused with the reason. */
@@ -15,7 +15,8 @@
 #include "base/crypto.h"
 #include "config/shared.h"
 
-#define CHECKPOINT_VERSION 2
+#define CHECKPOINT_VERSION       3
+#define CHECKPOINT_KERNELS_BYTES 24
 
 enum checkpoint_section {
     CHECKPOINT_PARAMETERS,
@@ -40,7 +41,9 @@ struct checkpoint {
     char corpus[EXPERIMENT_PATH_BYTES];    /* where its tokenizer was, for generate and export */
     uint8_t tokenizer[CRYPTO_HASH_BYTES];  /* SHA-256 of its tokenizer.json; zeros: not known */
     struct shared shared;                  /* what named the run; count 0: not known */
-    bool of_swarm;                         /* read: the file holds anchor and momentum */
+    /* Of the CPU that computed it (cpu_describe): bits depend on them. Empty: a GPU, or not known. */
+    char kernels[CHECKPOINT_KERNELS_BYTES];
+    bool of_swarm; /* read: the file holds anchor and momentum */
     /* [parameters] each; lent by the caller. NULL: not kept (written), not wanted (read). A worker alone has neither
      * anchor nor momentum. */
     float *sections[CHECKPOINT_SECTIONS];

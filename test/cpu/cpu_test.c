@@ -7,12 +7,14 @@
 
 #include "base/pool.h"
 #include "base/rng.h"
+#include "cpu/choose.h"
 #include "cpu/cpu.h"
 #include "cpu/kernels.h"
 #include "cpu/product.h"
+#include "test/folder.h"
 
 /* All kernels that this machine runs. */
-static const struct kernels *kernels_number(size_t number)
+static const struct kernels *kernels_in_turn(size_t number)
 {
     static const char *const names[] = {"AVX2", "AVX-512", "AVX-512 BF16", "AMX"};
     for (size_t i = 0; i < 8; i++) {
@@ -136,7 +138,7 @@ Test(cpu, products_of_all_kernels_are_exact_on_integers)
     room.b = room.a + PRODUCT_WORDS;
     room.sums = (float *)(room.b + PRODUCT_WORDS);
     const struct kernels *k;
-    for (size_t number = 0; (k = kernels_number(number)); number++)
+    for (size_t number = 0; (k = kernels_in_turn(number)); number++)
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
             check_product(k, shapes[i], &room);
     free(room.a);
@@ -156,7 +158,7 @@ Test(cpu, packing_fills_up_with_zeros)
 {
     enum { DEPTH = 69 }; /* two squares of tiles and some */
     const struct kernels *k;
-    for (size_t number = 0; (k = kernels_number(number)); number++) {
+    for (size_t number = 0; (k = kernels_in_turn(number)); number++) {
         const size_t lanes = k->lanes, rows = lanes + 3, step = k->numbers_of_step;
         const size_t steps = kernels_steps(k, DEPTH), words = 2 * steps * lanes;
         uint32_t *strips = aligned_alloc(64, words * sizeof *strips);
@@ -189,7 +191,7 @@ Test(cpu, rounds_to_the_nearest_bf16_with_ties_to_even)
 {
     static const uint32_t low[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
     const struct kernels *k;
-    for (size_t number = 0; (k = kernels_number(number)); number++)
+    for (size_t number = 0; (k = kernels_in_turn(number)); number++)
         for (uint32_t high = 0; high < 1u << 16 && k->bf16; high++) {
             float x[6];
             uint16_t out[6];
@@ -265,7 +267,7 @@ static void check_silu(const struct kernels *k)
 Test(cpu, exp_is_good_to_the_last_bits_over_its_range)
 {
     const struct kernels *k;
-    for (size_t number = 0; (k = kernels_number(number)); number++)
+    for (size_t number = 0; (k = kernels_in_turn(number)); number++)
         if (!k->bf16) check_silu(k);
 }
 
@@ -281,4 +283,73 @@ Test(cpu, refuses_more_memory_than_the_machine_has)
     cr_assert_not_null(strstr(w.text, "1073741824.0 MiB of memory are needed"), "%s", w.text);
     cpu_close(&b);
     pool_close(pool);
+}
+
+/* Choosing by measurement. */
+
+Test(cpu, the_fastest_kernels_are_taken_and_of_even_ones_the_widest)
+{
+    const struct choice_time times[] = {{"A", 4}, {"B", 1}, {"C", 1.05}, {"D", 1.3}};
+    cr_assert_str_eq(choose_fastest(times, 4), "C");
+    cr_assert_str_eq(choose_fastest(times, 2), "B");
+    cr_assert_str_eq(choose_fastest(times, 1), "A");
+    const struct choice_time slow[] = {{"AVX-512", 1}, {"AVX-512 BF16", 2}};
+    cr_assert_str_eq(choose_fastest(slow, 2), "AVX-512");
+}
+
+static struct choice chosen_of(size_t threads, const char *cache, bool bf16, size_t dim)
+{
+    struct pool *pool;
+    struct choice c;
+    struct why w;
+    const struct op_sizes sizes = {.rows = 64,
+                                   .dim = dim,
+                                   .heads = 4,
+                                   .kv_heads = 2,
+                                   .head_dim = dim / 4,
+                                   .ffn = 96,
+                                   .length = 64};
+    cr_assert_eq(pool_open(&pool, threads, 0, &w), ERR_OK);
+    cr_assert_eq(choose_kernels(pool, bf16, &sizes, cache, &c, &w), ERR_OK, "%s", w.text);
+    pool_close(pool);
+    return c;
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    cr_assert(f && fputs(text, f) >= 0 && !fclose(f));
+}
+
+/* One that is damaged, or names what is not here, is not believed. */
+Test(cpu, what_was_chosen_is_kept_and_taken_again, .init = folder_make, .fini = folder_drop)
+{
+    char cache[300], text[400];
+    snprintf(cache, sizeof cache, "%s/a/b/kernels", folder);
+    struct choice c = chosen_of(1, cache, true, 64);
+    if (c.count == 1) cr_skip_test("this processor has one set of kernels only");
+    cr_assert(c.measured && kernels_named(c.name, true));
+    cr_assert_not_null(strstr(c.text, c.name));
+    for (size_t i = 0; i < c.count; i++) cr_assert(c.times[i].seconds > 0, "%s", c.times[i].name);
+    for (int again = 0; again < 2; again++) {
+        const struct choice kept = chosen_of(1, cache, true, 64);
+        cr_assert(!kept.measured);
+        cr_assert_str_eq(kept.name, c.name);
+    }
+    cr_assert(chosen_of(1, cache, true, 128).measured, "another shape");
+    cr_assert(chosen_of(2, cache, true, 64).measured, "other threads");
+    cr_assert(!chosen_of(1, cache, true, 64).measured, "others do not displace it");
+
+    FILE *f = fopen(cache, "r");
+    cr_assert(f && fgets(text, sizeof text, f) && !fclose(f));
+    *strchr(text, ' ') = 0;
+    const char *const other = c.times[strcmp(c.name, c.times[0].name) ? 0 : 1].name;
+    char lines[500];
+    snprintf(lines, sizeof lines, "nonsense\n%s %s\n", text, other);
+    write_text(cache, lines);
+    cr_assert_str_eq(chosen_of(1, cache, true, 64).name, other);
+    snprintf(lines, sizeof lines, "%s AVX-1024\n%s\n", text, text);
+    write_text(cache, lines);
+    cr_assert(chosen_of(1, cache, true, 64).measured);
+    cr_assert(chosen_of(1, "/dev/null/kernels", true, 64).measured, "no place to keep it");
 }

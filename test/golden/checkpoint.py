@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""checkpoint.py -- makes test/golden/checkpoint_1_*.ckpt: checkpoints of version 1, by the program that wrote that version.
+"""checkpoint.py -- makes test/golden/checkpoint_*.ckpt: checkpoints of old versions, by programs that wrote that version.
 
-    git checkout f7801c6 && ./zigw build && python3 test/golden/checkpoint.py zig-out/bin/shoal
+    git checkout f7801c6 && ./zigw build && python3 test/golden/checkpoint.py zig-out/bin/shoal 1
+    git checkout 8b0f48d && ./zigw build && python3 test/golden/checkpoint.py zig-out/bin/shoal 2
 
-They were written once, by the commit named above; later programs must read them (test/model/checkpoint_test.c) and go on
+They were written once, by the commits named above; later programs must read them (test/model/checkpoint_test.c) and go on
 from them (test/program/folders_test.py, which imports TEXTS and EXPERIMENT). Keys and steps differ each time this runs.
 """
 import glob, os, shutil, subprocess, sys, tempfile
@@ -22,7 +23,7 @@ machine: {device: cpu, threads: 1}
 
 def main():
     shoal = os.path.abspath(sys.argv[1])
-    here = os.path.dirname(os.path.abspath(__file__))
+    kept = os.path.join(os.path.dirname(os.path.abspath(__file__)), "checkpoint_%d_" % int(sys.argv[2]))
     with tempfile.TemporaryDirectory() as place:
         def call(*argv):
             subprocess.run([shoal, *argv], cwd=place, check=True)
@@ -32,13 +33,13 @@ def main():
         with open(os.path.join(place, "golden.yaml"), "w") as f:
             f.write(EXPERIMENT)
         call("prepare", *["%d.txt" % n for n in range(len(TEXTS))], "-o", "corpus", "--vocab", "258", "--validation", "0.1")
-        shutil.copy(place + "/corpus/tokenizer.json", here + "/checkpoint_1_tokenizer.json")
+        shutil.copy(place + "/corpus/tokenizer.json", kept + "tokenizer.json")
         call("train", "golden.yaml", "--steps", "4")
         alone = glob.glob(place + "/runs/golden/*.ckpt")[0]
-        shutil.copy(alone, here + "/checkpoint_1_alone.ckpt")
+        shutil.copy(alone, kept + "alone.ckpt")
         call("swarm", "golden.yaml", "-n", "2", "--deterministic", "--out", "out")
         swarm = glob.glob(place + "/out/worker-0/checkpoints/*.ckpt")[0]
-        shutil.copy(swarm, here + "/checkpoint_1_swarm.ckpt")
+        shutil.copy(swarm, kept + "swarm.ckpt")
         print(alone, swarm)
 
 

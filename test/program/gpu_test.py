@@ -4,7 +4,6 @@ a swarm of CPUs, and what a GPU may lack or do wrong is one sentence each, never
 from swarms import *
 
 GPU, CUBLASLT = os.environ["FIBER_BIN"], os.environ["CUBLASLT_BIN"]
-os.environ["XDG_CACHE_HOME"] = os.path.join(PLACE, "cache")
 small = dict(evaluate=512, steps=12, every=6, count="steps", batch=64, layers=2, dim=32, context=32)
 
 

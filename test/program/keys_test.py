@@ -382,6 +382,7 @@ ROWS = [
         lambda b, a: b.start["gpus"] == 0 and (a.start["gpus"] > 0 if a.code == 0 else a.code == 1 and re.search("CUDA|GPU|driver", a.said))),
     Row("machine.cublaslt", "HERE/none.so", PLAN, "is a file that must be there", refused(2, r"machine\.cublaslt: there is no file HERE/none\.so")),
     Row("machine.nccl", "HERE/none.so", PLAN, "is a file that must be there", refused(2, r"machine\.nccl: there is no file HERE/none\.so")),
+    Row("machine.kernels", "avx2", TRAIN, "compute", lambda b, a: a.start["device"] == "AVX2" and a.start["settings"]["machine"]["kernels"] == "avx2" and "choice" not in a.start),
     Row("machine.threads", "2", TRAIN, "compute", lambda b, a: (b.start["threads"], a.start["threads"]) == (1, 2)),
 ]
 

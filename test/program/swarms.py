@@ -11,6 +11,7 @@ import atexit, json, os, random, re, shutil, signal, socket, subprocess, sys, te
 
 SHOAL = os.path.abspath(os.environ.get("SHOAL_BIN") or "zig-out/bin/shoal")
 PLACE = tempfile.mkdtemp(prefix="shoal-test-")
+os.environ["XDG_CACHE_HOME"] = os.path.join(PLACE, "cache")  # what was measured on this machine before decides nothing
 PATIENCE_S = 120  # a busy machine may take long for one step of anything
 CHILDREN = []
 FAILED = []

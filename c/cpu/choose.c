@@ -1,0 +1,227 @@
+#include "cpu/choose.h"
+
+#include <assert.h>
+#include <cpuid.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/whole.h"
+#include "cpu/cpu.h"
+#include "cpu/kernels.h"
+
+#define CHOOSE_TIME   span_ms(100)
+#define CHOOSE_ROUNDS 2 /* at least */
+
+/* What the layer is measured on: activations and weights of zeros, which take as long as others. */
+struct layer {
+    size_t rows, dim, ffn, heads, kv_heads, head_dim;
+    void *x, *y, *z;   /* [rows, widest] activations, of fp32 at most */
+    float *w, *w_grad; /* [widest, widest] */
+    float *logsum;     /* [heads, rows] */
+};
+
+static size_t queries_and_keys(const struct layer *l)
+{
+    return (l->heads + 2 * l->kv_heads) * l->head_dim;
+}
+
+static struct layer layer_of(const struct op_sizes *s)
+{
+    struct layer l = {.rows = least(s->length, CHOOSE_ROWS),
+                      .dim = least(s->dim, CHOOSE_WIDTH),
+                      .ffn = least(s->ffn, CHOOSE_WIDTH),
+                      .head_dim = s->head_dim};
+    /* As many heads as are that wide, in groups as the model's. */
+    const size_t group = s->heads / s->kv_heads;
+    l.kv_heads = most(1, least(s->heads, CHOOSE_WIDTH / s->head_dim) / group);
+    l.heads = l.kv_heads * group;
+    return l;
+}
+
+static enum err layer_open(struct layer *l, struct why *w)
+{
+    const size_t widest = most(most(l->dim, 2 * l->ffn), queries_and_keys(l));
+    l->x = calloc(l->rows * widest, sizeof(float));
+    l->y = calloc(l->rows * widest, sizeof(float));
+    l->z = calloc(l->rows * widest, sizeof(float));
+    l->w = calloc(widest * l->dim, sizeof(float));
+    l->w_grad = calloc(widest * l->dim, sizeof(float));
+    l->logsum = calloc(l->heads * l->rows, sizeof(float));
+    return l->x && l->y && l->z && l->w && l->w_grad && l->logsum
+               ? ERR_OK
+               : why(w, ERR_MEMORY, "no memory to measure which kernels are the fastest");
+}
+
+static void layer_close(struct layer *l)
+{
+    free(l->x), free(l->y), free(l->z), free(l->w), free(l->w_grad), free(l->logsum);
+}
+
+static void compute(const struct backend *b, const struct layer *l)
+{
+    const size_t out = 2 * l->ffn;
+    b->linear(b->self, &(struct op_linear){l->y, l->x, l->w, l->rows, l->dim, out});
+    b->linear_input(b->self, &(struct op_linear_input){l->x, l->y, l->w, l->rows, l->dim, out});
+    b->linear_weight(b->self,
+                     &(struct op_linear_weight){l->w_grad, true, l->y, l->x, l->rows, l->dim, out});
+    b->attention(b->self, &(struct op_attention){l->y, l->logsum, l->x, 1, l->rows, l->heads,
+                                                 l->kv_heads, l->head_dim});
+    b->attention_backward(b->self, &(struct op_attention_backward){l->z, l->y, l->y, l->x,
+                                                                   l->logsum, 1, l->rows, l->heads,
+                                                                   l->kv_heads, l->head_dim});
+}
+
+static enum err measure(struct pool *pool, bool bf16, struct layer *l, struct choice *c,
+                        struct why *w)
+{
+    struct backend sets[CHOOSE_SETS];
+    size_t opened = 0;
+    enum err e = ERR_OK;
+    const struct op_sizes sizes = {.rows = l->rows,
+                                   .dim = l->dim,
+                                   .heads = l->heads,
+                                   .kv_heads = l->kv_heads,
+                                   .head_dim = l->head_dim,
+                                   .ffn = l->ffn,
+                                   .length = l->rows};
+    for (; opened < c->count && !e; opened += !e) {
+        e = cpu_open_as(&sets[opened], pool, c->times[opened].name, bf16, w);
+        if (!e) e = sets[opened].prepare(sets[opened].self, &sizes, w);
+    }
+    const instant end = instant_after(clock_now(), CHOOSE_TIME);
+    for (size_t round = 0; !e && (round < CHOOSE_ROUNDS || clock_now().ns < end.ns); round++)
+        for (size_t i = 0; i < c->count; i++) {
+            const uint64_t began = clock_cpu().ns;
+            compute(&sets[i], l);
+            const double seconds = (double)(clock_cpu().ns - began) * 1e-9;
+            if (round == 0 || seconds < c->times[i].seconds) c->times[i].seconds = seconds;
+        }
+    for (size_t i = 0; i < opened; i++) cpu_close(&sets[i]);
+    return e;
+}
+
+const char *choose_fastest(const struct choice_time *times, size_t count)
+{
+    const char *name = NULL;
+    double best = times[0].seconds;
+    for (size_t i = 1; i < count; i++)
+        if (times[i].seconds < best) best = times[i].seconds;
+    for (size_t i = 0; i < count; i++)
+        if (times[i].seconds <= CHOOSE_EVEN * best) name = times[i].name;
+    return name;
+}
+
+/* The cache: lines of a key and, behind a blank, a name. */
+
+#define PATH_BYTES      4096
+#define CACHE_BYTES_MAX ((size_t)1 << 16)
+#define KEY_BYTES       160
+#define KEY_VERSION     1 /* of the kernels: raised when they become faster */
+
+static void key_of(const struct choice *c, size_t threads, bool bf16, const struct op_sizes *s,
+                   char out[KEY_BYTES])
+{
+    uint32_t model = 0, b, v, d;
+    size_t at;
+    __get_cpuid(1, &model, &b, &v, &d); /* family, model and stepping */
+    at = (size_t)snprintf(out, KEY_BYTES, "%d-%x-%zu-%s-%zu-%zu-%zu-%zu-%zu-%zu-", KEY_VERSION,
+                          model, threads, bf16 ? "bf16" : "fp32", s->dim, s->ffn, s->heads,
+                          s->kv_heads, s->head_dim, s->length);
+    for (size_t i = 0; i < c->count && at < KEY_BYTES; i++)
+        for (const char *n = c->times[i].name; at + 1 < KEY_BYTES && *n; n++)
+            if (*n != ' ') out[at++] = *n;
+    out[at < KEY_BYTES ? at : KEY_BYTES - 1] = 0;
+}
+
+static bool cache_path(char *out, size_t room)
+{
+    char folder[PATH_BYTES - 16];
+    return file_cache(folder, sizeof folder) &&
+           (size_t)snprintf(out, room, "%s/kernels", folder) < room;
+}
+
+/* The name behind the key, when it is one of those at choice; NULL. */
+static const char *cache_find(const char *text, const char *key, const struct choice *c)
+{
+    const size_t length = strlen(key);
+    for (const char *line = text; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, length) || line[length] != ' ') continue;
+        const char *name = line + length + 1;
+        for (size_t i = 0; i < c->count; i++)
+            if (strcspn(name, "\n") == strlen(c->times[i].name) &&
+                !strncmp(name, c->times[i].name, strlen(c->times[i].name)))
+                return c->times[i].name;
+    }
+    return NULL;
+}
+
+/* What the cache says, to be freed; NULL where there is none, or one beyond its size, which begins anew. */
+static char *cache_read(const char *path)
+{
+    uint8_t *text;
+    size_t count;
+    return path && !file_read(path, CACHE_BYTES_MAX, &text, &count, NULL) ? (char *)text : NULL;
+}
+
+static void cache_write(const char *path, const char *text, const char *key, const char *name)
+{
+    char line[KEY_BYTES + 32], folder[PATH_BYTES];
+    const int n = snprintf(line, sizeof line, "%s %s\n", key, name);
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash) *slash = 0;
+    if (slash && file_make_dirs(folder, NULL)) return;
+    const struct bytes parts[] = {bytes_of(text, text ? strlen(text) : 0),
+                                  bytes_of(line, (size_t)n)};
+    file_write_atomic(path, parts, 2, 0600, NULL);
+}
+
+static void say(struct choice *c)
+{
+    size_t at = (size_t)snprintf(c->text, sizeof c->text, "measured:");
+    for (size_t i = 0; i < c->count && at < sizeof c->text; i++)
+        at += (size_t)snprintf(c->text + at, sizeof c->text - at, "%s %s %.1f ms", i ? "," : "",
+                               c->times[i].name, c->times[i].seconds * 1e3);
+}
+
+enum err choose_kernels(struct pool *pool, bool bf16, const struct op_sizes *sizes,
+                        const char *cache, struct choice *out, struct why *w)
+{
+    char key[KEY_BYTES], own[PATH_BYTES];
+    *out = (struct choice){.text = "the only ones here"};
+    for (size_t i = 0; i < CHOOSE_SETS; i++) {
+        const char *name = kernels_number(i, bf16);
+        if (name) out->times[out->count++].name = name;
+    }
+    if (!out->count)
+        return why(w, ERR_DEVICE,
+                   "this processor lacks AVX2 and FMA, which shoal needs (x86-64-v3)");
+    out->name = out->times[0].name;
+    if (out->count == 1) return ERR_OK;
+    if (!cache && cache_path(own, sizeof own)) cache = own;
+    key_of(out, pool_threads(pool), bf16, sizes, key);
+    char *known = cache_read(cache);
+    const char *name = known ? cache_find(known, key, out) : NULL;
+    enum err e = ERR_OK;
+    if (name) {
+        out->name = name;
+        snprintf(out->text, sizeof out->text, "the fastest when it was measured");
+    } else {
+        struct layer l = layer_of(sizes);
+        e = layer_open(&l, w);
+        if (!e) e = measure(pool, bf16, &l, out, w);
+        layer_close(&l);
+        if (!e) {
+            out->name = choose_fastest(out->times, out->count);
+            out->measured = true;
+            say(out);
+            if (cache) cache_write(cache, known, key, out->name);
+        }
+    }
+    free(known);
+    return e;
+}
