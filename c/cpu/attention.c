@@ -7,9 +7,10 @@
 #include "base/carve.h"
 #include "base/whole.h"
 
-/* Strips of queries in a block: three are what the micro-kernel takes at once; backward two such, so that the products along
+/* Strips of queries in a block: three are what the micro-kernel takes at once, tiles take them by twos; backward two such, so that the products along
  * the queries are long enough to be worth loading what they add to. */
 #define FORWARD_STRIPS  3
+#define TILES_STRIPS    4
 #define BACKWARD_STRIPS 6
 #define STRIPS_MAX      6
 #define LANES_MAX       16
@@ -18,6 +19,11 @@
 /* Keys of a block, a multiple of a strip's: scores and probabilities fill some 36 KiB. */
 #define FORWARD_KEYS  128
 #define BACKWARD_KEYS 64
+
+static size_t forward_strips(const struct kernels *k)
+{
+    return k->left ? TILES_STRIPS : FORWARD_STRIPS;
+}
 
 /* Strips for `rows` rows of `depth` numbers. */
 static uint32_t *carve_strips(struct carver *c, const struct kernels *k, size_t rows, size_t depth)
@@ -47,7 +53,7 @@ struct room {
 static size_t carve_forward(struct carver *c, const struct kernels *k, size_t length, size_t dim,
                             struct room *r)
 {
-    const size_t columns = FORWARD_STRIPS * k->lanes;
+    const size_t columns = forward_strips(k) * k->lanes;
     r->keys = carve_strips(c, k, length, dim);
     r->values = carve_strips(c, k, dim, length);
     r->queries = carve_strips(c, k, columns, dim);
@@ -101,20 +107,48 @@ static void pack_turned(const struct kernels *k, bool left, uint32_t *to, const 
     k->pack(&(struct kernel_pack){to, x, stride, false, false, left, dim, rows});
 }
 
-/* Strips from where a product takes them: at a row, or at a step. */
+/* From where a product takes an operand: strips, from a row or a step on, or rows as they lie. */
 struct operand {
-    const uint32_t *strips;
-    size_t depth; /* numbers along a whole strip */
+    const void *at;
+    size_t stride; /* words from strip to strip, or activations from row to row */
+    bool along;    /* rows as they lie */
 };
+static struct operand strips_of(const struct kernels *k, const uint32_t *strips, size_t depth)
+{
+    return (struct operand){strips, kernels_steps(k, depth) * k->lanes, false};
+}
+
+/* A left operand of [rows, depth] activations that lie `stride` apart: as they lie where tiles can take them so, or packed. */
+static struct operand left_of(const struct kernels *k, uint32_t *room, const void *x, size_t stride,
+                              size_t rows, size_t depth)
+{
+    if (k->left && depth % k->unpacked == 0) return (struct operand){x, stride, true};
+    pack(k, true, room, x, stride, rows, depth);
+    return strips_of(k, room, depth);
+}
+
+/* From a row on, the first of a strip; and from a number along strips on, the first of a square. */
+static struct operand from_row(const struct kernels *k, struct operand o, size_t row)
+{
+    o.at = o.along ? kernels_at(k, o.at, row * o.stride)
+                   : (const uint32_t *)o.at + row / k->lanes * o.stride;
+    return o;
+}
+static struct operand from_number(const struct kernels *k, struct operand o, size_t number)
+{
+    o.at = (const uint32_t *)o.at + number / k->numbers_of_step * k->lanes;
+    return o;
+}
 
 /* sum [rows, columns] = or += a b, over `depth` numbers. */
 static void multiply(const struct kernels *k, struct operand a, struct operand b, size_t depth,
                      size_t rows, size_t columns, float *sum, bool add)
 {
-    k->multiply(&(struct kernel_tile){.a = a.strips,
-                                      .b = b.strips,
-                                      .a_stride = kernels_steps(k, a.depth) * k->lanes,
-                                      .b_stride = kernels_steps(k, b.depth) * k->lanes,
+    k->multiply(&(struct kernel_tile){.a = a.at,
+                                      .b = b.at,
+                                      .along = a.along,
+                                      .a_stride = a.stride,
+                                      .b_stride = b.stride,
                                       .rows = rows,
                                       .columns = columns,
                                       .steps = kernels_steps(k, depth),
@@ -123,28 +157,19 @@ static void multiply(const struct kernels *k, struct operand a, struct operand b
                                       .add = add});
 }
 
-/* Strips whose rows are keys from a key on (the first of a strip); strips along `length` keys, from a key's step on. */
-static struct operand from_key(const struct kernels *k, const uint32_t *strips, size_t key,
-                               size_t dim)
-{
-    return (struct operand){strips + key * kernels_steps(k, dim), dim};
-}
-static struct operand along_from_key(const struct kernels *k, const uint32_t *strips, size_t key,
-                                     size_t length)
-{
-    return (struct operand){strips + key / k->numbers_of_step * k->lanes, length};
-}
-
 void attention_forward(const struct kernels *k, const struct attention_head *h, void *scratch)
 {
     const size_t dim = h->head_dim, length = h->past + h->rows;
     struct room r;
     carve_forward(&(struct carver){.start = scratch}, k, length, dim, &r);
     kernels_enter(k);
+    const struct operand keys = strips_of(k, r.keys, dim);
+    const struct operand values = strips_of(k, r.values, length);
+    const struct operand queries = strips_of(k, r.queries, dim);
     pack(k, true, r.keys, h->keys, h->keys_stride, length, dim);
     pack_turned(k, true, r.values, h->values, h->keys_stride, length, dim);
     for (size_t q = 0, rows; q < h->rows; q += rows) {
-        rows = least(FORWARD_STRIPS * k->lanes, h->rows - q);
+        rows = least(forward_strips(k) * k->lanes, h->rows - q);
         const size_t columns = align_up(rows, k->lanes), seen = h->past + q + rows;
         float top[COLUMNS_MAX], total[COLUMNS_MAX] = {0};
         for (size_t c = 0; c < columns; c++) top[c] = -INFINITY;
@@ -158,11 +183,10 @@ void attention_forward(const struct kernels *k, const struct attention_head *h, 
                                             .first_key = first,
                                             .first_query = h->past + q,
                                             .alpha = 1 / sqrtf((float)dim)};
-            multiply(k, from_key(k, r.keys, first, dim), (struct operand){r.queries, dim}, dim,
-                     s.keys, columns, r.scores, false);
+            multiply(k, from_row(k, keys, first), queries, dim, s.keys, columns, r.scores, false);
             k->softmax(&s, top, total, r.chances, r.sums, dim);
-            multiply(k, along_from_key(k, r.values, first, length),
-                     (struct operand){r.chances, s.keys}, s.keys, dim, columns, r.sums, true);
+            multiply(k, from_number(k, values, first), strips_of(k, r.chances, s.keys), s.keys, dim,
+                     columns, r.sums, true);
         }
         for (size_t c = 0; c < rows && h->logsum; c++) h->logsum[q + c] = top[c] + logf(total[c]);
         for (size_t c = 0; c < columns; c++) total[c] = 1 / total[c];
@@ -178,6 +202,7 @@ struct queries {
     const struct room *r;
     size_t first, rows, columns; /* columns: rows, up to whole strips */
     size_t dim, length;
+    struct operand keys, values;
     float logsum[COLUMNS_MAX], delta[COLUMNS_MAX];
 };
 
@@ -194,26 +219,25 @@ static void backward_keys(const struct queries *q, size_t first, size_t keys)
                                     .first_key = first,
                                     .first_query = q->first,
                                     .alpha = 1 / sqrtf((float)dim)};
-    multiply(k, from_key(k, r->keys, first, dim), (struct operand){r->queries, dim}, dim, keys,
-             columns, r->scores, false);
-    multiply(k, from_key(k, r->values, first, dim), (struct operand){r->out_grad, dim}, dim, keys,
-             columns, r->chances_grad, false);
+    multiply(k, from_row(k, q->keys, first), strips_of(k, r->queries, dim), dim, keys, columns,
+             r->scores, false);
+    multiply(k, from_row(k, q->values, first), strips_of(k, r->out_grad, dim), dim, keys, columns,
+             r->chances_grad, false);
     k->softmax_backward(&s, r->chances_grad, q->logsum, q->delta, r->p, r->ds, r->chances);
-    multiply(k, along_from_key(k, r->keys_turned, first, q->length),
-             (struct operand){r->chances, keys}, keys, dim, columns, r->sums, true);
+    multiply(k, from_number(k, strips_of(k, r->keys_turned, q->length), first),
+             strips_of(k, r->chances, keys), keys, dim, columns, r->sums, true);
 
-    const struct operand turned = {r->p_turned, q->rows};
-    pack(k, true, r->p_turned, r->p, columns, keys, q->rows);
-    multiply(k, turned, (struct operand){r->out_grad_turned, q->rows}, q->rows, keys, dim,
+    const struct operand p = left_of(k, r->p_turned, r->p, columns, keys, q->rows);
+    multiply(k, p, strips_of(k, r->out_grad_turned, q->rows), q->rows, keys, dim,
              r->values_grad + first * dim, true);
-    pack(k, true, r->p_turned, r->ds, columns, keys, q->rows);
-    multiply(k, turned, (struct operand){r->queries_turned, q->rows}, q->rows, keys, dim,
+    const struct operand ds = left_of(k, r->p_turned, r->ds, columns, keys, q->rows);
+    multiply(k, ds, strips_of(k, r->queries_turned, q->rows), q->rows, keys, dim,
              r->keys_grad + first * dim, true);
 }
 
 /* The gradients of one head. */
 static void backward_head(const struct kernels *k, const struct attention_gradient *g, size_t head,
-                          const struct room *r)
+                          const struct room *r, struct operand keys, struct operand values)
 {
     const struct attention_head *h = &g->forward;
     const size_t dim = h->head_dim, across = head * dim;
@@ -225,7 +249,9 @@ static void backward_head(const struct kernels *k, const struct attention_gradie
                             .rows = rows,
                             .columns = align_up(rows, k->lanes),
                             .dim = dim,
-                            .length = h->rows};
+                            .length = h->rows,
+                            .keys = keys,
+                            .values = values};
         const size_t query_at = first * h->queries_stride + across;
         const size_t out_at = first * h->out_stride + across;
         const void *queries = kernels_at(k, h->queries, query_at),
@@ -253,13 +279,14 @@ void attention_backward(const struct kernels *k, const struct attention_gradient
     struct room r;
     assert(h->past == 0);
     carve_backward(&(struct carver){.start = scratch}, k, length, dim, &r);
+    const struct operand keys = strips_of(k, r.keys, dim), values = strips_of(k, r.values, dim);
     pack(k, true, r.keys, h->keys, h->keys_stride, length, dim);
     pack(k, true, r.values, h->values, h->keys_stride, length, dim);
     pack_turned(k, true, r.keys_turned, h->keys, h->keys_stride, length, dim);
     memset(r.keys_grad, 0, length * dim * sizeof(float));
     memset(r.values_grad, 0, length * dim * sizeof(float));
     kernels_enter(k);
-    for (size_t head = 0; head < g->group; head++) backward_head(k, g, head, &r);
+    for (size_t head = 0; head < g->group; head++) backward_head(k, g, head, &r, keys, values);
     kernels_leave(k);
     for (size_t i = 0; i < length; i++) {
         const size_t row = i * h->keys_stride;
