@@ -11,6 +11,7 @@
 #include "cpu/cpu.h"
 #include "cpu/kernels.h"
 #include "cpu/product.h"
+#include "test/cpu/amx.h"
 #include "test/folder.h"
 
 /* All kernels that this machine runs. */
@@ -183,6 +184,70 @@ Test(cpu, packing_fills_up_with_zeros)
                 }
         }
         free(strips), free(x), free(wide);
+    }
+}
+
+/* Of any bits: subnormal numbers, infinities and what is not a number among them. */
+static void any_bits(void *x, size_t bytes, struct rng *rng)
+{
+    for (size_t i = 0; i < bytes; i += 8) {
+        const uint64_t word = rng_next(rng);
+        memcpy((uint8_t *)x + i, &word, 8);
+    }
+}
+
+/* Exponents near 0, so that sums round and do not overflow. */
+static void moderate(uint32_t *words, size_t count, bool halves)
+{
+    for (size_t i = 0; i < count; i++)
+        words[i] =
+            halves ? (words[i] & 0x81ff81ff) | 0x3e003e00 : (words[i] & 0x81ffffff) | 0x3e000000;
+}
+
+/* Those in C (amx.h) stand for the processor's wherever it has none: the same bits, of any operands. */
+Test(cpu, tiles_in_c_give_the_bits_of_the_processor)
+{
+    static _Alignas(64) uint32_t a[256], b[256], sums[256], in_c[256];
+    static _Alignas(64)
+        uint8_t config[64] = {1, [16] = 64, [18] = 64, [20] = 64, [48] = 16, 16, 16};
+    const struct kernels *k = kernels_named("AMX", true);
+    if (!k) cr_skip_test("this processor lacks AMX");
+    struct rng rng = rng_init(11);
+    for (int round = 0; round < 400; round++) {
+        any_bits(a, sizeof a, &rng);
+        any_bits(b, sizeof b, &rng);
+        any_bits(sums, sizeof sums, &rng);
+        if (round % 4) {
+            moderate(a, 256, true);
+            moderate(b, 256, true);
+            moderate(sums, 256, false);
+        }
+        amx_loadconfig(config);
+        amx_load(0, sums, 64);
+        amx_load(1, a, 64);
+        amx_load(2, b, 64);
+        amx_dpbf16ps(0, 1, 2);
+        amx_store(0, in_c, 64);
+        amx_release();
+        kernels_enter(k);
+        k->multiply(&(struct kernel_tile){.a = a,
+                                          .b = b,
+                                          .a_stride = 256,
+                                          .b_stride = 256,
+                                          .rows = 16,
+                                          .columns = 16,
+                                          .steps = 16,
+                                          .sum = (float *)sums,
+                                          .sum_stride = 16,
+                                          .add = true});
+        kernels_leave(k);
+        for (size_t i = 0; i < 256; i++) {
+            float x, y;
+            memcpy(&x, &sums[i], sizeof x);
+            memcpy(&y, &in_c[i], sizeof y);
+            cr_assert(sums[i] == in_c[i] || (isnan(x) && isnan(y)),
+                      "round %d, %zu: %08x, in C %08x", round, i, sums[i], in_c[i]);
+        }
     }
 }
 
