@@ -82,7 +82,7 @@ INLINE void put_pair(const struct kernel_tile *t, const float *sums, const float
                      size_t column)
 {
     uint16_t *out = (uint16_t *)t->out + row * t->out_stride + column;
-    const float *before = t->sum + row * t->sum_stride + column;
+    const float *before = t->add ? t->sum + row * t->sum_stride + column : NULL;
     UNROLL_BY_4 for (size_t r = 0; r < LANES; r++)
     {
         vec a = take(sums + r * LANES, LANES), b = take(right + r * LANES, LANES);
