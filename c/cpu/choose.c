@@ -35,7 +35,7 @@ static struct layer layer_of(const struct op_sizes *s)
                       .ffn = least(s->ffn, CHOOSE_WIDTH),
                       .head_dim = s->head_dim};
     /* As many heads as are that wide, in groups as the model's. */
-    const size_t group = s->heads / s->kv_heads;
+    const size_t group = least(s->heads / s->kv_heads, most(1, CHOOSE_WIDTH / s->head_dim));
     l.kv_heads = most(1, least(s->heads, CHOOSE_WIDTH / s->head_dim) / group);
     l.heads = l.kv_heads * group;
     return l;

@@ -4,7 +4,8 @@
 
 #include "base/whole.h"
 
-#define PACK_STRIPS 4 /* of one piece */
+#define PACK_STRIPS     4 /* of one piece */
+#define TILES_OF_THREAD 2 /* at least, where tiles can be narrower */
 
 /* A block under way: rows [row, row + rows) of the product, columns and steps alike. */
 struct block {
@@ -117,13 +118,24 @@ static void tile_piece(void *ctx, size_t index, size_t thread)
     kernels_leave(b->kernels);
 }
 
-static void run_block(struct pool *pool, struct block *b)
+/* Columns of a tile: as the caches want it, and fewer where the threads would have too few tiles. Pairs of strips stay together: a
+ * kernel may add up pairs and single ones otherwise, and bits must not depend on the number of threads. */
+static size_t tile_columns(const struct block *b)
 {
     const struct kernels *k = b->kernels;
+    const size_t down = ceil_div(b->rows, k->tile_rows), wanted = TILES_OF_THREAD * b->threads;
+    if (!k->tile_words) return k->tile_strips * k->lanes;
+    size_t pairs = most(k->tile_strips, k->tile_words / b->strip) / 2;
+    while (pairs > 1 && down * ceil_div(b->columns, 2 * pairs * k->lanes) < wanted) pairs /= 2;
+    return 2 * pairs * k->lanes;
+}
+
+static void run_block(struct pool *pool, struct block *b)
+{
     const size_t packs =
         (b->pack_a ? pack_pieces(b, b->rows) : 0) + (b->pack_b ? pack_pieces(b, b->columns) : 0);
     if (packs) pool_run(pool, pack_piece, b, packs);
-    b->tile_columns = most(k->tile_strips, k->tile_words / b->strip) * k->lanes;
+    b->tile_columns = tile_columns(b);
     b->tiles_down = ceil_div(b->rows, b->kernels->tile_rows);
     b->tiles_across = ceil_div(b->columns, b->tile_columns);
     pool_run(pool, tile_piece, b, b->tiles_down * b->tiles_across);

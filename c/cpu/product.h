@@ -1,7 +1,7 @@
 /* product.h -- matrix products by the pool's threads.
  *
  * What a block of the product needs packed (kernels.h: strips) is packed once for all threads, and then it is cut into
- * tiles: both the pieces that the pool shares out. Where cuts are depends on the shape alone. */
+ * tiles: both the pieces that the pool shares out. Where cuts along k are depends on the shape alone, and with them the bits. */
 #ifndef SHOAL_CPU_PRODUCT_H
 #define SHOAL_CPU_PRODUCT_H
 

@@ -145,6 +145,47 @@ Test(cpu, products_of_all_kernels_are_exact_on_integers)
     free(room.a);
 }
 
+/* Fractions, of which every order of adding up gives other bits; odd ends, and more tiles than threads want. */
+Test(cpu, products_have_the_same_bits_with_any_number_of_threads)
+{
+    static const struct shape shapes[] = {{70, 410, 688}, {33, 1500, 96}, {256, 2056, 1100}};
+    struct product_room room = {.a = malloc(PRODUCT_ROOM * sizeof(uint32_t))};
+    room.b = room.a + PRODUCT_WORDS;
+    room.sums = (float *)(room.b + PRODUCT_WORDS);
+    const struct kernels *k;
+    for (size_t number = 0; (k = kernels_in_turn(number)); number++)
+        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+            const struct shape s = shapes[i];
+            struct rng rng = rng_init(5);
+            float *x = malloc((s.m + s.n) * s.k * sizeof(float)), *sums[2];
+            void *a = malloc(s.m * s.k * 4), *b = malloc(s.n * s.k * 4);
+            for (size_t j = 0; j < (s.m + s.n) * s.k; j++) x[j] = (float)rng_unit(&rng) - 0.5f;
+            k->round(a, x, s.m * s.k);
+            k->round(b, x + s.m * s.k, s.n * s.k);
+            for (int many = 0; many < 2; many++) {
+                struct pool *pool;
+                cr_assert_eq(pool_open(&pool, many ? 7 : 1, 0, NULL), ERR_OK);
+                sums[many] = malloc(s.m * s.n * sizeof(float));
+                for (size_t j = 0; j < s.m * s.n; j++) sums[many][j] = x[j % s.k];
+                product_run(pool, k, &room,
+                            &(struct product){.a = a,
+                                              .b = b,
+                                              .a_stride = s.k,
+                                              .b_stride = s.n,
+                                              .a_along = true,
+                                              .m = s.m,
+                                              .n = s.n,
+                                              .k = s.k,
+                                              .sums = sums[many],
+                                              .add = true});
+                pool_close(pool);
+            }
+            cr_assert_arr_eq(sums[0], sums[1], s.m * s.n * sizeof(float), "%s: %zu", k->name, i);
+            free(x), free(a), free(b), free(sums[0]), free(sums[1]);
+        }
+    free(room.a);
+}
+
 /* Where word `step` of row `r` lies in strips of so many steps (kernels.h). */
 static size_t word_at(const struct kernels *k, bool left, size_t steps, size_t r, size_t step)
 {
