@@ -21,7 +21,7 @@ struct device_options {
     enum precision precision;
     enum cpu_kernels kernels;
     const struct model_shape
-        *shape;           /* of what is computed: the CPU's fastest kernels depend on it */
+        *shape;           /* of what is computed: which kernels are fastest depends on it */
     const char *cublaslt; /* machine.cublaslt, or NULL */
     bool quiet;           /* what a GPU does without was said of another */
 };
@@ -48,9 +48,9 @@ const char *device_describe(const struct backend *b);
 const char *device_choice(const struct backend *b);
 
 /* Opens what the experiment asks for: auto takes all GPUs where there are any. Several GPUs compute together through NCCL;
- * where that is not to be had it is ERR_DEVICE, never fewer GPUs. `kept`: the CPU's kernels that the checkpoint was computed with, or
- * empty; auto takes them, and where they do not run it says on stderr that bits differ from here on. Other errors as above. devices_close closes what was
- * opened, after an error too. */
+ * where that is not to be had it is ERR_DEVICE, never fewer GPUs. `kept`: the CPU's kernels that the checkpoint was
+ * computed with, or empty; auto takes them, and where they do not run it says on stderr that bits differ from here on.
+ * Other errors as above. devices_close closes what was opened, after an error too. */
 enum err devices_open(struct devices *out, const struct experiment *x, const char *kept,
                       struct pool *pool, struct why *w);
 void devices_close(struct devices *d);

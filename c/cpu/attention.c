@@ -7,8 +7,8 @@
 #include "base/carve.h"
 #include "base/whole.h"
 
-/* Strips of queries in a block: three are what the micro-kernel takes at once, tiles take them by twos; backward two such, so that the products along
- * the queries are long enough to be worth loading what they add to. */
+/* Strips of queries in a block: three are what the micro-kernel takes at once, tiles take two; backward several such, so
+ * that the products along the queries are long enough to be worth loading what they add to. */
 #define FORWARD_STRIPS  3
 #define TILES_STRIPS    4
 #define BACKWARD_STRIPS 6
@@ -127,11 +127,10 @@ static struct operand left_of(const struct kernels *k, uint32_t *room, const voi
     return strips_of(k, room, depth);
 }
 
-/* From a row on, the first of a strip; and from a number along strips on, the first of a square. */
+/* Strips from a row on, the first of one; and from a number along them on, the first of a square. */
 static struct operand from_row(const struct kernels *k, struct operand o, size_t row)
 {
-    o.at = o.along ? kernels_at(k, o.at, row * o.stride)
-                   : (const uint32_t *)o.at + row / k->lanes * o.stride;
+    o.at = (const uint32_t *)o.at + row / k->lanes * o.stride;
     return o;
 }
 static struct operand from_number(const struct kernels *k, struct operand o, size_t number)

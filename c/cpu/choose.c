@@ -19,7 +19,7 @@
 struct layer {
     size_t rows, dim, ffn, heads, kv_heads, head_dim;
     void *x, *y, *z;   /* [rows, widest] activations, of fp32 at most */
-    float *w, *w_grad; /* [widest, widest] */
+    float *w, *w_grad; /* [widest, dim] */
     float *logsum;     /* [heads, rows] */
 };
 
@@ -87,9 +87,11 @@ static enum err measure(struct pool *pool, bool bf16, struct layer *l, struct ch
                                    .head_dim = l->head_dim,
                                    .ffn = l->ffn,
                                    .length = l->rows};
-    for (; opened < c->count && !e; opened += !e) {
-        e = cpu_open_as(&sets[opened], pool, c->times[opened].name, bf16, w);
-        if (!e) e = sets[opened].prepare(sets[opened].self, &sizes, w);
+    while (opened < c->count && !e) {
+        struct backend *b = &sets[opened];
+        e = cpu_open_as(b, pool, c->times[opened].name, bf16, w);
+        opened += !e;
+        if (!e) e = b->prepare(b->self, &sizes, w);
     }
     const instant end = instant_after(clock_now(), CHOOSE_TIME);
     for (size_t round = 0; !e && (round < CHOOSE_ROUNDS || clock_now().ns < end.ns); round++)
@@ -159,7 +161,8 @@ static const char *cache_find(const char *text, const char *key, const struct ch
     return NULL;
 }
 
-/* What the cache says, to be freed; NULL where there is none, or one beyond its size, which begins anew. */
+/* What the cache says, to be freed; NULL where there is none, or one beyond its size, which begins
+ * anew. */
 static char *cache_read(const char *path)
 {
     uint8_t *text;

@@ -1,12 +1,14 @@
-/* kernels_tiles.h -- the micro-kernel of products of pairs of bf16 on AMX's tiles (Intel SDM volume 1, chapter 18).
+/* kernels_tiles.h -- the micro-kernel of products of pairs of bf16 on AMX's tiles (Intel SDM volume
+ * 1, chapter 18).
  *
- * A tile is 16 rows of 64 bytes: 16 x 16 sums, 16 rows of a for 16 steps (a pair each), or 16 steps of a strip of b. One
- * instruction adds the product of the latter two to the first, 16,384 operations in 16 cycles. Of the eight tiles four are
- * sums, 2 x 2, so that four loads of operands serve four products; each of the four adds to sums of its own, or would wait
- * for the one before.
+ * A tile is 16 rows of 64 bytes: 16 x 16 sums, 16 rows of a for 16 steps (a pair each), or 16 steps
+ * of a strip of b. One instruction adds the product of the latter two to the first, 16,384
+ * operations in 16 cycles. Of the eight tiles four are sums, 2 x 2, so that four loads of operands
+ * serve four products; each of the four adds to sums of its own, or would wait for the one before.
  *
- * Roofline of a Sapphire Rapids at 2.7 GHz: 1,024 operations a cycle, 2.8 TFLOP/s a core, from registers; with operands
- * from the second-level cache, which gives some 48 of the 64 bytes a cycle that it takes, 1.8 were reached. */
+ * Roofline of a Sapphire Rapids at 2.7 GHz: 1,024 operations a cycle, 2.8 TFLOP/s a core, from
+ * registers; with operands from the second-level cache, which gives some 48 of the 64 bytes a cycle
+ * that it takes, 1.8 were reached. */
 #ifndef SHOAL_CPU_KERNELS_TILES_H
 #define SHOAL_CPU_KERNELS_TILES_H
 
@@ -21,9 +23,11 @@
 #define TILE_BYTES (LANES * sizeof(uint32_t)) /* of a row */
 #define AHEAD      (2 * TILE_WORDS) /* of what is fetched of b, from the second-level cache */
 
-/* Instructions name their tiles: sums of row tile i and strip j are tile 2 i + j, those of a 4 and 5, those of b 6 and 7. */
+/* Instructions name their tiles: sums of row tile i and strip j are tile 2 i + j, those of a 4 and
+ * 5, those of b 6 and 7. */
 
-/* All eight tiles in full. Palette 1 of TILECFG: bytes of a row from byte 16 on, rows from byte 48 on. */
+/* All eight tiles in full. Palette 1 of TILECFG: bytes of a row from byte 16 on, rows from byte 48
+ * on. */
 static void enter(void)
 {
     static const struct {
@@ -56,7 +60,8 @@ INLINE struct left left_at(const struct kernel_tile *t, size_t row, const bool a
                          t->a_stride * sizeof(number), TILE_BYTES, rows};
 }
 
-/* Tiles 4 and 5 where rows are missing, which must not be read: the others are brought to a place of their own. */
+/* Tiles 4 and 5 where rows are missing, which must not be read: the others are brought to a place
+ * of their own. */
 static void load_edge(const struct left *a0, const struct left *a1, size_t down, size_t square)
 {
     _Alignas(64) uint8_t rows[2][LANES * TILE_BYTES];
@@ -180,7 +185,8 @@ static void multiply(const struct kernel_tile *t)
     else multiply_tile(t, false);
 }
 
-/* Sums of four tiles, over and over; a round of 24 vectors takes some 12 cycles, one of these 64. */
+/* Sums of four tiles, over and over; a round of 24 vectors takes some 12 cycles, one of these 64.
+ */
 static double multiply_add(size_t rounds)
 {
     rounds /= 5;

@@ -1,7 +1,9 @@
-/* amx.h -- the instructions of AMX that c/cpu/ asks for by name, in C, for processors without them (as avx512.h those of AVX-512).
+/* amx.h -- the instructions of AMX that c/cpu/ asks for by name, in C, for processors without them
+ * (as avx512.h those of AVX-512).
  *
- * What they do: Intel SDM volume 2, TDPBF16PS and its neighbours. They are stricter than a processor: no tile may be used
- * before LDTILECFG or after TILERELEASE, nor one that the configuration gives no row. */
+ * What they do: Intel SDM volume 2, TDPBF16PS and its neighbours. They are stricter than a
+ * processor: no tile may be used before LDTILECFG or after TILERELEASE, nor one that the
+ * configuration gives no row. */
 #ifndef SHOAL_TEST_CPU_AMX_H
 #define SHOAL_TEST_CPU_AMX_H
 
@@ -55,8 +57,8 @@ static inline void amx_store(int number, void *to, size_t stride)
         memcpy((uint8_t *)to + r * stride, t->words[r], t->row_bytes);
 }
 
-/* First the even numbers' products and the odd ones' along k, each sum rounded; then what came of both, and then that is added
- * to what is there. Subnormal numbers are 0 throughout. */
+/* First the even numbers' products and the odd ones' along k, each sum rounded; then what came of
+ * both, and then that is added to what is there. Subnormal numbers are 0 throughout. */
 static inline void amx_dpbf16ps(int sums, int left, int right)
 {
     struct amx_tile *s = amx_tile(sums);
