@@ -1,19 +1,23 @@
-/* backend.h -- what a compute device can do, as a table of operations. c/model/ is written once, as calls of these.
+/* backend.h -- what a compute device can do, as a table of operations. c/model/ is written once, as
+ * calls of these.
  *
- * Operations are queued in order on the device and return at once; sum, norm and download wait for what was queued
- * before them and report its failures. (The CPU backend has done each when it returns.) Shapes are the caller's
- * promise: ops check nothing that a peer or a file can influence. The same calls on the same machine give the same bits,
- * with any number of threads: no summation order depends on how many there are.
+ * Operations are queued in order on the device and return at once; sum, norm and download wait for
+ * what was queued before them and report its failures. (The CPU backend has done each when it
+ * returns.) Shapes are the caller's promise: ops check nothing that a peer or a file can influence.
+ * The same calls on the same machine give the same bits, with any number of threads: no summation
+ * order depends on how many there are.
  *
- * Memory belongs to the device: pointers handed to ops come from `take` (or point into it), and the host may follow
- * them only where `host` is true. Two kinds of numbers live there: fp32 (`float *`: parameters, gradients, moments,
- * statistics, losses), and activations (`void *`, of activation_bytes each: a device that computes in bf16 keeps
- * them in 2). Matrices that multiply, and the embedding's table, are the fp32 parameters themselves; where a backend says
- * `copies`, they come as activations that `round` and `adamw` wrote. All arrays are row-major and dense unless a stride is
- * named; a row is one token of one sequence, rows = sequences x length, sequence after sequence.
+ * Memory belongs to the device: pointers handed to ops come from `take` (or point into it), and the
+ * host may follow them only where `host` is true. Two kinds of numbers live there: fp32 (`float *`:
+ * parameters, gradients, moments, statistics, losses), and activations (`void *`, of
+ * activation_bytes each: a device that computes in bf16 keeps them in 2). Matrices that multiply,
+ * and the embedding's table, are the fp32 parameters themselves; where a backend says `copies`,
+ * they come as activations that `round` and `adamw` wrote. All arrays are row-major and dense
+ * unless a stride is named; a row is one token of one sequence, rows = sequences x length, sequence
+ * after sequence.
  *
- * Gradients of gains and of the embedding's table are added to what is there (accumulation over micro-batches); others are
- * written, except where a field says add. */
+ * Gradients of gains and of the embedding's table are added to what is there (accumulation over
+ * micro-batches); others are written, except where a field says add. */
 #ifndef SHOAL_BACKEND_H
 #define SHOAL_BACKEND_H
 
@@ -68,9 +72,9 @@ struct op_norm_backward {
     size_t rows, dim;
 };
 
-/* Rotary embedding (arXiv 2104.09864), in place on the first `heads` heads of each row. The pair (i, i + head_dim/2)
- * of a head at position p turns by the angle p * theta^(-2i / head_dim): Hugging Face's pairing of halves, not
- * neighbours. The row's position is start + row % length. */
+/* Rotary embedding (arXiv 2104.09864), in place on the first `heads` heads of each row. The pair
+ * (i, i + head_dim/2) of a head at position p turns by the angle p * theta^(-2i / head_dim):
+ * Hugging Face's pairing of halves, not neighbours. The row's position is start + row % length. */
 struct op_rotary {
     void *x; /* [rows, stride] */
     size_t rows, length, start;
@@ -79,8 +83,8 @@ struct op_rotary {
     bool inverse;               /* turn back: the gradient */
 };
 
-/* Causal softmax(q k^T / sqrt(head_dim)) v. A row of qkv holds heads queries, then kv_heads keys, then kv_heads values;
- * query head h uses key head h / (heads / kv_heads). */
+/* Causal softmax(q k^T / sqrt(head_dim)) v. A row of qkv holds heads queries, then kv_heads keys,
+ * then kv_heads values; query head h uses key head h / (heads / kv_heads). */
 struct op_attention {
     void *out;     /* [rows, heads * head_dim] */
     float *logsum; /* [sequences, heads, length]: log of the softmax's denominator, for backward */
@@ -95,8 +99,8 @@ struct op_attention_backward {
     size_t sequences, length, heads, kv_heads, head_dim;
 };
 
-/* One sequence that goes on: appends the keys and values of `rows` new tokens to the cache, behind the `past` that
- * are there, and attends from each new token to all up to itself. */
+/* One sequence that goes on: appends the keys and values of `rows` new tokens to the cache, behind
+ * the `past` that are there, and attends from each new token to all up to itself. */
 struct op_attention_cached {
     void *out;           /* [rows, heads * head_dim] */
     const void *qkv;     /* [rows, (heads + 2 kv_heads) * head_dim], rotated */
@@ -138,8 +142,9 @@ struct op_linear_weight { /* w_grad = y_grad^T x */
     size_t rows, n_in, n_out;
 };
 
-/* loss[r] = log(sum_j exp(logits[r, j])) - logits[r, target[r]], in nats. With `gradient` the logits are replaced by
- * scale * (softmax - onehot), the gradient of scale * sum of losses; otherwise they are unspecified afterwards. */
+/* loss[r] = log(sum_j exp(logits[r, j])) - logits[r, target[r]], in nats. With `gradient` the
+ * logits are replaced by scale * (softmax - onehot), the gradient of scale * sum of losses;
+ * otherwise they are unspecified afterwards. */
 struct op_cross_entropy {
     float *loss;  /* [rows] */
     void *logits; /* [rows, vocab] */
@@ -156,7 +161,8 @@ struct op_cross_entropy {
 struct op_adamw {
     float *parameters, *moment1, *moment2;
     const float *gradient;
-    /* [decayed_count]: those parameters as activations, written too; NULL for a backend without copies */
+    /* [decayed_count]: those parameters as activations, written too; NULL for a backend without
+     * copies */
     void *copies;
     size_t count, decayed_count;
     float lr, beta1, beta2, eps, decay;
@@ -171,8 +177,9 @@ struct op_round {
     size_t count;
 };
 
-/* DiLoCo's outer step on the whole vector, for a device whose memory is not the host's: anchor, momentum and wire bytes
- * lie in host memory, the parameters on the device. model/outer.h defines both, bit for bit. */
+/* DiLoCo's outer step on the whole vector, for a device whose memory is not the host's: anchor,
+ * momentum and wire bytes lie in host memory, the parameters on the device. model/outer.h defines
+ * both, bit for bit. */
 struct outer_layout;
 struct outer_rule;
 struct op_outer_quantize { /* wire = quantize(anchor - parameters), chunk by chunk */
@@ -234,25 +241,28 @@ struct backend {
     void (*adamw)(void *self, const struct op_adamw *o);
     void (*round)(void *self, const struct op_round *o); /* NULL without copies */
 
-    /* Sum of x, and the Euclidean norm of x, accumulated in fp64 and given to the host. ERR_DEVICE. */
+    /* Sum of x, and the Euclidean norm of x, accumulated in fp64 and given to the host.
+     * ERR_DEVICE. */
     enum err (*sum)(void *self, const float *x, size_t count, double *out, struct why *w);
     enum err (*norm2)(void *self, const float *x, size_t count, double *out, struct why *w);
 
-    /* Host memory that the outer step reads and writes: pinned, copies of it overlap. Once; it must outlive the backend.
-     * What stands against it is told on stderr: only time is lost. NULL where `host`. */
+    /* Host memory that the outer step reads and writes: pinned, copies of it overlap. Once; it must
+     * outlive the backend. What stands against it is told on stderr: only time is lost. NULL where
+     * `host`. */
     void (*pin)(void *self, void *host_memory, size_t bytes);
 
-    /* NULL where `host`: who holds the replica does it. `finite`: false when a difference was not. ERR_DEVICE,
-     * ERR_MEMORY. */
+    /* NULL where `host`: who holds the replica does it. `finite`: false when a difference was not.
+     * ERR_DEVICE, ERR_MEMORY. */
     enum err (*outer_quantize)(void *self, const struct op_outer_quantize *o, bool *finite,
                                struct why *w);
     enum err (*outer_step)(void *self, const struct op_outer_step *o, struct why *w);
 
-    /* Over the lanes that this backend was joined with, itself the first of them; NULL where it was not. x[i] is the
-     * vector of lane i, in its memory, in the order in which they were joined:
+    /* Over the lanes that this backend was joined with, itself the first of them; NULL where it was
+     * not. x[i] is the vector of lane i, in its memory, in the order in which they were joined:
      *     all_reduce   x[i] = x[0] + x[1] + ...   in some order, the same bits in every lane
      *     broadcast    x[i] = x[0]
-     * Queued on every lane behind what is queued there. ERR_DEVICE when they could not be queued. */
+     * Queued on every lane behind what is queued there. ERR_DEVICE when they could not be
+     * queued. */
     enum err (*all_reduce)(void *self, float *const *x, size_t count, struct why *w);
     enum err (*broadcast)(void *self, float *const *x, size_t count, struct why *w);
 };

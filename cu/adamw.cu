@@ -4,8 +4,8 @@
  *     p = (1 - lr decay) p - lr / c1 * m / (sqrt(v) / sqrt(c2) + eps)
  *
  * and the matrices' copies in bf16, which the next products read; round writes those alone.
- * Roofline: 16 B read and 12 to 14 B written an element: only bandwidth matters, so a thread takes four elements where
- * lengths allow it (pack.h). */
+ * Roofline: 16 B read and 12 to 14 B written an element: only bandwidth matters, so a thread takes
+ * four elements where lengths allow it (pack.h). */
 #include "ops.h"
 #include "pack.h"
 

@@ -1,13 +1,14 @@
-/* attention.cu -- causal attention with grouped query heads, forward and backward without atomics; sums in fp32.
+/* attention.cu -- causal attention with grouped query heads, forward and backward without atomics;
+ * sums in fp32.
  *
  *     s = q k / sqrt(d)     p = exp(s - L), L = log(sum exp(s))     out = sum p v
  *     with D = dot(out_grad, out):  ds = p (dot(out_grad, v) - D) / sqrt(d)
  *     q_grad = sum over keys of ds k     k_grad = sum over queries of ds q     v_grad = sum over queries of p out_grad
  *
- * One warp a query, and backward also one a key: 32 scores at once, one a lane, with the softmax kept up to date on the
- * way (FlashAttention-2, arXiv 2307.08691); then each lane adds up its part of the 32 vectors. Memory is linear in the
- * length. The plain version, for fp32 and for head_dim that attention_bf16.cu does not know; and the test's second
- * opinion. */
+ * One warp a query, and backward also one a key: 32 scores at once, one a lane, with the softmax
+ * kept up to date on the way (FlashAttention-2, arXiv 2307.08691); then each lane adds up its part
+ * of the 32 vectors. Memory is linear in the length. The plain version, for fp32 and for head_dim
+ * that attention_bf16.cu does not know; and the test's second opinion. */
 #include <assert.h>
 
 #include "ops.h"
@@ -19,7 +20,8 @@
 #define HEAD_DIM_MAX 256
 #define PARTS        (HEAD_DIM_MAX / WARP) /* elements of a head that a lane holds */
 
-/* Rows of one kind: that of (sequence, row, head) starts at data[(sequence * rows + row) * stride + head * d]. */
+/* Rows of one kind: that of (sequence, row, head) starts at data[(sequence * rows + row) * stride +
+ * head * d]. */
 template <class T> struct heads {
     const T *data;
     size_t stride;
@@ -162,8 +164,9 @@ __global__ void __launch_bounds__(THREADS)
                 s.head_dim);
 }
 
-/* One warp a key: adds up over the queries of all heads that share it, head after head. Unless told that 4 blocks of an
- * SM are enough, the compiler keeps to 64 registers and spills (test/cuda/gate.py). */
+/* One warp a key: adds up over the queries of all heads that share it, head after head. Unless told
+ * that 4 blocks of an SM are enough, the compiler keeps to 64 registers and spills
+ * (test/cuda/gate.py). */
 template <class T>
 __global__ void __launch_bounds__(THREADS, 4)
     attention_keys_backward(T *keys_grad, T *values_grad, const T *out_grad, const float *logsum,

@@ -1,20 +1,24 @@
-/* attention_bf16.cu -- causal attention with grouped query heads on tensor cores, forward and backward without atomics.
+/* attention_bf16.cu -- causal attention with grouped query heads on tensor cores, forward and
+ * backward without atomics.
  *
  *     s = q k / sqrt(d)     p = exp(s - L), L = log(sum exp(s))     out = sum p v
  *     with D = dot(out_grad, out):  ds = p (dot(out_grad, v) - D)
  *     q_grad = sum over keys of ds k / sqrt(d)     k_grad = sum over queries of ds q / sqrt(d)
  *     v_grad = sum over queries of p out_grad
  *
- * FlashAttention-2 (arXiv 2307.08691): activations in bf16, sums in fp32, p and ds in bf16 for the second product. A block
- * of four warps owns 64 rows, each warp 16 of them: queries forward and for q_grad, keys for k_grad and v_grad. What
- * they meet streams by in tiles through shared memory, one ahead by asynchronous copies. A warp's products of its rows with
- * a tile stay in registers, where they are the left operand of the next product as they lie. Keys add up over the queries of
- * all heads that share them, head after head: no atomics, the same bits always. Memory is linear in the length.
+ * FlashAttention-2 (arXiv 2307.08691): activations in bf16, sums in fp32, p and ds in bf16 for the
+ * second product. A block of four warps owns 64 rows, each warp 16 of them: queries forward and for
+ * q_grad, keys for k_grad and v_grad. What they meet streams by in tiles through shared memory, one
+ * ahead by asynchronous copies. A warp's products of its rows with a tile stay in registers, where
+ * they are the left operand of the next product as they lie. Keys add up over the queries of all
+ * heads that share them, head after head: no atomics, the same bits always. Memory is linear in the
+ * length.
  *
- * Tiles that lie wholly beyond the diagonal are left out, and blocks with most to do come first. exp2 stands for exp, with
- * log2(e) in the scale. Rows in shared memory are 16 bytes longer than they need, so that the eight of an ldmatrix fall
- * into different banks. Roofline, 64 rows a block: 64 flops for a byte of keys and values, mostly from the L2. Not tried:
- * 32 rows a warp, which halves the reads of shared memory; wgmma (sm_90). */
+ * Tiles that lie wholly beyond the diagonal are left out, and blocks with most to do come first.
+ * exp2 stands for exp, with log2(e) in the scale. Rows in shared memory are 16 bytes longer than
+ * they need, so that the eight of an ldmatrix fall into different banks. Roofline, 64 rows a block:
+ * 64 flops for a byte of keys and values, mostly from the L2. Not tried: 32 rows a warp, which
+ * halves the reads of shared memory; wgmma (sm_90). */
 #include "ops.h"
 #include "ptx.h"
 
@@ -162,7 +166,8 @@ __device__ __forceinline__ void add_rows(float sum[D / 8][4], const float p[ROWS
     }
 }
 
-/* Own rows are queries, the tile's are keys, the first of them `ahead` of this warp's first query: none looks ahead. */
+/* Own rows are queries, the tile's are keys, the first of them `ahead` of this warp's first query:
+ * none looks ahead. */
 template <int ROWS> __device__ __forceinline__ void hide_later_keys(float s[ROWS / 8][4], int ahead)
 {
     const int lane = threadIdx.x % WARP;
@@ -195,7 +200,8 @@ __device__ __forceinline__ float row_sum(float x)
     return x + __shfl_xor_sync(LANES, x, 2);
 }
 
-/* Writes this warp's rows, the first of which is row `first` of the sequence; rows g and g + 8 get their own factors. */
+/* Writes this warp's rows, the first of which is row `first` of the sequence; rows g and g + 8 get
+ * their own factors. */
 template <int D>
 __device__ __forceinline__ void store_rows(struct bf16 *to, size_t stride, int first, int length,
                                            const float x[D / 8][4], const float factor[2])
@@ -395,8 +401,8 @@ __global__ void __launch_bounds__(THREADS, 2) attention_keys_grad(struct pass p)
     const float scale = p.s.scale * LOG2_E;
     float s[ROWS / 8][4], d[ROWS / 8][4], key_sum[D / 8][4] = {}, value_sum[D / 8][4] = {};
 
-    /* Of the first head, then of the others. Thread t of the first 2 * ROWS reads logsum or delta of one query, and puts
-     * it into the room when its tile has its turn. */
+    /* Of the first head, then of the others. Thread t of the first 2 * ROWS reads logsum or delta
+     * of one query, and puts it into the room when its tile has its turn. */
     auto queries = reader_at<D>(qkv_rows<D>(p, sequence, kv_head * group), begin, length);
     auto grads = reader_at<D>(out_grad_rows<D>(p, sequence, kv_head * group), begin, length);
     const bool is_logsum = threadIdx.x < ROWS, is_sum = threadIdx.x < 2 * ROWS;

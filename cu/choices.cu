@@ -67,8 +67,8 @@ static bool merge(struct choices *c)
     return good;
 }
 
-/* What could not go into a file, of each machine: GPUs that compute as one, driven by one thread, have to choose alike. Until
- * the process ends. */
+/* What could not go into a file, of each machine: GPUs that compute as one, driven by one thread,
+ * have to choose alike. Until the process ends. */
 struct unwritten {
     struct unwritten *next;
     struct choices c;

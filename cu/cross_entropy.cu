@@ -1,9 +1,10 @@
-/* cross_entropy.cu -- softmax and cross-entropy in one, and the gradient in the place of the logits.
+/* cross_entropy.cu -- softmax and cross-entropy in one, and the gradient in the place of the
+ * logits.
  *
  *     loss = log(sum_j exp(x_j)) - x_target     gradient = scale * (softmax(x) - onehot(target))
  *
- * One block a row. Its first pass finds the largest logit and the sum together: a thread scales its sum anew when a
- * larger one comes (arXiv 1805.02867); the second finds the row in the cache. */
+ * One block a row. Its first pass finds the largest logit and the sum together: a thread scales its
+ * sum anew when a larger one comes (arXiv 1805.02867); the second finds the row in the cache. */
 #include "ops.h"
 #include "pack.h"
 

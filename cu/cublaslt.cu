@@ -170,7 +170,8 @@ static bool reproducible(const struct cublaslt *lt, const struct lt_algorithm *a
            (reduction == LT_REDUCTION_NONE || reduction == LT_REDUCTION_FP32);
 }
 
-/* An algorithm that may be taken, and its least time in milliseconds; FLT_MAX when the library refuses it after all. */
+/* An algorithm that may be taken, and its least time in milliseconds; FLT_MAX when the library
+ * refuses it after all. */
 struct candidate {
     const struct lt_algorithm *algorithm;
     float least;
@@ -189,7 +190,8 @@ static float time_of(struct cublaslt *lt, const struct op_product *o, const stru
     return took;
 }
 
-/* Each once for nothing, as kernels are loaded at their first launch; then long enough for the clock to rise, once. */
+/* Each once for nothing, as kernels are loaded at their first launch; then long enough for the
+ * clock to rise, once. */
 static void warm_up(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
                     struct candidate *all, int count, void *to)
 {
@@ -221,7 +223,8 @@ static void time_all(struct cublaslt *lt, const struct op_product *o, const stru
         }
 }
 
-/* Where products may go while they are measured: c itself, where it is about to be written anyhow. NULL: no memory. */
+/* Where products may go while they are measured: c itself, where it is about to be written anyhow.
+ * NULL: no memory. */
 static void *scratch_of(struct cublaslt *lt, const struct op_product *o)
 {
     const size_t count = (o->rows - 1) * o->c_stride + o->columns;
@@ -230,8 +233,8 @@ static void *scratch_of(struct cublaslt *lt, const struct op_product *o)
     return cuda_take(lt->c, count * sizeof(float), &to, NULL) ? NULL : to;
 }
 
-/* Of `count` suggestions, the fastest; NULL: none. `measured`: false when there was no memory for that; then it is the first,
- * which the library expects to be the fastest. */
+/* Of `count` suggestions, the fastest; NULL: none. `measured`: false when there was no memory for
+ * that; then it is the first, which the library expects to be the fastest. */
 static const struct lt_algorithm *fastest(struct cublaslt *lt, const struct op_product *o,
                                           const struct lt_product *p,
                                           const struct lt_result *results, int count,

@@ -1,11 +1,14 @@
-/* cublaslt.h -- NVIDIA's matrix products, where this machine has them: cuBLASLt 12 or 13, opened at run time (library.h).
+/* cublaslt.h -- NVIDIA's matrix products, where this machine has them: cuBLASLt 12 or 13, opened at
+ * run time (library.h).
  *
- * What is declared here of the library is what we use of it, so that no CUDA header is needed; where there are some,
- * cublaslt.cu compares. Numbers and meanings: https://docs.nvidia.com/cuda/cublas/, "Using the cublasLt API".
+ * What is declared here of the library is what we use of it, so that no CUDA header is needed;
+ * where there are some, cublaslt.cu compares. Numbers and meanings:
+ * https://docs.nvidia.com/cuda/cublas/, "Using the cublasLt API".
  *
- * For each product the library offers several algorithms, and their bits differ. Of those whose bits are the same always
- * the fastest is taken, measured once for each shape, in turns, on a warm GPU and memory that is nobody's. What was found is kept in a file of the
- * user's cache folder, for this GPU, library and driver, so that the next start takes the same. */
+ * For each product the library offers several algorithms, and their bits differ. Of those whose
+ * bits are the same always the fastest is taken, measured once for each shape, in turns, on a warm
+ * GPU and memory that is nobody's. What was found is kept in a file of the user's cache folder, for
+ * this GPU, library and driver, so that the next start takes the same. */
 #ifndef SHOAL_CU_CUBLASLT_H
 #define SHOAL_CU_CUBLASLT_H
 
@@ -33,8 +36,8 @@ enum {
     LT_PREFER_ALIGNMENT_A = 5,     /* uint32_t, bytes; then b's, c's and d's */
     LT_PREFER_ALIGNMENT_D = 8,
 };
-/* How partial sums come together. In place they do so in the order in which blocks are done, and in the output's type
- * they are rounded to bf16 first: neither is allowed. */
+/* How partial sums come together. In place they do so in the order in which blocks are done, and in
+ * the output's type they are rounded to bf16 first: neither is allowed. */
 enum { LT_REDUCTION_NONE = 0, LT_REDUCTION_IN_PLACE = 1, LT_REDUCTION_FP32 = 2 };
 enum { LT_CONFIG_REDUCTION = 3 }; /* uint32_t */
 
@@ -84,14 +87,15 @@ struct lt_product {
     void *desc, *a, *b, *c; /* c is d as well; a is the library's, our b: see cublaslt_describe */
 };
 
-/* LT_SUCCESS, or what the library said. A row-major matrix is a column-major one transposed, and c^T = b^T a^T: so the
- * library's a is our b, and its b our a. `out` is for cublaslt_forget, after a failure as well. */
+/* LT_SUCCESS, or what the library said. A row-major matrix is a column-major one transposed, and
+ * c^T = b^T a^T: so the library's a is our b, and its b our a. `out` is for cublaslt_forget, after
+ * a failure as well. */
 int cublaslt_describe(const struct lt_functions *f, const struct op_product *o,
                       struct lt_product *out);
 void cublaslt_forget(const struct lt_functions *f, struct lt_product *p);
 
-/* Reproducible algorithms that need no more than our workspace, for operands that start on boundaries of `alignment`
- * bytes. */
+/* Reproducible algorithms that need no more than our workspace, for operands that start on
+ * boundaries of `alignment` bytes. */
 int cublaslt_prefer(const struct lt_functions *f, uint32_t alignment, void **preference);
 
 /* ---- the backend's part ---- */
@@ -99,15 +103,17 @@ int cublaslt_prefer(const struct lt_functions *f, uint32_t alignment, void **pre
 struct cuda;
 struct cublaslt;
 
-/* For the backend's device: what `path` names, or else what is there, the older one where the newest does not start. `device` names the GPU and its driver; algorithms
- * chosen for another are not taken. `say`, which may be NULL, gets a sentence when a file of choices cannot be used.
+/* For the backend's device: what `path` names, or else what is there, the older one where the
+ * newest does not start. `device` names the GPU and its driver; algorithms chosen for another are
+ * not taken. `say`, which may be NULL, gets a sentence when a file of choices cannot be used.
  * ERR_DEVICE, ERR_MEMORY. */
 enum err cublaslt_open(struct cublaslt **out, struct cuda *c, const char *path, const char *device,
                        void (*say)(const char *sentence), struct why *w);
 void cublaslt_close(struct cublaslt *lt);             /* NULL is fine */
 const char *cublaslt_text(const struct cublaslt *lt); /* "cuBLASLt 13.1" */
 
-/* Queues the product. False when the library has no algorithm for its shape: then nothing was done, and never is. */
+/* Queues the product. False when the library has no algorithm for its shape: then nothing was done,
+ * and never is. */
 bool cublaslt_product(struct cublaslt *lt, const struct op_product *o);
 
 #ifdef __cplusplus

@@ -1,7 +1,9 @@
-/* device.h -- what a kernel file may use: CUDA, or its stand-in that runs kernels on the host (test/cuda/fiber.h).
+/* device.h -- what a kernel file may use: CUDA, or its stand-in that runs kernels on the host
+ * (test/cuda/fiber.h).
  *
- * A launch is written LAUNCH(kernel, grid, block, shared bytes, stream, arguments...), since <<<>>> is not C++. The kernel
- * finds those bytes by SHARED_BYTES(name); ALLOW_SHARED comes before a launch with more than 48 KiB of them. */
+ * A launch is written LAUNCH(kernel, grid, block, shared bytes, stream, arguments...), since <<<>>>
+ * is not C++. The kernel finds those bytes by SHARED_BYTES(name); ALLOW_SHARED comes before a
+ * launch with more than 48 KiB of them. */
 #ifndef SHOAL_CU_DEVICE_H
 #define SHOAL_CU_DEVICE_H
 
@@ -40,8 +42,8 @@ __device__ __forceinline__ float warp_max(float x)
     return x;
 }
 
-/* The sum over a block of `warps` warps, in every thread. `room` is shared, one float a warp; it may be used again
- * after the next barrier. */
+/* The sum over a block of `warps` warps, in every thread. `room` is shared, one float a warp; it
+ * may be used again after the next barrier. */
 __device__ __forceinline__ float block_sum(float x, float *room, int warps)
 {
     x = warp_sum(x);

@@ -2,8 +2,9 @@
  *
  *     out[r] = table[tokens[r]]     table_grad[tokens[r]] += out_grad[r], in the order of r
  *
- * Backward without atomics: each row finds the next one of the same token, and whether it is the first; the first
- * one's block walks along that chain. Finding costs rows^2 / 2 comparisons at most, of tokens that lie in the cache. */
+ * Backward without atomics: each row finds the next one of the same token, and whether it is the
+ * first; the first one's block walks along that chain. Finding costs rows^2 / 2 comparisons at
+ * most, of tokens that lie in the cache. */
 #include "ops.h"
 #include "pack.h"
 

@@ -1,9 +1,11 @@
-/* group.cu -- GPUs of one machine that compute together: sums and copies of a vector over all of them, by NCCL.
+/* group.cu -- GPUs of one machine that compute together: sums and copies of a vector over all of
+ * them, by NCCL.
  *
- * One thread drives them all, so what concerns each is queued on each within one NCCL group, and nothing waits. Every GPU
- * gets the same bits: NCCL computes each element of a sum once and passes it on. Which order it adds up in follows
- * from the library and how the GPUs are connected, so the same machine gives the same bits; not with NVLS, where the
- * switch between them adds up, so that is left out. */
+ * One thread drives them all, so what concerns each is queued on each within one NCCL group, and
+ * nothing waits. Every GPU gets the same bits: NCCL computes each element of a sum once and passes
+ * it on. Which order it adds up in follows from the library and how the GPUs are connected, so the
+ * same machine gives the same bits; not with NVLS, where the switch between them adds up, so that
+ * is left out. */
 #include "cuda.h"
 
 #include <sched.h>
@@ -26,7 +28,8 @@ static const char *text_of(const struct cuda_group *g, int result)
     return last && *last ? last : g->nccl.get_error_string(result);
 }
 
-/* Without what it waits for, a kernel of NCCL would never end, and neither would whoever waits for it. */
+/* Without what it waits for, a kernel of NCCL would never end, and neither would whoever waits for
+ * it. */
 static void end(struct cuda_group *g, bool in_order)
 {
     for (size_t i = 0; i < g->count && !g->ended; i++)

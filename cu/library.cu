@@ -39,7 +39,8 @@ struct search {
 
 static bool try_path(struct search *s, const char *path)
 {
-    /* It stays when it is closed: cuBLASLt takes 0.1 s to load, and may not be unloaded while its context lives. */
+    /* It stays when it is closed: cuBLASLt takes 0.1 s to load, and may not be unloaded while its
+     * context lives. */
     s->out->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (s->out->handle) snprintf(s->out->path, sizeof s->out->path, "%s", path);
     return s->out->handle;
@@ -84,7 +85,8 @@ static bool try_place(struct search *s, const struct place *p)
     return false;
 }
 
-/* A Python may be a link to that of a virtual environment, and that one a link to the system's: beside each is looked. */
+/* A Python may be a link to that of a virtual environment, and that one a link to the system's:
+ * beside each is looked. */
 static bool try_links(struct search *s, const char *folder, int bytes)
 {
     char path[LIBRARY_PATH_BYTES], to[LIBRARY_PATH_BYTES];

@@ -1,8 +1,8 @@
 /* library.h -- a shared library that a machine may have in one of many places, opened at run time.
  *
- * A path that the user names is the only one that is tried. Without one it is looked for where the loader looks, then in
- * CUDA toolkits, then in what pip has installed for the Pythons of this user, those behind links too; in each by one name after
- * the other. */
+ * A path that the user names is the only one that is tried. Without one it is looked for where the
+ * loader looks, then in CUDA toolkits, then in what pip has installed for the Pythons of this user,
+ * those behind links too; in each by one name after the other. */
 #ifndef SHOAL_CU_LIBRARY_H
 #define SHOAL_CU_LIBRARY_H
 
@@ -29,10 +29,11 @@ struct library {
     char path[LIBRARY_PATH_BYTES]; /* what was opened: a path, or a name that the loader knows */
 };
 
-/* ERR_DEVICE says in one sentence what was tried, why one that is there cannot be opened, and which setting names
- * another. */
+/* ERR_DEVICE says in one sentence what was tried, why one that is there cannot be opened, and which
+ * setting names another. */
 enum err library_open(struct library *out, const struct library_wish *wish, struct why *w);
-/* One that is not open is fine. The library stays in the process, so that the next opening is quick. */
+/* One that is not open is fine. The library stays in the process, so that the next opening is
+ * quick. */
 void library_close(struct library *l);
 
 struct library_function {

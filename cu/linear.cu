@@ -2,8 +2,10 @@
  *
  *     y = x w^T     x_grad = y_grad w     w_grad += y_grad^T x
  *
- * In bf16 they are cuBLASLt's (cublaslt.h) or product_bf16.cu's. In fp32 one kernel makes all three: C (+)= A B, where A and B are read by two strides each. A block makes 64 x 64 of C from slices of
- * 16 in shared memory, a thread 4 x 4 of them; each sum runs over k in ascending order. */
+ * In bf16 they are cuBLASLt's (cublaslt.h) or product_bf16.cu's. In fp32 one kernel makes all
+ * three: C (+)= A B, where A and B are read by two strides each. A block makes 64 x 64 of C from
+ * slices of 16 in shared memory, a thread 4 x 4 of them; each sum runs over k in ascending
+ * order. */
 #include "cublaslt.h"
 #include "ops.h"
 #include "tensor.h"
@@ -18,8 +20,8 @@ struct matrix { /* element (i, j) at data[i * row + j * column] */
     size_t row, column;
 };
 
-/* Elements [i, i + TILE) x [k, k + SLICE) of m, seen as rows x depth; zeros beyond. Neighbouring threads read
- * neighbouring addresses, whichever way m lies. */
+/* Elements [i, i + TILE) x [k, k + SLICE) of m, seen as rows x depth; zeros beyond. Neighbouring
+ * threads read neighbouring addresses, whichever way m lies. */
 __device__ __forceinline__ void load_tile(float tile[SLICE][TILE + 1], struct matrix m, size_t i,
                                           size_t k, size_t rows, size_t depth)
 {

@@ -1,4 +1,5 @@
-/* marks.h -- moments in a GPU's queue, for measuring: an event each. Of one backend at a time, which is what a bench has. */
+/* marks.h -- moments in a GPU's queue, for measuring: an event each. Of one backend at a time,
+ * which is what a bench has. */
 #ifndef SHOAL_CU_MARKS_H
 #define SHOAL_CU_MARKS_H
 

@@ -1,7 +1,8 @@
-/* nccl_api.h -- what we call of NCCL, NVIDIA's library for sums over several GPUs, which is loaded at run time.
+/* nccl_api.h -- what we call of NCCL, NVIDIA's library for sums over several GPUs, which is loaded
+ * at run time.
  *
- * Our own declarations, so that it need not be there when shoal is built; where its header is, the compiler compares
- * them (nccl_api.cu). Version 2.13 or later. */
+ * Our own declarations, so that it need not be there when shoal is built; where its header is, the
+ * compiler compares them (nccl_api.cu). Version 2.13 or later. */
 #ifndef SHOAL_CU_NCCL_API_H
 #define SHOAL_CU_NCCL_API_H
 

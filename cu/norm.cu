@@ -4,10 +4,10 @@
  *     with n = x * inverse and h = out_grad * gain:
  *     x_grad = inverse * (h - n * mean(h * n))     gain_grad += sum over rows of out_grad * n
  *
- * Backward gives out once more, so that nobody has to keep it. One block a row. The gain's gradient is summed in blocks of
- * 64 rows, and those in order: the same bits on any device.
- * Roofline: 2 reads and 2 writes of [rows, dim] forward, so only bandwidth matters: sixteen bytes a thread where rows
- * allow it (pack.h). */
+ * Backward gives out once more, so that nobody has to keep it. One block a row. The gain's gradient
+ * is summed in blocks of 64 rows, and those in order: the same bits on any device. Roofline: 2
+ * reads and 2 writes of [rows, dim] forward, so only bandwidth matters: sixteen bytes a thread
+ * where rows allow it (pack.h). */
 #include "ops.h"
 #include "pack.h"
 

@@ -34,8 +34,8 @@ struct cuda {
     char text[300];
 };
 
-/* `self` of an operation. Its GPU is the current one from here on: a thread that drives several comes from another. No
- * operation gets at its struct cuda otherwise. */
+/* `self` of an operation. Its GPU is the current one from here on: a thread that drives several
+ * comes from another. No operation gets at its struct cuda otherwise. */
 struct cuda *cuda_of(void *self);
 
 /* Zeroed device memory. ERR_MEMORY, ERR_DEVICE. */
@@ -83,8 +83,8 @@ cudaError_t cuda_outer_open(struct cuda *c);
 void cuda_outer_close(struct cuda *c);
 void cuda_pin(void *self, void *host, size_t bytes);
 
-/* Waits for all that was queued; ERR_DEVICE with the first failure, of a GPU that it was joined with too: when one fails,
- * what they have begun together would end on none of them. */
+/* Waits for all that was queued; ERR_DEVICE with the first failure, of a GPU that it was joined
+ * with too: when one fails, what they have begun together would end on none of them. */
 enum err cuda_wait(struct cuda *c, struct why *w);
 
 /* The same for a GPU that was joined with others. */

@@ -1,9 +1,10 @@
-/* outer_step.cu -- the outer step on whole vectors: anchor, momentum and wire bytes lie in host memory and pass through
- * the device chunk after chunk.
+/* outer_step.cu -- the outer step on whole vectors: anchor, momentum and wire bytes lie in host
+ * memory and pass through the device chunk after chunk.
  *
- * Three streams and SLOTS chunks on the way: while one is computed the next comes in and the one before goes out. The bus
- * is the limit: an element brings 8 to 9 bytes in and takes 8 out (quantizing: 4 in, 1 out), and computes next to nothing.
- * Copies overlap where the host's memory is pinned; elsewhere the driver makes them one by one. */
+ * Three streams and SLOTS chunks on the way: while one is computed the next comes in and the one
+ * before goes out. The bus is the limit: an element brings 8 to 9 bytes in and takes 8 out
+ * (quantizing: 4 in, 1 out), and computes next to nothing. Copies overlap where the host's memory
+ * is pinned; elsewhere the driver makes them one by one. */
 #include "ops.h"
 
 extern "C" {
@@ -60,7 +61,8 @@ static void down(struct cuda *c, void *to, const void *from, size_t bytes)
     cuda_launched(c, "outer download");
 }
 
-/* A chunk's way: room is made before it comes in, it has come before it is computed, it is computed before it goes. */
+/* A chunk's way: room is made before it comes in, it has come before it is computed, it is computed
+ * before it goes. */
 static void comes(struct cuda *c, uint32_t chunk)
 {
     cudaStreamWaitEvent(c->outer.in, c->outer.gone[chunk % SLOTS], 0);

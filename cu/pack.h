@@ -1,7 +1,8 @@
-/* pack.h -- sixteen bytes a thread at once: what bounds a kernel that only moves numbers is how many bytes are on their
- * way, and a warp that asks for two a lane has too few.
+/* pack.h -- sixteen bytes a thread at once: what bounds a kernel that only moves numbers is how
+ * many bytes are on their way, and a warp that asks for two a lane has too few.
  *
- * A kernel is written for EACH elements a thread: pack_of<T> where all that it touches allows it, else 1. */
+ * A kernel is written for EACH elements a thread: pack_of<T> where all that it touches allows it,
+ * else 1. */
 #ifndef SHOAL_CU_PACK_H
 #define SHOAL_CU_PACK_H
 

@@ -1,13 +1,16 @@
-/* product_bf16.cu -- matrix products on tensor cores: c (+)= a b, operands in bf16, sums in fp32 (tensor.h).
+/* product_bf16.cu -- matrix products on tensor cores: c (+)= a b, operands in bf16, sums in fp32
+ * (tensor.h).
  *
- * A block of four warps makes TILE x TILE of c, each warp a quarter of it. The operands come in slices of 32 along the sum
- * by asynchronous copies, STAGES - 1 slices ahead of the one that is multiplied; a slice lies in shared memory as in
- * global, and ldmatrix turns it where the form asks for it. Rows there are 16 bytes longer than what they hold, so that
- * the eight rows of an ldmatrix fall into different banks. Each sum runs in ascending order: the bits depend on neither
- * tile nor grid.
+ * A block of four warps makes TILE x TILE of c, each warp a quarter of it. The operands come in
+ * slices of 32 along the sum by asynchronous copies, STAGES - 1 slices ahead of the one that is
+ * multiplied; a slice lies in shared memory as in global, and ldmatrix turns it where the form asks
+ * for it. Rows there are 16 bytes longer than what they hold, so that the eight rows of an ldmatrix
+ * fall into different banks. Each sum runs in ascending order: the bits depend on neither tile nor
+ * grid.
  *
- * Roofline, of 128 x 128 a block: 64 flops for a byte from global memory, mostly the L2: blocks go over c in groups of
- * eight rows of tiles, which share what they read. Not tried: wgmma (sm_90), splitting the sum where c is small. */
+ * Roofline, of 128 x 128 a block: 64 flops for a byte from global memory, mostly the L2: blocks go
+ * over c in groups of eight rows of tiles, which share what they read. Not tried: wgmma (sm_90),
+ * splitting the sum where c is small. */
 #include "ops.h"
 #include "ptx.h"
 
@@ -38,8 +41,9 @@ struct operand {
     int rows, width; /* as stored */
 };
 
-/* A thread's part in copying one slice after the other: chunks of eight elements, `hop` apart. What a slice costs beside
- * the copies are a few additions: counted in SASS, addresses made anew were twice the instructions of all the rest. */
+/* A thread's part in copying one slice after the other: chunks of eight elements, `hop` apart. What
+ * a slice costs beside the copies are a few additions: counted in SASS, addresses made anew were
+ * twice the instructions of all the rest. */
 template <class SLICE> struct reader {
     static constexpr int chunks = SLICE::width / 8, rows_between = THREADS / chunks;
     const struct bf16 *at; /* the first chunk */
@@ -64,8 +68,8 @@ __device__ __forceinline__ reader<SLICE> reader_at(const struct operand &m, int 
     return r;
 }
 
-/* Begins to copy the next slice; zeros beyond what is stored, which is not read. Aligned: chunks begin on boundaries of
- * 16 bytes in global memory as well. */
+/* Begins to copy the next slice; zeros beyond what is stored, which is not read. Aligned: chunks
+ * begin on boundaries of 16 bytes in global memory as well. */
 template <bool ALIGNED, class SLICE>
 __device__ __forceinline__ void read_slice(SLICE *to, reader<SLICE> *r)
 {

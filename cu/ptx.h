@@ -1,13 +1,16 @@
-/* ptx.h -- the instructions that CUDA C++ has no word for, sm_80 and later; no other file holds inline PTX.
+/* ptx.h -- the instructions that CUDA C++ has no word for, sm_80 and later; no other file holds
+ * inline PTX.
  *
- * bf16 is the upper half of an fp32, rounded to the nearest, ties to even. A warp multiplies matrices in fragments, spread
- * over its lanes as the PTX ISA says ("Matrix Fragments for mma.m16n8k16"), with g = lane / 4 and t = lane % 4:
+ * bf16 is the upper half of an fp32, rounded to the nearest, ties to even. A warp multiplies
+ * matrices in fragments, spread over its lanes as the PTX ISA says ("Matrix Fragments for
+ * mma.m16n8k16"), with g = lane / 4 and t = lane % 4:
  *
  *     a[4]   16 x 16   rows g, g + 8, g, g + 8; columns 2t and 2t + 1, in the last two registers 8 further
  *     b[2]   16 x 8    rows 2t and 2t + 1, in the second register 8 further; column g
  *     c[4]   16 x 8    rows g, g, g + 8, g + 8; columns 2t, 2t + 1, 2t, 2t + 1
  *
- * All lanes of a warp take part in ldmatrix and mma. On the host test/cuda/fiber_ptx.h stands in. */
+ * All lanes of a warp take part in ldmatrix and mma. On the host test/cuda/fiber_ptx.h stands
+ * in. */
 #ifndef SHOAL_CU_PTX_H
 #define SHOAL_CU_PTX_H
 
@@ -59,8 +62,8 @@ __device__ __forceinline__ float exp2_fast(float x)
     return y;
 }
 
-/* Four 8 x 8 matrices from shared memory: lane l names row l % 8 of matrix l / 8, 16 bytes on a boundary of 16. Register
- * m gets elements 2t and 2t + 1 of row g of matrix m. */
+/* Four 8 x 8 matrices from shared memory: lane l names row l % 8 of matrix l / 8, 16 bytes on a
+ * boundary of 16. Register m gets elements 2t and 2t + 1 of row g of matrix m. */
 __device__ __forceinline__ void ldmatrix(uint32_t r[4], const void *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -87,8 +90,8 @@ __device__ __forceinline__ void mma(float c[4], const uint32_t a[4], const uint3
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/* Begins to copy `bytes` of 16 from global to shared memory, both on boundaries of 16, and zeros for the rest: only those
- * bytes are read. */
+/* Begins to copy `bytes` of 16 from global to shared memory, both on boundaries of 16, and zeros
+ * for the rest: only those bytes are read. */
 __device__ __forceinline__ void copy_async(void *to, const void *from, unsigned bytes)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(ptx_shared(to)), "l"(from),
@@ -102,7 +105,8 @@ __device__ __forceinline__ void copy_commit()
     asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
-/* Waits for all of this thread's groups but the latest N; other threads see the bytes after the next barrier. */
+/* Waits for all of this thread's groups but the latest N; other threads see the bytes after the
+ * next barrier. */
 template <int N> __device__ __forceinline__ void copy_wait()
 {
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");

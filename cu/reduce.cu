@@ -1,6 +1,7 @@
 /* reduce.cu -- the sum and the Euclidean norm of a vector, in fp64.
  *
- * A block adds up 65536 elements, the host the blocks' sums in order: the same bits on any device. */
+ * A block adds up 65536 elements, the host the blocks' sums in order: the same bits on any
+ * device. */
 #include "ops.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* rotary.cu -- rotary embedding (arXiv 2104.09864), in place; halves are paired, as Hugging Face does.
+/* rotary.cu -- rotary embedding (arXiv 2104.09864), in place; halves are paired, as Hugging Face
+ * does.
  *
  *     (a, b) = (x[i], x[i + d/2]) of a head, d = head_dim:  (a cos - b sin, b cos + a sin);  inverse: sin -> -sin
  *

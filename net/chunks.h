@@ -1,5 +1,5 @@
-/* chunks.h -- bytes on their way out on one stream, kept until they are acknowledged: QUIC may have to send them again
- * and keeps no copy. Private to net/.
+/* chunks.h -- bytes on their way out on one stream, kept until they are acknowledged: QUIC may have
+ * to send them again and keeps no copy. Private to net/.
  *
  *     first ... | ... unsent ...      before `unsent` all is sent; the front goes as it is acknowledged */
 #ifndef SHOAL_NET_CHUNKS_H

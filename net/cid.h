@@ -1,4 +1,5 @@
-/* cid.h -- which connection a packet belongs to, by its destination connection ID. Private to net/. */
+/* cid.h -- which connection a packet belongs to, by its destination connection ID. Private to
+ * net/. */
 #ifndef SHOAL_NET_CID_H
 #define SHOAL_NET_CID_H
 

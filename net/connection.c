@@ -50,7 +50,8 @@ static int on_remove_cid(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user)
     return 0;
 }
 
-/* The peer may end this connection by a packet that holds nothing but this token (RFC 9000, 10.3). */
+/* The peer may end this connection by a packet that holds nothing but this token (RFC 9000,
+ * 10.3). */
 static int on_token(ngtcp2_conn *quic, ngtcp2_connection_id_status_type type, uint64_t sequence,
                     const ngtcp2_cid *cid, const ngtcp2_stateless_reset_token *token, void *user)
 {
@@ -268,8 +269,9 @@ static void settings_of(const struct endpoint *e, instant now, ngtcp2_settings *
     s->max_tx_udp_payload_size = PAYLOAD_BYTES_MAX;
     s->handshake_timeout = f->handshake.ns;
     ngtcp2_transport_params_default(t);
-    /* A message is handed on whole, so a stream's window is the longest message, its kind and one byte to see that a
-     * message is too long. What all of them hold together is bounded by the connection's window. */
+    /* A message is handed on whole, so a stream's window is the longest message, its kind and one
+     * byte to see that a message is too long. What all of them hold together is bounded by the
+     * connection's window. */
     t->initial_max_data = f->window_bytes;
     t->initial_max_stream_data_uni = f->parcel_bytes_max + 2;
     if (t->initial_max_stream_data_uni < LINK_FRAME_BYTES_MAX + 4)
@@ -579,8 +581,9 @@ void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes
     else connection_touch(c);
 }
 
-/* As after a SIGKILL. A complaint may be forged (RFC 9000, 14.2.1): it counts while something waits for an
- * acknowledgement, and is believed when there is another one a probe time-out later and not a packet in between. */
+/* As after a SIGKILL. A complaint may be forged (RFC 9000, 14.2.1): it counts while something waits
+ * for an acknowledgement, and is believed when there is another one a probe time-out later and not
+ * a packet in between. */
 void connection_refused(struct connection *c, instant now)
 {
     if (c->state > CONNECTION_OPEN || !c->up) return; /* who dials may be too early, and tries on */

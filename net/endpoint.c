@@ -19,7 +19,8 @@
 #define RESETS_PER_S      50 /* stateless resets: enough for a restart, nothing to amplify */
 #define CLOSING_MAX       256
 #define RETRY_TOKEN_S     10
-/* RFC 9000, 10.3: a reset has 21 bytes or more and is shorter than what it answers; 42 look like any short packet. */
+/* RFC 9000, 10.3: a reset has 21 bytes or more and is shorter than what it answers; 42 look like
+ * any short packet. */
 #define RESET_BYTES_MIN         21
 #define RESET_BYTES_LOOK        42
 #define SERVER_PACKET_BYTES_MIN 1200 /* RFC 9000, 14.1 */
@@ -246,7 +247,8 @@ static void reset_stateless(struct endpoint *e, const ngtcp2_version_cid *v, siz
     e->resets_now++;
     e->counters.resets_sent++;
     crypto_random(chance, sizeof chance);
-    /* Shorter than what it answers, so that two who know nothing do not answer each other for ever. */
+    /* Shorter than what it answers, so that two who know nothing do not answer each other for
+     * ever. */
     send_stray(
         e, path,
         ngtcp2_pkt_write_stateless_reset2(e->out, packet_bytes - 1, &token, chance, sizeof chance));

@@ -3,17 +3,19 @@
  *     dialled   HANDSHAKE --the peer confirms, its key is the one dialled--> UP --either side closes, or silence--> DOWN
  *     accepted  HANDSHAKE --its key is proven, the accept handler agrees---> UP
  *
- * TLS 1.3. Connections with ALPN shoal/1 are links (link.h): both sides show a self-signed Ed25519 certificate, and a
- * peer's key is its ID. Connections with ALPN h3 are HTTP/3 (http3.h): the client shows no certificate.
+ * TLS 1.3. Connections with ALPN shoal/1 are links (link.h): both sides show a self-signed Ed25519
+ * certificate, and a peer's key is its ID. Connections with ALPN h3 are HTTP/3 (http3.h): the
+ * client shows no certificate.
  *
- * Promises: a link is reported up only when both sides have proven their keys, down exactly once after that, and every
- * dial ends in up or down. Two nodes that dial each other at once get both connections; the one that the smaller ID
- * dialled stays, the other ends with CLOSE_DUPLICATE once it is quiet; of two in the same direction the newer stays. One
- * that shows no sign of life never outlives one that does.
- * What a peer may make us hold is bounded: window_bytes a link for what it sends, queue_bytes_max for what we queue.
+ * Promises: a link is reported up only when both sides have proven their keys, down exactly once
+ * after that, and every dial ends in up or down. Two nodes that dial each other at once get both
+ * connections; the one that the smaller ID dialled stays, the other ends with CLOSE_DUPLICATE once
+ * it is quiet; of two in the same direction the newer stays. One that shows no sign of life never
+ * outlives one that does. What a peer may make us hold is bounded: window_bytes a link for what it
+ * sends, queue_bytes_max for what we queue.
  *
- * One thread: everything here is called on the loop's thread, handlers too, and any of them may call any function
- * here except endpoint_close. */
+ * One thread: everything here is called on the loop's thread, handlers too, and any of them may
+ * call any function here except endpoint_close. */
 #ifndef SHOAL_NET_ENDPOINT_H
 #define SHOAL_NET_ENDPOINT_H
 
@@ -23,8 +25,9 @@
 #include "loop.h"
 
 struct endpoint_config {
-    /* "host:port"; port 0: one the system chooses. 0.0.0.0, [::] and * are every address of the host, of IPv4 and of
-     * IPv6 where the kernel has it; any other host is of one family, and so are the peers that can be dialled. */
+    /* "host:port"; port 0: one the system chooses. 0.0.0.0, [::] and * are every address of the
+     * host, of IPv4 and of IPv6 where the kernel has it; any other host is of one family, and so
+     * are the peers that can be dialled. */
     const char *listen;
     bool bbr;            /* congestion control; else CUBIC */
     bool gso, gro;       /* segmentation by the kernel, out and in */
@@ -32,7 +35,8 @@ struct endpoint_config {
     span idle;           /* silence after which a connection is dead */
     span keep_alive;     /* silence after which the side that dialled speaks up; 0: never */
     span handshake;      /* a connection must be up within it */
-    /* Connections at once, handshakes and HTTP/3 counted, <= 4000; the last quarter only for those we dial. */
+    /* Connections at once, handshakes and HTTP/3 counted, <= 4000; the last quarter only for those
+     * we dial. */
     uint32_t links_max;
     size_t parcel_bytes_max; /* a longer one is refused by STOP_SENDING; <= window_bytes / 2 */
     size_t reply_bytes_max;  /* the same */
@@ -42,14 +46,16 @@ struct endpoint_config {
     const char *alpn;        /* of links; tests may set another than shoal/1 */
 };
 
-/* Defaults: BBR, GSO and GRO on, 4 MiB of socket buffers, 30 s idle, 10 s keep-alive, 10 s handshake,
- * 128 links, parcels and replies up to 2 MiB, 32 MiB windows, 64 MiB queues, Retry above 64/s. */
+/* Defaults: BBR, GSO and GRO on, 4 MiB of socket buffers, 30 s idle, 10 s keep-alive, 10 s
+ * handshake, 128 links, parcels and replies up to 2 MiB, 32 MiB windows, 64 MiB queues, Retry above
+ * 64/s. */
 struct endpoint_config endpoint_defaults(const char *listen);
 
 /* Handlers get `ctx` first. All bytes are lent for the call. Each may be NULL. */
 struct endpoint_handlers {
     void *ctx;
-    /* Shall a peer that has proven this key be let in? Otherwise `reason` (a sentence) goes to it. */
+    /* Shall a peer that has proven this key be let in? Otherwise `reason` (a sentence) goes to
+     * it. */
     bool (*accept)(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], bool dialled, char reason[128]);
     void (*link_up)(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
                     const struct address *remote, bool dialled);
@@ -60,11 +66,13 @@ struct endpoint_handlers {
     void (*datagram)(void *ctx, link_id l, struct bytes payload);
     void (*frame)(void *ctx, link_id l, uint8_t type, struct bytes body);
     void (*parcel)(void *ctx, link_id l, struct bytes message);
-    /* ok: the peer's QUIC has all of it. A peer that refuses the last bytes of a parcel may do so after that. */
+    /* ok: the peer's QUIC has all of it. A peer that refuses the last bytes of a parcel may do so
+     * after that. */
     void (*parcel_done)(void *ctx, link_id l, uint64_t ticket, bool ok);
     void (*request)(void *ctx, link_id l, uint64_t handle, struct bytes message);
     void (*reply)(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes message);
-    /* Something an operator wants to know, once each: a clamped buffer, GSO that the device cannot do. */
+    /* Something an operator wants to know, once each: a clamped buffer, GSO that the device cannot
+     * do. */
     void (*warn)(void *ctx, const char *text);
 };
 
@@ -78,13 +86,14 @@ void endpoint_close(struct endpoint *e);
 /* Where it listens, as asked for, with the port that the system chose. */
 struct address endpoint_address(const struct endpoint *e);
 
-/* Starts a connection to whoever holds this key at this address. LINK_NONE with a reason when it cannot even start:
- * our own ID, no room (ERR_NETWORK), an address of a family that the socket does not speak (ERR_UNSUPPORTED). */
+/* Starts a connection to whoever holds this key at this address. LINK_NONE with a reason when it
+ * cannot even start: our own ID, no room (ERR_NETWORK), an address of a family that the socket does
+ * not speak (ERR_UNSUPPORTED). */
 link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
                       const struct address *to, struct why *w);
 
-/* Bytes that wait on all links, until their acknowledgement: 0 when all that was said has arrived. Who wants to leave
- * without losing last words waits for it, a moment. */
+/* Bytes that wait on all links, until their acknowledgement: 0 when all that was said has arrived.
+ * Who wants to leave without losing last words waits for it, a moment. */
 size_t endpoint_queued(struct endpoint *e);
 
 struct endpoint_counters {

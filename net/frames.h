@@ -1,5 +1,5 @@
-/* frames.h -- cuts the control stream of a link into frames: type u8, length u24 little-endian, body.
- * Private to net/; apart from link.c so that it can be fuzzed. */
+/* frames.h -- cuts the control stream of a link into frames: type u8, length u24 little-endian,
+ * body. Private to net/; apart from link.c so that it can be fuzzed. */
 #ifndef SHOAL_NET_FRAMES_H
 #define SHOAL_NET_FRAMES_H
 

@@ -1,8 +1,9 @@
-/* http3.h -- HTTP/3 (RFC 9114) on the endpoint's own UDP port, for people, programs and `shoal status`.
+/* http3.h -- HTTP/3 (RFC 9114) on the endpoint's own UDP port, for people, programs and `shoal
+ * status`.
  *
- * Server: any HTTP/3 client may ask, none needs a certificate. A request's body is read and dropped; its header may
- * have 8 KiB, a connection 64 requests at once, and a quarter of the endpoint's connections may be HTTP/3. Client: one
- * request a connection. */
+ * Server: any HTTP/3 client may ask, none needs a certificate. A request's body is read and
+ * dropped; its header may have 8 KiB, a connection 64 requests at once, and a quarter of the
+ * endpoint's connections may be HTTP/3. Client: one request a connection. */
 #ifndef SHOAL_NET_HTTP3_H
 #define SHOAL_NET_HTTP3_H
 
@@ -12,8 +13,9 @@
 
 struct http3_reply; /* where the answer of one request goes */
 
-/* Answers a request before it returns, by http3_answer; without one the client gets 404. `path` holds the query too.
- * HEAD comes as GET: its body is not sent. Other methods than GET and HEAD never come here: they get 405. */
+/* Answers a request before it returns, by http3_answer; without one the client gets 404. `path`
+ * holds the query too. HEAD comes as GET: its body is not sent. Other methods than GET and HEAD
+ * never come here: they get 405. */
 typedef void http3_handler(void *ctx, const char *path, struct http3_reply *to);
 
 /* Serves from now on. Without it, or with NULL, every path is 404. */
@@ -31,9 +33,9 @@ struct http3_result {
     uint8_t id[CRYPTO_KEY_BYTES];
 };
 
-/* Asks for `path`; `done` is called once, with all of it lent for the call, unless the endpoint is closed before. With
- * `id` only the server with that key will do. An answer is at most `body_max` bytes long and takes at most `patience`.
- * ERR_NETWORK when it cannot even start. */
+/* Asks for `path`; `done` is called once, with all of it lent for the call, unless the endpoint is
+ * closed before. With `id` only the server with that key will do. An answer is at most `body_max`
+ * bytes long and takes at most `patience`. ERR_NETWORK when it cannot even start. */
 enum err http3_get(struct endpoint *e, const uint8_t *id, const struct address *to,
                    const char *path, size_t body_max, span patience,
                    void (*done)(void *ctx, const struct http3_result *r), void *ctx, struct why *w);

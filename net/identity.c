@@ -174,7 +174,8 @@ enum err identity_create_from_seed(const char *path, const uint8_t seed[IDENTITY
     if (e) return e;
     int count = snprintf(text, sizeof text, HEADLINE "\nseed %s\nid %s\n",
                          identity_print(seed, hex), identity_print(i->id, id));
-    /* Written aside, then linked: of two that make the same file at once one wins, and no key is ever replaced. */
+    /* Written aside, then linked: of two that make the same file at once one wins, and no key is
+     * ever replaced. */
     uint32_t chance;
     crypto_random(&chance, sizeof chance);
     struct bytes all = bytes_of(text, (size_t)count);

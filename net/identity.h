@@ -1,11 +1,11 @@
-/* identity.h -- who a node is: an Ed25519 key. The public half is its ID, written as 64 hexadecimal digits.
+/* identity.h -- who a node is: an Ed25519 key. The public half is its ID, written as 64 hexadecimal
+ * digits.
  *
  * The key file is text, readable by its owner alone:
  *
  *     shoal identity 1
  *     seed 9d61...7f60      the private half: RFC 8032's 32-byte secret
- *     id   d75a...511a      its public half, so that damage is seen
- */
+ *     id   d75a...511a      its public half, so that damage is seen */
 #ifndef SHOAL_NET_IDENTITY_H
 #define SHOAL_NET_IDENTITY_H
 
@@ -19,14 +19,16 @@
 
 struct identity;
 
-/* Reads the key file; with `create` one that is missing is made first, from the system's generator. ERR_IO when it
- * cannot be read or others can read it, ERR_FORMAT when it is damaged. The result goes back with identity_close. */
+/* Reads the key file; with `create` one that is missing is made first, from the system's generator.
+ * ERR_IO when it cannot be read or others can read it, ERR_FORMAT when it is damaged. The result
+ * goes back with identity_close. */
 enum err identity_open(const char *path, bool create, struct identity **out, struct why *w);
 
 /* Makes a new key file; one that exists already is never overwritten: ERR_IO. */
 enum err identity_create(const char *path, struct identity **out, struct why *w);
 
-/* The same with the identity that these 32 bytes decide: for runs that must repeat, not for secrets. */
+/* The same with the identity that these 32 bytes decide: for runs that must repeat, not for
+ * secrets. */
 enum err identity_create_from_seed(const char *path, const uint8_t seed[IDENTITY_SEED_BYTES],
                                    struct identity **out, struct why *w);
 
@@ -41,10 +43,12 @@ const uint8_t *identity_id(const struct identity *i);
 
 void identity_sign(struct identity *i, struct bytes message, uint8_t out[CRYPTO_SIGNATURE_BYTES]);
 
-/* 32 bytes that only the holder of the key can tell, one set for each purpose, the same at every start. */
+/* 32 bytes that only the holder of the key can tell, one set for each purpose, the same at every
+ * start. */
 void identity_secret(const struct identity *i, const char *purpose, uint8_t out[CRYPTO_HASH_BYTES]);
 
-/* A self-signed X.509 certificate of the key and the key itself, both DER, for TLS; views valid as long as `i`. */
+/* A self-signed X.509 certificate of the key and the key itself, both DER, for TLS; views valid as
+ * long as `i`. */
 struct bytes identity_certificate(const struct identity *i);
 struct bytes identity_private_key(const struct identity *i);
 

@@ -7,8 +7,9 @@
  *     HANDSHAKE --tls done--> OPEN --close--> CLOSING --3 PTO--> freed
  *         `-----------------------------------> DRAINING --3 PTO--> freed      (RFC 9000, 10.2)
  *
- * ngtcp2 may not be called back into while it calls us. So calls from outside only queue and mark (connection_touch);
- * packets are written and connections end in the endpoint's own job, at the end of the loop's turn. */
+ * ngtcp2 may not be called back into while it calls us. So calls from outside only queue and mark
+ * (connection_touch); packets are written and connections end in the endpoint's own job, at the end
+ * of the loop's turn. */
 #ifndef SHOAL_NET_INSIDE_H
 #define SHOAL_NET_INSIDE_H
 
@@ -43,8 +44,9 @@ struct piece {
     void *of; /* the protocol's own */
 };
 
-/* What runs on a connection's streams. All but end are called inside ngtcp2's callbacks or while a packet is written;
- * those that return bool end the connection when they say false, after connection_doom said why. */
+/* What runs on a connection's streams. All but end are called inside ngtcp2's callbacks or while a
+ * packet is written; those that return bool end the connection when they say false, after
+ * connection_doom said why. */
 struct protocol {
     /* TLS is done: c->session may be made. */
     bool (*start)(struct connection *c);
@@ -85,8 +87,9 @@ struct connection {
     struct call *call; /* http3.c's, of one we dialled */
     link_id id;        /* of its slot; LINK_NONE once it ended */
     bool dialled, up, retiring;
-    /* From where packets leave: of one that came to us the address that it was sent to, of a dialled one whatever the
-     * kernel chooses ("any" on a wildcard), so that the link outlives a change of this host's address. */
+    /* From where packets leave: of one that came to us the address that it was sent to, of a
+     * dialled one whatever the kernel chooses ("any" on a wildcard), so that the link outlives a
+     * change of this host's address. */
     union udp_name local;
     struct address remote;
     instant heard; /* the latest packet that was the peer's */
@@ -170,7 +173,8 @@ link_id endpoint_slot(struct endpoint *e, struct connection *c);
 struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
                                    const struct address *to, const struct protocol *p,
                                    struct why *w);
-/* A connection for a client's first packet; `odcid` is not NULL when the client came back after a Retry. */
+/* A connection for a client's first packet; `odcid` is not NULL when the client came back after a
+ * Retry. */
 struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd,
                                      const ngtcp2_cid *odcid, const ngtcp2_path *path, instant now);
 void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes packet,
@@ -184,7 +188,8 @@ void connection_touch(struct connection *c);
 /* Ends it at the end of this turn. The first reason stays. */
 void connection_doom(struct connection *c, uint32_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Ends it now: tells the peer where there is something to tell, and the protocol. Not inside ngtcp2's callbacks. */
+/* Ends it now: tells the peer where there is something to tell, and the protocol. Not inside
+ * ngtcp2's callbacks. */
 void connection_end(struct connection *c, instant now);
 void connection_free(struct connection *c);
 

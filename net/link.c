@@ -21,8 +21,9 @@
 #define FRAME_RESERVE_BYTES (4u << 20)
 
 #define DATAGRAMS_MAX 128 /* waiting; further ones are lost, as datagrams may be */
-/* A duplicate ends once nothing has moved on it for QUIET, or after 30 s at the latest. The one that stays may be a
- * leftover of a peer that restarted: it must answer within PROOF, else it is the one that ends. */
+/* A duplicate ends once nothing has moved on it for QUIET, or after 30 s at the latest. The one
+ * that stays may be a leftover of a peer that restarted: it must answer within PROOF, else it is
+ * the one that ends. */
 #define RETIRE_QUIET_S 1
 #define RETIRE_PROOF_S 5
 #define RETIRE_S       30
@@ -286,9 +287,10 @@ static bool keep(struct session *n, struct stream *s, struct bytes b)
     return true;
 }
 
-/* ngtcp2 renews the connection's window when more than a quarter of it was handed on. When unfinished messages hold the
- * rest, none of them could end any more. So the youngest goes when they hold half. Who sends its messages one after
- * the other does not get here, unless lost packets leave holes in half a window's worth of them at once. */
+/* ngtcp2 renews the connection's window when more than a quarter of it was handed on. When
+ * unfinished messages hold the rest, none of them could end any more. So the youngest goes when
+ * they hold half. Who sends its messages one after the other does not get here, unless lost packets
+ * leave holes in half a window's worth of them at once. */
 static void make_room(struct connection *c)
 {
     struct session *n = c->session;
@@ -630,7 +632,8 @@ void link_settle(struct endpoint *e, link_id l)
     }
 }
 
-/* A chunk of these parts, when the link's queue has room for it; beyond its bound there is `reserve`. */
+/* A chunk of these parts, when the link's queue has room for it; beyond its bound there is
+ * `reserve`. */
 static struct chunk *chunk_of(struct connection *c, const struct bytes *parts, size_t count,
                               size_t reserve)
 {

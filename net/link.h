@@ -5,13 +5,15 @@
  *     parcel     one message, reliable, on a stream of its own: no parcel waits for another one's lost packet
  *     request    one message there, one reply back, on a stream of its own
  *
- * On the wire (RFC 9000 streams): the first byte of a stream is its kind. 0x01 control, one unidirectional stream each
- * way, then frames as type u8, length u24 little-endian, body; 0x02 parcel, unidirectional, the message up to FIN;
- * 0x10 request, bidirectional, each message up to FIN. An unknown kind is refused by STOP_SENDING.
+ * On the wire (RFC 9000 streams): the first byte of a stream is its kind. 0x01 control, one
+ * unidirectional stream each way, then frames as type u8, length u24 little-endian, body; 0x02
+ * parcel, unidirectional, the message up to FIN; 0x10 request, bidirectional, each message up to
+ * FIN. An unknown kind is refused by STOP_SENDING.
  *
- * Everything passed in is copied before the call returns. Every function here may be called from a handler, and takes
- * a link that is gone or not up yet: it says false, as it does when the link's queue is full. A frame that was taken is
- * delivered, or the link goes down; of a parcel or a request the handler hears what became of it. */
+ * Everything passed in is copied before the call returns. Every function here may be called from a
+ * handler, and takes a link that is gone or not up yet: it says false, as it does when the link's
+ * queue is full. A frame that was taken is delivered, or the link goes down; of a parcel or a
+ * request the handler hears what became of it. */
 #ifndef SHOAL_NET_LINK_H
 #define SHOAL_NET_LINK_H
 
@@ -42,12 +44,14 @@ struct link_end {
     struct address address;
 };
 
-/* Ends a link: what was queued and not sent is lost. The link_down handler is called before the loop sleeps again. */
+/* Ends a link: what was queued and not sent is lost. The link_down handler is called before the
+ * loop sleeps again. */
 void link_close(struct endpoint *e, link_id l, uint32_t code, const char *reason);
 
-/* If there are other links to the peer of this one, all but one are to end, with CLOSE_DUPLICATE, once they are quiet. The
- * one that the smaller ID dialled stays, of two in the same direction this one: both sides choose alike. The user calls
- * it once it knows that the same process is at the end of all of them. */
+/* If there are other links to the peer of this one, all but one are to end, with CLOSE_DUPLICATE,
+ * once they are quiet. The one that the smaller ID dialled stays, of two in the same direction this
+ * one: both sides choose alike. The user calls it once it knows that the same process is at the end
+ * of all of them. */
 void link_settle(struct endpoint *e, link_id l);
 
 bool link_datagram(struct endpoint *e, link_id l, struct bytes payload);
@@ -56,8 +60,8 @@ bool link_parcel(struct endpoint *e, link_id l, struct bytes head, struct bytes 
                  uint64_t ticket);
 bool link_request(struct endpoint *e, link_id l, struct bytes message, uint64_t ticket);
 
-/* Answers a request once; `handle` is what the request handler got. False when the peer has given up on it, and when
- * there is no room: then it is declined. */
+/* Answers a request once; `handle` is what the request handler got. False when the peer has given
+ * up on it, and when there is no room: then it is declined. */
 bool link_reply(struct endpoint *e, link_id l, uint64_t handle, const struct bytes *parts,
                 size_t count);
 /* Does not answer it: the peer's reply handler hears ok = false. */
@@ -75,7 +79,8 @@ struct link_info {
     uint64_t window_bytes;   /* congestion window */
     uint64_t sent, received; /* bytes of QUIC packets */
     uint64_t lost;           /* bytes of packets declared lost */
-    /* Bytes acknowledged per second, over the last stretches of time with something to send; 0: not known yet. */
+    /* Bytes acknowledged per second, over the last stretches of time with something to send; 0: not
+     * known yet. */
     double delivered_per_s;
     size_t queued;
 };

@@ -14,7 +14,8 @@
 #include "base/clock.h"
 
 #define READY_MAX 64
-/* Lag buckets: the first holds what is below 1 us, then eight to an octave (2^(1/8) = 1.09), up to 2^40 us. */
+/* Lag buckets: the first holds what is below 1 us, then eight to an octave (2^(1/8) = 1.09), up to
+ * 2^40 us. */
 #define LAG_PER_OCTAVE 8
 #define LAG_BUCKETS    (1 + 40 * LAG_PER_OCTAVE)
 
@@ -33,7 +34,8 @@ struct loop {
     uint64_t lag[LAG_BUCKETS], lag_count, lag_max_ns;
 };
 
-/* Timers lie in a heap so that the earliest is at the front; places are 1-based, the parent of p is p / 2. */
+/* Timers lie in a heap so that the earliest is at the front; places are 1-based, the parent of p is
+ * p / 2. */
 static void heap_put(struct loop *l, size_t place, struct loop_timer *t)
 {
     l->heap[place - 1] = t;
@@ -239,7 +241,8 @@ static void run_calls(struct loop *l)
     }
 }
 
-/* Timers set while this runs wait for the next turn unless they were due before it: no timer can hold the loop. */
+/* Timers set while this runs wait for the next turn unless they were due before it: no timer can
+ * hold the loop. */
 static void run_timers(struct loop *l)
 {
     instant now = clock_now();

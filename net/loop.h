@@ -2,9 +2,10 @@
  *
  *     turn:   sleep until something is due  ->  posts  ->  sockets  ->  timers  ->  jobs deferred meanwhile
  *
- * All storage of sources is the caller's and is linked in while it is set; nothing is allocated after loop_open. Only
- * loop_post and loop_stop may be called from other threads. How late timers and posts are served is measured: that is
- * the loop's lag, and what a peer waits for when something holds this thread up. */
+ * All storage of sources is the caller's and is linked in while it is set; nothing is allocated
+ * after loop_open. Only loop_post and loop_stop may be called from other threads. How late timers
+ * and posts are served is measured: that is the loop's lag, and what a peer waits for when
+ * something holds this thread up. */
 #ifndef SHOAL_NET_LOOP_H
 #define SHOAL_NET_LOOP_H
 
@@ -55,13 +56,13 @@ enum err loop_watch(struct loop *l, struct loop_socket *s, uint32_t events, stru
 void loop_rewatch(struct loop *l, struct loop_socket *s, uint32_t events);
 void loop_forget(struct loop *l, struct loop_socket *s);
 
-/* Fires once when `due` has come, never earlier, and in the order of `due`; 0 means at once. Setting a set timer moves
- * it; setting it to INSTANT_NEVER clears it. */
+/* Fires once when `due` has come, never earlier, and in the order of `due`; 0 means at once.
+ * Setting a set timer moves it; setting it to INSTANT_NEVER clears it. */
 void loop_timer_set(struct loop *l, struct loop_timer *t, instant due);
 void loop_timer_clear(struct loop *l, struct loop_timer *t);
 
-/* Once, after the sockets and timers of this turn; a job that defers itself runs again in the next turn, which then
- * does not sleep. */
+/* Once, after the sockets and timers of this turn; a job that defers itself runs again in the next
+ * turn, which then does not sleep. */
 void loop_defer(struct loop *l, struct loop_job *j);
 void loop_undefer(struct loop *l, struct loop_job *j);
 

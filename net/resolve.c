@@ -11,8 +11,8 @@
 /* Of a host's name (RFC 1123, 2.1), and the '_' that some have. */
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 
-/* A name that could exist. Digits and dots alone are a number with a mistake in it: getaddrinfo would make some
- * address of 1.2.3 or of 10. */
+/* A name that could exist. Digits and dots alone are a number with a mistake in it: getaddrinfo
+ * would make some address of 1.2.3 or of 10. */
 static bool may_be_name(const char *host, size_t count)
 {
     return count && count < sizeof((struct resolve_name *)0)->host &&

@@ -1,7 +1,8 @@
 /* resolve.h -- from what people write, "host:port" and "ID@host:port", to addresses.
  *
- * Reading asks nobody. Looking a name up asks the system's resolver and waits for it, for half a minute where the network
- * is down: that is for commands and for a thread of its own (node/resolver.h), not for the loop's. */
+ * Reading asks nobody. Looking a name up asks the system's resolver and waits for it, for half a
+ * minute where the network is down: that is for commands and for a thread of its own
+ * (node/resolver.h), not for the loop's. */
 #ifndef SHOAL_NET_RESOLVE_H
 #define SHOAL_NET_RESOLVE_H
 
@@ -18,8 +19,8 @@ struct resolve_name { /* host empty: none */
 
 #define RESOLVE_ADDRESSES_MAX 16 /* of one name; more are left out */
 
-/* Reads "192.0.2.1:4433" or "[2001:db8::1]:4433" into `out`; of "node.example.org:4433" `out` has family 0 and `name` is
- * what to look up. ERR_USAGE when it is none of them. */
+/* Reads "192.0.2.1:4433" or "[2001:db8::1]:4433" into `out`; of "node.example.org:4433" `out` has
+ * family 0 and `name` is what to look up. ERR_USAGE when it is none of them. */
 enum err resolve_read(const char *text, struct address *out, struct resolve_name *name,
                       struct why *w);
 
@@ -36,7 +37,8 @@ enum err resolve_address(const char *text, struct address *out, struct why *w);
 enum err resolve_peer(const char *text, uint8_t id[CRYPTO_KEY_BYTES], struct address *out,
                       struct why *w);
 
-/* Where to listen: an address, and "*:4433" for every address of the host, of both families (as 0.0.0.0 and [::] are). */
+/* Where to listen: an address, and "*:4433" for every address of the host, of both families (as
+ * 0.0.0.0 and [::] are). */
 enum err resolve_listen(const char *text, struct address *out, struct why *w);
 
 #endif

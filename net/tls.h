@@ -1,7 +1,8 @@
 /* tls.h -- TLS 1.3 for QUIC: who may speak, and with which key. Private to net/.
  *
- * A server asks for the client's certificate, except when the client speaks h3 alone; no session is ever resumed, so
- * that every connection proves its keys. The certificate's key is what counts: name, dates and issuer do not. */
+ * A server asks for the client's certificate, except when the client speaks h3 alone; no session is
+ * ever resumed, so that every connection proves its keys. The certificate's key is what counts:
+ * name, dates and issuer do not. */
 #ifndef SHOAL_NET_TLS_H
 #define SHOAL_NET_TLS_H
 
@@ -31,14 +32,16 @@ struct tls_peer {
     uint8_t shown[CRYPTO_KEY_BYTES]; /* out: which one it was */
 };
 
-/* A session bound to a connection; `ref` and `peer` must outlive it. NULL when there is no memory. */
+/* A session bound to a connection; `ref` and `peer` must outlive it. NULL when there is no
+ * memory. */
 WOLFSSL *tls_session(struct tls *t, bool server, const char *alpn, ngtcp2_crypto_conn_ref *ref,
                      struct tls_peer *peer);
 
 /* The protocol that both sides agreed on; "" before that. */
 void tls_alpn(WOLFSSL *s, char out[TLS_ALPN_BYTES]);
 
-/* To be called on a server once the protocol is chosen, before it would ask for a certificate: lets h3 go without. */
+/* To be called on a server once the protocol is chosen, before it would ask for a certificate: lets
+ * h3 go without. */
 void tls_relax_for_h3(WOLFSSL *s);
 
 #endif

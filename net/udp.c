@@ -77,7 +77,8 @@ static void from_kernel(union udp_name *name)
     udp_name_of(&a, name);
 }
 
-/* Asks for a buffer and returns what was granted. Linux reports twice the usable size (socket(7)). */
+/* Asks for a buffer and returns what was granted. Linux reports twice the usable size
+ * (socket(7)). */
 static size_t raise_buffer(int fd, int option, size_t want)
 {
     int asked = (int)want, got = 0;
@@ -186,7 +187,8 @@ static void add_control(struct msghdr *m, union control_out *room, int level, in
     memcpy(CMSG_DATA(h), data, count);
 }
 
-/* The source address. Without an interface: a route that the administrator set for this source is followed. */
+/* The source address. Without an interface: a route that the administrator set for this source is
+ * followed. */
 static void add_source(const struct udp *u, struct msghdr *m, union control_out *room,
                        const struct sockaddr *from)
 {
@@ -236,7 +238,8 @@ enum udp_sent udp_send(struct udp *u, const struct sockaddr *from, const struct 
 
 /* --- in ---------------------------------------------------------------------------------------------------------- */
 
-/* What the kernel says beside a datagram: how it is cut, and which of our addresses it was sent to. */
+/* What the kernel says beside a datagram: how it is cut, and which of our addresses it was sent
+ * to. */
 static void take_control(struct msghdr *m, union udp_name *to, size_t *segment)
 {
     for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {

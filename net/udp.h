@@ -1,7 +1,9 @@
-/* udp.h -- one UDP socket that takes and gives batches of datagrams (GSO, GRO), of IPv4 and IPv6. Private to net/.
+/* udp.h -- one UDP socket that takes and gives batches of datagrams (GSO, GRO), of IPv4 and IPv6.
+ * Private to net/.
  *
- * A wildcard listens on every address of the host, of both families where the kernel has IPv6. The kernel then writes
- * IPv4 addresses as ::ffff:192.0.2.1; nothing above this file ever sees that form. */
+ * A wildcard listens on every address of the host, of both families where the kernel has IPv6. The
+ * kernel then writes IPv4 addresses as ::ffff:192.0.2.1; nothing above this file ever sees that
+ * form. */
 #ifndef SHOAL_NET_UDP_H
 #define SHOAL_NET_UDP_H
 
@@ -30,7 +32,8 @@ struct udp {
     struct address local; /* as asked for, with the port that the system chose */
 };
 
-/* Binds to `listen`; sets `clamped` to what the kernel granted when that is less than `socket_bytes`, else 0. */
+/* Binds to `listen`; sets `clamped` to what the kernel granted when that is less than
+ * `socket_bytes`, else 0. */
 enum err udp_open(struct udp *u, const struct address *listen, bool gso, bool gro,
                   size_t socket_bytes, size_t *clamped, struct why *w);
 void udp_close(struct udp *u);
@@ -38,7 +41,8 @@ void udp_close(struct udp *u);
 /* Can it send to addresses of this family (4 or 6)? */
 bool udp_speaks(const struct udp *u, uint8_t family);
 
-/* What a datagram to this family is sent from unless somebody says more: where the socket is bound, or "any". */
+/* What a datagram to this family is sent from unless somebody says more: where the socket is bound,
+ * or "any". */
 void udp_local(const struct udp *u, uint8_t family, union udp_name *out);
 
 enum udp_sent {
@@ -47,19 +51,19 @@ enum udp_sent {
     UDP_LOST, /* the kernel would not: no route, a firewall, a full device. As good as lost on the way. */
     UDP_NO_GSO /* the device cannot segment: nothing was sent, send one by one */
 };
-/* Sends `all`, cut into pieces of `segment` bytes, the last one perhaps shorter. More than one piece needs gso.
- * `from`: the address of this host that it leaves from; "any" (udp_local) leaves the choice to the kernel, and so does
- * one that the host no longer has. */
+/* Sends `all`, cut into pieces of `segment` bytes, the last one perhaps shorter. More than one
+ * piece needs gso. `from`: the address of this host that it leaves from; "any" (udp_local) leaves
+ * the choice to the kernel, and so does one that the host no longer has. */
 enum udp_sent udp_send(struct udp *u, const struct sockaddr *from, const struct sockaddr *to,
                        struct bytes all, size_t segment);
 
-/* Receives up to 64 KiB from one sender, cut into pieces of `segment`; a datagram may be empty. `to`: the address of
- * this host that it was sent to. -1 when there is nothing now. */
+/* Receives up to 64 KiB from one sender, cut into pieces of `segment`; a datagram may be empty.
+ * `to`: the address of this host that it was sent to. -1 when there is nothing now. */
 ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from, union udp_name *to,
                     size_t *segment);
 
-/* Takes one of the network's complaints (ICMP) off the socket: nobody listens at `to`, where we sent something. False
- * when there is none left. Anybody can forge one who knows both addresses. */
+/* Takes one of the network's complaints (ICMP) off the socket: nobody listens at `to`, where we
+ * sent something. False when there is none left. Anybody can forge one who knows both addresses. */
 bool udp_refused(struct udp *u, union udp_name *to);
 
 #endif

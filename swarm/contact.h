@@ -1,9 +1,10 @@
 /* contact.h -- links to members: who is dialled when, and what the end of a link means.
  *
- * Part of membership (member.h), on the same struct. A link is usable when the peer's HELLO has come on it. Live
- * members are dialled with back-off until there is a link, at most one dial to each at a time, and at once when a new
- * address of theirs is heard of; of the dead and of the peer list's entries one every half minute, or all of the list's
- * when there is no link at all, sixteen at a time. */
+ * Part of membership (member.h), on the same struct. A link is usable when the peer's HELLO has
+ * come on it. Live members are dialled with back-off until there is a link, at most one dial to
+ * each at a time, and at once when a new address of theirs is heard of; of the dead and of the peer
+ * list's entries one every half minute, or all of the list's when there is no link at all, sixteen
+ * at a time. */
 #ifndef SHOAL_SWARM_CONTACT_H
 #define SHOAL_SWARM_CONTACT_H
 
@@ -23,7 +24,8 @@ void contact_refuse(struct members *m, link_id link);
 /* This link has ended, or was hung up. */
 void contact_forget(struct members *m, link_id link);
 
-/* A parcel on this link has failed. It is not used for a second, in which its end will come if it is over. */
+/* A parcel on this link has failed. It is not used for a second, in which its end will come if it
+ * is over. */
 void contact_broken(struct members *m, link_id link);
 
 /* Room for one link more to this member. */

@@ -12,7 +12,8 @@
 
 /* ---- what comes in ---- */
 
-/* Is `r` newer than what I hold of this mate? Two that differ in one attempt of one incarnation are a lie. */
+/* Is `r` newer than what I hold of this mate? Two that differ in one attempt of one incarnation are
+ * a lie. */
 static bool newer(const struct match_ready *held, const struct match_ready *r)
 {
     if (!held->attempt) return true;
@@ -181,7 +182,8 @@ static bool on_cert(struct match *m, const struct match_mate *mate, struct bytes
                 m->group.attempt == c.attempt && !memcmp(m->group.gid, c.gid, sizeof c.gid);
     if (same && m->state == MATCH_COMMITTED) return true;
     if (!same || m->accepted != c.attempt || m->state == MATCH_COMMITTED) {
-        /* not mine any more: I signed in a later attempt, or before a restart. I count as lost there. */
+        /* not mine any more: I signed in a later attempt, or before a restart. I count as lost
+         * there. */
         match_say_withdraw(mate->sid, c.round, c.attempt, c.gid, out);
         return true;
     }

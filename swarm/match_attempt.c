@@ -105,8 +105,8 @@ static bool waits_for(const struct match *m, const struct match_mate *mate, inst
     return false;
 }
 
-/* The clique that I would average with, as mates' bits: a pure function of whom I know to be ready and of the blocked
- * pairs. */
+/* The clique that I would average with, as mates' bits: a pure function of whom I know to be ready
+ * and of the blocked pairs. */
 static uint32_t set_of(const struct match *m)
 {
     struct match_candidate all[NODE_GROUP_MAX] = {{.sid = m->self, .index = -1}};
@@ -120,10 +120,10 @@ static uint32_t set_of(const struct match *m)
     return match_set(&s, m->round, all, count, &m->blocked);
 }
 
-/* Is a set more than half of those who train, as I see them? Of two halves the one with the smallest sid is. Two groups
- * of one round would be two histories, so of disjoint sets one at most may go on; and a history that few hold waits
- * until they have given it up. The other group may have lost members since it was signed: one who is still in it is
- * enough. */
+/* Is a set more than half of those who train, as I see them? Of two halves the one with the
+ * smallest sid is. Two groups of one round would be two histories, so of disjoint sets one at most
+ * may go on; and a history that few hold waits until they have given it up. The other group may
+ * have lost members since it was signed: one who is still in it is enough. */
 static bool quorum(const struct match *m, uint32_t set)
 {
     uint32_t all = 1, in = 1;
@@ -183,7 +183,8 @@ static void lock(struct match *m, uint32_t set, instant now, const struct sink *
     match_commit_if_signed(m, out);
 }
 
-/* CLOSED: locks when everyone proposes what I do, or when somebody signed what I have proposed in this attempt. */
+/* CLOSED: locks when everyone proposes what I do, or when somebody signed what I have proposed in
+ * this attempt. */
 void match_lock_if_agreed(struct match *m, instant now, const struct sink *out)
 {
     for (uint32_t p = 0; p < m->proposals_count; p++) {

@@ -1,5 +1,5 @@
-/* match_attempt.h -- one attempt after the other: OPEN, CLOSED, LOCKED, COMMITTED or SOLO. Part of match.c, on the same
- * struct. */
+/* match_attempt.h -- one attempt after the other: OPEN, CLOSED, LOCKED, COMMITTED or SOLO. Part of
+ * match.c, on the same struct. */
 #ifndef SHOAL_SWARM_MATCH_ATTEMPT_H
 #define SHOAL_SWARM_MATCH_ATTEMPT_H
 
@@ -11,7 +11,8 @@ void match_make_ready(struct match *m);
 /* Begins an attempt, a later one than the present. */
 void match_open(struct match *m, uint16_t attempt, instant now, const struct sink *out);
 
-/* Gives the present attempt up for this one, or for SOLO when there were enough, or time is over. */
+/* Gives the present attempt up for this one, or for SOLO when there were enough, or time is
+ * over. */
 void match_next(struct match *m, uint16_t attempt, instant now, const struct sink *out);
 
 /* Looks whether the present state has run its course. */
@@ -20,7 +21,8 @@ void match_review(struct match *m, instant now, const struct sink *out);
 /* A READY of this mate counts no longer: sets that held it are void. */
 void match_void_proposals(struct match *m, const struct match_mate *mate);
 
-/* CLOSED: locks when everyone proposes what I do, or when somebody signed what I have proposed in this attempt. */
+/* CLOSED: locks when everyone proposes what I do, or when somebody signed what I have proposed in
+ * this attempt. */
 void match_lock_if_agreed(struct match *m, instant now, const struct sink *out);
 
 /* LOCKED: a member will not sign any more, unless it has; `attempt` comes next. */

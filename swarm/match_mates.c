@@ -4,8 +4,8 @@
 
 #include "wire.h"
 
-/* SPEC.md, "Timers": T_UNR, T_PROP, T_LOCK, or six round trips; with count_steps, as a reproducible run waits rather than
- * leaves out, longer. */
+/* SPEC.md, "Timers": T_UNR, T_PROP, T_LOCK, or six round trips; with count_steps, as a reproducible
+ * run waits rather than leaves out, longer. */
 #define T_STEP_MS      1500
 #define T_STEP_LONG_MS 6000
 

@@ -1,4 +1,5 @@
-/* match_mates.h -- the table of mates, and what they are told. Part of match.c, on the same struct. */
+/* match_mates.h -- the table of mates, and what they are told. Part of match.c, on the same
+ * struct. */
 #ifndef SHOAL_SWARM_MATCH_MATES_H
 #define SHOAL_SWARM_MATCH_MATES_H
 

@@ -1,4 +1,5 @@
-/* match_pairs.h -- pairs of members that cannot average together in this round, as all who propose tell each other. */
+/* match_pairs.h -- pairs of members that cannot average together in this round, as all who propose
+ * tell each other. */
 #ifndef SHOAL_SWARM_MATCH_PAIRS_H
 #define SHOAL_SWARM_MATCH_PAIRS_H
 

@@ -1,5 +1,5 @@
-/* match_parts.h -- the struct of match.c and its parts: match_pairs, match_wire and match_set, which know nothing of it, mates, attempt.
- * match.h describes the whole. */
+/* match_parts.h -- the struct of match.c and its parts: match_pairs, match_wire and match_set,
+ * which know nothing of it, mates, attempt. match.h describes the whole. */
 #ifndef SHOAL_SWARM_MATCH_PARTS_H
 #define SHOAL_SWARM_MATCH_PARTS_H
 
@@ -35,8 +35,9 @@ enum match_status { /* of a mate, in the present attempt */
                     MATE_OUT      /* busy, silent, leaving, gone, or of another round or lineage */
 };
 
-/* `verified` implies `proposed`; `unanswered` that there is a READY; `busy` that status is MATE_OUT and `refused` is this
- * attempt; `left` that there is no READY: what it said before counts no longer. */
+/* `verified` implies `proposed`; `unanswered` that there is a READY; `busy` that status is MATE_OUT
+ * and `refused` is this attempt; `left` that there is no READY: what it said before counts no
+ * longer. */
 struct match_mate {
     sid sid;
     uint8_t id[CRYPTO_KEY_BYTES];

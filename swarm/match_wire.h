@@ -1,7 +1,9 @@
-/* match_wire.h -- the frames of matchmaking: the plain values in them, and how these lie in bytes. SPEC.md, "Matchmaking".
+/* match_wire.h -- the frames of matchmaking: the plain values in them, and how these lie in bytes.
+ * SPEC.md, "Matchmaking".
  *
- * Knows no state. Writers return the bytes in `room`; readers refuse what nobody who follows the protocol sends, and
- * leave `to` unspecified then. Bytes in what a reader returns are lent by the frame. */
+ * Knows no state. Writers return the bytes in `room`; readers refuse what nobody who follows the
+ * protocol sends, and leave `to` unspecified then. Bytes in what a reader returns are lent by the
+ * frame. */
 #ifndef SHOAL_SWARM_MATCH_WIRE_H
 #define SHOAL_SWARM_MATCH_WIRE_H
 
@@ -170,7 +172,8 @@ struct bytes match_write_cert(const struct match_group *g,
                               uint8_t room[MATCH_CERT_BYTES]);
 /* Looks at no signature: match_open_cert does. */
 bool match_read_cert(struct bytes frame, struct match_cert *to);
-/* Takes the signatures out, if they are those of all members of this group; else false, and `out` is unspecified. */
+/* Takes the signatures out, if they are those of all members of this group; else false, and `out`
+ * is unspecified. */
 bool match_open_cert(const struct match_signer *s, const struct match_group *g,
                      const struct match_cert *c,
                      uint8_t out[NODE_GROUP_MAX][CRYPTO_SIGNATURE_BYTES]);

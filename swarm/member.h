@@ -3,11 +3,12 @@
  *              --SUSPECT heard--> SUSPECT --its timer over--> DEAD --higher incarnation--> ALIVE
  *     ALIVE <--`--higher incarnation--'  any --LEAVE--> LEFT --higher incarnation--> ALIVE
  *
- * A full view of signed records (wire.h), links to everybody, probes in datagrams, suspicion with Lifeguard's timers
- * (arXiv 1707.00788). Nobody says DEAD to others: each node's own timer decides, and whoever is accused refutes by a
- * higher incarnation. SPEC.md, "Membership".
+ * A full view of signed records (wire.h), links to everybody, probes in datagrams, suspicion with
+ * Lifeguard's timers (arXiv 1707.00788). Nobody says DEAD to others: each node's own timer decides,
+ * and whoever is accused refutes by a higher incarnation. SPEC.md, "Membership".
  *
- * Pure. Messages go out with action.link set. All storage is in the struct, but for the peer list. Its parts:
+ * Pure. Messages go out with action.link set. All storage is in the struct, but for the peer list.
+ * Its parts:
  *
  *     table        who is known, the links to them, news for whoever composes this
  *     push         records on their way out, and my own
@@ -34,7 +35,8 @@ void members_init(struct members *m, const struct member_config *c, struct rng r
 void members_publish(struct members *m, const struct record_progress *mine, instant now,
                      const struct sink *out);
 
-/* Network events. False when the peer sent what the protocol does not allow: the link was hung up. */
+/* Network events. False when the peer sent what the protocol does not allow: the link was hung
+ * up. */
 void members_link_up(struct members *m, const struct event *e, const struct sink *out);
 void members_link_down(struct members *m, link_id link, uint32_t code, instant now,
                        const struct sink *out);
@@ -64,7 +66,8 @@ void members_synced(struct members *m, bool ok, struct bytes reply, instant now,
 /* I leave: tells everybody. */
 void members_leave(struct members *m, instant now, const struct sink *out);
 
-/* The process stood still for `late`: nobody is to be blamed for what was not heard in that time. */
+/* The process stood still for `late`: nobody is to be blamed for what was not heard in that
+ * time. */
 void members_late(struct members *m, span late);
 
 void members_tick(struct members *m, instant now, const struct sink *out);

@@ -91,8 +91,8 @@ struct member {
 
 #define LISTED_ADDRESSES_MAX 4
 
-/* An entry of the peer list. While nothing is known of it but that, it has a place among the members only for the time
- * of a dial. */
+/* An entry of the peer list. While nothing is known of it but that, it has a place among the
+ * members only for the time of a dial. */
 struct listed {
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address addresses[LISTED_ADDRESSES_MAX]; /* the newest first */
@@ -115,7 +115,8 @@ struct member_config {
         *listed; /* [bootstrap_count]: storage for the peer list, lent for the life of members */
 };
 
-/* What a call to this module may have brought about, for whoever composes it; taken and cleared by member_news. */
+/* What a call to this module may have brought about, for whoever composes it; taken and cleared by
+ * member_news. */
 enum member_news {
     NEWS_LINKED,   /* the first usable link to it is up, or another took the place of a lost one */
     NEWS_UNLINKED, /* no usable link is left */

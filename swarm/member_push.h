@@ -1,4 +1,5 @@
-/* member_push.h -- what goes out by itself: records that were heard first here, and my own. Part of member.c, on the same struct. */
+/* member_push.h -- what goes out by itself: records that were heard first here, and my own. Part of
+ * member.c, on the same struct. */
 #ifndef SHOAL_SWARM_MEMBER_PUSH_H
 #define SHOAL_SWARM_MEMBER_PUSH_H
 
@@ -14,7 +15,8 @@ struct bytes member_stored_bytes(const struct stored *s);
 
 /* Everything that is to go to this member, as far as it fits. True when something is left. */
 bool member_pack(struct members *m, int member, struct writer *w);
-/* Sends what is to be pushed, in as few datagrams as it takes; or soon, with what comes until then. */
+/* Sends what is to be pushed, in as few datagrams as it takes; or soon, with what comes until
+ * then. */
 void member_flush(struct members *m, const struct sink *out);
 void member_flush_soon(struct members *m);
 /* Some of those linked, chosen by chance, without the ones excluded, as bits. */

@@ -10,8 +10,9 @@
 
 #define CLONE_PERIOD span_s(10) /* SPEC.md, "Membership" */
 
-/* A record with my signature that I have not made in this life, and newer than mine: another process has my key, or
- * my clock went back. Rising above it settles the second; the first is for a person to end. */
+/* A record with my signature that I have not made in this life, and newer than mine: another
+ * process has my key, or my clock went back. Rising above it settles the second; the first is for a
+ * person to end. */
 static void meet_self(struct members *m, struct version v, const struct sink *out)
 {
     struct version mine = {m->incarnation, m->seq};
@@ -50,7 +51,8 @@ static void keep(struct members *m, int i, enum stored_kind k, struct version v,
     if (v.incarnation > p->incarnation) p->incarnation = v.incarnation;
 }
 
-/* An incarnation above the one that is suspected, dead or gone brings it back, unless it is old news itself. */
+/* An incarnation above the one that is suspected, dead or gone brings it back, unless it is old
+ * news itself. */
 static void reconsider(struct members *m, int i, const struct sink *out)
 {
     struct member *p = &m->members[i];
@@ -93,8 +95,9 @@ static bool absorb_peer(struct members *m, const struct record_peer *r, uint32_t
     return true;
 }
 
-/* Whose record this is, if it is news and its writer's. Else NOBODY, and `good` says whether somebody who follows the protocol
- * could have sent it. A member's PEER comes before all else of it. */
+/* Whose record this is, if it is news and its writer's. Else NOBODY, and `good` says whether
+ * somebody who follows the protocol could have sent it. A member's PEER comes before all else of
+ * it. */
 static int news_of(const struct members *m, sid writer, enum stored_kind k, struct version v,
                    struct bytes bytes, bool *good)
 {
@@ -194,7 +197,8 @@ static struct version version_of(const struct record *r)
     return (struct version){0, 0};
 }
 
-/* Takes a record that `from` sent on. False when nobody who follows the protocol could have sent it. */
+/* Takes a record that `from` sent on. False when nobody who follows the protocol could have sent
+ * it. */
 static bool absorb(struct members *m, uint32_t age, struct bytes bytes, int from,
                    const struct sink *out)
 {

@@ -7,7 +7,8 @@
 /* Is this version newer than what is held? */
 bool member_fresh(const struct stored *s, struct version v);
 
-/* Takes enveloped records that `from` sent on. False when nobody who follows the protocol could have sent one. */
+/* Takes enveloped records that `from` sent on. False when nobody who follows the protocol could
+ * have sent one. */
 bool member_absorb_all(struct members *m, struct reader *r, int from, const struct sink *out);
 
 /* The PEER record of a HELLO. False when it is not this member's. */

@@ -1,4 +1,5 @@
-/* member_sync.h -- anti-entropy: two members compare what they hold. Part of member.c, on the same struct. */
+/* member_sync.h -- anti-entropy: two members compare what they hold. Part of member.c, on the same
+ * struct. */
 #ifndef SHOAL_SWARM_MEMBER_SYNC_H
 #define SHOAL_SWARM_MEMBER_SYNC_H
 

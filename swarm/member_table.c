@@ -51,8 +51,8 @@ bool member_greeted(const struct member *p, link_id link)
     return false;
 }
 
-/* Both sides choose alike: the link that the smaller ID dialled, of those the newest. But one that a restarted process
- * has greeted on goes before those of its former life. */
+/* Both sides choose alike: the link that the smaller ID dialled, of those the newest. But one that
+ * a restarted process has greeted on goes before those of its former life. */
 bool member_better_link(const struct members *m, const struct member *p,
                         const struct member_link *a, const struct member_link *b)
 {

@@ -34,8 +34,9 @@ struct member_link *member_link_of(struct member *p, link_id link);
 bool member_any_link(const struct member *p);
 /* Has its HELLO come on this link? */
 bool member_greeted(const struct member *p, link_id link);
-/* Is `a` to be used rather than `b`? Both sides choose alike: the link that the smaller ID dialled, of those the newest. But
- * one that a restarted process has greeted on goes before those of its former life. */
+/* Is `a` to be used rather than `b`? Both sides choose alike: the link that the smaller ID dialled,
+ * of those the newest. But one that a restarted process has greeted on goes before those of its
+ * former life. */
 bool member_better_link(const struct members *m, const struct member *p,
                         const struct member_link *a, const struct member_link *b);
 /* Is a HELLO on this link kept back (twin.h)? */

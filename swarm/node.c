@@ -110,8 +110,8 @@ static void decline(struct node *n)
     match_decline(&n->match, why, node_eta_ms(n), &in);
 }
 
-/* After any event: news, time, and what follows from both, until nothing changes. Digests are computed in ticks, so that
- * no peer's message takes long. */
+/* After any event: news, time, and what follows from both, until nothing changes. Digests are
+ * computed in ticks, so that no peer's message takes long. */
 static void settle(struct node *n, bool tick)
 {
     struct sink in = node_inner(n);
@@ -251,7 +251,8 @@ static void on_network(struct node *n, const struct event *e)
 
 static void on_step(struct node *n, const struct event *e)
 {
-    /* A step that was under way when the trainer was told to hold still counts, should training go on. */
+    /* A step that was under way when the trainer was told to hold still counts, should training go
+     * on. */
     bool lives = n->life == LIFE_TRAIN || n->life == LIFE_MATCH || n->life == LIFE_REDUCE ||
                  n->life == LIFE_JOIN || n->life == LIFE_SYNC;
     if (!lives) return;

@@ -1,10 +1,11 @@
-/* node.h -- one member of the swarm: membership, progress, matchmaking, averaging and state transfer as one machine.
+/* node.h -- one member of the swarm: membership, progress, matchmaking, averaging and state
+ * transfer as one machine.
  *
  *     JOIN --state known or genesis--> TRAIN --ready--> MATCH --committed--> REDUCE --agreed--> APPLY --> TRAIN ...
  *       `--behind--> SYNC --adopted--^           `--nobody--> TRAIN          after the last epoch: DONE --> LEFT
  *
- * Pure: no clock, socket, thread, malloc or rand. Events come in with their time, actions go out to a sink (action.h).
- * What it promises is in SPEC.md, "Guarantees". */
+ * Pure: no clock, socket, thread, malloc or rand. Events come in with their time, actions go out to
+ * a sink (action.h). What it promises is in SPEC.md, "Guarantees". */
 #ifndef SHOAL_SWARM_NODE_H
 #define SHOAL_SWARM_NODE_H
 
@@ -25,14 +26,15 @@ struct node_config {
     uint64_t every;        /* inner steps of an epoch of a worker of reference speed */
     uint64_t batch_tokens; /* of one inner step */
     uint64_t epochs;       /* after which the run ends */
-    /* Each worker does exactly `every` steps, and its trainer stands still after them: a run that can be repeated.
-     * Else the work-sum rule. */
+    /* Each worker does exactly `every` steps, and its trainer stands still after them: a run that
+     * can be repeated. Else the work-sum rule. */
     bool count_steps;
     uint32_t group_min, group_max;
     uint32_t bandwidth_mbps; /* first guess of the uplink, >= 1 */
     struct address
         advertise; /* family 0: what peers observe, until an EVENT_ADDRESS of my own id */
-    /* What all members must share, as text for HELLO, at most NODE_SHARED_MAX bytes; lent for the life of the node. */
+    /* What all members must share, as text for HELLO, at most NODE_SHARED_MAX bytes; lent for the
+     * life of the node. */
     struct bytes shared;
     /* Says which of it differs from what a peer sent, which may be any bytes; NULL: nobody asks. */
     size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);
@@ -46,8 +48,9 @@ struct node;
 /* Bytes of arena that node_init needs for this configuration. */
 size_t node_bytes(const struct node_config *c);
 
-/* A node that holds `state` (genesis at epoch 0, or a checkpoint's) and has done `round` since its last outer step.
- * All memory comes from `room`. Actions may go out at once. NULL with a reason when the configuration cannot be. */
+/* A node that holds `state` (genesis at epoch 0, or a checkpoint's) and has done `round` since its
+ * last outer step. All memory comes from `room`. Actions may go out at once. NULL with a reason
+ * when the configuration cannot be. */
 struct node *node_init(const struct node_config *c, const struct lineage_state *state,
                        const struct round_progress *round, struct arena *room, instant now,
                        const struct sink *out, struct why *w);
@@ -58,7 +61,8 @@ void node_step(struct node *n, const struct event *in, const struct sink *out);
 /* When the node wants an EVENT_TICK at the latest. */
 instant node_due(const struct node *n);
 
-/* Share of the present epoch that is done, 0 .. 1: the swarm's work against its target. For the schedule. */
+/* Share of the present epoch that is done, 0 .. 1: the swarm's work against its target. For the
+ * schedule. */
 double node_epoch_share(const struct node *n);
 
 /* What any one peer sees of the swarm, for status and the peer list. */

@@ -38,8 +38,8 @@ void node_new_state(struct node *n, const struct lineage_state *s, bool keep)
     node_rest_match(n);
 }
 
-/* The digest that most of those who hold this history have, of as many the smallest: who has another is damaged. 0 when
- * nobody holds it. */
+/* The digest that most of those who hold this history have, of as many the smallest: who has
+ * another is damaged. 0 when nobody holds it. */
 static uint64_t sound_digest(const struct node *n, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
 {
     uint64_t digests[MEMBERS_MAX + 1], best = 0;
@@ -94,8 +94,8 @@ void node_start_sync(struct node *n, const struct record_progress *r)
     node_offer_servers(n);
 }
 
-/* A history with the same number of outer steps that is not mine: somewhere behind us the swarm was cut in two. Said
- * when it is first seen, and now and then as long as it lasts. */
+/* A history with the same number of outer steps that is not mine: somewhere behind us the swarm was
+ * cut in two. Said when it is first seen, and now and then as long as it lasts. */
 static void look_for_fork(struct node *n)
 {
     for (int i = 0; n->now.ns >= n->fork_again.ns && i < MEMBERS_MAX; i++) {
@@ -150,7 +150,8 @@ bool node_catch_up(struct node *n)
     return true;
 }
 
-/* Has a heavier history got beyond the round that I look for a group for? Then that group would make a fork. */
+/* Has a heavier history got beyond the round that I look for a group for? Then that group would
+ * make a fork. */
 bool node_overtaken(const struct node *n)
 {
     const struct member *p = node_heaviest(n);

@@ -24,7 +24,8 @@ void node_adopted(struct node *n, const struct event *e);
 /* Am I behind, on the lighter side of a fork, or damaged? Starts the download if so. */
 bool node_catch_up(struct node *n);
 
-/* Has a heavier history got beyond the round that I look for a group for? Then that group would make a fork. */
+/* Has a heavier history got beyond the round that I look for a group for? Then that group would
+ * make a fork. */
 bool node_overtaken(const struct node *n);
 
 #endif

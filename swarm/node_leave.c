@@ -32,8 +32,9 @@ void node_finish(struct node *n)
     sink_act(n->out, &a);
 }
 
-/* A peer says that another worker has my key, and proved it by asking that one. Only at the start: later it is for the
- * others to be refused, and a liar must not end a worker that trains with everybody else. */
+/* A peer says that another worker has my key, and proved it by asking that one. Only at the start:
+ * later it is for the others to be refused, and a liar must not end a worker that trains with
+ * everybody else. */
 void node_copied(struct node *n, struct bytes said)
 {
     char text[160];

@@ -9,7 +9,8 @@ void node_leave(struct node *n);
 void node_goodbye(struct node *n);
 void node_finish(struct node *n);
 
-/* A peer says that another worker has my key, and proved it by asking that one; `said` is its sentence. */
+/* A peer says that another worker has my key, and proved it by asking that one; `said` is its
+ * sentence. */
 void node_copied(struct node *n, struct bytes said);
 
 /* Has everybody reached the last epoch? */

@@ -83,8 +83,8 @@ uint64_t node_swarm_epoch(const struct node *n)
     return progress_epoch(epochs, count);
 }
 
-/* The heaviest history that a live member holds to whom there is a link, and that is heavier than mine; NULL when mine
- * is. */
+/* The heaviest history that a live member holds to whom there is a link, and that is heavier than
+ * mine; NULL when mine is. */
 const struct member *node_heaviest(const struct node *n)
 {
     const struct member *best = NULL;

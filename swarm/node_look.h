@@ -22,8 +22,8 @@ uint32_t node_eta_ms(const struct node *n);
 
 uint64_t node_swarm_epoch(const struct node *n);
 
-/* The heaviest history that a live member holds to whom there is a link, and that is heavier than mine; NULL when mine
- * is. */
+/* The heaviest history that a live member holds to whom there is a link, and that is heavier than
+ * mine; NULL when mine is. */
 const struct member *node_heaviest(const struct node *n);
 
 #endif

@@ -6,8 +6,8 @@
 #define PUBLISH_PERIOD span_ms(PROGRESS_PERIOD_MS)
 #define PUBLISH_PAUSE  span_ms(500) /* between two records, whatever changes */
 
-/* Sub-machines name peers; the driver knows links. What has no link is dropped: its sender says it again when there is
- * one. */
+/* Sub-machines name peers; the driver knows links. What has no link is dropped: its sender says it
+ * again when there is one. */
 static void act(void *self, const struct action *a)
 {
     struct node *n = self;

@@ -4,8 +4,8 @@
 
 #include "node_parts.h"
 
-/* For the parts that name peers: finds their links. What has no link is dropped: its sender says it again when there is
- * one. */
+/* For the parts that name peers: finds their links. What has no link is dropped: its sender says it
+ * again when there is one. */
 struct sink node_inner(struct node *n);
 
 void node_note(struct node *n, struct action a);

@@ -4,8 +4,8 @@
 
 #include "base/rng.h"
 
-/* How many of the fastest members own anything: the largest k with T b_k >= 1, T = (g - 2 + k) / (b_1 + ... + b_k).
- * `by` lists members by falling bandwidth; *sum is of those k. */
+/* How many of the fastest members own anything: the largest k with T b_k >= 1, T = (g - 2 + k) /
+ * (b_1 + ... + b_k). `by` lists members by falling bandwidth; *sum is of those k. */
 static uint32_t owning(const struct match_group *g, const uint32_t by[NODE_GROUP_MAX],
                        uint64_t *sum)
 {

@@ -1,4 +1,5 @@
-/* parcel.h -- a chunk on its way from member to member, and what names its bytes. SPEC.md, "Averaging". */
+/* parcel.h -- a chunk on its way from member to member, and what names its bytes. SPEC.md,
+ * "Averaging". */
 #ifndef SHOAL_SWARM_PARCEL_H
 #define SHOAL_SWARM_PARCEL_H
 
@@ -20,12 +21,13 @@ struct parcel {
 struct bytes parcel_head(const struct parcel *p, const struct outer_layout *l,
                          uint8_t room[PARCEL_HEAD_BYTES]);
 
-/* Reads a whole parcel of a group of `members`; `wire` stays a view. False when it does not fit its chunk, its sum is
- * wrong, or quantization cannot have made it. */
+/* Reads a whole parcel of a group of `members`; `wire` stays a view. False when it does not fit its
+ * chunk, its sum is wrong, or quantization cannot have made it. */
 bool parcel_read(struct bytes all, const struct outer_layout *l, uint32_t members,
                  struct parcel *out);
 
-/* digest(mask u32 || wire bytes): what is averaged, and whose contributions are in it. Zeros when the mask is 0. */
+/* digest(mask u32 || wire bytes): what is averaged, and whose contributions are in it. Zeros when
+ * the mask is 0. */
 void parcel_digest(const struct crypto *c, uint32_t mask, struct bytes wire,
                    uint8_t out[CRYPTO_DIGEST_BYTES]);
 

@@ -1,4 +1,5 @@
-/* peer.h -- what every part of swarm/ means by a peer: its names, how others see it, and how many there may be.
+/* peer.h -- what every part of swarm/ means by a peer: its names, how others see it, and how many
+ * there may be.
  *
  * The floor of the folder: it includes nothing of it. */
 #ifndef SHOAL_SWARM_PEER_H
@@ -11,7 +12,8 @@
 #include "base/crypto.h"
 #include "base/reach.h"
 
-/* A node's short name on the wire: the first 8 bytes of its ID, as a little-endian integer. Never 0. */
+/* A node's short name on the wire: the first 8 bytes of its ID, as a little-endian integer. Never
+ * 0. */
 typedef uint64_t sid;
 
 /* ---- limits ---- */

@@ -74,7 +74,8 @@ static void review(struct reduce *r, const struct sink *out)
     reduce_fill_windows(r, out);
 }
 
-/* Takes the time. A process that stood still shifts its timers by that: it accuses nobody on waking up. */
+/* Takes the time. A process that stood still shifts its timers by that: it accuses nobody on waking
+ * up. */
 static void take_time(struct reduce *r, instant now)
 {
     span gap = instant_since(now, r->now);

@@ -104,7 +104,8 @@ void reduce_compare(struct reduce *r, const struct sink *out)
 
 /* ---- what others hold ---- */
 
-/* A peer's vector: what of it counts more than what I hold is wanted; when it has applied, all that differs. */
+/* A peer's vector: what of it counts more than what I hold is wanted; when it has applied, all that
+ * differs. */
 bool reduce_on_vector(struct reduce *r, uint32_t i, struct bytes vector, const struct sink *out)
 {
     if (vector.count != (size_t)r->config.layout.chunks * REDUCE_VARIANT_BYTES) return false;

@@ -72,8 +72,8 @@ static void average(struct reduce *r, const struct reduce_work *w, const struct 
     reduce_settle(r, c, &v, out);
 }
 
-/* When contributions that are not there yet are given up: half of T_REDUCE, so that a late result still gets round;
- * but not before those whose turn has just come could send theirs. */
+/* When contributions that are not there yet are given up: half of T_REDUCE, so that a late result
+ * still gets round; but not before those whose turn has just come could send theirs. */
 static instant contributions_due(const struct reduce *r, const struct reduce_work *w)
 {
     if (r->base.ns == INSTANT_NEVER.ns) return INSTANT_NEVER;
@@ -99,8 +99,8 @@ static bool complete(const struct reduce *r, const struct reduce_work *w)
     return true;
 }
 
-/* Whoever lets a chunk wait for too long, and contributes nothing meanwhile, is not waited for in the next ones either:
- * what it still sends in time counts. */
+/* Whoever lets a chunk wait for too long, and contributes nothing meanwhile, is not waited for in
+ * the next ones either: what it still sends in time counts. */
 static void give_up_on_late(struct reduce *r, const struct reduce_work *w)
 {
     if (!instant_reached(r->now, contributions_due(r, w))) return;

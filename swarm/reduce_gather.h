@@ -1,4 +1,5 @@
-/* reduce_gather.h -- contributions become means, and chunks are settled. Part of reduce.c, on the same struct. */
+/* reduce_gather.h -- contributions become means, and chunks are settled. Part of reduce.c, on the
+ * same struct. */
 #ifndef SHOAL_SWARM_REDUCE_GATHER_H
 #define SHOAL_SWARM_REDUCE_GATHER_H
 

@@ -41,7 +41,8 @@ struct reduce_config {
     uint32_t group_max;
 };
 
-/* What a member holds for a chunk. Of two variants the lower rank counts, at the same rank the smaller digest. */
+/* What a member holds for a chunk. Of two variants the lower rank counts, at the same rank the
+ * smaller digest. */
 struct reduce_variant {
     uint8_t rank;  /* of the owner who averaged it; REDUCE_NULL: nobody has */
     uint32_t mask; /* whose contributions are in it; 0: nobody's, and the chunk stays as it is */
@@ -74,9 +75,10 @@ struct reduce_work { /* a chunk that I average */
     uint8_t *contributions;   /* [group_max] wire bytes of a chunk */
 };
 
-/* A member of the group. `suspect` comes and goes: whoever is heard is suspected no more, and nothing is under way with one
- * who is (`examining` is false). `lost` and `late` stay: a second suspicion prolongs nothing, and one who was late is not waited
- * for in later chunks either, though what it sends in time counts. `contributes` is false after EMPTY alone. */
+/* A member of the group. `suspect` comes and goes: whoever is heard is suspected no more, and
+ * nothing is under way with one who is (`examining` is false). `lost` and `late` stay: a second
+ * suspicion prolongs nothing, and one who was late is not waited for in later chunks either, though
+ * what it sends in time counts. `contributes` is false after EMPTY alone. */
 struct reduce_peer {
     bool linked, suspect;
     bool lost;  /* it was suspected in GATHER, and GATHER prolonged for it */

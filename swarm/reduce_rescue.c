@@ -39,7 +39,8 @@ struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c)
     return NULL;
 }
 
-/* I am the heir of this chunk: everybody is asked for what it has of it. False: no room to gather another one. */
+/* I am the heir of this chunk: everybody is asked for what it has of it. False: no room to gather
+ * another one. */
 static bool rescue(struct reduce *r, uint32_t c, uint8_t rank, bool again, const struct sink *out)
 {
     struct reduce_work *w = reduce_rescue_of(r, c);
@@ -59,8 +60,8 @@ static bool rescue(struct reduce *r, uint32_t c, uint8_t rank, bool again, const
     return true;
 }
 
-/* Goes for the chunks whose owners I suspect, some at a time: at a suspicion, whenever one of them is settled, and
- * `again` at each beat. */
+/* Goes for the chunks whose owners I suspect, some at a time: at a suspicion, whenever one of them
+ * is settled, and `again` at each beat. */
 void reduce_recover(struct reduce *r, bool again, const struct sink *out)
 {
     r->rescued = false;
@@ -89,7 +90,8 @@ bool reduce_all_lost(const struct reduce *r)
     return r->group.count > 1;
 }
 
-/* The member as the first 16 digits of its ID: as a number it would not survive JSON, whose readers keep 53 bits. */
+/* The member as the first 16 digits of its ID: as a number it would not survive JSON, whose readers
+ * keep 53 bits. */
 static void note_suspect(const struct reduce *r, const struct sink *out, sid member)
 {
     char digits[FIRST_EIGHT_DIGITS];

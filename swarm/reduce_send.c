@@ -146,7 +146,8 @@ static void fill_window_of(struct reduce *r, uint32_t i, const struct sink *out)
         if (!(r->chunks[c].told & reduce_bit(i))) send_result(r, i, c, out);
     }
     if (r->state != REDUCE_GATHER || !r->mine) return;
-    /* The owner holds what comes in for REDUCE_WINDOW of its chunks: so far ahead of its results may I be. */
+    /* The owner holds what comes in for REDUCE_WINDOW of its chunks: so far ahead of its results
+     * may I be. */
     for (uint32_t place = p->settled;
          place < p->owned && place < p->settled + REDUCE_WINDOW && p->in_flight < REDUCE_WINDOW;
          place++) {

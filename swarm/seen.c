@@ -9,7 +9,8 @@ struct place { /* an address that somebody sees me at */
     instant latest;
 };
 
-/* Does this member's word count for this address? A private address means something only to who has one too. */
+/* Does this member's word count for this address? A private address means something only to who has
+ * one too. */
 static bool counts(const struct members *m, int i)
 {
     const struct member *p = &m->members[i];

@@ -1,14 +1,15 @@
-/* sync.h -- the state goes from those who have it to one who needs it, in chunks, from several at once.
+/* sync.h -- the state goes from those who have it to one who needs it, in chunks, from several at
+ * once.
  *
  *     IDLE --sync_start--> MANIFEST --most members agree--> CHUNKS --all verified--> WHOLE
  *                              `--nobody left to ask--> FAILED <--'
  *
- * A manifest is the digests of all chunks of anchor and momentum. Up to three members are asked for it; what most of
- * them say counts, and whoever says otherwise is asked for nothing more. Each chunk is checked against it before it
- * goes out as ACTION_STATE. SPEC.md, "State transfer".
+ * A manifest is the digests of all chunks of anchor and momentum. Up to three members are asked for
+ * it; what most of them say counts, and whoever says otherwise is asked for nothing more. Each
+ * chunk is checked against it before it goes out as ACTION_STATE. SPEC.md, "State transfer".
  *
- * The other side answers from the present state and the one before, as long as its buffers are untouched. Pure.
- * Requests go to action.peer with action.link 0. */
+ * The other side answers from the present state and the one before, as long as its buffers are
+ * untouched. Pure. Requests go to action.peer with action.link 0. */
 #ifndef SHOAL_SWARM_SYNC_H
 #define SHOAL_SWARM_SYNC_H
 

@@ -142,7 +142,8 @@ static void go_on(struct sync *s, instant now, const struct sink *out)
 
 /* ---- the manifest ---- */
 
-/* The root that most have answered; of as many the smaller one, so that all who ask choose alike. */
+/* The root that most have answered; of as many the smaller one, so that all who ask choose
+ * alike. */
 static void choose_root(const struct sync *s, uint8_t out[CRYPTO_DIGEST_BYTES])
 {
     uint32_t best = 0;

@@ -1,4 +1,5 @@
-/* sync_parts.h -- what both sides of a download share: how a state is cut. sync.h describes the whole. */
+/* sync_parts.h -- what both sides of a download share: how a state is cut. sync.h describes the
+ * whole. */
 #ifndef SHOAL_SWARM_SYNC_PARTS_H
 #define SHOAL_SWARM_SYNC_PARTS_H
 

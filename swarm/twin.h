@@ -3,8 +3,8 @@
  *     HELLO of another process --> the first one is PINGed --answer--> the new link ends with SELF: a copy
  *                                     `--its link ends, or 5 s of silence--> the new one is greeted: a restart
  *
- * Part of membership (member.h), on the same struct. The first process is not disturbed: until the question is settled
- * nothing that the second says is taken. SPEC.md, "Membership". */
+ * Part of membership (member.h), on the same struct. The first process is not disturbed: until the
+ * question is settled nothing that the second says is taken. SPEC.md, "Membership". */
 #ifndef SHOAL_SWARM_TWIN_H
 #define SHOAL_SWARM_TWIN_H
 
@@ -23,8 +23,8 @@ bool twin_holds(struct members *m, int member, const struct member_link *l, cons
 /* A PONG came on the link of the first process. */
 void twin_pong(struct members *m, int member, link_id link, uint32_t nonce, const struct sink *out);
 
-/* A link of this member is gone, or time has passed: is the first process given up? Then true, and the HELLO of the second is
- * to be taken as if it came now. */
+/* A link of this member is gone, or time has passed: is the first process given up? Then true, and
+ * the HELLO of the second is to be taken as if it came now. */
 bool twin_look(struct members *m, int member, struct twin *second, const struct sink *out);
 
 instant twin_due(const struct member *p);

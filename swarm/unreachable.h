@@ -1,8 +1,9 @@
-/* unreachable.h -- whom I cannot reach: gathered and told to all in a record, so that anybody's `shoal status` can say who cannot
- * reach whom.
+/* unreachable.h -- whom I cannot reach: gathered and told to all in a record, so that anybody's
+ * `shoal status` can say who cannot reach whom.
  *
- * Part of membership (member.h), on the same struct. Named are live members to which I have no link and of which the
- * latest try came to nothing. A change is told five seconds after it came, if it still holds then. */
+ * Part of membership (member.h), on the same struct. Named are live members to which I have no link
+ * and of which the latest try came to nothing. A change is told five seconds after it came, if it
+ * still holds then. */
 #ifndef SHOAL_SWARM_UNREACHABLE_H
 #define SHOAL_SWARM_UNREACHABLE_H
 

@@ -1,4 +1,5 @@
-/* wire.h -- what travels between nodes: message types, records, signatures. SPEC.md, "Messages" and "Records".
+/* wire.h -- what travels between nodes: message types, records, signatures. SPEC.md, "Messages" and
+ * "Records".
  *
  *     carrier     first byte    body
  *     datagram    type          to the end; <= WIRE_DATAGRAM_MAX with the type
@@ -6,8 +7,9 @@
  *     parcel      type          one whole chunk stream
  *     request     type          one reply, without a type of its own; an empty one means "I have not got that"
  *
- * A record is what one node says to all, signed by it: passed on unchanged from node to node, with its age. Of two
- * of one writer and kind the newer version counts. Readers never trust a length; what they refuse has no effect. */
+ * A record is what one node says to all, signed by it: passed on unchanged from node to node, with
+ * its age. Of two of one writer and kind the newer version counts. Readers never trust a length;
+ * what they refuse has no effect. */
 #ifndef SHOAL_SWARM_WIRE_H
 #define SHOAL_SWARM_WIRE_H
 
@@ -145,8 +147,8 @@ struct record {
     };
 };
 
-/* Reads a record's fields; its signature is judged by record_verify, for which the writer's ID must be known. False
- * for anything but a whole record of a known kind with values that can be. */
+/* Reads a record's fields; its signature is judged by record_verify, for which the writer's ID must
+ * be known. False for anything but a whole record of a known kind with values that can be. */
 bool record_read(struct bytes bytes, struct record *out);
 
 /* The writer. */
@@ -155,7 +157,8 @@ sid record_writer(const struct record *r);
 bool record_verify(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                    struct bytes bytes, const uint8_t id[CRYPTO_KEY_BYTES]);
 
-/* Writes and signs a record with the node's own key; `out` has room for RECORD_BYTES_MAX. Returns its size. */
+/* Writes and signs a record with the node's own key; `out` has room for RECORD_BYTES_MAX. Returns
+ * its size. */
 size_t record_write(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                     const struct record *r, uint8_t *out);
 

@@ -1,7 +1,8 @@
 /* arena.h -- memory taken once, at start, and handed out from front to back.
  *
- * Sizes follow from the configuration, so a part of the program asks for all it needs while it is set up; then its
- * arena is sealed and asking again is a bug. Scratch lives between arena_mark and arena_rewind. */
+ * Sizes follow from the configuration, so a part of the program asks for all it needs while it is
+ * set up; then its arena is sealed and asking again is a bug. Scratch lives between arena_mark and
+ * arena_rewind. */
 #ifndef SHOAL_BASE_ARENA_H
 #define SHOAL_BASE_ARENA_H
 
@@ -20,12 +21,13 @@ struct arena {
 /* Over the caller's storage, which must outlive the arena. */
 void arena_init(struct arena *a, void *storage, size_t bytes);
 
-/* Takes `bytes` of zeroed address space from the system; pages count when they are touched. ERR_MEMORY. */
+/* Takes `bytes` of zeroed address space from the system; pages count when they are touched.
+ * ERR_MEMORY. */
 enum err arena_open(struct arena *a, size_t bytes, struct why *w);
 void arena_close(struct arena *a);
 
-/* `bytes` zeroed bytes aligned to `align` (a power of two up to 4096), or NULL when the arena is full.
- * The arena must not be sealed. */
+/* `bytes` zeroed bytes aligned to `align` (a power of two up to 4096), or NULL when the arena is
+ * full. The arena must not be sealed. */
 void *arena_take(struct arena *a, size_t bytes, size_t align);
 
 /* Room for `n` of a type, aligned to 64 bytes for vector code. */
@@ -34,10 +36,12 @@ void *arena_take(struct arena *a, size_t bytes, size_t align);
 void arena_seal(struct arena *a);
 
 size_t arena_mark(const struct arena *a);
-/* Back to a mark; what was taken since is gone. Allowed on a sealed arena's copy only: see arena_scratch. */
+/* Back to a mark; what was taken since is gone. Allowed on a sealed arena's copy only: see
+ * arena_scratch. */
 void arena_rewind(struct arena *a, size_t mark);
 
-/* Cuts `bytes` off as an arena of its own, for scratch: it can be marked and rewound after `a` is sealed. */
+/* Cuts `bytes` off as an arena of its own, for scratch: it can be marked and rewound after `a` is
+ * sealed. */
 bool arena_scratch(struct arena *a, size_t bytes, struct arena *out);
 
 #endif

@@ -68,7 +68,8 @@ bool aside_foreign(const struct aside *a, char name[NAME_MAX + 1])
     return found;
 }
 
-/* Deletes our files in `dir`, and the lock unless it is kept. False when there are other things too. */
+/* Deletes our files in `dir`, and the lock unless it is kept. False when there are other things
+ * too. */
 static bool clear_folder(const struct aside *a, const char *dir, bool keep_lock)
 {
     DIR *d = opendir(dir);
@@ -114,7 +115,8 @@ static enum err swap(const struct aside *a, struct why *w)
     enum err e = rename_folder(a->out, a->old, w);
     if (e) return e;
     e = rename_folder(a->part, a->out, w);
-    /* Without the new one the old one back; if that fails too, the story of the first is the better one. */
+    /* Without the new one the old one back; if that fails too, the story of the first is the better
+     * one. */
     if (e && rename(a->old, a->out)) return e;
     return e;
 }

@@ -3,8 +3,9 @@
  *     aside_open: OUT.part, locked and empty --files--> aside_keep: it takes OUT's place, what OUT held is gone
  *                                                `----> aside_drop: it is removed, OUT is as it was
  *
- * A process that is killed in between leaves OUT.part (or, for an instant, OUT.old); the next aside_open of the same
- * OUT removes both, under the lock. Only files that `ours` knows are ever deleted. */
+ * A process that is killed in between leaves OUT.part (or, for an instant, OUT.old); the next
+ * aside_open of the same OUT removes both, under the lock. Only files that `ours` knows are ever
+ * deleted. */
 #ifndef SHOAL_BASE_ASIDE_H
 #define SHOAL_BASE_ASIDE_H
 
@@ -21,8 +22,8 @@ struct aside {
     int lock;      /* -1: nothing is open */
 };
 
-/* Sets the paths and touches nothing; what = "the corpus folder", for the words. ERR_USAGE for a path that cannot be
- * a folder's, such as "", "/" or "..". */
+/* Sets the paths and touches nothing; what = "the corpus folder", for the words. ERR_USAGE for a
+ * path that cannot be a folder's, such as "", "/" or "..". */
 enum err aside_init(struct aside *a, const char *out, const char *what, bool (*ours)(const char *),
                     struct why *w);
 
@@ -32,8 +33,8 @@ bool aside_free(const struct aside *a);
 /* Whether OUT holds something that no folder of this kind does, and its name. */
 bool aside_foreign(const struct aside *a, char name[NAME_MAX + 1]);
 
-/* Makes OUT.part, ours alone, and clears what a process that was killed left. ERR_STOPPED when another process is at
- * it, ERR_IO when it holds files that are not ours. */
+/* Makes OUT.part, ours alone, and clears what a process that was killed left. ERR_STOPPED when
+ * another process is at it, ERR_IO when it holds files that are not ours. */
 enum err aside_open(struct aside *a, struct why *w);
 
 /* OUT.part becomes OUT. Whether what OUT holds may go is the caller's question, before. */

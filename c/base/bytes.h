@@ -1,7 +1,7 @@
 /* bytes.h -- views of bytes, a reader that checks every length, a writer that never runs over.
  *
- * All integers are little-endian and of fixed width. Reader and writer remember the first failure and stay failed,
- * so that a message is read field by field and judged once, at its end. */
+ * All integers are little-endian and of fixed width. Reader and writer remember the first failure
+ * and stay failed, so that a message is read field by field and judged once, at its end. */
 #ifndef SHOAL_BASE_BYTES_H
 #define SHOAL_BASE_BYTES_H
 
@@ -32,7 +32,8 @@ static inline struct reader reader_init(struct bytes b)
 }
 static inline size_t reader_left(const struct reader *r) { return (size_t)(r->end - r->at); }
 
-/* The next `count` bytes as a view into the message; an empty view and `bad` when they are not there. */
+/* The next `count` bytes as a view into the message; an empty view and `bad` when they are not
+ * there. */
 static inline struct bytes reader_bytes(struct reader *r, size_t count)
 {
     if (r->bad || reader_left(r) < count) {

@@ -1,5 +1,5 @@
-/* carve.h -- one piece of memory cut into many: the same walk over all that is needed runs twice, first to count, then to hand
- * out. */
+/* carve.h -- one piece of memory cut into many: the same walk over all that is needed runs twice,
+ * first to count, then to hand out. */
 #ifndef SHOAL_BASE_CARVE_H
 #define SHOAL_BASE_CARVE_H
 

@@ -1,7 +1,8 @@
 /* crypto.h -- the cryptography that the rest of shoal may ask for, as a table of functions.
  *
- * net/ fills it from wolfSSL, the simulator with cheap stand-ins: c/ and swarm/ see neither. Hashes are SHA-256
- * (FIPS 180-4) everywhere; a 16-byte digest is the first half of one. Signatures are Ed25519 (RFC 8032). */
+ * net/ fills it from wolfSSL, the simulator with cheap stand-ins: c/ and swarm/ see neither. Hashes
+ * are SHA-256 (FIPS 180-4) everywhere; a 16-byte digest is the first half of one. Signatures are
+ * Ed25519 (RFC 8032). */
 #ifndef SHOAL_BASE_CRYPTO_H
 #define SHOAL_BASE_CRYPTO_H
 

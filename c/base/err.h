@@ -1,7 +1,8 @@
 /* err.h -- how a function says that the world did not play along.
  *
- * A function that can fail for a reason outside the program (a file, a peer, a setting, a device) returns an
- * `enum err` and tells the story in a `struct why` that the caller owns; each layer may add what it was doing:
+ * A function that can fail for a reason outside the program (a file, a peer, a setting, a device)
+ * returns an `enum err` and tells the story in a `struct why` that the caller owns; each layer may
+ * add what it was doing:
  *
  *     reading checkpoint runs/a/3.ckpt: opening runs/a/3.ckpt: No such file or directory
  *
@@ -35,11 +36,13 @@ struct why {
     char text[WHY_BYTES]; /* one sentence, no newline, always terminated; cut if it is longer */
 };
 
-/* Sets the story and returns `e`, so that `return why(w, ERR_IO, ...)` reads well. `w` may be NULL. */
+/* Sets the story and returns `e`, so that `return why(w, ERR_IO, ...)` reads well. `w` may be
+ * NULL. */
 enum err why(struct why *w, enum err e, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts what this layer was doing before the story, with ": " between, and returns `e`. `w` may be NULL. */
+/* Puts what this layer was doing before the story, with ": " between, and returns `e`. `w` may be
+ * NULL. */
 enum err why_while(struct why *w, enum err e, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

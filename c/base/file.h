@@ -1,4 +1,5 @@
-/* file.h -- whole files: read, mapped, written so that a crash leaves the old or the new one, locked. */
+/* file.h -- whole files: read, mapped, written so that a crash leaves the old or the new one,
+ * locked. */
 #ifndef SHOAL_BASE_FILE_H
 #define SHOAL_BASE_FILE_H
 
@@ -13,31 +14,32 @@
 extern "C" {
 #endif
 
-/* Reads a file of at most `bytes_max` into memory that the caller frees with free(); a zero byte follows the
- * content and is not counted. ERR_IO; ERR_FORMAT when it is longer. */
+/* Reads a file of at most `bytes_max` into memory that the caller frees with free(); a zero byte
+ * follows the content and is not counted. ERR_IO; ERR_FORMAT when it is longer. */
 enum err file_read(const char *path, size_t bytes_max, uint8_t **out, size_t *count, struct why *w);
 
 /* Maps a file read-only; an empty file gives an empty view. Give it back with file_unmap. */
 enum err file_map(const char *path, struct bytes *out, struct why *w);
 void file_unmap(struct bytes mapped);
 
-/* Writes the parts to `path` with `mode`: aside, synced, renamed over the old file, the folder synced. On failure
- * the old file is untouched and nothing is left behind. */
+/* Writes the parts to `path` with `mode`: aside, synced, renamed over the old file, the folder
+ * synced. On failure the old file is untouched and nothing is left behind. */
 enum err file_write_atomic(const char *path, const struct bytes *parts, size_t count, unsigned mode,
                            struct why *w);
 
 /* Makes a folder and its parents; one that exists is fine. */
 enum err file_make_dirs(const char *path, struct why *w);
 
-/* Takes an exclusive lock on `path` (created if missing) without waiting. ERR_STOPPED, with the holder's process
- * ID where it wrote one, when somebody holds it. The lock ends with file_unlock or with the process. */
+/* Takes an exclusive lock on `path` (created if missing) without waiting. ERR_STOPPED, with the
+ * holder's process ID where it wrote one, when somebody holds it. The lock ends with file_unlock or
+ * with the process. */
 enum err file_lock(const char *path, int *out_fd, struct why *w);
 void file_unlock(int fd);
 
 bool file_exists(const char *path);
 
-/* The folder of what was measured on this machine, $XDG_CACHE_HOME/shoal or $HOME/.cache/shoal; it need not exist yet. False where
- * there is none, or no room for its path. */
+/* The folder of what was measured on this machine, $XDG_CACHE_HOME/shoal or $HOME/.cache/shoal; it
+ * need not exist yet. False where there is none, or no room for its path. */
 bool file_cache(char *path, size_t room);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 /* instant.h -- moments and lengths of time as types that cannot be confused.
  *
- * Adding two moments, or passing bare milliseconds, does not compile. Nothing here reads a clock: clock.h does,
- * and swarm/ must not include it. */
+ * Adding two moments, or passing bare milliseconds, does not compile. Nothing here reads a clock:
+ * clock.h does, and swarm/ must not include it. */
 #ifndef SHOAL_BASE_INSTANT_H
 #define SHOAL_BASE_INSTANT_H
 

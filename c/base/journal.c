@@ -109,8 +109,8 @@ static void write_lines(struct journal *j)
             j->path, strerror(j->failed));
 }
 
-/* The same lines for whoever reads --json, once they are in the file. SIGPIPE is blocked here: a worker does not die
- * because its reader went away. */
+/* The same lines for whoever reads --json, once they are in the file. SIGPIPE is blocked here: a
+ * worker does not die because its reader went away. */
 static void write_echo(struct journal *j)
 {
     size_t done = 0;

@@ -1,16 +1,17 @@
-/* link.h -- what the network, the swarm and whoever joins them call a connection to a peer, and why it ended. SPEC.md,
- * "Links". */
+/* link.h -- what the network, the swarm and whoever joins them call a connection to a peer, and why
+ * it ended. SPEC.md, "Links". */
 #ifndef SHOAL_BASE_LINK_H
 #define SHOAL_BASE_LINK_H
 
 #include <stdint.h>
 
-/* One authenticated connection. Never reused while the program lives, until 2^20 links had the same slot. */
+/* One authenticated connection. Never reused while the program lives, until 2^20 links had the same
+ * slot. */
 typedef uint32_t link_id;
 #define LINK_NONE 0u
 
-/* Why a link or a dial ended. Below 0x1000: sent in CONNECTION_CLOSE, by us or by the peer. From 0x1000 up: what we saw
- * ourselves, never sent. */
+/* Why a link or a dial ended. Below 0x1000: sent in CONNECTION_CLOSE, by us or by the peer. From
+ * 0x1000 up: what we saw ourselves, never sent. */
 enum link_close {
     CLOSE_OK = 0x00,        /* politely: nothing more to say */
     CLOSE_BUSY = 0x01,      /* no room for one more link: try another peer, or later */

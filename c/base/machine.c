@@ -18,8 +18,8 @@ static FILE *open_in(const char *folder, const char *file)
     return bytes < (int)sizeof path ? fopen(path, "re") : NULL;
 }
 
-/* The number that follows `key` and spaces in the first line that begins so. False where none does, and for words and -1, which
- * say in control groups that there is no limit. */
+/* The number that follows `key` and spaces in the first line that begins so. False where none does,
+ * and for words and -1, which say in control groups that there is no limit. */
 static bool number_in(const char *folder, const char *file, const char *key, uint64_t *out)
 {
     char line[256];
@@ -41,7 +41,8 @@ static void limit_processors(struct machine_limits *l, uint64_t quota, uint64_t 
     if (period) l->processors = fmin(l->processors, (double)quota / (double)period);
 }
 
-/* By what these files of a group say. The kernel drops cached pages of files, `cached` in memory.stat, when it needs room. */
+/* By what these files of a group say. The kernel drops cached pages of files, `cached` in
+ * memory.stat, when it needs room. */
 static void limit_memory(struct machine_limits *l, const char *folder, const char *limit_file,
                          const char *used_file, const char *cached_key)
 {
@@ -72,8 +73,9 @@ static void limit_by_group(const char *folder, struct machine_limits *l)
                  "total_inactive_file ");
 }
 
-/* A group and those that it lies in. `group` is the path of a line of proc/self/cgroup, "/" for the outermost; in a container
- * it may name folders that exist outside alone: their limits are those of the outermost that is seen. */
+/* A group and those that it lies in. `group` is the path of a line of proc/self/cgroup, "/" for the
+ * outermost; in a container it may name folders that exist outside alone: their limits are those of
+ * the outermost that is seen. */
 static void limit_by_groups(const char *root, const char *controller, const char *group,
                             struct machine_limits *l)
 {

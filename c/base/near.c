@@ -10,7 +10,8 @@
 size_t near_distance(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
 {
     if (a_bytes > DISTANCE_BYTES_MAX || b_bytes > DISTANCE_BYTES_MAX) return SIZE_MAX;
-    /* Three rows of the table of distances between beginnings of a and b: two before, one before, this one. */
+    /* Three rows of the table of distances between beginnings of a and b: two before, one before,
+     * this one. */
     size_t rows[3][DISTANCE_BYTES_MAX + 1];
     for (size_t j = 0; j <= b_bytes; j++) rows[0][j] = j;
     for (size_t i = 1; i <= a_bytes; i++) {

@@ -35,17 +35,19 @@ void object_json(json_t *o, const char *key,
 char *object_line(const json_t *o);
 
 /* From here on stdout holds what object_print prints and nothing else: all that is printed in other
- * ways goes to stderr. Called once, before anything is printed; where it fails, stdout stays as it was. */
+ * ways goes to stderr. Called once, before anything is printed; where it fails, stdout stays as it
+ * was. */
 void object_claim_stdout(void);
 
 /* What object_print writes to: the claimed stdout, or stdout itself. */
 int object_stdout(void);
 
-/* Prints the object, with its schema, and a newline on stdout, and gives it up. ERR_IO when stdout takes no
- * more, ERR_MEMORY. */
+/* Prints the object, with its schema, and a newline on stdout, and gives it up. ERR_IO when stdout
+ * takes no more, ERR_MEMORY. */
 enum err object_print(json_t *o, struct why *w);
 
-/* Prints text that is JSON already there: for what jansson cannot hold, a whole number of 64 bits. */
+/* Prints text that is JSON already there: for what jansson cannot hold, a whole number of 64
+ * bits. */
 enum err object_print_text(const char *text, struct why *w);
 
 #endif

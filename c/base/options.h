@@ -1,4 +1,5 @@
-/* options.h -- the command line of one command, as a table: it is parsed, checked and explained from that.
+/* options.h -- the command line of one command, as a table: it is parsed, checked and explained
+ * from that.
  *
  *     uint64_t steps = 0;
  *     const char *file;
@@ -9,9 +10,10 @@
  *     struct options o = {.command = "shoal train", .about = "Trains.", .rows = rows};
  *     enum err e = options_take(&o, argc, argv, &w);
  *
- * It takes what getopt_long takes: --steps=5, --steps 5, the start of a name that only one option has, -n2 and -n 2,
- * options behind arguments, and -- before arguments that begin with a dash. -h and --help are always there. What is
- * wrong gets one sentence with what was found and what is allowed, or the nearest option. */
+ * It takes what getopt_long takes: --steps=5, --steps 5, the start of a name that only one option
+ * has, -n2 and -n 2, options behind arguments, and -- before arguments that begin with a dash. -h
+ * and --help are always there. What is wrong gets one sentence with what was found and what is
+ * allowed, or the nearest option. */
 #ifndef SHOAL_BASE_OPTIONS_H
 #define SHOAL_BASE_OPTIONS_H
 
@@ -40,7 +42,8 @@ struct option_row {
     char letter;      /* of its short form; 0: none */
     bool argument;    /* takes its place in the order of the table; no option */
 
-    /* Where it goes, and with that what it is: exactly one is set. What lies there before is its default. */
+    /* Where it goes, and with that what it is: exactly one is set. What lies there before is its
+     * default. */
     bool *flag;
     const char **text;
     struct option_texts *texts;
@@ -70,15 +73,15 @@ struct options {
     bool help;                     /* out: -h or --help was given */
 };
 
-/* Takes the command line; argv may be reordered and is lent as long as the results are used. argv[0] is skipped. Where
- * help was asked for, nothing else is an error. ERR_USAGE. */
+/* Takes the command line; argv may be reordered and is lent as long as the results are used.
+ * argv[0] is skipped. Where help was asked for, nothing else is an error. ERR_USAGE. */
 enum err options_take(struct options *o, int argc, char **argv, struct why *w);
 
 /* Prints how to use the command, at most 80 columns wide. */
 void options_usage(const struct options *o, FILE *to);
 
-/* Prints text at most 80 columns wide: lines break at spaces, those behind the first begin at column `indent`. `at` is
- * the column where it begins. Ends with a newline. */
+/* Prints text at most 80 columns wide: lines break at spaces, those behind the first begin at
+ * column `indent`. `at` is the column where it begins. Ends with a newline. */
 void options_wrap(FILE *to, const char *text, size_t at, size_t indent);
 
 #endif

@@ -18,14 +18,15 @@ struct helper {
     pthread_t thread;
 };
 
-/* A thread's part of a job: neighbouring pieces, and in the next job of the same kind the same ones, which lie in its
- * cache. Whoever is done with his helps the others. */
+/* A thread's part of a job: neighbouring pieces, and in the next job of the same kind the same
+ * ones, which lie in its cache. Whoever is done with his helps the others. */
 struct share {
     _Alignas(64) atomic_size_t next;
     size_t last;
 };
 
-/* Where the present job stands, in one word: its number, whether it still takes helpers, and how many are inside. */
+/* Where the present job stands, in one word: its number, whether it still takes helpers, and how
+ * many are inside. */
 #define INSIDE 0xffffffffu
 #define OPEN   ((uint64_t)1 << 32)
 #define NUMBER ((uint64_t)1 << 33) /* one more job */
@@ -55,9 +56,10 @@ static void work(struct pool *p, size_t thread)
     }
 }
 
-/* Ops of a model follow one another within microseconds, and waking a thread takes as long as a small op. So whoever waits
- * does not sleep at once: first it watches, then it offers the processor to others, and then it lies down, so that
- * several pools on few processors do not keep them from one another. */
+/* Ops of a model follow one another within microseconds, and waking a thread takes as long as a
+ * small op. So whoever waits does not sleep at once: first it watches, then it offers the processor
+ * to others, and then it lies down, so that several pools on few processors do not keep them from
+ * one another. */
 #define WATCH_ROUNDS 2000 /* some 40 us */
 #define OFFER_ROUNDS 10
 

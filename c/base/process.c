@@ -12,7 +12,8 @@
 
 extern char **environ;
 
-/* A child gets signals as if a shell had started it: what blocks or handles them here is not its own. */
+/* A child gets signals as if a shell had started it: what blocks or handles them here is not its
+ * own. */
 static int spawn(const char *const *argv, const posix_spawn_file_actions_t *files, short flags,
                  pid_t *out)
 {

@@ -1,4 +1,5 @@
-/* reach.h -- why a peer cannot be reached, as members tell each other (record REACH of SPEC.md) and as people read it. */
+/* reach.h -- why a peer cannot be reached, as members tell each other (record REACH of SPEC.md) and
+ * as people read it. */
 #ifndef SHOAL_BASE_REACH_H
 #define SHOAL_BASE_REACH_H
 
@@ -23,8 +24,9 @@ enum reach_reason {
 /* "no answer", "wrong key", ...; "another reason" for numbers that are not known. */
 const char *reach_word(enum reach_reason reason);
 
-/* What a link's or a dial's end means (enum link_close); REACH_REASONS: nothing, as an end that was polite does. `up`: it
- * had been up, and a peer that is lost is not yet one that cannot be reached. */
+/* What a link's or a dial's end means (enum link_close); REACH_REASONS: nothing, as an end that
+ * was polite does. `up`: it had been up, and a peer that is lost is not yet one that cannot be
+ * reached. */
 enum reach_reason reach_reason_of(uint32_t code, bool up);
 
 #endif

@@ -5,7 +5,8 @@
  *                          goes away does so beside its shell
  *     a later signal       the command ends at once
  *
- * Signals are SIGINT, SIGTERM and SIGHUP, the last one not where it was ignored at the start, as nohup does. */
+ * Signals are SIGINT, SIGTERM and SIGHUP, the last one not where it was ignored at the start, as
+ * nohup does. */
 #ifndef SHOAL_BASE_STOP_H
 #define SHOAL_BASE_STOP_H
 
@@ -28,8 +29,9 @@ bool stop_take(struct stop *s, instant now);
 /* The signals that it is about. */
 void stop_signals(sigset_t *set);
 
-/* Lets signals of this process count from now on and write a sentence on stderr; NULL: none. After the second wish the
- * process ends with STOP_CODE_AT_ONCE, unless `second` is NULL: then that is the caller's to do. */
+/* Lets signals of this process count from now on and write a sentence on stderr; NULL: none. After
+ * the second wish the process ends with STOP_CODE_AT_ONCE, unless `second` is NULL: then that is
+ * the caller's to do. */
 void stop_watch(const char *first, const char *second);
 
 /* How many wishes there were since stop_watch. */

@@ -4,8 +4,9 @@
 
 #include "base/err.h"
 
-/* GETs `path` from "ID@host:port" (only the node with that ID will do) or "host:port" (any). Waits at most 10 s. The
- * answer, with a zero byte behind it, is the caller's to free. ERR_USAGE for an address that is none, ERR_NETWORK. */
+/* GETs `path` from "ID@host:port" (only the node with that ID will do) or "host:port" (any). Waits
+ * at most 10 s. The answer, with a zero byte behind it, is the caller's to free. ERR_USAGE for an
+ * address that is none, ERR_NETWORK. */
 enum err ask(const char *peer, const char *path, char **out, struct why *w);
 
 #endif

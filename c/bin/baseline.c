@@ -1,7 +1,8 @@
-/* baseline.c -- says in a sentence that a processor is too old, before the first instruction that it does not know.
+/* baseline.c -- says in a sentence that a processor is too old, before the first instruction that
+ * it does not know.
  *
- * The rest of shoal is compiled for x86-64-v3 with AES and PCLMUL (build.zig), this file for any x86-64; it runs before all
- * other constructors and main. */
+ * The rest of shoal is compiled for x86-64-v3 with AES and PCLMUL (build.zig), this file for any
+ * x86-64; it runs before all other constructors and main. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

@@ -9,8 +9,8 @@ int bench_cpu(int argc, char **argv);
 int bench_gpu(int argc, char **argv);
 int bench_net(int argc, char **argv);
 
-/* Tokens a second that this machine trains the experiment's model with, on machine.device (its first GPU), measured for
- * some seconds. */
+/* Tokens a second that this machine trains the experiment's model with, on machine.device (its
+ * first GPU), measured for some seconds. */
 enum err bench_speed(const struct experiment *x, double *tokens_per_s, struct why *w);
 
 #endif

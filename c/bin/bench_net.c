@@ -135,8 +135,8 @@ static int receive(const struct wishes *o, int tell)
     return 0;
 }
 
-/* One endpoint a link: a port each, as links that are to have congestion windows of their own need them. The receiver
- * tells them apart by their keys. */
+/* One endpoint a link: a port each, as links that are to have congestion windows of their own need
+ * them. The receiver tells them apart by their keys. */
 static enum err open_lanes(const struct wishes *o, struct sender *s, struct lane *lanes,
                            struct identity **selves, const struct address *to, struct why *w)
 {

@@ -229,7 +229,8 @@ static void swiglu(struct bench *k)
     release(k);
 }
 
-/* The products of the ffn's first layer, narrower where the weights would take more than half of the room. */
+/* The products of the ffn's first layer, narrower where the weights would take more than half of
+ * the room. */
 static void linear(struct bench *k)
 {
     const size_t widest = k->room / (2 * sizeof(float) * DIM), least = 64;
@@ -327,7 +328,8 @@ static void outer_step_call(const struct backend *b, const void *o)
     if (!u->k->err) u->k->err = e;
 }
 
-/* Anchor, momentum and wire bytes lie in host memory: what they move goes between host and device. */
+/* Anchor, momentum and wire bytes lie in host memory: what they move goes between host and
+ * device. */
 static void outer(struct bench *k)
 {
     const size_t n = rows_of(k, 4 * sizeof(float));

@@ -1,7 +1,9 @@
-/* bench_trace.h -- how long each operation of a backend takes inside a training step: part of `shoal bench cpu|gpu --trace`.
+/* bench_trace.h -- how long each operation of a backend takes inside a training step: part of
+ * `shoal bench cpu|gpu --trace`.
  *
- * Between the two calls every operation of the backend is called with a mark before and one behind it. On a GPU the marks are
- * events in its queue, so nothing waits; what a mark itself takes is some microseconds a call. */
+ * Between the two calls every operation of the backend is called with a mark before and one behind
+ * it. On a GPU the marks are events in its queue, so nothing waits; what a mark itself takes is
+ * some microseconds a call. */
 #ifndef SHOAL_BIN_BENCH_TRACE_H
 #define SHOAL_BIN_BENCH_TRACE_H
 

@@ -1,4 +1,5 @@
-/* bench_train.c -- `shoal bench cpu` and `shoal bench gpu`: inner steps on made-up tokens, timed. */
+/* bench_train.c -- `shoal bench cpu` and `shoal bench gpu`: inner steps on made-up tokens,
+ * timed. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -435,8 +436,8 @@ static int bench(int argc, char **argv, bool gpu)
     return e ? command_failed(gpu ? "bench gpu" : "bench cpu", &w) : 0;
 }
 
-/* A batch of 524288 tokens would take a CPU minutes: a step of one micro-batch of some thousand tokens is a fair sample,
- * a little slow because AdamW comes once for each. */
+/* A batch of 524288 tokens would take a CPU minutes: a step of one micro-batch of some thousand
+ * tokens is a fair sample, a little slow because AdamW comes once for each. */
 #define SAMPLE_TOKENS 4096
 
 enum err bench_speed(const struct experiment *x, double *tokens_per_s, struct why *w)

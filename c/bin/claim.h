@@ -10,9 +10,9 @@
 
 #include "config/experiment.h"
 
-/* Takes the folder, which exists, for a swarm of this experiment; the lock ends with the process. ERR_STOPPED when a swarm
- * or a worker of one still runs in it, ERR_USAGE when it holds another experiment's run and `fresh` does not say what is to
- * become of that: nothing was changed then. */
+/* Takes the folder, which exists, for a swarm of this experiment; the lock ends with the process.
+ * ERR_STOPPED when a swarm or a worker of one still runs in it, ERR_USAGE when it holds another
+ * experiment's run and `fresh` does not say what is to become of that: nothing was changed then. */
 enum err claim_folder(const char *dir, const struct experiment *x, bool fresh, struct why *w);
 
 #endif

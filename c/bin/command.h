@@ -1,7 +1,8 @@
 /* command.h -- the subcommands of shoal: one file each, one row each in main.c's table.
  *
- * A subcommand gets argv[0] = its own name, takes its options from a table (options.h), prints results on stdout and
- * errors as one sentence on stderr through command_failed, and returns the exit code: 0 only when it is complete. */
+ * A subcommand gets argv[0] = its own name, takes its options from a table (options.h), prints
+ * results on stdout and errors as one sentence on stderr through command_failed, and returns the
+ * exit code: 0 only when it is complete. */
 #ifndef SHOAL_BIN_COMMAND_H
 #define SHOAL_BIN_COMMAND_H
 
@@ -25,10 +26,12 @@ struct command {
     const char *summary; /* one line for `shoal --help` */
 };
 
-/* Prints "shoal NAME: <story>" on stderr; returns COMMAND_USAGE for ERR_USAGE, else COMMAND_ERROR. */
+/* Prints "shoal NAME: <story>" on stderr; returns COMMAND_USAGE for ERR_USAGE, else
+ * COMMAND_ERROR. */
 int command_failed(const char *name, const struct why *w);
 
-/* Takes the command line as the table says. False: help was printed or a mistake told, and the command ends with
+/* Takes the command line as the table says. False: help was printed or a mistake told, and the
+ * command ends with
  * *code. `name` is the subcommand's, as for command_failed. With a row "json" that was given, stdout is claimed for
  * JSON (object_claim_stdout). */
 bool command_options(const char *name, struct options *o, int argc, char **argv, int *code);

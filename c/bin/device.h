@@ -26,42 +26,46 @@ struct device_options {
     bool quiet;           /* what a GPU does without was said of another */
 };
 
-/* Opens it; auto is GPU 0 where there is one, else the CPU. A GPU that is asked for and cannot serve is an error,
- * never a silent CPU, and what it does without is said on stderr: ERR_UNSUPPORTED when shoal was built without CUDA, ERR_DEVICE, ERR_MEMORY. The pool must outlive
+/* Opens it; auto is GPU 0 where there is one, else the CPU. A GPU that is asked for and cannot
+ * serve is an error, never a silent CPU, and what it does without is said on stderr:
+ * ERR_UNSUPPORTED when shoal was built without CUDA, ERR_DEVICE, ERR_MEMORY. The pool must outlive
  * it. */
 enum err device_open(struct backend *out, const struct device_options *o, struct pool *pool,
                      struct why *w);
 void device_close(struct backend *b);
 
-/* Operations a second that it could do at most: of the CPU what is measured now (some 10 ms), of a GPU what its maker says of
- * dense products in bf16; 0: not known. */
+/* Operations a second that it could do at most: of the CPU what is measured now (some 10 ms), of a
+ * GPU what its maker says of dense products in bf16; 0: not known. */
 double device_peak(const struct backend *b);
 
-/* Bytes a second between a GPU and its memory, by the memory's clock and width; 0: not known, as of a CPU. */
+/* Bytes a second between a GPU and its memory, by the memory's clock and width; 0: not known, as of
+ * a CPU. */
 double device_memory_peak(const struct backend *b);
 
 /* "AVX-512 BF16" or "NVIDIA H100 80GB HBM3, sm_90, cuBLASLt 13.1"; lives as long as the backend. */
 const char *device_describe(const struct backend *b);
 
-/* How the CPU's kernels were chosen, for the log ("measured: AVX-512 3.1 ms, AMX 0.9 ms"); NULL of a GPU, and where nothing was
- * to be chosen. */
+/* How the CPU's kernels were chosen, for the log ("measured: AVX-512 3.1 ms, AMX 0.9 ms"); NULL of
+ * a GPU, and where nothing was to be chosen. */
 const char *device_choice(const struct backend *b);
 
-/* Opens what the experiment asks for: auto takes all GPUs where there are any. Several GPUs compute together through NCCL;
- * where that is not to be had it is ERR_DEVICE, never fewer GPUs. `kept`: the CPU's kernels that the checkpoint was
- * computed with, or empty; auto takes them, and where they do not run it says on stderr that bits differ from here on.
- * Other errors as above. devices_close closes what was opened, after an error too. */
+/* Opens what the experiment asks for: auto takes all GPUs where there are any. Several GPUs compute
+ * together through NCCL; where that is not to be had it is ERR_DEVICE, never fewer GPUs. `kept`:
+ * the CPU's kernels that the checkpoint was computed with, or empty; auto takes them, and where
+ * they do not run it says on stderr that bits differ from here on. Other errors as above.
+ * devices_close closes what was opened, after an error too. */
 enum err devices_open(struct devices *out, const struct experiment *x, const char *kept,
                       struct pool *pool, struct why *w);
 void devices_close(struct devices *d);
 size_t devices_gpus(const struct devices *d); /* 0: the CPU computes */
 
-/* The GPU for worker `i` of several on this machine: those of the experiment in turn, in `out` ("cuda:1"). False: what the
- * experiment says serves all of them. */
+/* The GPU for worker `i` of several on this machine: those of the experiment in turn, in `out`
+ * ("cuda:1"). False: what the experiment says serves all of them. */
 bool devices_deal(const struct experiment *x, size_t i, char out[16]);
 
-/* Moments on the device, for measuring, of one backend at a time: makes `count` of them (0 gives them back), says that one is
- * when all that was queued so far is done, and the seconds between two, for which it waits. ERR_MEMORY, ERR_DEVICE. */
+/* Moments on the device, for measuring, of one backend at a time: makes `count` of them (0 gives
+ * them back), says that one is when all that was queued so far is done, and the seconds between
+ * two, for which it waits. ERR_MEMORY, ERR_DEVICE. */
 enum err device_marks(const struct backend *b, size_t count, struct why *w);
 void device_mark(const struct backend *b, size_t mark);
 double device_between(const struct backend *b, size_t from, size_t to);

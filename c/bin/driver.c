@@ -52,7 +52,8 @@ struct driver {
     bool started;
 };
 
-/* What cannot be carried out is reported to the node as an event of its own: it must not be called back into. */
+/* What cannot be carried out is reported to the node as an event of its own: it must not be called
+ * back into. */
 static void report_later(struct driver *d, const struct event *e)
 {
     if (d->later_count == LATER_MAX)

@@ -2,8 +2,9 @@
  *
  *     endpoint (net/) --events--> node (swarm/) --actions--> endpoint, trainer (exchange.h), event log
  *
- * One thread with an event loop. It never waits for the trainer, and the trainer never waits for it but when it has
- * nothing to train. Signals (stop.h) come in here: the first asks the node to leave, a later one ends the process. */
+ * One thread with an event loop. It never waits for the trainer, and the trainer never waits for it
+ * but when it has nothing to train. Signals (stop.h) come in here: the first asks the node to
+ * leave, a later one ends the process. */
 #ifndef SHOAL_BIN_DRIVER_H
 #define SHOAL_BIN_DRIVER_H
 
@@ -34,12 +35,13 @@ struct driver_config {
     struct round_progress round; /* done since the last outer step, from a checkpoint */
 };
 
-/* Opens the socket, starts the node with the replica's state, and the thread that runs both. The signals of stop.h
- * must be blocked in the calling thread. ERR_USAGE for an address or a peer list that cannot be read, ERR_NETWORK for a
- * socket that cannot be opened, ERR_MEMORY. */
+/* Opens the socket, starts the node with the replica's state, and the thread that runs both. The
+ * signals of stop.h must be blocked in the calling thread. ERR_USAGE for an address or a peer list
+ * that cannot be read, ERR_NETWORK for a socket that cannot be opened, ERR_MEMORY. */
 enum err driver_open(struct driver **out, const struct driver_config *c, struct why *w);
 
-/* Where it can be reached from this host's networks (interface.h), with the port that the system chose. */
+/* Where it can be reached from this host's networks (interface.h), with the port that the system
+ * chose. */
 struct address driver_address(const struct driver *d);
 
 /* Whom it cannot reach now, and why, those tried last first. Any thread. */

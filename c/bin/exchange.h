@@ -3,8 +3,8 @@
  *     network --orders--> trainer     train, hold, snapshot, apply, ...: in order, none is lost
  *     trainer --events--> network     step, snapshot, applied, ...: in order; of several steps the latest remains
  *
- * Neither waits for the other: a lock is held for the time of a copy. Only the trainer may sleep, when it has
- * nothing to train. */
+ * Neither waits for the other: a lock is held for the time of a copy. Only the trainer may sleep,
+ * when it has nothing to train. */
 #ifndef SHOAL_BIN_EXCHANGE_H
 #define SHOAL_BIN_EXCHANGE_H
 

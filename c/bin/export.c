@@ -1,4 +1,5 @@
-/* export.c -- `shoal export`: a checkpoint's model in the layout that Hugging Face's transformers reads. */
+/* export.c -- `shoal export`: a checkpoint's model in the layout that Hugging Face's transformers
+ * reads. */
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -98,7 +99,8 @@ static enum err write_config(const char *dir, const struct model_shape *s, uint3
                       s->context, s->tied ? "true" : "false", s->rope_theta, s->rms_eps, end, end);
 }
 
-/* The tokenizer with a post_processor that puts the end of a text in front, as the training text and `generate` have it. */
+/* The tokenizer with a post_processor that puts the end of a text in front, as the training text
+ * and `generate` have it. */
 static enum err with_beginning(const char *text, uint32_t end, char **out, struct why *w)
 {
     const char *name = TOKENIZER_END_OF_TEXT;

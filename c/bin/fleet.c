@@ -93,7 +93,8 @@ static double corpus_entropy(const char *corpus)
     return nats;
 }
 
-/* SHA-256 of anchor, then momentum, of the newest checkpoint in a folder: read from the disk, not from the log. */
+/* SHA-256 of anchor, then momentum, of the newest checkpoint in a folder: read from the disk, not
+ * from the log. */
 static enum err digest_of(const char *dir, char out[65], uint64_t *epoch, struct why *w)
 {
     bool found;

@@ -1,4 +1,5 @@
-/* fleet.h -- a swarm on one machine as `shoal swarm` ran it: its workers, what befell them, what came of it. */
+/* fleet.h -- a swarm on one machine as `shoal swarm` ran it: its workers, what befell them, what
+ * came of it. */
 #ifndef SHOAL_BIN_FLEET_H
 #define SHOAL_BIN_FLEET_H
 

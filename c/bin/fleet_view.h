@@ -1,5 +1,6 @@
-/* fleet_view.h -- what `shoal swarm` shows: joins, crashes and outer steps as lines, and on a terminal how far each worker
- * is, drawn in place. It knows what the workers' logs say (watch.h) and what its caller tells. */
+/* fleet_view.h -- what `shoal swarm` shows: joins, crashes and outer steps as lines, and on a
+ * terminal how far each worker is, drawn in place. It knows what the workers' logs say (watch.h)
+ * and what its caller tells. */
 #ifndef SHOAL_BIN_FLEET_VIEW_H
 #define SHOAL_BIN_FLEET_VIEW_H
 

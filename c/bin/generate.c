@@ -64,8 +64,8 @@ static int by_likelihood(const void *a, const void *b)
     return likelier(*(const struct candidate *)a, *(const struct candidate *)b) ? -1 : 1;
 }
 
-/* The k likeliest in order, in `room` of at least `count`: a few by insertion, for a whole sort of a vocabulary takes longer
- * than a small model does. */
+/* The k likeliest in order, in `room` of at least `count`: a few by insertion, for a whole sort of
+ * a vocabulary takes longer than a small model does. */
 static void find_likeliest(const float *logits, size_t count, size_t k, struct candidate *room)
 {
     if (k > 256) {
@@ -91,7 +91,8 @@ static size_t nucleus(const double *weights, size_t k, double sum, double top_p)
     return n;
 }
 
-/* Draws from the softmax over the top_k likeliest at this temperature, and of these those of top_p. */
+/* Draws from the softmax over the top_k likeliest at this temperature, and of these those of
+ * top_p. */
 static uint32_t draw(const float *logits, size_t count, const struct wishes *o,
                      struct candidate *room, double *weights, struct rng *chance)
 {
@@ -111,7 +112,8 @@ static uint32_t draw(const float *logits, size_t count, const struct wishes *o,
     return room[n - 1].id;
 }
 
-/* Prints what is whole in `held`; a start that later bytes may complete stays there. Leads are C2 .. F4 (RFC 3629). */
+/* Prints what is whole in `held`; a start that later bytes may complete stays there. Leads are C2
+ * .. F4 (RFC 3629). */
 static void print_whole(FILE *to, uint8_t held[4], size_t *held_count)
 {
     while (*held_count) {

@@ -68,8 +68,8 @@ static enum err place_corpus(const char *corpus, const struct paths *paths,
                       EXPERIMENT_PATH_BYTES - 1);
 }
 
-/* What is there is kept, and with --force only an experiment is replaced: `-o` before another file's name would cost
- * that file. */
+/* What is there is kept, and with --force only an experiment is replaced: `-o` before another
+ * file's name would cost that file. */
 static enum err check_output(const struct wishes *o, const char *path, struct why *w)
 {
     struct stat s;

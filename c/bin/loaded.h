@@ -1,4 +1,5 @@
-/* loaded.h -- a trained model out of a checkpoint, for commands that use it: eval, generate, export. */
+/* loaded.h -- a trained model out of a checkpoint, for commands that use it: eval, generate,
+ * export. */
 #ifndef SHOAL_BIN_LOADED_H
 #define SHOAL_BIN_LOADED_H
 
@@ -17,13 +18,14 @@ struct loaded {
     float *parameters;   /* in backend memory */
 };
 
-/* Opens a checkpoint file, or the newest in a folder. Of a swarm's checkpoint the anchor is taken: what all replicas
- * hold alike; of a worker's alone its parameters. Closed by loaded_close, after an error too. */
+/* Opens a checkpoint file, or the newest in a folder. Of a swarm's checkpoint the anchor is taken:
+ * what all replicas hold alike; of a worker's alone its parameters. Closed by loaded_close, after
+ * an error too. */
 enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struct why *w);
 void loaded_close(struct loaded *l);
 
-/* Is the tokenizer in the file `path`, of this SHA-256, the one that the checkpoint was trained with? ERR_USAGE when it is
- * not; a checkpoint of version 1 does not know. */
+/* Is the tokenizer in the file `path`, of this SHA-256, the one that the checkpoint was trained
+ * with? ERR_USAGE when it is not; a checkpoint of version 1 does not know. */
 enum err loaded_check_tokenizer(const struct checkpoint *c, const char *checkpoint,
                                 const char *path, const uint8_t hash[CRYPTO_HASH_BYTES],
                                 struct why *w);

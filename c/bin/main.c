@@ -127,8 +127,9 @@ static int help(int argc, char **argv)
     return c->main(count, asked);
 }
 
-/* Where standard output, input or error is closed, the next file that is opened would take its number, and messages would
- * go into a checkpoint. Writing to what stands there instead fails, as it should. */
+/* Where standard output, input or error is closed, the next file that is opened would take its
+ * number, and messages would go into a checkpoint. Writing to what stands there instead fails, as
+ * it should. */
 static void fill_standard_files(void)
 {
     for (int fd = 0; fd <= 2; fd++)

@@ -51,8 +51,8 @@ struct plan {
 
 static size_t stated(void *self) { return *(size_t *)self; }
 
-/* What the settings come to, and which others GPUs that may not be here have room for. `gpu`: GiB of the one to plan
- * for; 0: the host computes. */
+/* What the settings come to, and which others GPUs that may not be here have room for. `gpu`: GiB
+ * of the one to plan for; 0: the host computes. */
 static enum err plan_settings(struct plan *p, const struct experiment *x, const struct backend *cpu,
                               unsigned gpu, struct why *w)
 {

@@ -1,8 +1,8 @@
 /* replica.h -- a worker's copy of what the whole swarm holds alike: anchor and momentum, twice.
  *
- * One pair of buffers is the state: the network's thread serves it to joiners, nobody writes to it. The other is the
- * spare: an outer step or a download is written there and becomes the state in one move, so a worker always holds
- * one whole epoch. Only the trainer's thread flips. */
+ * One pair of buffers is the state: the network's thread serves it to joiners, nobody writes to it.
+ * The other is the spare: an outer step or a download is written there and becomes the state in one
+ * move, so a worker always holds one whole epoch. Only the trainer's thread flips. */
 #ifndef SHOAL_BIN_REPLICA_H
 #define SHOAL_BIN_REPLICA_H
 
@@ -28,22 +28,23 @@ struct replica {
 /* Bytes of arena for a replica of `parameters` elements. */
 size_t replica_bytes(uint64_t parameters);
 
-/* Genesis: anchor = parameters, momentum 0, epoch 0 of the run's lineage. ERR_MEMORY when the arena is too small. Here
- * and below the parameters are in the backend's memory; ERR_DEVICE. */
+/* Genesis: anchor = parameters, momentum 0, epoch 0 of the run's lineage. ERR_MEMORY when the arena
+ * is too small. Here and below the parameters are in the backend's memory; ERR_DEVICE. */
 enum err replica_init(struct replica *r, struct arena *room, const struct outer_rule *rule,
                       const float *parameters, uint64_t count,
                       const uint8_t run_id[CRYPTO_DIGEST_BYTES], const struct crypto *crypto,
                       const struct backend *b, struct pool *pool, struct why *w);
 
-/* Takes the current pair's content as the state of this epoch, after it was filled from a checkpoint. */
+/* Takes the current pair's content as the state of this epoch, after it was filled from a
+ * checkpoint. */
 void replica_restored(struct replica *r, uint64_t epoch, const uint8_t lineage[CRYPTO_DIGEST_BYTES],
                       uint64_t lineage_tokens);
 
 /* Quantizes anchor - parameters into `wire`; `finite` says whether that could be. */
 enum err replica_snapshot(struct replica *r, const float *parameters, bool *finite, struct why *w);
 
-/* The outer step of ORDER_APPLY; `parameters` restart from the new anchor, or keep what they learned where our
- * contribution was not in the mean. */
+/* The outer step of ORDER_APPLY; `parameters` restart from the new anchor, or keep what they
+ * learned where our contribution was not in the mean. */
 enum err replica_apply(struct replica *r, const struct order *o, float *parameters, struct why *w);
 
 /* Part of a download, into the spare pair. False when it does not fit the vector. */

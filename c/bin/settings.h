@@ -1,7 +1,8 @@
-/* settings.h -- the experiment that a command works on: its file, and what the command line changes in it.
+/* settings.h -- the experiment that a command works on: its file, and what the command line changes
+ * in it.
  *
- * Everything that is wrong is printed in one go: all sentences but the last here, the last one by command_failed, so
- * that each stands in a line of its own and begins with the command's name. */
+ * Everything that is wrong is printed in one go: all sentences but the last here, the last one by
+ * command_failed, so that each stands in a line of its own and begins with the command's name. */
 #ifndef SHOAL_BIN_SETTINGS_H
 #define SHOAL_BIN_SETTINGS_H
 
@@ -21,7 +22,8 @@ enum err settings_read(const char *command, const struct settings *s, struct exp
 /* What experiment_check_files finds. */
 enum err settings_check_files(const char *command, struct experiment *x, struct why *w);
 
-/* Prints x's mistakes but for the last one, which goes into `w`. Returns `e`, with which they were found. */
+/* Prints x's mistakes but for the last one, which goes into `w`. Returns `e`, with which they were
+ * found. */
 enum err settings_say(const char *command, struct experiment *x, enum err e, struct why *w);
 
 #endif

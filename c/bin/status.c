@@ -32,7 +32,8 @@ static long long whole_of(const json_t *o, const char *key)
     return json_integer_value(json_object_get(o, key));
 }
 
-/* The table's columns in the order in which they are given room; all but the last two fit into 80. */
+/* The table's columns in the order in which they are given room; all but the last two fit into
+ * 80. */
 enum column { ID, HEALTH, EPOCH, LOSS, PHASE, RATE, AGE, ADDRESS, STEPS, LINEAGE, COLUMNS };
 
 static const struct {
@@ -72,8 +73,9 @@ static void add_row(struct terminal_picture *to, const json_t *peer, size_t show
     terminal_line(to, "%s%s", line, json_is_true(json_object_get(peer, "self")) ? " *" : "");
 }
 
-/* How far the run is, as its share that is done, and how long it still takes at today's rate: each of `workers` owes
- * epoch_tokens in an epoch on average, and `tokens` of them are done in the present one. */
+/* How far the run is, as its share that is done, and how long it still takes at today's rate: each
+ * of `workers` owes epoch_tokens in an epoch on average, and `tokens` of them are done in the
+ * present one. */
 static size_t add_progress(const json_t *o, long long epoch, long long workers, double tokens,
                            double rate, char fields[2][80])
 {

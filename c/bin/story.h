@@ -1,8 +1,8 @@
-/* story.h -- what the event log of one worker says, in words: a sentence for each event that a person wants to know of, and
- * where the worker stands.
+/* story.h -- what the event log of one worker says, in words: a sentence for each event that a
+ * person wants to know of, and where the worker stands.
  *
- * Events and their fields are those of docs/events.md. What peers chose (reasons, addresses) is text that
- * whoever shows it has to clean (terminal_clean). */
+ * Events and their fields are those of docs/events.md. What peers chose (reasons, addresses) is
+ * text that whoever shows it has to clean (terminal_clean). */
 #ifndef SHOAL_BIN_STORY_H
 #define SHOAL_BIN_STORY_H
 

@@ -1,8 +1,8 @@
 /* swarm.c -- `shoal swarm`: a whole swarm on this machine, watched in one terminal.
  *
- * Each worker is a process of its own, started as `shoal run` with a folder and a peer list, and left alone: this
- * program only starts them, reads their logs, draws, and does the harm it was asked to do. It takes no part in the
- * swarm; if it dies, the swarm goes on. */
+ * Each worker is a process of its own, started as `shoal run` with a folder and a peer list, and
+ * left alone: this program only starts them, reads their logs, draws, and does the harm it was
+ * asked to do. It takes no part in the swarm; if it dies, the swarm goes on. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
@@ -94,8 +94,8 @@ static enum err check_epochs(const struct wishes *o, const struct experiment *x,
     return ERR_OK;
 }
 
-/* A port nobody has now. Between this and the worker's own bind somebody else may take it; then that worker says so
- * and ends. */
+/* A port nobody has now. Between this and the worker's own bind somebody else may take it; then
+ * that worker says so and ends. */
 static enum err free_port(uint16_t *out, struct why *w)
 {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -111,7 +111,8 @@ static enum err free_port(uint16_t *out, struct why *w)
     return e;
 }
 
-/* The identity of worker `i` of a run that must repeat: SHA-256("shoal worker" || seed u64 || i u64) is its secret. */
+/* The identity of worker `i` of a run that must repeat: SHA-256("shoal worker" || seed u64 || i
+ * u64) is its secret. */
 static enum err create_repeatable(const char *path, uint64_t seed, uint64_t i,
                                   struct identity **out, struct why *w)
 {
@@ -226,7 +227,8 @@ static uint64_t epoch_of(const struct fleet *f)
     return epoch;
 }
 
-/* Kills a worker whose log says it has committed to a group and not yet applied: the worst moment for the others. */
+/* Kills a worker whose log says it has committed to a group and not yet applied: the worst moment
+ * for the others. */
 static void do_harm(struct fleet *f, struct wishes *o, struct fleet_view *v)
 {
     for (size_t i = f->count; o->kill && i-- > 0;) {
@@ -253,7 +255,8 @@ static enum err let_join(struct fleet *f, struct wishes *o, struct fleet_view *v
     return e ? e : start(f, i, o, w);
 }
 
-/* All workers read this copy, a late joiner too: an edit of the original meanwhile must not make it a stranger. */
+/* All workers read this copy, a late joiner too: an edit of the original meanwhile must not make it
+ * a stranger. */
 static enum err keep_experiment(const struct fleet *f, struct wishes *o, struct why *w)
 {
     static char copy[EXPERIMENT_PATH_BYTES + 32];

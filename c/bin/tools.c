@@ -16,7 +16,8 @@
 #include "model/checkpoints.h"
 #include "model/trainer.h"
 
-/* The tokenizer's bytes are part of what names the run: workers with different ones must not mix. */
+/* The tokenizer's bytes are part of what names the run: workers with different ones must not
+ * mix. */
 static enum err hash_tokenizer(struct tools *t, const struct crypto *hash, struct why *w)
 {
     uint8_t *text;

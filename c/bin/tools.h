@@ -1,4 +1,5 @@
-/* tools.h -- what every command that trains needs, opened from an experiment: corpus, threads, devices. */
+/* tools.h -- what every command that trains needs, opened from an experiment: corpus, threads,
+ * devices. */
 #ifndef SHOAL_BIN_TOOLS_H
 #define SHOAL_BIN_TOOLS_H
 
@@ -18,19 +19,21 @@ struct tools {
     uint8_t run_id[CRYPTO_DIGEST_BYTES]; /* of the swarm */
 };
 
-/* Opens all for the command of this name. `resumes`: the folder of the checkpoints that it may go on from, of a swarm or not;
- * NULL: of none. Where machine.kernels is auto, the newest one's are taken, for the same bits. ERR_USAGE when corpus and
- * experiment do not fit together; what was opened is closed by tools_close. */
+/* Opens all for the command of this name. `resumes`: the folder of the checkpoints that it may go
+ * on from, of a swarm or not; NULL: of none. Where machine.kernels is auto, the newest one's are
+ * taken, for the same bits. ERR_USAGE when corpus and experiment do not fit together; what was
+ * opened is closed by tools_close. */
 enum err tools_open(struct tools *t, const char *command, struct experiment *x, const char *resumes,
                     bool of_swarm, const struct crypto *hash, struct why *w);
 
 /* What a checkpoint says of them. */
 void tools_describe(const struct tools *t, const struct experiment *x, struct checkpoint *out);
 
-/* Says on stderr where the disk, or a limit on files, has no room for the experiment's checkpoints of so many vectors. */
+/* Says on stderr where the disk, or a limit on files, has no room for the experiment's checkpoints
+ * of so many vectors. */
 void tools_warn_disk(const struct experiment *x, size_t vectors);
-/* Names the run anew: it begins with the parameters of this digest (start.h); NULL: with those of the seed, as tools_open
- * does it. */
+/* Names the run anew: it begins with the parameters of this digest (start.h); NULL: with those of
+ * the seed, as tools_open does it. */
 void tools_name_run(struct tools *t, const struct experiment *x,
                     const uint8_t start[CRYPTO_DIGEST_BYTES], const struct crypto *hash);
 

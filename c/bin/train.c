@@ -1,7 +1,9 @@
-/* train.c -- `shoal train`: one worker alone, the baseline: inner steps to the end, no peers, no outer step.
+/* train.c -- `shoal train`: one worker alone, the baseline: inner steps to the end, no peers, no
+ * outer step.
  *
- * All it depends on lies in the checkpoint, so a run that is stopped at any step and goes on ends in the same bits as
- * one that never stopped, on the same machine. It reads what a node with an ID of zeros would read. */
+ * All it depends on lies in the checkpoint, so a run that is stopped at any step and goes on ends
+ * in the same bits as one that never stopped, on the same machine. It reads what a node with an ID
+ * of zeros would read. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,7 +127,8 @@ static enum err restore(struct alone *a, struct why *w)
     return ERR_OK;
 }
 
-/* A folder with checkpoints of a swarm is not for a worker alone, which would write into it what holds no anchor. */
+/* A folder with checkpoints of a swarm is not for a worker alone, which would write into it what
+ * holds no anchor. */
 static enum err check_folder(const struct alone *a, struct why *w)
 {
     struct checkpoint c;
@@ -226,7 +229,8 @@ static enum err evaluate(struct alone *a, struct why *w)
     return ERR_OK;
 }
 
-/* On a terminal where it stands, drawn in place at most ten times a second, elsewhere a line every ten seconds. */
+/* On a terminal where it stands, drawn in place at most ten times a second, elsewhere a line every
+ * ten seconds. */
 static void show(struct alone *a, uint64_t last, const struct trainer_report *r, double seconds)
 {
     char fields[4][64], left[32];

@@ -21,12 +21,15 @@ struct view_facts {
     uint64_t now_ms; /* unix milliseconds */
 };
 
-/* A JSON object: experiment, run, epochs, epoch_tokens, parameters, sent, received, peers: [{id, address, self, linked, health,
- * phase, epoch, steps, tokens, tokens_per_s, loss, lineage, age, unreachable: [{id, reason}]}], unreachable: [{id, address,
- * reason, why, tries, seconds (since the latest try)}]: whom each of them says it cannot reach, and whom we cannot. The caller frees it with free(); NULL without memory. */
+/* A JSON object: experiment, run, epochs, epoch_tokens, parameters, sent, received, peers: [{id,
+ * address, self, linked, health, phase, epoch, steps, tokens, tokens_per_s, loss, lineage, age,
+ * unreachable: [{id, reason}]}], unreachable: [{id, address, reason, why, tries, seconds (since the
+ * latest try)}]: whom each of them says it cannot reach, and whom we cannot. The caller frees it
+ * with free(); NULL without memory. */
 char *view_status(const struct node *n, const struct view_facts *f);
 
-/* A peer list: ID@host:port lines of all who are alive and have an address, ourselves first. Likewise. */
+/* A peer list: ID@host:port lines of all who are alive and have an address, ourselves first.
+ * Likewise. */
 char *view_peers(const struct node *n, const struct view_facts *f);
 
 const char *view_phase(enum peer_phase p);

@@ -62,7 +62,8 @@ struct worker {
 
 static double ms_since(instant t) { return span_in_s(instant_since(clock_now(), t)) * 1e3; }
 
-/* The step that the schedule counts: epoch x every + the share of the present epoch that is done. */
+/* The step that the schedule counts: epoch x every + the share of the present epoch that is
+ * done. */
 static double schedule_step(struct worker *k)
 {
     double every = (double)k->x->outer.every;
@@ -89,7 +90,8 @@ static void drop_round(struct worker *k, const char *reason)
     k->round.steps = k->round.tokens = 0;
 }
 
-/* A round of ours is averaged or given up after so many restarts in a row, half a minute after the first. */
+/* A round of ours is averaged or given up after so many restarts in a row, half a minute after the
+ * first. */
 #define RESTARTS_MAX 6
 
 static enum err give_up(struct worker *k, const char *reason, struct why *w)
@@ -103,8 +105,9 @@ static enum err give_up(struct worker *k, const char *reason, struct why *w)
                x->train.optimizer.lr, (unsigned long long)x->train.schedule.warmup);
 }
 
-/* A loss, gradient or parameter that is not finite: nothing of this round can be trusted, nor the moments it left. The
- * next try waits 1, 2, 4 ... s, in which the others may bring a better anchor. ERR_NUMBER after too many. */
+/* A loss, gradient or parameter that is not finite: nothing of this round can be trusted, nor the
+ * moments it left. The next try waits 1, 2, 4 ... s, in which the others may bring a better anchor.
+ * ERR_NUMBER after too many. */
 static enum err restart_from_anchor(struct worker *k, const char *what, struct why *w)
 {
     char reason[200];
@@ -193,7 +196,8 @@ static enum err inner_step(struct worker *k, struct why *w)
     return checkpoint_due(k) ? save(k, w) : ERR_OK;
 }
 
-/* With count: steps a worker stops at `every` and waits for the others; else it trains on while they meet. */
+/* With count: steps a worker stops at `every` and waits for the others; else it trains on while
+ * they meet. */
 static bool may_step(const struct worker *k)
 {
     return k->training &&
@@ -316,8 +320,8 @@ static enum err choose_paths(struct worker *k, struct why *w)
     return ERR_OK;
 }
 
-/* max(unix milliseconds, last + 1), the last kept beside the key: a node that died and came back is told from the one
- * that it was, even if the clock went backwards. */
+/* max(unix milliseconds, last + 1), the last kept beside the key: a node that died and came back is
+ * told from the one that it was, even if the clock went backwards. */
 static enum err next_incarnation(const struct worker *k, uint64_t *out, struct why *w)
 {
     char path[EXPERIMENT_PATH_BYTES + 16], text[32];
@@ -388,7 +392,8 @@ static struct saved saved_as(const struct checkpoint *c)
     return s;
 }
 
-/* A checkpoint that cannot be written ends this worker only when the experiment says so; it is loud in either case. */
+/* A checkpoint that cannot be written ends this worker only when the experiment says so; it is loud
+ * in either case. */
 static enum err save(struct worker *k, struct why *w)
 {
     instant began = clock_now();

@@ -29,8 +29,8 @@ struct worker_end {
         unsaved; /* the last checkpoint could not be written: what was learned since the one before is lost */
 };
 
-/* Runs a worker to the end of the run, or until a signal (stop.h) asks it to leave. `end` is filled in after an error
- * too. */
+/* Runs a worker to the end of the run, or until a signal (stop.h) asks it to leave. `end` is filled
+ * in after an error too. */
 enum err worker_run(struct experiment *x, const struct worker_options *o, struct worker_end *end,
                     struct why *w);
 

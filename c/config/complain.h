@@ -5,8 +5,8 @@
 #include "config/experiment.h"
 #include "config/schema.h"
 
-/* Adds to x->mistakes "file:line:column: KEY: " or "--set KEY: " and the sentence; the key counts as bad from now on.
- * `at` is the value's place, or that of a part of it. */
+/* Adds to x->mistakes "file:line:column: KEY: " or "--set KEY: " and the sentence; the key counts
+ * as bad from now on. `at` is the value's place, or that of a part of it. */
 void complain(struct experiment *x, const struct schema_key *k, struct experiment_place at,
               enum err e, const char *format, ...) __attribute__((format(printf, 5, 6)));
 

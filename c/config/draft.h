@@ -1,7 +1,8 @@
 /* draft.h -- a first experiment for a corpus: what to write where nobody has chosen yet.
  *
- * Batch, learning rate and context follow from the preset, steps from the text and the passes over it, the outer epochs
- * from the steps. What `--set` gives stays as it is, and the rest follows from that. */
+ * Batch, learning rate and context follow from the preset, steps from the text and the passes over
+ * it, the outer epochs from the steps. What `--set` gives stays as it is, and the rest follows from
+ * that. */
 #ifndef SHOAL_CONFIG_DRAFT_H
 #define SHOAL_CONFIG_DRAFT_H
 
@@ -28,8 +29,8 @@ struct draft {
 /* Chooses what is 0: batch_tokens is a multiple of context, steps of every. */
 void draft_choose(struct draft *d);
 
-/* Takes what `sets` give, chooses the rest and makes the experiment of it, paths as they will stand in the file; what is
- * to be printed is `given` in its places. ERR_USAGE with --set KEY. */
+/* Takes what `sets` give, chooses the rest and makes the experiment of it, paths as they will stand
+ * in the file; what is to be printed is `given` in its places. ERR_USAGE with --set KEY. */
 enum err draft_make(struct draft *d, struct experiment *x, struct why *w);
 
 /* Writes the experiment with a comment for each line; `file` is what it will be called. */
@@ -38,7 +39,8 @@ void draft_print(const struct draft *d, const struct experiment *x, const char *
 /* A name for an experiment out of a path: its last part without ".yaml", each odd letter a '-'. */
 void draft_name(const char *path, char out[EXPERIMENT_NAME_BYTES]);
 
-/* The preset of that name; NULL when there is none, and `known` says which there are: "2m, 14m or 1b". */
+/* The preset of that name; NULL when there is none, and `known` says which there are: "2m, 14m or
+ * 1b". */
 const struct schema_preset *draft_preset(const char *name, char known[128]);
 
 #endif

@@ -37,8 +37,8 @@ static bool path_join(const char *mapping, const struct tree_node *name,
     return strlen(out) == n + dot + name->bytes && !memchr(name->text, '.', name->bytes);
 }
 
-/* What was meant for this key or mapping is known to be wrong: that it is missing need not be said, and nothing
- * follows from what it holds. */
+/* What was meant for this key or mapping is known to be wrong: that it is missing need not be said,
+ * and nothing follows from what it holds. */
 static void excuse(struct experiment *x, const char *path)
 {
     size_t n = strlen(path);

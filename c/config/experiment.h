@@ -1,13 +1,14 @@
 /* experiment.h -- one training run, as its YAML file and `--set KEY=VALUE` describe it.
  *
- * experiment_read parses and validates: an unknown key, a wrong type, a value out of bounds, a missing key and a
- * contradiction each become one sentence that starts with file:line:column (or with `--set KEY`) and names the nearest
- * known key. All that are found in one try are kept in `mistakes`. What is described in the format but not built yet
- * is refused with a sentence that says so. After a successful read every field holds its final value, defaults filled
- * in; `auto` values are 0 where a field says so.
+ * experiment_read parses and validates: an unknown key, a wrong type, a value out of bounds, a
+ * missing key and a contradiction each become one sentence that starts with file:line:column (or
+ * with `--set KEY`) and names the nearest known key. All that are found in one try are kept in
+ * `mistakes`. What is described in the format but not built yet is refused with a sentence that
+ * says so. After a successful read every field holds its final value, defaults filled in; `auto`
+ * values are 0 where a field says so.
  *
- * A relative path in a file starts from the file's folder, one on the command line from the working folder. After
- * experiment_read all of them are absolute. */
+ * A relative path in a file starts from the file's folder, one on the command line from the working
+ * folder. After experiment_read all of them are absolute. */
 #ifndef SHOAL_CONFIG_EXPERIMENT_H
 #define SHOAL_CONFIG_EXPERIMENT_H
 
@@ -143,46 +144,52 @@ struct experiment {
         enum cpu_kernels kernels;             /* of the CPU; auto: the fastest by measurement */
     } machine;
 
-    /* Only for messages: where each key's value stands, by its index in schema_keys, and each entry of swarm.peers. */
+    /* Only for messages: where each key's value stands, by its index in schema_keys, and each entry
+     * of swarm.peers. */
     struct experiment_place places[EXPERIMENT_KEYS_MAX];
     struct experiment_place peers_places[EXPERIMENT_PEERS_MAX];
 
     struct mistakes mistakes; /* found by the latest read or check */
 };
 
-/* Reads, checks and completes. `sets` are texts "key=value" that override the file's keys, with the same checks. The
- * first mistake goes into `w`, all of them into out->mistakes. ERR_USAGE for what is wrong, ERR_UNSUPPORTED when there
- * is nothing but what is not built yet, ERR_IO when there is no such file. */
+/* Reads, checks and completes. `sets` are texts "key=value" that override the file's keys, with the
+ * same checks. The first mistake goes into `w`, all of them into out->mistakes. ERR_USAGE for what
+ * is wrong, ERR_UNSUPPORTED when there is nothing but what is not built yet, ERR_IO when there is
+ * no such file. */
 enum err experiment_read_with(const char *path, const char *const *sets, size_t count,
                               struct experiment *out, struct why *w);
 
 /* The same without --set. */
 enum err experiment_read(const char *path, struct experiment *out, struct why *w);
 
-/* The same from memory; `name` stands for the file in messages, and relative paths stay as written. */
+/* The same from memory; `name` stands for the file in messages, and relative paths stay as
+ * written. */
 enum err experiment_parse(const char *name, struct bytes text, struct experiment *out,
                           struct why *w);
 
-/* Both: `text` with `sets`. Relative paths start from `from` (paths.h), and stay as written where it is NULL. */
+/* Both: `text` with `sets`. Relative paths start from `from` (paths.h), and stay as written where
+ * it is NULL. */
 struct paths;
 enum err experiment_parse_with(const char *name, struct bytes text, const char *const *sets,
                                size_t count, const struct paths *from, struct experiment *out,
                                struct why *w);
 
-/* Sets machine.device from the command line: "auto", "cpu", "cuda", "cuda:N" or "cuda:N,N". NULL leaves it as the file says. */
+/* Sets machine.device from the command line: "auto", "cpu", "cuda", "cuda:N" or "cuda:N,N". NULL
+ * leaves it as the file says. */
 enum err experiment_set_device(struct experiment *x, const char *text, struct why *w);
 
-/* What the file system has to say, apart from experiment_read so that a file can be judged on another machine:
- * the corpus and listed peer files exist, and what will be written is not in the way of something else. ERR_USAGE
- * with file:line:column; all that is wrong is in x->mistakes. */
+/* What the file system has to say, apart from experiment_read so that a file can be judged on
+ * another machine: the corpus and listed peer files exist, and what will be written is not in the
+ * way of something else. ERR_USAGE with file:line:column; all that is wrong is in x->mistakes. */
 enum err experiment_check_files(struct experiment *x, struct why *w);
 
-/* Says what is wrong with the value of `key` ("model.vocab"), found out later: "file:line:column: key: " and the
- * sentence. Returns `e`. */
+/* Says what is wrong with the value of `key` ("model.vocab"), found out later: "file:line:column:
+ * key: " and the sentence. Returns `e`. */
 enum err experiment_complain(const struct experiment *x, const char *key, struct why *w, enum err e,
                              const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* Writes the whole experiment, defaults filled in, as YAML that experiment_parse reads back to the same values. */
+/* Writes the whole experiment, defaults filled in, as YAML that experiment_parse reads back to the
+ * same values. */
 void experiment_print(const struct experiment *x, FILE *to);
 
 /* The keys for which `comment` has one, with that. */
@@ -193,9 +200,9 @@ void experiment_print_with(const struct experiment *x, experiment_comment *comme
 /* The whole experiment as one JSON object, without a newline. */
 void experiment_print_json(const struct experiment *x, FILE *to);
 
-/* The ID of the run in layout 1 (SPEC.md, "The run"): a hash of model, seed, train without precision, micro_batch and
- * recompute, outer, and `tokenizer`, the SHA-256 of tokenizer.json. No path, address or corpus enters it. shared.h says
- * when a run is named by it. */
+/* The ID of the run in layout 1 (SPEC.md, "The run"): a hash of model, seed, train without
+ * precision, micro_batch and recompute, outer, and `tokenizer`, the SHA-256 of tokenizer.json. No
+ * path, address or corpus enters it. shared.h says when a run is named by it. */
 void experiment_run_id(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_BYTES],
                        const struct crypto *c, uint8_t out[CRYPTO_DIGEST_BYTES]);
 

@@ -1,7 +1,8 @@
 /* mistakes.h -- what is wrong with an experiment, collected, so that one try names all of it.
  *
- * Each mistake is one sentence that starts with its place: "file:line:column: train.steps: found ..." for what stands
- * in the file, "--set train.steps: found ..." for what came from the command line. */
+ * Each mistake is one sentence that starts with its place: "file:line:column: train.steps: found
+ * ..." for what stands in the file, "--set train.steps: found ..." for what came from the command
+ * line. */
 #ifndef SHOAL_CONFIG_MISTAKES_H
 #define SHOAL_CONFIG_MISTAKES_H
 
@@ -22,12 +23,14 @@ struct mistakes {
     } all[MISTAKES_MAX];
 };
 
-/* Keeps "name:line:column: " and the sentence; without a line "name: " and the sentence. Returns `e`. */
+/* Keeps "name:line:column: " and the sentence; without a line "name: " and the sentence. Returns
+ * `e`. */
 enum err mistakes_add(struct mistakes *m, const char *name, uint32_t line, uint32_t column,
                       enum err e, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
-/* The first one goes into `w`. Returns ERR_OK when there is none, the first one's error otherwise; but ERR_USAGE as
- * soon as one of them is that: what the user wrote wrong comes before what is not built yet. */
+/* The first one goes into `w`. Returns ERR_OK when there is none, the first one's error otherwise;
+ * but ERR_USAGE as soon as one of them is that: what the user wrote wrong comes before what is not
+ * built yet. */
 enum err mistakes_why(const struct mistakes *m, struct why *w);
 
 /* Puts them in the order of the file, those of the command line last. */

@@ -1,5 +1,5 @@
-/* paths.h -- where the paths of an experiment start: in a file from the file's folder, in `--set` from the working
- * folder. */
+/* paths.h -- where the paths of an experiment start: in a file from the file's folder, in `--set`
+ * from the working folder. */
 #ifndef SHOAL_CONFIG_PATHS_H
 #define SHOAL_CONFIG_PATHS_H
 
@@ -16,12 +16,12 @@ enum err paths_of(const char *file, struct paths *out, struct why *w);
 /* Makes all relative paths of `x` absolute; one that gets too long is a mistake of its key. */
 void paths_resolve(struct experiment *x, const struct paths *from);
 
-/* base/path without "." and without ".." at its start, which `base`, a folder without symbolic links, makes up for.
- * An absolute path stays as it is. False when it is too long. */
+/* base/path without "." and without ".." at its start, which `base`, a folder without symbolic
+ * links, makes up for. An absolute path stays as it is. False when it is too long. */
 bool paths_join(const char *base, const char *path, char out[EXPERIMENT_PATH_BYTES]);
 
-/* How `path` is called from `folder`, both absolute and without "." and "..": "../corpora/mine". False when it is too
- * long. */
+/* How `path` is called from `folder`, both absolute and without "." and "..": "../corpora/mine".
+ * False when it is too long. */
 bool paths_relative(const char *folder, const char *path, char out[EXPERIMENT_PATH_BYTES]);
 
 #endif

@@ -1,4 +1,5 @@
-/* run_id.c -- the first layout of what names a swarm (shared.h has the second), and how large its model is. */
+/* run_id.c -- the first layout of what names a swarm (shared.h has the second), and how large its
+ * model is. */
 #include <assert.h>
 #include <string.h>
 

@@ -19,8 +19,9 @@ static const char *const congestion_words[] = {"bbr", "cubic", NULL};
 static const char *const kernels_words[] = {"auto", "avx2", "avx512", "avx512_bf16", "amx", NULL};
 static const char *const access_words[] = {"open", NULL};
 
-/* One row a key, in the order in which they are printed. Defaults are OpenDiLoCo's (arXiv 2407.07852, section 3)
- * where it has them: batch of 512 sequences, lr 4e-4, cosine after 1000 steps, outer lr 0.7 and momentum 0.9. */
+/* One row a key, in the order in which they are printed. Defaults are OpenDiLoCo's (arXiv
+ * 2407.07852, section 3) where it has them: batch of 512 sequences, lr 4e-4, cosine after 1000
+ * steps, outer lr 0.7 and momentum 0.9. */
 // clang-format off
 const struct schema_key schema_keys[] = {
     {"experiment.name", "letters, digits, '-', '_', '.'", SCHEMA_TEXT, AT(name), .least = 1, .most = EXPERIMENT_NAME_BYTES - 1, .form = SCHEMA_FORM_NAME, .required = true},
@@ -97,7 +98,8 @@ const struct schema_key schema_keys[] = {
 const size_t schema_count = sizeof schema_keys / sizeof schema_keys[0];
 static_assert(sizeof schema_keys / sizeof schema_keys[0] <= EXPERIMENT_KEYS_MAX, "room for each key's place");
 
-/* OpenDiLoCo's shapes (the configs of its repository: hidden_size, intermediate_size, heads, layers). */
+/* OpenDiLoCo's shapes (the configs of its repository: hidden_size, intermediate_size, heads,
+ * layers). */
 #define SHAPE(d, f, h, kv, l, v) {.layers = l, .dim = d, .heads = h, .kv_heads = kv, .ffn = f, .vocab = v}
 const struct schema_preset schema_presets[] = {
     {"2m", SHAPE(64, 256, 2, 2, 2, 1024)},
@@ -161,7 +163,8 @@ bool schema_child(const char *path, size_t index, const char **name, size_t *byt
         const char *at = below(schema_keys[i].path, path, strlen(path));
         if (!at) continue;
         size_t n = strcspn(at, ".");
-        /* Keys of one mapping stand together in the table, so that comparing with the last one is enough. */
+        /* Keys of one mapping stand together in the table, so that comparing with the last one is
+         * enough. */
         if (last && last_bytes == n && !memcmp(last, at, n)) continue;
         last = at;
         last_bytes = n;

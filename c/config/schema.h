@@ -1,8 +1,10 @@
-/* schema.h -- every key that an experiment may have: type, bounds, where its value is kept, what holds without it.
+/* schema.h -- every key that an experiment may have: type, bounds, where its value is kept, what
+ * holds without it.
  *
- * One table is the format: the parser, the printer, the messages and the generated tests read it. `shoal plan`
- * prints an experiment with what the table fills in. Required are experiment.name, data.corpus, train.steps,
- * outer.every and a model: model.preset, or layers, dim, heads, ffn and vocab. */
+ * One table is the format: the parser, the printer, the messages and the generated tests read it.
+ * `shoal plan` prints an experiment with what the table fills in. Required are experiment.name,
+ * data.corpus, train.steps, outer.every and a model: model.preset, or layers, dim, heads, ffn and
+ * vocab. */
 #ifndef SHOAL_CONFIG_SCHEMA_H
 #define SHOAL_CONFIG_SCHEMA_H
 
@@ -49,8 +51,9 @@ struct schema_key {
     const char *derived; /* a default that follows from other keys, in words */
     const char
         *built; /* the only value that is built yet, as `--set` takes it; NULL: all of them */
-    /* 0: each machine's own matter. Otherwise all members of a swarm have the same, and this is the first layout of the
-     * run's ID that covers the key (shared.h): 2 for each new one. Its default may never change. */
+    /* 0: each machine's own matter. Otherwise all members of a swarm have the same, and this is the
+     * first layout of the run's ID that covers the key (shared.h): 2 for each new one. Its default
+     * may never change. */
     unsigned shared;
 };
 
@@ -66,24 +69,24 @@ size_t schema_index(const char *path); /* of a key that exists */
 /* True when keys begin with "path.": it is a mapping. The empty path is the whole file. */
 bool schema_is_mapping(const char *path, size_t bytes);
 
-/* The name of the `index`-th key or mapping that stands directly within the mapping `path`, as a view; false after
- * the last. "train", 3 -> "optimizer". */
+/* The name of the `index`-th key or mapping that stands directly within the mapping `path`, as a
+ * view; false after the last. "train", 3 -> "optimizer". */
 bool schema_child(const char *path, size_t index, const char **name, size_t *bytes);
 
 /* What may stand there, in words: "a whole number from 1 to 256 (layers)". */
 #define SCHEMA_TEXT_BYTES 256
 const char *schema_allowed(const struct schema_key *k, char out[SCHEMA_TEXT_BYTES]);
 
-/* The path of the key or mapping that "MAPPING has no key NAME" meant: the nearest known one in the mapping, one of that
- * name elsewhere, or what other programs call it. False when none is near. */
+/* The path of the key or mapping that "MAPPING has no key NAME" meant: the nearest known one in the
+ * mapping, one of that name elsewhere, or what other programs call it. False when none is near. */
 #define SCHEMA_PATH_BYTES 64
 bool schema_meant(const char *mapping, const char *name, size_t bytes, char out[SCHEMA_PATH_BYTES]);
 
 /* Is it the name of a key or of a mapping, at any depth, but for one letter? */
 bool schema_is_word(const char *word, size_t bytes);
 
-/* What to add to "there is no key NAME in MAPPING": the nearest known key, or where NAME does stand, or all that
- * MAPPING may hold. */
+/* What to add to "there is no key NAME in MAPPING": the nearest known key, or where NAME does
+ * stand, or all that MAPPING may hold. */
 const char *schema_advice(const char *mapping, const char *name, size_t bytes, char *out,
                           size_t room);
 

@@ -56,7 +56,8 @@ static bool same(struct bytes a, struct bytes b)
     return a.count == b.count && !memcmp(a.data, b.data, a.count);
 }
 
-/* The next "key: value" of `rest`, which is left behind it. False at the end, or where there is none. */
+/* The next "key: value" of `rest`, which is left behind it. False at the end, or where there is
+ * none. */
 static bool next_line(struct bytes *rest, struct line *out)
 {
     const uint8_t *end = rest->count ? memchr(rest->data, '\n', rest->count) : NULL;

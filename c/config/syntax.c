@@ -31,8 +31,8 @@ static struct span_of_text line_number(struct bytes text, size_t number)
 
 static bool word_char(char c) { return (c >= 'a' && c <= 'z') || c == '_'; }
 
-/* Where a `key:value` begins in the line, from byte `from` on; the line's length when there is none. Keys begin a
- * line or follow '{' or ','; what is in quotes or behind '#' is none. */
+/* Where a `key:value` begins in the line, from byte `from` on; the line's length when there is
+ * none. Keys begin a line or follow '{' or ','; what is in quotes or behind '#' is none. */
 static size_t find_glued(struct span_of_text l, size_t from,
                          bool (*is_key)(const char *word, size_t bytes), size_t *colon)
 {

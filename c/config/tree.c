@@ -31,7 +31,8 @@ static bool printable(uint32_t c)
            (c >= 0xa0 && c < 0xfffe) || c >= 0x10000;
 }
 
-/* Does it stand for itself within a line? Not a control character, a line's end or a byte order mark. */
+/* Does it stand for itself within a line? Not a control character, a line's end or a byte order
+ * mark. */
 static bool in_line(uint32_t c)
 {
     return printable(c) && c >= 0x20 && c != 0x85 && c != 0x2028 && c != 0x2029 && c != 0xfeff;

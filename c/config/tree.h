@@ -1,8 +1,8 @@
 /* tree.h -- a YAML text as a tree whose every node knows its line and column.
  *
- * Takes what an experiment needs of YAML: one document of mappings, sequences and scalars, in flow or block style.
- * Anchors, aliases, tags, a second document, bytes that are not UTF-8 and control characters are refused, each with
- * name:line:column. What keys mean is not known here. */
+ * Takes what an experiment needs of YAML: one document of mappings, sequences and scalars, in flow
+ * or block style. Anchors, aliases, tags, a second document, bytes that are not UTF-8 and control
+ * characters are refused, each with name:line:column. What keys mean is not known here. */
 #ifndef SHOAL_CONFIG_TREE_H
 #define SHOAL_CONFIG_TREE_H
 
@@ -38,24 +38,26 @@ struct tree {
     size_t count, room;
 };
 
-/* Reads `text`; `name` stands for the file in messages. What is wrong in it is added to `found`: ERR_USAGE, or
- * ERR_MEMORY. A tree is there (true) even then, when what is wrong could be told apart from the rest: `steps:400` is
- * read as `steps: 400`. tree_fini frees the tree. `is_key` says whether a word may be a key. */
+/* Reads `text`; `name` stands for the file in messages. What is wrong in it is added to `found`:
+ * ERR_USAGE, or ERR_MEMORY. A tree is there (true) even then, when what is wrong could be told
+ * apart from the rest: `steps:400` is read as `steps: 400`. tree_fini frees the tree. `is_key` says
+ * whether a word may be a key. */
 bool tree_parse(const char *name, struct bytes text, bool (*is_key)(const char *word, size_t bytes),
                 struct tree *out, struct mistakes *found);
 void tree_fini(struct tree *d);
 
 #define TREE_SHOWN_BYTES 64
 
-/* Text from a file made fit for a message: in quotes, cut to some 40 bytes, what does not fit a line as '?'. */
+/* Text from a file made fit for a message: in quotes, cut to some 40 bytes, what does not fit a
+ * line as '?'. */
 const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES]);
 
-/* UTF-8 without control characters, line ends (YAML 1.1 counts U+0085, U+2028 and U+2029 among them) and byte order
- * marks, so that in quotes it reads back as it is. */
+/* UTF-8 without control characters, line ends (YAML 1.1 counts U+0085, U+2028 and U+2029 among
+ * them) and byte order marks, so that in quotes it reads back as it is. */
 bool tree_fits_line(const char *text, size_t bytes);
 
-/* The first character of `text`, of which `bytes` are left, as a double-quoted scalar of YAML or JSON holds it, in `out`;
- * '?' for a byte that is not UTF-8. Returns its bytes in `text`. */
+/* The first character of `text`, of which `bytes` are left, as a double-quoted scalar of YAML or
+ * JSON holds it, in `out`; '?' for a byte that is not UTF-8. Returns its bytes in `text`. */
 size_t tree_quoted(const char *text, size_t bytes, char out[8]);
 
 #endif

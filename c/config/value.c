@@ -363,7 +363,8 @@ bool value_store(const struct schema_key *k, const struct tree *d, const struct 
     return true;
 }
 
-/* Only a list needs YAML; anything else is one scalar, and a text needs no quotes but the shell's. */
+/* Only a list needs YAML; anything else is one scalar, and a text needs no quotes but the
+ * shell's. */
 bool value_set(const struct schema_key *k, const char *text, struct experiment *x)
 {
     char name[96];

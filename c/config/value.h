@@ -1,12 +1,13 @@
-/* value.h -- one value of an experiment: from a node of the file into its field, by the schema's row. */
+/* value.h -- one value of an experiment: from a node of the file into its field, by the schema's
+ * row. */
 #ifndef SHOAL_CONFIG_VALUE_H
 #define SHOAL_CONFIG_VALUE_H
 
 #include "config/tree.h"
 #include "config/schema.h"
 
-/* Stores what `node` says where the row wants it. False when something is wrong with it: then x->mistakes has the place,
- * what was found and what is allowed. */
+/* Stores what `node` says where the row wants it. False when something is wrong with it: then
+ * x->mistakes has the place, what was found and what is allowed. */
 bool value_store(const struct schema_key *k, const struct tree *d, const struct tree_node *node,
                  struct experiment *x);
 
@@ -16,16 +17,17 @@ bool value_set(const struct schema_key *k, const char *text, struct experiment *
 /* Stores the row's `initial`, which is there and valid. */
 void value_store_initial(const struct schema_key *k, struct experiment *x);
 
-/* Prints the row's value as a file says it, and as `experiment_print` does: numbers with the fewest digits that read
- * back to the same. */
+/* Prints the row's value as a file says it, and as `experiment_print` does: numbers with the fewest
+ * digits that read back to the same. */
 void value_print(FILE *to, const struct schema_key *k, const struct experiment *x);
 
-/* Sets x->machine.device from "auto", "cpu", "cuda" or "cuda:N,N...", different N up to `most`, EXPERIMENT_GPUS_MAX
- * of them at most; otherwise leaves it. */
+/* Sets x->machine.device from "auto", "cpu", "cuda" or "cuda:N,N...", different N up to `most`,
+ * EXPERIMENT_GPUS_MAX of them at most; otherwise leaves it. */
 enum value_fit { VALUE_FITS, VALUE_OTHER, VALUE_OUTSIDE };
 enum value_fit value_device(struct experiment *x, const char *text, uint64_t most);
 
-/* Is this "host:port", a name, an IPv4 address or an IPv6 address in brackets, with a port from `port_least`? */
+/* Is this "host:port", a name, an IPv4 address or an IPv6 address in brackets, with a port from
+ * `port_least`? */
 bool value_is_address(const char *text, uint32_t port_least);
 
 /* The same for listening: the host may be *, the port 0. */

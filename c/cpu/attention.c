@@ -7,8 +7,9 @@
 #include "base/carve.h"
 #include "base/whole.h"
 
-/* Strips of queries in a block: three are what the micro-kernel takes at once, tiles take two; backward several such, so
- * that the products along the queries are long enough to be worth loading what they add to. */
+/* Strips of queries in a block: three are what the micro-kernel takes at once, tiles take two;
+ * backward several such, so that the products along the queries are long enough to be worth loading
+ * what they add to. */
 #define FORWARD_STRIPS  3
 #define TILES_STRIPS    4
 #define BACKWARD_STRIPS 6
@@ -94,8 +95,8 @@ size_t attention_scratch(const struct kernels *k, size_t length, size_t head_dim
     return most(forward, backward);
 }
 
-/* Packs [rows, dim] activations that lie `stride` apart, for a left operand or a right one: as they are (rows stay rows), or
- * turned. */
+/* Packs [rows, dim] activations that lie `stride` apart, for a left operand or a right one: as they
+ * are (rows stay rows), or turned. */
 static void pack(const struct kernels *k, bool left, uint32_t *to, const void *x, size_t stride,
                  size_t rows, size_t dim)
 {
@@ -118,7 +119,8 @@ static struct operand strips_of(const struct kernels *k, const uint32_t *strips,
     return (struct operand){strips, kernels_steps(k, depth) * k->lanes, false};
 }
 
-/* A left operand of [rows, depth] activations that lie `stride` apart: as they lie where tiles can take them so, or packed. */
+/* A left operand of [rows, depth] activations that lie `stride` apart: as they lie where tiles can
+ * take them so, or packed. */
 static struct operand left_of(const struct kernels *k, uint32_t *room, const void *x, size_t stride,
                               size_t rows, size_t depth)
 {
@@ -127,7 +129,8 @@ static struct operand left_of(const struct kernels *k, uint32_t *room, const voi
     return strips_of(k, room, depth);
 }
 
-/* Strips from a row on, the first of one; and from a number along them on, the first of a square. */
+/* Strips from a row on, the first of one; and from a number along them on, the first of a
+ * square. */
 static struct operand from_row(const struct kernels *k, struct operand o, size_t row)
 {
     o.at = (const uint32_t *)o.at + row / k->lanes * o.stride;

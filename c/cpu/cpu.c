@@ -13,8 +13,8 @@
 #define MEMORY_ASKED                                                                               \
     ((size_t)2 << 20) /* bytes from which on it is worth asking how much there is */
 
-/* Touches every page, so that what does not fit is refused here and not killed later; all threads do, so that the pages are
- * spread over the memories of a machine that has several. */
+/* Touches every page, so that what does not fit is refused here and not killed later; all threads
+ * do, so that the pages are spread over the memories of a machine that has several. */
 static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
 {
     size_t rounded = align_up(bytes, BACKEND_ALIGNMENT);

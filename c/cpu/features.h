@@ -1,5 +1,5 @@
-/* features.h -- what this processor can do, asked by CPUID (Intel SDM volume 2A) and XGETBV: compilers' own tables
- * (__builtin_cpu_supports) stay empty in a program that Zig links. */
+/* features.h -- what this processor can do, asked by CPUID (Intel SDM volume 2A) and XGETBV:
+ * compilers' own tables (__builtin_cpu_supports) stay empty in a program that Zig links. */
 #ifndef SHOAL_CPU_FEATURES_H
 #define SHOAL_CPU_FEATURES_H
 
@@ -47,9 +47,10 @@ static inline bool features_avx512_bf16(void)
     return features_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
 }
 
-/* AMX's tiles and their products of bf16 (leaf 7, bits 24 and 22 of EDX). The system saves tiles for those that asked
- * (Documentation/arch/x86/xstate.rst): once for all threads of the process, those that run already too, and refused where one of
- * them has an alternate signal stack on which tiles have no room. */
+/* AMX's tiles and their products of bf16 (leaf 7, bits 24 and 22 of EDX). The system saves tiles
+ * for those that asked (Documentation/arch/x86/xstate.rst): once for all threads of the process,
+ * those that run already too, and refused where one of them has an alternate signal stack on which
+ * tiles have no room. */
 static inline bool features_amx(void)
 {
 #ifdef AVX512_IN_C

@@ -1,4 +1,5 @@
-/* kernels_avx2_bf16.c -- the same for activations of bf16, which are widened for every computation. */
+/* kernels_avx2_bf16.c -- the same for activations of bf16, which are widened for every
+ * computation. */
 #define LANES   8
 #define BF16    1
 #define PAIRS   0

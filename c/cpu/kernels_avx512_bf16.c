@@ -1,4 +1,5 @@
-/* kernels_avx512_bf16.c -- AVX-512 without its bf16: activations of bf16 are widened for every computation. */
+/* kernels_avx512_bf16.c -- AVX-512 without its bf16: activations of bf16 are widened for every
+ * computation. */
 #include <assert.h>
 #include <immintrin.h>
 #include <math.h>

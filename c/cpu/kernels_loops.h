@@ -1,7 +1,7 @@
-/* kernels_loops.h -- the loops of kernels.h, on vectors of LANES floats (vector.h); included by kernels_*.c, which define
- * KERNELS (the table's name) and NAME besides. Sums run in LANES strands that are added at the end; activations are
- * fp32 in registers, whatever they are in memory. Not-a-number in gives not-a-number out: the trainer finds a diverged
- * model by it. */
+/* kernels_loops.h -- the loops of kernels.h, on vectors of LANES floats (vector.h); included by
+ * kernels_*.c, which define KERNELS (the table's name) and NAME besides. Sums run in LANES strands
+ * that are added at the end; activations are fp32 in registers, whatever they are in memory.
+ * Not-a-number in gives not-a-number out: the trainer finds a diverged model by it. */
 #include <assert.h>
 #include <math.h>
 
@@ -105,7 +105,8 @@ static void swiglu_backward(const struct op_swiglu_backward *o, size_t first, si
     }
 }
 
-/* The largest of n >= 1 numbers. One that is not a number may be passed over: it shows in the sum of exponentials. */
+/* The largest of n >= 1 numbers. One that is not a number may be passed over: it shows in the sum
+ * of exponentials. */
 INLINE float max_in(const number *x, size_t n)
 {
     vec best = splat(-INFINITY);
@@ -120,8 +121,8 @@ INLINE float max_in(const number *x, size_t n)
     return top;
 }
 
-/* Three passes over a row that stays in the cache: exponentials are computed twice, which is cheaper than keeping them in
- * fp32 where the row is bf16. */
+/* Three passes over a row that stays in the cache: exponentials are computed twice, which is
+ * cheaper than keeping them in fp32 where the row is bf16. */
 static void cross_entropy(const struct op_cross_entropy *o, size_t first, size_t last)
 {
     for (size_t r = first; r < last; r++) {
@@ -209,7 +210,8 @@ static double square_sum(const float *x, size_t n)
 }
 
 #if !TILES /* kernels_tiles.h */
-/* More chains than latency times units needs (4 cycles, 6 of pairs, x 2), and few enough for 16 registers, or 32. */
+/* More chains than latency times units needs (4 cycles, 6 of pairs, x 2), and few enough for 16
+ * registers, or 32. */
 static double multiply_add(size_t rounds)
 {
     enum { CHAINS = LANES == 16 ? 24 : 12 };

@@ -1,12 +1,15 @@
-/* kernels_product.h -- packing and the micro-kernel of matrix products (kernels.h says what a strip is).
+/* kernels_product.h -- packing and the micro-kernel of matrix products (kernels.h says what a strip
+ * is).
  *
- * The micro-kernel keeps ROWS x STRIPS vectors of the result in registers and goes along k: a step loads STRIPS vectors
- * of b and ROWS single words of a, broadcast, for ROWS * STRIPS multiply-adds. AVX-512: 8 x 3 of its 32 registers,
- * 24 multiply-adds for 11 loads, where two of each can be done in a cycle: bound by arithmetic, with more chains than
- * latency (4 cycles, 6 of a pair) times units needs. AVX2: 4 x 3 of 16. Three strips of b for 192 steps (36 KiB) stay in
- * the first-level cache while a's strips pass by.
+ * The micro-kernel keeps ROWS x STRIPS vectors of the result in registers and goes along k: a step
+ * loads STRIPS vectors of b and ROWS single words of a, broadcast, for ROWS * STRIPS multiply-adds.
+ * AVX-512: 8 x 3 of its 32 registers, 24 multiply-adds for 11 loads, where two of each can be done
+ * in a cycle: bound by arithmetic, with more chains than latency (4 cycles, 6 of a pair) times
+ * units needs. AVX2: 4 x 3 of 16. Three strips of b for 192 steps (36 KiB) stay in the first-level
+ * cache while a's strips pass by.
  *
- * Roofline of a Zen 5 at 4.1 GHz: 2 x 16 x 2 = 64 fp32 operations a cycle, 265 GFLOP/s; pairs of bf16 twice that. */
+ * Roofline of a Zen 5 at 4.1 GHz: 2 x 16 x 2 = 64 fp32 operations a cycle, 265 GFLOP/s; pairs of
+ * bf16 twice that. */
 #ifndef SHOAL_CPU_KERNELS_PRODUCT_H
 #define SHOAL_CPU_KERNELS_PRODUCT_H
 
@@ -15,8 +18,9 @@
 #include "cpu/kernels.h"
 #include "cpu/vector.h"
 
-/* Rows enough that reading three strips of b into the cache does not show. On tiles every product wants both operands from the
- * second-level cache: a strip of a for many of b, and these, 1 MiB of 512 steps, for all rows. */
+/* Rows enough that reading three strips of b into the cache does not show. On tiles every product
+ * wants both operands from the second-level cache: a strip of a for many of b, and these, 1 MiB of
+ * 512 steps, for all rows. */
 #define TILE_ROWS   (TILES ? 32 : 64)
 #define TILE_STRIPS (TILES ? 32 : 6)
 
@@ -107,7 +111,8 @@ INLINE hvec bits_as(const void *x, bool floats, size_t count)
 }
 #endif
 
-/* The words of one step whose rows lie side by side in memory, k by k: `left` numbers along k are still there. */
+/* The words of one step whose rows lie side by side in memory, k by k: `left` numbers along k are
+ * still there. */
 INLINE uvec words_across(const void *x, bool floats, size_t stride, size_t rows, size_t left)
 {
 #if PAIRS
@@ -131,7 +136,8 @@ INLINE void fetch_step(const void *x, bool floats, size_t stride, size_t rows)
             __builtin_prefetch(element(x, (8 * NUMBERS_OF_STEP + n) * stride + line, floats));
 }
 
-/* Strips of such rows, all at once: neighbours share cache lines, and the next k may be a page away. */
+/* Strips of such rows, all at once: neighbours share cache lines, and the next k may be a page
+ * away. */
 INLINE void pack_across(uint32_t *strips, size_t words, const void *x, bool floats, size_t stride,
                         size_t rows, size_t depth)
 {
@@ -234,8 +240,8 @@ INLINE void put_result(const struct kernel_tile *t, size_t row, size_t at, vec v
 #if TILES
 #include "cpu/kernels_tiles.h"
 #else
-/* The first words of ROWS rows of a from `row` on. Rows that are not there are the last one again: nobody asks for what comes
- * of them. */
+/* The first words of ROWS rows of a from `row` on. Rows that are not there are the last one again:
+ * nobody asks for what comes of them. */
 INLINE void words_of_rows(const struct kernel_tile *t, size_t row, bool along,
                           const uint8_t *out[ROWS])
 {
@@ -249,7 +255,8 @@ INLINE void words_of_rows(const struct kernel_tile *t, size_t row, bool along,
     }
 }
 
-/* Rows of the result from `row` on, ROWS of them or what is left, and `strips` strips of columns from `column` on. */
+/* Rows of the result from `row` on, ROWS of them or what is left, and `strips` strips of columns
+ * from `column` on. */
 INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const size_t strips,
                   const bool along)
 {
@@ -274,7 +281,8 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
             UNROLL for (size_t s = 0; s < strips; s++) sums[r][s] =
                 multiplied(sums[r][s], word, columns[s]);
 #if LANES == 8
-            /* One row after the other: 12 sums, 3 columns and one row's word are all registers there are. */
+            /* One row after the other: 12 sums, 3 columns and one row's word are all registers
+             * there are. */
             __asm__ volatile("" : "+x"(sums[r][0]), "+x"(sums[r][1]), "+x"(sums[r][2]));
 #endif
         }

@@ -1,7 +1,7 @@
 /* ops.h -- the ops of the CPU backend: each is cut into pieces, which the pool's threads share out.
  *
- * Where the cuts are depends on the shape alone, and a piece on its index alone: results do not depend on how many
- * threads there are. backend.h says what each op does. */
+ * Where the cuts are depends on the shape alone, and a piece on its index alone: results do not
+ * depend on how many threads there are. backend.h says what each op does. */
 #ifndef SHOAL_CPU_OPS_H
 #define SHOAL_CPU_OPS_H
 
@@ -25,7 +25,8 @@ struct cpu {
     double partials[OPS_PARTIALS];
 };
 
-/* Memory aligned to BACKEND_ALIGNMENT bytes, on huge pages where it fills some; NULL when there is none. free() takes it back. */
+/* Memory aligned to BACKEND_ALIGNMENT bytes, on huge pages where it fills some; NULL when there is
+ * none. free() takes it back. */
 void *ops_allocate(size_t bytes);
 
 /* Backend.prepare, and giving back what it took. */
@@ -51,7 +52,8 @@ void ops_adamw(void *self, const struct op_adamw *o);
 enum err ops_sum(void *self, const float *x, size_t count, double *out, struct why *w);
 enum err ops_norm2(void *self, const float *x, size_t count, double *out, struct why *w);
 
-/* Operations a second of all threads together (cpu.h, cpu_peak); `at_once`: threads that can run at the same time. */
+/* Operations a second of all threads together (cpu.h, cpu_peak); `at_once`: threads that can run at
+ * the same time. */
 double ops_peak(struct cpu *c, size_t at_once);
 
 #endif

@@ -24,7 +24,8 @@ struct block {
     bool add, last; /* to what is in sums; the result goes to p->out */
 };
 
-/* Strips [first, first + PACK_STRIPS) of an operand, the left one or not, of which the block takes `rows` rows from `row` on. */
+/* Strips [first, first + PACK_STRIPS) of an operand, the left one or not, of which the block takes
+ * `rows` rows from `row` on. */
 static void pack(const struct block *b, bool left, const void *x, size_t stride, bool along,
                  bool floats, size_t row, size_t rows, size_t first, uint32_t *to)
 {
@@ -71,8 +72,8 @@ static void pack_piece(void *ctx, size_t index, size_t thread)
     }
 }
 
-/* Which tile piece `index` is. A thread's rows come first; among these, tiles of the same columns follow one another: b's strips
- * stay in the cache. */
+/* Which tile piece `index` is. A thread's rows come first; among these, tiles of the same columns
+ * follow one another: b's strips stay in the cache. */
 static void tile_at(const struct block *b, size_t index, size_t *down, size_t *across)
 {
     for (size_t t = 0;; t++) {
@@ -118,8 +119,9 @@ static void tile_piece(void *ctx, size_t index, size_t thread)
     kernels_leave(b->kernels);
 }
 
-/* Columns of a tile: as the caches want it, and fewer where the threads would have too few tiles. Pairs of strips stay together: a
- * kernel may add up pairs and single ones otherwise, and bits must not depend on the number of threads. */
+/* Columns of a tile: as the caches want it, and fewer where the threads would have too few tiles.
+ * Pairs of strips stay together: a kernel may add up pairs and single ones otherwise, and bits must
+ * not depend on the number of threads. */
 static size_t tile_columns(const struct block *b)
 {
     const struct kernels *k = b->kernels;

@@ -1,12 +1,13 @@
-/* vector.h -- vectors of LANES floats, for the kernels; included by kernels_*.c, which define before:
+/* vector.h -- vectors of LANES floats, for the kernels; included by kernels_*.c, which define
+ * before:
  *
  *     LANES  8 (AVX2) or 16 (AVX-512)
  *     BF16   0: activations are fp32; 1: bf16 (the upper half of an fp32), widened when they are loaded
  *     PAIRS  1: the processor multiplies pairs of bf16 (AVX512-BF16); needs both of the above
  *     TILES  1: and tiles of such pairs (AMX)
  *
- * GCC's vector extensions: the compiler picks the instructions; intrinsics only where it would not find them. A
- * tail that fills no vector is padded with zeros. */
+ * GCC's vector extensions: the compiler picks the instructions; intrinsics only where it would not
+ * find them. A tail that fills no vector is padded with zeros. */
 #ifndef SHOAL_CPU_VECTOR_H
 #define SHOAL_CPU_VECTOR_H
 
@@ -24,8 +25,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Arrays of vectors become registers when loops over them are unrolled. Not under a sanitizer, which looks at each access:
- * clang 14 would need minutes for what comes of it. */
+/* Arrays of vectors become registers when loops over them are unrolled. Not under a sanitizer,
+ * which looks at each access: clang 14 would need minutes for what comes of it. */
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define UNROLL
 #define UNROLL_BY_4
@@ -91,8 +92,8 @@ INLINE vec stored(vec v)
 #endif
 }
 
-/* Loads and stores of the first `count` <= LANES numbers. (No memcpy of a number of bytes that is not known: the compiler makes
- * one of both ways, a call for each vector.) */
+/* Loads and stores of the first `count` <= LANES numbers. (No memcpy of a number of bytes that is
+ * not known: the compiler makes one of both ways, a call for each vector.) */
 
 #if LANES == 8
 INLINE ivec first_lanes(size_t count) { return (ivec){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)count; }
@@ -177,7 +178,8 @@ INLINE vec take_as(const void *p, bool floats, size_t count)
     return take((const number *)p, count);
 }
 
-/* One number. (Not as a vector of which the mask leaves one: clang 22 makes 4 bytes of a masked store of one 16-bit lane.) */
+/* One number. (Not as a vector of which the mask leaves one: clang 22 makes 4 bytes of a masked
+ * store of one 16-bit lane.) */
 INLINE float take_one(const number *p)
 {
 #if BF16
@@ -195,8 +197,8 @@ INLINE void put_one(number *p, float x)
 #endif
 }
 
-/* Calls `body` with `at` and `count` for each vector of [0, n): count is LANES but for the last. The two copies let the
- * compiler see full vectors in the first. */
+/* Calls `body` with `at` and `count` for each vector of [0, n): count is LANES but for the last.
+ * The two copies let the compiler see full vectors in the first. */
 #define EACH(n, body)                                                                              \
     do {                                                                                           \
         size_t at = 0;                                                                             \
@@ -227,9 +229,10 @@ INLINE float max_lanes(vec v)
     return best;
 }
 
-/* exp(x) to 2 ulp for -87.3 <= x <= 88; outside, that of the nearer bound; NaN of NaN (the bounds come first: of two
- * operands of which one is NaN, max and min give the second). x = n ln 2 + r with |r| <= ln 2 / 2 (Cody and Waite's split
- * of ln 2), the series of exp(r) to r^7 / 7! (the next term is 5e-9 of the sum at most), then n goes into the exponent. */
+/* exp(x) to 2 ulp for -87.3 <= x <= 88; outside, that of the nearer bound; NaN of NaN (the bounds
+ * come first: of two operands of which one is NaN, max and min give the second). x = n ln 2 + r
+ * with |r| <= ln 2 / 2 (Cody and Waite's split of ln 2), the series of exp(r) to r^7 / 7! (the next
+ * term is 5e-9 of the sum at most), then n goes into the exponent. */
 INLINE vec exp_of(vec x)
 {
     x = min_of(splat(88.0f), max_of(splat(-87.3f), x));
@@ -251,7 +254,8 @@ INLINE vec exp_of(vec x)
     return p * (vec)((n + 127) << 23);
 }
 
-/* Element (i, j) of the square goes to (j, i): interleaving the rows of both halves, log2(LANES) times. */
+/* Element (i, j) of the square goes to (j, i): interleaving the rows of both halves, log2(LANES)
+ * times. */
 #if LANES == 16
 #define STAGES 4
 #define FIRST_HALVES(a, b)                                                                         \

@@ -1,9 +1,11 @@
-/* bpe.h -- learns a byte-level BPE vocabulary from the words of a text (Sennrich et al., arXiv 1508.07909).
+/* bpe.h -- learns a byte-level BPE vocabulary from the words of a text (Sennrich et al., arXiv
+ * 1508.07909).
  *
- * Id 0 is <|endoftext|>, 1 .. 256 are the bytes in the order of their letters (vocabulary.h), then one token a merge.
- * The pair that occurs most often is merged next; of equals the one with the smaller left id, then the smaller right
- * id. A pair that occurs once is no pattern: training ends there even if fewer than `vocab` tokens were found. This is
- * the rule of Hugging Face's BpeTrainer with min_frequency 2 and the full byte alphabet, and gives its merges. */
+ * Id 0 is <|endoftext|>, 1 .. 256 are the bytes in the order of their letters (vocabulary.h), then
+ * one token a merge. The pair that occurs most often is merged next; of equals the one with the
+ * smaller left id, then the smaller right id. A pair that occurs once is no pattern: training ends
+ * there even if fewer than `vocab` tokens were found. This is the rule of Hugging Face's BpeTrainer
+ * with min_frequency 2 and the full byte alphabet, and gives its merges. */
 #ifndef SHOAL_DATA_BPE_H
 #define SHOAL_DATA_BPE_H
 
@@ -13,9 +15,9 @@
 #include "data/lexicon.h"
 #include "data/vocabulary.h"
 
-/* `vocab` from TOKENIZER_VOCAB_MIN to TOKENIZER_VOCAB_MAX; out->count is at most that. The order of the words does
- * not matter. The caller gives `out` back with vocabulary_fini. ERR_MEMORY; ERR_STOPPED soon after stop() is not 0
- * (it may be NULL). */
+/* `vocab` from TOKENIZER_VOCAB_MIN to TOKENIZER_VOCAB_MAX; out->count is at most that. The order of
+ * the words does not matter. The caller gives `out` back with vocabulary_fini. ERR_MEMORY;
+ * ERR_STOPPED soon after stop() is not 0 (it may be NULL). */
 enum err bpe_train(const struct lexicon *words, uint32_t vocab, unsigned (*stop)(void),
                    struct vocabulary *out, struct why *w);
 

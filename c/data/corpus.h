@@ -1,7 +1,9 @@
-/* corpus.h -- a folder made by `shoal prepare`, checked and mapped: token shards, their manifest, the tokenizer.
+/* corpus.h -- a folder made by `shoal prepare`, checked and mapped: token shards, their manifest,
+ * the tokenizer.
  *
- * Opening reads every byte once and compares checksums, counts and token ids with the manifest: a corpus that opens
- * is the one that was written. Nothing in it changes afterwards, so any number of threads may read it. */
+ * Opening reads every byte once and compares checksums, counts and token ids with the manifest: a
+ * corpus that opens is the one that was written. Nothing in it changes afterwards, so any number of
+ * threads may read it. */
 #ifndef SHOAL_DATA_CORPUS_H
 #define SHOAL_DATA_CORPUS_H
 
@@ -27,8 +29,8 @@ struct corpus { /* read only */
     size_t shard_count[CORPUS_SPLITS];
 };
 
-/* Opens and verifies the corpus in folder `dir`. ERR_IO, ERR_FORMAT with the file and what is wrong with it. The caller
- * closes it. */
+/* Opens and verifies the corpus in folder `dir`. ERR_IO, ERR_FORMAT with the file and what is wrong
+ * with it. The caller closes it. */
 enum err corpus_open(const char *dir, struct corpus **out, struct why *w);
 void corpus_close(struct corpus *c);
 

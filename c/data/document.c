@@ -30,8 +30,9 @@ static size_t blank_line_end(const uint8_t *text, size_t count, size_t target)
     return 0;
 }
 
-/* The length of the document that `text` begins with; 0 when more of the text must be seen to know. Looks at the
- * first window and the character at its end alone, so that it gives the same answer however much follows. */
+/* The length of the document that `text` begins with; 0 when more of the text must be seen to know.
+ * Looks at the first window and the character at its end alone, so that it gives the same answer
+ * however much follows. */
 static size_t document_length(const struct document_rule *rule, const uint8_t *text, size_t count,
                               bool ended)
 {

@@ -1,10 +1,12 @@
 /* document.h -- the documents of texts (source.h), one batch after the other, in bounded memory.
  *
- * A text of at most 1 MiB is a document. A longer one is cut: a document ends with the first blank line after 8 KiB;
- * without one in its first 64 KiB after the last line end there, else before the last space, else between two
- * characters. Where it is cut depends on the bytes of the text alone, not on the size of a batch.
+ * A text of at most 1 MiB is a document. A longer one is cut: a document ends with the first blank
+ * line after 8 KiB; without one in its first 64 KiB after the last line end there, else before the
+ * last space, else between two characters. Where it is cut depends on the bytes of the text alone,
+ * not on the size of a batch.
  *
- * Where that gives too few documents to hold some out, short texts are cut like long ones (document_finer). */
+ * Where that gives too few documents to hold some out, short texts are cut like long ones
+ * (document_finer). */
 #ifndef SHOAL_DATA_DOCUMENT_H
 #define SHOAL_DATA_DOCUMENT_H
 
@@ -30,8 +32,8 @@ struct document_rule {
 #define DOCUMENT_RULE                                                                              \
     ((struct document_rule){DOCUMENT_WHOLE_BYTES, DOCUMENT_TARGET_BYTES, DOCUMENT_WINDOW_BYTES})
 
-/* For texts of `bytes` in all: every one is cut, into documents of 8 KiB, or a sixteenth of all where that is less. Texts of
- * more than one character give two documents at least. */
+/* For texts of `bytes` in all: every one is cut, into documents of 8 KiB, or a sixteenth of all
+ * where that is less. Texts of more than one character give two documents at least. */
 struct document_rule document_finer(uint64_t bytes);
 
 struct document_reader {
@@ -54,8 +56,8 @@ struct document_reader {
 enum err document_open(struct document_reader *r, const struct source_list *list,
                        struct document_rule rule, size_t batch_bytes, struct why *w);
 
-/* The next batch: r->documents[0 .. r->count), none of them empty, valid until the next call; r->count is 0 after
- * the last. ERR_IO, ERR_MEMORY, ERR_FORMAT as stream.h has them. */
+/* The next batch: r->documents[0 .. r->count), none of them empty, valid until the next call;
+ * r->count is 0 after the last. ERR_IO, ERR_MEMORY, ERR_FORMAT as stream.h has them. */
 enum err document_next(struct document_reader *r, struct why *w);
 
 /* Bytes of the sources, packed as they are, that were read so far: of list->bytes. */

@@ -1,7 +1,9 @@
-/* kind.h -- what the first bytes of a file say that it is: text, packed text, or something that no model should read.
+/* kind.h -- what the first bytes of a file say that it is: text, packed text, or something that no
+ * model should read.
  *
- * A file is text unless it begins like one of the known kinds, or is noise: UTF-16 and UTF-32 without a mark, other
- * encodings whose bytes are mostly not UTF-8, programs, pictures. Some bytes that are not UTF-8 are no reason. */
+ * A file is text unless it begins like one of the known kinds, or is noise: UTF-16 and UTF-32
+ * without a mark, other encodings whose bytes are mostly not UTF-8, programs, pictures. Some bytes
+ * that are not UTF-8 are no reason. */
 #ifndef SHOAL_DATA_KIND_H
 #define SHOAL_DATA_KIND_H
 

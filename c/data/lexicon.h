@@ -1,4 +1,5 @@
-/* lexicon.h -- different words and how often each was met. Keeps copies of the words, in the order they came. */
+/* lexicon.h -- different words and how often each was met. Keeps copies of the words, in the order
+ * they came. */
 #ifndef SHOAL_DATA_LEXICON_H
 #define SHOAL_DATA_LEXICON_H
 
@@ -38,8 +39,8 @@ static inline struct bytes lexicon_bytes(const struct lexicon *l, const struct l
     return bytes_of(l->text + x->offset, x->bytes);
 }
 
-/* Forgets the words met only once; if more than `words_max` words or `bytes_max` bytes remain, those met up to twice,
- * four times, and so on. */
+/* Forgets the words met only once; if more than `words_max` words or `bytes_max` bytes remain,
+ * those met up to twice, four times, and so on. */
 void lexicon_prune(struct lexicon *l, size_t words_max, size_t bytes_max);
 
 void lexicon_clear(struct lexicon *l); /* empty again, memory kept */

@@ -1,6 +1,7 @@
 /* manifest.h -- manifest.json, which makes a folder of shards a corpus. It is written last.
  *
- * All of its values are under a checksum of its own, so a manifest that parses is the one that was written. */
+ * All of its values are under a checksum of its own, so a manifest that parses is the one that was
+ * written. */
 #ifndef SHOAL_DATA_MANIFEST_H
 #define SHOAL_DATA_MANIFEST_H
 
@@ -33,11 +34,12 @@ struct manifest {
     size_t shard_count;
 };
 
-/* ERR_FORMAT when it is foreign, of another version, damaged, or contradicts itself. The caller gives it back with
- * manifest_fini. */
+/* ERR_FORMAT when it is foreign, of another version, damaged, or contradicts itself. The caller
+ * gives it back with manifest_fini. */
 enum err manifest_parse(const char *name, struct bytes json, struct manifest *out, struct why *w);
 
-/* Its JSON; `program` is the version that wrote it. The caller frees it with free(); NULL without memory. */
+/* Its JSON; `program` is the version that wrote it. The caller frees it with free(); NULL without
+ * memory. */
 char *manifest_print(const struct manifest *m, const char *program);
 
 void manifest_fini(struct manifest *m);

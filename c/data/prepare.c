@@ -21,7 +21,8 @@
 
 #define PIECE_BYTES (256u << 10) /* documents that a thread takes at once */
 
-/* How the documents of these texts are told apart from those held out, so that there are some of both. */
+/* How the documents of these texts are told apart from those held out, so that there are some of
+ * both. */
 struct parting {
     struct document_rule rule;
     uint64_t
@@ -35,8 +36,8 @@ struct seen {
     uint64_t most, most_at;
 };
 
-/* Documents first .. first + count of a batch, and what came of them. Which documents a piece has does not depend on
- * the threads, and pieces are taken up in order. */
+/* Documents first .. first + count of a batch, and what came of them. Which documents a piece has
+ * does not depend on the threads, and pieces are taken up in order. */
 struct piece {
     size_t first, count, bytes;
     struct lexicon words;                /* counting */
@@ -133,7 +134,8 @@ static enum err next_batch(struct work *k, const char *stage, struct why *w)
     return e ? e : document_next(&k->reader, w);
 }
 
-/* Runs over all documents: `each` on every piece, on all threads, then `take` on every piece in order. */
+/* Runs over all documents: `each` on every piece, on all threads, then `take` on every piece in
+ * order. */
 static enum err pass(struct work *k, const char *stage, void (*each)(void *, size_t, size_t),
                      enum err (*take)(struct work *, struct piece *, struct why *),
                      enum err (*after)(struct work *, struct why *), struct why *w)
@@ -179,9 +181,9 @@ static enum err look(struct work *k, struct seen *s, struct why *w)
 
 static bool parted(const struct seen *s) { return s->held > 0 && s->held < s->documents; }
 
-/* Decides how to cut and what to hold out, so that at least one document is held out and one trains. Texts whose
- * documents fall into both splits are left as they are; else all are cut finer, and if that does not help either, the
- * document that is nearest to the other split goes there. */
+/* Decides how to cut and what to hold out, so that at least one document is held out and one
+ * trains. Texts whose documents fall into both splits are left as they are; else all are cut finer,
+ * and if that does not help either, the document that is nearest to the other split goes there. */
 static enum err part(struct work *k, struct why *w)
 {
     struct seen s;
@@ -346,7 +348,8 @@ static enum err finish_shard(struct work *k, struct output *o, struct why *w)
         realloc(k->m->shards, (k->m->shard_count + 1) * sizeof *k->m->shards);
     if (!shards) return why(w, ERR_MEMORY, "no memory for the list of shards");
     k->m->shards = shards;
-    /* Training first, as the manifest has it: a shard of training goes before those of validation. */
+    /* Training first, as the manifest has it: a shard of training goes before those of
+     * validation. */
     size_t at = k->m->shard_count++;
     for (; at > 0 && shards[at - 1].split > done.split; at--) shards[at] = shards[at - 1];
     shards[at] = done;

@@ -3,8 +3,7 @@
  *      0  8  magic "SHOALTOK"           16  8  count of ids             40  4  split: 0 train, 1 validation
  *      8  4  version, 1                 24  8  XXH3-64 of the ids       44  4  index among the shards of the split
  *     12  4  bytes of an id, 2 or 4     32  8  ids before this shard    48  8  XXH3-64 of tokenizer.json
- *                                                                       56  8  XXH3-64 of the 56 bytes before
- */
+ *                                                                       56  8  XXH3-64 of the 56 bytes before */
 #ifndef SHOAL_DATA_SHARD_H
 #define SHOAL_DATA_SHARD_H
 
@@ -31,8 +30,9 @@ struct shard_header {
 /* "train-00000.bin" and so on, into `out`, which is returned. */
 const char *shard_name(uint32_t split, uint32_t index, char out[SHARD_NAME_BYTES]);
 
-/* The header of a whole file's bytes, for a file called `name`. ERR_FORMAT when it is foreign, of another version,
- * damaged, or longer or shorter than its header says. The ids are not looked at. */
+/* The header of a whole file's bytes, for a file called `name`. ERR_FORMAT when it is foreign,
+ * of another version, damaged, or longer or shorter than its header says. The ids are not looked
+ * at. */
 enum err shard_parse(const char *name, struct bytes file, struct shard_header *out, struct why *w);
 
 /* Compares the ids of a parsed file with the checksum and with the vocabulary. ERR_FORMAT. */
@@ -49,8 +49,8 @@ struct shard_writer;
 enum err shard_create(const char *path, const struct shard_header *h, struct shard_writer **out,
                       struct why *w);
 enum err shard_add(struct shard_writer *s, const uint32_t *ids, size_t count, struct why *w);
-/* Completes and syncs the file and frees the writer, on failure too. Without this the file has no header and is
- * refused. */
+/* Completes and syncs the file and frees the writer, on failure too. Without this the file has no
+ * header and is refused. */
 enum err shard_finish(struct shard_writer *s, struct shard_header *out, struct why *w);
 void shard_abandon(struct shard_writer *s);
 

@@ -2,9 +2,11 @@
  *
  *     text --special tokens cut out--> pieces --words.h--> words --merges, lowest rank first--> ids
  *
- * Encoding equals that of Hugging Face's `tokenizers` on the same tokenizer.json, character for character of Unicode
+ * Encoding equals that of Hugging Face's `tokenizers` on the same tokenizer.json, character for
+ * character of Unicode
  * 14. A file that asks for something else (a normalizer, another pre-tokenizer, another model, ...) is refused, never
- * approximated. A tokenizer does not change after it was read: any number of threads may share it. */
+ * approximated. A tokenizer does not change after it was read: any number of threads may share
+ * it. */
 #ifndef SHOAL_DATA_TOKENIZER_H
 #define SHOAL_DATA_TOKENIZER_H
 
@@ -25,8 +27,8 @@ struct vocabulary;
 /* What one thread keeps between calls: words it has met, and scratch. About 4 MiB. */
 struct tokenizer_cache;
 
-/* Reads a tokenizer.json; the caller closes it. ERR_IO; ERR_FORMAT when it is damaged; ERR_UNSUPPORTED when it asks
- * for what is not reproduced here. */
+/* Reads a tokenizer.json; the caller closes it. ERR_IO; ERR_FORMAT when it is damaged;
+ * ERR_UNSUPPORTED when it asks for what is not reproduced here. */
 enum err tokenizer_read(const char *path, struct tokenizer **out, struct why *w);
 
 /* The same from memory; `name` stands for the file in messages. */
@@ -44,18 +46,19 @@ enum err tokenizer_cache_open(const struct tokenizer *t, struct tokenizer_cache 
                               struct why *w);
 void tokenizer_cache_close(struct tokenizer_cache *c);
 
-/* Writes the ids of `text` to `out`, which has room for text.count ids: there are never more. Special tokens that
- * occur in the text become their own ids, as in `tokenizers`. The text should be UTF-8; a byte that is not stands for
- * itself, so that decoding gives back what was encoded in any case. `c` was opened for `t`, or is NULL: then the call
- * makes one for itself. ERR_MEMORY. */
+/* Writes the ids of `text` to `out`, which has room for text.count ids: there are never more.
+ * Special tokens that occur in the text become their own ids, as in `tokenizers`. The text should
+ * be UTF-8; a byte that is not stands for itself, so that decoding gives back what was encoded in
+ * any case. `c` was opened for `t`, or is NULL: then the call makes one for itself. ERR_MEMORY. */
 enum err tokenizer_encode(const struct tokenizer *t, struct tokenizer_cache *c, struct bytes text,
                           uint32_t *out, size_t *count, struct why *w);
 
-/* The bytes that a token stands for, special tokens by their name; an empty view for an id that is not there. */
+/* The bytes that a token stands for, special tokens by their name; an empty view for an id that is
+ * not there. */
 struct bytes tokenizer_token(const struct tokenizer *t, uint32_t id);
 
-/* Writes the bytes of `ids` to `out`, as many as fit in `room`, and returns how many bytes they are in all. The bytes
- * of one token need not be whole characters; those of an encoded text are. */
+/* Writes the bytes of `ids` to `out`, as many as fit in `room`, and returns how many bytes they are
+ * in all. The bytes of one token need not be whole characters; those of an encoded text are. */
 size_t tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t count, uint8_t *out,
                         size_t room);
 

@@ -10,8 +10,9 @@ struct unpack;
 /* Opens the source's file; it is lent until unpack_close. ERR_IO, ERR_MEMORY. */
 enum err unpack_open(const struct source *s, struct unpack **out, struct why *w);
 
-/* Up to `room` > 0 bytes; *count is 0 at the end of the file. Members and frames behind one another are one text, as
- * gzip -dc and zstd -dc have it. ERR_IO; ERR_FORMAT when the file is damaged or was cut. */
+/* Up to `room` > 0 bytes; *count is 0 at the end of the file. Members and frames behind one another
+ * are one text, as gzip -dc and zstd -dc have it. ERR_IO; ERR_FORMAT when the file is damaged or
+ * was cut. */
 enum err unpack_read(struct unpack *u, uint8_t *to, size_t room, size_t *count, struct why *w);
 
 uint64_t unpack_position(const struct unpack *u); /* bytes read from the file */

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* Table 3-7 of the standard, "Well-Formed UTF-8 Byte Sequences": after this lead byte how many bytes follow, and the
- * bounds of the first of them; all others are 80 .. BF. */
+/* Table 3-7 of the standard, "Well-Formed UTF-8 Byte Sequences": after this lead byte how many
+ * bytes follow, and the bounds of the first of them; all others are 80 .. BF. */
 static size_t follow(uint8_t lead, uint8_t *low, uint8_t *high)
 {
     *low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;

@@ -69,7 +69,8 @@ static bool is_byte_level(const json_t *v)
     return type && !strcmp(type, "ByteLevel");
 }
 
-/* What export writes: the end of a text goes in front of a text. Here prompts get it by hand, so ids are the same. */
+/* What export writes: the end of a text goes in front of a text. Here prompts get it by hand, so
+ * ids are the same. */
 static bool adds_end_in_front(const json_t *v)
 {
     const char *type = json_string_value(json_object_get(v, "type"));
@@ -142,7 +143,8 @@ static enum err check_model(const struct parse *p, json_t *model)
     return keys_known(p, model, "its model", known);
 }
 
-/* Writes the bytes that a token of the model stands for; its own UTF-8 when a character is outside the alphabet. */
+/* Writes the bytes that a token of the model stands for; its own UTF-8 when a character is outside
+ * the alphabet. */
 static size_t unspell(const char *text, size_t count, uint8_t *to)
 {
     size_t used = 0;
@@ -351,7 +353,8 @@ void vocabulary_fini(struct vocabulary *v)
     *v = (struct vocabulary){0};
 }
 
-/* A token in the byte alphabet; the end of a text, which is ASCII, by its name. NULL without memory. */
+/* A token in the byte alphabet; the end of a text, which is ASCII, by its name. NULL without
+ * memory. */
 static json_t *spell(struct bytes token)
 {
     uint8_t *text = malloc(token.count * 2 + 1); /* no letter is longer than two bytes */

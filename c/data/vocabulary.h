@@ -1,8 +1,9 @@
-/* vocabulary.h -- the content of a tokenizer.json: what each id stands for, and the merges in order.
+/* vocabulary.h -- the content of a tokenizer.json: what each id stands for, and the merges in
+ * order.
  *
- * In the file a byte is written as one printable character, the byte alphabet of GPT-2 (src/encoder.py,
- * bytes_to_unicode): ! .. ~, U+00A1 .. U+00AC and U+00AE .. U+00FF are themselves, the other 68 bytes in order are
- * U+0100 .. U+0143. Here tokens are the bytes themselves. */
+ * In the file a byte is written as one printable character, the byte alphabet of GPT-2
+ * (src/encoder.py, bytes_to_unicode): ! .. ~, U+00A1 .. U+00AC and U+00AE .. U+00FF are themselves,
+ * the other 68 bytes in order are U+0100 .. U+0143. Here tokens are the bytes themselves. */
 #ifndef SHOAL_DATA_VOCABULARY_H
 #define SHOAL_DATA_VOCABULARY_H
 
@@ -27,13 +28,14 @@ struct vocabulary {
     size_t special_count, merge_count;
 };
 
-/* Reads the JSON of a file called `name`. ERR_FORMAT when it is damaged, ERR_UNSUPPORTED when it asks for what would
- * not be reproduced exactly. The caller gives it back with vocabulary_fini. */
+/* Reads the JSON of a file called `name`. ERR_FORMAT when it is damaged, ERR_UNSUPPORTED when it
+ * asks for what would not be reproduced exactly. The caller gives it back with vocabulary_fini. */
 enum err vocabulary_parse(const char *name, struct bytes json, struct vocabulary *out,
                           struct why *w);
 
-/* The JSON of a vocabulary whose only special token is the end of a text, as `tokenizers` reads it; the same
- * vocabulary gives the same bytes. The caller frees it with free(); NULL without memory. */
+/* The JSON of a vocabulary whose only special token is the end of a text, as `tokenizers` reads
+ * it; the same vocabulary gives the same bytes. The caller frees it with free(); NULL without
+ * memory. */
 char *vocabulary_print(const struct vocabulary *v);
 
 void vocabulary_fini(struct vocabulary *v);

@@ -27,8 +27,8 @@ static size_t write_all(uint8_t *out)
     return used;
 }
 
-/* The group that matched is the class; none is WORD_OTHER. That one is matched too since runs are fast, and looking for
- * the next start is not. */
+/* The group that matched is the class; none is WORD_OTHER. That one is matched too since runs are
+ * fast, and looking for the next start is not. */
 static const char pattern[] =
     "(\\p{L}+)|(\\p{N}+)|(\\p{White_Space}+)|[^\\p{L}\\p{N}\\p{White_Space}]+";
 

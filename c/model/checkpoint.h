@@ -1,14 +1,17 @@
-/* checkpoint.h -- all that a worker needs to go on as if it had never stopped, in one file (checkpoints.h: in a folder).
+/* checkpoint.h -- all that a worker needs to go on as if it had never stopped, in one file
+ * (checkpoints.h: in a folder).
  *
  *     0      header, 4096 bytes, little-endian: the fields of struct checkpoint in the order of checkpoint.c's codec,
  *            the table of sections, and an XXH3-128 of the 4080 bytes before it
  *     4096   parameters, moment1, moment2, anchor, momentum: [parameters] fp32 each, each from a multiple of 4096;
  *            the table holds offset and XXH3-128 of each
  *
- * Version 2 added the tokenizer's hash and the shared values (shared.h) to version 1, version 3 the kernels; all are read.
+ * Version 2 added the tokenizer's hash and the shared values (shared.h) to version 1, version 3 the
+ * kernels; all are read.
  *
- * Written aside, synced and renamed (base/file.h): a crash leaves the old one or the new one. Reading compares every
- * checksum; a file that is truncated, damaged, of a later version or of another shape is refused with the reason. */
+ * Written aside, synced and renamed (base/file.h): a crash leaves the old one or the new one.
+ * Reading compares every checksum; a file that is truncated, damaged, of a later version or of
+ * another shape is refused with the reason. */
 #ifndef SHOAL_MODEL_CHECKPOINT_H
 #define SHOAL_MODEL_CHECKPOINT_H
 
@@ -41,11 +44,12 @@ struct checkpoint {
     char corpus[EXPERIMENT_PATH_BYTES];    /* where its tokenizer was, for generate and export */
     uint8_t tokenizer[CRYPTO_HASH_BYTES];  /* SHA-256 of its tokenizer.json; zeros: not known */
     struct shared shared;                  /* what named the run; count 0: not known */
-    /* Of the CPU that computed it (cpu_describe): bits depend on them. Empty: a GPU, or not known. */
+    /* Of the CPU that computed it (cpu_describe): bits depend on them. Empty: a GPU, or not
+     * known. */
     char kernels[CHECKPOINT_KERNELS_BYTES];
     bool of_swarm; /* read: the file holds anchor and momentum */
-    /* [parameters] each; lent by the caller. NULL: not kept (written), not wanted (read). A worker alone has neither
-     * anchor nor momentum. */
+    /* [parameters] each; lent by the caller. NULL: not kept (written), not wanted (read). A worker
+     * alone has neither anchor nor momentum. */
     float *sections[CHECKPOINT_SECTIONS];
 };
 
@@ -55,8 +59,9 @@ enum err checkpoint_write(const char *path, const struct checkpoint *c, struct w
 /* Reads the header alone: all fields but `sections`, which is cleared. ERR_IO, ERR_FORMAT. */
 enum err checkpoint_peek(const char *path, struct checkpoint *out, struct why *w);
 
-/* Reads header and content: the sections that `out->sections` points to are filled, each [parameters] of the file,
- * which must be `parameters`; each is checked, wanted or not. ERR_FORMAT when one that is wanted is not there. */
+/* Reads header and content: the sections that `out->sections` points to are filled, each
+ * [parameters] of the file, which must be `parameters`; each is checked, wanted or not. ERR_FORMAT
+ * when one that is wanted is not there. */
 enum err checkpoint_read(const char *path, uint64_t parameters, struct checkpoint *out,
                          struct why *w);
 

@@ -1,7 +1,7 @@
 /* layout.h -- where each tensor of a model lies in the one flat fp32 vector that holds them all.
  *
- * Parameters, gradients and both Adam moments are vectors of this layout, and so are anchor and momentum of the outer
- * step. No padding: the length is model_shape_parameters(). Order:
+ * Parameters, gradients and both Adam moments are vectors of this layout, and so are anchor and
+ * momentum of the outer step. No padding: the length is model_shape_parameters(). Order:
  *
  *     embed_tokens [vocab, dim]
  *     each layer:  q_proj [heads*hd, dim]  k_proj, v_proj [kv_heads*hd, dim]  o_proj [dim, heads*hd]
@@ -10,8 +10,9 @@
  *     each layer:  input_layernorm, post_attention_layernorm [dim]
  *     norm [dim]
  *
- * with hd = dim / heads. Matrices come first, so weight decay covers a prefix; q, k, v and gate, up are neighbours,
- * so each is one matrix product. Names are Hugging Face's (model.layers.0.self_attn.q_proj.weight). */
+ * with hd = dim / heads. Matrices come first, so weight decay covers a prefix; q, k, v and gate, up
+ * are neighbours, so each is one matrix product. Names are Hugging Face's
+ * (model.layers.0.self_attn.q_proj.weight). */
 #ifndef SHOAL_MODEL_LAYOUT_H
 #define SHOAL_MODEL_LAYOUT_H
 

@@ -8,9 +8,10 @@
 #include "base/carve.h"
 #include "base/whole.h"
 
-/* Rows whose logits exist at once: at least so many, in which products run well, and more as their bytes allow. The head is
- * packed, and its gradient read and written, once for all of them: a twentieth of a step of a 150m model lies between 256
- * rows and 1024. More than those is no faster on a CPU, where they leave the cache; a GPU takes what it can. */
+/* Rows whose logits exist at once: at least so many, in which products run well, and more as their
+ * bytes allow. The head is packed, and its gradient read and written, once for all of them: a
+ * twentieth of a step of a 150m model lies between 256 rows and 1024. More than those is no faster
+ * on a CPU, where they leave the cache; a GPU takes what it can. */
 #define HEAD_ROWS       256
 #define HEAD_HOST_ROWS  1024
 #define HEAD_HOST_BYTES ((size_t)64 << 20)
@@ -52,7 +53,8 @@ struct model {
     float *final_inverse;
     void *normed; /* [rows, dim] what a norm gave last, */
     void *gated;  /* [rows, ffn] and an activation */
-    /* [rows, dim] what a layer's half adds to the residual stream; backward, the gradient of `normed` */
+    /* [rows, dim] what a layer's half adds to the residual stream; backward, the gradient of
+     * `normed` */
     void *branch;
     void *logits;  /* [head_rows, vocab] */
     float *losses; /* [rows] */
@@ -99,14 +101,16 @@ static size_t gradients_at(const struct model *m, uint32_t layer)
     return layout_offset(&m->layout, LAYOUT_Q, layer) * sizeof(float);
 }
 
-/* May so many bytes more lie in the memory of gradients, of which those from `border` on are written before? */
+/* May so many bytes more lie in the memory of gradients, of which those from `border` on are
+ * written before? */
 static bool fits(const struct model *m, const struct carver *gradients, size_t bytes, size_t border)
 {
     return m->within && gradients->used + bytes <= border;
 }
 
-/* All layers, each in the memory of gradients that are written after it is done with, where such are left: those of the
- * layers before it, and of the embedding unless the head, which comes first, has the same. */
+/* All layers, each in the memory of gradients that are written after it is done with, where such
+ * are left: those of the layers before it, and of the embedding unless the head, which comes first,
+ * has the same. */
 static void carve_layers(struct carver *c, struct carver *gradients, struct model *m)
 {
     for (uint32_t l = 0; l < m->layout.shape.layers; l++) {
@@ -125,7 +129,8 @@ static size_t head_rows(const struct model *m)
     return m->b->host ? least(rows, HEAD_HOST_ROWS) : rows;
 }
 
-/* The end of the layers' gradients, of which the head, whose gradients are written first, has none. */
+/* The end of the layers' gradients, of which the head, whose gradients are written first, has
+ * none. */
 static size_t layers_end(const struct layout *l)
 {
     return l->shape.tied ? l->decayed_count : layout_offset(l, LAYOUT_HEAD, 0);
@@ -354,7 +359,8 @@ static void norm(const struct pass *p, void *sum, void *out, float *inverse, con
                                                    .eps = (float)s->rms_eps});
 }
 
-/* Of m->branch; m->normed is what it was forward. Adds to the stream's gradient, but that of the last norm is all there is. */
+/* Of m->branch; m->normed is what it was forward. Adds to the stream's gradient, but that of the
+ * last norm is all there is. */
 static void norm_backward(const struct pass *p, const void *x, const float *inverse,
                           enum layout_kind kind, uint32_t layer)
 {
@@ -428,7 +434,8 @@ static void layer_inside(const struct pass *p, uint32_t l)
     linear(p, a->gate_up, m->normed, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
 }
 
-/* The norm of the stream as it enters a layer: x, plus what the layer before wants added (or NULL). */
+/* The norm of the stream as it enters a layer: x, plus what the layer before wants added (or
+ * NULL). */
 static void norm_of_attention(const struct pass *p, uint32_t l, const void *x, const void *add)
 {
     struct activations *a = &p->m->layers[l];
@@ -477,14 +484,16 @@ static void forward(const struct pass *p)
     norm(p, m->final_in, m->normed, m->final_inverse, x, add, gain(p, LAYOUT_NORM_FINAL, 0));
 }
 
-/* Gains' and the table's, which are added to: what earlier calls made of them stays, but not where activations may have been. */
+/* Gains' and the table's, which are added to: what earlier calls made of them stays, but not where
+ * activations may have been. */
 static void clear_gradients(const struct pass *p, size_t first, size_t last)
 {
     const struct model *m = p->m;
     if (m->within) m->b->zero(m->b->self, p->gradients + first, (last - first) * sizeof(float));
 }
 
-/* Logits, losses and, with gradients, those of the head and of m->normed (into m->branch), chunk by chunk. */
+/* Logits, losses and, with gradients, those of the head and of m->normed (into m->branch), chunk by
+ * chunk. */
 static void head(const struct pass *p, float scale)
 {
     struct model *m = p->m;
@@ -509,9 +518,9 @@ static void head(const struct pass *p, float scale)
     }
 }
 
-/* m->x_grad holds the gradient of what leaves the layer, and then that of what enters it. Both halves end in a
- * projection whose output is added to the stream: its gradient is the stream's. A weight's gradient comes after that of
- * what made its input, which makes this once more. */
+/* m->x_grad holds the gradient of what leaves the layer, and then that of what enters it. Both
+ * halves end in a projection whose output is added to the stream: its gradient is the stream's. A
+ * weight's gradient comes after that of what made its input, which makes this once more. */
 static void layer_backward(const struct pass *p, uint32_t l)
 {
     struct model *m = p->m;

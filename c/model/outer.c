@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Compiled without UBSan (build.zig) so that the loops become vector code; each operation is rounded by itself, since
+/* Compiled without UBSan (build.zig) so that the loops become vector code; each operation is
+ * rounded by itself, since
  * -ffp-contract=off keeps the compiler from fusing any two. */
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "floats go on the wire as they lie");
@@ -14,7 +15,8 @@ static_assert(OUTER_BLOCK % 32 == 0, "whole vectors");
 #define CHUNK_BITS_MAX 18
 #define CHUNKS_WANTED  64
 
-/* Below this a block counts as zero: its scale would come near the subnormal numbers, where a quotient loses bits. */
+/* Below this a block counts as zero: its scale would come near the subnormal numbers, where a
+ * quotient loses bits. */
 #define ABSMAX_MIN 0x1p-100f
 
 #define BITS_INFINITE 0x7f800000u /* and above it the NaNs, once the sign is cleared */
@@ -56,7 +58,8 @@ static float scale_at(const uint8_t *wire, size_t block)
     return s;
 }
 
-/* The largest magnitude of x as bits: an unsigned comparison orders non-negative floats, and NaNs above infinity. */
+/* The largest magnitude of x as bits: an unsigned comparison orders non-negative floats, and NaNs
+ * above infinity. */
 static uint32_t magnitude(const float *x, size_t n)
 {
     uint32_t most = 0;

@@ -1,4 +1,5 @@
-/* outer.h -- DiLoCo's outer step, defined bit for bit (arXiv 2311.08105; SPEC.md, "The outer step").
+/* outer.h -- DiLoCo's outer step, defined bit for bit (arXiv 2311.08105; SPEC.md, "The outer
+ * step").
  *
  *     delta = anchor - parameters                 what a worker learned in one epoch: its pseudo-gradient
  *     wire  = quantize(delta)                     int8, blocks of 256, one fp32 scale a block
@@ -7,9 +8,10 @@
  *     m'    = mu * m + d                          d = dequantize(mean)
  *     a'    = a - lr * (d + mu * m')              Nesterov; without it a' = a - lr * m'
  *
- * All in fp32, round to nearest even, each operation rounded by itself (no fused multiply-add, no flush to zero), in
- * the order written in SPEC.md: any machine that follows it gets the same bits. Pure functions, no allocation; the
- * vector is handled a range at a time, so that threads may share it and a chunk may be averaged alone. */
+ * All in fp32, round to nearest even, each operation rounded by itself (no fused multiply-add, no
+ * flush to zero), in the order written in SPEC.md: any machine that follows it gets the same bits.
+ * Pure functions, no allocation; the vector is handled a range at a time, so that threads may share
+ * it and a chunk may be averaged alone. */
 #ifndef SHOAL_MODEL_OUTER_H
 #define SHOAL_MODEL_OUTER_H
 
@@ -23,8 +25,9 @@
 #define OUTER_BLOCK                                                                                \
     256 /* elements that share a scale: one warp times eight on a GPU; 1.6 % overhead */
 
-/* How the flattened vector is cut. Chunks are what one owner averages: 2^18 elements for large models; small models
- * get smaller ones, at least 64 where they can be 2^12 elements, so that every member owns some. */
+/* How the flattened vector is cut. Chunks are what one owner averages: 2^18 elements for large
+ * models; small models get smaller ones, at least 64 where they can be 2^12 elements, so that every
+ * member owns some. */
 struct outer_layout {
     uint64_t parameters;     /* elements of the vector, > 0 */
     uint32_t chunk_elements; /* a power of two, 2^12 .. 2^18: a multiple of OUTER_BLOCK */
@@ -45,13 +48,15 @@ static inline size_t outer_wire_bytes(size_t n)
 /* Offset of chunk `c` in a buffer that holds all chunks' wire bytes one after the other. */
 size_t outer_wire_offset(const struct outer_layout *l, uint32_t c);
 
-/* Quantizes anchor[i] - parameters[i] for i < n. False, with `wire` unspecified, when a difference is not finite. */
+/* Quantizes anchor[i] - parameters[i] for i < n. False, with `wire` unspecified, when a difference
+ * is not finite. */
 bool outer_quantize_delta(const float *anchor, const float *parameters, size_t n, uint8_t *wire);
 
 /* Is this a payload that quantization can have made: finite non-negative scales, no q of -128? */
 bool outer_wire_valid(const uint8_t *wire, size_t n);
 
-/* acc[i] = fl(acc[i] + fl(weight * fl(scale * q[i]))). The weight is a token count converted to fp32 once. */
+/* acc[i] = fl(acc[i] + fl(weight * fl(scale * q[i]))). The weight is a token count converted to
+ * fp32 once. */
 void outer_accumulate(float *acc, const uint8_t *wire, size_t n, float weight);
 
 /* Quantizes fl(acc[i] / weight_sum). False when a mean is not finite. */

@@ -11,8 +11,8 @@
 #include "base/err.h"
 #include "model/layout.h"
 
-/* Writes `parameters` [layout.parameters], in host memory, to `path`; a crash leaves the old file or the new one. A
- * tied model's head is not repeated. ERR_IO, ERR_MEMORY. */
+/* Writes `parameters` [layout.parameters], in host memory, to `path`; a crash leaves the old file
+ * or the new one. A tied model's head is not repeated. ERR_IO, ERR_MEMORY. */
 enum err safetensors_write(const char *path, const struct layout *l, const float *parameters,
                            struct why *w);
 

@@ -1,4 +1,5 @@
-/* schedule.h -- the learning rate as a function of the global step (which may lie between two steps).
+/* schedule.h -- the learning rate as a function of the global step (which may lie between two
+ * steps).
  *
  *     warmup    lr * (step + 1) / warmup                                  while step < warmup
  *     cosine    final + (1 - final) * (1 + cos(pi * x)) / 2               x: share of the rest of the run that is over
@@ -11,7 +12,8 @@
 
 #include "config/experiment.h"
 
-/* The learning rate of the step that starts at `step` >= 0; past the end of the run, that of its end. */
+/* The learning rate of the step that starts at `step` >= 0; past the end of the run, that of its
+ * end. */
 double schedule_lr(const struct experiment *x, double step);
 
 #endif

@@ -112,7 +112,8 @@ static enum err genesis(struct trainer *t, struct why *w)
     return e;
 }
 
-/* Takes all that a lane needs in one piece, and lays it out: parameters, moments, gradients, and what the model works in. */
+/* Takes all that a lane needs in one piece, and lays it out: parameters, moments, gradients, and
+ * what the model works in. */
 static enum err lane_open(struct lane *lane, const struct trainer *t, const struct backend *b,
                           struct why *w)
 {
@@ -234,8 +235,8 @@ static void fill(struct trainer *t, const struct text *from, uint64_t done, size
             sampler_validation(t->corpus, context, first + i, t->tokens + i * (context + 1));
 }
 
-/* The sum of the text's losses and, of text to train on, what each lane has of its gradients. Micro-batch after
- * micro-batch is dealt out in turn; losses are added up in that order. */
+/* The sum of the text's losses and, of text to train on, what each lane has of its gradients.
+ * Micro-batch after micro-batch is dealt out in turn; losses are added up in that order. */
 static enum err deal(struct trainer *t, const struct text *from, double *total, struct why *w)
 {
     const float scale = (float)(1.0 / (double)t->x->train.batch_tokens);
@@ -262,7 +263,8 @@ static enum err deal(struct trainer *t, const struct text *from, double *total, 
     return e;
 }
 
-/* Mean loss of the batch and its gradients, the same in each lane. Moves the position on in any case. */
+/* Mean loss of the batch and its gradients, the same in each lane. Moves the position on in any
+ * case. */
 static enum err accumulate(struct trainer *t, double *loss, struct why *w)
 {
     const struct text batch = {t->state.position, experiment_batch_sequences(t->x), true};

@@ -3,8 +3,8 @@
  *     # shoal: peers met in run 0123456789abcdef0123456789abcdef
  *     ID@host:port                                                   as in any peer list, those met last first
  *
- * Of one run: a list of another one is not used, and gives way to this one's. Written whole, aside and renamed, by a
- * thread of its own: a slow disk holds up nobody. */
+ * Of one run: a list of another one is not used, and gives way to this one's. Written whole, aside
+ * and renamed, by a thread of its own: a slow disk holds up nobody. */
 #ifndef SHOAL_NODE_KNOWN_H
 #define SHOAL_NODE_KNOWN_H
 
@@ -17,16 +17,16 @@
 
 struct known;
 
-/* Reads the file, if there is one. One that cannot be read or is damaged is ignored: `warning` then holds a sentence,
- * else it is empty. ERR_MEMORY. */
+/* Reads the file, if there is one. One that cannot be read or is damaged is ignored: `warning` then
+ * holds a sentence, else it is empty. ERR_MEMORY. */
 enum err known_open(struct known **out, const char *path, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                     const uint8_t self[CRYPTO_KEY_BYTES], char warning[320], struct why *w);
 
 /* Those met last first; theirs until the next call of known_see. */
 const struct peer_address *known_peers(const struct known *k, size_t *count);
 
-/* These are the members now: the live ones with an address are remembered. Writes when that changed something. False
- * with a sentence when a write has failed, once until one succeeds. */
+/* These are the members now: the live ones with an address are remembered. Writes when that changed
+ * something. False with a sentence when a write has failed, once until one succeeds. */
 bool known_see(struct known *k, const struct node_peer *peers, size_t count, instant now,
                struct why *w);
 

@@ -113,7 +113,8 @@ static void fault(struct peerlist_faults *f, const struct why *w)
     f->say(f->ctx, w->text);
 }
 
-/* One line without its end: an entry, or nothing. Control characters and zeros end up in no message. */
+/* One line without its end: an entry, or nothing. Control characters and zeros end up in no
+ * message. */
 static enum err parse_line(struct peerlist *p, const char *line, size_t count,
                            const uint8_t self[CRYPTO_KEY_BYTES], struct why *w)
 {
@@ -181,7 +182,8 @@ enum err peerlist_read(struct peerlist *p, const char *const *sources, size_t co
         struct resolve_name name;
         struct why wrong = {0};
         bool file = !stat(s, &there);
-        /* What is neither a file nor anything like an entry is taken for a file's name with a mistake in it. */
+        /* What is neither a file nor anything like an entry is taken for a file's name with a
+         * mistake in it. */
         bool entry = strchr(s, '@') || strstr(s, "://") || !resolve_read(s, &a, &name, NULL);
         enum err e = ERR_OK;
         if (file) e = read_file(p, s, self, faults, &wrong);

@@ -4,8 +4,8 @@
  *     0123...cdef@192.0.2.1:4433     # or behind an entry
  *     0123...cdef@node.example.org:4433                            a name: looked up later (resolver.h)
  *
- * Editors' leftovers are no mistakes: a byte order mark, CR LF, blanks around an entry, empty lines. Whatever else
- * cannot be read is said with its file and line, every one of them. */
+ * Editors' leftovers are no mistakes: a byte order mark, CR LF, blanks around an entry, empty
+ * lines. Whatever else cannot be read is said with its file and line, every one of them. */
 #ifndef SHOAL_NODE_PEERLIST_H
 #define SHOAL_NODE_PEERLIST_H
 
@@ -35,7 +35,8 @@ struct peerlist {
     size_t left_out; /* entries beyond PEERLIST_MAX */
 };
 
-/* What could not be read. Of several each is told to `say` as it is found, of very many the first. */
+/* What could not be read. Of several each is told to `say` as it is found, of very many the
+ * first. */
 struct peerlist_faults {
     void (*say)(void *ctx, const char *text); /* a sentence with file and line; may be NULL */
     void *ctx;
@@ -46,7 +47,8 @@ struct peerlist_faults {
 enum err peerlist_init(struct peerlist *p, struct why *w);
 void peerlist_free(struct peerlist *p);
 
-/* Adds one entry, but for `self`, whose line may stand in a list that all share, and for what is there already. */
+/* Adds one entry, but for `self`, whose line may stand in a list that all share, and for what is
+ * there already. */
 enum err peerlist_add(struct peerlist *p, const char *text, const uint8_t self[CRYPTO_KEY_BYTES],
                       struct why *w);
 
@@ -57,8 +59,8 @@ void peerlist_add_own_name(struct peerlist *p, const struct peerlist_name *n);
 void peerlist_parse(struct peerlist *p, const char *name, struct bytes text,
                     const uint8_t self[CRYPTO_KEY_BYTES], struct peerlist_faults *faults);
 
-/* Adds all sources, files or entries. ERR_USAGE or ERR_IO with one sentence, or with the number of those that were
- * said. */
+/* Adds all sources, files or entries. ERR_USAGE or ERR_IO with one sentence, or with the number of
+ * those that were said. */
 enum err peerlist_read(struct peerlist *p, const char *const *sources, size_t count,
                        const uint8_t self[CRYPTO_KEY_BYTES], struct peerlist_faults *faults,
                        struct why *w);

@@ -40,8 +40,8 @@ struct peers {
     struct unreached_table unreached;
 };
 
-/* Reads lists and those met before. ERR_USAGE or ERR_IO for what cannot be read in the lists, or advertised; each of several
- * mistakes is said on stderr. peers_close is due in any case. */
+/* Reads lists and those met before. ERR_USAGE or ERR_IO for what cannot be read in the lists, or
+ * advertised; each of several mistakes is said on stderr. peers_close is due in any case. */
 enum err peers_open(struct peers *p, const struct peers_config *c, struct why *w);
 
 /* Starts to look names up, and tells of every further address that stands in the lists. */
@@ -51,12 +51,12 @@ void peers_tell(struct peers *p);
 /* Takes what the resolver found. */
 void peers_answers(struct peers *p);
 
-/* A dial that came to nothing, or a link that ended: into the log, and into the table when it says why that peer cannot
- * be reached. */
+/* A dial that came to nothing, or a link that ended: into the log, and into the table when it says
+ * why that peer cannot be reached. */
 void peers_ended(struct peers *p, const struct link_end *end);
 
-/* The members now, once a second: remembers those who are alive. Returns how many have a link to us; two links to the
- * same one, as both sides may dial at once, count once. */
+/* The members now, once a second: remembers those who are alive. Returns how many have a link to
+ * us; two links to the same one, as both sides may dial at once, count once. */
 size_t peers_see(struct peers *p, const struct node_peer *all, size_t count, instant now);
 
 /* Whom we cannot reach, those tried last first; returns how many. Any thread. */

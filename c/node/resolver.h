@@ -3,9 +3,9 @@
  *     WAITING --due--> ASKED --addresses--> WAITING, due again in five minutes: a name may move
  *                        `-----no answer--> WAITING, due again after 1, 2, 4 s ... five minutes: for ever
  *
- * getaddrinfo waits for as long as it likes. So a few threads ask, each one name at a time: a name that hangs holds up
- * nobody else's, and neither the start nor the end of the program. What they find waits in here until the network's
- * thread takes it. */
+ * getaddrinfo waits for as long as it likes. So a few threads ask, each one name at a time: a name
+ * that hangs holds up nobody else's, and neither the start nor the end of the program. What they
+ * find waits in here until the network's thread takes it. */
 #ifndef SHOAL_NODE_RESOLVER_H
 #define SHOAL_NODE_RESOLVER_H
 
@@ -18,7 +18,8 @@ struct resolver_config {
     const struct peerlist_name *names; /* copied */
     size_t count;
     uint64_t seed; /* of the jitter */
-    /* Something waits to be taken; called on a thread of the resolver, never after resolver_close returned. */
+    /* Something waits to be taken; called on a thread of the resolver, never after resolver_close
+     * returned. */
     void (*wake)(void *ctx);
     void *ctx;
     span retry_first, retry_most, again; /* each +- a quarter */

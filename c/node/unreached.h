@@ -1,7 +1,7 @@
 /* unreached.h -- whom this node cannot reach, and why: the latest reason for each peer.
  *
- * The network's thread fills it, any thread may look. Bounded: of very many peers the ones tried longest ago are
- * forgotten. A peer that is linked is no longer in it. */
+ * The network's thread fills it, any thread may look. Bounded: of very many peers the ones tried
+ * longest ago are forgotten. A peer that is linked is no longer in it. */
 #ifndef SHOAL_NODE_UNREACHED_H
 #define SHOAL_NODE_UNREACHED_H
 

@@ -1,4 +1,5 @@
-/* runner.c -- runs the tests of a program that is carried to a machine with a GPU, or the program shoal in it.
+/* runner.c -- runs the tests of a program that is carried to a machine with a GPU, or the program
+ * shoal in it.
  *
  *     test-gpu [OPTION...]              all tests
  *         --filter=SUITE/NAME           those whose SUITE/NAME begins so
@@ -9,10 +10,11 @@
  *     test-gpu --one=SUITE/NAME         one test, in this process
  *     test-gpu shoal bench gpu --json   shoal itself: any of its commands
  *
- * Each test runs in a process of its own that executes this program again: CUDA does not survive a fork, and tools that
- * watch CUDA see every process from its start. The results are told in TAP, on standard output or to FILE. Code 0 when no
- * test failed and one at least passed or was skipped. (--quiet is taken as Criterion's programs take it: test/tally.py
- * says it to all.) The tests read test/golden in the working folder or, where there is none, beside this program. */
+ * Each test runs in a process of its own that executes this program again: CUDA does not survive a
+ * fork, and tools that watch CUDA see every process from its start. The results are told in TAP, on
+ * standard output or to FILE. Code 0 when no test failed and one at least passed or was skipped.
+ * (--quiet is taken as Criterion's programs take it: test/tally.py says it to all.) The tests read
+ * test/golden in the working folder or, where there is none, beside this program. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

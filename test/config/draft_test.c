@@ -1,4 +1,5 @@
-/* What `shoal init` writes, without a file: it reads back to the same, whatever the preset and the size of the text. */
+/* What `shoal init` writes, without a file: it reads back to the same, whatever the preset and the
+ * size of the text. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

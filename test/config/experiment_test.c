@@ -132,7 +132,8 @@ static const char full[] =
     "model: {layers: 3, dim: 96, heads: 6, kv_heads: 3, ffn: 200, vocab: 999, context: 64, "
     "rope_theta: 5e5, rms_eps: "
     "1e-6, tied: true}\n"
-    "data: {corpus: \"corpora/two words \\\"q\\\" \\\\ é\\n\\x07\\L\\x85\", validation: 0.0123456789012345678}\n"
+    "data: {corpus: \"corpora/two words \\\"q\\\" \\\\ é\\n\\x07\\L\\x85\", validation: "
+    "0.0123456789012345678}\n"
     "train:\n"
     "  steps: 3000\n"
     "  batch_tokens: 640\n"
@@ -256,7 +257,8 @@ Test(experiment, windows_line_ends_a_byte_order_mark_and_comments_are_fine)
     cr_assert_str_eq(x.data.corpus, "c");
 }
 
-/* In place of SHA-256: keeps what it was given, and mixes it well enough to tell two inputs apart. */
+/* In place of SHA-256: keeps what it was given, and mixes it well enough to tell two inputs
+ * apart. */
 static uint8_t canonical[512];
 static size_t canonical_bytes;
 
@@ -666,7 +668,8 @@ Test(experiment, the_ones_we_ship_pass)
     }
 }
 
-/* A file in the style that people write: block and flow mixed, comments, values on the next line. */
+/* A file in the style that people write: block and flow mixed, comments, values on the next
+ * line. */
 #define MIXED(peers, metrics)                                                                      \
     "experiment: {name: gcide-60m, seed: 7}\n"                                                     \
     "model:                      # or a preset\n"                                                  \

@@ -1,5 +1,6 @@
-/* For every key of the schema, generated: the file with it passes, and the same file with this one key misspelt, of a
- * wrong type, below or above its range, twice or missing is refused at the right place and by the right name. */
+/* For every key of the schema, generated: the file with it passes, and the same file with this one
+ * key misspelt, of a wrong type, below or above its range, twice or missing is refused at the right
+ * place and by the right name. */
 #include <criterion/criterion.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -376,7 +377,8 @@ Test(schema, a_value_above_its_range_is_refused)
     }
 }
 
-/* What a bound means: itself is in, unless the schema says otherwise; it may still contradict other keys. */
+/* What a bound means: itself is in, unless the schema says otherwise; it may still contradict other
+ * keys. */
 static void in_range(size_t i, const char *value)
 {
     write_sheet(&sheet, BLOCK, &(struct change){.key = i, .value = value});
@@ -453,7 +455,8 @@ Test(schema, keys_of_one_mapping_stand_together)
                               "%s and %s", schema_keys[i].path, schema_keys[j].path);
 }
 
-/* The table against what experiment.h and the format's description promise, written down a second time. */
+/* The table against what experiment.h and the format's description promise, written down a second
+ * time. */
 Test(schema, whole_numbers_have_the_bounds_of_the_manual)
 {
     static const struct {

@@ -1,4 +1,5 @@
-/* What all members must share, as text; what two texts have to say to each other; and what names a run by them. */
+/* What all members must share, as text; what two texts have to say to each other; and what names a
+ * run by them. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>

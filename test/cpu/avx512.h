@@ -1,9 +1,10 @@
-/* avx512.h -- the instructions of AVX-512 and AVX512-BF16 that c/cpu/ asks for by name, in C, for processors without them. With
- * AVX512_IN_C the kernels for AVX-512 are compiled for AVX2 and these: their masks, tails, packing and numbers are tested on
- * every machine. (What a compiler makes of them for AVX-512 itself is tested where there is AVX-512.)
+/* avx512.h -- the instructions of AVX-512 and AVX512-BF16 that c/cpu/ asks for by name, in C, for
+ * processors without them. With AVX512_IN_C the kernels for AVX-512 are compiled for AVX2 and
+ * these: their masks, tails, packing and numbers are tested on every machine. (What a compiler
+ * makes of them for AVX-512 itself is tested where there is AVX-512.)
  *
- * What they do: Intel SDM volume 2; VDPBF16PS, VCVTNEPS2BF16 and VCVTNE2PS2BF16 take subnormal numbers for 0 and round to nearest,
- * ties to even. */
+ * What they do: Intel SDM volume 2; VDPBF16PS, VCVTNEPS2BF16 and VCVTNE2PS2BF16 take subnormal
+ * numbers for 0 and round to nearest, ties to even. */
 #ifndef SHOAL_TEST_CPU_AVX512_H
 #define SHOAL_TEST_CPU_AVX512_H
 

@@ -1,4 +1,5 @@
-/* cpu_test.c -- what is special about the CPU backend; that its ops are right, test/model/ops_test.c shows. */
+/* cpu_test.c -- what is special about the CPU backend; that its ops are right,
+ * test/model/ops_test.c shows. */
 #include <criterion/criterion.h>
 #include <immintrin.h>
 #include <math.h>
@@ -55,7 +56,8 @@ static float float_of(const struct kernels *k, const void *x, size_t i)
     return f;
 }
 
-/* Activations of small integers, which are exact in bf16, and so is every order of adding up their products in fp32. */
+/* Activations of small integers, which are exact in bf16, and so is every order of adding up their
+ * products in fp32. */
 static void *integers(const struct kernels *k, size_t n, uint64_t seed)
 {
     struct rng rng = rng_init(seed);
@@ -72,7 +74,8 @@ struct shape {
     size_t m, n, k;
 };
 
-/* Each way in which operands may lie, with 1, 2 and 7 threads; what lies behind the result must stay as it was. */
+/* Each way in which operands may lie, with 1, 2 and 7 threads; what lies behind the result must
+ * stay as it was. */
 static void check_product(const struct kernels *k, struct shape s, const struct product_room *room)
 {
     void *a = integers(k, s.m * s.k, 1), *b = integers(k, s.k * s.n, 2);
@@ -129,7 +132,8 @@ static void check_product(const struct kernels *k, struct shape s, const struct 
     free(a), free(b), free(wanted);
 }
 
-/* Sizes about those of micro-kernel, strip, tile and block; 2600 is more steps than a block has, in pairs too. */
+/* Sizes about those of micro-kernel, strip, tile and block; 2600 is more steps than a block has, in
+ * pairs too. */
 Test(cpu, products_of_all_kernels_are_exact_on_integers)
 {
     static const struct shape shapes[] = {
@@ -145,7 +149,8 @@ Test(cpu, products_of_all_kernels_are_exact_on_integers)
     free(room.a);
 }
 
-/* Fractions, of which every order of adding up gives other bits; odd ends, and more tiles than threads want. */
+/* Fractions, of which every order of adding up gives other bits; odd ends, and more tiles than
+ * threads want. */
 Test(cpu, products_have_the_same_bits_with_any_number_of_threads)
 {
     static const struct shape shapes[] = {{70, 410, 688}, {33, 1500, 96}, {256, 2056, 1100}};
@@ -195,7 +200,8 @@ static size_t word_at(const struct kernels *k, bool left, size_t steps, size_t r
                         : step * lanes + r % lanes);
 }
 
-/* A strip has a step's numbers side by side, or a row's in squares, and zeros where there are none. */
+/* A strip has a step's numbers side by side, or a row's in squares, and zeros where there are
+ * none. */
 Test(cpu, packing_fills_up_with_zeros)
 {
     enum { DEPTH = 69 }; /* two squares of tiles and some */
@@ -245,7 +251,8 @@ static void moderate(uint32_t *words, size_t count, bool halves)
             halves ? (words[i] & 0x81ff81ff) | 0x3e003e00 : (words[i] & 0x81ffffff) | 0x3e000000;
 }
 
-/* Those in C (amx.h) stand for the processor's wherever it has none: the same bits, of any operands. */
+/* Those in C (amx.h) stand for the processor's wherever it has none: the same bits, of any
+ * operands. */
 Test(cpu, tiles_in_c_give_the_bits_of_the_processor)
 {
     static _Alignas(64) uint32_t a[256], b[256], sums[256], in_c[256];
@@ -292,7 +299,8 @@ Test(cpu, tiles_in_c_give_the_bits_of_the_processor)
     }
 }
 
-/* Every pattern of the upper half with some of the lower ones: those that decide ties among them. */
+/* Every pattern of the upper half with some of the lower ones: those that decide ties among
+ * them. */
 Test(cpu, rounds_to_the_nearest_bf16_with_ties_to_even)
 {
     static const uint32_t low[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
@@ -348,8 +356,9 @@ Test(cpu, keeps_subnormal_numbers)
     pool_close(pool);
 }
 
-/* exp as the kernels compute it, seen through swiglu with up = 1: silu(z) = z / (1 + exp(-z)). The error of exp enters at
- * most once, those of sum and quotient half a unit each: 4 units of 2^-24 in all. */
+/* exp as the kernels compute it, seen through swiglu with up = 1: silu(z) = z / (1 + exp(-z)). The
+ * error of exp enters at most once, those of sum and quotient half a unit each: 4 units of 2^-24 in
+ * all. */
 static void check_silu(const struct kernels *k)
 {
     enum { N = 4096 };

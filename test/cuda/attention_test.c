@@ -1,9 +1,10 @@
 /* attention_test.c -- attention on tensor cores (cu/attention_bf16.cu) against float64.
  *
- * Each element has a bound of its own. The softmax's weights p, and ds backward, are rounded to bf16 before they weigh
- * vectors: 2^-8 of the sum of the magnitudes of what is added up. The result is rounded once more: 2^-8 of itself. What
- * remains is in fp32: a score is off by d 2^-23 of the magnitudes of its terms, at most 2^-12 with the factor 4 by which
- * queries are longer here, and p by as much of itself. One key too many or too few moves a result by far more. */
+ * Each element has a bound of its own. The softmax's weights p, and ds backward, are rounded to
+ * bf16 before they weigh vectors: 2^-8 of the sum of the magnitudes of what is added up. The result
+ * is rounded once more: 2^-8 of itself. What remains is in fp32: a score is off by d 2^-23 of the
+ * magnitudes of its terms, at most 2^-12 with the factor 4 by which queries are longer here, and p
+ * by as much of itself. One key too many or too few moves a result by far more. */
 #include "tensor.h"
 
 #define BF16     0x1p-8
@@ -105,7 +106,8 @@ static void forward(struct attention *a, bool check)
         }
 }
 
-/* Adds what one query's meeting with one key gives to `sum` of qkv_grad, and its bounds to `size`. */
+/* Adds what one query's meeting with one key gives to `sum` of qkv_grad, and its bounds to
+ * `size`. */
 static void meet(struct attention *a, double *sum, double *size, size_t query, size_t key, size_t h,
                  double p)
 {
@@ -281,7 +283,8 @@ static void expect_backward(struct sizes z)
     attention_free(&a);
 }
 
-/* A tile is 64 rows. Sequences, heads and keys' heads differ, so that none stands in for another. */
+/* A tile is 64 rows. Sequences, heads and keys' heads differ, so that none stands in for
+ * another. */
 static void all_lengths(void (*expect)(struct sizes), size_t d)
 {
     expect((struct sizes){1, 1, 1, 1, d, 4});

@@ -1,8 +1,9 @@
-/* cublaslt_fiber.cc -- a library that stands in for cuBLASLt on fibers (fiber.h): plain loops, in a stream's turn.
+/* cublaslt_fiber.cc -- a library that stands in for cuBLASLt on fibers (fiber.h): plain loops, in a
+ * stream's turn.
  *
- * It is as strict as the real one about what it is given, and offers as different algorithms: each needs another alignment
- * or workspace, and adds up in another order, so that bits tell which was taken. What it counts is exported for tests; the
- * environment may ask for more:
+ * It is as strict as the real one about what it is given, and offers as different algorithms: each
+ * needs another alignment or workspace, and adds up in another order, so that bits tell which was
+ * taken. What it counts is exported for tests; the environment may ask for more:
  *
  *     CUBLASLT_VERSION   130100: 13.1.0
  *     CUBLASLT_STATUS    what cublasLtCreate returns, unless this library's file is named ..._old.so
@@ -137,7 +138,9 @@ void compute(void *with)
     struct timespec pause = {0, 12000000};
     void (*before)(int) = signal(SIGSEGV, on_fault);
     if (fast != ALGORITHMS && fast != (uint64_t)w->id) nanosleep(&pause, nullptr);
-    if (cold) nanosleep(&pause, nullptr), nanosleep(&pause, nullptr); /* more than a slow one takes when warm */
+    if (cold)
+        nanosleep(&pause, nullptr),
+            nanosleep(&pause, nullptr); /* more than a slow one takes when warm */
     for (uint64_t j = 0; j < w->c.columns; j++)
         for (uint64_t i = 0; i < w->c.rows; i++) {
             float sum = sum_of(w, i, j, 0, half, w->id == DESCENDING);

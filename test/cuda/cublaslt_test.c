@@ -1,6 +1,6 @@
-/* cublaslt_test.c -- products by cuBLASLt (cu/cublaslt.h), for which a library stands in (cublaslt_fiber.cc), and what comes
- * of it when the library or its file of choices is not as it should be. The real one, where it is, gets the calls that need
- * no GPU. */
+/* cublaslt_test.c -- products by cuBLASLt (cu/cublaslt.h), for which a library stands in
+ * (cublaslt_fiber.cc), and what comes of it when the library or its file of choices is not as it
+ * should be. The real one, where it is, gets the calls that need no GPU. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <unistd.h>

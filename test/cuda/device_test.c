@@ -1,4 +1,5 @@
-/* device_test.c -- what a machine may have for a GPU and a driver (cu/cuda.h): each lack is a sentence, none is a silent CPU. */
+/* device_test.c -- what a machine may have for a GPU and a driver (cu/cuda.h): each lack is a
+ * sentence, none is a silent CPU. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>

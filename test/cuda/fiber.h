@@ -1,7 +1,9 @@
-/* fiber.h -- CUDA kernels on a machine without a GPU: one fiber per CUDA thread, one block after the other.
+/* fiber.h -- CUDA kernels on a machine without a GPU: one fiber per CUDA thread, one block after
+ * the other.
  *
- * Stands in for cuda_runtime.h when cu/ is compiled as C++ (cu/device.h). The threads of a block take turns on one
- * thread of the host; they switch at barriers and warp operations only, in the order that FIBER_SCHEDULE asks for:
+ * Stands in for cuda_runtime.h when cu/ is compiled as C++ (cu/device.h). The threads of a block
+ * take turns on one thread of the host; they switch at barriers and warp operations only, in the
+ * order that FIBER_SCHEDULE asks for:
  *
  *     threads   each thread as far as it can, in ascending order (the default)
  *     warps     each warp as far as it can before the next one runs: finds a missing barrier between warps
@@ -13,15 +15,16 @@
  *     behind    when something waits for it, and what other streams have only as far as that waits for it
  *     ahead     when something waits for anything, and what other streams have first, as far as it can
  *
- * so that a missing event, and memory used again too early, change results. A copy from or to host memory that is not
- * registered is made when it is queued, as a GPU's driver does.
+ * so that a missing event, and memory used again too early, change results. A copy from or to host
+ * memory that is not registered is made when it is queued, as a GPU's driver does.
  *
- * Ends the program with one sentence about: a barrier that some threads reach at another line or not at all, a warp
- * operation that a part of a warp does not take part in, a launch that a GPU would refuse, a write into the 4 KiB before
- * or after a piece of memory, a launch, copy or fill that is given memory of another device than its stream's, or a launch
- * while another device is the current one, a thread that ends before its asynchronous copies (fiber_ptx.h). Shared memory is filled with
- * 0xff (a NaN, or -1) before each block, and memory when it is taken, so that it shows when a kernel reads what nobody
- * wrote. test/cuda/planted.cc shows most of these. */
+ * Ends the program with one sentence about: a barrier that some threads reach at another line or
+ * not at all, a warp operation that a part of a warp does not take part in, a launch that a GPU
+ * would refuse, a write into the 4 KiB before or after a piece of memory, a launch, copy or fill
+ * that is given memory of another device than its stream's, or a launch while another device is the
+ * current one, a thread that ends before its asynchronous copies (fiber_ptx.h). Shared memory is
+ * filled with 0xff (a NaN, or -1) before each block, and memory when it is taken, so that it shows
+ * when a kernel reads what nobody wrote. test/cuda/planted.cc shows most of these. */
 #ifndef SHOAL_TEST_CUDA_FIBER_H
 #define SHOAL_TEST_CUDA_FIBER_H
 
@@ -127,7 +130,8 @@ template <class F> struct kernel_call : operation {
     }
 };
 
-/* Takes copies of the arguments, as a GPU does. Static: files have types of the same name among theirs. */
+/* Takes copies of the arguments, as a GPU does. Static: files have types of the same name among
+ * theirs. */
 template <class... P, class... A>
 static void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 size,
                    size_t shared_bytes, struct fiber_stream *s, const A &...arguments)

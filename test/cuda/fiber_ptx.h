@@ -1,8 +1,9 @@
 /* fiber_ptx.h -- the host's twins of cu/ptx.h, as the PTX ISA describes the instructions.
  *
- * They are stricter than a GPU may happen to be. ldmatrix takes a lane's row when that lane arrives, so that rows which
- * other lanes write without a __syncwarp between are missing. An asynchronous copy fills its place with 0xff when it
- * begins and moves the bytes at the wait, so that who reads too early, or overwrites what others still read, is seen. */
+ * They are stricter than a GPU may happen to be. ldmatrix takes a lane's row when that lane
+ * arrives, so that rows which other lanes write without a __syncwarp between are missing. An
+ * asynchronous copy fills its place with 0xff when it begins and moves the bytes at the wait, so
+ * that who reads too early, or overwrites what others still read, is seen. */
 #ifndef SHOAL_TEST_CUDA_FIBER_PTX_H
 #define SHOAL_TEST_CUDA_FIBER_PTX_H
 

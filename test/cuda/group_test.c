@@ -1,5 +1,6 @@
-/* group_test.c -- several GPUs joined by NCCL (cu/group.cu): what a sum and a copy give, and one sentence for each thing that
- * may be missing or fail. On fibers, with what stands in for NCCL; test/model/lanes_test.c trains on them. */
+/* group_test.c -- several GPUs joined by NCCL (cu/group.cu): what a sum and a copy give, and one
+ * sentence for each thing that may be missing or fail. On fibers, with what stands in for NCCL;
+ * test/model/lanes_test.c trains on them. */
 #include "golden.h"
 
 #define GPUS  3
@@ -42,7 +43,8 @@ static void close_gpus(size_t count)
     }
 }
 
-/* Each GPU's vector is that of the numbers of the GPUs `first` to `last` added up, and what is behind `count` is its own. */
+/* Each GPU's vector is that of the numbers of the GPUs `first` to `last` added up, and what is
+ * behind `count` is its own. */
 static void hold(size_t count, size_t first, size_t last)
 {
     for (size_t g = 0; g < GPUS; g++) {

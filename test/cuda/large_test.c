@@ -1,8 +1,10 @@
-/* large_test.c -- sizes of real training, on a GPU alone: products of the presets by cuBLASLt beside our own, attention over 2048
- * tokens with eight queries' heads on one of keys beside the plain kernel in fp32, and more than 2^31 elements.
+/* large_test.c -- sizes of real training, on a GPU alone: products of the presets by cuBLASLt
+ * beside our own, attention over 2048 tokens with eight queries' heads on one of keys beside the
+ * plain kernel in fp32, and more than 2^31 elements.
  *
- * Operands are numbers of [-1, 1). A sum of n products is about sqrt(n / 9), its parts at most four times that; a tensor core
- * adds 8 or more terms at once and may cut what it adds by 2^-22. A missing term is a quarter in the mean: far outside. */
+ * Operands are numbers of [-1, 1). A sum of n products is about sqrt(n / 9), its parts at most four
+ * times that; a tensor core adds 8 or more terms at once and may cut what it adds by 2^-22. A
+ * missing term is a quarter in the mean: far outside. */
 #include "golden.h"
 
 #include "cu/tensor.h"
@@ -104,7 +106,8 @@ static void *fetch(struct gpu *g, const void *p, size_t bytes)
 
 /* ---- products ---- */
 
-/* Of a layer from n_in to n_out, on `rows` tokens: forward in bf16, the inputs' gradient in bf16, the weights' added up in fp32. */
+/* Of a layer from n_in to n_out, on `rows` tokens: forward in bf16, the inputs' gradient in bf16,
+ * the weights' added up in fp32. */
 static void expect_product(enum product_form form, size_t rows, size_t n_in, size_t n_out)
 {
     struct gpu g = gpu_open(true);
@@ -199,7 +202,8 @@ static struct found attend(bool bf16)
     return f;
 }
 
-/* Weights are rounded to bf16, each in its own direction: together they are off by far less than 2^-6 of the result. */
+/* Weights are rounded to bf16, each in its own direction: together they are off by far less than
+ * 2^-6 of the result. */
 static void expect_alike(const char *what, const void *bf16, const void *fp32, size_t first,
                          size_t width, size_t stride)
 {

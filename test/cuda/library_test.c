@@ -1,4 +1,5 @@
-/* library_test.c -- a library is found wherever it may be (cu/library.h), in the order that is promised; a miss is one sentence. */
+/* library_test.c -- a library is found wherever it may be (cu/library.h), in the order that is
+ * promised; a miss is one sentence. */
 #include <criterion/criterion.h>
 #include <dlfcn.h>
 #include <math.h>

@@ -1,8 +1,10 @@
-/* nccl_fiber.cc -- stands in for NCCL where fibers stand in for GPUs (fiber.h): a library of its own, loaded as NCCL is.
+/* nccl_fiber.cc -- stands in for NCCL where fibers stand in for GPUs (fiber.h): a library of its
+ * own, loaded as NCCL is.
  *
- * Sums and copies happen in the order of the streams: when all have come so far, in one of them, for which the others wait.
- * Sums are made in the order of the ranks. What NCCL leaves undefined, or would wait for forever, ends the program with one
- * sentence. The environment's NCCL_FIBER_FAILS names a function that fails. */
+ * Sums and copies happen in the order of the streams: when all have come so far, in one of them,
+ * for which the others wait. Sums are made in the order of the ranks. What NCCL leaves undefined,
+ * or would wait for forever, ends the program with one sentence. The environment's NCCL_FIBER_FAILS
+ * names a function that fails. */
 #include "fiber.h"
 
 #include <stdio.h>

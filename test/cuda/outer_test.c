@@ -1,5 +1,6 @@
-/* outer_test.c -- the outer step on the GPU has the bits of exact arithmetic, as the CPU's has: the tests of
- * test/model/outer_test.c once more, on cu/outer.cu; and the whole vector against c/model/outer.c. */
+/* outer_test.c -- the outer step on the GPU has the bits of exact arithmetic, as the CPU's has: the
+ * tests of test/model/outer_test.c once more, on cu/outer.cu; and the whole vector against
+ * c/model/outer.c. */
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -96,8 +97,8 @@ static void gpu_step(const struct outer_rule *rule, const float *anchor_in,
     device_close(&d);
 }
 
-/* Nine chunks, thrice what is on its way at once, the last one short and no whole number of blocks: some ours, some not,
- * some null. */
+/* Nine chunks, thrice what is on its way at once, the last one short and no whole number of blocks:
+ * some ours, some not, some null. */
 static void compare_whole_vectors(bool pinned)
 {
     enum { N = 8 * 4096 + 1111, CHUNKS = 9 };

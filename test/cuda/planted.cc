@@ -1,10 +1,12 @@
-/* planted.cc -- tiny kernels with one bug each, and their correct twins: is the bug seen on fibers (fiber.h)?
+/* planted.cc -- tiny kernels with one bug each, and their correct twins: is the bug seen on fibers
+ * (fiber.h)?
  *
  *     planted NAME         runs the kernel with its bug
  *     planted NAME right   runs its twin
  *
- * Two warps, each of whose 64 threads t is to leave 63 - t in out[t]; the program says which does not, and ends with 1.
- * The bug is what happens if `wrong` is true. fiber_test.py knows the names and what must be said of each. */
+ * Two warps, each of whose 64 threads t is to leave 63 - t in out[t]; the program says which does
+ * not, and ends with 1. The bug is what happens if `wrong` is true. fiber_test.py knows the names
+ * and what must be said of each. */
 #include "device.h"
 
 #include <dlfcn.h>
@@ -72,7 +74,8 @@ __global__ void unwritten(float *out, bool wrong)
     out[t] = room[63 - t];
 }
 
-/* By way of another warp. Where all threads advance in turn, the second __syncwarp() does for the barrier. */
+/* By way of another warp. Where all threads advance in turn, the second __syncwarp() does for the
+ * barrier. */
 __global__ void no_barrier(float *out, bool wrong)
 {
     __shared__ float room[COUNT];
@@ -131,7 +134,8 @@ __global__ void plain(float *out)
     if (threadIdx.x < COUNT) out[threadIdx.x] = 63.0f - (float)threadIdx.x;
 }
 
-/* Calls of what stands in for NCCL (nccl_fiber.cc), of two ranks. Right: out becomes its half and its half. */
+/* Calls of what stands in for NCCL (nccl_fiber.cc), of two ranks. Right: out becomes its half and
+ * its half. */
 struct ncclComm;
 
 template <class F> static F in_nccl(const char *name)

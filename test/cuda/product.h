@@ -1,8 +1,10 @@
-/* product.h -- for the tests of matrix products: operands of any lie, and the sums in float64 that a result must be near to.
+/* product.h -- for the tests of matrix products: operands of any lie, and the sums in float64 that
+ * a result must be near to.
  *
- * A product of two bf16 is exact in fp32, and a sum of n terms in fp32 is off by n 2^-23 of the sum of their magnitudes at
- * most, in any order and even where a tensor core cuts instead of rounding; a result in bf16 adds 2^-8 of itself. With n
- * below 300 a single missing term is far outside of that. */
+ * A product of two bf16 is exact in fp32, and a sum of n terms in fp32 is off by n 2^-23 of the sum
+ * of their magnitudes at most, in any order and even where a tensor core cuts instead of rounding;
+ * a result in bf16 adds 2^-8 of itself. With n below 300 a single missing term is far outside of
+ * that. */
 #ifndef SHOAL_TEST_CUDA_PRODUCT_H
 #define SHOAL_TEST_CUDA_PRODUCT_H
 
@@ -11,10 +13,12 @@
 #define FP32 0x1p-23
 #define BF16 0x1p-8
 
-/* How operands lie: as the fast path wants them, or with such strides but starting anywhere, or with any strides too. */
+/* How operands lie: as the fast path wants them, or with such strides but starting anywhere, or
+ * with any strides too. */
 enum lie { ALIGNED, START_ANYWHERE, ANYHOW };
 
-/* Rows, columns, depth: tiles are 64 or 128, slices 32, ten rows of tiles more than a group of eight. */
+/* Rows, columns, depth: tiles are 64 or 128, slices 32, ten rows of tiles more than a group of
+ * eight. */
 static const size_t sizes[][3] = {
     {1, 1, 1},      {31, 33, 1},   {33, 31, 63},  {64, 64, 64}, {65, 63, 33},
     {127, 129, 97}, {128, 65, 32}, {1, 130, 257}, {67, 1, 31},  {577, 65, 16},

@@ -14,9 +14,10 @@ extern "C" void __cxa_pure_virtual() { abort(); }
 /* before and after each piece of memory: one element for each thread of any block */
 #define GUARD_BYTES 4096
 
-/* The environment may ask for a worse machine: FIBER_DEVICES (-1: the driver does not say), FIBER_DRIVER (13000: CUDA 13.0; 0:
- * none), FIBER_GENERATION (90: sm_90), FIBER_MEMORY (bytes of each), FIBER_OTHERS (bytes of it that other programs have), FIBER_FAILS (the launch, counted from 1, from which on all fail), FIBER_FAILING (the
- * only device on which they do). */
+/* The environment may ask for a worse machine: FIBER_DEVICES (-1: the driver does not say),
+ * FIBER_DRIVER (13000: CUDA 13.0; 0: none), FIBER_GENERATION (90: sm_90), FIBER_MEMORY (bytes of
+ * each), FIBER_OTHERS (bytes of it that other programs have), FIBER_FAILS (the launch, counted from
+ * 1, from which on all fail), FIBER_FAILING (the only device on which they do). */
 static uint64_t asked(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
@@ -358,8 +359,8 @@ struct piece { /* of the device's memory; lies at the begin of the guard before 
     piece *next, **back;
     size_t bytes;
     int device;
-    /* A signaling NaN, in fp32 and in bf16, so that arithmetic on it changes it; and another one than in the guards of
-     * the pieces before, so that a copy does. */
+    /* A signaling NaN, in fp32 and in bf16, so that arithmetic on it changes it; and another one
+     * than in the guards of the pieces before, so that a copy does. */
     uint16_t filled_with;
 };
 static piece *pieces;

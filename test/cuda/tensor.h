@@ -1,9 +1,10 @@
-/* tensor.h -- for the tests of cu/tensor.h: matrices with guards around them, chance, bf16, and the three orders in which
- * fibers may run (fiber.h).
+/* tensor.h -- for the tests of cu/tensor.h: matrices with guards around them, chance, bf16, and the
+ * three orders in which fibers may run (fiber.h).
  *
- * A matrix lies in host memory and is lent to the device, where it ends as its memory does, but for what its alignment
- * takes; what lies before it and between its rows is 0xff, a NaN. A kernel that reads too far spreads NaNs (or is told by
- * compute-sanitizer), and one that writes too far is seen by matrix_gaps_whole, or by fiber.h behind the end. */
+ * A matrix lies in host memory and is lent to the device, where it ends as its memory does, but for
+ * what its alignment takes; what lies before it and between its rows is 0xff, a NaN. A kernel that
+ * reads too far spreads NaNs (or is told by compute-sanitizer), and one that writes too far is seen
+ * by matrix_gaps_whole, or by fiber.h behind the end. */
 #ifndef SHOAL_TEST_CUDA_TENSOR_H
 #define SHOAL_TEST_CUDA_TENSOR_H
 

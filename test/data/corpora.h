@@ -1,4 +1,5 @@
-/* corpora.h -- a corpus for tests, written by hand: id number i of the training tokens is i + `first`. */
+/* corpora.h -- a corpus for tests, written by hand: id number i of the training tokens is i +
+ * `first`. */
 #ifndef SHOAL_TEST_DATA_CORPORA_H
 #define SHOAL_TEST_DATA_CORPORA_H
 

@@ -81,7 +81,8 @@ Test(corpus, damage_is_found_and_named)
     }
 }
 
-/* It is whole and has the right place and size; only the manifest knows that it is another one's. */
+/* It is whole and has the right place and size; only the manifest knows that it is another
+ * one's. */
 Test(corpus, a_shard_of_another_corpus_is_refused)
 {
     char command[256], old[96];

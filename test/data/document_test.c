@@ -184,8 +184,9 @@ Test(document, empty_files_hold_none)
     free(all.data);
 }
 
-/* Texts of 2 to 300 characters of 1 to 4 bytes, with and without spaces, line ends and blank lines: each gives two
- * documents or more, which together are the text, cut between characters and alike with any batch. */
+/* Texts of 2 to 300 characters of 1 to 4 bytes, with and without spaces, line ends and blank lines:
+ * each gives two documents or more, which together are the text, cut between characters and alike
+ * with any batch. */
 Test(document, finer_rules_cut_any_text_of_two_characters)
 {
     static const char *const characters[] = {"a", "\u00e9", "\u4e2d", "\U0001f600",

@@ -118,7 +118,8 @@ Test(prepare, the_result_does_not_depend_on_threads_or_batches)
     }
 }
 
-/* All documents as document.h gives them; each must be found in the corpus, in order, in its split. */
+/* All documents as document.h gives them; each must be found in the corpus, in order, in its
+ * split. */
 Test(prepare, the_corpus_holds_each_document_once_and_its_end)
 {
     struct tokenizer *t;
@@ -162,7 +163,8 @@ Test(prepare, the_corpus_holds_each_document_once_and_its_end)
     manifest_fini(&m);
 }
 
-/* The short file is made to be held out, and has a pair of letters a thousand times that the other never has. */
+/* The short file is made to be held out, and has a pair of letters a thousand times that the other
+ * never has. */
 Test(prepare, the_tokenizer_does_not_learn_from_what_is_held_out)
 {
     struct tokenizer *t;
@@ -362,7 +364,8 @@ Test(prepare, says_what_cannot_be)
     free(t.data);
 }
 
-/* One document of `count` characters is not enough to hold some out, and its hash may fall on either side. */
+/* One document of `count` characters is not enough to hold some out, and its hash may fall on
+ * either side. */
 Test(prepare, holds_out_a_document_of_any_text_and_trains_on_one)
 {
     static const double shares[] = {1e-9, 0.01, 0.1, 0.49};
@@ -407,7 +410,8 @@ Test(prepare, holds_out_a_document_where_all_are_the_same)
     free(t.data);
 }
 
-/* A file stays a document where some are held out and some are not: such corpora keep their bytes. */
+/* A file stays a document where some are held out and some are not: such corpora keep their
+ * bytes. */
 Test(prepare, texts_with_both_splits_are_cut_as_they_ever_were)
 {
     struct text t = {0};

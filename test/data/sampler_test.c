@@ -87,8 +87,9 @@ Test(sampler, a_pass_reads_each_token_at_most_once_and_leaves_out_less_than_a_wi
     }
 }
 
-/* Each token is left out of LEFT_OUT / TRAIN of the passes: of 3000 that is 2.1 on average. If that is chance, 15 are
- * seen once in a billion tokens (Poisson); were it always the same place, they would be 3000 there. */
+/* Each token is left out of LEFT_OUT / TRAIN of the passes: of 3000 that is 2.1 on average. If that
+ * is chance, 15 are seen once in a billion tokens (Poisson); were it always the same place, they
+ * would be 3000 there. */
 Test(sampler, over_many_passes_no_part_is_left_out_more_than_another)
 {
     static uint32_t seen[TRAIN];
@@ -102,8 +103,8 @@ Test(sampler, over_many_passes_no_part_is_left_out_more_than_another)
         cr_assert(seen[t] <= 3000 && seen[t] >= 2985, "token %u: %u", t, seen[t]);
 }
 
-/* 200 workers read a tenth of a pass each: every hundredth of the corpus gets its share. About 12,500 windows over
- * 100 parts are 125 +- 11 each. */
+/* 200 workers read a tenth of a pass each: every hundredth of the corpus gets its share. About
+ * 12,500 windows over 100 parts are 125 +- 11 each. */
 Test(sampler, many_workers_together_read_evenly_long_before_a_pass_is_over)
 {
     uint32_t parts[100] = {0};

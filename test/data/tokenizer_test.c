@@ -131,7 +131,8 @@ static void add_times(const char *s, size_t times)
     for (size_t i = 0; i < times; i++) text_add_string(&text, s);
 }
 
-/* A word of a million letters would take hours if merging were quadratic; the suite's time-out would end it. */
+/* A word of a million letters would take hours if merging were quadratic; the suite's time-out
+ * would end it. */
 Test(tokenizer, encodes_words_of_a_million_bytes)
 {
     open_tokenizer(GOLDEN_TOKENIZER);

@@ -1,5 +1,6 @@
-/* checkpoint_fuzz.c -- a checkpoint from anywhere: it is refused, or every wanted section comes back. The first try takes
- * the input as it is; the others repair magic, versions 1 and 2 and the header's checksum, which no mutation would guess. */
+/* checkpoint_fuzz.c -- a checkpoint from anywhere: it is refused, or every wanted section comes
+ * back. The first try takes the input as it is; the others repair magic, versions 1 and 2 and the
+ * header's checksum, which no mutation would guess. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Whatever bytes an experiment file holds: it is refused with one sentence that fits a line, or it is good, and then
- * what is printed of it reads back to the same. */
+/* Whatever bytes an experiment file holds: it is refused with one sentence that fits a line, or it
+ * is good, and then what is printed of it reads back to the same. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* frames_fuzz.c -- the control stream's parser: whatever bytes come and however they are cut, it says the same. */
+/* frames_fuzz.c -- the control stream's parser: whatever bytes come and however they are cut, it
+ * says the same. */
 #include <stdlib.h>
 
 #include "net/frames.h"

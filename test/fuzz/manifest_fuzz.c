@@ -1,5 +1,6 @@
-/* manifest_fuzz.c -- a manifest.json from anywhere: it is refused, or it can be written and read again. The first try
- * takes the input as it is; the second puts the right checksum in, which no mutation would guess. */
+/* manifest_fuzz.c -- a manifest.json from anywhere: it is refused, or it can be written and read
+ * again. The first try takes the input as it is; the second puts the right checksum in, which no
+ * mutation would guess. */
 #include <assert.h>
 #include <jansson.h>
 #include <stdio.h>

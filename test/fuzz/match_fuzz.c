@@ -1,7 +1,9 @@
-/* Frames of matchmaking from three mates, whose signatures all hold, in any order and form: the machine stays whole,
- * signs one list an attempt, and commits only to a list that has its own name in it.
+/* Frames of matchmaking from three mates, whose signatures all hold, in any order and form: the
+ * machine stays whole, signs one list an attempt, and commits only to a list that has its own name
+ * in it.
  *
- * Input: for each event a byte that says which (mate, frame type, or a pause), a length and so many bytes. */
+ * Input: for each event a byte that says which (mate, frame type, or a pause), a length and so many
+ * bytes. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -54,8 +56,8 @@ static void check_group(const struct match *m)
         check(m->group.members[i - 1].sid < m->group.members[i].sid, "the order of members");
 }
 
-/* Fills in what no chance would find: the round, the attempt, the latest gid, who speaks, and in `how` & 4 the list that
- * the machine itself proposes. The rest stays as the input has it. */
+/* Fills in what no chance would find: the round, the attempt, the latest gid, who speaks, and in
+ * `how` & 4 the list that the machine itself proposes. The rest stays as the input has it. */
 static size_t dress(const struct match *m, unsigned kind, sid who, unsigned how, uint8_t *room,
                     size_t count)
 {

@@ -1,5 +1,5 @@
-/* peerlist_fuzz.c -- a peer list from anywhere: no line of it breaks anything, and what was read can be written as a
- * list that reads back to the same. */
+/* peerlist_fuzz.c -- a peer list from anywhere: no line of it breaks anything, and what was read
+ * can be written as a list that reads back to the same. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* What two other members of a group may send in the course of an average, in any order and form: nothing is written
- * where it should not be, no mean claims a contribution that was not there, and the average ends.
+/* What two other members of a group may send in the course of an average, in any order and form:
+ * nothing is written where it should not be, no mean claims a contribution that was not there, and
+ * the average ends.
  *
  * Input: for each event a byte that says which, a length in units of 16 and so many bytes. */
 #include <stdio.h>
@@ -43,7 +44,8 @@ static void check_state(const struct reduce *r)
         check(r->peers[i].in_flight <= REDUCE_WINDOW + 2 * REDUCE_RESCUE, "too much in flight");
 }
 
-/* A message with the head that the group expects, if the input asks for it: else nothing gets past the first check. */
+/* A message with the head that the group expects, if the input asks for it: else nothing gets past
+ * the first check. */
 static struct bytes dress(const struct reduce *r, uint8_t *room, size_t count, unsigned how)
 {
     if (how & 1 && count >= 4 + 16) memcpy(room + 4, r->group.gid, 16);

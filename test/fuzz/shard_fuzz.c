@@ -1,5 +1,6 @@
-/* shard_fuzz.c -- a token shard from anywhere: it is refused, or every id can be read. The first try takes the input as
- * it is; the second repairs both checksums, which no mutation would guess. */
+/* shard_fuzz.c -- a token shard from anywhere: it is refused, or every id can be read. The first
+ * try takes the input as it is; the second repairs both checksums, which no mutation would
+ * guess. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
-/* shared_fuzz.c -- another experiment's values, as a peer or a checkpoint of anybody's sends them: the comparison ends in one
- * short sentence of plain text. The input is compared with ours, ours with it, and its halves with each other. */
+/* shared_fuzz.c -- another experiment's values, as a peer or a checkpoint of anybody's sends them:
+ * the comparison ends in one short sentence of plain text. The input is compared with ours, ours
+ * with it, and its halves with each other. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
-/* source_fuzz.c -- a file from anywhere, read as `shoal prepare` reads it: by its bytes as gzip, zstd or text, and as
- * JSON lines. It is refused with its name, or its texts come out in pieces whose sizes do not matter. The first byte
- * chooses; what inflates without end is left after 4 MiB. */
+/* source_fuzz.c -- a file from anywhere, read as `shoal prepare` reads it: by its bytes as gzip,
+ * zstd or text, and as JSON lines. It is refused with its name, or its texts come out in pieces
+ * whose sizes do not matter. The first byte chooses; what inflates without end is left after 4
+ * MiB. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,10 @@
-/* swarm_pair_fuzz.c -- two live nodes that mean well, and a path between them that changes what they say.
+/* swarm_pair_fuzz.c -- two live nodes that mean well, and a path between them that changes what
+ * they say.
  *
- * For each message on its way one byte says what becomes of it: most values leave it whole, some drop or double it, or are
- * followed by u16 place and u8 change, or by u16 new length. So the bytes get as deep into matchmaking, averaging and state
- * transfer as real ones do. Neither node may die of it. */
+ * For each message on its way one byte says what becomes of it: most values leave it whole, some
+ * drop or double it, or are followed by u16 place and u8 change, or by u16 new length. So the bytes
+ * get as deep into matchmaking, averaging and state transfer as real ones do. Neither node may die
+ * of it. */
 #include "test/swarm/stage.h"
 
 #include "test/sim/standin.c"

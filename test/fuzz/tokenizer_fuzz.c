@@ -1,5 +1,5 @@
-/* tokenizer_fuzz.c -- a tokenizer.json from anywhere: it is refused, or what it encodes decodes to the same bytes. The
- * part of the input after the first zero byte is the text. */
+/* tokenizer_fuzz.c -- a tokenizer.json from anywhere: it is refused, or what it encodes decodes to
+ * the same bytes. The part of the input after the first zero byte is the text. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* checkpoint_test.c -- what is written comes back; what is damaged is refused, and the one before it is used. */
+/* checkpoint_test.c -- what is written comes back; what is damaged is refused, and the one before
+ * it is used. */
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>

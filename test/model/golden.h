@@ -30,7 +30,8 @@ static inline struct golden golden_open(const char *name)
 }
 static inline void golden_close(struct golden *g) { free(g->data); }
 
-/* The values of a tensor, copied (the caller frees); fails the test when there is none of this kind and name. */
+/* The values of a tensor, copied (the caller frees); fails the test when there is none of this kind
+ * and name. */
 static inline void *golden_find(const struct golden *g, int kind, size_t *count, const char *name)
 {
     struct reader r = reader_init(bytes_of(g->data, g->bytes));
@@ -58,7 +59,8 @@ static inline uint32_t *golden_integers(const struct golden *g, size_t *count, c
 {
     return golden_find(g, 1, count, name);
 }
-/* The largest |a - b| over the largest |b|: the error on the scale of the result. Infinite for a number that is none. */
+/* The largest |a - b| over the largest |b|: the error on the scale of the result. Infinite for a
+ * number that is none. */
 static inline double golden_error(const float *a, const float *b, size_t n)
 {
     double worst = 0, scale = 1e-30;
@@ -150,7 +152,8 @@ static inline bool device_open_number(struct device *d, size_t number, size_t th
     return false;
 }
 
-/* Whose turn it is, of those with device_bf16's activations; and the next one's turn, false after the last. */
+/* Whose turn it is, of those with device_bf16's activations; and the next one's turn, false after
+ * the last. */
 static size_t device_turn;
 static inline bool device_has_turn(void)
 {

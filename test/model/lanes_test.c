@@ -1,7 +1,8 @@
-/* lanes_test.c -- several devices as the lanes of one trainer: they learn as one does, to the same bits each time and in
- * each lane, and what happens to lane 0 between steps reaches the others.
+/* lanes_test.c -- several devices as the lanes of one trainer: they learn as one does, to the same
+ * bits each time and in each lane, and what happens to lane 0 between steps reaches the others.
  *
- * On the CPU the test adds up by itself; the CUDA backend uses NCCL, on fibers what stands in for it (test/cuda). */
+ * On the CPU the test adds up by itself; the CUDA backend uses NCCL, on fibers what stands in for
+ * it (test/cuda). */
 #include "small.h"
 
 #define LANES_MOST 3
@@ -170,8 +171,8 @@ static struct result train(const struct experiment *x, const struct corpus *c, s
     return r;
 }
 
-/* Sums in another order differ by some 1e-7 of them; AdamW's first steps pass that on where a gradient is next to nothing,
- * to a small share of lr. */
+/* Sums in another order differ by some 1e-7 of them; AdamW's first steps pass that on where a
+ * gradient is next to nothing, to a small share of lr. */
 static void learn_as_one(const struct experiment *x, struct corpus *c, double loss_bound,
                          double parameter_bound)
 {

@@ -70,7 +70,8 @@ Test(layout, of_a_tied_head_is_that_of_the_embedding)
     cr_assert_eq(untied.parameters - tied.parameters, 300 * 24);
 }
 
-/* The constants of the issue: 6 operations a parameter that multiplies, and attention's causal half. */
+/* The constants of the issue: 6 operations a parameter that multiplies, and attention's causal
+ * half. */
 Test(model, counts_its_operations_by_hand)
 {
     const double matrices = 300 * 24 + 3 * (24 * 24 * 2 + 2 * 12 * 24 + 3 * 24 * 40);
@@ -104,7 +105,8 @@ Test(init, draws_matrices_about_zero_with_the_stated_deviation)
             cr_assert_eq(largest, 1, "%s", tensor.name);
             continue;
         }
-        /* 16384 draws or more: the deviation of their mean is sigma / 128, that of sigma half a percent. */
+        /* 16384 draws or more: the deviation of their mean is sigma / 128, that of sigma half a
+         * percent. */
         const bool residual = tensor.kind == LAYOUT_O || tensor.kind == LAYOUT_DOWN;
         const double sigma = residual ? 0.01 : 0.02;
         cr_assert_float_eq(mean, 0, sigma / 25, "%s", tensor.name);

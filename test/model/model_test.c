@@ -1,5 +1,5 @@
-/* model_test.c -- the whole model: loss and every gradient against PyTorch in float64, finite differences, generation,
- * fifty steps of training, and the same bits again. */
+/* model_test.c -- the whole model: loss and every gradient against PyTorch in float64, finite
+ * differences, generation, fifty steps of training, and the same bits again. */
 #include <stdbool.h>
 
 #include "golden.h"
@@ -8,8 +8,9 @@
 #include "model/model.h"
 #include "model/schedule.h"
 
-/* Errors relative to the largest element of a tensor. A gradient goes through two layers of the ops whose own tolerance is
- * 2e-6 (ops_test.c), and loses some to cancellation between heads and positions. Measured: 2e-6. */
+/* Errors relative to the largest element of a tensor. A gradient goes through two layers of the ops
+ * whose own tolerance is 2e-6 (ops_test.c), and loses some to cancellation between heads and
+ * positions. Measured: 2e-6. */
 #define GRADIENT 6e-6
 
 struct fixture {
@@ -126,7 +127,8 @@ static void make_tokens(uint64_t seed, uint32_t vocab, size_t count, uint32_t *o
     for (size_t i = 0; i < count; i++) out[i] = (uint32_t)rng_below(&rng, vocab);
 }
 
-/* 108 sequences at once fill a chunk of the CPU's head (1024 rows) and leave a rest; in four micro-batches, none. */
+/* 108 sequences at once fill a chunk of the CPU's head (1024 rows) and leave a rest; in four
+ * micro-batches, none. */
 TEST_EACH(model, gradients_accumulate_over_micro_batches)
 {
     enum { SEQUENCES = 108, PART = 27, ROW = 14 };
@@ -164,10 +166,10 @@ TEST_EACH(model, gradients_accumulate_over_micro_batches)
     fixture_close(&f);
 }
 
-/* Central differences, one tensor after the other, along the tensor's own gradient g bent by as long a random vector:
- * (L(p + h u) - L(p - h u)) / 2h = g . u for |u| = 1. With h = 3e-3 the third derivative costs some h^2 = 1e-5 of the
- * slope where it is as large as the slope itself, and rounding of losses (39 of them, 4e-7 each, over 2h, against slopes
- * of 1 and more) some 1e-4. */
+/* Central differences, one tensor after the other, along the tensor's own gradient g bent by as
+ * long a random vector: (L(p + h u) - L(p - h u)) / 2h = g . u for |u| = 1. With h = 3e-3 the third
+ * derivative costs some h^2 = 1e-5 of the slope where it is as large as the slope itself, and
+ * rounding of losses (39 of them, 4e-7 each, over 2h, against slopes of 1 and more) some 1e-4. */
 TEST_EACH(model, gradients_are_what_finite_differences_say)
 {
     struct fixture f = fixture_open("model_tied.bin", 1, 3, MODEL_TRAIN);
@@ -336,9 +338,9 @@ static struct run train_fifty_steps(size_t threads)
     return r;
 }
 
-/* Training amplifies rounding: AdamW divides a small gradient by its own small size. Measured over the fifty steps: losses
- * within 3e-6 of fp64, norms within 2e-5 but for one spike of 1e-4. A wrong decay or correction is off by 1e-3 and more
- * within ten steps. */
+/* Training amplifies rounding: AdamW divides a small gradient by its own small size. Measured over
+ * the fifty steps: losses within 3e-6 of fp64, norms within 2e-5 but for one spike of 1e-4. A wrong
+ * decay or correction is off by 1e-3 and more within ten steps. */
 TEST_EACH(model, fifty_steps_of_training_have_the_losses_of_pytorch)
 {
     struct golden g = golden_open("model_training.bin");
@@ -381,7 +383,8 @@ struct way {
     bool tied, within; /* within: gradients' memory */
 };
 
-/* With 9 sequences 360 rows, 600 columns of gate and up, 1030 tokens: every op is cut into several pieces. */
+/* With 9 sequences 360 rows, 600 columns of gate and up, 1030 tokens: every op is cut into several
+ * pieces. */
 static float *gradients_of(struct device d, uint32_t head_dim, const struct way *way, size_t *count)
 {
     enum { SEQUENCES = 9, LENGTH = 40 };
@@ -494,8 +497,8 @@ TEST_EACH(model, remembering_less_takes_less_memory)
     device_close(&d);
 }
 
-/* What may differ between two runs on one device: how many threads share out the pieces, or the order of a GPU's threads
- * (test/cuda/fiber.h reads the variable). */
+/* What may differ between two runs on one device: how many threads share out the pieces, or the
+ * order of a GPU's threads (test/cuda/fiber.h reads the variable). */
 #define ORDERS 3
 static struct device device_in_order(size_t order)
 {
@@ -505,7 +508,8 @@ static struct device device_in_order(size_t order)
     return device_open(threads[order]);
 }
 
-/* Two devices, or two sets of kernels, differ by rounding only: 5e-6 as in ops_test.c, through two layers. */
+/* Two devices, or two sets of kernels, differ by rounding only: 5e-6 as in ops_test.c, through two
+ * layers. */
 static void compare_with_cpu(uint32_t head_dim, double tolerance)
 {
     size_t count;
@@ -526,7 +530,8 @@ TEST_EACH(model, gradients_of_a_whole_step_are_those_of_the_cpu_in_whichever_ord
     compare_with_cpu(24, 1e-5);
 }
 
-/* bf16 keeps 8 bits: a number is off by 2^-9 of itself on the average, and a gradient went through some ten of them. */
+/* bf16 keeps 8 bits: a number is off by 2^-9 of itself on the average, and a gradient went through
+ * some ten of them. */
 static void compare_bf16(uint32_t head_dim)
 {
     device_bf16 = true;

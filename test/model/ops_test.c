@@ -1,18 +1,21 @@
-/* ops_test.c -- every op against PyTorch in float64 (test/golden/model.py), at sizes that fill no vector or block.
+/* ops_test.c -- every op against PyTorch in float64 (test/golden/model.py), at sizes that fill no
+ * vector or block.
  *
- * Tolerances are errors relative to the largest element of the result. One fp32 operation is off by 2^-24 = 6e-8 at
- * most; sums of n terms in several strands by some sqrt(n) of that, n at most 260 here; exp adds 2 ulp. So 2e-6; and
- * 5e-6 where terms cancel that are larger than the result: accumulated weight gradients, and attention's backward pass,
- * which goes through five sums one after the other. */
+ * Tolerances are errors relative to the largest element of the result. One fp32 operation is off by
+ * 2^-24 = 6e-8 at most; sums of n terms in several strands by some sqrt(n) of that, n at most 260
+ * here; exp adds 2 ulp. So 2e-6; and 5e-6 where terms cancel that are larger than the result:
+ * accumulated weight gradients, and attention's backward pass, which goes through five sums one
+ * after the other. */
 #include "golden.h"
 
 #define TIGHT   2e-6
 #define CANCELS 5e-6
 
-/* In bf16 the same inputs, rounded before, give what fp32 gives, but for the rounding of results: 2^-8 of themselves at most. One
- * that comes of another one, or of probabilities, was rounded twice; attention's gradients, four times on
- * the longest way (probabilities, outputs, scores' gradients, themselves). What comes out in fp32 without having been
- * rounded on the way is as good as ever. */
+/* In bf16 the same inputs, rounded before, give what fp32 gives, but for the rounding of results:
+ * 2^-8 of themselves at most. One that comes of another one, or of probabilities, was rounded
+ * twice; attention's gradients, four times on the longest way (probabilities, outputs, scores'
+ * gradients, themselves). What comes out in fp32 without having been rounded on the way is as good
+ * as ever. */
 #define TIGHT_BF16   (2 * 0x1p-8)
 #define CANCELS_BF16 (4 * 0x1p-8)
 
@@ -120,7 +123,8 @@ static float widened(uint16_t x)
     return f;
 }
 
-/* Device memory for n numbers of either kind that holds none yet, so that what an op leaves unwritten is seen. */
+/* Device memory for n numbers of either kind that holds none yet, so that what an op leaves
+ * unwritten is seen. */
 static void *room(size_t n)
 {
     void *p;
@@ -382,7 +386,8 @@ Test(ops, attention_and_its_gradients_are_those_of_pytorch)
     }
 }
 
-/* Fills room for `n` activations on the device with some numbers from -1 to 1, and gives those to `host` too. */
+/* Fills room for `n` activations on the device with some numbers from -1 to 1, and gives those to
+ * `host` too. */
 static void *invented(float *host, size_t n, double step)
 {
     void *p = room(n);
@@ -420,7 +425,8 @@ struct attention_case {
     size_t sequences, length, heads, kv_heads, head_dim;
 };
 
-/* Attention of one query as its formula says it, in fp64; adds to grad what comes of its gradient. */
+/* Attention of one query as its formula says it, in fp64; adds to grad what comes of its
+ * gradient. */
 static void attend(struct attention_case c, const float *qkv, const float *out_grad,
                    size_t sequence, size_t row, size_t head, float *out, double *grad)
 {
@@ -453,8 +459,9 @@ static void attend(struct attention_case c, const float *qkv, const float *out_g
     }
 }
 
-/* Heads and sequences as long as real models have them, which PyTorch's file would be too large for; 72 and 200 fill no 64,
- * and 299 queries go over several blocks of queries and of keys, on a CPU of 128 and of 64 keys. */
+/* Heads and sequences as long as real models have them, which PyTorch's file would be too large
+ * for; 72 and 200 fill no 64, and 299 queries go over several blocks of queries and of keys, on a
+ * CPU of 128 and of 64 keys. */
 Test(ops, attention_is_right_for_long_heads_and_sequences)
 {
     static const struct attention_case cases[] = {
@@ -604,7 +611,8 @@ Test(ops, cross_entropy_and_its_gradient_are_those_of_pytorch)
     }
 }
 
-/* Logits whose exponential is infinite, one a row and at each place once: the largest must be found wherever it is. */
+/* Logits whose exponential is infinite, one a row and at each place once: the largest must be found
+ * wherever it is. */
 Test(ops, cross_entropy_holds_where_one_logit_is_large)
 {
     while (open_rig("model_ops.bin", 2)) {
@@ -721,7 +729,8 @@ Test(ops, adamw_takes_the_steps_of_pytorch_and_decays_the_first_elements_only)
     }
 }
 
-/* Gradients of 1e-8, where epsilon counts as much as they do; and moments, of which PyTorch's file says nothing. */
+/* Gradients of 1e-8, where epsilon counts as much as they do; and moments, of which PyTorch's file
+ * says nothing. */
 Test(ops, adamw_adds_epsilon_to_the_corrected_root_and_keeps_both_moments)
 {
     enum { COUNT = 300, DECAYED = 100 };
@@ -766,8 +775,9 @@ Test(ops, adamw_adds_epsilon_to_the_corrected_root_and_keeps_both_moments)
     }
 }
 
-/* Sizes that leave a rest at every tile border of the CPU backend (and 1), and sums so long that they go in several blocks
- * (of 512 steps there): sqrt(4100) * 2^-24 = 4e-6. The reference is summed in fp64. */
+/* Sizes that leave a rest at every tile border of the CPU backend (and 1), and sums so long that
+ * they go in several blocks (of 512 steps there): sqrt(4100) * 2^-24 = 4e-6. The reference is
+ * summed in fp64. */
 Test(ops, linear_is_right_where_matrices_are_cut_into_tiles)
 {
     while (open_rig("model_ops.bin", 2)) {
@@ -858,7 +868,8 @@ Test(ops, sum_and_norm_are_taken_in_fp64_over_any_length)
     }
 }
 
-/* A model that diverged must be seen: not-a-number may not turn into a number on its way to the loss. */
+/* A model that diverged must be seen: not-a-number may not turn into a number on its way to the
+ * loss. */
 Test(ops, what_is_not_a_number_stays_so)
 {
     while (open_rig("model_ops.bin", 1)) {

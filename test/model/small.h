@@ -1,4 +1,5 @@
-/* small.h -- a corpus that is prepared for the test, an experiment small enough to train on it, and trainers of it. */
+/* small.h -- a corpus that is prepared for the test, an experiment small enough to train on it, and
+ * trainers of it. */
 #ifndef SHOAL_TEST_MODEL_SMALL_H
 #define SHOAL_TEST_MODEL_SMALL_H
 
@@ -15,7 +16,8 @@
 
 #define SMALL_FILES 40
 
-/* SMALL_FILES texts of 300 words each that a bigram model could learn, and the corpus made of them. */
+/* SMALL_FILES texts of 300 words each that a bigram model could learn, and the corpus made of
+ * them. */
 static inline struct corpus *make_corpus(void)
 {
     static const char *const words[] = {"the ", "sea ", "is ",   "wide ",  "and ",    "ships ",

@@ -225,7 +225,8 @@ Test(trainer, picks_a_micro_batch_that_divides_the_batch)
 #endif
 #endif
 
-/* 103 million parameters: genesis, and a step on one sequence with the loss of a model that knows nothing, ln 32000. */
+/* 103 million parameters: genesis, and a step on one sequence with the loss of a model that knows
+ * nothing, ln 32000. */
 Test(trainer, loads_the_60m_preset_and_takes_a_step)
 {
 #ifdef UNDER_SANITIZER
@@ -245,7 +246,8 @@ Test(trainer, loads_the_60m_preset_and_takes_a_step)
     const float *p = trainer_state(t)->parameters, gain = p[l->parameters - 1];
     cr_assert_eq(l->parameters, 102898688);
     cr_assert_float_eq(step(t, 0), log(32000), 0.3);
-    /* AdamW's first step moves what has a gradient by lr, a little less where the gradient is as small as eps. */
+    /* AdamW's first step moves what has a gradient by lr, a little less where the gradient is as
+     * small as eps. */
     const double moved = fabs(p[l->parameters - 1] - gain);
     cr_assert(moved > 5e-4 && moved < 1.001e-3, "moved by %g", moved);
     trainer_close(t);

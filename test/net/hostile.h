@@ -1,4 +1,5 @@
-/* hostile.h -- a peer that opens streams and writes on them what a test wants, past link.c: for tests and fuzzing. */
+/* hostile.h -- a peer that opens streams and writes on them what a test wants, past link.c: for
+ * tests and fuzzing. */
 #ifndef SHOAL_TEST_NET_HOSTILE_H
 #define SHOAL_TEST_NET_HOSTILE_H
 
@@ -117,8 +118,8 @@ static const struct protocol hostile_protocol = {
     .end = hostile_end,
 };
 
-/* Opens a stream that carries `head` (lent until it ends), then zeros, then perhaps FIN. False when the peer allows
- * none. */
+/* Opens a stream that carries `head` (lent until it ends), then zeros, then perhaps FIN. False when
+ * the peer allows none. */
 static inline bool hostile_stream(bool bidi, const void *head, size_t head_count, size_t zeros,
                                   bool fin)
 {

@@ -148,7 +148,8 @@ Test(http3, serves_many_clients_beside_links_and_bounds_them)
     turn_until(got.calls == asked, 10);
     cr_assert_eq(got.calls, asked);
     cr_assert_eq(asked, 60);
-    /* All come within a round trip or two; a quarter of b's 128 connections, and one, may be of their kind. */
+    /* All come within a round trip or two; a quarter of b's 128 connections, and one, may be of
+     * their kind. */
     cr_assert_geq(got.too_many, 10, "only %d of 60 were refused", got.too_many);
     cr_assert_leq(got.too_many, 60 - (1 + 128 / 4), "%d of 60 were refused", got.too_many);
     got.calls = 0;
@@ -170,7 +171,8 @@ Test(http3, refuses_a_path_that_is_none)
                  ERR_USAGE);
 }
 
-/* Sends this field section (RFC 9204, static table) as a request by hand; returns how many bytes were answered. */
+/* Sends this field section (RFC 9204, static table) as a request by hand; returns how many bytes
+ * were answered. */
 static size_t ask_by_hand(const void *fields, size_t count, size_t body, bool whole)
 {
     static uint8_t wire[20000];

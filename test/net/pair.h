@@ -1,4 +1,5 @@
-/* pair.h -- what the tests of net/ share: endpoints on one loop in one process, and what their handlers saw. */
+/* pair.h -- what the tests of net/ share: endpoints on one loop in one process, and what their
+ * handlers saw. */
 #ifndef SHOAL_TEST_NET_PAIR_H
 #define SHOAL_TEST_NET_PAIR_H
 
@@ -57,8 +58,8 @@ void node_stop(struct node *n);
 void node_open(struct node *n, const struct endpoint_config *c);
 link_id node_dial(struct node *n, const struct node *to);
 
-/* The clock without the time in which the machine had no processor for us: beside other programs a limit must not run
- * out before the nodes, which are all in this thread, had their turn. */
+/* The clock without the time in which the machine had no processor for us: beside other programs a
+ * limit must not run out before the nodes, which are all in this thread, had their turn. */
 instant own_now(void);
 
 /* Turns the loop until `condition` or for `seconds` of own_now(). */

@@ -1,4 +1,5 @@
-/* threads_test.c -- two endpoints, each on a loop and a thread of its own, as workers in one process would be. */
+/* threads_test.c -- two endpoints, each on a loop and a thread of its own, as workers in one
+ * process would be. */
 #include <pthread.h>
 #include <unistd.h>
 

@@ -20,7 +20,8 @@ static void wake(void *ctx)
     sem_post(&said);
 }
 
-/* Names are numbers: 0..9 are known, 10..19 only from the third time on, 20..29 hang until the test lets them go. */
+/* Names are numbers: 0..9 are known, 10..19 only from the third time on, 20..29 hang until the test
+ * lets them go. */
 static enum err look_up(const struct resolve_name *name, struct address out[RESOLVE_ADDRESSES_MAX],
                         size_t *count, struct why *w)
 {

@@ -1,4 +1,5 @@
-/* planted.c -- one bug of each kind that a sanitizer build must find, or its silence means nothing. */
+/* planted.c -- one bug of each kind that a sanitizer build must find, or its silence means
+ * nothing. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

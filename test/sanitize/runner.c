@@ -1,8 +1,9 @@
 /* runner.c -- runs a Criterion program's tests without Criterion's own runner.
  *
- * ThreadSanitizer cannot start under Criterion's runner (its sandbox claims the same addresses), and under
- * AddressSanitizer leaks in its child processes go unreported. So sanitizer builds replace what the test macros call:
- * each test runs in a plain fork of this program, one after the other, and its exit code tells. Prints TAP. */
+ * ThreadSanitizer cannot start under Criterion's runner (its sandbox claims the same addresses),
+ * and under AddressSanitizer leaks in its child processes go unreported. So sanitizer builds
+ * replace what the test macros call: each test runs in a plain fork of this program, one after the
+ * other, and its exit code tells. Prints TAP. */
 #include <stdarg.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,8 +1,9 @@
 /* average.c -- is a mean what it says? Recomputed in float64 from what the trainers handed over.
  *
- * Which contributions are in a mean is not taken from anybody's word. A mean is a weighted sum of vectors that are
- * known, so least squares finds the weights: those of whoever is in it come out as its share of the tokens, the others'
- * as 0, a contribution that counts twice as twice its share. */
+ * Which contributions are in a mean is not taken from anybody's word. A mean is a weighted sum
+ * of vectors that are known, so least squares finds the weights: those of whoever is in it come
+ * out as its share of the tokens, the others' as 0, a contribution that counts twice as twice
+ * its share. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,8 @@ struct fit { /* y as a sum of k vectors: the factors that explain it best */
     uint32_t sure; /* of them: surely in the mean; of the others the factor is what it would be */
 };
 
-/* Least squares by the normal equations, Cholesky. Contributions of different workers are nearly orthogonal here, so
- * the equations are well conditioned. */
+/* Least squares by the normal equations, Cholesky. Contributions of different workers are nearly
+ * orthogonal here, so the equations are well conditioned. */
 static void fit_solve(struct fit *f, size_t at, size_t n, const double *y)
 {
     uint32_t k = f->k;
@@ -58,7 +59,8 @@ static double absmax(const float *x, size_t n)
 #define SLACK                                                                                      \
     5e-4 /* of a block's largest value: what the factors are off by, and fp32's rounding */
 
-/* Largest share of the quantization error that the sum of the counted contributions allows: > 1 is too much. */
+/* Largest share of the quantization error that the sum of the counted contributions allows: > 1 is
+ * too much. */
 static double fit_error(const struct fit *f, size_t at, size_t n, const double *y)
 {
     double worst = 0;
@@ -99,7 +101,8 @@ static uint64_t least_tokens(const struct snapshot *s)
     return s->offers.before ? s->offers.before : s->offers.latest;
 }
 
-/* A member of any mean adds its tokens to the lineage, once. It may have handed over more than one contribution. */
+/* A member of any mean adds its tokens to the lineage, once. It may have handed over more than one
+ * contribution. */
 static void count_tokens(struct means *m, const struct snapshot *s, bool surely)
 {
     uint64_t low = surely ? least_tokens(s) : 0;
@@ -129,8 +132,8 @@ static double rms(const float *x, size_t n)
     return sqrt(sum / (double)n);
 }
 
-/* Keeps those that were counted, and those of whom it cannot be told, at the end. False, with the run ended, when one
- * node was counted twice. */
+/* Keeps those that were counted, and those of whom it cannot be told, at the end. False, with the
+ * run ended, when one node was counted twice. */
 static bool fit_members(struct world *w, struct sim_node *n, uint32_t chunk, struct fit *f,
                         size_t at, size_t count, double step)
 {

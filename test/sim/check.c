@@ -94,7 +94,8 @@ static bool too_early(const struct world *w)
            (first->life == 0 || w->now.ns < instant_after(first->born, span_s(MEETING_S)).ns);
 }
 
-/* Was one of the two histories made by somebody who may not have heard of the others, since they parted? */
+/* Was one of the two histories made by somebody who may not have heard of the others, since they
+ * parted? */
 static bool parted_apart(const struct check *c, int32_t a, int32_t b)
 {
     const int32_t both[] = {a, b};
@@ -167,7 +168,8 @@ static bool held(const struct world *w, int32_t history)
     return false;
 }
 
-/* Another history from the same past: had one of the two a reason to think that the other's members are gone? */
+/* Another history from the same past: had one of the two a reason to think that the other's members
+ * are gone? */
 static void check_cause(struct world *w, struct sim_node *n, int32_t now)
 {
     struct check *c = &w->check;
@@ -283,7 +285,8 @@ void check_frame(struct world *w, struct sim_node *n, const struct action *a)
 
 static bool busy(enum peer_phase p) { return p == PHASE_MATCH || p == PHASE_REDUCE; }
 
-/* Is there a fork that is not healed yet? While it is, those who fetch the heavier history do not count. */
+/* Is there a fork that is not healed yet? While it is, those who fetch the heavier history do not
+ * count. */
 static bool healing(const struct world *w)
 {
     for (uint32_t a = 0; a < w->node_count; a++)

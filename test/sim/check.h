@@ -1,4 +1,5 @@
-/* check.h -- what must be true of a swarm, looked at after every event; the first that is not ends the run.
+/* check.h -- what must be true of a swarm, looked at after every event; the first that is not ends
+ * the run.
  *
  *     bits       equal lineage means equal anchor, momentum, epoch and tokens, in memory and on disk
  *     survivors  where the only faults are crashes: nodes that lived through round r have one lineage at r
@@ -26,16 +27,18 @@
 #include "network.h"
 #include "swarm/node.h"
 
-/* From the snapshot on (SPEC.md, "Timers"): 10 s and three inner steps of the slowest member for the others' snapshots,
- * T_REDUCE = 10 s and three estimates for the chunks, 2 T_CLOSE = 20 s and one estimate to agree. The estimate is under a
- * second for vectors as short as these. 5 s of margin for latency; inner steps are added by check.c. */
+/* From the snapshot on (SPEC.md, "Timers"): 10 s and three inner steps of the slowest member for
+ * the others' snapshots, T_REDUCE = 10 s and three estimates for the chunks, 2 T_CLOSE = 20 s and
+ * one estimate to agree. The estimate is under a second for vectors as short as these. 5 s of
+ * margin for latency; inner steps are added by check.c. */
 #define SIM_HELD_S (10 + 10 + 20 + 4 + 5)
 /* Before it T_MATCH = 15 s and one timer of its last attempt. */
 #define SIM_ROUND_S (15 + 3 + SIM_HELD_S)
-/* Two gossip periods, a suspicion that is refuted, and a round in which READY carries the lineage. */
+/* Two gossip periods, a suspicion that is refuted, and a round in which READY carries the
+ * lineage. */
 #define SIM_FORK_S 90
-/* A round that began before the end (SIM_ROUND_S), T_max of the suspicion timers (60 s), two periods of the
- * reconnector (60 s), a download and a round. */
+/* A round that began before the end (SIM_ROUND_S), T_max of the suspicion timers (60 s), two
+ * periods of the reconnector (60 s), a download and a round. */
 #define SIM_HEAL_S 240
 /* Dials through the first of the list, an exchange of records, more dials. */
 #define SIM_MEET_S 10

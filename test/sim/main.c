@@ -1,4 +1,5 @@
-/* main.c -- zig build sim: runs seeds, each in a process of its own, and says what they showed (sim.h). */
+/* main.c -- zig build sim: runs seeds, each in a process of its own, and says what they showed
+ * (sim.h). */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -219,7 +220,8 @@ int main(int argc, char **argv)
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    /* Seeds end in the order they were started, so the output is the same whatever the number of jobs. */
+    /* Seeds end in the order they were started, so the output is the same whatever the number of
+     * jobs. */
     uint64_t count = c.last - c.first + 1;
     for (uint64_t i = 0; i < count + c.jobs; i++) {
         struct job *j = &jobs[i % c.jobs];

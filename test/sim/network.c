@@ -82,7 +82,8 @@ static void arrive_at(struct world *w, struct message *m, instant at)
                (struct happening){.at = at, .kind = HAPPEN_ARRIVE, .node = -1, .message = m});
 }
 
-/* What lost packets cost a reliable message: a probe time-out that doubles, for each time in a row. */
+/* What lost packets cost a reliable message: a probe time-out that doubles, for each time in a
+ * row. */
 static span recovery(struct world *w, size_t count, span round_trip)
 {
     double keep = 1.0;
@@ -98,7 +99,8 @@ static span recovery(struct world *w, size_t count, span round_trip)
     return cost;
 }
 
-/* Sends a reliable message. Bulk waits for its turn at the sender's uplink; frames slip in between. */
+/* Sends a reliable message. Bulk waits for its turn at the sender's uplink; frames slip in
+ * between. */
 static void send_reliable(struct world *w, struct message *m, bool bulk)
 {
     struct link *l = &w->network.links[m->link];
@@ -175,8 +177,8 @@ static uint32_t link_new(struct network *n)
     return n->link_count++;
 }
 
-/* Each event may move the list of links, kill the node, or open a link: everything is looked up anew. What the node
- * sends because of them comes later. */
+/* Each event may move the list of links, kill the node, or open a link: everything is looked up
+ * anew. What the node sends because of them comes later. */
 static void fail_pending(struct world *w, uint32_t link, int side)
 {
     size_t count = w->network.links[link].pending_count;
@@ -267,7 +269,8 @@ static bool worse(const struct world *w, const struct link *a, const struct link
     return memcmp(w->nodes[da].id, w->nodes[db].id, CRYPTO_KEY_BYTES) < 0;
 }
 
-/* A process looks at its own ends only: it does not know whether the peer still holds the other one. */
+/* A process looks at its own ends only: it does not know whether the peer still holds the other
+ * one. */
 static void close_doubles(struct world *w, uint32_t link, int side)
 {
     const struct network *n = &w->network;
@@ -502,7 +505,8 @@ static void act_reply(struct world *w, struct sim_node *n, const struct action *
     send_reliable(w, m, true);
 }
 
-/* The link is down, and the machine may not know it yet: what it sends fails, as with a real driver. */
+/* The link is down, and the machine may not know it yet: what it sends fails, as with a real
+ * driver. */
 static void act_in_vain(struct world *w, const struct action *a)
 {
     if (a->kind != ACTION_PARCEL && a->kind != ACTION_REQUEST) return;

@@ -3,15 +3,17 @@
  *     DIALLING --handshake--> LIVE --both ends down--> OVER
  *         `-- ten seconds without an answer: EVENT_DIAL_FAILED
  *
- * A link has two ends, and each learns of its end by itself: by a close that arrives, by an answer that no such
- * connection is known (the peer was restarted), or by 30 s of silence (RFC 9000, section 10). An end keeps a link alive, so
- * silence means: the peer died, stands still, or its packets do not get through.
+ * A link has two ends, and each learns of its end by itself: by a close that arrives, by an answer
+ * that no such connection is known (the peer was restarted), or by 30 s of silence (RFC 9000,
+ * section 10). An end keeps a link alive, so silence means: the peer died, stands still, or its
+ * packets do not get through.
  *
- * Frames of one direction arrive in order. Parcels, requests and replies arrive each by itself, after latency and the
- * time that the sender's uplink takes. All of them get delay where a packet is lost, and wait where the path is
- * blocked; when their end goes down, what was not acknowledged fails. Datagrams are lost, doubled and overtaken.
- * A message of a process that died arrives only if it had left by then. Two links of a pair: the one that the smaller
- * ID dialled stays; of two dialled by the same side the newer. */
+ * Frames of one direction arrive in order. Parcels, requests and replies arrive each by itself,
+ * after latency and the time that the sender's uplink takes. All of them get delay where a packet
+ * is lost, and wait where the path is blocked; when their end goes down, what was not acknowledged
+ * fails. Datagrams are lost, doubled and overtaken. A message of a process that died arrives only
+ * if it had left by then. Two links of a pair: the one that the smaller ID dialled stays; of two
+ * dialled by the same side the newer. */
 #ifndef SHOAL_SIM_NETWORK_H
 #define SHOAL_SIM_NETWORK_H
 
@@ -103,13 +105,16 @@ void network_act(struct world *w, struct sim_node *n, const struct action *a);
 /* Carries out a happening of the network's kinds; takes the message over. */
 void network_happen(struct world *w, const struct happening *h);
 
-/* Something changed (crash, pause, partition): starts and stops the idle timers. Called after every such change. */
+/* Something changed (crash, pause, partition): starts and stops the idle timers. Called after every
+ * such change. */
 void network_review(struct world *w);
 
-/* A process stands still from now until its wake: what it has not heard for too long is gone when it wakes. */
+/* A process stands still from now until its wake: what it has not heard for too long is gone when
+ * it wakes. */
 void network_paused(struct world *w, struct sim_node *n);
 
-/* A process has died: where its machine still answers, peers hear soon that nobody listens there. */
+/* A process has died: where its machine still answers, peers hear soon that nobody listens
+ * there. */
 void network_crashed(struct world *w, struct sim_node *n);
 
 /* A process has started where one had died: peers that still speak to the old one are told so. */

@@ -1,6 +1,7 @@
-/* oracle.h -- a false swarm for the simulator's own tests, in place of swarm/node.c: its nodes know each other through
- * a global variable and average at once and rightly, unless the test tells them to cheat. What the simulator says of
- * a cheat is what it would say of a bug. It also talks over every link it gets, and keeps count. */
+/* oracle.h -- a false swarm for the simulator's own tests, in place of swarm/node.c: its nodes know
+ * each other through a global variable and average at once and rightly, unless the test tells them
+ * to cheat. What the simulator says of a cheat is what it would say of a bug. It also talks over
+ * every link it gets, and keeps count. */
 #ifndef SHOAL_SIM_ORACLE_H
 #define SHOAL_SIM_ORACLE_H
 

@@ -1,4 +1,5 @@
-/* queue.h -- what will happen in the simulated world, in order of time; ties fall by the order of asking.
+/* queue.h -- what will happen in the simulated world, in order of time; ties fall by the order of
+ * asking.
  *
  * A binary heap. Nothing in it depends on an address or on the clock of the machine it runs on. */
 #ifndef SHOAL_SIM_QUEUE_H
@@ -54,7 +55,8 @@ void queue_push(struct queue *q, struct happening h);
 /* Takes the earliest; false when there is none. */
 bool queue_next(struct queue *q, struct happening *out);
 
-/* Gives back the heap's storage; what messages are still in it is the caller's affair (queue_next until false). */
+/* Gives back the heap's storage; what messages are still in it is the caller's affair (queue_next
+ * until false). */
 void queue_fini(struct queue *q);
 
 #endif

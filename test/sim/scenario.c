@@ -84,7 +84,8 @@ static void draw_packets(struct rng *r, struct scenario *s, uint64_t needed[FAUL
     needed[FAULT_DUPLICATE] = needed[FAULT_REORDER] = s->nodes > 2;
 }
 
-/* How they are to find each other. Only where whoever is named comes back, and nobody comes later. Dice of its own. */
+/* How they are to find each other. Only where whoever is named comes back, and nobody comes later.
+ * Dice of its own. */
 static void draw_meeting(uint64_t seed, struct scenario *s)
 {
     struct rng r = rng_split(rng_init(seed), 6);
@@ -174,7 +175,8 @@ static void plan_times(struct rng *r, struct scenario *s)
         struct planned *p = &s->plan[i];
         at.ns += (uint64_t)((double)s->round.ns * (0.2 + rng_unit(r)));
         p->at = at;
-        /* Partitions of one world follow one another, and a lonely node must be back before it dies again. */
+        /* Partitions of one world follow one another, and a lonely node must be back before it dies
+         * again. */
         bool alone = p->kind == FAULT_PARTITION || p->kind == FAULT_ONE_WAY || s->nodes == 1;
         if (alone) at.ns += p->length.ns + span_s(25).ns * (s->nodes == 1);
         calm = instant_max(calm, instant_after(p->at, span_ns(p->length.ns + span_s(25).ns)));
@@ -227,7 +229,8 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
     case SCENARIO_END:
         if (pair) plan_joins(&r, s, 1, needed);
         plan_crashes(&r, s, 1, true, needed);
-        /* It must be back before the others have ended the run and left: alone it would finish another one. */
+        /* It must be back before the others have ended the run and left: alone it would finish
+         * another one. */
         for (uint32_t i = 0; i < s->plan_count; i++)
             s->plan[i].length = milliseconds(&r, 500, 5000);
         s->epochs += span_s(60).ns / (s->round.ns - span_s(3).ns);
@@ -240,7 +243,8 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
 
 /* ---- when it happens ---- */
 
-/* A node that runs, is not on its way out and is not about to die; NULL when one must be left and there is no other. */
+/* A node that runs, is not on its way out and is not about to die; NULL when one must be left and
+ * there is no other. */
 static struct sim_node *victim(struct world *w, bool last_too)
 {
     struct sim_node *found[SIM_NODES_MAX];

@@ -1,4 +1,5 @@
-/* scenario.h -- what a seed decides before the world starts: who takes part, and what will go wrong when. */
+/* scenario.h -- what a seed decides before the world starts: who takes part, and what will go wrong
+ * when. */
 #ifndef SHOAL_SIM_SCENARIO_H
 #define SHOAL_SIM_SCENARIO_H
 

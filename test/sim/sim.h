@@ -1,4 +1,5 @@
-/* sim.h -- the simulated swarm: 1 to 20 real nodes in one thread, where one seed decides everything.
+/* sim.h -- the simulated swarm: 1 to 20 real nodes in one thread, where one seed decides
+ * everything.
  *
  *     zig build sim                       seeds 1 .. 200, on all cores
  *     zig build sim -- 17                 one seed
@@ -10,9 +11,10 @@
  *     zig build sim -- 1..1000            many
  *     zig build mutate                    eight planted bugs: each must be caught
  *
- * The code of swarm/ and c/model/outer.c is the real one. The world around it is made here: the clock, the network
- * (network.h), memory (one arena a node), chance, cryptography (standin.h), the trainer and its disk (trainer.h). First
- * the faults of the seed's scenario (scenario.h), then calm. After every event the invariants of check.h are looked at.
+ * The code of swarm/ and c/model/outer.c is the real one. The world around it is made here: the
+ * clock, the network (network.h), memory (one arena a node), chance, cryptography (standin.h), the
+ * trainer and its disk (trainer.h). First the faults of the seed's scenario (scenario.h), then
+ * calm. After every event the invariants of check.h are looked at.
  *
  * How to read a failure:
  *
@@ -20,12 +22,14 @@
  *       nodes 6, crash 3, restart 2, pause 0, ...
  *       repeat: zig build sim -- 17
  *
- * The first broken invariant ends the run, so what it says is the earliest sign, not the last consequence. Its name is
- * the text before the colon: look it up in check.h, where each one says what it means and which part of SPEC.md
- * promises it. Run it again with --trace: the same seed gives the same events, so the lines before the last one are
- * how it came about; times are seconds since the start of the world, nodes are numbered as they are in it. "proved
- * nothing" is a failure of the scenario, not of the protocol: too few rounds, or a kind of fault that was planned and
- * never met anybody. A crash of the process itself (an assertion in swarm/) is reported with the seed and the time. */
+ * The first broken invariant ends the run, so what it says is the earliest sign, not the last
+ * consequence. Its name is the text before the colon: look it up in check.h, where each one says
+ * what it means and which part of SPEC.md promises it. Run it again with --trace: the same seed
+ * gives the same events, so the lines before the last one are how it came about; times are seconds
+ * since the start of the world, nodes are numbered as they are in it. "proved nothing" is a failure
+ * of the scenario, not of the protocol: too few rounds, or a kind of fault that was planned and
+ * never met anybody. A crash of the process itself (an assertion in swarm/) is reported with the
+ * seed and the time. */
 #ifndef SHOAL_SIM_SIM_H
 #define SHOAL_SIM_SIM_H
 
@@ -67,8 +71,9 @@ struct sim_report {
     instant at;          /* when it ended */
     uint64_t events;     /* events given to nodes */
     uint64_t hash;       /* of all events and actions in order */
-    uint64_t said;       /* of all messages delivered and all notes, with their times: whatever the inner interfaces are */
-    uint64_t bits;       /* of anchor and momentum at epoch 10 of the history that won */
+    uint64_t
+        said; /* of all messages delivered and all notes, with their times: whatever the inner interfaces are */
+    uint64_t bits; /* of anchor and momentum at epoch 10 of the history that won */
     uint32_t nodes;
     uint64_t rounds;  /* outer steps in the history that won */
     uint64_t grouped; /* of all outer steps, those whose mean holds two contributions or more */

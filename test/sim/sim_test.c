@@ -1,4 +1,5 @@
-/* The simulator itself, with the false swarm of oracle.h: what it is told it does, and what is wrong it sees. */
+/* The simulator itself, with the false swarm of oracle.h: what it is told it does, and what is
+ * wrong it sees. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -191,7 +192,8 @@ Test(sim, sees_a_node_that_does_not_leave_when_told)
 
 Test(sim, says_that_it_proved_nothing_when_a_planned_fault_met_nobody)
 {
-    /* These nodes talk only when a link comes up: of 60 datagrams too few are lost or overtaken for the scenario. */
+    /* These nodes talk only when a link comes up: of 60 datagrams too few are lost or overtaken for
+     * the scenario. */
     uint64_t told = 0;
     for (uint64_t seed = LOSSY; seed < LOSSY + 400; seed += 2 * SCENARIO_COUNT) {
         struct sim_report r = run(CHEAT_NONE, seed, 3);

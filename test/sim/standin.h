@@ -1,8 +1,10 @@
-/* standin.h -- cheap cryptography for the simulator: nobody in it can forge, nothing in it is secure.
+/* standin.h -- cheap cryptography for the simulator: nobody in it can forge, nothing in it is
+ * secure.
  *
- * Hashes are 256 bits of two keyed XXH3 runs: far cheaper than SHA-256 and without collisions among honest inputs.
- * A signature is a hash of the signer's secret and the message; the secret follows from the public key and a secret
- * of the world that only this file knows, so `verify` can recompute what a machine under test cannot. */
+ * Hashes are 256 bits of two keyed XXH3 runs: far cheaper than SHA-256 and without collisions among
+ * honest inputs. A signature is a hash of the signer's secret and the message; the secret follows
+ * from the public key and a secret of the world that only this file knows, so `verify` can
+ * recompute what a machine under test cannot. */
 #ifndef SHOAL_SIM_STANDIN_H
 #define SHOAL_SIM_STANDIN_H
 

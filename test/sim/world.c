@@ -39,7 +39,8 @@ static void mix_bytes(struct world *w, struct bytes b)
     mix(w, b.count ? XXH3_64bits(b.data, b.count) : 0);
 }
 
-/* For sim_report.said: what a node hears and notes, in terms of SPEC.md and docs/events.md alone. */
+/* For sim_report.said: what a node hears and notes, in terms of SPEC.md and docs/events.md
+ * alone. */
 static void say(struct world *w, const struct sim_node *n, uint64_t what)
 {
     w->said = rng_mix(w->said ^ rng_mix(w->now.ns) ^ rng_mix((uint64_t)n->index << 32 ^ what));

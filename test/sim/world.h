@@ -1,4 +1,5 @@
-/* world.h -- the simulated world and all in it; its parts are network.h, trainer.h, scenario.h and check.h. */
+/* world.h -- the simulated world and all in it; its parts are network.h, trainer.h, scenario.h and
+ * check.h. */
 #ifndef SHOAL_SIM_WORLD_H
 #define SHOAL_SIM_WORLD_H
 

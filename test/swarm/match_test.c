@@ -607,7 +607,8 @@ Test(match, a_late_cert_counts_until_one_has_signed_anew)
     struct bytes cert;
     cert_of(0, &cert, room);
     uint16_t attempt = cell.nodes[1].match.attempt;
-    /* T_LOCK has run out: node 1 has withdrawn and opened the next attempt, but signed nothing in it */
+    /* T_LOCK has run out: node 1 has withdrawn and opened the next attempt, but signed nothing in
+     * it */
     cell.acting = 1;
     cell.now = match_due(&cell.nodes[1].match);
     match_tick(&cell.nodes[1].match, cell.now, &sink);

@@ -9,7 +9,8 @@
 #include "test/swarm/sizes.h"
 #include "test/sim/standin.h"
 
-/* A committed group and what its members say to each other; deaths, duplicates and delays as the test wants them. */
+/* A committed group and what its members say to each other; deaths, duplicates and delays as the
+ * test wants them. */
 
 #define MEMBERS_MAX  8
 #define MESSAGES_MAX 32768
@@ -529,8 +530,9 @@ Test(reduce, a_death_that_membership_reports_is_acted_on_at_once)
     world_fini();
 }
 
-/* One member dies after each possible number of actions, in steps: as contributor, as owner before, while and after
- * it broadcasts results, and in closing. All survivors agree, whatever had got out. */
+/* One member dies after each possible number of actions, in steps: as contributor, as owner
+ * before, while and after it broadcasts results, and in closing. All survivors agree, whatever
+ * had got out. */
 static void deaths(int n, uint64_t from, uint64_t to, uint64_t step, bool duplicates)
 {
     uint64_t with_some = 0;
@@ -794,7 +796,8 @@ Test(owners, shares_add_up_and_follow_the_bandwidth)
         }
         cr_assert_eq(total, chunks);
         if (n <= 2) continue;
-        /* no other division ends earlier: moving a chunk from the last to finish to any other makes that one later */
+        /* no other division ends earlier: moving a chunk from the last to finish to any other makes
+         * that one later */
         double finish[NODE_GROUP_MAX], last = 0;
         uint32_t slowest = 0;
         for (uint32_t i = 0; i < n; i++) {

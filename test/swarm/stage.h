@@ -1,4 +1,5 @@
-/* stage.h -- one real node, and strangers played by the test: they have keys and links, and say what the test wants. */
+/* stage.h -- one real node, and strangers played by the test: they have keys and links, and say
+ * what the test wants. */
 #ifndef SHOAL_TEST_SWARM_STAGE_H
 #define SHOAL_TEST_SWARM_STAGE_H
 

@@ -1,8 +1,9 @@
 /* space.h -- a network namespace for each node, with one TUN device that leads to whoever holds it.
  *
- * As root directly; otherwise in a user namespace, in which the caller is root from then on. Addresses of node i:
- * 10.77.0.(i+1) and, where the kernel has IPv6, fd77::(i+1); loopback is up. What the node sends comes out of `tun`
- * packet by packet, what is written there arrives at the node. */
+ * As root directly; otherwise in a user namespace, in which the caller is root from then on.
+ * Addresses of node i: 10.77.0.(i+1) and, where the kernel has IPv6, fd77::(i+1); loopback is up.
+ * What the node sends comes out of `tun` packet by packet, what is written there arrives at the
+ * node. */
 #ifndef SHOAL_TEST_WAN_SPACE_H
 #define SHOAL_TEST_WAN_SPACE_H
 
@@ -21,12 +22,12 @@ struct space {
     bool six; /* has an IPv6 address */
 };
 
-/* Must be called once, before the first space_open and before any thread. ERR_UNSUPPORTED: this machine does not let
- * us make network namespaces. */
+/* Must be called once, before the first space_open and before any thread. ERR_UNSUPPORTED: this
+ * machine does not let us make network namespaces. */
 enum err space_begin(struct why *w);
 
-/* Makes node `index`; leaves the caller in its namespace. ERR_UNSUPPORTED: no TUN devices here. The files are
- * closed with the process. */
+/* Makes node `index`; leaves the caller in its namespace. ERR_UNSUPPORTED: no TUN devices here. The
+ * files are closed with the process. */
 enum err space_open(struct space *s, uint32_t index, uint32_t mtu, struct why *w);
 
 /* For a child process: goes into the node's namespace. */

@@ -1,12 +1,14 @@
-/* traffic.h -- the packets between the nodes: lost, queued for the link's rate, under way, delivered.
+/* traffic.h -- the packets between the nodes: lost, queued for the link's rate, under way,
+ * delivered.
  *
  *     offer --cut--> gone
  *       |---queue full---> gone
  *       `--> waits for the rate --loss--> gone
  *                                `--> is under way for the delay --> take
  *
- * Pure but for memory: no clock and no socket. Each packet's moment of delivery is known when it is offered. A rule
- * that comes later changes what is offered from then on; what is under way arrives. */
+ * Pure but for memory: no clock and no socket. Each packet's moment of delivery is known when it
+ * is offered. A rule that comes later changes what is offered from then on; what is under way
+ * arrives. */
 #ifndef SHOAL_TEST_WAN_TRAFFIC_H
 #define SHOAL_TEST_WAN_TRAFFIC_H
 

@@ -1,4 +1,5 @@
-/* wan.c -- machines far apart, on one machine: network namespaces, and packets between them that take their time.
+/* wan.c -- machines far apart, on one machine: network namespaces, and packets between them that
+ * take their time.
  *
  *     wan MATRIX.yaml [OPTION...] [-- COMMAND...]    makes the nodes; runs COMMAND in each of them
  *     wan --enter PID NODE COMMAND...                runs COMMAND in a node of a wan that runs
@@ -6,17 +7,20 @@
  *     --seed N        which packets are lost; the seed of each run is printed
  *     --report FILE   what became of the packets of each pair, written at the end
  *
- * The format of a matrix stands in matrix.h, the addresses in space.h. COMMAND finds WAN_NODE (0, 1, ...), WAN_NODES,
- * WAN_ADDRESS and, where the kernel has IPv6, WAN_ADDRESS6 in its environment. One process holds all TUN devices and
- * forwards what comes out of them. "wan: 4 nodes, seed 7, process 123" says that all is there.
+ * The format of a matrix stands in matrix.h, the addresses in space.h. COMMAND finds WAN_NODE (0,
+ * 1, ...), WAN_NODES, WAN_ADDRESS and, where the kernel has IPv6, WAN_ADDRESS6 in its environment.
+ * One process holds all TUN devices and forwards what comes out of them. "wan: 4 nodes, seed 7,
+ * process 123" says that all is there.
  *
- * With COMMAND it lives as long as one of the commands; otherwise until a signal, or until its parent ends (so does
- * what --enter started). SIGTERM and SIGINT are handed on to the commands, which may still speak to each other until
- * they end, GRACE_S at the longest; a second signal ends all at once. SIGUSR1 reads MATRIX.yaml again ("wan: read
- * again"): all pairs anew, at_s counts from then. Whatever the commands started ends with wan.
+ * With COMMAND it lives as long as one of the commands; otherwise until a signal, or until its
+ * parent ends (so does what --enter started). SIGTERM and SIGINT are handed on to the commands,
+ * which may still speak to each other until they end, GRACE_S at the longest; a second signal ends
+ * all at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again"): all pairs anew, at_s counts
+ * from then. Whatever the commands started ends with wan.
  *
- * Exit codes: 0; that of the first command that failed; 124 at the matrix's time limit; 2 for a wrong word; 77 where
- * the machine does not allow namespaces or TUN devices: nothing was tried then. */
+ * Exit codes: 0; that of the first command that failed; 124 at the matrix's time limit; 2 for a
+ * wrong word; 77 where the machine does not allow namespaces or TUN devices: nothing was tried
+ * then. */
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
