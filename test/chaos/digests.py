@@ -25,8 +25,8 @@ def read(path):
     with open(path, "rb") as f:
         header = f.read(4096)
         magic, version, sections, _, parameters = struct.unpack_from("<8sIIQQ", header, 0)
-        if magic != b"SHOALCKP" or version not in (1, 2) or sections != SECTIONS:
-            raise ValueError("not a checkpoint of version 1 or 2")
+        if magic != b"SHOALCKP" or version not in (1, 2, 3) or sections != SECTIONS:
+            raise ValueError("not a checkpoint of versions 1 to 3")
         offsets = [struct.unpack_from("<Q", header, 32 + 24 * i)[0] for i in range(SECTIONS)]
         _, epoch = struct.unpack_from("<QQ", header, 32 + 24 * SECTIONS)
         hash_ = hashlib.sha256()

@@ -221,11 +221,11 @@ def cell(command, state, wanted):
 
 
 def after_version_1():
-    """What version 1 saved goes on; what is saved from then on is of version 2, holds the values, and ends as version 1 would."""
+    """What version 1 saved goes on; what is saved from then on is of version 3, holds the values, and ends as version 1 would."""
     fill("alone")
     run("train", "e.yaml")
     made = read(F + "/step-000000000006.ckpt")
-    ok(made[8:12] == b"\2\0\0\0" and b"train.optimizer.lr: 0.002\n" in made[:4096], "the next checkpoint is of version 2")
+    ok(made[8:12] == b"\3\0\0\0" and b"train.optimizer.lr: 0.002\n" in made[:4096], "the next checkpoint is of version 3")
     said = run("train", "other.yaml").stdout
     ok("train.optimizer.lr is 0.003 here and 0.002 there" in said and said.count("train.optimizer.lr") == 1,
        "and with another learning rate the key is named, once", said)
@@ -270,7 +270,8 @@ def starts():
     if not ok(done.returncode == 0 and os.path.exists(newest), "another learning rate, from a swarm's checkpoint", done.stdout):
         return
     head = read(newest)[:4096]
-    values = head[head.index(b"experiment.seed: "):].split(b"\0")[0].decode()
+    at = head.index(b"experiment.seed: ")
+    values = head[at:at + int.from_bytes(head[at - 2:at], "little")].decode()
     start = hashlib.sha256(SWARM[4096 + 3 * 24576:][:5968 * 4]).hexdigest()[:32]
     ok(values.endswith("start: %s\n" % start), "the shared values end in the digest of the anchor", values)
     defaults = {"experiment.seed": "1", "model.context": "1024", "model.rope_theta": "10000", "model.rms_eps": "1e-5",
