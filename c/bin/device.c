@@ -124,12 +124,27 @@ static const char *const kernels_names[] = {[KERNELS_AVX2] = "AVX2",
                                             [KERNELS_AVX512_BF16] = "AVX-512 BF16",
                                             [KERNELS_AMX] = "AMX"};
 
+/* Those that the checkpoint was computed with; false where they are not to be had. */
+static bool open_kept(struct backend *out, const char *kept, bool bf16, struct pool *pool)
+{
+    if (cpu_open_as(out, pool, kept, bf16, NULL) == ERR_OK) {
+        cpu_chosen(out, "as in the checkpoint");
+        return true;
+    }
+    fprintf(stderr,
+            "shoal: the checkpoint was computed with %s, which this processor lacks: the run goes "
+            "on, but with other bits than there\n",
+            kept);
+    return false;
+}
+
 static enum err open_cpu(struct backend *out, const struct device_options *o, struct pool *pool,
                          struct why *w)
 {
     const bool bf16 = o->precision == PRECISION_BF16;
     const struct model_shape *s = o->shape;
     if (o->kernels == KERNELS_AUTO) {
+        if (o->kept && open_kept(out, o->kept, bf16, pool)) return ERR_OK;
         const struct op_sizes sizes = {.dim = s->dim,
                                        .heads = s->heads,
                                        .kv_heads = s->kv_heads,
@@ -177,31 +192,16 @@ static enum err open_gpus(struct devices *out, const struct experiment *x, struc
     return count > 1 ? join_gpus(out, x, w) : ERR_OK;
 }
 
-/* Those that the checkpoint was computed with; false where they are not to be had. */
-static bool open_kept(struct backend *out, const char *kept, bool bf16, struct pool *pool)
-{
-    if (cpu_open_as(out, pool, kept, bf16, NULL) == ERR_OK) {
-        cpu_chosen(out, "as in the checkpoint");
-        return true;
-    }
-    fprintf(stderr,
-            "shoal: the checkpoint was computed with %s, which this processor lacks: the run goes "
-            "on, but with other bits than there\n",
-            kept);
-    return false;
-}
-
 enum err devices_open(struct devices *out, const struct experiment *x, const char *kept,
                       struct pool *pool, struct why *w)
 {
     out->count = 0;
     if (wants_gpu(x->machine.device)) return open_gpus(out, x, w);
-    const struct device_options o = {
-        .precision = x->train.precision, .kernels = x->machine.kernels, .shape = &x->model};
-    enum err e = ERR_OK;
-    if (o.kernels != KERNELS_AUTO || !kept[0] ||
-        !open_kept(&out->lanes[0], kept, o.precision == PRECISION_BF16, pool))
-        e = open_cpu(&out->lanes[0], &o, pool, w);
+    const struct device_options o = {.precision = x->train.precision,
+                                     .kernels = x->machine.kernels,
+                                     .kept = kept,
+                                     .shape = &x->model};
+    enum err e = open_cpu(&out->lanes[0], &o, pool, w);
     out->count = !e;
     return e;
 }

@@ -20,6 +20,7 @@ struct device_options {
     uint32_t index; /* of the GPU */
     enum precision precision;
     enum cpu_kernels kernels;
+    const char *kept; /* the CPU's kernels of the checkpoint, which auto takes; NULL: not known */
     const struct model_shape
         *shape;           /* of what is computed: which kernels are fastest depends on it */
     const char *cublaslt; /* machine.cublaslt, or NULL */
@@ -51,7 +52,7 @@ const char *device_choice(const struct backend *b);
 
 /* Opens what the experiment asks for: auto takes all GPUs where there are any. Several GPUs compute
  * together through NCCL; where that is not to be had it is ERR_DEVICE, never fewer GPUs. `kept`:
- * the CPU's kernels that the checkpoint was computed with, or empty; auto takes them, and where
+ * the CPU's kernels that the checkpoint was computed with, or NULL; auto takes them, and where
  * they do not run it says on stderr that bits differ from here on. Other errors as above.
  * devices_close closes what was opened, after an error too. */
 enum err devices_open(struct devices *out, const struct experiment *x, const char *kept,

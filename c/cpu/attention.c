@@ -204,7 +204,6 @@ struct queries {
     const struct room *r;
     size_t first, rows, columns; /* columns: rows, up to whole strips */
     size_t dim, length;
-    struct operand keys, values;
     float logsum[COLUMNS_MAX], delta[COLUMNS_MAX];
 };
 
@@ -221,10 +220,10 @@ static void backward_keys(const struct queries *q, size_t first, size_t keys)
                                     .first_key = first,
                                     .first_query = q->first,
                                     .alpha = 1 / sqrtf((float)dim)};
-    multiply(k, from_row(k, q->keys, first), strips_of(k, r->queries, dim), dim, keys, columns,
-             r->scores, false);
-    multiply(k, from_row(k, q->values, first), strips_of(k, r->out_grad, dim), dim, keys, columns,
-             r->chances_grad, false);
+    multiply(k, from_row(k, strips_of(k, r->keys, dim), first), strips_of(k, r->queries, dim), dim,
+             keys, columns, r->scores, false);
+    multiply(k, from_row(k, strips_of(k, r->values, dim), first), strips_of(k, r->out_grad, dim),
+             dim, keys, columns, r->chances_grad, false);
     k->softmax_backward(&s, r->chances_grad, q->logsum, q->delta, r->p, r->ds, r->chances);
     multiply(k, from_number(k, strips_of(k, r->keys_turned, q->length), first),
              strips_of(k, r->chances, keys), keys, dim, columns, r->sums, true);
@@ -239,7 +238,7 @@ static void backward_keys(const struct queries *q, size_t first, size_t keys)
 
 /* The gradients of one head. */
 static void backward_head(const struct kernels *k, const struct attention_gradient *g, size_t head,
-                          const struct room *r, struct operand keys, struct operand values)
+                          const struct room *r)
 {
     const struct attention_head *h = &g->forward;
     const size_t dim = h->head_dim, across = head * dim;
@@ -251,9 +250,7 @@ static void backward_head(const struct kernels *k, const struct attention_gradie
                             .rows = rows,
                             .columns = align_up(rows, k->lanes),
                             .dim = dim,
-                            .length = h->rows,
-                            .keys = keys,
-                            .values = values};
+                            .length = h->rows};
         const size_t query_at = first * h->queries_stride + across;
         const size_t out_at = first * h->out_stride + across;
         const void *queries = kernels_at(k, h->queries, query_at),
@@ -281,14 +278,13 @@ void attention_backward(const struct kernels *k, const struct attention_gradient
     struct room r;
     assert(h->past == 0);
     carve_backward(&(struct carver){.start = scratch}, k, length, dim, &r);
-    const struct operand keys = strips_of(k, r.keys, dim), values = strips_of(k, r.values, dim);
     pack(k, true, r.keys, h->keys, h->keys_stride, length, dim);
     pack(k, true, r.values, h->values, h->keys_stride, length, dim);
     pack_turned(k, true, r.keys_turned, h->keys, h->keys_stride, length, dim);
     memset(r.keys_grad, 0, length * dim * sizeof(float));
     memset(r.values_grad, 0, length * dim * sizeof(float));
     kernels_enter(k);
-    for (size_t head = 0; head < g->group; head++) backward_head(k, g, head, &r, keys, values);
+    for (size_t head = 0; head < g->group; head++) backward_head(k, g, head, &r);
     kernels_leave(k);
     for (size_t i = 0; i < length; i++) {
         const size_t row = i * h->keys_stride;

@@ -74,8 +74,8 @@ struct kernels {
      * along k are a multiple of this. 0: never. */
     size_t unpacked;
     bool left; /* the left operand is packed otherwise */
-    /* Of a tile that makes good use of the caches: rows, strips of columns, and more strips where
-     * they are short: so many words. */
+    /* Of a tile that makes good use of the caches: rows, and strips of columns; or as many strips as
+     * are so many words, where that is not 0. */
     size_t tile_rows, tile_strips, tile_words;
 
     /* Rows [first, last). */

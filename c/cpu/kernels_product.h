@@ -22,7 +22,7 @@
  * wants both operands from the second-level cache: a strip of a for many of b, and these, 1 MiB of
  * 512 steps, for all rows. */
 #define TILE_ROWS   (TILES ? 32 : 64)
-#define TILE_STRIPS (TILES ? 32 : 6)
+#define TILE_STRIPS 6
 
 #define ROWS   (LANES / 2)
 #define STRIPS 3

@@ -62,16 +62,17 @@ INLINE struct left left_at(const struct kernel_tile *t, size_t row, const bool a
 
 /* Tiles 4 and 5 where rows are missing, which must not be read: the others are brought to a place
  * of their own. */
+static const void *gather(uint8_t *to, const struct left *a, size_t square)
+{
+    for (size_t r = 0; r < a->rows; r++)
+        memcpy(to + r * TILE_BYTES, a->at + square * a->step + r * a->stride, TILE_BYTES);
+    return to;
+}
 static void load_edge(const struct left *a0, const struct left *a1, size_t down, size_t square)
 {
-    _Alignas(64) uint8_t rows[2][LANES * TILE_BYTES];
-    for (size_t r = 0; r < a0->rows; r++)
-        memcpy(rows[0] + r * TILE_BYTES, a0->at + square * a0->step + r * a0->stride, TILE_BYTES);
-    _tile_loadd(4, rows[0], TILE_BYTES);
-    if (down == 1) return;
-    for (size_t r = 0; r < a1->rows; r++)
-        memcpy(rows[1] + r * TILE_BYTES, a1->at + square * a1->step + r * a1->stride, TILE_BYTES);
-    _tile_loadd(5, rows[1], TILE_BYTES);
+    _Alignas(64) uint8_t rows[LANES * TILE_BYTES];
+    _tile_loadd(4, gather(rows, a0, square), TILE_BYTES);
+    if (down > 1) _tile_loadd(5, gather(rows, a1, square), TILE_BYTES);
 }
 
 /* What came of a tile, by way of memory. */

@@ -127,7 +127,7 @@ static size_t tile_columns(const struct block *b)
     const struct kernels *k = b->kernels;
     const size_t down = ceil_div(b->rows, k->tile_rows), wanted = TILES_OF_THREAD * b->threads;
     if (!k->tile_words) return k->tile_strips * k->lanes;
-    size_t pairs = most(k->tile_strips, k->tile_words / b->strip) / 2;
+    size_t pairs = k->tile_words / b->strip / 2;
     while (pairs > 1 && down * ceil_div(b->columns, 2 * pairs * k->lanes) < wanted) pairs /= 2;
     return 2 * pairs * k->lanes;
 }

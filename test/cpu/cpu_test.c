@@ -74,6 +74,15 @@ struct shape {
     size_t m, n, k;
 };
 
+/* Its `a` is to be freed. */
+static struct product_room room_for_products(void)
+{
+    struct product_room room = {.a = malloc(PRODUCT_ROOM * sizeof(uint32_t))};
+    room.b = room.a + PRODUCT_WORDS;
+    room.sums = (float *)(room.b + PRODUCT_WORDS);
+    return room;
+}
+
 /* Each way in which operands may lie, with 1, 2 and 7 threads; what lies behind the result must
  * stay as it was. */
 static void check_product(const struct kernels *k, struct shape s, const struct product_room *room)
@@ -139,9 +148,7 @@ Test(cpu, products_of_all_kernels_are_exact_on_integers)
     static const struct shape shapes[] = {
         {1, 1, 1},     {8, 48, 2},    {9, 49, 3},      {15, 17, 33},    {64, 64, 64},
         {65, 193, 31}, {70, 97, 129}, {17, 200, 2600}, {1100, 5, 1030}, {3, 1100, 1030}};
-    struct product_room room = {.a = malloc(PRODUCT_ROOM * sizeof(uint32_t))};
-    room.b = room.a + PRODUCT_WORDS;
-    room.sums = (float *)(room.b + PRODUCT_WORDS);
+    struct product_room room = room_for_products();
     const struct kernels *k;
     for (size_t number = 0; (k = kernels_in_turn(number)); number++)
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
@@ -154,9 +161,7 @@ Test(cpu, products_of_all_kernels_are_exact_on_integers)
 Test(cpu, products_have_the_same_bits_with_any_number_of_threads)
 {
     static const struct shape shapes[] = {{70, 410, 688}, {33, 1500, 96}, {256, 2056, 1100}};
-    struct product_room room = {.a = malloc(PRODUCT_ROOM * sizeof(uint32_t))};
-    room.b = room.a + PRODUCT_WORDS;
-    room.sums = (float *)(room.b + PRODUCT_WORDS);
+    struct product_room room = room_for_products();
     const struct kernels *k;
     for (size_t number = 0; (k = kernels_in_turn(number)); number++)
         for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
