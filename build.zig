@@ -39,11 +39,12 @@ const components = [_]Component{
     .{ .name = "config", .dir = "c/config", .needs = &.{"base"}, .third = &.{"yaml"} },
     .{ .name = "data", .dir = "c/data", .needs = &.{"base"}, .third = &.{ "jansson", "xxhash", "pcre2", "z", "zstd" } },
     .{ .name = "cpu", .dir = "c/cpu", .needs = &.{"base"}, .unchecked = &.{ "kernels_avx2.c", "kernels_avx2_bf16.c", "kernels_avx512.c", "kernels_avx512_bf16.c", "kernels_avx512_pairs.c", "kernels_amx.c" } },
-    .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" }, .test_needs = &.{"cpu"}, .unchecked = &.{"outer.c"} },
-    .{ .name = "swarm", .dir = "swarm", .needs = &.{ "base", "model" }, .third = &.{"xxhash"} },
-    .{ .name = "fleet", .dir = "c/fleet", .needs = &.{"base"}, .third = &.{"jansson"} },
+    .{ .name = "model", .dir = "c/model", .needs = &.{ "base", "config", "data" }, .third = &.{ "jansson", "xxhash" }, .test_needs = &.{"cpu"} },
+    .{ .name = "outer", .dir = "c/outer", .needs = &.{"base"}, .test_needs = &.{"cpu"}, .unchecked = &.{"outer.c"} },
+    .{ .name = "swarm", .dir = "swarm", .needs = &.{ "base", "outer" }, .third = &.{"xxhash"} },
     .{ .name = "net", .dir = "net", .needs = &.{"base"}, .third = &.{ "quic", "wolfssl" } },
-    .{ .name = "node", .dir = "c/node", .needs = &.{ "base", "config", "data", "model", "swarm", "net" }, .joins = true },
+    .{ .name = "node", .dir = "c/node", .needs = &.{ "base", "config", "data", "outer", "cpu", "model", "swarm", "net" }, .third = &.{"jansson"}, .joins = true },
+    .{ .name = "fleet", .dir = "c/fleet", .needs = &.{ "base", "config", "outer", "model", "net" }, .third = &.{"jansson"}, .joins = true },
 };
 
 const c_flags = [_][]const u8{ "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-ffp-contract=off", "-D_GNU_SOURCE" };
@@ -190,8 +191,7 @@ const Shoal = struct {
             if (!std.mem.eql(u8, f, "baseline.c")) m.addCSourceFile(.{ .file = b.path(b.fmt("c/bin/{s}", .{f})), .flags = &c_flags });
         }
         m.addObject(s.baseline());
-        if (with_cuda) m.addCMacro("SHOAL_CUDA", "1");
-        linkAll(s, m);
+        linkAll(s, m, with_cuda);
         return m;
     }
 
@@ -207,7 +207,7 @@ const Shoal = struct {
                 if (std.mem.eql(u8, h, "marks.h") and !std.mem.eql(u8, f, "marks.cu")) continue; // no other kernel reads it
                 nvcc.addFileInput(b.path(b.fmt("cu/{s}", .{h})));
             }
-            for ([_][]const u8{ "backend.h", "base/bytes.h", "base/err.h", "base/file.h", "model/outer.h" }) |h| nvcc.addFileInput(b.path(b.fmt("c/{s}", .{h})));
+            for ([_][]const u8{ "backend.h", "base/bytes.h", "base/err.h", "base/file.h", "outer/outer.h" }) |h| nvcc.addFileInput(b.path(b.fmt("c/{s}", .{h})));
             nvcc.addArg("-c");
             nvcc.addFileArg(b.path(b.fmt("cu/{s}", .{f})));
             nvcc.addArg("-o");
@@ -254,7 +254,10 @@ pub fn build(b: *std.Build) void {
     quic(&s);
     yaml(&s);
     for (components) |c| s.component(c, c.name, &.{});
-    for (components) |c| if (std.mem.eql(u8, c.name, "cpu")) s.component(c, "cpu-avx512-in-c", &.{ "-I.", "-DAVX512_IN_C" });
+    for (components) |c| {
+        if (std.mem.eql(u8, c.name, "cpu")) s.component(c, "cpu-avx512-in-c", &.{ "-I.", "-DAVX512_IN_C" });
+        if (std.mem.eql(u8, c.name, "node")) s.component(c, "node-cuda", &.{"-DSHOAL_CUDA"});
+    }
 
     // The program.
     const toolkit = b.option([]const u8, "cuda", "folder of the CUDA toolkit; without it shoal computes on the CPU alone");
@@ -390,7 +393,7 @@ fn fibers(s: *Shoal, shoal: *std.Build.Step.Compile, all: *std.Build.Step.Run, t
     m.addObject(object);
     s.third(m, "criterion");
     m.linkLibrary(lib);
-    linkAll(s, m);
+    linkAll(s, m, false);
     const exe = b.addExecutable(.{ .name = "test-cuda", .root_module = m });
     exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
     exe.rdynamic = true; // the runtime of the fibers, for libraries that stand in for NVIDIA's
@@ -448,7 +451,7 @@ fn fibers(s: *Shoal, shoal: *std.Build.Step.Compile, all: *std.Build.Step.Run, t
     mutate.has_side_effects = true;
     mutate.addFileArg(.zig_exe);
     mutate.addArtifactArg(object);
-    for ([_][]const u8{ "model", "data", "config", "cpu", "base", "yaml" }) |name| mutate.addArtifactArg(s.libraries.get(name).?);
+    for ([_][]const u8{ "model", "outer", "data", "config", "cpu", "base", "yaml" }) |name| mutate.addArtifactArg(s.libraries.get(name).?);
     mutate.addPrefixedArtifactArg("CUBLASLT_BIN=", cublaslt);
     mutate.addPrefixedArtifactArg("NCCL_BIN=", nccl);
     mutate.addArg("--");
@@ -578,13 +581,14 @@ fn simModule(s: *Shoal, names: []const []const u8, without: []const []const u8) 
         for (without) |w| if (std.mem.endsWith(u8, f, w)) continue :outer;
         m.addCSourceFile(.{ .file = s.b.path(s.b.fmt("test/sim/{s}", .{f})), .flags = &c_flags });
     }
-    s.ours(m, &.{ "base", "model" });
+    s.ours(m, &.{ "base", "outer" });
     s.third(m, "xxhash");
     return m;
 }
 
-fn linkAll(s: *Shoal, m: *std.Build.Module) void {
-    for (components) |c| m.linkLibrary(s.libraries.get(c.name).?);
+/// All of our archives; `with_cuda`: the node's that computes on GPUs too.
+fn linkAll(s: *Shoal, m: *std.Build.Module, with_cuda: bool) void {
+    for (components) |c| m.linkLibrary(s.libraries.get(if (with_cuda and std.mem.eql(u8, c.name, "node")) "node-cuda" else c.name).?);
     for ([_][]const u8{ "jansson", "xxhash", "pcre2", "z", "zstd", "yaml", "quic", "wolfssl" }) |t| s.third(m, t);
 }
 

@@ -178,7 +178,7 @@ struct op_round {
 };
 
 /* DiLoCo's outer step on the whole vector, for a device whose memory is not the host's: anchor,
- * momentum and wire bytes lie in host memory, the parameters on the device. model/outer.h defines
+ * momentum and wire bytes lie in host memory, the parameters on the device. outer/outer.h defines
  * both, bit for bit. */
 struct outer_layout;
 struct outer_rule;

@@ -1,4 +1,4 @@
-/* outer.cu -- DiLoCo's outer step (arXiv 2311.08105), bit for bit that of c/model/outer.c and
+/* outer.cu -- DiLoCo's outer step (arXiv 2311.08105), bit for bit that of c/outer/outer.c and
  * SPEC.md.
  *
  *     wire = quantize(anchor - theta)     acc += weight * dequantize(wire)     mean = quantize(acc / weights)
@@ -12,7 +12,7 @@
 #include "ops.h"
 
 extern "C" {
-#include "model/outer.h"
+#include "outer/outer.h"
 }
 
 #define WARPS      4

@@ -1,5 +1,5 @@
 /* outer.h -- the parts of the outer step on the GPU, each on n elements in device memory that start
- * a block, and queued; bit for bit those of c/model/outer.h. `bad` becomes 1 when a number is not
+ * a block, and queued; bit for bit those of c/outer/outer.h. `bad` becomes 1 when a number is not
  * finite. */
 #ifndef SHOAL_CU_OUTER_H
 #define SHOAL_CU_OUTER_H

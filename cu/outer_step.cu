@@ -8,7 +8,7 @@
 #include "ops.h"
 
 extern "C" {
-#include "model/outer.h"
+#include "outer/outer.h"
 }
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* action.h -- what goes into the swarm's state machines and what comes out of them.
  *
- * swarm/ decides, its driver acts: under ngtcp2 the driver is c/bin/driver.c, in the simulator
+ * swarm/ decides, its driver acts: under ngtcp2 the driver is c/node/driver.c, in the simulator
  * test/sim/. Time comes in with every event; chance comes from a generator handed in at the start;
  * the same events in give the same actions out. Bytes in an event are lent for the call; bytes in
  * an action are lent for the duration of the sink's call, except where a field says longer. */

@@ -13,7 +13,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/rng.h"
-#include "model/outer.h"
+#include "outer/outer.h"
 
 struct node_config {
     uint8_t id[CRYPTO_KEY_BYTES];

@@ -4,7 +4,7 @@
 #define SHOAL_SWARM_PARCEL_H
 
 #include "action.h"
-#include "model/outer.h"
+#include "outer/outer.h"
 
 #define PARCEL_HEAD_BYTES 44 /* before the chunk's wire bytes */
 

@@ -15,7 +15,7 @@
 #include "action.h"
 #include "base/arena.h"
 #include "match_wire.h"
-#include "model/outer.h"
+#include "outer/outer.h"
 
 #define REDUCE_WINDOW 8 /* parcels in flight to a peer; contributions an owner holds of one peer */
 #define REDUCE_RESCUE 4 /* chunks of lost owners that I gather at one time */

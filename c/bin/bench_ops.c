@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
-#include "model/outer.h"
+#include "outer/outer.h"
 
 #define DIM        ((size_t)2048) /* the 1b preset's */
 #define FFN        ((size_t)5632)

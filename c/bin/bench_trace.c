@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bin/device.h"
+#include "node/device.h"
 
 #define CALLS_MAX ((size_t)1 << 15) /* of a step; those beyond are not timed */
 

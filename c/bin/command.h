@@ -18,8 +18,6 @@
 #define COMMAND_UNSAVED                                                                            \
     4 /* the last checkpoint could not be written: what was learned since is lost */
 
-#define SHOAL_VERSION "0.1.0"
-
 struct command {
     const char *name;
     int (*main)(int argc, char **argv);

@@ -6,7 +6,7 @@
 
 #include "base/object.h"
 #include "bin/command.h"
-#include "bin/loaded.h"
+#include "node/loaded.h"
 #include "data/corpus.h"
 #include "data/sampler.h"
 

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/object.h"
 #include "bin/command.h"
-#include "bin/loaded.h"
+#include "node/loaded.h"
 #include "data/tokenizer.h"
 #include "model/safetensors.h"
 

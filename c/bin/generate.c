@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "base/whole.h"
 #include "bin/command.h"
-#include "bin/loaded.h"
+#include "node/loaded.h"
 #include "data/tokenizer.h"
 #include "data/utf8.h"
 

@@ -10,8 +10,8 @@
 #include "base/file.h"
 #include "base/object.h"
 #include "bin/command.h"
-#include "bin/preflight.h"
-#include "bin/settings.h"
+#include "node/preflight.h"
+#include "config/settings.h"
 #include "config/draft.h"
 #include "model/trainer.h"
 

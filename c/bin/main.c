@@ -10,8 +10,9 @@
 
 #include "base/near.h"
 #include "base/object.h"
+#include "base/version.h"
 #include "bin/command.h"
-#include "bin/device.h"
+#include "node/device.h"
 
 static const struct command commands[] = {
     {"prepare", prepare_main, "turn text files into a tokenizer and a corpus of tokens"},

@@ -8,13 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/amount.h"
 #include "base/clock.h"
 #include "base/machine.h"
 #include "base/object.h"
 #include "base/stop.h"
 #include "base/terminal.h"
+#include "base/version.h"
 #include "bin/command.h"
-#include "bin/story.h"
 
 /* Where we are, on stderr: a line drawn in place on a terminal, else a line every few seconds. */
 struct meter {
@@ -48,7 +49,7 @@ static void show(void *self, const char *stage, uint64_t done, uint64_t all)
     if (rate > 0) snprintf(fields[2], sizeof fields[2], "%.1f MB/s", rate * 1e-6);
     if (rate > 0 && all >= done)
         snprintf(fields[3], sizeof fields[3], "%s left",
-                 story_time((double)(all - done) / rate, left));
+                 amount_time((double)(all - done) / rate, left));
     terminal_size(&m->terminal, &columns, &rows);
     terminal_flow(&p, list, 4, m->terminal.live ? columns - 1 : TERMINAL_LINE_BYTES);
     if (m->terminal.live) terminal_draw(&m->terminal, &p);

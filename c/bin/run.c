@@ -2,8 +2,8 @@
 #include <stdlib.h>
 
 #include "bin/command.h"
-#include "bin/settings.h"
-#include "bin/worker.h"
+#include "config/settings.h"
+#include "node/worker.h"
 
 /* What --help says, and where the options go. */
 static bool take_options(int argc, char **argv, const char **experiment, struct worker_options *o,

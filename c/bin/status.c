@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/amount.h"
 #include "base/object.h"
 #include "base/terminal.h"
 #include "bin/ask.h"
 #include "bin/command.h"
-#include "bin/story.h"
 #include "swarm/peer.h"
 
 #define PEER_ROW(to)                                                                               \
@@ -86,7 +86,7 @@ static size_t add_progress(const json_t *o, long long epoch, long long workers, 
     double done = fmin((double)epoch + fmin(tokens / owed, 1), all);
     snprintf(fields[0], 80, "%.1f %% done", 100 * done / all);
     if (rate <= 0 || done >= all) return 1;
-    snprintf(fields[1], 80, "%s left", story_time((all - done) * owed / rate, left));
+    snprintf(fields[1], 80, "%s left", amount_time((all - done) * owed / rate, left));
     return 2;
 }
 
@@ -127,8 +127,8 @@ static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
     snprintf(fields[n++], 80, "%lld alive, %lld tokens/s", alive, rate);
     n += add_progress(o, epoch, alive, tokens, (double)rate, &fields[n]);
     if (with_loss) snprintf(fields[n++], 80, "mean loss %.4f", losses / (double)with_loss);
-    snprintf(fields[n++], 80, "* asked: %s sent", story_bytes((double)whole_of(o, "sent"), bytes));
-    snprintf(fields[n++], 80, "%s received", story_bytes((double)whole_of(o, "received"), bytes));
+    snprintf(fields[n++], 80, "* asked: %s sent", amount_bytes((double)whole_of(o, "sent"), bytes));
+    snprintf(fields[n++], 80, "%s received", amount_bytes((double)whole_of(o, "received"), bytes));
     for (i = 0; i < n; i++) list[i] = fields[i];
     terminal_flow(to, list, n, width - 1);
 }

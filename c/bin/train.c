@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/amount.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/journal.h"
@@ -18,11 +19,10 @@
 #include "base/stop.h"
 #include "base/terminal.h"
 #include "bin/command.h"
-#include "bin/events.h"
-#include "bin/settings.h"
-#include "bin/start.h"
-#include "bin/story.h"
-#include "bin/tools.h"
+#include "node/events.h"
+#include "config/settings.h"
+#include "node/start.h"
+#include "node/tools.h"
 #include "model/budget.h"
 #include "model/checkpoints.h"
 #include "model/trainer.h"
@@ -245,7 +245,7 @@ static void show(struct alone *a, uint64_t last, const struct trainer_report *r,
              (unsigned long long)last);
     snprintf(fields[1], 64, "loss %.4f", r->loss);
     snprintf(fields[2], 64, "%.0f tokens/s", seconds > 0 ? (double)r->tokens / seconds : 0);
-    snprintf(fields[3], 64, "%s left", story_time((double)(last - a->step) * seconds, left));
+    snprintf(fields[3], 64, "%s left", amount_time((double)(last - a->step) * seconds, left));
     terminal_size(&a->terminal, &columns, &rows);
     terminal_flow(&p, list, 4, a->terminal.live ? columns - 1 : TERMINAL_LINE_BYTES);
     if (a->terminal.live) terminal_draw(&a->terminal, &p);

@@ -1,13 +1,13 @@
 /* outer_test.c -- the outer step on the GPU has the bits of exact arithmetic, as the CPU's has: the
- * tests of test/model/outer_test.c once more, on cu/outer.cu; and the whole vector against
- * c/model/outer.c. */
+ * tests of test/outer/outer_test.c once more, on cu/outer.cu; and the whole vector against
+ * c/outer/outer.c. */
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "golden.h"
 
 #include "cu/outer.h"
-#include "model/outer.h"
+#include "outer/outer.h"
 
 static bool gpu_quantize_delta(const float *anchor, const float *parameters, size_t n,
                                uint8_t *wire);
@@ -21,7 +21,7 @@ static void gpu_step(const struct outer_rule *rule, const float *anchor_in,
 #define outer_accumulate     gpu_accumulate
 #define outer_quantize_mean  gpu_quantize_mean
 #define outer_step           gpu_step
-#include "../model/outer_test.c"
+#include "../outer/outer_test.c"
 #undef outer_quantize_delta
 #undef outer_accumulate
 #undef outer_quantize_mean

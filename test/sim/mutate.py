@@ -30,7 +30,7 @@ def sources():
         return [path + "/" + n for n in names if not n.endswith(but or "\0")]
     shutil.rmtree(OUT, ignore_errors=True)
     shutil.copytree(os.path.join(ROOT, "swarm"), SOURCE)
-    return folder("c/base") + ["c/model/outer.c"] + folder(SOURCE) + folder("test/sim", ("_test.c", "oracle.c"))
+    return folder("c/base") + ["c/outer/outer.c"] + folder(SOURCE) + folder("test/sim", ("_test.c", "oracle.c"))
 
 
 def compile_all(zig, files, into, warnings=True):

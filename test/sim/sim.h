@@ -11,7 +11,7 @@
  *     zig build sim -- 1..1000            many
  *     zig build mutate                    eight planted bugs: each must be caught
  *
- * The code of swarm/ and c/model/outer.c is the real one. The world around it is made here: the
+ * The code of swarm/ and c/outer/outer.c is the real one. The world around it is made here: the
  * clock, the network (network.h), memory (one arena a node), chance, cryptography (standin.h), the
  * trainer and its disk (trainer.h). First the faults of the seed's scenario (scenario.h), then
  * calm. After every event the invariants of check.h are looked at.

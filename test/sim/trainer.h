@@ -1,7 +1,7 @@
 /* trainer.h -- a worker that learns nothing, quickly: its inner steps change the parameters by
  * chance.
  *
- * It does what c/bin's trainer does, in its order: one inner step after the other; orders of the
+ * It does what c/node's worker does, in its order: one inner step after the other; orders of the
  * swarm are carried out at step boundaries, in order; an order's work takes time. The replica has
  * two pairs of buffers; an outer step or a download is written to the spare pair, which then
  * becomes the state. Each state goes to the disk now and then, and a restart goes on from there. */
@@ -9,7 +9,7 @@
 #define SHOAL_SIM_TRAINER_H
 
 #include "base/instant.h"
-#include "model/outer.h"
+#include "outer/outer.h"
 #include "swarm/action.h"
 
 #define TRAINER_ORDERS 32

@@ -1,0 +1,18 @@
+/* claim.h -- the folder of `shoal swarm`: taken before anything in it is changed.
+ *
+ *     DIR/lock                                  held as long as a swarm watches over it
+ *     DIR/experiment.yaml, peers.txt            what the workers read
+ *     DIR/worker-<i>/node.key, checkpoints, log.jsonl, output.txt
+ *     DIR/summary.json, report.html             what came of it
+ *     DIR/before-<N>/                           what --fresh moved out of the way: all of this but the keys */
+#ifndef SHOAL_FLEET_CLAIM_H
+#define SHOAL_FLEET_CLAIM_H
+
+#include "config/experiment.h"
+
+/* Takes the folder, which exists, for a swarm of this experiment; the lock ends with the process.
+ * ERR_STOPPED when a swarm or a worker of one still runs in it, ERR_USAGE when it holds another
+ * experiment's run and `fresh` does not say what is to become of that: nothing was changed then. */
+enum err claim_folder(const char *dir, const struct experiment *x, bool fresh, struct why *w);
+
+#endif

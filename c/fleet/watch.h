@@ -1,0 +1,58 @@
+/* watch.h -- what a worker's event log says so far, read while it grows.
+ *
+ * `shoal swarm` sees its workers through their logs alone, as any program may; what a killed worker
+ * said is there but for its last millisecond (journal.h). docs/events.md describes the lines. */
+#ifndef SHOAL_FLEET_WATCH_H
+#define SHOAL_FLEET_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct watch_point {      /* one inner step, evaluation or outer step, for sums and curves */
+    double t;             /* unix seconds */
+    double value;         /* loss; for an outer step the milliseconds that training paused */
+    double ms;            /* it took */
+    uint64_t epoch, step; /* global inner step as the schedule counts it */
+};
+
+struct watch_series {
+    struct watch_point *points;
+    size_t count, room;
+};
+
+struct watch {
+    FILE *file;
+    char path[512];
+    char line[65536]; /* a "start" holds all settings */
+    size_t line_used;
+    struct watch_series steps, evaluations, outers;
+    char id[65];
+    char phase[16]; /* "start", "train", "match", "reduce", "sync", "done", "end" */
+    char round_event
+        [24]; /* latest of "ready", "committed", "applied", "solo": is it in the middle of a round? */
+    uint64_t round_epoch; /* the epoch that event speaks of */
+    uint64_t epoch, batch_tokens, parameters, threads;
+    uint64_t sent, received, peers; /* bytes of UDP payload of this process; members with a link */
+    uint64_t sent_before;           /* by processes before it in the same folder */
+    double tokens_per_s, lag_p99_ms;
+    double excluded_ms; /* evaluation and checkpoints between first and last step */
+    double dropped_ms;  /* steps whose result was not kept */
+    uint64_t dropped_steps;
+    double pending_ms; /* steps since the last outer step: kept when it comes */
+    uint64_t pending_steps;
+    uint64_t joined_epoch, joined_bytes,
+        joined_servers; /* state transfer at a join; servers 0: none */
+    char digest[65];    /* after the last outer step */
+    bool ended;         /* said goodbye in order */
+};
+
+/* `path` need not exist yet. */
+void watch_init(struct watch *w, const char *path);
+void watch_fini(struct watch *w);
+
+/* Reads what is new. False when nothing was. */
+bool watch_update(struct watch *w);
+
+#endif

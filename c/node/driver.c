@@ -1,0 +1,572 @@
+#include "node/driver.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/stop.h"
+#include "node/view.h"
+#include "config/shared.h"
+#include "net/endpoint.h"
+#include "net/http3.h"
+#include "net/interface.h"
+#include "net/link.h"
+#include "net/loop.h"
+#include "net/resolve.h"
+#include "node/peers.h"
+#include "swarm/wire.h"
+
+#define LATER_MAX                                                                                  \
+    256 /* failures to report after the present event; a round has at most 20 x 8 parcels under way */
+
+#define UNREACHED_TOLD 32 /* of those whom it cannot reach, the latest */
+
+struct driver {
+    struct driver_config c;
+    struct loop *loop;
+    struct endpoint *endpoint;
+    struct node *node;
+    struct arena room;
+    struct sink sink;
+    struct peers peers;
+    bool peers_open;
+    struct loop_call resolved; /* a name of theirs was looked up */
+    struct loop_timer tick, second;
+    struct loop_call heard; /* the trainer said something */
+    struct loop_call closing;
+    struct loop_socket signals;
+    int signal_fd;
+    struct stop stop;
+    struct event later[LATER_MAX]; /* what an action brought about at once, for after the event */
+    size_t later_first, later_count;
+    bool stepping;
+    pthread_t thread;
+    bool started;
+};
+
+/* What cannot be carried out is reported to the node as an event of its own: it must not be called
+ * back into. */
+static void report_later(struct driver *d, const struct event *e)
+{
+    if (d->later_count == LATER_MAX)
+        return; /* the link below goes down soon, which says the same */
+    d->later[(d->later_first + d->later_count++) % LATER_MAX] = *e;
+}
+
+static void step(struct driver *d, struct event *e)
+{
+    e->now = clock_now();
+    node_step(d->node, e, &d->sink);
+    while (d->later_count) {
+        struct event next = d->later[d->later_first];
+        d->later_first = (d->later_first + 1) % LATER_MAX;
+        d->later_count--;
+        next.now = clock_now();
+        node_step(d->node, &next, &d->sink);
+    }
+    atomic_store(&d->c.exchange->share, node_epoch_share(d->node));
+    loop_timer_set(d->loop, &d->tick, node_due(d->node));
+}
+
+/* Actions. */
+
+/* Members by the first 16 digits of their IDs. */
+static void note_sids(struct journal *j, const struct action *a)
+{
+    char text[NODE_GROUP_MAX * 19 + 3] = "[", digits[FIRST_EIGHT_DIGITS];
+    size_t used = 1;
+    for (size_t i = 0; i < a->note.sids.count && i < NODE_GROUP_MAX; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"", i ? "," : "",
+                                 first_eight_print(a->note.sids.value[i], digits));
+    snprintf(text + used, sizeof text - used, "]");
+    journal_json(j, a->note.sids.key, text);
+}
+
+static void note(struct driver *d, const struct action *a)
+{
+    struct journal *j = d->c.journal;
+    journal_begin(j, a->text);
+    for (size_t i = 0; i < sizeof a->note.numbers / sizeof a->note.numbers[0]; i++)
+        if (a->note.numbers[i].key)
+            journal_u64(j, a->note.numbers[i].key, a->note.numbers[i].value);
+    if (a->note.word.key) journal_text(j, a->note.word.key, a->note.word.value);
+    if (a->note.hex.key)
+        journal_hex(j, a->note.hex.key, a->note.hex.value.data, a->note.hex.value.count);
+    if (a->note.sids.key) note_sids(j, a);
+    journal_end(j);
+}
+
+static void order(struct driver *d, enum order_kind kind)
+{
+    struct order o = {.kind = kind};
+    exchange_order(d->c.exchange, &o);
+}
+
+static void order_apply(struct driver *d, const struct action *a)
+{
+    struct order o = {.kind = ORDER_APPLY,
+                      .epoch = a->apply.epoch,
+                      .lineage_tokens = a->apply.lineage_tokens,
+                      .means = a->apply.means,
+                      .null = a->apply.null,
+                      .mine = a->apply.mine};
+    memcpy(o.lineage, a->apply.lineage, sizeof o.lineage);
+    exchange_order(d->c.exchange, &o);
+}
+
+static void order_adopt(struct driver *d, const struct action *a)
+{
+    struct order o = {
+        .kind = ORDER_ADOPT, .epoch = a->adopt.epoch, .lineage_tokens = a->adopt.lineage_tokens};
+    memcpy(o.lineage, a->adopt.lineage, sizeof o.lineage);
+    exchange_order(d->c.exchange, &o);
+}
+
+static void order_finish(struct driver *d, const struct action *a)
+{
+    struct order o = {.kind = ORDER_FINISH, .refused = !a->ok};
+    snprintf(o.text, sizeof o.text, "%s", a->text ? a->text : "the run is over");
+    exchange_order(d->c.exchange, &o);
+}
+
+static void dial(struct driver *d, const struct action *a)
+{
+    struct why w = {0};
+    if (endpoint_dial(d->endpoint, a->id, &a->address, &w) != LINK_NONE) return;
+    struct link_end end = {.code = w.err == ERR_UNSUPPORTED ? CLOSE_FAMILY : CLOSE_UNDIALLED,
+                           .reason = w.text,
+                           .dialled = true,
+                           .address = a->address};
+    memcpy(end.id, a->id, sizeof end.id);
+    peers_ended(&d->peers, &end);
+    struct event e = {.kind = EVENT_DIAL_FAILED, .code = end.code};
+    memcpy(e.id, a->id, sizeof e.id);
+    report_later(d, &e);
+}
+
+static void reply(struct driver *d, const struct action *a)
+{
+    struct bytes parts[] = {a->bytes, a->more};
+    link_reply(d->endpoint, a->link, a->ticket, parts, 2);
+}
+
+static void act(void *self, const struct action *a)
+{
+    struct driver *d = self;
+    struct event failed = {.link = a->link, .ticket = a->ticket};
+    switch (a->kind) {
+    case ACTION_DIAL:
+        dial(d, a);
+        break;
+    case ACTION_HANG_UP:
+        link_close(d->endpoint, a->link, a->code, a->text ? a->text : "");
+        break;
+    case ACTION_SETTLE:
+        link_settle(d->endpoint, a->link);
+        break;
+    case ACTION_DATAGRAM:
+        link_datagram(d->endpoint, a->link, a->bytes);
+        break;
+    case ACTION_FRAME:
+        /* A queue that is full of what a peer does not take is a dead link. */
+        if (!link_frame(d->endpoint, a->link, a->type, a->bytes))
+            link_close(d->endpoint, a->link, CLOSE_BUSY, "takes no more frames");
+        break;
+    case ACTION_PARCEL:
+        failed.kind = EVENT_PARCEL_DONE;
+        if (!link_parcel(d->endpoint, a->link, a->bytes, a->more, a->ticket))
+            report_later(d, &failed);
+        break;
+    case ACTION_REQUEST:
+        failed.kind = EVENT_REPLY;
+        if (!link_request(d->endpoint, a->link, a->bytes, a->ticket)) report_later(d, &failed);
+        break;
+    case ACTION_REPLY:
+        reply(d, a);
+        break;
+    case ACTION_TRAIN:
+        order(d, a->ok ? ORDER_TRAIN : ORDER_HOLD);
+        break;
+    case ACTION_SNAPSHOT:
+        order(d, ORDER_SNAPSHOT);
+        break;
+    case ACTION_RESUME:
+        order(d, ORDER_RESUME);
+        break;
+    case ACTION_APPLY:
+        order_apply(d, a);
+        break;
+    case ACTION_STATE:
+        replica_take(d->c.replica, a->part.vector, a->part.offset, a->bytes);
+        break;
+    case ACTION_ADOPT:
+        order_adopt(d, a);
+        break;
+    case ACTION_FINISHED:
+        order_finish(d, a);
+        break;
+    case ACTION_NOTE:
+        note(d, a);
+        break;
+    }
+}
+
+/* Events. */
+
+static void on_link_up(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
+                       const struct address *remote, bool dialled)
+{
+    struct event e = {.kind = EVENT_LINK_UP, .link = l, .address = *remote, .dialled = dialled};
+    memcpy(e.id, id, sizeof e.id);
+    step(ctx, &e);
+}
+
+static void on_link_moved(void *ctx, link_id l, const struct address *remote)
+{
+    step(ctx, &(struct event){.kind = EVENT_LINK_MOVED, .link = l, .address = *remote});
+}
+
+static void on_link_down(void *ctx, link_id l, const struct link_end *end)
+{
+    struct driver *d = ctx;
+    struct event e = {.kind = end->up ? EVENT_LINK_DOWN : EVENT_DIAL_FAILED,
+                      .link = l,
+                      .code = end->code,
+                      .address = end->address,
+                      .dialled = end->dialled};
+    if (end->by_peer && end->reason) e.bytes = bytes_of(end->reason, strlen(end->reason));
+    memcpy(e.id, end->id, sizeof e.id);
+    peers_ended(&d->peers, end);
+    if (end->up || end->dialled) step(d, &e);
+}
+
+static void on_datagram(void *ctx, link_id l, struct bytes b)
+{
+    step(ctx, &(struct event){.kind = EVENT_DATAGRAM, .link = l, .bytes = b});
+}
+
+static void on_frame(void *ctx, link_id l, uint8_t type, struct bytes b)
+{
+    step(ctx, &(struct event){.kind = EVENT_FRAME, .link = l, .type = type, .bytes = b});
+}
+
+static void on_parcel(void *ctx, link_id l, struct bytes b)
+{
+    step(ctx, &(struct event){.kind = EVENT_PARCEL, .link = l, .bytes = b});
+}
+
+static void on_parcel_done(void *ctx, link_id l, uint64_t ticket, bool ok)
+{
+    step(ctx, &(struct event){.kind = EVENT_PARCEL_DONE, .link = l, .ticket = ticket, .ok = ok});
+}
+
+static void on_request(void *ctx, link_id l, uint64_t handle, struct bytes b)
+{
+    step(ctx, &(struct event){.kind = EVENT_REQUEST, .link = l, .ticket = handle, .bytes = b});
+}
+
+static void on_reply(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes b)
+{
+    step(ctx,
+         &(struct event){.kind = EVENT_REPLY, .link = l, .ticket = ticket, .ok = ok, .bytes = b});
+}
+
+static void on_warn(void *ctx, const char *text)
+{
+    struct driver *d = ctx;
+    fprintf(stderr, "shoal: %s\n", text);
+    journal_begin(d->c.journal, "warning");
+    journal_text(d->c.journal, "why", text);
+    journal_end(d->c.journal);
+}
+
+static void on_tick(void *ctx, instant now)
+{
+    (void)now;
+    step(ctx, &(struct event){.kind = EVENT_TICK});
+}
+
+static void on_heard(void *ctx)
+{
+    struct driver *d = ctx;
+    struct event e;
+    while (exchange_heard(d->c.exchange, &e)) step(d, &e);
+}
+
+/* Of the peer lists. */
+
+static void on_address(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a)
+{
+    struct event e = {.kind = EVENT_ADDRESS, .address = *a};
+    memcpy(e.id, id, sizeof e.id);
+    step(ctx, &e);
+}
+
+static void on_resolved(void *ctx)
+{
+    struct driver *d = ctx;
+    peers_answers(&d->peers);
+}
+
+static void wake_resolved(void *ctx)
+{
+    struct driver *d = ctx;
+    loop_post(d->loop, &d->resolved);
+}
+
+static void wake(void *self)
+{
+    struct driver *d = self;
+    loop_post(d->loop, &d->heard);
+}
+
+/* Other members that are there, linked or not. */
+static size_t living_peers(const struct node_peer *peers, size_t count)
+{
+    size_t living = 0;
+    for (size_t i = 0; i < count; i++)
+        living += !peers[i].self &&
+                  (peers[i].health == HEALTH_ALIVE || peers[i].health == HEALTH_SUSPECT);
+    return living;
+}
+
+static void on_second(void *ctx, instant now)
+{
+    struct driver *d = ctx;
+    struct endpoint_counters n = endpoint_counters(d->endpoint);
+    struct loop_lag lag = loop_lag(d->loop, false);
+    struct journal *j = d->c.journal;
+    struct node_peer peers[NODE_PEERS_MAX];
+    size_t count = node_peers(d->node, peers, NODE_PEERS_MAX);
+    struct unreached unreached[UNREACHED_TOLD];
+    size_t linked = peers_see(&d->peers, peers, count, now);
+    journal_begin(j, "net");
+    journal_u64(j, "sent", n.sent_bytes);
+    journal_u64(j, "received", n.received_bytes);
+    journal_u64(j, "peers", linked);
+    journal_u64(j, "known", living_peers(peers, count));
+    journal_u64(j, "unreachable", peers_unreached(&d->peers, unreached, UNREACHED_TOLD));
+    journal_f64(j, "lag_p50_ms", lag.p50_ms);
+    journal_f64(j, "lag_p99_ms", lag.p99_ms);
+    journal_f64(j, "lag_max_ms", lag.max_ms);
+    journal_u64(j, "wakeups", loop_wakeups(d->loop));
+    journal_end(j);
+    loop_timer_set(d->loop, &d->second, instant_after(now, span_s(1)));
+}
+
+/* HTTP/3: what any client may ask. */
+static void on_http(void *ctx, const char *path, struct http3_reply *to)
+{
+    struct driver *d = ctx;
+    struct endpoint_counters n = endpoint_counters(d->endpoint);
+    struct view_facts f = {.experiment = d->c.experiment->name,
+                           .epochs = experiment_epochs(d->c.experiment),
+                           .epoch_tokens =
+                               d->c.experiment->outer.every * d->c.experiment->train.batch_tokens,
+                           .parameters = d->c.replica->layout.parameters,
+                           .sent = n.sent_bytes,
+                           .received = n.received_bytes,
+                           .listen = driver_address(d)};
+    struct unreached unreached[UNREACHED_TOLD];
+    f.unreached = unreached;
+    f.unreached_count = peers_unreached(&d->peers, unreached, UNREACHED_TOLD);
+    f.now_ms = clock_unix_ms();
+    memcpy(f.run_id, d->c.run_id, sizeof f.run_id);
+    bool status = !strcmp(path, "/status"), peers = !strcmp(path, "/peers");
+    char *text = status ? view_status(d->node, &f) : peers ? view_peers(d->node, &f) : NULL;
+    const char *missing = "there are /status and /peers here\n";
+    if (text)
+        http3_answer(to, 200, status ? "application/json" : "text/plain",
+                     bytes_of(text, strlen(text)));
+    else
+        http3_answer(to, status || peers ? 500 : 404, "text/plain",
+                     bytes_of(missing, strlen(missing)));
+    free(text);
+}
+
+static void on_signal(void *ctx, uint32_t events)
+{
+    (void)events;
+    struct driver *d = ctx;
+    struct signalfd_siginfo info;
+    if (read(d->signal_fd, &info, sizeof info) != sizeof info) return;
+    if (!stop_take(&d->stop, clock_now())) return;
+    if (d->stop.count > 1) {
+        fprintf(stderr,
+                "shoal: ended at once; what was trained since the last checkpoint is lost\n");
+        _exit(STOP_CODE_AT_ONCE);
+    }
+    fprintf(stderr, "shoal: leaving the swarm; once more to end at once\n");
+    step(d, &(struct event){.kind = EVENT_LEAVE});
+}
+
+static void on_closing(void *ctx)
+{
+    struct driver *d = ctx;
+    on_second(d, clock_now()); /* the last word on what was sent */
+    loop_stop(d->loop);
+}
+
+static void *thread_main(void *arg)
+{
+    struct driver *d = arg;
+    peers_tell(&d->peers);
+    loop_run(d->loop);
+    return NULL;
+}
+
+/* Setting up. */
+
+static enum err open_peers(struct driver *d, struct why *w)
+{
+    struct peers_config c = {.sources = d->c.peers,
+                             .sources_count = d->c.peers_count,
+                             .identity = d->c.experiment->swarm.identity,
+                             .advertise = d->c.experiment->swarm.advertise,
+                             .journal = d->c.journal,
+                             .ctx = d,
+                             .address = on_address,
+                             .warn = on_warn,
+                             .wake = wake_resolved};
+    memcpy(c.self, identity_id(d->c.identity), sizeof c.self);
+    memcpy(c.run_id, d->c.run_id, sizeof c.run_id);
+    d->c.crypto->random(d->c.crypto->self, &c.seed, sizeof c.seed);
+    d->peers_open = true;
+    return peers_open(&d->peers, &c, w);
+}
+
+static enum err open_endpoint(struct driver *d, struct why *w)
+{
+    struct endpoint_config ec = endpoint_defaults(d->c.listen);
+    ec.bbr = d->c.experiment->swarm.congestion == CONGESTION_BBR;
+    struct endpoint_handlers h = {.ctx = d,
+                                  .link_up = on_link_up,
+                                  .link_moved = on_link_moved,
+                                  .link_down = on_link_down,
+                                  .datagram = on_datagram,
+                                  .frame = on_frame,
+                                  .parcel = on_parcel,
+                                  .parcel_done = on_parcel_done,
+                                  .request = on_request,
+                                  .reply = on_reply,
+                                  .warn = on_warn};
+    return endpoint_open(d->loop, &ec, d->c.identity, &h, &d->endpoint, w);
+}
+
+static_assert(SHARED_BYTES_MAX <= NODE_SHARED_MAX && SHARED_STORY_BYTES <= NODE_STORY_BYTES,
+              "the swarm has room for what the experiment shares");
+
+static enum err open_node(struct driver *d, struct why *w)
+{
+    const struct experiment *x = d->c.experiment;
+    struct node_config nc = {
+        .incarnation = d->c.incarnation,
+        .crypto = d->c.crypto,
+        .parameters = d->c.replica->layout.parameters,
+        .every = x->outer.every,
+        .batch_tokens = x->train.batch_tokens,
+        .epochs = experiment_epochs(x),
+        .count_steps = x->outer.count == OUTER_COUNT_STEPS,
+        .group_min = x->swarm.group_min,
+        .group_max = x->swarm.group_max,
+        .bandwidth_mbps = x->swarm.bandwidth_mbps,
+        .shared = d->c.shared,
+        .differ = shared_compare,
+        .bootstrap = d->peers.list.entries,
+        .bootstrap_count = d->peers.list.count,
+        .advertise = d->peers.advertise,
+    };
+    memcpy(nc.id, identity_id(d->c.identity), sizeof nc.id);
+    memcpy(nc.run_id, d->c.run_id, sizeof nc.run_id);
+    uint64_t key;
+    d->c.crypto->random(d->c.crypto->self, &key, sizeof key);
+    nc.rng = rng_init(key);
+    enum err e = arena_open(&d->room, node_bytes(&nc), w);
+    if (e) return e;
+    d->sink = (struct sink){d, act};
+    d->node = node_init(&nc, &d->c.replica->state, &d->c.round, &d->room, clock_now(), &d->sink, w);
+    return d->node ? ERR_OK : w->err;
+}
+
+static enum err open_signals(struct driver *d, struct why *w)
+{
+    sigset_t set;
+    stop_signals(&set);
+    d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (d->signal_fd < 0) return why(w, ERR_IO, "watching for signals: %s", strerror(errno));
+    d->signals = (struct loop_socket){.fd = d->signal_fd, .ready = on_signal, .ctx = d};
+    return loop_watch(d->loop, &d->signals, EPOLLIN, w);
+}
+
+enum err driver_open(struct driver **out, const struct driver_config *c, struct why *w)
+{
+    struct driver *d = calloc(1, sizeof *d);
+    if (!d) return why(w, ERR_MEMORY, "no memory for the network");
+    d->c = *c;
+    d->signal_fd = -1;
+    d->tick = (struct loop_timer){.fire = on_tick, .ctx = d};
+    d->second = (struct loop_timer){.fire = on_second, .ctx = d};
+    d->heard = (struct loop_call){.run = on_heard, .ctx = d};
+    d->closing = (struct loop_call){.run = on_closing, .ctx = d};
+    d->resolved = (struct loop_call){.run = on_resolved, .ctx = d};
+    enum err e = open_peers(d, w);
+    if (!e) e = loop_open(&d->loop, w);
+    if (!e) e = open_signals(d, w);
+    if (!e) e = open_endpoint(d, w);
+    if (!e) e = open_node(d, w);
+    if (!e) e = peers_start(&d->peers, w);
+    if (!e) http3_serve(d->endpoint, on_http, d);
+    if (e) {
+        driver_close(d);
+        return e;
+    }
+    c->exchange->wake = wake;
+    c->exchange->wake_self = d;
+    loop_timer_set(d->loop, &d->tick, node_due(d->node));
+    loop_timer_set(d->loop, &d->second, instant_after(clock_now(), span_s(1)));
+    int rc = pthread_create(&d->thread, NULL, thread_main, d);
+    if (rc) {
+        driver_close(d);
+        return why(w, ERR_MEMORY, "starting the network's thread: %s", strerror(rc));
+    }
+    d->started = true;
+    *out = d;
+    return ERR_OK;
+}
+
+struct address driver_address(const struct driver *d)
+{
+    struct address listen = endpoint_address(d->endpoint);
+    return interface_reachable(&listen);
+}
+
+size_t driver_unreached(struct driver *d, struct unreached *out, size_t room)
+{
+    return peers_unreached(&d->peers, out, room);
+}
+
+void driver_close(struct driver *d)
+{
+    if (!d) return;
+    if (d->started) {
+        loop_post(d->loop, &d->closing);
+        pthread_join(d->thread, NULL);
+    }
+    if (d->peers_open) peers_close(&d->peers);
+    if (d->endpoint) endpoint_close(d->endpoint);
+    if (d->signal_fd >= 0) {
+        if (d->loop) loop_forget(d->loop, &d->signals);
+        close(d->signal_fd);
+    }
+    if (d->loop) loop_close(d->loop);
+    arena_close(&d->room);
+    free(d);
+}

@@ -1,0 +1,53 @@
+/* driver.h -- the network's thread: what carries the swarm's wishes out on real QUIC.
+ *
+ *     endpoint (net/) --events--> node (swarm/) --actions--> endpoint, trainer (exchange.h), event log
+ *
+ * One thread with an event loop. It never waits for the trainer, and the trainer never waits for it
+ * but when it has nothing to train. Signals (stop.h) come in here: the first asks the node to
+ * leave, a later one ends the process. */
+#ifndef SHOAL_NODE_DRIVER_H
+#define SHOAL_NODE_DRIVER_H
+
+#include "base/journal.h"
+#include "node/exchange.h"
+#include "node/replica.h"
+#include "config/experiment.h"
+#include "net/identity.h"
+#include "node/unreached.h"
+#include "swarm/node.h"
+
+struct driver;
+
+struct driver_config {
+    const struct experiment *experiment;
+    struct identity *identity;
+    const struct crypto *crypto;
+    struct exchange *exchange; /* all of these live longer than the driver */
+    struct replica *replica;   /* downloads go into its spare buffers */
+    struct journal *journal;   /* may be NULL */
+    const char *listen;        /* host:port */
+    const char *const *peers;  /* files of ID@host:port lines, or such lines */
+    size_t peers_count;
+    uint64_t incarnation;
+    uint8_t run_id[CRYPTO_DIGEST_BYTES];
+    struct bytes
+        shared; /* what names the run, as text (config/shared.h); lent until driver_close */
+    struct round_progress round; /* done since the last outer step, from a checkpoint */
+};
+
+/* Opens the socket, starts the node with the replica's state, and the thread that runs both. The
+ * signals of stop.h must be blocked in the calling thread. ERR_USAGE for an address or a peer list
+ * that cannot be read, ERR_NETWORK for a socket that cannot be opened, ERR_MEMORY. */
+enum err driver_open(struct driver **out, const struct driver_config *c, struct why *w);
+
+/* Where it can be reached from this host's networks (interface.h), with the port that the system
+ * chose. */
+struct address driver_address(const struct driver *d);
+
+/* Whom it cannot reach now, and why, those tried last first. Any thread. */
+size_t driver_unreached(struct driver *d, struct unreached *out, size_t room);
+
+/* Closes all links politely, ends the thread, frees everything. */
+void driver_close(struct driver *d);
+
+#endif

@@ -1,0 +1,63 @@
+/* exchange.h -- what the trainer's thread and the network's thread say to each other.
+ *
+ *     network --orders--> trainer     train, hold, snapshot, apply, ...: in order, none is lost
+ *     trainer --events--> network     step, snapshot, applied, ...: in order; of several steps the latest remains
+ *
+ * Neither waits for the other: a lock is held for the time of a copy. Only the trainer may sleep,
+ * when it has nothing to train. */
+#ifndef SHOAL_NODE_EXCHANGE_H
+#define SHOAL_NODE_EXCHANGE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "swarm/action.h"
+
+#define EXCHANGE_ROOM 64 /* the swarm has a handful of orders under way at most; more is a bug */
+
+enum order_kind {
+    ORDER_TRAIN,    /* go on training, or start */
+    ORDER_HOLD,     /* stand still: there is no state to train from */
+    ORDER_SNAPSHOT, /* quantize anchor - parameters, send EVENT_SNAPSHOT, stand still */
+    ORDER_RESUME,   /* the round came to nothing: train on */
+    ORDER_APPLY,    /* outer step, EVENT_APPLIED, train on */
+    ORDER_ADOPT,    /* the spare buffers are the state now, EVENT_ADOPTED, train on */
+    ORDER_FINISH,   /* save and end */
+};
+
+struct order {
+    enum order_kind kind;
+    uint64_t epoch, lineage_tokens; /* apply, adopt: after it */
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    const uint8_t *means, *null, *mine; /* apply: as in ACTION_APPLY, lent until EVENT_APPLIED */
+    bool refused;                       /* finish: the swarm will not have this worker */
+    char text[200];                     /* finish: why */
+};
+
+struct exchange {
+    pthread_mutex_t lock;
+    pthread_cond_t ordered;
+    struct order orders[EXCHANGE_ROOM];
+    size_t order_first, order_count;
+    struct event events[EXCHANGE_ROOM];
+    size_t event_first, event_count;
+    void (*wake)(void *self); /* rouses the network's thread; may be called from any thread */
+    void *wake_self;
+    _Atomic double
+        share; /* of the present epoch that is done; the network writes, the trainer reads */
+};
+
+void exchange_init(struct exchange *x);
+void exchange_fini(struct exchange *x);
+
+/* Network side. */
+void exchange_order(struct exchange *x, const struct order *o);
+bool exchange_heard(struct exchange *x, struct event *out);
+
+/* Trainer side. With `wait`, sleeps until there is an order; else false when there is none. */
+bool exchange_next(struct exchange *x, bool wait, struct order *out);
+void exchange_tell(struct exchange *x, const struct event *e);
+
+#endif

@@ -1,0 +1,36 @@
+/* loaded.h -- a trained model out of a checkpoint, for commands that use it: eval, generate,
+ * export. */
+#ifndef SHOAL_NODE_LOADED_H
+#define SHOAL_NODE_LOADED_H
+
+#include "backend.h"
+#include "base/pool.h"
+#include "model/checkpoints.h"
+#include "model/model.h"
+
+struct loaded {
+    char path[CHECKPOINTS_PATH_BYTES]; /* the file */
+    struct checkpoint head;            /* without sections */
+    struct pool *pool;
+    struct backend backend;
+    bool backend_open;
+    struct model *model; /* for `sequences` at once, without gradients */
+    float *parameters;   /* in backend memory */
+};
+
+/* Opens a checkpoint file, or the newest in a folder. Of a swarm's checkpoint the anchor is taken:
+ * what all replicas hold alike; of a worker's alone its parameters. Closed by loaded_close, after
+ * an error too. */
+enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struct why *w);
+void loaded_close(struct loaded *l);
+
+/* Is the tokenizer in the file `path`, of this SHA-256, the one that the checkpoint was trained
+ * with? ERR_USAGE when it is not; a checkpoint of version 1 does not know. */
+enum err loaded_check_tokenizer(const struct checkpoint *c, const char *checkpoint,
+                                const char *path, const uint8_t hash[CRYPTO_HASH_BYTES],
+                                struct why *w);
+
+/* The same of the file as it is. ERR_IO. */
+enum err loaded_check_tokenizer_file(const struct loaded *l, const char *path, struct why *w);
+
+#endif

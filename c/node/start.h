@@ -1,0 +1,39 @@
+/* start.h -- what a run begins with when it is not the seed: the parameters of a checkpoint
+ * (--from).
+ *
+ * That makes a new run, whose ID covers the parameters' digest: all who name the same checkpoint,
+ * or another member's of the same epoch, are in it. Steps, moments and momentum begin at zero. A
+ * run that is resumed knows its start from its own checkpoints. */
+#ifndef SHOAL_NODE_START_H
+#define SHOAL_NODE_START_H
+
+#include "node/tools.h"
+#include "model/checkpoints.h"
+#include "model/trainer.h"
+
+struct start {
+    bool given; /* the run has a start */
+    uint8_t digest[CRYPTO_DIGEST_BYTES];
+    float *parameters; /* of --from; NULL: known from the run's own checkpoints, or none */
+    struct checkpoint head;
+    char path[CHECKPOINTS_PATH_BYTES];
+};
+
+/* Reads `from`, a checkpoint or a folder that holds some: the anchor of a swarm's, the parameters
+ * of a worker's alone. Where it is NULL, looks whether the newest checkpoint in `dir` (NULL: none),
+ * a swarm's or not, has a start. ERR_IO, ERR_FORMAT, ERR_MEMORY. */
+enum err start_open(struct start *s, const char *from, const char *dir, bool of_swarm,
+                    const struct crypto *hash, struct why *w);
+
+/* Is it for this model and tokenizer? ERR_USAGE with what differs. */
+enum err start_check(const struct start *s, const struct experiment *x, const struct tools *t,
+                     struct why *w);
+
+/* Puts the parameters into a new trainer; a worker that goes on itself reads on where it stopped.
+ * ERR_DEVICE. */
+enum err start_apply(const struct start *s, struct trainer *t,
+                     const uint8_t identity[CRYPTO_KEY_BYTES], struct why *w);
+
+void start_close(struct start *s);
+
+#endif

@@ -1,0 +1,48 @@
+/* story.h -- what the event log of one worker says, in words: a sentence for each event that a
+ * person wants to know of, and where the worker stands.
+ *
+ * Events and their fields are those of docs/events.md. What peers chose (reasons, addresses) is
+ * text that whoever shows it has to clean (terminal_clean). */
+#ifndef SHOAL_NODE_STORY_H
+#define SHOAL_NODE_STORY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORY_FAILED_MAX     32
+#define STORY_FIELDS_MAX     10
+#define STORY_FIELD_BYTES    64
+#define STORY_SENTENCE_BYTES 320
+
+struct story_pace { /* to tell how long the rest takes */
+    double t, step;
+};
+
+struct story {
+    uint64_t epochs, every; /* of the whole run; inner steps between averages */
+    uint64_t epoch, steps;
+    uint64_t linked, known, unreachable; /* other members */
+    uint64_t members;                    /* of the group that averages now; 0: none */
+    char with[80];                       /* who the others of it are */
+    double t, step, loss, tokens_per_s;
+    double net_t, sent, received, sent_per_s, received_per_s;
+    struct story_pace before,
+        later;            /* the rest is told from the one before, a minute old or more */
+    struct story_failed { /* whom it could not reach, latest try */
+        char address[64], why[160];
+        double t;
+    } failed[STORY_FAILED_MAX];
+    size_t failed_count;
+};
+
+void story_init(struct story *s, uint64_t epochs, uint64_t every);
+
+/* Takes one event. True when `out` holds a sentence about it, without a full stop. */
+bool story_take(struct story *s, const json_t *event, char out[STORY_SENTENCE_BYTES]);
+
+/* Where the worker stands: returns how many fields there are, "epoch 3 of 20" and so on. */
+size_t story_fields(const struct story *s, char fields[STORY_FIELDS_MAX][STORY_FIELD_BYTES]);
+
+#endif

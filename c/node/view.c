@@ -1,0 +1,123 @@
+#include "node/view.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "swarm/wire.h"
+
+const char *view_phase(enum peer_phase p)
+{
+    static const char *const names[] = {
+        [PHASE_JOIN] = "join",       [PHASE_SYNC] = "sync",         [PHASE_TRAIN] = "train",
+        [PHASE_MATCH] = "match",     [PHASE_REDUCE] = "reduce",     [PHASE_DONE] = "done",
+        [PHASE_LEAVING] = "leaving", [PHASE_OBSERVER] = "observer",
+    };
+    return (size_t)p < sizeof names / sizeof names[0] ? names[p] : "unknown";
+}
+
+const char *view_health(enum peer_health h)
+{
+    static const char *const names[] = {[HEALTH_ALIVE] = "alive",
+                                        [HEALTH_SUSPECT] = "suspect",
+                                        [HEALTH_DEAD] = "dead",
+                                        [HEALTH_LEFT] = "left"};
+    return (size_t)h < sizeof names / sizeof names[0] ? names[h] : "unknown";
+}
+
+static void hex(const uint8_t *from, size_t count, char *to)
+{
+    for (size_t i = 0; i < count; i++) sprintf(to + 2 * i, "%02x", from[i]);
+}
+
+static const struct address *address_of(const struct node_peer *p, const struct view_facts *f)
+{
+    return p->self && !p->address.family ? &f->listen : &p->address;
+}
+
+/* By its whole ID where that is known, else by its first 16 digits. */
+static json_t *member_unreached_json(const struct peer_unreached *u, const struct node_peer *all,
+                                     size_t count)
+{
+    char id[2 * CRYPTO_KEY_BYTES + 1];
+    first_eight_print(u->sid, id);
+    for (size_t i = 0; i < count; i++)
+        if (wire_sid(all[i].id) == u->sid) hex(all[i].id, CRYPTO_KEY_BYTES, id);
+    return json_pack("{s:s, s:s}", "id", id, "reason", reach_word(u->reason));
+}
+
+static json_t *peer_json(const struct node_peer *p, const struct node_peer *all, size_t count,
+                         const struct view_facts *f)
+{
+    char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES], lineage[FIRST_EIGHT_DIGITS];
+    json_t *unreached = json_array();
+    for (uint32_t i = 0; i < p->unreached_count; i++)
+        json_array_append_new(unreached, member_unreached_json(&p->unreached[i], all, count));
+    hex(p->id, CRYPTO_KEY_BYTES, id);
+    address_print(address_of(p, f), address);
+    first_eight_print(p->lineage, lineage);
+    return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:f, s:o}", "id",
+                     id, "address", address, "self", p->self, "linked", p->linked, "health",
+                     view_health(p->health), "phase", view_phase(p->phase), "epoch",
+                     (json_int_t)p->epoch, "steps", (json_int_t)p->steps, "tokens",
+                     (json_int_t)p->tokens, "tokens_per_s", (json_int_t)p->tokens_per_s, "loss",
+                     isfinite(p->loss) ? json_real((double)p->loss) : json_null(), "lineage",
+                     lineage, "age", span_in_s(p->age), "unreachable", unreached);
+}
+
+static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
+{
+    char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES] = "";
+    hex(u->id, CRYPTO_KEY_BYTES, id);
+    if (u->address.family) address_print(&u->address, address);
+    const double seconds = now_ms > u->last_ms ? (double)(now_ms - u->last_ms) * 1e-3 : 0;
+    json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:f}", "id", id, "address", address, "reason",
+                          reach_word(u->reason), "tries", (json_int_t)u->count, "seconds", seconds);
+    json_t *why = json_string(u->why);
+    json_object_set_new(o, "why",
+                        why ? why : json_string("?")); /* a peer's bytes may be no UTF-8 */
+    return o;
+}
+
+char *view_status(const struct node *n, const struct view_facts *f)
+{
+    struct node_peer peers[NODE_PEERS_MAX];
+    size_t count = node_peers(n, peers, NODE_PEERS_MAX);
+    char run[2 * CRYPTO_DIGEST_BYTES + 1];
+    hex(f->run_id, CRYPTO_DIGEST_BYTES, run);
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, peer_json(&peers[i], peers, count, f));
+    json_t *unreached = json_array();
+    for (size_t i = 0; i < f->unreached_count; i++)
+        json_array_append_new(unreached, unreached_json(&f->unreached[i], f->now_ms));
+    json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "experiment",
+                          f->experiment, "run", run, "epochs", (json_int_t)f->epochs,
+                          "epoch_tokens", (json_int_t)f->epoch_tokens, "parameters",
+                          (json_int_t)f->parameters, "sent", (json_int_t)f->sent, "received",
+                          (json_int_t)f->received, "peers", list, "unreachable", unreached);
+    char *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) : NULL;
+    json_decref(o);
+    return text;
+}
+
+char *view_peers(const struct node *n, const struct view_facts *f)
+{
+    struct node_peer peers[NODE_PEERS_MAX];
+    size_t count = node_peers(n, peers, NODE_PEERS_MAX), room = NODE_PEERS_MAX * 160;
+    char *text = malloc(room);
+    if (!text) return NULL;
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct address *a = address_of(&peers[i], f);
+        if (peers[i].health != HEALTH_ALIVE || !a->family || address_is_any(a)) continue;
+        char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES];
+        hex(peers[i].id, CRYPTO_KEY_BYTES, id);
+        address_print(a, address);
+        used += (size_t)snprintf(text + used, room - used, "%s@%s\n", id, address);
+    }
+    return text;
+}

@@ -1,0 +1,38 @@
+/* view.h -- the swarm as one peer sees it, as text: what HTTP/3 serves at /status and /peers. */
+#ifndef SHOAL_NODE_VIEW_H
+#define SHOAL_NODE_VIEW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "node/unreached.h"
+#include "swarm/node.h"
+
+struct view_facts {
+    const char *experiment; /* its name */
+    uint8_t run_id[CRYPTO_DIGEST_BYTES];
+    uint64_t epochs;       /* of the whole run */
+    uint64_t epoch_tokens; /* that each worker owes in an epoch on average */
+    uint64_t parameters;
+    uint64_t sent, received;           /* bytes of UDP payload so far */
+    struct address listen;             /* our own, when peers have not told us better */
+    const struct unreached *unreached; /* whom we cannot reach */
+    size_t unreached_count;
+    uint64_t now_ms; /* unix milliseconds */
+};
+
+/* A JSON object: experiment, run, epochs, epoch_tokens, parameters, sent, received, peers: [{id,
+ * address, self, linked, health, phase, epoch, steps, tokens, tokens_per_s, loss, lineage, age,
+ * unreachable: [{id, reason}]}], unreachable: [{id, address, reason, why, tries, seconds (since the
+ * latest try)}]: whom each of them says it cannot reach, and whom we cannot. The caller frees it
+ * with free(); NULL without memory. */
+char *view_status(const struct node *n, const struct view_facts *f);
+
+/* A peer list: ID@host:port lines of all who are alive and have an address, ourselves first.
+ * Likewise. */
+char *view_peers(const struct node *n, const struct view_facts *f);
+
+const char *view_phase(enum peer_phase p);
+const char *view_health(enum peer_health h);
+
+#endif
