@@ -141,8 +141,7 @@ static bool on_propose(struct match *m, struct match_mate *mate, struct bytes fr
     if (p.round != m->round || p.attempt != m->attempt) return true;
     if (m->state != MATCH_OPEN && m->state != MATCH_CLOSED) return true;
     struct match_signer s = match_signer(m);
-    mate->proposed = true;
-    mate->verified = p.verified;
+    mate->proposed = p.verified ? PROPOSED_VERIFIED : PROPOSED_HEARSAY;
     match_gid(&s, m->round, m->attempt, p.entries, mate->proposal);
     take_hearsay(m, p.entries);
     match_pairs_take(&m->blocked, p.pairs);
@@ -260,7 +259,7 @@ void match_cell(struct match *m, const struct match_peer *peers, size_t count, i
         if (!mate) continue;
         bool news = !mate->listed;
         if (news) mate->left = false; /* back from the dead */
-        match_mate_identify(mate, peers[p].id);
+        memcpy(mate->id, peers[p].id, CRYPTO_KEY_BYTES);
         mate->listed = true;
         mate->rtt_ms = peers[p].rtt_ms;
         mate->counts = peers[p].counts;
@@ -335,7 +334,7 @@ bool match_frame(struct match *m, const uint8_t id[CRYPTO_KEY_BYTES], uint8_t ty
     struct match_mate *mate = match_mate(m, peer);
     if (!mate) mate = match_mate_add(m, peer);
     if (!mate) return true; /* the cell is full */
-    match_mate_identify(mate, id);
+    memcpy(mate->id, id, CRYPTO_KEY_BYTES);
     mate->distrusted = (instant){0};
     switch (type) {
     case WIRE_READY:
@@ -377,7 +376,7 @@ void match_link(struct match *m, sid peer, instant now, const struct sink *out)
 {
     struct match_mate *mate = match_mate(m, peer);
     if (!mate) return;
-    mate->proposed = mate->verified = false;
+    mate->proposed = PROPOSED_NOTHING;
     mate->accepted = 0;
     bool in_set = m->set >> (mate - m->mates) & 1;
     if (m->state == MATCH_OPEN || m->state == MATCH_CLOSED) {

@@ -42,7 +42,8 @@ void match_open(struct match *m, uint16_t attempt, instant now, const struct sin
     m->grace = counts ? m->waits : instant_after(now, span_ms(grace));
     for (uint32_t i = 0; i < m->mates_count; i++) {
         struct match_mate *mate = &m->mates[i];
-        mate->proposed = mate->verified = mate->busy = false;
+        mate->proposed = PROPOSED_NOTHING;
+        mate->busy = false;
         if (match_ready_now(m, mate)) mate->status = MATE_READY;
         else if (mate->status == MATE_READY || mate->status == MATE_HEARSAY)
             mate->status = MATE_UNKNOWN;
@@ -193,7 +194,7 @@ void match_lock_if_agreed(struct match *m, instant now, const struct sink *out)
         for (uint32_t i = 0; i < m->mates_count; i++) {
             const struct match_mate *mate = &m->mates[i];
             if (!(m->proposals[p].set >> i & 1)) continue;
-            all = all && mate->proposed && mate->verified &&
+            all = all && mate->proposed == PROPOSED_VERIFIED &&
                   !memcmp(mate->proposal, m->proposals[p].gid, CRYPTO_DIGEST_BYTES);
             one = one || (mate->accepted == m->attempt &&
                           !memcmp(mate->accept, m->proposals[p].gid, CRYPTO_DIGEST_BYTES));

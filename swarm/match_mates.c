@@ -60,12 +60,6 @@ struct match_mate *match_mate_add(struct match *m, sid s)
     return mate;
 }
 
-void match_mate_identify(struct match_mate *mate, const uint8_t id[CRYPTO_KEY_BYTES])
-{
-    memcpy(mate->id, id, CRYPTO_KEY_BYTES);
-    mate->known = true;
-}
-
 /* Does its latest READY speak of this round and my history? */
 bool match_same_history(const struct match *m, const struct match_ready *r)
 {

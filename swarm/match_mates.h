@@ -20,7 +20,6 @@ void match_note(const struct match *m, const struct sink *out, const char *name,
 struct match_mate *match_mate(struct match *m, sid s);
 /* NULL: the cell is full. Moves the others unless an attempt is under way. */
 struct match_mate *match_mate_add(struct match *m, sid s);
-void match_mate_identify(struct match_mate *mate, const uint8_t id[CRYPTO_KEY_BYTES]);
 
 /* OPEN, CLOSED or LOCKED. */
 bool match_under_way(const struct match *m);

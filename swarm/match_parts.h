@@ -35,16 +35,22 @@ enum match_status { /* of a mate, in the present attempt */
                     MATE_OUT      /* busy, silent, leaving, gone, or of another round or lineage */
 };
 
-/* `verified` implies `proposed`; `unanswered` that there is a READY; `busy` that status is MATE_OUT
- * and `refused` is this attempt; `left` that there is no READY: what it said before counts no
- * longer. */
+/* A mate's latest PROPOSE in the present attempt. */
+enum match_proposed {
+    PROPOSED_NOTHING,
+    PROPOSED_HEARSAY, /* it knows some of the set by what others say */
+    PROPOSED_VERIFIED /* it holds the READY of every member of the set */
+};
+
+/* `counts` implies `listed`; `unanswered` that there is a READY; `busy` that `refused` is this
+ * attempt; `left` that there is no READY, as what it said before counts no longer. Who has left may
+ * still be listed; a READY of it, or its being listed anew, ends that. */
 struct match_mate {
     sid sid;
-    uint8_t id[CRYPTO_KEY_BYTES];
-    bool known;  /* its ID: a name I only heard in a proposal has none yet */
-    bool listed; /* membership lists it */
-    bool counts; /* as in match_peer */
-    bool left;   /* said that it leaves, or was dropped by match_gone */
+    uint8_t id[CRYPTO_KEY_BYTES]; /* zeros: of a name that I only heard in a proposal */
+    bool listed;                  /* membership lists it */
+    bool counts;                  /* as in match_peer */
+    bool left;                    /* said that it leaves, or was dropped by match_gone */
     uint32_t rtt_ms;
     instant
         distrusted; /* until then it is not waited for: it let me down, and has not been heard since */
@@ -56,7 +62,7 @@ struct match_mate {
     bool busy; /* it has signed for another group in this round, as it said in this attempt */
     uint16_t refused; /* attempt in which it said NOTREADY itself: hearsay does not bring it back */
     uint64_t hearsay; /* hash of its READY as others say it */
-    bool proposed, verified;               /* its latest PROPOSE in this attempt */
+    enum match_proposed proposed;
     uint8_t proposal[CRYPTO_DIGEST_BYTES]; /* gid of it */
     uint16_t accepted;                     /* attempt of its latest ACCEPT; 0: none */
     uint8_t accept[CRYPTO_DIGEST_BYTES];   /* gid of it */

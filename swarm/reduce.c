@@ -32,7 +32,7 @@ static void start_clock(struct reduce *r)
     if (!all && !instant_reached(r->now, r->waits)) return;
     for (uint32_t i = 0; i < r->group.count; i++)
         if ((i == reduce_self(r) ? r->stage : r->peers[i].stage) == REDUCE_STAGE_COMMITTED)
-            r->peers[i].late = true;
+            r->peers[i].given_up = true;
     r->base = r->now;
     r->deadline = instant_after(r->now, span_ns(T_REDUCE_S * 1000000000ull + r->estimate.ns * 3));
 }
@@ -110,7 +110,7 @@ static bool on_stage(struct reduce *r, uint32_t i, struct reader *in, const stru
     p->heard = true;
     bool news = stage > p->stage || (stage == p->stage && close > p->close);
     if (news) {
-        if (stage == REDUCE_STAGE_EMPTY) p->contributes = false;
+        if (stage == REDUCE_STAGE_EMPTY) p->given_up = true;
         p->stage = (enum reduce_stage)stage;
         p->close = close;
         memcpy(p->root, root, sizeof root);

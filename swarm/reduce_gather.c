@@ -86,9 +86,9 @@ static instant contributions_due(const struct reduce *r, const struct reduce_wor
 static bool awaited(const struct reduce *r, const struct reduce_work *w, uint32_t i)
 {
     const struct reduce_peer *p = &r->peers[i];
-    if (p->late) return false;
+    if (p->given_up) return false;
     if (i == reduce_self(r)) return r->stage == REDUCE_STAGE_COMMITTED;
-    return !((w->arrived | w->absent) & reduce_bit(i)) && !p->suspect && p->contributes;
+    return !((w->arrived | w->absent) & reduce_bit(i)) && !p->suspect;
 }
 
 /* Is everybody's contribution there, or no longer waited for? */
@@ -107,7 +107,7 @@ static void give_up_on_late(struct reduce *r, const struct reduce_work *w)
     for (uint32_t i = 0; i < r->group.count; i++) {
         bool gives =
             !instant_reached(r->now, instant_after(r->peers[i].gave_at, span_s(REDUCE_STALL_S)));
-        if (awaited(r, w, i) && !gives) r->peers[i].late = true;
+        if (awaited(r, w, i) && !gives) r->peers[i].given_up = true;
     }
 }
 

@@ -76,16 +76,15 @@ struct reduce_work { /* a chunk that I average */
 };
 
 /* A member of the group. `suspect` comes and goes: whoever is heard is suspected no more, and
- * nothing is under way with one who is (`examining` is false). `lost` and `late` stay: a second
- * suspicion prolongs nothing, and one who was late is not waited for in later chunks either, though
- * what it sends in time counts. `contributes` is false after EMPTY alone. */
+ * nothing is under way with one who is (`examining` is false). `lost` and `given_up` stay: a second
+ * suspicion prolongs nothing, and one who was late once is not waited for in later chunks either,
+ * though what it sends in time counts. Until `heard` the stage is COMMITTED. */
 struct reduce_peer {
     bool linked, suspect;
     bool lost;  /* it was suspected in GATHER, and GATHER prolonged for it */
     bool heard; /* a STAGE of it has come: it is in the group and takes parcels */
     enum reduce_stage stage;
-    bool contributes; /* it has not said EMPTY */
-    bool late;        /* its contributions are not waited for any more */
+    bool given_up; /* its contributions are not waited for: it has none (EMPTY), or was late */
     instant heard_at;
     instant gave_at; /* its latest contribution came */
     uint32_t close;  /* number of its latest root */

@@ -87,8 +87,7 @@ void reduce_start(struct reduce *r, const struct match_group *g, const bool link
     r->settled_at = now;
     uint64_t slowest = 0;
     for (uint32_t i = 0; i < g->count; i++) {
-        r->peers[i] =
-            (struct reduce_peer){.linked = linked[i], .contributes = true, .heard_at = now};
+        r->peers[i] = (struct reduce_peer){.linked = linked[i], .heard_at = now};
         if (g->members[i].offer.step_ms > slowest) slowest = g->members[i].offer.step_ms;
     }
     r->waits = instant_after(now, span_ms(T_SNAPSHOT_S * 1000 + 3 * slowest));

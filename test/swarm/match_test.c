@@ -727,8 +727,7 @@ Test(match, what_was_said_before_a_new_link_counts_no_more)
     cr_assert(mate->proposed || mate->accepted);
     cell.acting = 0;
     match_link(m, mate->sid, cell.now, &sink);
-    cr_assert_not(mate->proposed);
-    cr_assert_not(mate->verified);
+    cr_assert_eq(mate->proposed, PROPOSED_NOTHING);
     cr_assert_eq(mate->accepted, 0);
     cr_assert(match_called_by(m, mate->sid));
 }
