@@ -5,7 +5,7 @@
 #include "contact.h"
 #include "member_table.h"
 #include "node_history.h"
-#include "node_leave.h"
+#include "node_life.h"
 #include "node_look.h"
 #include "node_parts.h"
 #include "node_round.h"
@@ -14,8 +14,7 @@
 /* SPEC.md, "A node's life". */
 #define JOIN_PATIENCE_COUNTED                                                                      \
     span_s(20) /* with count_steps: a run that is to repeat begins with all of the list */
-#define SIT_OUT span_s(60)
-#define LATE    span_ms(250)
+#define LATE span_ms(250)
 
 /* ---- the whole ---- */
 
@@ -53,51 +52,6 @@ static void read_news(struct node *n)
     }
 }
 
-static void live(struct node *n)
-{
-    switch (n->life) {
-    case LIFE_JOIN:
-        if (n->now.ns < n->join_until.ns && !members_all_heard(&n->members)) break;
-        n->sit_out_until = instant_after(n->now, SIT_OUT);
-        if (!node_catch_up(n)) node_to_train(n);
-        break;
-    case LIFE_SYNC:
-        node_offer_servers(n);
-        node_run_sync(n);
-        break;
-    case LIFE_TRAIN:
-        (void)node_sits_out(
-            n); /* what is under way when training begins: a round that begins later is not meant */
-        if (n->match.state == MATCH_COMMITTED) node_begin_reduce(n);
-        else if (!node_catch_up(n)) node_try_round(n);
-        break;
-    case LIFE_MATCH:
-        if (n->match.state == MATCH_COMMITTED) node_begin_reduce(n);
-        else if (n->match.state == MATCH_SOLO || n->match.state == MATCH_IDLE) node_solo(n);
-        else if (n->match.state != MATCH_LOCKED && node_overtaken(n))
-            node_start_sync(n, &node_heaviest(n)->progress);
-        else if (n->match.state != MATCH_LOCKED) (void)node_catch_up(n); /* a fork */
-        break;
-    case LIFE_REDUCE:
-        node_run_reduce(n);
-        break;
-    case LIFE_ADOPT:
-    case LIFE_APPLY:
-        break;
-    case LIFE_DONE:
-        if (n->now.ns >= n->leave_until.ns || node_everybody_done(n)) node_goodbye(n);
-        break;
-    case LIFE_LEAVING:
-        if (n->now.ns >= n->leave_until.ns) node_finish(n);
-        break;
-    case LIFE_LEFT:
-        break;
-    }
-    bool busy = n->life == LIFE_REDUCE || n->life == LIFE_APPLY;
-    bool here = n->life != LIFE_LEAVING && n->life != LIFE_LEFT;
-    if (n->leaving && here && (!busy || n->now.ns >= n->leave_until.ns)) node_goodbye(n);
-}
-
 static void decline(struct node *n)
 {
     struct sink in = node_inner(n);
@@ -121,11 +75,7 @@ static void settle(struct node *n, bool tick)
     if (n->now.ns >= match_due(&n->match).ns) match_tick(&n->match, n->now, &in);
     if (n->now.ns >= reduce_due(&n->reduce).ns) reduce_tick(&n->reduce, n->now, &in);
     if (tick && n->now.ns >= sync_due(&n->sync).ns) sync_tick(&n->sync, n->now, &in);
-    for (int i = 0; i < 4; i++) { /* at most: committed alone, agreed, applied */
-        enum life before = n->life;
-        live(n);
-        if (n->life == before) break;
-    }
+    node_live(n);
     if (n->life == LIFE_LEFT) return;
     decline(n);
     read_news(n);
@@ -316,8 +266,6 @@ instant node_due(const struct node *n)
     }
     return due;
 }
-
-/* ---- the view ---- */
 
 /* ---- the start ---- */
 

@@ -1,8 +1,10 @@
 /* node.h -- one member of the swarm: membership, progress, matchmaking, averaging and state
  * transfer as one machine.
  *
- *     JOIN --state known or genesis--> TRAIN --ready--> MATCH --committed--> REDUCE --agreed--> APPLY --> TRAIN ...
- *       `--behind--> SYNC --adopted--^           `--nobody--> TRAIN          after the last epoch: DONE --> LEFT
+ *     JOIN --> TRAIN --> MATCH --> REDUCE --> APPLY --> TRAIN --> ...     at the end DONE, LEFT
+ *      `--> SYNC --^ from JOIN, TRAIN or MATCH, when another's state counts for more
+ *
+ * All transitions and what they wait for: node_life.h.
  *
  * Pure: no clock, socket, thread, malloc or rand. Events come in with their time, actions go out to
  * a sink (action.h). What it promises is in SPEC.md, "Guarantees". */

@@ -6,25 +6,11 @@
 /* SPEC.md, "A node's life". */
 #define SYNC_RETRY     span_s(2) /* after a download that failed; twice as long after each more */
 #define SYNC_DOUBLINGS 3
-#define DONE_PATIENCE  span_s(60)
 #define FORK_PERIOD    span_s(30)
 
 void node_rest_match(struct node *n)
 {
     match_rest(&n->match, n->state.epoch + 1, n->state.lineage, n->state.lineage_tokens);
-}
-
-void node_to_train(struct node *n)
-{
-    if (n->state.epoch >= n->config.epochs) {
-        node_enter(n, LIFE_DONE);
-        n->leave_until = instant_after(n->now, DONE_PATIENCE);
-        node_train(n, false);
-        node_note(n, (struct action){.text = "done", .note.numbers = {{"epoch", n->state.epoch}}});
-        return;
-    }
-    node_enter(n, LIFE_TRAIN);
-    node_train(n, true);
 }
 
 void node_new_state(struct node *n, const struct lineage_state *s, bool keep)
@@ -76,7 +62,7 @@ void node_offer_servers(struct node *n)
     }
 }
 
-void node_start_sync(struct node *n, const struct record_progress *r)
+void node_download(struct node *n, const struct record_progress *r)
 {
     struct sink in = node_inner(n);
     struct lineage_state target = {.epoch = r->epoch, .lineage_tokens = r->lineage_tokens};
@@ -85,7 +71,6 @@ void node_start_sync(struct node *n, const struct record_progress *r)
               (struct action){.text = "behind",
                               .note.numbers = {{"epoch", n->state.epoch}, {"target", r->epoch}},
                               .note.hex = {"lineage", bytes_of(r->lineage, CRYPTO_DIGEST_BYTES)}});
-    node_enter(n, LIFE_SYNC);
     node_train(n, false);
     reduce_rest(&n->reduce);
     node_rest_match(n);
@@ -125,70 +110,61 @@ static const struct member *look_for_damage(const struct node *n)
     return NULL;
 }
 
-/* Am I behind, on the lighter side of a fork, or damaged? Starts the download if so. */
-bool node_catch_up(struct node *n)
+const struct member *node_ahead(struct node *n)
 {
     look_for_fork(n);
     const struct member *p = node_heaviest(n);
     if (!p) {
         n->behind_since = INSTANT_NEVER;
         const struct member *sound = look_for_damage(n);
-        if (!sound || n->now.ns < n->sync_again.ns) return false;
+        if (!sound || n->now.ns < n->sync_again.ns) return NULL;
         node_note(n, (struct action){.text = "digest_mismatch",
                                      .note.numbers = {{"epoch", n->state.epoch}},
                                      .note.hex = {"peer", bytes_of(sound->id, sizeof sound->id)}});
-        node_start_sync(n, &sound->progress);
-        return true;
+        return sound;
     }
     /* neither an outer step nor a download ends it: the swarm may have gone on meanwhile */
     if (n->behind_since.ns == INSTANT_NEVER.ns) n->behind_since = n->now;
     bool fork = p->progress.epoch <= n->state.epoch;
     bool now = n->life == LIFE_JOIN || fork || node_swarm_epoch(n) > n->state.epoch ||
                n->now.ns >= instant_after(n->behind_since, NODE_BEHIND_PATIENCE).ns;
-    if (!now || n->now.ns < n->sync_again.ns) return false;
-    node_start_sync(n, &p->progress);
-    return true;
+    return now && n->now.ns >= n->sync_again.ns ? p : NULL;
 }
 
-/* Has a heavier history got beyond the round that I look for a group for? Then that group would
- * make a fork. */
 bool node_overtaken(const struct node *n)
 {
     const struct member *p = node_heaviest(n);
     return p && p->progress.epoch > n->state.epoch && n->now.ns >= n->sync_again.ns;
 }
 
-void node_run_sync(struct node *n)
+void node_order_adopt(struct node *n)
 {
-    if (n->sync.state == SYNC_WHOLE) {
-        struct action a = {.kind = ACTION_ADOPT};
-        a.adopt.epoch = n->sync.target.epoch;
-        a.adopt.lineage_tokens = n->sync.target.lineage_tokens;
-        memcpy(a.adopt.lineage, n->sync.target.lineage, CRYPTO_DIGEST_BYTES);
-        node_enter(n, LIFE_ADOPT);
-        sink_act(n->out, &a);
-        return;
-    }
-    const struct member *p = node_heaviest(n);
+    struct action a = {.kind = ACTION_ADOPT};
+    a.adopt.epoch = n->sync.target.epoch;
+    a.adopt.lineage_tokens = n->sync.target.lineage_tokens;
+    memcpy(a.adopt.lineage, n->sync.target.lineage, CRYPTO_DIGEST_BYTES);
+    sink_act(n->out, &a);
+}
+
+bool node_sync_failed(const struct node *n)
+{
     bool nobody = n->sync.servers_count == 0 &&
                   n->now.ns >= instant_after(n->sync.began, NODE_JOIN_PATIENCE).ns;
-    if (n->sync.state != SYNC_FAILED && !nobody) return;
+    return n->sync.state == SYNC_FAILED || nobody;
+}
+
+void node_give_up_sync(struct node *n)
+{
     node_note(n, (struct action){.text = "sync_failed",
                                  .note.numbers = {{"epoch", n->sync.target.epoch},
                                                   {"chunks", n->sync.written}}});
     sync_stop(&n->sync);
     n->sync_again = instant_after(n->now, span_ns(SYNC_RETRY.ns << n->sync_failures));
     if (n->sync_failures < SYNC_DOUBLINGS) n->sync_failures++;
-    if (p && p->progress.epoch > n->sync.target.epoch) { /* it went on meanwhile */
-        node_start_sync(n, &p->progress);
-        return;
-    }
-    node_to_train(n);
 }
 
-void node_adopted(struct node *n, const struct event *e)
+void node_take_download(struct node *n, const struct event *e)
 {
-    if (n->life != LIFE_ADOPT) return;
     uint32_t givers = sync_givers(&n->sync);
     sync_stop(&n->sync);
     n->unsure = false;
@@ -202,5 +178,4 @@ void node_adopted(struct node *n, const struct event *e)
                                       {"ms", span_in_ms(instant_since(n->now, n->sync.began))},
                                       {"liars", n->sync.liars}},
                      .note.hex = {"lineage", bytes_of(n->state.lineage, CRYPTO_DIGEST_BYTES)}});
-    node_to_train(n);
 }

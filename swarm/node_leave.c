@@ -6,15 +6,20 @@
 #include "node_say.h"
 
 /* SPEC.md, "A node's life". */
-#define LEAVE_PATIENCE span_s(30)
-#define LEAVE_LINGER   span_ms(300) /* for the goodbye to get out */
+#define DONE_PATIENCE span_s(60)
+#define LEAVE_LINGER  span_ms(300) /* for the goodbye to get out */
+
+void node_done(struct node *n)
+{
+    n->leave_until = instant_after(n->now, DONE_PATIENCE);
+    node_note(n, (struct action){.text = "done", .note.numbers = {{"epoch", n->state.epoch}}});
+}
 
 void node_goodbye(struct node *n)
 {
     struct sink in = node_inner(n);
     match_leave(&n->match, &in);
     sync_stop(&n->sync);
-    node_enter(n, LIFE_LEAVING);
     members_leave(&n->members, n->now, &in);
     n->leave_until = instant_after(n->now, LEAVE_LINGER);
 }
@@ -28,33 +33,20 @@ void node_finish(struct node *n)
                                                                   : "left the swarm"};
     for (int i = 0; i < MEMBERS_MAX; i++)
         if (n->members.members[i].used) contact_drop(&n->members, i, CLOSE_LEAVING, &in);
-    n->life = LIFE_LEFT;
     sink_act(n->out, &a);
 }
 
-/* A peer says that another worker has my key, and proved it by asking that one. Only at the start:
- * later it is for the others to be refused, and a liar must not end a worker that trains with
- * everybody else. */
-void node_copied(struct node *n, struct bytes said)
+void node_finish_refused(struct node *n, struct bytes said)
 {
     char text[160];
     size_t count = 0;
-    if (n->averaged || n->leaving || members_any_usable(&n->members)) return;
     for (; count < said.count && count + 1 < sizeof text; count++) {
         uint8_t c = said.data[count];
         text[count] = c >= 0x20 && c < 0x7f ? (char)c : '?';
     }
     text[count] = 0;
     struct action a = {.kind = ACTION_FINISHED, .text = text};
-    n->life = LIFE_LEFT;
     sink_act(n->out, &a);
-}
-
-void node_leave(struct node *n)
-{
-    if (n->life == LIFE_LEAVING || n->life == LIFE_LEFT || n->leaving) return;
-    n->leaving = true;
-    n->leave_until = instant_after(n->now, LEAVE_PATIENCE);
 }
 
 bool node_everybody_done(const struct node *n)

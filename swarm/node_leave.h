@@ -4,14 +4,15 @@
 
 #include "node_parts.h"
 
-/* The user wants out: when the round is over. */
-void node_leave(struct node *n);
-void node_goodbye(struct node *n);
-void node_finish(struct node *n);
+/* The last epoch is behind me: the others are waited for. */
+void node_done(struct node *n);
 
-/* A peer says that another worker has my key, and proved it by asking that one; `said` is its
- * sentence. */
-void node_copied(struct node *n, struct bytes said);
+/* All are told that I leave. */
+void node_goodbye(struct node *n);
+/* The links end, and the driver may stop. */
+void node_finish(struct node *n);
+/* The same at once, because I may not take part: a peer says `said`. */
+void node_finish_refused(struct node *n, struct bytes said);
 
 /* Has everybody reached the last epoch? */
 bool node_everybody_done(const struct node *n);

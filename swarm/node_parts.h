@@ -5,8 +5,9 @@
  *     history   states that are taken and given: download, adoption, fork, damage
  *     round     from readiness to the outer step
  *     leave     the end
+ *     life      one state after the other
  *     view      for status
- *     node      what comes in, and one state after the other
+ *     node      what comes in
  *
  * Each uses those above it. */
 #ifndef SHOAL_SWARM_NODE_PARTS_H

@@ -61,17 +61,19 @@ bool node_sits_out(struct node *n)
     return false;
 }
 
-void node_try_round(struct node *n)
+bool node_round_due(struct node *n)
+{
+    struct progress_sum s = node_work(n);
+    if (n->now.ns < n->solo_until.ns && !n->match.called) return false;
+    return progress_ready(&s, &n->round, n->config.every, n->config.count_steps, n->match.called) &&
+           n->snapshots == 0 && !node_sits_out(n);
+}
+
+void node_begin_match(struct node *n)
 {
     struct sink in = node_inner(n);
-    struct progress_sum s = node_work(n);
     struct match_offer mine = offer(n);
-    if (n->now.ns < n->solo_until.ns && !n->match.called) return;
-    if (!progress_ready(&s, &n->round, n->config.every, n->config.count_steps, n->match.called) ||
-        n->snapshots > 0 || node_sits_out(n))
-        return;
     node_refresh_cell(n);
-    node_enter(n, LIFE_MATCH);
     node_note(n, round_note(n, "ready", members_live(&n->members)));
     if (node_alone(n)) match_alone(&n->match, &mine);
     else match_start(&n->match, &mine, n->now, &in);
@@ -83,7 +85,6 @@ void node_solo(struct node *n)
     if (pause.ns < SOLO_PAUSE_MIN.ns) pause = SOLO_PAUSE_MIN;
     n->solo_until = instant_after(n->now, pause);
     node_note(n, round_note(n, "solo", 1));
-    node_to_train(n);
 }
 
 static void note_committed(struct node *n, const struct match_group *g)
@@ -111,7 +112,6 @@ void node_begin_reduce(struct node *n)
     }
     n->committed_at = n->now;
     note_committed(n, g);
-    node_enter(n, LIFE_REDUCE);
     node_order(n, ACTION_SNAPSHOT, true);
     n->snapshots++;
     reduce_start(&n->reduce, g, linked, n->now, &in);
@@ -132,7 +132,7 @@ void node_snapshot(struct node *n, const struct event *e)
     if (mine) reduce_snapshot(&n->reduce, bytes_of(e->bytes.data, e->ok ? count : 0), n->now, &in);
 }
 
-static void apply(struct node *n)
+void node_order_apply(struct node *n)
 {
     struct sink in = node_inner(n);
     struct action a = {.kind = ACTION_APPLY};
@@ -145,7 +145,6 @@ static void apply(struct node *n)
     a.apply.means = n->reduce.means;
     a.apply.null = n->reduce.null;
     a.apply.mine = n->reduce.in;
-    node_enter(n, LIFE_APPLY);
     sync_withdraw(&n->sync, &in);
     node_note(n, (struct action){
                      .text = n->reduce.unsure ? "unsure" : "agreed",
@@ -157,25 +156,12 @@ static void apply(struct node *n)
     sink_act(n->out, &a);
 }
 
-void node_applied(struct node *n, const struct event *e)
+void node_take_average(struct node *n, const struct event *e)
 {
-    if (n->life != LIFE_APPLY) return;
     uint64_t members = n->reduce.group.count;
     n->unsure = n->reduce.unsure;
     node_new_state(n, &e->state, true);
     node_note(n, (struct action){.text = "applied",
                                  .note.numbers = {{"epoch", n->state.epoch}, {"members", members}},
                                  .note.hex = {"digest", bytes_of(n->state.digest, 32)}});
-    node_to_train(n);
-}
-
-void node_run_reduce(struct node *n)
-{
-    if (n->reduce.state == REDUCE_AGREED) {
-        apply(n);
-    } else if (n->reduce.state == REDUCE_FAILED) {
-        node_order(n, ACTION_RESUME, true);
-        node_rest_match(n);
-        node_solo(n);
-    }
 }

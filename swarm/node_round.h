@@ -10,17 +10,19 @@ void node_refresh_cell(struct node *n);
 /* A round of my former life may still be under way, in which I may have signed. */
 bool node_sits_out(struct node *n);
 
-/* Looks for a group, if enough is trained. */
-void node_try_round(struct node *n);
+/* Is enough trained, and may I look for a group? */
+bool node_round_due(struct node *n);
+void node_begin_match(struct node *n);
 
-/* No group came about: training goes on. */
+/* No group came about, or no average: a pause before the next attempt. */
 void node_solo(struct node *n);
 
-/* The group is committed. */
+/* The group is committed: the average begins, and the trainer is asked for its snapshot. */
 void node_begin_reduce(struct node *n);
 void node_snapshot(struct node *n, const struct event *e);
-/* Looks how the average stands. */
-void node_run_reduce(struct node *n);
-void node_applied(struct node *n, const struct event *e);
+
+/* The members agree: ACTION_APPLY, and what the trainer says to it. */
+void node_order_apply(struct node *n);
+void node_take_average(struct node *n, const struct event *e);
 
 #endif

@@ -96,10 +96,3 @@ void node_publish_soon(struct node *n)
 {
     n->publish_at = instant_min(n->publish_at, instant_after(n->published, PUBLISH_PAUSE));
 }
-
-void node_enter(struct node *n, enum life life)
-{
-    enum peer_phase before = node_phase(n);
-    n->life = life;
-    if (node_phase(n) != before) node_publish_soon(n);
-}

@@ -17,7 +17,5 @@ enum peer_phase node_phase(const struct node *n);
 /* Signs how far I am, for all. */
 void node_publish(struct node *n);
 void node_publish_soon(struct node *n);
-/* Another state: others are told if they see it. */
-void node_enter(struct node *n, enum life life);
 
 #endif

@@ -1,0 +1,44 @@
+/* node_life.h -- one state of a node after the other: the only part that changes `life`. Part of
+ * node.c, on the same struct.
+ *
+ *     in             when                                           becomes
+ *     JOIN           the peer list is heard, or time is over        TRAIN, or SYNC
+ *     TRAIN          another's state counts for more than mine      SYNC
+ *                    enough is trained                              MATCH
+ *                    a group is certified                           REDUCE
+ *     MATCH          a group is certified                           REDUCE
+ *                    no group came about                            TRAIN, after a pause MATCH again
+ *                    another's state ..., unless I have signed      SYNC
+ *     REDUCE         the members agree                              APPLY
+ *                    there is no average                            TRAIN, after a pause MATCH again
+ *     APPLY          the trainer has done the outer step            TRAIN
+ *     SYNC           all of the state is here                       ADOPT
+ *                    it failed                                      TRAIN, or SYNC for a newer one
+ *     ADOPT          the trainer holds it                           TRAIN
+ *     DONE           everybody is done, or time is over             LEAVING
+ *     LEAVING        the goodbye is out                             LEFT
+ *
+ *     not TRAIN but DONE after the last epoch
+ *     when the user wants out: LEAVING; from REDUCE and APPLY when they are over, or 30 s later
+ *     when a peer proves, before the first round, that another worker has my key: LEFT */
+#ifndef SHOAL_SWARM_NODE_LIFE_H
+#define SHOAL_SWARM_NODE_LIFE_H
+
+#include "node_parts.h"
+
+/* What follows from news, messages and time, until nothing changes. Call it after every event. */
+void node_live(struct node *n);
+
+/* The trainer has done the outer step; it holds the downloaded state. Passed over in other states
+ * than APPLY and ADOPT. */
+void node_applied(struct node *n, const struct event *e);
+void node_adopted(struct node *n, const struct event *e);
+
+/* The user wants out: when the round is over. */
+void node_leave(struct node *n);
+
+/* A peer says that another worker has my key, and proved it by asking that one; `said` is its
+ * sentence. */
+void node_copied(struct node *n, struct bytes said);
+
+#endif
