@@ -236,7 +236,7 @@ static bool control_data(struct connection *c, struct bytes b)
             if (h->frame && !c->doomed) h->frame(h->ctx, c->id, type, body);
             break;
         case FRAMES_TOO_LONG:
-            connection_doom(c, CLOSE_PROTOCOL, "a frame is longer than 1 MiB");
+            connection_doom(c, CLOSE_PROTOCOL, "a frame is longer than 64 KiB");
             return false;
         case FRAMES_NO_MEMORY:
             connection_doom(c, CLOSE_BUSY, "no memory for a frame");

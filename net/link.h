@@ -1,7 +1,7 @@
 /* link.h -- an authenticated connection to a peer, and what may be said over it (ALPN shoal/1).
  *
  *     datagram   at most 1150 bytes, may be lost
- *     frame      a type and up to 1 MiB: reliable, in order; one stream each way for all of them
+ *     frame      a type and at most 64 KiB: reliable, in order; one stream each way for all of them
  *     parcel     one message, reliable, on a stream of its own: no parcel waits for another one's lost packet
  *     request    one message there, one reply back, on a stream of its own
  *
@@ -28,10 +28,6 @@
 #include "base/link.h"
 
 struct endpoint;
-
-#define LINK_DATAGRAM_BYTES_MAX 1150
-#define LINK_FRAME_BYTES_MAX    (1u << 20)
-#define LINK_REQUEST_BYTES_MAX  (64u << 10)
 
 /* How a link ended. */
 struct link_end {

@@ -82,8 +82,8 @@ enum action_kind {
     ACTION_DIAL,    /* id, address */
     ACTION_HANG_UP, /* link, code, text */
     ACTION_SETTLE, /* link: if there are others to the same peer, all but one are to end once they are quiet */
-    ACTION_DATAGRAM, /* link, bytes (<= 1150): may be lost */
-    ACTION_FRAME,    /* link, type, bytes: reliable, in order */
+    ACTION_DATAGRAM, /* link, bytes (at most LINK_DATAGRAM_BYTES_MAX): may be lost */
+    ACTION_FRAME,    /* link, type, bytes (at most LINK_FRAME_BYTES_MAX): reliable, in order */
     ACTION_PARCEL, /* link, ticket, bytes then more: one message, reliable, apart from the others */
     ACTION_REQUEST, /* link, ticket, bytes */
     ACTION_REPLY,   /* link, ticket of the request, bytes then more */

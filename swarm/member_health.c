@@ -113,7 +113,7 @@ void member_tell_suspect(struct members *m, int i, const struct sink *out)
         m->now.ns < instant_after(p->told, TELL_PERIOD).ns)
         return;
     p->told = m->now;
-    uint8_t room[WIRE_DATAGRAM_MAX], made[RECORD_BYTES_MAX];
+    uint8_t room[LINK_DATAGRAM_BYTES_MAX], made[RECORD_BYTES_MAX];
     struct writer w = writer_init(room, sizeof room);
     writer_u8(&w, WIRE_GOSSIP);
     struct bytes record = bytes_of(p->accusers[0].bytes, RECORD_SUSPECT_BYTES);

@@ -31,7 +31,7 @@ void member_probe_next(struct members *m)
 void member_send_ping(struct members *m, int i, uint8_t type, uint32_t nonce,
                       const struct sink *out)
 {
-    uint8_t room[WIRE_DATAGRAM_MAX];
+    uint8_t room[LINK_DATAGRAM_BYTES_MAX];
     struct writer w = writer_init(room, sizeof room);
     writer_u8(&w, type);
     writer_u32(&w, nonce);

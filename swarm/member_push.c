@@ -74,7 +74,7 @@ void member_flush(struct members *m, const struct sink *out)
         }
         bool left = true;
         while (left) {
-            uint8_t room[WIRE_DATAGRAM_MAX];
+            uint8_t room[LINK_DATAGRAM_BYTES_MAX];
             struct writer w = writer_init(room, sizeof room);
             writer_u8(&w, WIRE_GOSSIP);
             left = member_pack(m, i, &w);

@@ -2,7 +2,7 @@
  * "Records".
  *
  *     carrier     first byte    body
- *     datagram    type          to the end; <= WIRE_DATAGRAM_MAX with the type
+ *     datagram    type          to the end, at most LINK_DATAGRAM_BYTES_MAX with the type
  *     frame       (driver)      action.type and action.bytes; the driver frames them as type u8, length u24, body
  *     parcel      type          one whole chunk stream
  *     request     type          one reply, without a type of its own; an empty one means "I have not got that"
@@ -18,9 +18,7 @@
 #define WIRE_MAJOR 1 /* another major: another protocol */
 #define WIRE_MINOR 1 /* types of a later minor are skipped */
 
-#define WIRE_DATAGRAM_MAX 1150
-#define WIRE_FRAME_MAX    (64 << 10) /* longer ones end the link */
-#define WIRE_SIGNED_MAX   2048       /* bytes under one signature */
+#define WIRE_SIGNED_MAX 2048 /* bytes under one signature */
 
 enum wire_type {
     WIRE_HELLO = 0x00,        /* frame, the first one on every link */

@@ -10,6 +10,12 @@
 typedef uint32_t link_id;
 #define LINK_NONE 0u
 
+/* To hand over a longer message is a bug. A longer frame of a peer's ends the link, a longer
+ * request is refused. SPEC.md, "Identity and transport". */
+#define LINK_DATAGRAM_BYTES_MAX 1150
+#define LINK_FRAME_BYTES_MAX    (64u << 10) /* without its head of type and length */
+#define LINK_REQUEST_BYTES_MAX  (64u << 10)
+
 /* Why a link or a dial ended. Below 0x1000: sent in CONNECTION_CLOSE, by us or by the peer. From
  * 0x1000 up: what we saw ourselves, never sent. */
 enum link_close {

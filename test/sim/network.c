@@ -550,12 +550,15 @@ void network_act(struct world *w, struct sim_node *n, const struct action *a)
         close_doubles(w, link, side);
         break;
     case ACTION_DATAGRAM:
-        if (a->bytes.count > 1150)
+        if (a->bytes.count > LINK_DATAGRAM_BYTES_MAX)
             world_violated(w, "driver: node %d sends a datagram of %zu bytes", n->index,
                            a->bytes.count);
         else send_datagram(w, message_new(w, EVENT_DATAGRAM, link, !side, a->bytes, a->more));
         break;
     case ACTION_FRAME: {
+        if (a->bytes.count > LINK_FRAME_BYTES_MAX)
+            world_violated(w, "driver: node %d sends a frame of %zu bytes", n->index,
+                           a->bytes.count);
         struct message *m = message_new(w, EVENT_FRAME, link, !side, a->bytes, a->more);
         m->type = a->type;
         send_reliable(w, m, false);

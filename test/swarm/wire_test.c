@@ -74,9 +74,9 @@ Test(wire, records_have_the_sizes_that_the_specification_says)
         size_t count = stranger_sign(&x, &stage, r, bytes);
         cr_assert(eq(int, (int)count, size_in_spec(kinds[i])), "kind %x", kinds[i]);
     }
-    cr_assert(eq(sz,
-                 (size_t)(WIRE_DATAGRAM_MAX - 1) / (RECORD_ENVELOPE_BYTES + RECORD_PROGRESS_BYTES),
-                 (size_t)7));
+    cr_assert(eq(
+        sz, (size_t)(LINK_DATAGRAM_BYTES_MAX - 1) / (RECORD_ENVELOPE_BYTES + RECORD_PROGRESS_BYTES),
+        (size_t)7));
 }
 
 Test(wire, a_record_reads_back_as_it_was_written)
