@@ -61,7 +61,7 @@ struct bench {
 static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
     static const char *const presets[] = {"2m", "14m", "60m", "150m", "1b", NULL},
-                             *const precisions[] = {"fp32", "bf16", NULL};
+                             *const precisions[] = {"fp32", "bf16", "auto", NULL};
     static const char notes[] =
         "peak: on a CPU what fused multiply-adds in registers reach on as many threads, "
         "undisturbed, measured first; of a GPU what its maker says of dense products in bf16.\n"
@@ -239,11 +239,6 @@ static enum err trace_step(struct bench *k, struct result *r, struct why *w)
     return e;
 }
 
-static const char *precision_name(const struct bench *k)
-{
-    return k->x.train.precision == PRECISION_BF16 ? "bf16" : "fp32";
-}
-
 static double share_of(const struct result *r) { return r->peak ? r->flops / r->peak : 0; }
 
 static json_t *ops_json(const struct bench *k, const struct result *r)
@@ -288,7 +283,7 @@ static enum err report_json(const struct bench *k, const struct wishes *o, const
     object_u64(out, "context", k->x.model.context);
     object_u64(out, "batch_tokens", k->x.train.batch_tokens);
     object_u64(out, "micro_batch", k->micro_batch);
-    object_text(out, "precision", precision_name(k));
+    object_text(out, "precision", precision_word(k->x.train.precision));
     object_u64(out, "threads", threads);
     object_text(out, "backend", device_describe(&k->b));
     if (device_choice(&k->b)) object_text(out, "choice", device_choice(&k->b));
@@ -336,7 +331,8 @@ static enum err report(const struct bench *k, const struct wishes *o, const stru
     if (o->json) return report_json(k, o, r, name, threads, w);
     printf("model    %s: %zu parameters, context %u, %u sequences at once\n", name,
            k->layout.parameters, (unsigned)k->x.model.context, (unsigned)k->micro_batch);
-    printf("machine  %zu threads, %s, %s\n", threads, device_describe(&k->b), precision_name(k));
+    printf("machine  %zu threads, %s, %s\n", threads, device_describe(&k->b),
+           precision_word(k->x.train.precision));
     if (device_choice(&k->b))
         printf("kernels  %s; %s\n", device_describe(&k->b), device_choice(&k->b));
     printf("steps    %llu of %llu tokens in %.2f s\n", (unsigned long long)r->steps,
@@ -373,6 +369,7 @@ static enum err bench_take(struct bench *k, const struct device_options *d, stru
         return why(w, ERR_UNSUPPORTED,
                    "%s: train.precision bf16 is not built for the %s backend yet: set it to fp32",
                    k->x.path, k->b.name);
+    k->x.train.precision = device_precision(&k->b);
     k->layout = layout_of(&k->x.model);
     k->micro_batch = budget_micro_batch(&k->x, &k->b, 1);
     e = vectors_take(k, w);

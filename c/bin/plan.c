@@ -80,7 +80,9 @@ static enum err plan_memory(struct plan *p, const struct experiment *x, unsigned
     struct backend cpu;
     enum err e = pool_open(&pool, 1, 0, w);
     if (e) return e;
-    e = cpu_open(&cpu, pool, x->train.precision == PRECISION_BF16, w);
+    /* Auto is bf16 on a GPU; on the host it may come to fp32, which takes more. */
+    const enum precision asked = x->train.precision;
+    e = cpu_open(&cpu, pool, asked == PRECISION_BF16 || (asked == PRECISION_AUTO && gpu), w);
     if (!e) {
         struct node_config n = {.parameters = p->parameters, .group_max = x->swarm.group_max};
         uint64_t vector = p->parameters * sizeof(float);

@@ -28,7 +28,8 @@
 #define EXPERIMENT_KEYS_MAX   80 /* keys that the format has, or more (schema.h) */
 
 enum schedule_kind { SCHEDULE_COSINE, SCHEDULE_WSD, SCHEDULE_CONSTANT };
-enum precision { PRECISION_FP32, PRECISION_BF16 };
+/* Auto: the faster one, as measured where it is computed. */
+enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_AUTO };
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
 enum outer_count { OUTER_COUNT_TOKENS, OUTER_COUNT_STEPS };
 enum wire_format { WIRE_FP32, WIRE_BF16, WIRE_INT8, WIRE_INT4 };
@@ -218,8 +219,9 @@ static inline uint64_t experiment_batch_sequences(const struct experiment *x)
     return x->train.batch_tokens / x->model.context;
 }
 
-/* As it stands in the file: "none", "norm" or "block". */
+/* As they stand in the file: "none" or "block"; "fp32", "bf16" or "auto". */
 const char *recompute_word(enum recompute r);
+const char *precision_word(enum precision p);
 
 /* Parameters of a model of this shape. */
 uint64_t model_shape_parameters(const struct model_shape *s);

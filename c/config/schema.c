@@ -11,7 +11,7 @@
 #define PATH_BYTES (EXPERIMENT_PATH_BYTES - 1)
 
 static const char *const schedule_words[] = {"cosine", "wsd", "constant", NULL};
-static const char *const precision_words[] = {"fp32", "bf16", NULL};
+static const char *const precision_words[] = {"fp32", "bf16", "auto", NULL};
 static const char *const recompute_words[] = {"none", "block", NULL};
 static const char *const count_words[] = {"tokens", "steps", NULL};
 static const char *const wire_words[] = {"fp32", "bf16", "int8", "int4", NULL};
@@ -54,7 +54,7 @@ const struct schema_key schema_keys[] = {
     {"train.schedule.warmup", "steps of linear rise; fewer than train.steps", SCHEMA_U64, AT(train.schedule.warmup), .least = 0, .most = STEPS_MAX, .derived = "a tenth of train.steps, 1000 at most", .shared = 1},
     {"train.schedule.final", "share of lr at the end", SCHEMA_F64, AT(train.schedule.final), .low = 0, .high = 1, .initial = "0.1", .shared = 1},
     {"train.schedule.decay", "wsd: share of the run that decays", SCHEMA_F64, AT(train.schedule.decay), .low = 0, .high = 1, .initial = "0.1", .shared = 1},
-    {"train.precision", "of the inner steps", SCHEMA_WORD, AT(train.precision), .words = precision_words, .initial = "fp32"},
+    {"train.precision", "of the inner steps; auto: the faster one, as measured; on a GPU bf16", SCHEMA_WORD, AT(train.precision), .words = precision_words, .initial = "fp32"},
     {"train.recompute", "what layers compute once more backward, to save memory", SCHEMA_WORD, AT(train.recompute), .words = recompute_words, .initial = "none"},
 
     {"outer.every", "inner steps between averages; divides train.steps", SCHEMA_U64, AT(outer.every), .least = 1, .most = STEPS_MAX, .required = true, .shared = 1},
@@ -112,6 +112,7 @@ const struct schema_preset schema_presets[] = {
 // clang-format on
 
 const char *recompute_word(enum recompute r) { return recompute_words[r]; }
+const char *precision_word(enum precision p) { return precision_words[p]; }
 
 size_t schema_find(const char *path, size_t bytes)
 {

@@ -74,8 +74,7 @@ static void compute(const struct backend *b, const struct layer *l)
                                                                    l->kv_heads, l->head_dim});
 }
 
-static enum err measure(struct pool *pool, bool bf16, struct layer *l, struct choice *c,
-                        struct why *w)
+static enum err measure(struct pool *pool, struct layer *l, struct choice *c, struct why *w)
 {
     struct backend sets[CHOOSE_SETS];
     size_t opened = 0;
@@ -89,7 +88,7 @@ static enum err measure(struct pool *pool, bool bf16, struct layer *l, struct ch
                                    .length = l->rows};
     while (opened < c->count && !e) {
         struct backend *b = &sets[opened];
-        e = cpu_open_as(b, pool, c->times[opened].name, bf16, w);
+        e = cpu_open_as(b, pool, c->times[opened].name, c->times[opened].bf16, w);
         opened += !e;
         if (!e) e = b->prepare(b->self, &sizes, w);
     }
@@ -105,33 +104,44 @@ static enum err measure(struct pool *pool, bool bf16, struct layer *l, struct ch
     return e;
 }
 
-const char *choose_fastest(const struct choice_time *times, size_t count)
+size_t choose_fastest(const struct choice_time *times, size_t count)
 {
-    const char *name = NULL;
+    size_t fastest = 0;
     double best = times[0].seconds;
     for (size_t i = 1; i < count; i++)
         if (times[i].seconds < best) best = times[i].seconds;
     for (size_t i = 0; i < count; i++)
-        if (times[i].seconds <= CHOOSE_EVEN * best) name = times[i].name;
-    return name;
+        if (times[i].seconds <= CHOOSE_EVEN * best) fastest = i;
+    return fastest;
 }
 
-/* The cache: lines of a key and, behind a blank, a name. */
+/* "AMX", or "bf16 AMX" where both precisions are at choice. */
+static const char *label(const struct choice_of *of, const struct choice_time *t, char out[32])
+{
+    const char *const precision = !of->fp32 || !of->bf16 ? "" : t->bf16 ? "bf16 " : "fp32 ";
+    snprintf(out, 32, "%s%s", precision, t->name);
+    return out;
+}
+
+/* The cache: lines of a key and, behind a blank, a label. */
 
 #define PATH_BYTES      4096
 #define CACHE_BYTES_MAX ((size_t)1 << 16)
-#define KEY_BYTES       160
+#define KEY_BYTES       240
 #define KEY_VERSION     1 /* of the kernels: raised when they become faster */
 
-static void key_of(const struct choice *c, size_t threads, bool bf16, const struct op_sizes *s,
-                   char out[KEY_BYTES])
+static void key_of(const struct choice *c, const struct choice_of *of, size_t threads,
+                   const struct op_sizes *s, char out[KEY_BYTES])
 {
     uint32_t model = 0, b, v, d;
     size_t at;
     __get_cpuid(1, &model, &b, &v, &d); /* family, model and stepping */
     at = (size_t)snprintf(out, KEY_BYTES, "%d-%x-%zu-%s-%zu-%zu-%zu-%zu-%zu-%zu-", KEY_VERSION,
-                          model, threads, bf16 ? "bf16" : "fp32", s->dim, s->ffn, s->heads,
-                          s->kv_heads, s->head_dim, s->length);
+                          model, threads,
+                          !of->bf16   ? "fp32"
+                          : !of->fp32 ? "bf16"
+                                      : "auto",
+                          s->dim, s->ffn, s->heads, s->kv_heads, s->head_dim, s->length);
     for (size_t i = 0; i < c->count && at < KEY_BYTES; i++)
         for (const char *n = c->times[i].name; at + 1 < KEY_BYTES && *n; n++)
             if (*n != ' ') out[at++] = *n;
@@ -145,20 +155,22 @@ static bool cache_path(char *out, size_t room)
            (size_t)snprintf(out, room, "%s/kernels", folder) < room;
 }
 
-/* The name behind the key, when it is one of those at choice; NULL. */
-static const char *cache_find(const char *text, const char *key, const struct choice *c)
+/* Which one stands behind the key; `count`: none of those at choice. */
+static size_t cache_find(const char *text, const char *key, const struct choice_of *of,
+                         const struct choice *c)
 {
     const size_t length = strlen(key);
+    char known[32];
     for (const char *line = text; line; line = strchr(line, '\n')) {
         line += *line == '\n';
         if (strncmp(line, key, length) || line[length] != ' ') continue;
         const char *name = line + length + 1;
+        const size_t bytes = strcspn(name, "\n");
         for (size_t i = 0; i < c->count; i++)
-            if (strcspn(name, "\n") == strlen(c->times[i].name) &&
-                !strncmp(name, c->times[i].name, strlen(c->times[i].name)))
-                return c->times[i].name;
+            if (strlen(label(of, &c->times[i], known)) == bytes && !strncmp(name, known, bytes))
+                return i;
     }
-    return NULL;
+    return c->count;
 }
 
 /* What the cache says, to be freed; NULL where there is none, or one beyond its size, which begins
@@ -183,46 +195,66 @@ static void cache_write(const char *path, const char *text, const char *key, con
     file_write_atomic(path, parts, 2, 0600, NULL);
 }
 
-static void say(struct choice *c)
+static void say(const struct choice_of *of, struct choice *c)
 {
+    char name[32];
     size_t at = (size_t)snprintf(c->text, sizeof c->text, "measured:");
     for (size_t i = 0; i < c->count && at < sizeof c->text; i++)
         at += (size_t)snprintf(c->text + at, sizeof c->text - at, "%s %s %.1f ms", i ? "," : "",
-                               c->times[i].name, c->times[i].seconds * 1e3);
+                               label(of, &c->times[i], name), c->times[i].seconds * 1e3);
 }
 
-enum err choose_kernels(struct pool *pool, bool bf16, const struct op_sizes *sizes,
+/* All that are at choice, those of bf16 first. */
+static void list(const struct choice_of *of, struct choice *out)
+{
+    for (int bf16 = 1; bf16 >= 0; bf16--) {
+        if (!(bf16 ? of->bf16 : of->fp32)) continue;
+        if (of->kernels && kernels_named(of->kernels, bf16))
+            out->times[out->count++] = (struct choice_time){.name = of->kernels, .bf16 = bf16};
+        for (size_t i = 0; !of->kernels && i < CHOOSE_SETS; i++) {
+            const char *name = kernels_number(i, bf16);
+            if (name) out->times[out->count++] = (struct choice_time){.name = name, .bf16 = bf16};
+        }
+    }
+}
+
+static void take(struct choice *c, size_t i)
+{
+    c->name = c->times[i].name;
+    c->bf16 = c->times[i].bf16;
+}
+
+enum err choose_kernels(struct pool *pool, const struct choice_of *of, const struct op_sizes *sizes,
                         const char *cache, struct choice *out, struct why *w)
 {
-    char key[KEY_BYTES], own[PATH_BYTES];
+    char key[KEY_BYTES], own[PATH_BYTES], name[32];
     *out = (struct choice){.text = "the only ones here"};
-    for (size_t i = 0; i < CHOOSE_SETS; i++) {
-        const char *name = kernels_number(i, bf16);
-        if (name) out->times[out->count++].name = name;
-    }
+    list(of, out);
     if (!out->count)
-        return why(w, ERR_DEVICE,
-                   "this processor lacks AVX2 and FMA, which shoal needs (x86-64-v3)");
-    out->name = out->times[0].name;
+        return why(w, ERR_DEVICE, "this processor lacks %s",
+                   of->kernels ? of->kernels : "AVX2 and FMA, which shoal needs (x86-64-v3)");
+    take(out, 0);
     if (out->count == 1) return ERR_OK;
     if (!cache && cache_path(own, sizeof own)) cache = own;
-    key_of(out, pool_threads(pool), bf16, sizes, key);
+    key_of(out, of, pool_threads(pool), sizes, key);
     char *known = cache_read(cache);
-    const char *name = known ? cache_find(known, key, out) : NULL;
+    const size_t found = known ? cache_find(known, key, of, out) : out->count;
     enum err e = ERR_OK;
-    if (name) {
-        out->name = name;
+    if (found < out->count) {
+        take(out, found);
         snprintf(out->text, sizeof out->text, "the fastest when it was measured");
     } else {
         struct layer l = layer_of(sizes);
         e = layer_open(&l, w);
-        if (!e) e = measure(pool, bf16, &l, out, w);
+        if (!e) e = measure(pool, &l, out, w);
         layer_close(&l);
         if (!e) {
-            out->name = choose_fastest(out->times, out->count);
+            take(out, choose_fastest(out->times, out->count));
             out->measured = true;
-            say(out);
-            if (cache) cache_write(cache, known, key, out->name);
+            say(of, out);
+            if (cache)
+                cache_write(cache, known, key,
+                            label(of, &(struct choice_time){out->name, out->bf16, 0}, name));
         }
     }
     free(known);

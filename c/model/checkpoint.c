@@ -15,6 +15,10 @@ static const char magic[] = "SHOALCKP"; /* without its zero */
 static const char *const section_names[CHECKPOINT_SECTIONS] = {"parameters", "moment1", "moment2",
                                                                "anchor", "momentum"};
 
+/* As they stand in the file. */
+static const uint32_t precision_numbers[] = {
+    [PRECISION_FP32] = 1, [PRECISION_BF16] = 2, [PRECISION_AUTO] = 0};
+
 struct section {
     uint64_t offset; /* 0: not in the file */
     uint8_t sum[SUM_BYTES];
@@ -81,6 +85,7 @@ static void encode(const struct checkpoint *c, const struct section table[CHECKP
     writer_u16(&w, (uint16_t)c->shared.count);
     writer_copy(&w, c->shared.text, c->shared.count);
     writer_copy(&w, c->kernels, sizeof c->kernels);
+    writer_u32(&w, precision_numbers[c->precision]);
     assert(!w.full);
     sum_of(header, HEADER_BYTES - SUM_BYTES, header + HEADER_BYTES - SUM_BYTES);
 }
@@ -106,6 +111,16 @@ static void decode_shared(struct reader *r, struct checkpoint *c)
     if (count >= sizeof c->shared.text) r->bad = true;
     else reader_copy(r, c->shared.text, count);
     c->shared.count = r->bad ? 0 : count;
+}
+
+/* What version 3 added. */
+static void decode_computed(struct reader *r, struct checkpoint *c)
+{
+    reader_copy(r, c->kernels, sizeof c->kernels);
+    c->kernels[sizeof c->kernels - 1] = 0;
+    const uint32_t precision = reader_u32(r);
+    for (int p = PRECISION_FP32; p <= PRECISION_AUTO; p++)
+        if (precision_numbers[p] == precision) c->precision = (enum precision)p;
 }
 
 static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
@@ -154,8 +169,8 @@ static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
     reader_copy(&r, c->corpus, sizeof c->corpus);
     c->corpus[sizeof c->corpus - 1] = 0;
     if (version >= 2) decode_shared(&r, c);
-    if (version >= 3) reader_copy(&r, c->kernels, sizeof c->kernels);
-    c->kernels[sizeof c->kernels - 1] = 0;
+    c->precision = PRECISION_AUTO;
+    if (version >= 3) decode_computed(&r, c);
     c->of_swarm = table[CHECKPOINT_ANCHOR].offset && table[CHECKPOINT_MOMENTUM].offset;
     if (r.bad) return why(w, ERR_FORMAT, "its header is too short");
     if (!shape_can_be(s)) return why(w, ERR_FORMAT, "its model's shape is none that can be");

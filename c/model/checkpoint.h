@@ -7,7 +7,7 @@
  *            the table holds offset and XXH3-128 of each
  *
  * Version 2 added the tokenizer's hash and the shared values (shared.h) to version 1, version 3 the
- * kernels; all are read.
+ * kernels and the precision; all are read. What follows the last field is zeros.
  *
  * Written aside, synced and renamed (base/file.h): a crash leaves the old one or the new one.
  * Reading compares every checksum; a file that is truncated, damaged, of a later version or of
@@ -47,7 +47,8 @@ struct checkpoint {
     /* Of the CPU that computed it (cpu_describe): bits depend on them. Empty: a GPU, or not
      * known. */
     char kernels[CHECKPOINT_KERNELS_BYTES];
-    bool of_swarm; /* read: the file holds anchor and momentum */
+    enum precision precision; /* of the inner steps, never PRECISION_AUTO but for: not known */
+    bool of_swarm;            /* read: the file holds anchor and momentum */
     /* [parameters] each; lent by the caller. NULL: not kept (written), not wanted (read). A worker
      * alone has neither anchor nor momentum. */
     float *sections[CHECKPOINT_SECTIONS];

@@ -24,7 +24,7 @@ static void say(const char *sentence) { fprintf(stderr, "shoal: %s\n", sentence)
 
 static enum err open_gpu(struct backend *out, const struct device_options *o, struct why *w)
 {
-    const struct cuda_options options = {(int)o->index, o->precision == PRECISION_BF16, o->cublaslt,
+    const struct cuda_options options = {(int)o->index, o->precision != PRECISION_FP32, o->cublaslt,
                                          o->quiet ? NULL : say};
     return cuda_open(out, &options, w);
 }
@@ -141,21 +141,24 @@ static bool open_kept(struct backend *out, const char *kept, bool bf16, struct p
 static enum err open_cpu(struct backend *out, const struct device_options *o, struct pool *pool,
                          struct why *w)
 {
-    const bool bf16 = o->precision == PRECISION_BF16;
+    const bool bf16 = o->precision == PRECISION_BF16, any = o->precision == PRECISION_AUTO;
+    const bool named = o->kernels != KERNELS_AUTO;
+    const char *name = named ? kernels_names[o->kernels] : NULL;
     const struct model_shape *s = o->shape;
-    if (o->kernels == KERNELS_AUTO) {
-        if (o->kept && open_kept(out, o->kept, bf16, pool)) return ERR_OK;
-        const struct op_sizes sizes = {.dim = s->dim,
-                                       .heads = s->heads,
-                                       .kv_heads = s->kv_heads,
-                                       .head_dim = s->dim / s->heads,
-                                       .ffn = s->ffn,
-                                       .length = s->context};
-        return cpu_open_fastest(out, pool, &sizes, bf16, w);
-    }
-    enum err e = cpu_open_as(out, pool, kernels_names[o->kernels], bf16, w);
-    return e ? why_while(w, e, "machine.kernels asks for what is not here (auto takes the fastest)")
-             : ERR_OK;
+    if (!named && !any && o->kept && open_kept(out, o->kept, bf16, pool)) return ERR_OK;
+    const struct op_sizes sizes = {.dim = s->dim,
+                                   .heads = s->heads,
+                                   .kv_heads = s->kv_heads,
+                                   .head_dim = s->dim / s->heads,
+                                   .ffn = s->ffn,
+                                   .length = s->context};
+    const struct choice_of of = {.fp32 = !bf16, .bf16 = bf16 || any, .kernels = name};
+    enum err e = named && !any ? cpu_open_as(out, pool, name, bf16, w)
+                               : cpu_open_fastest(out, pool, &of, &sizes, w);
+    return e && named
+               ? why_while(w, e,
+                           "machine.kernels asks for what is not here (auto takes the fastest)")
+               : e;
 }
 
 enum err device_open(struct backend *out, const struct device_options *o, struct pool *pool,
@@ -192,17 +195,32 @@ static enum err open_gpus(struct devices *out, const struct experiment *x, struc
     return count > 1 ? join_gpus(out, x, w) : ERR_OK;
 }
 
-enum err devices_open(struct devices *out, const struct experiment *x, const char *kept,
-                      struct pool *pool, struct why *w)
+enum precision device_precision(const struct backend *b)
 {
-    out->count = 0;
-    if (wants_gpu(x->machine.device)) return open_gpus(out, x, w);
+    return b->activation_bytes == sizeof(float) ? PRECISION_FP32 : PRECISION_BF16;
+}
+
+static enum err open_host(struct devices *out, const struct experiment *x, const char *kept,
+                          struct pool *pool, struct why *w)
+{
     const struct device_options o = {.precision = x->train.precision,
                                      .kernels = x->machine.kernels,
                                      .kept = kept,
                                      .shape = &x->model};
     enum err e = open_cpu(&out->lanes[0], &o, pool, w);
     out->count = !e;
+    return e;
+}
+
+enum err devices_open(struct devices *out, struct experiment *x, const struct checkpoint *kept,
+                      struct pool *pool, struct why *w)
+{
+    out->count = 0;
+    if (kept && x->train.precision == PRECISION_AUTO) x->train.precision = kept->precision;
+    enum err e = wants_gpu(x->machine.device)
+                     ? open_gpus(out, x, w)
+                     : open_host(out, x, kept && kept->kernels[0] ? kept->kernels : NULL, pool, w);
+    if (!e) x->train.precision = device_precision(&out->lanes[0]);
     return e;
 }
 

@@ -5,6 +5,7 @@
 #include "backend.h"
 #include "base/pool.h"
 #include "config/experiment.h"
+#include "model/checkpoint.h"
 
 /* What shoal was built to compute on, for `shoal version`. */
 const char *device_built(void);
@@ -50,12 +51,16 @@ const char *device_describe(const struct backend *b);
  * a GPU, and where nothing was to be chosen. */
 const char *device_choice(const struct backend *b);
 
+/* What it computes in; never PRECISION_AUTO. */
+enum precision device_precision(const struct backend *b);
+
 /* Opens what the experiment asks for: auto takes all GPUs where there are any. Several GPUs compute
  * together through NCCL; where that is not to be had it is ERR_DEVICE, never fewer GPUs. `kept`:
- * the CPU's kernels that the checkpoint was computed with, or NULL; auto takes them, and where
- * they do not run it says on stderr that bits differ from here on. Other errors as above.
- * devices_close closes what was opened, after an error too. */
-enum err devices_open(struct devices *out, const struct experiment *x, const char *kept,
+ * the checkpoint that is gone on from, or NULL; machine.kernels and train.precision that are auto
+ * are as there, and where its kernels do not run it says on stderr that bits differ from here on.
+ * x->train.precision is what was taken then. Other errors as above. devices_close closes what was
+ * opened, after an error too. */
+enum err devices_open(struct devices *out, struct experiment *x, const struct checkpoint *kept,
                       struct pool *pool, struct why *w);
 void devices_close(struct devices *d);
 size_t devices_gpus(const struct devices *d); /* 0: the CPU computes */

@@ -42,14 +42,14 @@ enum err tools_open(struct tools *t, const char *command, struct experiment *x, 
 {
     struct checkpoint newest;
     memset(t, 0, sizeof *t);
-    const bool kept = resumes && file_exists(resumes) &&
-                      checkpoints_peek(resumes, of_swarm, &newest) && newest.kernels[0];
+    const bool kept =
+        resumes && file_exists(resumes) && checkpoints_peek(resumes, of_swarm, &newest);
     enum err e = preflight_data(command, x, &t->corpus, w);
     if (!e) e = hash_tokenizer(t, hash, w);
     if (!e) tools_name_run(t, x, NULL, hash);
     size_t threads = x->machine.threads ? x->machine.threads : machine_processors();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);
-    return e ? e : devices_open(&t->devices, x, kept ? newest.kernels : NULL, t->pool, w);
+    return e ? e : devices_open(&t->devices, x, kept ? &newest : NULL, t->pool, w);
 }
 
 void tools_describe(const struct tools *t, const struct experiment *x, struct checkpoint *out)
@@ -59,6 +59,7 @@ void tools_describe(const struct tools *t, const struct experiment *x, struct ch
     memcpy(out->tokenizer, t->tokenizer, sizeof out->tokenizer);
     out->shared = t->shared;
     snprintf(out->corpus, sizeof out->corpus, "%s", x->data.corpus);
+    out->precision = device_precision(b);
     if (b->host) snprintf(out->kernels, sizeof out->kernels, "%s", device_describe(b));
 }
 

@@ -20,8 +20,8 @@ struct tools {
 };
 
 /* Opens all for the command of this name. `resumes`: the folder of the checkpoints that it may go
- * on from, of a swarm or not; NULL: of none. Where machine.kernels is auto, the newest one's are
- * taken, for the same bits. ERR_USAGE when corpus and experiment do not fit together; what was
+ * on from, of a swarm or not; NULL: of none. Where machine.kernels or train.precision is auto,
+ * it is as in the newest one, for the same bits. ERR_USAGE when corpus and experiment do not fit together; what was
  * opened is closed by tools_close. */
 enum err tools_open(struct tools *t, const char *command, struct experiment *x, const char *resumes,
                     bool of_swarm, const struct crypto *hash, struct why *w);

@@ -409,15 +409,16 @@ Test(cpu, refuses_more_memory_than_the_machine_has)
 
 Test(cpu, the_fastest_kernels_are_taken_and_of_even_ones_the_widest)
 {
-    const struct choice_time times[] = {{"A", 4}, {"B", 1}, {"C", 1.05}, {"D", 1.3}};
-    cr_assert_str_eq(choose_fastest(times, 4), "C");
-    cr_assert_str_eq(choose_fastest(times, 2), "B");
-    cr_assert_str_eq(choose_fastest(times, 1), "A");
-    const struct choice_time slow[] = {{"AVX-512", 1}, {"AVX-512 BF16", 2}};
-    cr_assert_str_eq(choose_fastest(slow, 2), "AVX-512");
+    const struct choice_time times[] = {
+        {.seconds = 4}, {.seconds = 1}, {.seconds = 1.05}, {.seconds = 1.3}};
+    cr_assert_eq(choose_fastest(times, 4), 2);
+    cr_assert_eq(choose_fastest(times, 2), 1);
+    cr_assert_eq(choose_fastest(times, 1), 0);
+    const struct choice_time slow[] = {{.seconds = 1}, {.seconds = 2}};
+    cr_assert_eq(choose_fastest(slow, 2), 0);
 }
 
-static struct choice chosen_of(size_t threads, const char *cache, bool bf16, size_t dim)
+static struct choice chosen(struct choice_of of, size_t threads, const char *cache, size_t dim)
 {
     struct pool *pool;
     struct choice c;
@@ -430,9 +431,14 @@ static struct choice chosen_of(size_t threads, const char *cache, bool bf16, siz
                                    .ffn = 96,
                                    .length = 64};
     cr_assert_eq(pool_open(&pool, threads, 0, &w), ERR_OK);
-    cr_assert_eq(choose_kernels(pool, bf16, &sizes, cache, &c, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(choose_kernels(pool, &of, &sizes, cache, &c, &w), ERR_OK, "%s", w.text);
     pool_close(pool);
     return c;
+}
+
+static struct choice chosen_of(size_t threads, const char *cache, bool bf16, size_t dim)
+{
+    return chosen((struct choice_of){.fp32 = !bf16, .bf16 = bf16}, threads, cache, dim);
 }
 
 static void write_text(const char *path, const char *text)
@@ -472,4 +478,27 @@ Test(cpu, what_was_chosen_is_kept_and_taken_again, .init = folder_make, .fini = 
     write_text(cache, lines);
     cr_assert(chosen_of(1, cache, true, 64).measured);
     cr_assert(chosen_of(1, "/dev/null/kernels", true, 64).measured, "no place to keep it");
+}
+
+Test(cpu, the_precision_is_chosen_where_either_will_do, .init = folder_make, .fini = folder_drop)
+{
+    char cache[300];
+    snprintf(cache, sizeof cache, "%s/kernels", folder);
+    const struct choice_of either = {.fp32 = true, .bf16 = true},
+                           one = {.fp32 = true, .bf16 = true, .kernels = "AVX2"};
+    const struct choice c = chosen(either, 1, cache, 64), again = chosen(either, 1, cache, 64);
+    cr_assert(c.measured && kernels_named(c.name, c.bf16));
+    size_t bf16 = 0;
+    for (size_t i = 0; i < c.count; i++) {
+        cr_assert(c.times[i].seconds > 0);
+        bf16 += c.times[i].bf16;
+    }
+    cr_assert(bf16 > 0 && bf16 < c.count, "both were measured");
+    cr_assert_not_null(strstr(c.text, "measured: bf16 AVX2 "), "%s", c.text);
+    cr_assert_not_null(strstr(c.text, ", fp32 AVX2 "), "%s", c.text);
+    cr_assert(!again.measured && again.bf16 == c.bf16, "and kept");
+    cr_assert_str_eq(again.name, c.name);
+    const struct choice named = chosen(one, 1, cache, 64);
+    cr_assert(named.measured && named.count == 2, "of the set that was named");
+    cr_assert_str_eq(named.name, "AVX2");
 }

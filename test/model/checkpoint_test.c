@@ -56,6 +56,7 @@ static struct checkpoint sample(uint64_t step)
     c.shape.rope_theta = 1e4;
     c.shape.rms_eps = 1e-5;
     strcpy(c.kernels, "AVX-512 BF16");
+    c.precision = PRECISION_BF16;
     c.shared.count = (size_t)snprintf(c.shared.text, sizeof c.shared.text, "%s", values);
     for (int s = 0; s < CHECKPOINT_SECTIONS; s++) c.sections[s] = content[s];
     return c;
@@ -136,6 +137,7 @@ Test(checkpoint, comes_back_as_it_was_written)
     cr_assert_eq(out.shared.count, sizeof values - 1);
     cr_assert_str_eq(out.shared.text, values);
     cr_assert_str_eq(out.kernels, "AVX-512 BF16");
+    cr_assert_eq(out.precision, PRECISION_BF16);
     cr_assert(out.of_swarm);
 }
 
@@ -188,6 +190,7 @@ Test(checkpoint, of_version_2_is_read)
     cr_assert_eq(c.step, 4);
     cr_assert_gt(c.shared.count, 0);
     cr_assert_str_eq(c.kernels, "");
+    cr_assert_eq(c.precision, PRECISION_AUTO, "not known");
 }
 
 Test(checkpoint, a_flipped_bit_in_any_section_or_the_header_is_named)
