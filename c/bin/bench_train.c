@@ -84,7 +84,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
         {"threads", .whole = &o->threads, .least = 1, .most = 1024, .value = "N",
          .help = "how many", .otherwise = "the processors that this process may use"},
         {"precision", .text = &o->precision, .value = "P", .words = precisions,
-         .help = "fp32 or bf16", .otherwise = o->gpu ? "bf16" : "fp32"},
+         .help = "fp32, bf16 or auto", .otherwise = o->gpu ? "bf16" : "fp32"},
         {"micro-batch", .whole = &o->micro_batch, .least = 1, .most = UINT32_MAX, .value = "N",
          .help = "sequences at once", .otherwise = "as train.micro_batch: auto"},
         {"seconds", .whole = &o->seconds, .least = 1, .most = UINT32_MAX, .value = "N",

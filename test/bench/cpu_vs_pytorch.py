@@ -16,6 +16,8 @@ out/torch. Prints one line of JSON a shape, and after several runs one more a sh
     torch_..._unlocked   with --unlock-mkl: the same with Intel's MKL, which PyTorch multiplies fp32 with, told that this processor
                          is Intel's. On others it leaves AVX-512 unused. No supported way to run PyTorch, so no ratio counts it
     best                 the same, each the best of its rounds
+    *_roofline           tokens/s that multiply-adds in registers alone would come to, all processors undisturbed (the highest
+                         peak that the rounds measured): what no program reaches
     *_bytes              peak resident memory (VmHWM) of the process; torch_import_bytes of it are there after `import torch`
     fp32_ratio           shoal_fp32 / the faster of torch_fp32 and torch_compiled_fp32
     best_ratio           the fastest shoal / the fastest PyTorch
@@ -141,6 +143,9 @@ def summary(name, found, ready):
             line[key[0]] = round(speeds(results)[0], 1)
     for column, size in sizes.items():
         line[column + "_bytes"] = size
+    for precision in ("fp32", "bf16"):
+        rounds = found.get(("shoal_" + precision, ""), [])
+        line[precision + "_roofline"] = max((round(r["tokens_per_second"] / r["share"], 1) for r in rounds), default=None)
     line["torch_import_bytes"] = imported
     line["fp32_ratio"] = ratio(line["shoal_fp32"], fastest(line["torch_fp32"], line["torch_compiled_fp32"]))
     line["best_ratio"] = ratio(fastest(line["shoal_fp32"], line["shoal_bf16"]),
