@@ -21,6 +21,7 @@
 #include "base/crypto.h"
 #include "base/err.h"
 #include "config/mistakes.h"
+#include "model_shape.h"
 
 #define EXPERIMENT_PATH_BYTES 512 /* longest path, URL or address, with its zero byte */
 #define EXPERIMENT_NAME_BYTES 64
@@ -39,20 +40,6 @@ enum access_kind { ACCESS_OPEN, ACCESS_PSK, ACCESS_TICKET };
 #define EXPERIMENT_GPUS_MAX   16 /* that compute in one worker */
 enum device_kind { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
 enum cpu_kernels { KERNELS_AUTO, KERNELS_AVX2, KERNELS_AVX512, KERNELS_AVX512_BF16, KERNELS_AMX };
-
-/* The shape of a Llama model; every matrix is [out, in], row-major. */
-struct model_shape {
-    uint32_t layers;   /* 1 .. 256 */
-    uint32_t dim;      /* 16 .. 16384; a multiple of heads */
-    uint32_t heads;    /* 1 .. 256; dim / heads is even */
-    uint32_t kv_heads; /* divides heads */
-    uint32_t ffn;      /* 16 .. 65536 */
-    uint32_t vocab;    /* 257 .. 262144: 256 bytes and the end-of-text token at least */
-    uint32_t context;  /* tokens of one sequence, 8 .. 32768 */
-    double rope_theta; /* > 1 */
-    double rms_eps;    /* 1e-5 */
-    bool tied;         /* the head is the embedding */
-};
 
 /* Where something stands in the file: counted from 1, columns in characters. */
 struct experiment_place {
@@ -222,8 +209,5 @@ static inline uint64_t experiment_batch_sequences(const struct experiment *x)
 /* As they stand in the file: "none" or "block"; "fp32", "bf16" or "auto". */
 const char *recompute_word(enum recompute r);
 const char *precision_word(enum precision p);
-
-/* Parameters of a model of this shape. */
-uint64_t model_shape_parameters(const struct model_shape *s);
 
 #endif

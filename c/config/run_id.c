@@ -91,13 +91,3 @@ void experiment_run_id(const struct experiment *x, const uint8_t tokenizer[CRYPT
     struct bytes all = writer_bytes(&w);
     crypto_digest(c, &all, 1, out);
 }
-
-uint64_t model_shape_parameters(const struct model_shape *s)
-{
-    uint64_t dim = s->dim, kv_dim = dim / s->heads * s->kv_heads;
-    uint64_t attention = 2 * dim * dim + 2 * dim * kv_dim; /* q and output; k and v */
-    uint64_t feed = 3 * dim * s->ffn;                      /* gate, up, down */
-    uint64_t block = attention + feed + 2 * dim;           /* and two norms */
-    uint64_t ends = (s->tied ? 1 : 2) * dim * s->vocab;    /* embedding and head */
-    return s->layers * block + ends + dim;                 /* and the last norm */
-}

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/experiment.h"
+#include "model_shape.h"
 
 #define LAYOUT_NAME_BYTES 64
 

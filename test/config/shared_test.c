@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/rng.h"
 #include "config/schema.h"
 #include "config/shared.h"
@@ -49,6 +50,27 @@ Test(shared, the_text_is_exactly_this)
     shared_of(&x, tokenizer, start, &s);
     cr_assert_eq(memcmp(s.text, plain, sizeof plain - 1), 0);
     cr_assert_str_eq(s.text + sizeof plain - 1, "start: 5a170000000000000000000000000000\n");
+}
+
+/* The keys that the schema marks are those of SPEC.md, "The run", in its order. */
+Test(shared, keys_are_those_of_the_specification)
+{
+    uint8_t *spec;
+    size_t count;
+    struct why w = {0};
+    cr_assert_eq(file_read("SPEC.md", 1 << 20, &spec, &count, &w), ERR_OK, "%s", w.text);
+    char *at = strstr((char *)spec, "\n    experiment.seed\n"), *end, *rest;
+    cr_assert(at && (end = strstr(at, "\n\n")), "SPEC.md lists no shared keys");
+    *end = 0;
+    const char *named = strtok_r(at, " \n", &rest);
+    for (size_t i = 0; i < schema_count; i++) {
+        if (!schema_keys[i].shared) continue;
+        cr_assert(named, "SPEC.md lacks %s", schema_keys[i].path);
+        cr_assert_str_eq(named, schema_keys[i].path);
+        named = strtok_r(NULL, " \n", &rest);
+    }
+    cr_assert_null(named, "SPEC.md has %s", named);
+    free(spec);
 }
 
 Test(shared, the_start_is_read_back)
