@@ -27,15 +27,19 @@ struct lineage_state {
     uint8_t digest[CRYPTO_HASH_BYTES]; /* SHA-256 of anchor, then momentum */
 };
 
+/* ---- events ---- */
+
+/* Behind each: the fields of struct event that it fills. */
 enum event_kind {
     EVENT_TICK, /* time has come: now >= what node_due said */
-    /* network */
+    /* contacts */
     EVENT_LINK_UP,     /* link, id, address, dialled */
-    EVENT_LINK_DOWN,   /* link, code, bytes: it was up; the peer's sentence */
+    EVENT_LINK_DOWN,   /* link, code, said: it was up */
     EVENT_LINK_MOVED,  /* link, address: the peer's packets come from there now */
     EVENT_DIAL_FAILED, /* id, code: a dial that never came up */
-    EVENT_ADDRESS, /* id, address: whoever the peer list names, or I with my own id, may be reached there. May come again,
-                      with others */
+    EVENT_ADDRESS, /* id, address: whoever the peer list names, or I with my own id, may be reached
+                      there. May come again, with others */
+    /* messages */
     EVENT_DATAGRAM,    /* link, bytes */
     EVENT_FRAME,       /* link, type, bytes: one whole message of the control stream, in order */
     EVENT_PARCEL,      /* link, bytes: one whole chunk stream */
@@ -43,14 +47,12 @@ enum event_kind {
     EVENT_REQUEST,     /* link, ticket (to be named in ACTION_REPLY), bytes */
     EVENT_REPLY,       /* link, ticket, ok, bytes */
     /* the trainer */
-    EVENT_STEP, /* round: one more inner step is done */
-    EVENT_SNAPSHOT, /* ok, bytes: quantized pseudo-gradient of all chunks, lent until ACTION_APPLY, ACTION_ADOPT
-                          or ACTION_RESUME was carried out; round.tokens is the weight that was in the READY.
-                          ok false: it was not finite; the trainer restarts from the anchor */
-    EVENT_APPLIED, /* state: the outer step of ACTION_APPLY is done; its buffers now serve. Those of the state
-                          before stay as they are until the next ACTION_APPLY or ACTION_STATE */
-    EVENT_ADOPTED, /* state: the download of ACTION_ADOPT is in place */
-    EVENT_LEAVE,   /* the user wants out: say goodbye, then ACTION_FINISHED */
+    EVENT_STEP,     /* round: one more inner step is done */
+    EVENT_SNAPSHOT, /* wire: the answer to ORDER_SNAPSHOT */
+    EVENT_APPLIED,  /* state: the outer step of ORDER_APPLY is done; its buffers now serve. Those of
+                       the state before stay as they are until the next ORDER_APPLY or ACTION_STATE */
+    EVENT_ADOPTED,  /* state: the download of ORDER_ADOPT is in place */
+    EVENT_LEAVE,    /* the user wants out: say goodbye, then ORDER_FINISH */
 };
 
 /* What the trainer did since the last outer step. */
@@ -64,106 +66,150 @@ struct round_progress {
 struct event {
     enum event_kind kind;
     instant now;
-    link_id link;
-    uint64_t ticket;
-    uint8_t id[CRYPTO_KEY_BYTES];
-    struct address address; /* where the peer was seen */
-    bool dialled;           /* we dialled it */
-    bool ok;
-    uint32_t code;
-    uint8_t type;
-    struct bytes bytes;
-    struct round_progress round;
-    struct lineage_state state;
+    link_id link; /* of what happens on one */
+    union {
+        struct { /* contacts */
+            uint8_t id[CRYPTO_KEY_BYTES];
+            struct address address; /* where the peer was seen */
+            bool dialled;           /* we dialled it */
+            uint32_t code;          /* enum link_close */
+            struct bytes said;      /* the peer's sentence, any bytes */
+        };
+        struct { /* messages */
+            uint8_t type;
+            bool ok;
+            uint64_t ticket;
+            struct bytes bytes;
+        };
+        struct round_progress round;
+        /* The quantized pseudo-gradient of all chunks, outer_wire_bytes or more, lent until
+         * ORDER_APPLY, ORDER_ADOPT or ORDER_RESUME was carried out; its weight is the one that was
+         * in the READY. Empty: it was not finite, and the trainer restarts from the anchor. */
+        struct bytes wire;
+        struct lineage_state state;
+    };
 };
 
+/* ---- orders to the trainer ---- */
+
+enum order_kind {
+    ORDER_TRAIN,    /* go on training, or start */
+    ORDER_HOLD,     /* stand still: there is no state to train from */
+    ORDER_SNAPSHOT, /* quantize anchor - parameters, send EVENT_SNAPSHOT, stand still */
+    ORDER_RESUME,   /* the round came to nothing: train on from where you stopped */
+    ORDER_APPLY,    /* epoch, lineage, average: do the outer step, send EVENT_APPLIED, train on */
+    ORDER_ADOPT,  /* epoch, lineage: the spare buffers are whole and verified. Make them the state,
+                       drop local progress, send EVENT_ADOPTED, train on */
+    ORDER_FINISH, /* refused, text: nothing more to do; the driver may close its links and stop */
+};
+
+/* What the members of a group agree on. The buffers are the swarm's. */
+struct average {
+    uint8_t *means; /* all chunks' wire bytes (outer_wire_offset); unspecified where null */
+    uint8_t *null;  /* [chunks] 1: nobody could average it; anchor, momentum, parameters stay */
+    uint8_t *mine;  /* [chunks] 1: my contribution is in the mean; 0: parameters keep what they
+                       learned: theta = a' + (theta - a) */
+};
+
+#define ORDER_TEXT_BYTES 200
+
+struct order {
+    enum order_kind kind;
+    uint64_t epoch; /* after it, as the next two */
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
+    uint64_t lineage_tokens;
+    struct average average;      /* lent until EVENT_APPLIED; read only */
+    bool refused;                /* the swarm will not have this worker */
+    char text[ORDER_TEXT_BYTES]; /* why it ends */
+};
+
+/* ---- actions ---- */
+
+/* A line of the event log: docs/events.md. What it points to is lent, as bytes are. */
+struct note {
+    const char *name;
+    struct {
+        const char *key;
+        uint64_t value;
+    } numbers[6];
+    struct {
+        const char *key;
+        const char *value;
+    } word;
+    struct {
+        const char *key;
+        struct bytes value;
+    } hex;
+    struct {
+        const char *key;
+        const sid *value;
+        size_t count;
+    } sids;
+};
+
+/* Behind each: the fields of struct action that it fills. */
 enum action_kind {
-    /* network */
-    ACTION_DIAL,    /* id, address */
-    ACTION_HANG_UP, /* link, code, text */
-    ACTION_SETTLE, /* link: if there are others to the same peer, all but one are to end once they are quiet */
+    /* network; peer says whom it is for */
+    ACTION_DIAL,     /* id, address */
+    ACTION_HANG_UP,  /* link, code, text */
+    ACTION_SETTLE,   /* link: if there are others to the same peer, all but one are to end once they
+                       are quiet */
     ACTION_DATAGRAM, /* link, bytes (at most LINK_DATAGRAM_BYTES_MAX): may be lost */
     ACTION_FRAME,    /* link, type, bytes (at most LINK_FRAME_BYTES_MAX): reliable, in order */
     ACTION_PARCEL, /* link, ticket, bytes then more: one message, reliable, apart from the others */
     ACTION_REQUEST, /* link, ticket, bytes */
     ACTION_REPLY,   /* link, ticket of the request, bytes then more */
     /* the trainer */
-    ACTION_TRAIN,    /* ok: train from now on, or hold still (no state yet) */
-    ACTION_SNAPSHOT, /* stop at the next step boundary and hand over EVENT_SNAPSHOT; do not go on */
-    ACTION_RESUME,   /* the round came to nothing: go on training from where you stopped */
-    ACTION_APPLY,    /* apply: do the outer step, then EVENT_APPLIED, and train on */
-    ACTION_STATE,    /* state part: write it to the spare buffers */
-    ACTION_ADOPT, /* adopt: the spare buffers are whole and verified: make them the state, drop local progress,
-                        then EVENT_ADOPTED */
-    ACTION_FINISHED, /* ok, text: nothing more to do; the driver may close its links and stop. Not ok: it cannot go on,
-                        and text says why */
+    ACTION_ORDER, /* order */
+    ACTION_STATE, /* part: write it to the spare buffers */
     /* the log */
     ACTION_NOTE, /* note: something a person or a test wants to know */
 };
 
 struct action {
     enum action_kind kind;
-    sid peer; /* whom it is for; set for network actions */
-    link_id link;
-    uint64_t ticket;
-    uint8_t id[CRYPTO_KEY_BYTES];
-    struct address address;
-    bool ok;
-    uint32_t code;
-    uint8_t type;
-    struct bytes bytes, more;
-    const char *text;
     union {
-        struct {            /* ACTION_APPLY: buffers lent until EVENT_APPLIED */
-            uint64_t epoch; /* after the step */
-            uint8_t lineage[CRYPTO_DIGEST_BYTES]; /* after the step */
-            uint64_t lineage_tokens;              /* after the step */
-            const uint8_t
-                *means; /* all chunks' wire bytes (outer_wire_offset); unspecified where null */
-            const uint8_t
-                *null; /* [chunks] 1: nobody could average it; anchor, momentum, parameters stay */
-            const uint8_t
-                *mine; /* [chunks] 1: my contribution is in the mean; 0: parameters keep what
-                                      they learned: theta = a' + (theta - a) */
-        } apply;
-        struct {             /* ACTION_STATE */
+        struct { /* network */
+            sid peer;
+            link_id link; /* parts of the machine name the peer alone; node.c fills in the link */
+            union {
+                struct { /* ACTION_DIAL */
+                    uint8_t id[CRYPTO_KEY_BYTES];
+                    struct address address;
+                };
+                struct { /* ACTION_HANG_UP */
+                    uint32_t code;
+                    const char *text;
+                };
+                struct { /* messages */
+                    uint8_t type;
+                    uint64_t ticket;
+                    struct bytes bytes, more;
+                };
+            };
+        };
+        struct order order;
+        struct {
             uint8_t vector;  /* 0: anchor, 1: momentum */
             uint64_t offset; /* elements */
-        } part;              /* the floats are in bytes */
-        struct {             /* ACTION_ADOPT */
-            uint64_t epoch;
-            uint8_t lineage[CRYPTO_DIGEST_BYTES];
-            uint64_t lineage_tokens;
-        } adopt;
-        struct { /* ACTION_NOTE: a line of the event log; text is its name */
-            struct {
-                const char *key;
-                uint64_t value;
-            } numbers[6];
-            struct {
-                const char *key;
-                const char *value;
-            } word;
-            struct {
-                const char *key;
-                struct bytes value;
-            } hex;
-            struct {
-                const char *key;
-                const sid *value; /* lent, as bytes are */
-                size_t count;
-            } sids;
-        } note;
+            struct bytes floats;
+        } part;
+        struct note note;
     };
 };
 
 /* Where actions go; `act` is called once for each, in order, and must not call back into the
- * machine. */
+ * machine. Who passes one on may fill in what its maker left open. */
 struct sink {
     void *self;
-    void (*act)(void *self, const struct action *a);
+    void (*act)(void *self, struct action *a);
 };
 
-static inline void sink_act(const struct sink *s, const struct action *a) { s->act(s->self, a); }
+static inline void sink_act(const struct sink *s, struct action *a) { s->act(s->self, a); }
+
+static inline void sink_note(const struct sink *s, struct note note)
+{
+    sink_act(s, &(struct action){.kind = ACTION_NOTE, .note = note});
+}
 
 #endif

@@ -198,12 +198,9 @@ void contact_refuse(struct members *m, link_id link)
 void contact_note(const struct member *p, const char *name, const char *key, const char *word,
                   const struct sink *out)
 {
-    struct action a = {.kind = ACTION_NOTE, .text = name};
-    a.note.word.key = key;
-    a.note.word.value = word;
-    a.note.hex.key = "peer";
-    a.note.hex.value = bytes_of(p->id, sizeof p->id);
-    sink_act(out, &a);
+    sink_note(out, (struct note){.name = name,
+                                 .word = {key, word},
+                                 .hex = {"peer", bytes_of(p->id, sizeof p->id)}});
 }
 
 /* It cannot be one of us: the link ends, and it is left alone for a while. */

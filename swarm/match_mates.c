@@ -12,14 +12,9 @@
 void match_note(const struct match *m, const struct sink *out, const char *name, const char *key,
                 uint64_t value)
 {
-    struct action a = {.kind = ACTION_NOTE, .text = name};
-    a.note.numbers[0].key = "round";
-    a.note.numbers[0].value = m->round;
-    a.note.numbers[1].key = "attempt";
-    a.note.numbers[1].value = m->attempt;
-    a.note.numbers[2].key = key;
-    a.note.numbers[2].value = value;
-    sink_act(out, &a);
+    sink_note(out, (struct note){
+                       .name = name,
+                       .numbers = {{"round", m->round}, {"attempt", m->attempt}, {key, value}}});
 }
 
 struct match_signer match_signer(const struct match *m)

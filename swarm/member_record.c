@@ -18,12 +18,9 @@ static void meet_self(struct members *m, struct version v, const struct sink *ou
     struct version mine = {m->incarnation, m->seq};
     if (!version_newer(v, mine) || m->now.ns < m->clone_at.ns) return;
     m->clone_at = instant_after(m->now, CLONE_PERIOD);
-    struct action a = {.kind = ACTION_NOTE, .text = "clone"};
-    a.note.numbers[0].key = "incarnation";
-    a.note.numbers[0].value = v.incarnation;
-    a.note.hex.key = "peer";
-    a.note.hex.value = bytes_of(m->config.id, CRYPTO_KEY_BYTES);
-    sink_act(out, &a);
+    sink_note(out, (struct note){.name = "clone",
+                                 .numbers = {{"incarnation", v.incarnation}},
+                                 .hex = {"peer", bytes_of(m->config.id, CRYPTO_KEY_BYTES)}});
     member_outgrow(m, v.incarnation);
 }
 

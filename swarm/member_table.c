@@ -168,12 +168,9 @@ bool members_news(struct members *m, enum member_news *kind, int *member)
 void member_note(const struct sink *out, const char *name, const struct member *p, const char *key,
                  uint64_t value)
 {
-    struct action a = {.kind = ACTION_NOTE, .text = name};
-    a.note.hex.key = "peer";
-    a.note.hex.value = bytes_of(p->id, sizeof p->id);
-    a.note.numbers[0].key = key;
-    a.note.numbers[0].value = value;
-    sink_act(out, &a);
+    sink_note(out, (struct note){.name = name,
+                                 .numbers = {{key, value}},
+                                 .hex = {"peer", bytes_of(p->id, sizeof p->id)}});
 }
 
 /* ---- entries ---- */

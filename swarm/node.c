@@ -160,7 +160,7 @@ static void on_network(struct node *n, const struct event *e)
         break;
     case EVENT_LINK_DOWN:
         members_link_down(&n->members, e->link, e->code, n->now, &in);
-        if (e->code == CLOSE_SELF) node_copied(n, e->bytes);
+        if (e->code == CLOSE_SELF) node_copied(n, e->said);
         break;
     case EVENT_LINK_MOVED:
         members_moved(&n->members, e->link, &e->address, n->now, &in);

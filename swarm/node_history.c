@@ -67,10 +67,9 @@ void node_download(struct node *n, const struct record_progress *r)
     struct sink in = node_inner(n);
     struct lineage_state target = {.epoch = r->epoch, .lineage_tokens = r->lineage_tokens};
     memcpy(target.lineage, r->lineage, sizeof target.lineage);
-    node_note(n,
-              (struct action){.text = "behind",
-                              .note.numbers = {{"epoch", n->state.epoch}, {"target", r->epoch}},
-                              .note.hex = {"lineage", bytes_of(r->lineage, CRYPTO_DIGEST_BYTES)}});
+    node_note(n, (struct note){.name = "behind",
+                               .numbers = {{"epoch", n->state.epoch}, {"target", r->epoch}},
+                               .hex = {"lineage", bytes_of(r->lineage, CRYPTO_DIGEST_BYTES)}});
     node_train(n, false);
     reduce_rest(&n->reduce);
     node_rest_match(n);
@@ -88,11 +87,11 @@ static void look_for_fork(struct node *n)
         if (!p || p->progress.epoch != n->state.epoch || node_same_lineage(n, &p->progress))
             continue;
         n->fork_again = instant_after(n->now, FORK_PERIOD);
-        node_note(n, (struct action){.text = "fork",
-                                     .note.numbers = {{"epoch", n->state.epoch},
-                                                      {"mine", n->state.lineage_tokens},
-                                                      {"theirs", p->progress.lineage_tokens}},
-                                     .note.hex = {"peer", bytes_of(p->id, sizeof p->id)}});
+        node_note(n, (struct note){.name = "fork",
+                                   .numbers = {{"epoch", n->state.epoch},
+                                               {"mine", n->state.lineage_tokens},
+                                               {"theirs", p->progress.lineage_tokens}},
+                                   .hex = {"peer", bytes_of(p->id, sizeof p->id)}});
     }
 }
 
@@ -118,9 +117,9 @@ const struct member *node_ahead(struct node *n)
         n->behind_since = INSTANT_NEVER;
         const struct member *sound = look_for_damage(n);
         if (!sound || n->now.ns < n->sync_again.ns) return NULL;
-        node_note(n, (struct action){.text = "digest_mismatch",
-                                     .note.numbers = {{"epoch", n->state.epoch}},
-                                     .note.hex = {"peer", bytes_of(sound->id, sizeof sound->id)}});
+        node_note(n, (struct note){.name = "digest_mismatch",
+                                   .numbers = {{"epoch", n->state.epoch}},
+                                   .hex = {"peer", bytes_of(sound->id, sizeof sound->id)}});
         return sound;
     }
     /* neither an outer step nor a download ends it: the swarm may have gone on meanwhile */
@@ -139,11 +138,11 @@ bool node_overtaken(const struct node *n)
 
 void node_order_adopt(struct node *n)
 {
-    struct action a = {.kind = ACTION_ADOPT};
-    a.adopt.epoch = n->sync.target.epoch;
-    a.adopt.lineage_tokens = n->sync.target.lineage_tokens;
-    memcpy(a.adopt.lineage, n->sync.target.lineage, CRYPTO_DIGEST_BYTES);
-    sink_act(n->out, &a);
+    struct order o = {.kind = ORDER_ADOPT,
+                      .epoch = n->sync.target.epoch,
+                      .lineage_tokens = n->sync.target.lineage_tokens};
+    memcpy(o.lineage, n->sync.target.lineage, CRYPTO_DIGEST_BYTES);
+    node_order(n, &o);
 }
 
 bool node_sync_failed(const struct node *n)
@@ -155,9 +154,9 @@ bool node_sync_failed(const struct node *n)
 
 void node_give_up_sync(struct node *n)
 {
-    node_note(n, (struct action){.text = "sync_failed",
-                                 .note.numbers = {{"epoch", n->sync.target.epoch},
-                                                  {"chunks", n->sync.written}}});
+    node_note(n, (struct note){
+                     .name = "sync_failed",
+                     .numbers = {{"epoch", n->sync.target.epoch}, {"chunks", n->sync.written}}});
     sync_stop(&n->sync);
     n->sync_again = instant_after(n->now, span_ns(SYNC_RETRY.ns << n->sync_failures));
     if (n->sync_failures < SYNC_DOUBLINGS) n->sync_failures++;
@@ -170,12 +169,12 @@ void node_take_download(struct node *n, const struct event *e)
     n->unsure = false;
     n->sync_failures = 0;
     node_new_state(n, &e->state, false);
-    node_note(n, (struct action){
-                     .text = "joined",
-                     .note.numbers = {{"epoch", n->state.epoch},
-                                      {"bytes", n->sync.bytes},
-                                      {"servers", givers},
-                                      {"ms", span_in_ms(instant_since(n->now, n->sync.began))},
-                                      {"liars", n->sync.liars}},
-                     .note.hex = {"lineage", bytes_of(n->state.lineage, CRYPTO_DIGEST_BYTES)}});
+    node_note(n,
+              (struct note){.name = "joined",
+                            .numbers = {{"epoch", n->state.epoch},
+                                        {"bytes", n->sync.bytes},
+                                        {"servers", givers},
+                                        {"ms", span_in_ms(instant_since(n->now, n->sync.began))},
+                                        {"liars", n->sync.liars}},
+                            .hex = {"lineage", bytes_of(n->state.lineage, CRYPTO_DIGEST_BYTES)}});
 }

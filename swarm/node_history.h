@@ -24,7 +24,7 @@ bool node_overtaken(const struct node *n);
 void node_download(struct node *n, const struct record_progress *r);
 /* Names to the download all who hold its target, with the bits that count. */
 void node_offer_servers(struct node *n);
-/* All of it is here: ACTION_ADOPT, and what the trainer says to it. */
+/* All of it is here: ORDER_ADOPT, and what the trainer says to it. */
 void node_order_adopt(struct node *n);
 void node_take_download(struct node *n, const struct event *e);
 /* It has failed, or nobody has been there to ask. Giving it up plans the pause before the next. */

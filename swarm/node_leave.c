@@ -12,7 +12,7 @@
 void node_done(struct node *n)
 {
     n->leave_until = instant_after(n->now, DONE_PATIENCE);
-    node_note(n, (struct action){.text = "done", .note.numbers = {{"epoch", n->state.epoch}}});
+    node_note(n, (struct note){.name = "done", .numbers = {{"epoch", n->state.epoch}}});
 }
 
 void node_goodbye(struct node *n)
@@ -27,26 +27,22 @@ void node_goodbye(struct node *n)
 void node_finish(struct node *n)
 {
     struct sink in = node_inner(n);
-    struct action a = {.kind = ACTION_FINISHED,
-                       .ok = true,
-                       .text = n->state.epoch >= n->config.epochs ? "the run is complete"
-                                                                  : "left the swarm"};
+    struct order o = {.kind = ORDER_FINISH};
+    bool complete = n->state.epoch >= n->config.epochs;
+    snprintf(o.text, sizeof o.text, "%s", complete ? "the run is complete" : "left the swarm");
     for (int i = 0; i < MEMBERS_MAX; i++)
         if (n->members.members[i].used) contact_drop(&n->members, i, CLOSE_LEAVING, &in);
-    sink_act(n->out, &a);
+    node_order(n, &o);
 }
 
 void node_finish_refused(struct node *n, struct bytes said)
 {
-    char text[160];
-    size_t count = 0;
-    for (; count < said.count && count + 1 < sizeof text; count++) {
-        uint8_t c = said.data[count];
-        text[count] = c >= 0x20 && c < 0x7f ? (char)c : '?';
+    struct order o = {.kind = ORDER_FINISH, .refused = true};
+    for (size_t i = 0; i < said.count && i + 1 < sizeof o.text; i++) {
+        uint8_t c = said.data[i];
+        o.text[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
     }
-    text[count] = 0;
-    struct action a = {.kind = ACTION_FINISHED, .text = text};
-    sink_act(n->out, &a);
+    node_order(n, &o);
 }
 
 bool node_everybody_done(const struct node *n)

@@ -110,7 +110,7 @@ static void on_reduce(struct node *n)
         node_order_apply(n);
         enter(n, LIFE_APPLY);
     } else if (n->reduce.state == REDUCE_FAILED) {
-        node_order(n, ACTION_RESUME, true);
+        node_order(n, &(struct order){.kind = ORDER_RESUME});
         node_rest_match(n);
         to_solo(n);
     }

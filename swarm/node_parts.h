@@ -28,11 +28,11 @@
 enum life {
     LIFE_JOIN,  /* listens whether there is a swarm further on */
     LIFE_SYNC,  /* downloads a state */
-    LIFE_ADOPT, /* ACTION_ADOPT is out */
+    LIFE_ADOPT, /* ORDER_ADOPT is out */
     LIFE_TRAIN,
     LIFE_MATCH,
     LIFE_REDUCE,
-    LIFE_APPLY, /* ACTION_APPLY is out */
+    LIFE_APPLY, /* ORDER_APPLY is out */
     LIFE_DONE,
     LIFE_LEAVING, /* goodbye is said */
     LIFE_LEFT

@@ -37,13 +37,13 @@ static struct match_offer offer(const struct node *n)
                                 .step_ms = n->round.step_ms};
 }
 
-static struct action round_note(const struct node *n, const char *name, uint64_t members)
+static struct note round_note(const struct node *n, const char *name, uint64_t members)
 {
-    return (struct action){.text = name,
-                           .note.numbers = {{"epoch", n->state.epoch + 1},
-                                            {"members", members},
-                                            {"steps", n->round.steps},
-                                            {"tokens", n->round.tokens}}};
+    return (struct note){.name = name,
+                         .numbers = {{"epoch", n->state.epoch + 1},
+                                     {"members", members},
+                                     {"steps", n->round.steps},
+                                     {"tokens", n->round.tokens}}};
 }
 
 /* A round of my former life may still be under way, in which I may have signed. Those who call me
@@ -93,11 +93,11 @@ static void note_committed(struct node *n, const struct match_group *g)
     size_t count = 0;
     for (uint32_t i = 0; i < g->count; i++)
         if (i != g->self) with[count++] = g->members[i].sid;
-    struct action a = round_note(n, "committed", g->count);
-    a.note.sids.key = "with";
-    a.note.sids.value = with;
-    a.note.sids.count = count;
-    node_note(n, a);
+    struct note note = round_note(n, "committed", g->count);
+    note.sids.key = "with";
+    note.sids.value = with;
+    note.sids.count = count;
+    node_note(n, note);
 }
 
 void node_begin_reduce(struct node *n)
@@ -112,7 +112,7 @@ void node_begin_reduce(struct node *n)
     }
     n->committed_at = n->now;
     note_committed(n, g);
-    node_order(n, ACTION_SNAPSHOT, true);
+    node_order(n, &(struct order){.kind = ORDER_SNAPSHOT});
     n->snapshots++;
     reduce_start(&n->reduce, g, linked, n->now, &in);
 }
@@ -122,38 +122,36 @@ void node_snapshot(struct node *n, const struct event *e)
     struct sink in = node_inner(n);
     assert(n->snapshots > 0);
     bool mine = --n->snapshots == 0 && n->life == LIFE_REDUCE;
-    if (!e->ok) {
+    if (!e->wire.count) {
         n->round.steps = n->round.tokens = 0;
-        node_note(n, (struct action){.text = "not_finite",
-                                     .note.numbers = {{"epoch", n->state.epoch + 1}}});
+        node_note(n,
+                  (struct note){.name = "not_finite", .numbers = {{"epoch", n->state.epoch + 1}}});
     }
     size_t count = outer_wire_bytes((size_t)n->config.parameters);
-    assert(!e->ok || e->bytes.count >= count);
-    if (mine) reduce_snapshot(&n->reduce, bytes_of(e->bytes.data, e->ok ? count : 0), n->now, &in);
+    assert(!e->wire.count || e->wire.count >= count);
+    if (mine)
+        reduce_snapshot(&n->reduce, bytes_of(e->wire.data, e->wire.count ? count : 0), n->now, &in);
 }
 
 void node_order_apply(struct node *n)
 {
     struct sink in = node_inner(n);
-    struct action a = {.kind = ACTION_APPLY};
+    struct order o = {.kind = ORDER_APPLY,
+                      .epoch = n->state.epoch + 1,
+                      .lineage_tokens = n->state.lineage_tokens + n->reduce.tokens,
+                      .average = n->reduce.average};
     uint32_t null = 0;
-    for (uint32_t c = 0; c < n->reduce.config.layout.chunks; c++) null += n->reduce.null[c];
-    a.apply.epoch = n->state.epoch + 1;
-    a.apply.lineage_tokens = n->state.lineage_tokens + n->reduce.tokens;
-    lineage_next(n->config.crypto, n->state.lineage, a.apply.epoch, n->reduce.root,
-                 a.apply.lineage);
-    a.apply.means = n->reduce.means;
-    a.apply.null = n->reduce.null;
-    a.apply.mine = n->reduce.in;
+    for (uint32_t c = 0; c < n->reduce.config.layout.chunks; c++) null += o.average.null[c];
+    lineage_next(n->config.crypto, n->state.lineage, o.epoch, n->reduce.root, o.lineage);
     sync_withdraw(&n->sync, &in);
-    node_note(n, (struct action){
-                     .text = n->reduce.unsure ? "unsure" : "agreed",
-                     .note.numbers = {{"epoch", a.apply.epoch},
-                                      {"members", n->reduce.group.count},
-                                      {"null", null},
-                                      {"ms", span_in_ms(instant_since(n->now, n->committed_at))}},
-                     .note.hex = {"lineage", bytes_of(a.apply.lineage, CRYPTO_DIGEST_BYTES)}});
-    sink_act(n->out, &a);
+    node_note(n,
+              (struct note){.name = n->reduce.unsure ? "unsure" : "agreed",
+                            .numbers = {{"epoch", o.epoch},
+                                        {"members", n->reduce.group.count},
+                                        {"null", null},
+                                        {"ms", span_in_ms(instant_since(n->now, n->committed_at))}},
+                            .hex = {"lineage", bytes_of(o.lineage, CRYPTO_DIGEST_BYTES)}});
+    node_order(n, &o);
 }
 
 void node_take_average(struct node *n, const struct event *e)
@@ -161,7 +159,7 @@ void node_take_average(struct node *n, const struct event *e)
     uint64_t members = n->reduce.group.count;
     n->unsure = n->reduce.unsure;
     node_new_state(n, &e->state, true);
-    node_note(n, (struct action){.text = "applied",
-                                 .note.numbers = {{"epoch", n->state.epoch}, {"members", members}},
-                                 .note.hex = {"digest", bytes_of(n->state.digest, 32)}});
+    node_note(n, (struct note){.name = "applied",
+                               .numbers = {{"epoch", n->state.epoch}, {"members", members}},
+                               .hex = {"digest", bytes_of(n->state.digest, 32)}});
 }

@@ -21,7 +21,7 @@ void node_solo(struct node *n);
 void node_begin_reduce(struct node *n);
 void node_snapshot(struct node *n, const struct event *e);
 
-/* The members agree: ACTION_APPLY, and what the trainer says to it. */
+/* The members agree: ORDER_APPLY, and what the trainer says to it. */
 void node_order_apply(struct node *n);
 void node_take_average(struct node *n, const struct event *e);
 

@@ -8,39 +8,33 @@
 
 /* Sub-machines name peers; the driver knows links. What has no link is dropped: its sender says it
  * again when there is one. */
-static void act(void *self, const struct action *a)
+static void act(void *self, struct action *a)
 {
     struct node *n = self;
-    struct action b = *a;
     bool network = a->kind == ACTION_DATAGRAM || a->kind == ACTION_FRAME ||
                    a->kind == ACTION_PARCEL || a->kind == ACTION_REQUEST;
-    if (network && b.link == LINK_NONE) {
-        int i = members_find(&n->members, b.peer);
-        if (i != NOBODY) b.link = member_link(&n->members, i);
-        if (b.link == LINK_NONE) return;
+    if (network && a->link == LINK_NONE) {
+        int i = members_find(&n->members, a->peer);
+        if (i != NOBODY) a->link = member_link(&n->members, i);
+        if (a->link == LINK_NONE) return;
     }
-    sink_act(n->out, &b);
+    sink_act(n->out, a);
 }
 
 struct sink node_inner(struct node *n) { return (struct sink){n, act}; }
 
-void node_note(struct node *n, struct action a)
-{
-    a.kind = ACTION_NOTE;
-    sink_act(n->out, &a);
-}
+void node_note(struct node *n, struct note note) { sink_note(n->out, note); }
 
-void node_order(struct node *n, enum action_kind kind, bool ok)
+void node_order(struct node *n, const struct order *o)
 {
-    struct action a = {.kind = kind, .ok = ok};
-    sink_act(n->out, &a);
+    sink_act(n->out, &(struct action){.kind = ACTION_ORDER, .order = *o});
 }
 
 void node_train(struct node *n, bool on)
 {
     if (n->training == on) return;
     n->training = on;
-    node_order(n, ACTION_TRAIN, on);
+    node_order(n, &(struct order){.kind = on ? ORDER_TRAIN : ORDER_HOLD});
 }
 
 /* ---- what others see of me ---- */

@@ -8,8 +8,8 @@
  * again when there is one. */
 struct sink node_inner(struct node *n);
 
-void node_note(struct node *n, struct action a);
-void node_order(struct node *n, enum action_kind kind, bool ok);
+void node_note(struct node *n, struct note note);
+void node_order(struct node *n, const struct order *o);
 /* Lets the trainer train, or hold still. */
 void node_train(struct node *n, bool on);
 

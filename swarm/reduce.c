@@ -266,7 +266,6 @@ static void reply(sid peer, link_id link, uint64_t ticket, struct bytes bytes, s
                                    .peer = peer,
                                    .link = link,
                                    .ticket = ticket,
-                                   .ok = bytes.count > 0,
                                    .bytes = bytes,
                                    .more = more});
 }

@@ -69,7 +69,7 @@ instant reduce_due(const struct reduce *r);
 /* Has every member that is not suspected applied this round? For the end of a run. */
 bool reduce_finished(const struct reduce *r);
 
-/* Stops answering. The buffers lent with ACTION_APPLY must have served. */
+/* Stops answering. The buffers lent with ORDER_APPLY must have served. */
 void reduce_rest(struct reduce *r);
 
 #endif

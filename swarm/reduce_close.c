@@ -36,8 +36,8 @@ void reduce_agree(struct reduce *r, bool unsure, const struct sink *out)
     uint32_t in_any = 0;
     for (uint32_t c = 0; c < r->config.layout.chunks; c++) {
         uint32_t mask = r->chunks[c].best.mask;
-        r->null[c] = mask == 0;
-        r->in[c] = mask >> reduce_self(r) & 1;
+        r->average.null[c] = mask == 0;
+        r->average.mine[c] = mask >> reduce_self(r) & 1;
         in_any |= mask;
     }
     r->tokens = 0;

@@ -127,12 +127,11 @@ struct reduce {
     struct reduce_work work[REDUCE_WINDOW + REDUCE_RESCUE];
     float *accumulator; /* [layout.chunk_elements] */
     uint8_t *scratch;   /* a VEC reply, or what the root is made of */
-    /* the outcome, in AGREED: for ACTION_APPLY */
+    /* the outcome, in AGREED: for ORDER_APPLY */
     uint8_t root[CRYPTO_DIGEST_BYTES];
-    uint64_t tokens;    /* sum of the weights of all who are in any mean */
-    uint8_t *means;     /* wire bytes of all chunks */
-    uint8_t *null, *in; /* [chunks] as action.h's apply.null and apply.mine */
-    bool unsure;        /* T_CLOSE ran out: others may have applied something else */
+    uint64_t tokens; /* sum of the weights of all who are in any mean */
+    struct average average;
+    bool unsure; /* T_CLOSE ran out: others may have applied something else */
 };
 
 /* ---- for the parts ---- */
@@ -165,7 +164,7 @@ static inline size_t reduce_wire_bytes(const struct reduce *r, uint32_t c)
 
 static inline uint8_t *reduce_mean(const struct reduce *r, uint32_t c)
 {
-    return r->means + outer_wire_offset(&r->config.layout, c);
+    return r->average.means + outer_wire_offset(&r->config.layout, c);
 }
 
 /* Nobody's contribution is in it: there are no bytes to fetch. */

@@ -95,14 +95,10 @@ bool reduce_all_lost(const struct reduce *r)
 static void note_suspect(const struct reduce *r, const struct sink *out, sid member)
 {
     char digits[FIRST_EIGHT_DIGITS];
-    struct action a = {.kind = ACTION_NOTE, .text = "reduce.suspect"};
-    a.note.numbers[0].key = "round";
-    a.note.numbers[0].value = r->group.round;
-    a.note.word.key = "member";
-    a.note.word.value = first_eight_print(member, digits);
-    a.note.hex.key = "gid";
-    a.note.hex.value = bytes_of(r->group.gid, CRYPTO_DIGEST_BYTES);
-    sink_act(out, &a);
+    sink_note(out, (struct note){.name = "reduce.suspect",
+                                 .numbers = {{"round", r->group.round}},
+                                 .word = {"member", first_eight_print(member, digits)},
+                                 .hex = {"gid", bytes_of(r->group.gid, CRYPTO_DIGEST_BYTES)}});
 }
 
 void reduce_suspect(struct reduce *r, uint32_t member, const struct sink *out)

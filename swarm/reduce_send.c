@@ -21,14 +21,9 @@ uint64_t reduce_ticket(const struct reduce *r, enum reduce_ticket_kind kind, uin
 void reduce_note(const struct reduce *r, const struct sink *out, const char *name, const char *key,
                  uint64_t value)
 {
-    struct action a = {.kind = ACTION_NOTE, .text = name};
-    a.note.numbers[0].key = "round";
-    a.note.numbers[0].value = r->group.round;
-    a.note.numbers[1].key = key;
-    a.note.numbers[1].value = value;
-    a.note.hex.key = "gid";
-    a.note.hex.value = bytes_of(r->group.gid, CRYPTO_DIGEST_BYTES);
-    sink_act(out, &a);
+    sink_note(out, (struct note){.name = name,
+                                 .numbers = {{"round", r->group.round}, {key, value}},
+                                 .hex = {"gid", bytes_of(r->group.gid, CRYPTO_DIGEST_BYTES)}});
 }
 
 /* ---- frames ---- */

@@ -39,10 +39,11 @@ bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *
     }
     r->accumulator = arena_array(room, float, l->chunk_elements);
     r->scratch = arena_array(room, uint8_t, REDUCE_VARIANT_BYTES * (size_t)l->chunks);
-    r->means = arena_array(room, uint8_t, chunk * l->chunks);
-    r->null = arena_array(room, uint8_t, l->chunks);
-    r->in = arena_array(room, uint8_t, l->chunks);
-    return all && r->accumulator && r->scratch && r->means && r->null && r->in;
+    r->average.means = arena_array(room, uint8_t, chunk * l->chunks);
+    r->average.null = arena_array(room, uint8_t, l->chunks);
+    r->average.mine = arena_array(room, uint8_t, l->chunks);
+    return all && r->accumulator && r->scratch && r->average.means && r->average.null &&
+           r->average.mine;
 }
 
 /* ---- a new group ---- */
@@ -53,15 +54,15 @@ static void lay_out(struct reduce *r)
     uint32_t share[NODE_GROUP_MAX], chunks = r->config.layout.chunks, first = 0;
     owners_share(&r->group, chunks, share);
     owners_assign(share, r->group.count, chunks,
-                  r->null); /* its place until the outcome needs it */
+                  r->average.null); /* its place until the outcome needs it */
     for (uint32_t i = 0; i < r->group.count; i++) {
         r->peers[i].first = first;
         first += share[i];
     }
     for (uint32_t c = 0; c < chunks; c++) {
-        struct reduce_peer *owner = &r->peers[r->null[c]];
+        struct reduce_peer *owner = &r->peers[r->average.null[c]];
         r->chunks[c] = (struct reduce_chunk){
-            .owner = r->null[c], .place = owner->owned, .best.rank = REDUCE_NULL};
+            .owner = r->average.null[c], .place = owner->owned, .best.rank = REDUCE_NULL};
         r->order[owner->first + owner->owned++] = c;
     }
     r->estimate = owners_estimate(&r->group, share, chunks,

@@ -257,10 +257,10 @@ static void take_chunk(struct sync *s, uint32_t server, uint32_t chunk, struct b
         s->written++;
         s->bytes += reply.count;
         v->served++;
-        struct action a = {.kind = ACTION_STATE, .bytes = reply};
-        a.part.vector = chunk >= s->chunks;
-        a.part.offset = sync_chunk_offset(s, chunk);
-        sink_act(out, &a);
+        sink_act(out, &(struct action){.kind = ACTION_STATE,
+                                       .part = {.vector = chunk >= s->chunks,
+                                                .offset = sync_chunk_offset(s, chunk),
+                                                .floats = reply}});
     }
     if (s->written == 2 * s->chunks) s->state = SYNC_WHOLE;
     go_on(s, now, out);

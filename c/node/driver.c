@@ -79,62 +79,27 @@ static void step(struct driver *d, struct event *e)
 /* Actions. */
 
 /* Members by the first 16 digits of their IDs. */
-static void note_sids(struct journal *j, const struct action *a)
+static void note_sids(struct journal *j, const struct note *n)
 {
     char text[NODE_GROUP_MAX * 19 + 3] = "[", digits[FIRST_EIGHT_DIGITS];
     size_t used = 1;
-    for (size_t i = 0; i < a->note.sids.count && i < NODE_GROUP_MAX; i++)
+    for (size_t i = 0; i < n->sids.count && i < NODE_GROUP_MAX; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"", i ? "," : "",
-                                 first_eight_print(a->note.sids.value[i], digits));
+                                 first_eight_print(n->sids.value[i], digits));
     snprintf(text + used, sizeof text - used, "]");
-    journal_json(j, a->note.sids.key, text);
+    journal_json(j, n->sids.key, text);
 }
 
-static void note(struct driver *d, const struct action *a)
+static void note(struct driver *d, const struct note *n)
 {
     struct journal *j = d->c.journal;
-    journal_begin(j, a->text);
-    for (size_t i = 0; i < sizeof a->note.numbers / sizeof a->note.numbers[0]; i++)
-        if (a->note.numbers[i].key)
-            journal_u64(j, a->note.numbers[i].key, a->note.numbers[i].value);
-    if (a->note.word.key) journal_text(j, a->note.word.key, a->note.word.value);
-    if (a->note.hex.key)
-        journal_hex(j, a->note.hex.key, a->note.hex.value.data, a->note.hex.value.count);
-    if (a->note.sids.key) note_sids(j, a);
+    journal_begin(j, n->name);
+    for (size_t i = 0; i < sizeof n->numbers / sizeof n->numbers[0]; i++)
+        if (n->numbers[i].key) journal_u64(j, n->numbers[i].key, n->numbers[i].value);
+    if (n->word.key) journal_text(j, n->word.key, n->word.value);
+    if (n->hex.key) journal_hex(j, n->hex.key, n->hex.value.data, n->hex.value.count);
+    if (n->sids.key) note_sids(j, n);
     journal_end(j);
-}
-
-static void order(struct driver *d, enum order_kind kind)
-{
-    struct order o = {.kind = kind};
-    exchange_order(d->c.exchange, &o);
-}
-
-static void order_apply(struct driver *d, const struct action *a)
-{
-    struct order o = {.kind = ORDER_APPLY,
-                      .epoch = a->apply.epoch,
-                      .lineage_tokens = a->apply.lineage_tokens,
-                      .means = a->apply.means,
-                      .null = a->apply.null,
-                      .mine = a->apply.mine};
-    memcpy(o.lineage, a->apply.lineage, sizeof o.lineage);
-    exchange_order(d->c.exchange, &o);
-}
-
-static void order_adopt(struct driver *d, const struct action *a)
-{
-    struct order o = {
-        .kind = ORDER_ADOPT, .epoch = a->adopt.epoch, .lineage_tokens = a->adopt.lineage_tokens};
-    memcpy(o.lineage, a->adopt.lineage, sizeof o.lineage);
-    exchange_order(d->c.exchange, &o);
-}
-
-static void order_finish(struct driver *d, const struct action *a)
-{
-    struct order o = {.kind = ORDER_FINISH, .refused = !a->ok};
-    snprintf(o.text, sizeof o.text, "%s", a->text ? a->text : "the run is over");
-    exchange_order(d->c.exchange, &o);
 }
 
 static void dial(struct driver *d, const struct action *a)
@@ -158,10 +123,14 @@ static void reply(struct driver *d, const struct action *a)
     link_reply(d->endpoint, a->link, a->ticket, parts, 2);
 }
 
-static void act(void *self, const struct action *a)
+static void failed(struct driver *d, enum event_kind kind, const struct action *a)
+{
+    report_later(d, &(struct event){.kind = kind, .link = a->link, .ticket = a->ticket});
+}
+
+static void act(void *self, struct action *a)
 {
     struct driver *d = self;
-    struct event failed = {.link = a->link, .ticket = a->ticket};
     switch (a->kind) {
     case ACTION_DIAL:
         dial(d, a);
@@ -181,40 +150,23 @@ static void act(void *self, const struct action *a)
             link_close(d->endpoint, a->link, CLOSE_BUSY, "takes no more frames");
         break;
     case ACTION_PARCEL:
-        failed.kind = EVENT_PARCEL_DONE;
         if (!link_parcel(d->endpoint, a->link, a->bytes, a->more, a->ticket))
-            report_later(d, &failed);
+            failed(d, EVENT_PARCEL_DONE, a);
         break;
     case ACTION_REQUEST:
-        failed.kind = EVENT_REPLY;
-        if (!link_request(d->endpoint, a->link, a->bytes, a->ticket)) report_later(d, &failed);
+        if (!link_request(d->endpoint, a->link, a->bytes, a->ticket)) failed(d, EVENT_REPLY, a);
         break;
     case ACTION_REPLY:
         reply(d, a);
         break;
-    case ACTION_TRAIN:
-        order(d, a->ok ? ORDER_TRAIN : ORDER_HOLD);
-        break;
-    case ACTION_SNAPSHOT:
-        order(d, ORDER_SNAPSHOT);
-        break;
-    case ACTION_RESUME:
-        order(d, ORDER_RESUME);
-        break;
-    case ACTION_APPLY:
-        order_apply(d, a);
+    case ACTION_ORDER:
+        exchange_order(d->c.exchange, &a->order);
         break;
     case ACTION_STATE:
-        replica_take(d->c.replica, a->part.vector, a->part.offset, a->bytes);
-        break;
-    case ACTION_ADOPT:
-        order_adopt(d, a);
-        break;
-    case ACTION_FINISHED:
-        order_finish(d, a);
+        replica_take(d->c.replica, a->part.vector, a->part.offset, a->part.floats);
         break;
     case ACTION_NOTE:
-        note(d, a);
+        note(d, &a->note);
         break;
     }
 }
@@ -242,7 +194,7 @@ static void on_link_down(void *ctx, link_id l, const struct link_end *end)
                       .code = end->code,
                       .address = end->address,
                       .dialled = end->dialled};
-    if (end->by_peer && end->reason) e.bytes = bytes_of(end->reason, strlen(end->reason));
+    if (end->by_peer && end->reason) e.said = bytes_of(end->reason, strlen(end->reason));
     memcpy(e.id, end->id, sizeof e.id);
     peers_ended(&d->peers, end);
     if (end->up || end->dialled) step(d, &e);

@@ -17,25 +17,6 @@
 
 #define EXCHANGE_ROOM 64 /* the swarm has a handful of orders under way at most; more is a bug */
 
-enum order_kind {
-    ORDER_TRAIN,    /* go on training, or start */
-    ORDER_HOLD,     /* stand still: there is no state to train from */
-    ORDER_SNAPSHOT, /* quantize anchor - parameters, send EVENT_SNAPSHOT, stand still */
-    ORDER_RESUME,   /* the round came to nothing: train on */
-    ORDER_APPLY,    /* outer step, EVENT_APPLIED, train on */
-    ORDER_ADOPT,    /* the spare buffers are the state now, EVENT_ADOPTED, train on */
-    ORDER_FINISH,   /* save and end */
-};
-
-struct order {
-    enum order_kind kind;
-    uint64_t epoch, lineage_tokens; /* apply, adopt: after it */
-    uint8_t lineage[CRYPTO_DIGEST_BYTES];
-    const uint8_t *means, *null, *mine; /* apply: as in ACTION_APPLY, lent until EVENT_APPLIED */
-    bool refused;                       /* finish: the swarm will not have this worker */
-    char text[200];                     /* finish: why */
-};
-
 struct exchange {
     pthread_mutex_t lock;
     pthread_cond_t ordered;

@@ -101,15 +101,15 @@ static void apply_chunk(void *ctx, size_t c, size_t thread)
     const float *anchor = r->state.anchor + at, *momentum = r->state.momentum + at;
     float *anchor_new = r->anchor[!r->current] + at, *momentum_new = r->momentum[!r->current] + at;
     float *theta = j->parameters + at;
-    if (j->order->null[c]) {
+    if (j->order->average.null[c]) {
         memcpy(anchor_new, anchor, n * sizeof(float));
         memcpy(momentum_new, momentum, n * sizeof(float));
         return;
     }
     outer_step(&r->rule, anchor, momentum,
-               j->order->means + outer_wire_offset(&r->layout, (uint32_t)c), n, anchor_new,
+               j->order->average.means + outer_wire_offset(&r->layout, (uint32_t)c), n, anchor_new,
                momentum_new);
-    if (j->order->mine[c]) memcpy(theta, anchor_new, n * sizeof(float));
+    if (j->order->average.mine[c]) memcpy(theta, anchor_new, n * sizeof(float));
     else
         for (size_t i = 0; i < n; i++) theta[i] = anchor_new[i] + (theta[i] - anchor[i]);
 }
@@ -128,9 +128,9 @@ enum err replica_apply(struct replica *r, const struct order *o, float *paramete
                                                   .momentum = r->state.momentum,
                                                   .anchor_out = r->anchor[!r->current],
                                                   .momentum_out = r->momentum[!r->current],
-                                                  .means = o->means,
-                                                  .null = o->null,
-                                                  .mine = o->mine,
+                                                  .means = o->average.means,
+                                                  .null = o->average.null,
+                                                  .mine = o->average.mine,
                                                   .parameters = parameters},
                           w);
     if (e) return e;

@@ -75,7 +75,6 @@ static double schedule_step(struct worker *k)
 static void tell(struct worker *k, struct event e)
 {
     e.now = clock_now();
-    e.round = k->round;
     exchange_tell(&k->exchange, &e);
 }
 
@@ -128,7 +127,7 @@ static enum err restart_from_anchor(struct worker *k, const char *what, struct w
     replica_restart(&k->replica, k->state->parameters);
     trainer_parameters_changed(k->trainer);
     trainer_forget(k->trainer);
-    tell(k, (struct event){.kind = EVENT_STEP});
+    tell(k, (struct event){.kind = EVENT_STEP, .round = k->round});
     return ERR_OK;
 }
 
@@ -192,7 +191,7 @@ static enum err inner_step(struct worker *k, struct why *w)
     step.tokens_per_s = k->round.tokens_per_s;
     step.ms = ms;
     events_step(k->journal, &step);
-    tell(k, (struct event){.kind = EVENT_STEP});
+    tell(k, (struct event){.kind = EVENT_STEP, .round = k->round});
     return checkpoint_due(k) ? save(k, w) : ERR_OK;
 }
 
@@ -214,9 +213,8 @@ static enum err take_snapshot(struct worker *k, struct why *w)
     enum err e = replica_snapshot(&k->replica, k->state->parameters, &good, w);
     if (e) return e;
     struct outer_layout *l = &k->replica.layout;
-    tell(k, (struct event){.kind = EVENT_SNAPSHOT,
-                           .ok = good,
-                           .bytes = bytes_of(k->replica.wire, outer_wire_offset(l, l->chunks))});
+    size_t count = good ? outer_wire_offset(l, l->chunks) : 0;
+    tell(k, (struct event){.kind = EVENT_SNAPSHOT, .wire = bytes_of(k->replica.wire, count)});
     return good ? ERR_OK : restart_from_anchor(k, "parameters are not finite", w);
 }
 

@@ -30,7 +30,7 @@ static bool verify_all(void *self, const uint8_t *key, struct bytes message,
     return true;
 }
 
-static void act(void *self, const struct action *a)
+static void act(void *self, struct action *a)
 {
     (void)self;
     if (a->kind != ACTION_FRAME || a->type != WIRE_ACCEPT) return;

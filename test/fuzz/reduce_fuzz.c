@@ -25,7 +25,7 @@ static void check(bool holds, const char *what)
     abort();
 }
 
-static void act(void *self, const struct action *a)
+static void act(void *self, struct action *a)
 {
     (void)self;
     check(XXH64(a->bytes.data, a->bytes.count, XXH64(a->more.data, a->more.count, 1)),

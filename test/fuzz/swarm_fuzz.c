@@ -65,28 +65,12 @@ static void reply_to_latest(struct bytes b)
 static void obey(void)
 {
     for (size_t i = stage.actions_count; i-- > 0;) {
-        struct action a = stage.actions[i];
-        struct event e = {.ok = true, .state = stage.state};
-        if (a.kind == ACTION_SNAPSHOT) {
-            e.kind = EVENT_SNAPSHOT;
-            e.bytes = bytes_of(wire, outer_wire_bytes(STAGE_PARAMETERS));
-        } else if (a.kind == ACTION_APPLY) {
-            e.kind = EVENT_APPLIED;
-            e.state.epoch = a.apply.epoch;
-            e.state.lineage_tokens = a.apply.lineage_tokens;
-            memcpy(e.state.lineage, a.apply.lineage, sizeof e.state.lineage);
-        } else if (a.kind == ACTION_ADOPT) {
-            e.kind = EVENT_ADOPTED;
-            e.state.epoch = a.adopt.epoch;
-            e.state.lineage_tokens = a.adopt.lineage_tokens;
-            memcpy(e.state.lineage, a.adopt.lineage, sizeof e.state.lineage);
-        } else {
-            continue;
-        }
-        stage.actions[i].kind = ACTION_NOTE; /* once */
-        stage.actions[i].text = "";
-        stage.state = e.state;
-        stage_give(&stage, e);
+        if (stage.actions[i].kind != ACTION_ORDER) continue;
+        struct order o = stage.actions[i].order;
+        struct bytes all = bytes_of(wire, outer_wire_bytes(STAGE_PARAMETERS));
+        if (o.kind < ORDER_SNAPSHOT || o.kind > ORDER_ADOPT || o.kind == ORDER_RESUME) continue;
+        stage.actions[i] = (struct action){.kind = ACTION_NOTE, .note.name = ""}; /* once */
+        stage_obey(&stage, &o, all);
         return;
     }
 }

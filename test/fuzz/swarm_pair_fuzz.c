@@ -128,26 +128,10 @@ static void carry(int to, const struct action *a)
 }
 
 /* The trainer does at once what it is told. */
-static void obey(struct side *s, const struct action *a)
+static void obey(struct side *s, const struct order *o)
 {
-    struct event e = {.ok = true, .state = s->stage.state};
-    if (a->kind == ACTION_SNAPSHOT) {
-        e.kind = EVENT_SNAPSHOT;
-        e.bytes = bytes_of(wire, outer_wire_bytes(STAGE_PARAMETERS));
-    } else if (a->kind == ACTION_APPLY) {
-        e.kind = EVENT_APPLIED;
-        e.state.epoch = a->apply.epoch;
-        e.state.lineage_tokens = a->apply.lineage_tokens;
-        memcpy(e.state.lineage, a->apply.lineage, sizeof e.state.lineage);
-    } else {
-        e.kind = EVENT_ADOPTED;
-        e.state.epoch = a->adopt.epoch;
-        e.state.lineage_tokens = a->adopt.lineage_tokens;
-        memcpy(e.state.lineage, a->adopt.lineage, sizeof e.state.lineage);
-    }
-    if (e.kind != EVENT_SNAPSHOT) s->steps = 0;
-    s->stage.state = e.state;
-    stage_give(&s->stage, e);
+    if (o->kind == ORDER_APPLY || o->kind == ORDER_ADOPT) s->steps = 0;
+    stage_obey(&s->stage, o, bytes_of(wire, outer_wire_bytes(STAGE_PARAMETERS)));
 }
 
 static void act_on(int i)
@@ -166,10 +150,8 @@ static void act_on(int i)
         case ACTION_HANG_UP:
             if (a.link == link_now) close_link(a.code);
             break;
-        case ACTION_SNAPSHOT:
-        case ACTION_APPLY:
-        case ACTION_ADOPT:
-            obey(s, &a);
+        case ACTION_ORDER:
+            obey(s, &a.order);
             break;
         default:
             break;

@@ -205,7 +205,8 @@ static void check_chunk(struct world *w, struct sim_node *n, uint32_t chunk)
     size_t count = outer_chunk_count(&t->layout, chunk);
     double *y = malloc(count * sizeof *y);
     if (!y) abort();
-    double step = dequantize(t->apply.apply.means + outer_wire_offset(&t->layout, chunk), count, y);
+    double step =
+        dequantize(t->order.average.means + outer_wire_offset(&t->layout, chunk), count, y);
     struct fit f = {0};
     for (uint32_t i = 0; i < CHECK_SNAPSHOTS; i++) {
         const struct snapshot *s = &w->check.snapshots[i];
@@ -218,7 +219,7 @@ static void check_chunk(struct world *w, struct sim_node *n, uint32_t chunk)
             world_violated(w,
                            "average: chunk %u of node %d is off by %.1f times what quantization "
                            "allows: it is no mean of contributions to epoch %llu",
-                           chunk, n->index, error, (unsigned long long)t->apply.apply.epoch);
+                           chunk, n->index, error, (unsigned long long)t->order.epoch);
     }
     free(y);
 }
@@ -226,20 +227,20 @@ static void check_chunk(struct world *w, struct sim_node *n, uint32_t chunk)
 void check_means(struct world *w, struct sim_node *n)
 {
     const struct trainer *t = &n->trainer;
-    int32_t known = check_history(&w->check, t->apply.apply.lineage);
+    int32_t known = check_history(&w->check, t->order.lineage);
     struct means *m = &n->watch.means;
     memset(m, 0, sizeof *m);
     /* Equal lineage means equal bits, which check_applied sees to: what is known holds here too. */
     if (known >= 0) *m = w->check.histories[known].means;
     for (uint32_t c = 0; c < t->layout.chunks && !w->over; c++) {
-        if (t->apply.apply.null[c]) continue;
+        if (t->order.average.null[c]) continue;
         if (known < 0) check_chunk(w, n, c);
         bool in = m->members[c] >> n->index & 1, hidden = m->faint[c] >> n->index & 1;
-        if (in != (bool)t->apply.apply.mine[c] && !hidden)
+        if (in != (bool)t->order.average.mine[c] && !hidden)
             world_violated(w,
                            "average: node %d is told that its contribution is %s chunk %u, but it "
                            "is %s it",
-                           n->index, t->apply.apply.mine[c] ? "in" : "not in", c,
+                           n->index, t->order.average.mine[c] ? "in" : "not in", c,
                            in ? "in" : "not in");
     }
 }

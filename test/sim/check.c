@@ -252,14 +252,14 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
     look_for_sameness(w);
 }
 
-void check_note(struct world *w, struct sim_node *n, const struct action *a)
+void check_note(struct world *w, struct sim_node *n, const struct note *note)
 {
-    if (strcmp(a->text, "ready") == 0) {
+    if (strcmp(note->name, "ready") == 0) {
         n->watch.offers.before = n->watch.offers.latest;
         n->watch.offers.latest = n->trainer.round.tokens;
     }
-    if (strcmp(a->text, "reduce.suspect") == 0) n->watch.blind = true;
-    if (strstr(a->text, "fork")) {
+    if (strcmp(note->name, "reduce.suspect") == 0) n->watch.blind = true;
+    if (strstr(note->name, "fork")) {
         n->watch.fork_said = w->now;
         w->report->forks++;
     }

@@ -17,7 +17,7 @@
  *                says so or gives way
  *     heal       SIM_HEAL_S after the last fault all live nodes are identical, and at least twice again after that
  *     meet       where nothing goes wrong all have links to all SIM_MEET_S after the last start
- *     ghost      nothing is done after ACTION_FINISHED
+ *     ghost      nothing is done after ORDER_FINISH
  *     leave      who was told to leave has finished SIM_LEAVE_S later
  *     memory     bytes on the way from one node, its links, its messages a second
  *     driver     what an action asks for can be done: the link exists, the request was made, the vector is that long */
@@ -128,12 +128,12 @@ void check_fini(struct check *c);
 void check_state(struct world *w, struct sim_node *n, const char *how);
 /* The trainer has handed over anchor - parameters (average.c). */
 void check_snapshot(struct world *w, struct sim_node *n);
-/* ACTION_APPLY is about to be carried out (average.c). */
+/* ORDER_APPLY is about to be carried out (average.c). */
 void check_means(struct world *w, struct sim_node *n);
 /* It was: the state before it is `before`. */
 void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before);
 void check_adopted(struct world *w, struct sim_node *n, const struct lineage_state *before);
-void check_note(struct world *w, struct sim_node *n, const struct action *a);
+void check_note(struct world *w, struct sim_node *n, const struct note *note);
 /* A frame goes out. */
 void check_frame(struct world *w, struct sim_node *n, const struct action *a);
 /* After every event that a node was given. */

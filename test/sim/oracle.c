@@ -52,6 +52,11 @@ size_t node_bytes(const struct node_config *c)
            c->parameters * sizeof(float) + 4096;
 }
 
+static void order(struct order o, const struct sink *out)
+{
+    sink_act(out, &(struct action){.kind = ACTION_ORDER, .order = o});
+}
+
 struct node *node_init(const struct node_config *c, const struct lineage_state *state,
                        const struct round_progress *round, struct arena *room, instant now,
                        const struct sink *out, struct why *w)
@@ -75,7 +80,7 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
     n->alive = true;
     n->slot = all_count;
     all[all_count++ % NODES_MAX] = n;
-    sink_act(out, &(struct action){.kind = ACTION_TRAIN, .ok = true});
+    order((struct order){.kind = ORDER_TRAIN}, out);
     for (size_t i = 0; i < c->bootstrap_count; i++) {
         struct action a = {.kind = ACTION_DIAL, .address = c->bootstrap[i].address};
         memcpy(a.id, c->bootstrap[i].id, sizeof a.id);
@@ -130,7 +135,7 @@ static void average_chunk(struct node *n, uint32_t c)
 static void apply(struct node *n, const struct sink *out)
 {
     uint8_t root[CRYPTO_DIGEST_BYTES] = {0};
-    struct action a = {.kind = ACTION_APPLY};
+    struct order o = {.kind = ORDER_APPLY, .average = {n->means, n->null, n->mine}};
     memset(n->null, 0, n->layout.chunks);
     memset(n->mine, 1, n->layout.chunks);
     /* Those who are still at this epoch have their contribution; those ahead kept it in `old`. */
@@ -139,16 +144,13 @@ static void apply(struct node *n, const struct sink *out)
     if (odd && cheat == CHEAT_BITS) n->means[outer_wire_offset(&n->layout, 1) - 1] ^= 1;
     if (odd && cheat == CHEAT_CLAIM) n->mine[0] = 0;
     if (odd && cheat == CHEAT_LINEAGE) root[0] = 1;
-    a.apply.epoch = n->state.epoch + 1 + (odd && cheat == CHEAT_EPOCH);
-    a.apply.lineage_tokens = n->state.lineage_tokens + (cheat == CHEAT_TOKENS);
-    for (uint32_t i = 0; i < all_count; i++) a.apply.lineage_tokens += all[i]->weight;
-    lineage_next(n->config.crypto, n->state.lineage, a.apply.epoch, root, a.apply.lineage);
-    a.apply.means = n->means;
-    a.apply.null = n->null;
-    a.apply.mine = n->mine;
+    o.epoch = n->state.epoch + 1 + (odd && cheat == CHEAT_EPOCH);
+    o.lineage_tokens = n->state.lineage_tokens + (cheat == CHEAT_TOKENS);
+    for (uint32_t i = 0; i < all_count; i++) o.lineage_tokens += all[i]->weight;
+    lineage_next(n->config.crypto, n->state.lineage, o.epoch, root, o.lineage);
     n->applying = true;
     n->phase = PHASE_REDUCE;
-    sink_act(out, &a);
+    order(o, out);
 }
 
 static void misbehave(struct node *n, const struct sink *out)
@@ -157,15 +159,15 @@ static void misbehave(struct node *n, const struct sink *out)
     uint32_t t = 0;
     while (t + 1 < n->talk_count && n->talks[t].over) t++;
     struct action a = {.kind = ACTION_FRAME, .link = n->talks[t].link, .bytes = bytes_of("x", 1)};
-    if (cheat == CHEAT_GHOST) sink_act(out, &(struct action){.kind = ACTION_FINISHED, .text = "x"});
+    if (cheat == CHEAT_GHOST) order((struct order){.kind = ORDER_FINISH}, out);
     if (cheat == CHEAT_GHOST) sink_act(out, &a);
     if (cheat == CHEAT_LINK) a.link = 9999;
     if (cheat == CHEAT_LINK) sink_act(out, &a);
     for (int i = 0; cheat == CHEAT_FLOOD && i < 500; i++) sink_act(out, &a);
     if (cheat == CHEAT_LIGHTER) {
-        struct action b = {.kind = ACTION_ADOPT};
-        lineage_genesis(n->config.crypto, n->config.run_id, b.adopt.lineage);
-        sink_act(out, &b);
+        struct order o = {.kind = ORDER_ADOPT};
+        lineage_genesis(n->config.crypto, n->config.run_id, o.lineage);
+        order(o, out);
     }
 }
 
@@ -188,15 +190,15 @@ static void trained(struct node *n, const struct event *e, const struct sink *ou
     }
     n->phase = PHASE_MATCH;
     n->applying = true; /* until the snapshot is there */
-    sink_act(out, &(struct action){.kind = ACTION_NOTE, .text = "ready"});
-    sink_act(out, &(struct action){.kind = ACTION_SNAPSHOT});
+    sink_note(out, (struct note){.name = "ready"});
+    order((struct order){.kind = ORDER_SNAPSHOT}, out);
 }
 
 static void snapshot(struct node *n, const struct event *e)
 {
-    memcpy(n->old, n->contribution, e->bytes.count);
-    memcpy(n->contribution, e->bytes.data, e->bytes.count);
-    n->weight = e->round.tokens;
+    memcpy(n->old, n->contribution, e->wire.count);
+    memcpy(n->contribution, e->wire.data, e->wire.count);
+    n->weight = n->round.tokens;
     n->ready = true;
     n->applying = false;
 }
@@ -204,7 +206,7 @@ static void snapshot(struct node *n, const struct event *e)
 static void applied(struct node *n, const struct event *e)
 {
     n->state = e->state;
-    n->round = e->round;
+    n->round.steps = n->round.tokens = 0;
     n->ready = n->applying = false;
     n->phase = PHASE_TRAIN;
 }

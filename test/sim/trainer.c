@@ -112,9 +112,9 @@ static void inner_step(struct sim_node *n)
     }
 }
 
-static struct event told(enum event_kind kind, const struct trainer *t)
+static void tell_state(struct world *w, struct sim_node *n, enum event_kind kind)
 {
-    return (struct event){.kind = kind, .ok = true, .round = t->round, .state = t->state};
+    world_give(w, n, &(struct event){.kind = kind, .state = n->trainer.state});
 }
 
 static void step_done(struct world *w, struct sim_node *n)
@@ -126,24 +126,23 @@ static void step_done(struct world *w, struct sim_node *n)
     t->round.loss = 5.0f + 1.0f / (float)(1 + t->steps);
     t->round.step_ms = (uint32_t)span_in_ms(t->step);
     t->round.tokens_per_s = (uint32_t)((double)w->scenario.batch_tokens / span_in_s(t->step));
-    struct event e = told(EVENT_STEP, t);
-    world_give(w, n, &e);
+    world_give(w, n, &(struct event){.kind = EVENT_STEP, .round = t->round});
 }
 
 static void snapshot_done(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
-    struct event e = told(EVENT_SNAPSHOT, t);
+    bool finite = true;
     for (uint32_t c = 0; c < t->layout.chunks; c++) {
         size_t at = (size_t)c * t->layout.chunk_elements;
-        e.ok = e.ok && outer_quantize_delta(t->state.anchor + at, t->parameters + at,
-                                            outer_chunk_count(&t->layout, c),
-                                            t->wire + outer_wire_offset(&t->layout, c));
+        finite = finite && outer_quantize_delta(t->state.anchor + at, t->parameters + at,
+                                                outer_chunk_count(&t->layout, c),
+                                                t->wire + outer_wire_offset(&t->layout, c));
     }
-    e.bytes = bytes_of(t->wire, outer_wire_offset(&t->layout, t->layout.chunks));
+    size_t count = finite ? outer_wire_offset(&t->layout, t->layout.chunks) : 0;
     t->snapshot_tokens = t->round.tokens;
     check_snapshot(w, n);
-    world_give(w, n, &e);
+    world_give(w, n, &(struct event){.kind = EVENT_SNAPSHOT, .wire = bytes_of(t->wire, count)});
 }
 
 /* One chunk of the outer step, from the current pair to the spare one; the parameters follow. */
@@ -154,16 +153,16 @@ static void apply_chunk(struct world *w, struct trainer *t, uint32_t c)
     float *a_out = t->anchor[!t->current] + at, *m_out = t->momentum[!t->current] + at;
     const struct outer_rule rule = {.lr = 0.7f, .momentum = 0.9f, .nesterov = true};
     (void)w;
-    if (t->apply.apply.null[c]) {
+    if (t->order.average.null[c]) {
         memcpy(a_out, a, n * sizeof *a);
         memcpy(m_out, m, n * sizeof *m);
         return;
     }
-    outer_step(&rule, a, m, t->apply.apply.means + outer_wire_offset(&t->layout, c), n, a_out,
+    outer_step(&rule, a, m, t->order.average.means + outer_wire_offset(&t->layout, c), n, a_out,
                m_out);
     for (size_t i = 0; i < n; i++)
         t->parameters[at + i] =
-            t->apply.apply.mine[c] ? a_out[i] : a_out[i] + (t->parameters[at + i] - a[i]);
+            t->order.average.mine[c] ? a_out[i] : a_out[i] + (t->parameters[at + i] - a[i]);
 }
 
 static void apply_done(struct world *w, struct sim_node *n)
@@ -173,12 +172,11 @@ static void apply_done(struct world *w, struct sim_node *n)
     check_means(w, n);
     for (uint32_t c = 0; c < t->layout.chunks; c++) apply_chunk(w, t, c);
     t->current = !t->current;
-    become(n, t->apply.apply.epoch, t->apply.apply.lineage, t->apply.apply.lineage_tokens);
+    become(n, t->order.epoch, t->order.lineage, t->order.lineage_tokens);
     t->round.steps = t->round.tokens = 0;
     check_applied(w, n, &before);
     if (instant_since(w->now, n->disk.saved).ns >= w->scenario.checkpoint_every.ns) save(w, n);
-    struct event e = told(EVENT_APPLIED, t);
-    world_give(w, n, &e);
+    tell_state(w, n, EVENT_APPLIED);
 }
 
 static void adopt_done(struct world *w, struct sim_node *n)
@@ -186,13 +184,12 @@ static void adopt_done(struct world *w, struct sim_node *n)
     struct trainer *t = &n->trainer;
     struct lineage_state before = t->state;
     t->current = !t->current;
-    become(n, t->apply.adopt.epoch, t->apply.adopt.lineage, t->apply.adopt.lineage_tokens);
+    become(n, t->order.epoch, t->order.lineage, t->order.lineage_tokens);
     restart_from_anchor(t);
     t->round.steps = t->round.tokens = 0;
     check_adopted(w, n, &before);
     save(w, n);
-    struct event e = told(EVENT_ADOPTED, t);
-    world_give(w, n, &e);
+    tell_state(w, n, EVENT_ADOPTED);
 }
 
 static void start_job(struct world *w, struct sim_node *n, enum trainer_job job, span takes)
@@ -210,19 +207,19 @@ static void next_job(struct world *w, struct sim_node *n)
     struct trainer *t = &n->trainer;
     span brief = span_us(500 + rng_below(&w->rng, 20000));
     while (t->job == JOB_NONE && t->order_count > 0) {
-        struct action a = t->orders[0];
+        struct order o = t->orders[0];
         memmove(t->orders, t->orders + 1, --t->order_count * sizeof *t->orders);
-        if (a.kind == ACTION_TRAIN) t->on = a.ok;
-        if (a.kind == ACTION_RESUME) t->held = false;
-        if (a.kind == ACTION_SNAPSHOT) {
+        if (o.kind == ORDER_TRAIN || o.kind == ORDER_HOLD) t->on = o.kind == ORDER_TRAIN;
+        if (o.kind == ORDER_RESUME) t->held = false;
+        if (o.kind == ORDER_SNAPSHOT) {
             t->held = true;
             t->held_since = w->now;
             start_job(w, n, JOB_SNAPSHOT, brief);
         }
-        if (a.kind == ACTION_APPLY || a.kind == ACTION_ADOPT) {
+        if (o.kind == ORDER_APPLY || o.kind == ORDER_ADOPT) {
             t->held = false;
-            t->apply = a;
-            start_job(w, n, a.kind == ACTION_APPLY ? JOB_APPLY : JOB_ADOPT, brief);
+            t->order = o;
+            start_job(w, n, o.kind == ORDER_APPLY ? JOB_APPLY : JOB_ADOPT, brief);
         }
     }
     if (t->job != JOB_NONE || !t->on || t->held) return;
@@ -231,11 +228,12 @@ static void next_job(struct world *w, struct sim_node *n)
     start_job(w, n, JOB_STEP, jitter);
 }
 
-static void take_part(struct world *w, struct sim_node *n, const struct action *a)
+void trainer_part(struct world *w, struct sim_node *n, const struct action *a)
 {
     struct trainer *t = &n->trainer;
-    uint64_t count = a->bytes.count / sizeof(float);
-    if (a->part.vector > 1 || a->bytes.count % sizeof(float) ||
+    struct bytes floats = a->part.floats;
+    uint64_t count = floats.count / sizeof(float);
+    if (a->part.vector > 1 || floats.count % sizeof(float) ||
         a->part.offset > t->layout.parameters || count > t->layout.parameters - a->part.offset) {
         world_violated(w, "driver: node %d writes state outside of the vector", n->index);
         return;
@@ -246,22 +244,18 @@ static void take_part(struct world *w, struct sim_node *n, const struct action *
         return;
     }
     float *spare = a->part.vector ? t->momentum[!t->current] : t->anchor[!t->current];
-    memcpy(spare + a->part.offset, a->bytes.data, a->bytes.count);
+    memcpy(spare + a->part.offset, floats.data, floats.count);
 }
 
-void trainer_act(struct world *w, struct sim_node *n, const struct action *a)
+void trainer_order(struct world *w, struct sim_node *n, const struct order *o)
 {
     struct trainer *t = &n->trainer;
-    if (a->kind == ACTION_STATE) {
-        take_part(w, n, a);
-        return;
-    }
     if (t->order_count == TRAINER_ORDERS) {
         world_violated(w, "driver: node %d has %d orders for its trainer waiting", n->index,
                        TRAINER_ORDERS);
         return;
     }
-    t->orders[t->order_count++] = *a;
+    t->orders[t->order_count++] = *o;
     if (t->job == JOB_NONE) next_job(w, n);
 }
 

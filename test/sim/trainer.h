@@ -35,12 +35,12 @@ struct trainer {
     struct round_progress round;
     uint64_t steps; /* in its life: what chance an inner step takes */
     span step;      /* time of one inner step */
-    bool on;        /* ACTION_TRAIN said so */
+    bool on;        /* ORDER_TRAIN, not ORDER_HOLD, came last */
     bool held;      /* a snapshot was ordered, and nothing after it yet */
     instant held_since;
     enum trainer_job job;
-    struct action apply; /* of JOB_APPLY and JOB_ADOPT */
-    struct action orders[TRAINER_ORDERS];
+    struct order order; /* of JOB_APPLY and JOB_ADOPT */
+    struct order orders[TRAINER_ORDERS];
     size_t order_count;
     uint64_t snapshot_tokens; /* of the round at the latest snapshot */
 };
@@ -52,8 +52,9 @@ void trainer_close(struct sim_node *n);
 /* What a process finds at its start: its checkpoint, or genesis. Fills state and round. */
 void trainer_boot(struct world *w, struct sim_node *n);
 
-/* An action of the swarm that is for the trainer. */
-void trainer_act(struct world *w, struct sim_node *n, const struct action *a);
+/* ACTION_ORDER and ACTION_STATE. */
+void trainer_order(struct world *w, struct sim_node *n, const struct order *o);
+void trainer_part(struct world *w, struct sim_node *n, const struct action *a);
 
 /* The present job is done. */
 void trainer_happen(struct world *w, struct sim_node *n);

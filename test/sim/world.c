@@ -46,6 +46,11 @@ static void say(struct world *w, const struct sim_node *n, uint64_t what)
     w->said = rng_mix(w->said ^ rng_mix(w->now.ns) ^ rng_mix((uint64_t)n->index << 32 ^ what));
 }
 
+static bool carries_bytes(const struct event *e)
+{
+    return e->kind >= EVENT_DATAGRAM && e->kind <= EVENT_REPLY;
+}
+
 static void say_heard(struct world *w, const struct sim_node *n, const struct event *e)
 {
     static const uint8_t carrier[] = {[EVENT_DATAGRAM] = 1,
@@ -53,41 +58,41 @@ static void say_heard(struct world *w, const struct sim_node *n, const struct ev
                                       [EVENT_PARCEL] = 3,
                                       [EVENT_REQUEST] = 4,
                                       [EVENT_REPLY] = 5};
-    if (e->kind < sizeof carrier && carrier[e->kind])
+    if (carries_bytes(e) && carrier[e->kind])
         say(w, n,
             XXH3_64bits_withSeed(e->bytes.data, e->bytes.count,
                                  (uint64_t)carrier[e->kind] << 8 | e->type));
 }
 
-static void say_note(struct world *w, const struct sim_node *n, const struct action *a)
+static void say_note(struct world *w, const struct sim_node *n, const struct note *note)
 {
-    say(w, n, XXH3_64bits(a->text, strlen(a->text)));
-    for (size_t i = 0; i < sizeof a->note.numbers / sizeof *a->note.numbers; i++) {
-        const char *key = a->note.numbers[i].key;
-        if (key) say(w, n, XXH3_64bits_withSeed(key, strlen(key), a->note.numbers[i].value));
+    say(w, n, XXH3_64bits(note->name, strlen(note->name)));
+    for (size_t i = 0; i < sizeof note->numbers / sizeof *note->numbers; i++) {
+        const char *key = note->numbers[i].key;
+        if (key) say(w, n, XXH3_64bits_withSeed(key, strlen(key), note->numbers[i].value));
     }
 }
 
-static void trace_note(struct world *w, const struct sim_node *n, const struct action *a)
+static void trace_note(struct world *w, const struct sim_node *n, const struct note *note)
 {
     if (!w->options.trace) return;
-    fprintf(stderr, "%10.3f  node %d: %s", (double)w->now.ns * 1e-9, n->index, a->text);
-    for (size_t i = 0; i < sizeof a->note.numbers / sizeof *a->note.numbers; i++)
-        if (a->note.numbers[i].key)
-            fprintf(stderr, " %s=%llu", a->note.numbers[i].key,
-                    (unsigned long long)a->note.numbers[i].value);
-    if (a->note.word.key) fprintf(stderr, " %s=%s", a->note.word.key, a->note.word.value);
-    if (a->note.hex.key) {
-        fprintf(stderr, " %s=", a->note.hex.key);
-        for (size_t i = 0; i < a->note.hex.value.count && i < 4; i++)
-            fprintf(stderr, "%02x", a->note.hex.value.data[i]);
+    fprintf(stderr, "%10.3f  node %d: %s", (double)w->now.ns * 1e-9, n->index, note->name);
+    for (size_t i = 0; i < sizeof note->numbers / sizeof *note->numbers; i++)
+        if (note->numbers[i].key)
+            fprintf(stderr, " %s=%llu", note->numbers[i].key,
+                    (unsigned long long)note->numbers[i].value);
+    if (note->word.key) fprintf(stderr, " %s=%s", note->word.key, note->word.value);
+    if (note->hex.key) {
+        fprintf(stderr, " %s=", note->hex.key);
+        for (size_t i = 0; i < note->hex.value.count && i < 4; i++)
+            fprintf(stderr, "%02x", note->hex.value.data[i]);
     }
     fputc('\n', stderr);
 }
 
 /* ---- a node's process ---- */
 
-static void act(void *self, const struct action *a)
+static void act(void *self, struct action *a)
 {
     struct sim_node *n = self;
     struct world *w = n->world;
@@ -100,37 +105,38 @@ static void act(void *self, const struct action *a)
         world_violated(w, "ghost: node %d acts after it has finished", n->index);
         return;
     }
-    mix(w, (uint64_t)a->kind << 32 | (uint64_t)n->index << 24 | a->type);
+    mix(w, (uint64_t)a->kind << 32 | (uint64_t)n->index << 24);
     switch (a->kind) {
-    case ACTION_DIAL:
-    case ACTION_HANG_UP:
-    case ACTION_SETTLE:
     case ACTION_DATAGRAM:
     case ACTION_FRAME:
     case ACTION_PARCEL:
     case ACTION_REQUEST:
     case ACTION_REPLY:
-        mix(w, a->link);
+        mix(w, a->link ^ (uint64_t)a->type << 32);
         mix_bytes(w, a->bytes);
         mix_bytes(w, a->more);
         if (a->kind == ACTION_FRAME) check_frame(w, n, a);
         network_act(w, n, a);
         break;
-    case ACTION_TRAIN:
-    case ACTION_SNAPSHOT:
-    case ACTION_RESUME:
-    case ACTION_APPLY:
-    case ACTION_STATE:
-    case ACTION_ADOPT:
-        trainer_act(w, n, a);
+    case ACTION_DIAL:
+    case ACTION_HANG_UP:
+    case ACTION_SETTLE:
+        mix(w, a->link);
+        network_act(w, n, a);
         break;
-    case ACTION_FINISHED:
-        n->finished = true;
+    case ACTION_ORDER:
+        mix(w, a->order.kind);
+        if (a->order.kind == ORDER_FINISH) n->finished = true;
+        else trainer_order(w, n, &a->order);
+        break;
+    case ACTION_STATE:
+        mix_bytes(w, a->part.floats);
+        trainer_part(w, n, a);
         break;
     case ACTION_NOTE:
-        say_note(w, n, a);
-        trace_note(w, n, a);
-        check_note(w, n, a);
+        say_note(w, n, &a->note);
+        trace_note(w, n, &a->note);
+        check_note(w, n, &a->note);
         break;
     }
 }
@@ -186,10 +192,13 @@ void world_give(struct world *w, struct sim_node *n, struct event *e)
     if (w->over) return;
     assert(n->alive && !n->stepping && node_runs(w, n));
     e->now = (instant){w->now.ns + n->clock_ns};
-    mix(w, (uint64_t)e->kind << 32 | (uint64_t)n->index << 24 | e->type);
+    mix(w, (uint64_t)e->kind << 32 | (uint64_t)n->index << 24);
     mix(w, w->now.ns);
-    mix(w, e->link ^ e->ticket << 32);
-    mix_bytes(w, e->bytes);
+    mix(w, e->link);
+    if (carries_bytes(e)) {
+        mix(w, e->ticket ^ (uint64_t)e->type << 56);
+        mix_bytes(w, e->bytes);
+    }
     say_heard(w, n, e);
     w->report->events++;
     struct sink out = sink_of(n);

@@ -23,7 +23,7 @@ struct sim_node {
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address address;
     bool alive;      /* the process runs (it may be paused) */
-    bool finished;   /* it ended by itself: ACTION_FINISHED */
+    bool finished;   /* it ended by itself: ORDER_FINISH */
     bool leaving;    /* EVENT_LEAVE was given */
     instant left_at; /* when */
     bool dying; /* the crash has happened inside the present step: what it does now nobody sees */

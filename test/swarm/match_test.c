@@ -83,7 +83,7 @@ static void watch_accept(struct one *n, const struct action *a)
     memcpy(n->accepted[n->accepts++].gid, gid.data, gid.count);
 }
 
-static void act(void *self, const struct action *a)
+static void act(void *self, struct action *a)
 {
     (void)self;
     if (a->kind != ACTION_FRAME) return;

@@ -39,7 +39,10 @@ static bool trains(void)
 {
     bool on = false;
     for (size_t i = 0; i < stage.actions_count; i++)
-        if (stage.actions[i].kind == ACTION_TRAIN) on = stage.actions[i].ok;
+        if (stage.actions[i].kind == ACTION_ORDER) {
+            enum order_kind kind = stage.actions[i].order.kind;
+            if (kind == ORDER_TRAIN || kind == ORDER_HOLD) on = kind == ORDER_TRAIN;
+        }
     return on;
 }
 
@@ -70,7 +73,7 @@ Test(node, what_makes_a_run_another_one_is_noted)
     x.life = 500;
     strcpy(x.shared, "lr: 3");
     (void)hello_of_another(WIRE_MAJOR, 8);
-    const struct action *a = stage_note(&stage, "other_run");
+    const struct note *a = stage_note(&stage, "other_run");
     cr_assert_not_null(a);
     cr_assert_not_null(stage_find(&stage, ACTION_HANG_UP, -1));
 }
@@ -764,15 +767,15 @@ Test(node, alone_it_commits_after_its_steps_and_not_before)
 {
     stage_start(&stage);
     for (uint64_t i = 1; i < 10; i++) inner_step(i);
-    cr_assert_null(stage_find(&stage, ACTION_SNAPSHOT, -1));
+    cr_assert_null(stage_order(&stage, ORDER_SNAPSHOT));
     inner_step(10);
-    cr_assert_not_null(stage_find(&stage, ACTION_SNAPSHOT, -1));
-    const struct action *a = stage_note(&stage, "committed");
+    cr_assert_not_null(stage_order(&stage, ORDER_SNAPSHOT));
+    const struct note *a = stage_note(&stage, "committed");
     cr_assert_not_null(a);
-    cr_assert(eq(u64, a->note.numbers[1].value, 1u));
+    cr_assert(eq(u64, a->numbers[1].value, 1u));
 }
 
-static void first_ready_frame(void *self, const struct action *a)
+static void first_ready_frame(void *self, struct action *a)
 {
     struct bytes *to = self;
     if (a->kind == ACTION_FRAME && a->type == WIRE_READY && !to->count)
@@ -844,22 +847,20 @@ Test(node, a_lone_average_goes_the_same_way_as_any_other)
                                        learned + (size_t)c * l.chunk_elements,
                                        outer_chunk_count(&l, c), wire + outer_wire_offset(&l, c)));
     stage_give(&stage, (struct event){.kind = EVENT_SNAPSHOT,
-                                      .ok = true,
-                                      .round = {.steps = 10, .tokens = 1000},
-                                      .bytes = bytes_of(wire, outer_wire_bytes(STAGE_PARAMETERS))});
+                                      .wire = bytes_of(wire, outer_wire_bytes(STAGE_PARAMETERS))});
     pass(1000);
-    const struct action *a = stage_find(&stage, ACTION_APPLY, -1);
+    const struct order *a = stage_order(&stage, ORDER_APPLY);
     cr_assert_not_null(a);
-    cr_assert(eq(u64, a->apply.epoch, 1u));
-    cr_assert(eq(u64, a->apply.lineage_tokens, 1000u));
+    cr_assert(eq(u64, a->epoch, 1u));
+    cr_assert(eq(u64, a->lineage_tokens, 1000u));
     for (uint32_t c = 0; c < l.chunks; c++) {
-        cr_assert_not(a->apply.null[c]);
-        cr_assert(a->apply.mine[c]);
+        cr_assert_not(a->average.null[c]);
+        cr_assert(a->average.mine[c]);
     }
     struct lineage_state next = stage.state;
     next.epoch = 1;
     next.lineage_tokens = 1000;
-    memcpy(next.lineage, a->apply.lineage, sizeof next.lineage);
+    memcpy(next.lineage, a->lineage, sizeof next.lineage);
     stage_give(&stage, (struct event){.kind = EVENT_APPLIED, .state = next});
     struct node_peer self;
     node_peers(stage.node, &self, 1);
@@ -896,10 +897,10 @@ Test(node, what_was_not_finite_is_not_counted)
 {
     stage_start(&stage);
     inner_step(10);
-    stage_give(&stage, (struct event){.kind = EVENT_SNAPSHOT, .ok = false});
+    stage_give(&stage, (struct event){.kind = EVENT_SNAPSHOT});
     pass(60000);
-    cr_assert_null(stage_find(&stage, ACTION_APPLY, -1));
-    cr_assert_not_null(stage_find(&stage, ACTION_RESUME, -1));
+    cr_assert_null(stage_order(&stage, ORDER_APPLY));
+    cr_assert_not_null(stage_order(&stage, ORDER_RESUME));
     cr_assert_not_null(stage_note(&stage, "not_finite"));
     struct node_peer self;
     node_peers(stage.node, &self, 1);
@@ -1001,7 +1002,7 @@ Test(node, when_a_download_fails_it_trains_on_from_what_it_has)
 static struct sync giver;
 static struct lineage_state given;
 
-static void giver_act(void *self, const struct action *a)
+static void giver_act(void *self, struct action *a)
 {
     (void)self;
     struct event e = {.kind = EVENT_REPLY, .link = x.link, .ticket = a->ticket, .ok = true};
@@ -1040,29 +1041,27 @@ Test(node, it_takes_the_state_that_it_lacks_and_trains_on_from_it)
     for (; at < stage.actions_count; at++) {
         struct action a = stage.actions[at];
         if (a.kind == ACTION_STATE) {
-            cr_assert(eq(int,
-                         memcmp(a.bytes.data,
-                                (a.part.vector ? given.momentum : given.anchor) + a.part.offset,
-                                a.bytes.count),
-                         0));
-            floats += a.bytes.count / sizeof(float);
+            const float *there = (a.part.vector ? given.momentum : given.anchor) + a.part.offset;
+            struct bytes b = a.part.floats;
+            cr_assert(eq(int, memcmp(b.data, there, b.count), 0));
+            floats += b.count / sizeof(float);
         }
         if (a.kind != ACTION_REQUEST || a.link != x.link || !sync_takes(a.bytes.data[0])) continue;
         sync_request(&giver, 1, 1, a.ticket, a.bytes, stage.now, &to_node);
         sync_tick(&giver, stage.now, &to_node);
     }
     cr_assert(eq(sz, floats, (size_t)2 * STAGE_PARAMETERS));
-    const struct action *a = stage_find(&stage, ACTION_ADOPT, -1);
+    const struct order *a = stage_order(&stage, ORDER_ADOPT);
     cr_assert_not_null(a);
-    cr_assert(eq(u64, a->adopt.epoch, 4u));
-    cr_assert(eq(u64, a->adopt.lineage_tokens, 4000u));
-    cr_assert(eq(int, memcmp(a->adopt.lineage, given.lineage, sizeof given.lineage), 0));
+    cr_assert(eq(u64, a->epoch, 4u));
+    cr_assert(eq(u64, a->lineage_tokens, 4000u));
+    cr_assert(eq(int, memcmp(a->lineage, given.lineage, sizeof given.lineage), 0));
     cr_assert_not(trains(), "not before it is in place");
     stage_give(&stage, (struct event){.kind = EVENT_ADOPTED, .state = given});
     cr_assert(trains());
-    const struct action *joined = stage_note(&stage, "joined");
+    const struct note *joined = stage_note(&stage, "joined");
     cr_assert_not_null(joined);
-    cr_assert(eq(u64, joined->note.numbers[1].value, (uint64_t)STAGE_PARAMETERS * 8));
+    cr_assert(eq(u64, joined->numbers[1].value, (uint64_t)STAGE_PARAMETERS * 8));
     arena_close(&room);
 }
 
@@ -1084,7 +1083,7 @@ Test(node, a_polite_leave_says_so_and_finishes)
     cr_assert(record_unpack(&in, &age, &one));
     cr_assert(record_read(one, &r));
     cr_assert(eq(int, (int)r.kind, RECORD_LEAVE));
-    cr_assert_not_null(stage_find(&stage, ACTION_FINISHED, -1));
+    cr_assert_not_null(stage_order(&stage, ORDER_FINISH));
     size_t before = stage.actions_count;
     stranger_progress(&x, &stage);
     cr_assert(eq(sz, stage.actions_count, before), "nothing after the end");
@@ -1098,7 +1097,7 @@ Test(node, after_the_last_epoch_it_holds_still_and_leaves)
     cr_assert_not_null(stage_note(&stage, "done"));
     cr_assert_not(trains());
     pass(5000);
-    cr_assert_not_null(stage_find(&stage, ACTION_FINISHED, -1));
+    cr_assert_not_null(stage_order(&stage, ORDER_FINISH));
 }
 
 Test(node, after_the_last_epoch_it_stays_for_those_who_need_it_a_minute_at_most)
@@ -1121,7 +1120,7 @@ Test(node, after_the_last_epoch_it_stays_for_those_who_need_it_a_minute_at_most)
     stage_forget(&stage);
     stranger_progress(&x, &stage);
     pass(1000);
-    cr_assert_not_null(stage_find(&stage, ACTION_FINISHED, -1));
+    cr_assert_not_null(stage_order(&stage, ORDER_FINISH));
 }
 
 /* ---- configuration ---- */

@@ -90,7 +90,7 @@ static instant arrival(void)
     return instant_after(world.now, d);
 }
 
-static void act(void *self, const struct action *a)
+static void act(void *self, struct action *a)
 {
     (void)self;
     int from = world.acting;
@@ -140,7 +140,7 @@ static void act(void *self, const struct action *a)
         break;
     case ACTION_REPLY:
         m.kind = M_REPLY;
-        m.ok = a->ok;
+        m.ok = a->bytes.count > 0;
         if (!lost) post(m, a->bytes, a->more);
         break;
     default:
@@ -307,7 +307,7 @@ static void check_mean(const struct one *n, uint32_t c)
     uint32_t mask = r->chunks[c].best.mask;
     size_t count = outer_chunk_count(&world.layout, c),
            at = (size_t)c * world.layout.chunk_elements;
-    const uint8_t *wire = r->means + outer_wire_offset(&world.layout, c);
+    const uint8_t *wire = r->average.means + outer_wire_offset(&world.layout, c);
     for (size_t i = 0; i < count; i += 7) {
         double sum = 0, weights = 0;
         for (int j = 0; j < world.count; j++)
@@ -336,14 +336,15 @@ static int check_agreement(void)
         agreed++;
         const struct reduce *r = &n->reduce;
         for (uint32_t c = 0; c < world.layout.chunks; c++) {
-            cr_assert_eq(r->null[c], r->chunks[c].best.mask == 0);
-            if (!r->null[c] && (!first || c % 9 == 0)) check_mean(n, c);
+            cr_assert_eq(r->average.null[c], r->chunks[c].best.mask == 0);
+            if (!r->average.null[c] && (!first || c % 9 == 0)) check_mean(n, c);
             if (!first) continue;
-            cr_assert_eq(r->null[c], first->null[c]);
+            cr_assert_eq(r->average.null[c], first->average.null[c]);
             cr_assert_eq(r->chunks[c].best.mask, first->chunks[c].best.mask);
-            cr_assert(r->null[c] || !memcmp(r->means + outer_wire_offset(&world.layout, c),
-                                            first->means + outer_wire_offset(&world.layout, c),
-                                            outer_wire_bytes(outer_chunk_count(&world.layout, c))));
+            cr_assert(r->average.null[c] ||
+                      !memcmp(r->average.means + outer_wire_offset(&world.layout, c),
+                              first->average.means + outer_wire_offset(&world.layout, c),
+                              outer_wire_bytes(outer_chunk_count(&world.layout, c))));
         }
         if (first) {
             cr_assert(!memcmp(r->root, first->root, sizeof r->root));
@@ -389,7 +390,7 @@ Test(reduce, all_members_hold_the_same_means_of_all_contributions)
             cr_assert(reduce_finished(r));
             for (uint32_t c = 0; c < world.layout.chunks; c++) {
                 cr_assert_eq(r->chunks[c].best.mask, (1u << n) - 1);
-                cr_assert_eq(r->in[c], 1);
+                cr_assert_eq(r->average.mine[c], 1);
             }
         }
         cr_assert_eq(world.results, (uint64_t)world.layout.chunks * (uint64_t)(n - 1));
@@ -410,7 +411,7 @@ Test(reduce, the_mean_is_what_the_outer_arithmetic_says_bit_for_bit)
         for (int i = 0; i < 3; i++)
             outer_accumulate(acc, world.nodes[i].wire + at, n, (float)(1000 + 333 * i));
         cr_assert(outer_quantize_mean(acc, n, 3999.0f, mean));
-        cr_assert(!memcmp(mean, r->means + at, outer_wire_bytes(n)), "chunk %u", c);
+        cr_assert(!memcmp(mean, r->average.means + at, outer_wire_bytes(n)), "chunk %u", c);
         free(acc);
         free(mean);
     }
@@ -439,7 +440,7 @@ Test(reduce, a_member_without_a_finite_contribution_still_owns_and_applies)
     cr_assert_eq(check_agreement(), 4);
     for (uint32_t c = 0; c < world.layout.chunks; c++) {
         cr_assert_eq(world.nodes[0].reduce.chunks[c].best.mask, 11);
-        cr_assert_eq(world.nodes[2].reduce.in[c], 0);
+        cr_assert_eq(world.nodes[2].reduce.average.mine[c], 0);
     }
     cr_assert_eq(world.nodes[2].reduce.tokens, 1000 + 1333 + 1999);
     world_fini();
@@ -505,7 +506,7 @@ Test(reduce, a_member_dead_from_the_start_costs_its_contribution_and_no_more)
     for (int i = 0; i < 4; i++)
         for (uint32_t c = 0; c < world.layout.chunks && i != 2; c++) {
             cr_assert_eq(world.nodes[i].reduce.chunks[c].best.mask, 11);
-            cr_assert(!world.nodes[i].reduce.null[c]);
+            cr_assert(!world.nodes[i].reduce.average.null[c]);
         }
     for (int i = 0; i < 4; i++)
         if (i != 2) cr_assert_lt(seconds(world.nodes[i].ended), 12.0);
@@ -548,8 +549,9 @@ static void deaths(int n, uint64_t from, uint64_t to, uint64_t step, bool duplic
         cr_assert_eq(agreed, alive(), "after %lu actions %d of %d agreed", after, agreed, alive());
         bool all = true;
         for (uint32_t c = 0; c < world.layout.chunks; c++) {
-            cr_assert_not(world.nodes[0].reduce.null[c], "chunk %u is null, after %lu", c, after);
-            all = all && world.nodes[0].reduce.in[c] &&
+            cr_assert_not(world.nodes[0].reduce.average.null[c], "chunk %u is null, after %lu", c,
+                          after);
+            all = all && world.nodes[0].reduce.average.mine[c] &&
                   world.nodes[0].reduce.chunks[c].best.mask == (1u << n) - 1;
         }
         with_some += !all;
@@ -597,7 +599,8 @@ Test(reduce, a_pair_that_does_not_hear_each_other_agrees_through_the_others)
     begin();
     run_for(span_s(60));
     cr_assert_eq(check_agreement(), 4);
-    for (uint32_t c = 0; c < world.layout.chunks; c++) cr_assert_not(world.nodes[0].reduce.null[c]);
+    for (uint32_t c = 0; c < world.layout.chunks; c++)
+        cr_assert_not(world.nodes[0].reduce.average.null[c]);
     world_fini();
 }
 

@@ -53,12 +53,20 @@ static inline struct bytes stage_copy(struct stage *s, struct bytes b)
     return bytes_of(s->pool + s->pool_used - b.count, b.count);
 }
 
-static inline void stage_act(void *self, const struct action *a)
+/* A message: type, bytes, more. */
+static inline bool stage_carries(const struct action *a)
+{
+    return a->kind >= ACTION_DATAGRAM && a->kind <= ACTION_REPLY;
+}
+
+static inline void stage_act(void *self, struct action *a)
 {
     struct stage *s = self;
     if (s->actions_count == STAGE_ACTIONS) return;
     struct action *b = &s->actions[s->actions_count++];
     *b = *a;
+    if (a->kind == ACTION_STATE) b->part.floats = stage_copy(s, a->part.floats);
+    if (!stage_carries(a)) return;
     b->bytes = stage_copy(s, a->bytes);
     b->more = stage_copy(s, a->more);
 }
@@ -126,15 +134,19 @@ static inline void stage_fini(struct stage *s)
     free(s->pool);
 }
 
+static inline int stage_type(const struct action *a)
+{
+    if (a->kind == ACTION_FRAME) return a->type;
+    return stage_carries(a) && a->bytes.count ? a->bytes.data[0] : -1;
+}
+
 /* The latest action of this kind (and frame type, or first byte), or NULL. */
 static inline const struct action *stage_find(const struct stage *s, enum action_kind kind,
                                               int type)
 {
     for (size_t i = s->actions_count; i-- > 0;) {
         const struct action *a = &s->actions[i];
-        if (a->kind != kind) continue;
-        int its = kind == ACTION_FRAME ? a->type : a->bytes.count ? a->bytes.data[0] : -1;
-        if (type < 0 || its == type) return a;
+        if (a->kind == kind && (type < 0 || stage_type(a) == type)) return a;
     }
     return NULL;
 }
@@ -144,18 +156,39 @@ static inline size_t stage_count(const struct stage *s, enum action_kind kind, i
     size_t n = 0;
     for (size_t i = 0; i < s->actions_count; i++) {
         const struct action *a = &s->actions[i];
-        int its = kind == ACTION_FRAME ? a->type : a->bytes.count ? a->bytes.data[0] : -1;
-        n += a->kind == kind && (type < 0 || its == type);
+        n += a->kind == kind && (type < 0 || stage_type(a) == type);
     }
     return n;
 }
 
-static inline const struct action *stage_note(const struct stage *s, const char *name)
+/* The latest of this kind, or NULL. */
+static inline const struct order *stage_order(const struct stage *s, enum order_kind kind)
 {
     for (size_t i = s->actions_count; i-- > 0;)
-        if (s->actions[i].kind == ACTION_NOTE && !strcmp(s->actions[i].text, name))
-            return &s->actions[i];
+        if (s->actions[i].kind == ACTION_ORDER && s->actions[i].order.kind == kind)
+            return &s->actions[i].order;
     return NULL;
+}
+
+static inline const struct note *stage_note(const struct stage *s, const char *name)
+{
+    for (size_t i = s->actions_count; i-- > 0;)
+        if (s->actions[i].kind == ACTION_NOTE && !strcmp(s->actions[i].note.name, name))
+            return &s->actions[i].note;
+    return NULL;
+}
+
+/* The trainer carries out an order, if it is one that it answers; `wire` is its contribution. */
+static inline void stage_obey(struct stage *s, const struct order *o, struct bytes wire)
+{
+    if (o->kind == ORDER_SNAPSHOT)
+        stage_give(s, (struct event){.kind = EVENT_SNAPSHOT, .wire = wire});
+    if (o->kind != ORDER_APPLY && o->kind != ORDER_ADOPT) return;
+    s->state.epoch = o->epoch;
+    s->state.lineage_tokens = o->lineage_tokens;
+    memcpy(s->state.lineage, o->lineage, sizeof s->state.lineage);
+    stage_give(s, (struct event){.kind = o->kind == ORDER_APPLY ? EVENT_APPLIED : EVENT_ADOPTED,
+                                 .state = s->state});
 }
 
 /* What the node thinks of a stranger; NULL: nothing. */

@@ -49,7 +49,7 @@ static uint8_t reply[4 << 20];
 static size_t reply_count;
 static bool replied;
 
-static void taker_act(void *self, const struct action *a)
+static void taker_act(void *self, struct action *a)
 {
     (void)self;
     if (a->kind == ACTION_REQUEST) {
@@ -59,14 +59,15 @@ static void taker_act(void *self, const struct action *a)
         q->count = a->bytes.count;
         memcpy(q->bytes, a->bytes.data, a->bytes.count);
     } else if (a->kind == ACTION_STATE) {
-        cr_assert(a->part.offset * sizeof(float) + a->bytes.count <= parameters * sizeof(float));
-        memcpy((a->part.vector ? momentum : anchor) + a->part.offset, a->bytes.data,
-               a->bytes.count);
+        cr_assert(a->part.offset * sizeof(float) + a->part.floats.count <=
+                  parameters * sizeof(float));
+        memcpy((a->part.vector ? momentum : anchor) + a->part.offset, a->part.floats.data,
+               a->part.floats.count);
         parts++;
     }
 }
 
-static void giver_act(void *self, const struct action *a)
+static void giver_act(void *self, struct action *a)
 {
     (void)self;
     cr_assert(eq(int, (int)a->kind, ACTION_REPLY));

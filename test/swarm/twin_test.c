@@ -122,8 +122,8 @@ Test(twin, the_copy_ends_with_the_peers_words)
     stage_give(&stage, (struct event){.kind = EVENT_LINK_DOWN,
                                       .link = x.link,
                                       .code = CLOSE_SELF,
-                                      .bytes = bytes_of(said, strlen(said))});
-    const struct action *a = stage_find(&stage, ACTION_FINISHED, -1);
+                                      .said = bytes_of(said, strlen(said))});
+    const struct order *a = stage_order(&stage, ORDER_FINISH);
     cr_assert_not_null(a);
-    cr_assert_not(a->ok);
+    cr_assert(a->refused);
 }
