@@ -5,21 +5,13 @@
 #include "base/rng.h"
 #include "swarm/match.h"
 #include "swarm/wire.h"
+#include "test/swarm/carrier.h"
 #include "test/swarm/sizes.h"
 #include "test/sim/standin.h"
 
-/* Several machines and the frames between them. Nothing is random but what `chance` says. */
+/* Several machines and the frames between them. */
 
-#define NODES_MAX  20
-#define FRAMES_MAX 65536
-
-struct frame {
-    instant at;
-    uint64_t number;
-    int from, to;
-    uint8_t type;
-    struct bytes body;
-};
+#define NODES_MAX CARRIER_MACHINES_MAX
 
 struct one {
     struct match match;
@@ -42,18 +34,13 @@ struct one {
 struct cell {
     struct one nodes[NODES_MAX];
     int count, acting;
-    instant now;
-    span delay;
-    uint64_t jitter_ms;
+    struct carrier carrier;
     bool blocked[NODES_MAX][NODES_MAX];
     /* what a frame may meet: true drops it */
     bool (*drop)(struct cell *c, int from, int to, uint8_t type);
-    struct frame *frames;
-    size_t frames_count, sent;
+    size_t sent;
     uint64_t sent_of[256];
     size_t bytes_of[256]; /* of the latest of this type */
-    instant latest[NODES_MAX][NODES_MAX];
-    struct rng rng;
 };
 
 static struct cell cell;
@@ -94,20 +81,12 @@ static void act(void *self, struct action *a)
     if (a->type == WIRE_ACCEPT) watch_accept(&cell.nodes[from], a);
     if (to < 0 || cell.blocked[from][to] || cell.nodes[from].dead) return;
     if (cell.drop && cell.drop(&cell, from, to, a->type)) return;
-    cr_assert_lt(cell.frames_count, FRAMES_MAX);
-    struct frame *f = &cell.frames[cell.frames_count++];
-    uint8_t *copy = malloc(a->bytes.count + 1);
-    memcpy(copy, a->bytes.data, a->bytes.count);
-    span delay = cell.delay;
-    if (cell.jitter_ms) delay.ns += rng_below(&cell.rng, cell.jitter_ms * 1000000);
-    instant at = instant_max(instant_after(cell.now, delay), cell.latest[from][to]);
-    cell.latest[from][to] = at;
-    *f = (struct frame){.at = at,
-                        .number = cell.sent,
-                        .from = from,
-                        .to = to,
-                        .type = a->type,
-                        .body = bytes_of(copy, a->bytes.count)};
+    carrier_post(&cell.carrier,
+                 (struct carried){.at = carrier_arrival_in_order(&cell.carrier, from, to),
+                                  .from = from,
+                                  .to = to,
+                                  .type = a->type},
+                 a->bytes, (struct bytes){0});
 }
 static const struct sink sink = {NULL, act};
 
@@ -121,7 +100,7 @@ static void start(int i)
 {
     cell.acting = i;
     struct match_offer offer = offer_of(i);
-    match_start(&cell.nodes[i].match, &offer, cell.now, &sink);
+    match_start(&cell.nodes[i].match, &offer, cell.carrier.now, &sink);
 }
 
 /* What node.c does after every event. */
@@ -133,28 +112,17 @@ static void settle_node(int i)
     if (rests && n->match.called && n->willing) start(i);
     match_decline(&n->match, MATCH_REASON_TRAINING, n->eta_ms, &sink);
     if (n->match.state == MATCH_COMMITTED && !n->commits) {
-        n->committed_at = cell.now;
+        n->committed_at = cell.carrier.now;
         n->group = n->match.group;
         n->commits = 1;
     }
 }
 
-/* What is under way is lost. */
-static void drop_frames(void)
-{
-    for (size_t i = 0; i < cell.frames_count; i++) free((void *)cell.frames[i].body.data);
-    cell.frames_count = 0;
-}
-
 static void cell_init(int count, bool count_steps)
 {
-    drop_frames();
-    struct frame *frames = cell.frames ? cell.frames : malloc(sizeof *frames * FRAMES_MAX);
-    cell = (struct cell){.count = count,
-                         .delay = span_ms(40),
-                         .frames = frames,
-                         .now = {1000000000},
-                         .rng = rng_init(5)};
+    carrier_fini(&cell.carrier);
+    cell = (struct cell){.count = count};
+    carrier_init(&cell.carrier, span_ms(40), 5);
     uint8_t lineage[CRYPTO_DIGEST_BYTES] = {9};
     for (int i = 0; i < count; i++) {
         struct one *n = &cell.nodes[i];
@@ -183,51 +151,39 @@ static void cell_init(int count, bool count_steps)
             memcpy(peers[known++].id, cell.nodes[j].id, CRYPTO_KEY_BYTES);
         }
         cell.acting = i;
-        match_cell(&cell.nodes[i].match, peers, known, cell.now, &sink);
+        match_cell(&cell.nodes[i].match, peers, known, cell.carrier.now, &sink);
     }
 }
 
-/* Delivers what is due until then, or until nothing is left to happen. */
+static instant due(int i)
+{
+    return cell.nodes[i].dead ? INSTANT_NEVER : match_due(&cell.nodes[i].match);
+}
+
+static void tick(int i)
+{
+    cell.acting = i;
+    match_tick(&cell.nodes[i].match, cell.carrier.now, &sink);
+    settle_node(i);
+}
+
+static void deliver(const struct carried *m)
+{
+    struct one *n = &cell.nodes[m->to];
+    if (n->dead) return;
+    cell.acting = m->to;
+    bool good = match_frame(&n->match, cell.nodes[m->from].id, m->type, bytes_of(m->data, m->count),
+                            cell.carrier.now, &sink);
+    cr_assert(good, "node %d refused frame %02x of node %d", m->to, m->type, m->from);
+    settle_node(m->to);
+}
+
 static void run_for(span how_long)
 {
-    instant end = instant_after(cell.now, how_long);
-    for (uint64_t events = 0;; events++) {
-        cr_assert_lt(events, 200000, "an event loop that spins");
-        size_t first = SIZE_MAX;
-        for (size_t i = 0; i < cell.frames_count; i++)
-            if (first == SIZE_MAX || cell.frames[i].at.ns < cell.frames[first].at.ns ||
-                (cell.frames[i].at.ns == cell.frames[first].at.ns &&
-                 cell.frames[i].number < cell.frames[first].number))
-                first = i;
-        instant at = first == SIZE_MAX ? INSTANT_NEVER : cell.frames[first].at;
-        int ticking = -1;
-        for (int i = 0; i < cell.count; i++) {
-            instant due = match_due(&cell.nodes[i].match);
-            if (!cell.nodes[i].dead && due.ns < at.ns) {
-                at = due;
-                ticking = i;
-            }
-        }
-        if (at.ns > end.ns) break;
-        cell.now = instant_max(cell.now, at);
-        if (ticking >= 0) {
-            cell.acting = ticking;
-            match_tick(&cell.nodes[ticking].match, cell.now, &sink);
-            settle_node(ticking);
-            continue;
-        }
-        struct frame f = cell.frames[first];
-        cell.frames[first] = cell.frames[--cell.frames_count];
-        if (!cell.nodes[f.to].dead) {
-            cell.acting = f.to;
-            bool good = match_frame(&cell.nodes[f.to].match, cell.nodes[f.from].id, f.type, f.body,
-                                    cell.now, &sink);
-            cr_assert(good, "node %d refused frame %02x of node %d", f.to, f.type, f.from);
-            settle_node(f.to);
-        }
-        free((void *)f.body.data);
-    }
-    cell.now = end;
+    carrier_run(&cell.carrier,
+                &(struct carrier_machines){
+                    .count = cell.count, .due = due, .tick = tick, .deliver = deliver},
+                how_long);
 }
 
 /* Whoever has committed agrees with every member of its group that has. Returns how many have. */
@@ -310,7 +266,7 @@ Test(match, a_silent_mate_is_not_waited_for_twice)
     run_for(span_s(30));
     assert_group_of(2, 2);
     uint8_t lineage[CRYPTO_DIGEST_BYTES] = {10};
-    instant began = cell.now;
+    instant began = cell.carrier.now;
     for (int i = 0; i < 2; i++) {
         cell.nodes[i].commits = 0;
         match_rest(&cell.nodes[i].match, 2, lineage, 5000);
@@ -374,7 +330,7 @@ Test(match, with_counted_steps_a_mate_that_died_holds_nobody_up)
     cell.nodes[1].dead = true;
     for (int i = 0; i < 4; i++) {
         cell.acting = i;
-        match_gone(&cell.nodes[i].match, wire_sid(cell.nodes[1].id), cell.now, &sink);
+        match_gone(&cell.nodes[i].match, wire_sid(cell.nodes[1].id), cell.carrier.now, &sink);
     }
     run_for(span_s(2));
     assert_group_of(3, 1);
@@ -460,7 +416,8 @@ static void declare_gone(int from, int to, bool (*gone)(int))
         cell.acting = i;
         for (int j = 0; j < cell.count; j++)
             if (j != i && gone(j))
-                match_gone(&cell.nodes[i].match, wire_sid(cell.nodes[j].id), cell.now, &sink);
+                match_gone(&cell.nodes[i].match, wire_sid(cell.nodes[j].id), cell.carrier.now,
+                           &sink);
     }
 }
 static bool is_dead(int i) { return cell.nodes[i].dead; }
@@ -610,19 +567,19 @@ Test(match, a_late_cert_counts_until_one_has_signed_anew)
     /* T_LOCK has run out: node 1 has withdrawn and opened the next attempt, but signed nothing in
      * it */
     cell.acting = 1;
-    cell.now = match_due(&cell.nodes[1].match);
-    match_tick(&cell.nodes[1].match, cell.now, &sink);
+    cell.carrier.now = match_due(&cell.nodes[1].match);
+    match_tick(&cell.nodes[1].match, cell.carrier.now, &sink);
     cr_assert_eq(cell.nodes[1].match.attempt, attempt + 1);
-    cr_assert(
-        match_frame(&cell.nodes[1].match, cell.nodes[0].id, WIRE_CERT, cert, cell.now, &sink));
+    cr_assert(match_frame(&cell.nodes[1].match, cell.nodes[0].id, WIRE_CERT, cert, cell.carrier.now,
+                          &sink));
     cr_assert_eq(cell.nodes[1].match.state, MATCH_COMMITTED);
     cr_assert(!memcmp(cell.nodes[1].match.group.gid, cell.nodes[0].match.group.gid, 16));
     /* node 2 goes on and signs in a later attempt: the old CERT binds it no more */
     cell.nodes[2].match.accepted = (uint16_t)(attempt + 1);
     uint64_t withdrawals = cell.sent_of[WIRE_WITHDRAW];
     cell.acting = 2;
-    cr_assert(
-        match_frame(&cell.nodes[2].match, cell.nodes[0].id, WIRE_CERT, cert, cell.now, &sink));
+    cr_assert(match_frame(&cell.nodes[2].match, cell.nodes[0].id, WIRE_CERT, cert, cell.carrier.now,
+                          &sink));
     cr_assert_neq(cell.nodes[2].match.state, MATCH_COMMITTED);
     cr_assert_eq(cell.sent_of[WIRE_WITHDRAW], withdrawals + 1);
 }
@@ -638,8 +595,8 @@ Test(match, a_cert_with_a_forged_signature_is_refused)
     cert_of(0, &cert, room);
     room[cert.count - 1] ^= 1;
     cell.acting = 1;
-    cr_assert_not(
-        match_frame(&cell.nodes[1].match, cell.nodes[0].id, WIRE_CERT, cert, cell.now, &sink));
+    cr_assert_not(match_frame(&cell.nodes[1].match, cell.nodes[0].id, WIRE_CERT, cert,
+                              cell.carrier.now, &sink));
     cr_assert_eq(cell.nodes[1].match.state, MATCH_LOCKED);
 }
 
@@ -679,12 +636,13 @@ Test(match, two_different_readies_of_one_attempt_are_refused)
     liar.attempt = 0;
     liar.state = MATCH_IDLE;
     struct match_offer offer = offer_of(7);
-    drop_frames();
+    carrier_clear(&cell.carrier);
     cell.acting = 0;
-    match_start(&liar, &offer, cell.now, &sink);
-    cr_assert_eq(cell.frames_count, 1);
+    match_start(&liar, &offer, cell.carrier.now, &sink);
+    cr_assert_eq(cell.carrier.count, 1);
     cr_assert_not(match_frame(&cell.nodes[1].match, cell.nodes[0].id, WIRE_READY,
-                              cell.frames[0].body, cell.now, &sink));
+                              bytes_of(cell.carrier.queue[0].data, cell.carrier.queue[0].count),
+                              cell.carrier.now, &sink));
     cr_assert_eq(cell.nodes[1].match.mates[0].ready.hash, before.hash);
 }
 
@@ -704,7 +662,7 @@ Test(match, a_restarted_mate_is_taken_with_its_new_ready)
     match_init(&n->match, &config);
     match_rest(&n->match, 1, lineage, 0);
     cell.acting = 0;
-    match_cell(&n->match, peers, 2, cell.now, &sink);
+    match_cell(&n->match, peers, 2, cell.carrier.now, &sink);
     start(0);
     cell.nodes[2].willing = true;
     run_for(span_s(30));
@@ -726,7 +684,7 @@ Test(match, what_was_said_before_a_new_link_counts_no_more)
     }
     cr_assert(mate->proposed || mate->accepted);
     cell.acting = 0;
-    match_link(m, mate->sid, cell.now, &sink);
+    match_link(m, mate->sid, cell.carrier.now, &sink);
     cr_assert_eq(mate->proposed, PROPOSED_NOTHING);
     cr_assert_eq(mate->accepted, 0);
     cr_assert(match_called_by(m, mate->sid));
@@ -736,24 +694,23 @@ Test(match, what_is_no_message_is_refused)
 {
     cell_init(2, false);
     start(0);
-    cr_assert_eq(cell.frames_count, 1);
-    struct frame f = cell.frames[0];
+    cr_assert_eq(cell.carrier.count, 1);
+    struct carried f = cell.carrier.queue[0];
     uint8_t types[] = {WIRE_READY,  WIRE_NOTREADY, WIRE_PROPOSE,
                        WIRE_ACCEPT, WIRE_CERT,     WIRE_WITHDRAW};
     cell.acting = 1;
     for (size_t t = 0; t < sizeof types; t++)
         for (size_t n = 0; n < 10; n++)
             cr_assert_not(match_frame(&cell.nodes[1].match, cell.nodes[0].id, types[t],
-                                      bytes_of(f.body.data, n), cell.now, &sink));
-    for (size_t i = 2; i < f.body.count - 2;
-         i++) { /* each byte that is signed, and the signature */
-        ((uint8_t *)f.body.data)[i] ^= 1;
-        cr_assert_not(match_frame(&cell.nodes[1].match, cell.nodes[0].id, WIRE_READY, f.body,
-                                  cell.now, &sink));
-        ((uint8_t *)f.body.data)[i] ^= 1;
+                                      bytes_of(f.data, n), cell.carrier.now, &sink));
+    for (size_t i = 2; i < f.count - 2; i++) { /* each byte that is signed, and the signature */
+        f.data[i] ^= 1;
+        cr_assert_not(match_frame(&cell.nodes[1].match, cell.nodes[0].id, WIRE_READY,
+                                  bytes_of(f.data, f.count), cell.carrier.now, &sink));
+        f.data[i] ^= 1;
     }
-    cr_assert(
-        match_frame(&cell.nodes[1].match, cell.nodes[0].id, WIRE_READY, f.body, cell.now, &sink));
+    cr_assert(match_frame(&cell.nodes[1].match, cell.nodes[0].id, WIRE_READY,
+                          bytes_of(f.data, f.count), cell.carrier.now, &sink));
 }
 
 Test(match, one_alone_is_a_group_of_its_own)
@@ -786,8 +743,8 @@ static bool loses_some(struct cell *c, int from, int to, uint8_t type)
 {
     (void)to;
     (void)type;
-    if (rng_below(&c->rng, 400) == 0) c->nodes[from].dead = true;
-    return rng_below(&c->rng, 100) < 2;
+    if (rng_below(&c->carrier.rng, 400) == 0) c->nodes[from].dead = true;
+    return rng_below(&c->carrier.rng, 100) < 2;
 }
 
 Test(match, whatever_gets_lost_no_two_groups_of_an_attempt_overlap_and_every_wait_ends)
@@ -796,17 +753,17 @@ Test(match, whatever_gets_lost_no_two_groups_of_an_attempt_overlap_and_every_wai
     for (uint64_t seed = 0; seed < 400; seed++) {
         int n = 3 + (int)(seed % 10);
         cell_init(n, seed % 5 == 0);
-        cell.rng = rng_init(seed);
-        cell.jitter_ms = seed % 3 * 400;
+        cell.carrier.rng = rng_init(seed);
+        cell.carrier.jitter = span_ms(seed % 3 * 400);
         cell.drop = loses_some;
         for (int i = 0; i < n; i++)
-            if (rng_below(&cell.rng, 20) == 0) {
-                int j = (int)rng_below(&cell.rng, (uint64_t)n);
+            if (rng_below(&cell.carrier.rng, 20) == 0) {
+                int j = (int)rng_below(&cell.carrier.rng, (uint64_t)n);
                 cell.blocked[i][j] = cell.blocked[j][i] = true;
             }
         for (int i = 0; i < n; i++) {
             if (cell.nodes[i].match.state == MATCH_IDLE && !cell.nodes[i].dead) start(i);
-            run_for(span_ms(rng_below(&cell.rng, 700)));
+            run_for(span_ms(rng_below(&cell.carrier.rng, 700)));
         }
         run_for(span_s(20));
         declare_gone(0, n, is_dead);
@@ -819,7 +776,7 @@ Test(match, whatever_gets_lost_no_two_groups_of_an_attempt_overlap_and_every_wai
             dead += cell.nodes[i].dead;
             if (cell.nodes[i].dead) continue;
             /* a new start, called by another, may wait for those who train anew */
-            if (seed % 5 == 0 && cell.nodes[i].match.waits.ns > cell.now.ns) continue;
+            if (seed % 5 == 0 && cell.nodes[i].match.waits.ns > cell.carrier.now.ns) continue;
             enum match_state s = cell.nodes[i].match.state;
             cr_assert(s == MATCH_COMMITTED || s == MATCH_SOLO,
                       "seed %lu: node %d waits in state %d", seed, i, s);
@@ -871,11 +828,12 @@ Test(match, a_weight_that_cannot_be_is_refused)
         start(0);
         n->match.mine.offer.weight =
             weights[i]; /* said again, truly signed, when the link is new */
-        drop_frames();
-        match_link(&n->match, wire_sid(cell.nodes[1].id), cell.now, &sink);
-        cr_assert_eq(cell.frames_count, 1);
-        cr_assert_eq(match_frame(&cell.nodes[1].match, n->id, WIRE_READY, cell.frames[0].body,
-                                 cell.now, &sink),
+        carrier_clear(&cell.carrier);
+        match_link(&n->match, wire_sid(cell.nodes[1].id), cell.carrier.now, &sink);
+        cr_assert_eq(cell.carrier.count, 1);
+        cr_assert_eq(match_frame(&cell.nodes[1].match, n->id, WIRE_READY,
+                                 bytes_of(cell.carrier.queue[0].data, cell.carrier.queue[0].count),
+                                 cell.carrier.now, &sink),
                      i == 3);
     }
 }

@@ -6,29 +6,17 @@
 #include "swarm/owners.h"
 #include "swarm/reduce.h"
 #include "swarm/wire.h"
+#include "test/swarm/carrier.h"
 #include "test/swarm/sizes.h"
 #include "test/sim/standin.h"
 
 /* A committed group and what its members say to each other; deaths, duplicates and delays as the
  * test wants them. */
 
-#define MEMBERS_MAX  8
-#define MESSAGES_MAX 32768
-#define PARAMETERS   300000 /* 74 chunks, the last one short */
+#define MEMBERS_MAX 8
+#define PARAMETERS  300000 /* 74 chunks, the last one short */
 
 enum message_kind { M_FRAME, M_PARCEL, M_DONE, M_REQUEST, M_REPLY, M_SNAPSHOT };
-
-struct message {
-    instant at;
-    uint64_t number;
-    enum message_kind kind;
-    int from, to;
-    uint8_t type;
-    bool ok;
-    uint64_t ticket;
-    uint8_t *data;
-    size_t count;
-};
 
 struct one {
     struct reduce reduce;
@@ -50,16 +38,11 @@ struct world {
     int count, acting;
     struct match_group group;
     struct outer_layout layout;
-    instant now;
-    span delay, jitter;
+    struct carrier carrier;
     bool duplicates;
     int gets_no_parcels; /* member; -1: none */
     bool blocked[MEMBERS_MAX][MEMBERS_MAX];
-    struct message *messages;
-    size_t messages_count;
-    uint64_t sent, results;
-    instant latest[MEMBERS_MAX][MEMBERS_MAX];
-    struct rng rng;
+    uint64_t results;
 };
 
 static struct world world;
@@ -70,24 +53,6 @@ static size_t sizes_in_spec_once(uint8_t type, size_t wire)
     static size_t known[256];
     if (!known[type]) known[type] = sizes_in_spec(type, 0, 0, 0);
     return known[type] + wire;
-}
-
-static void post(struct message m, struct bytes head, struct bytes body)
-{
-    cr_assert_lt(world.messages_count, MESSAGES_MAX);
-    m.count = head.count + body.count;
-    m.data = malloc(m.count + 1);
-    if (head.count) memcpy(m.data, head.data, head.count);
-    if (body.count) memcpy(m.data + head.count, body.data, body.count);
-    m.number = world.sent++;
-    world.messages[world.messages_count++] = m;
-}
-
-static instant arrival(void)
-{
-    span d = world.delay;
-    if (world.jitter.ns) d.ns += rng_below(&world.rng, world.jitter.ns);
-    return instant_after(world.now, d);
 }
 
 static void act(void *self, struct action *a)
@@ -110,38 +75,43 @@ static void act(void *self, struct action *a)
     cr_assert(a->kind == ACTION_REPLY ||
                   a->bytes.count + a->more.count == sizes_in_spec_once(type, a->more.count),
               "type %02x: %zu bytes", type, a->bytes.count + a->more.count);
-    struct message m = {
-        .from = from, .to = to, .type = a->type, .ticket = a->ticket, .ok = true, .at = arrival()};
+    struct carried m = {.from = from,
+                        .to = to,
+                        .type = a->type,
+                        .ticket = a->ticket,
+                        .ok = true,
+                        .at = carrier_arrival(&world.carrier)};
     struct bytes none = {0};
     bool lost = world.blocked[from][to] || world.nodes[to].dead;
     switch (a->kind) {
     case ACTION_FRAME:
         m.kind = M_FRAME;
-        m.at = world.latest[from][to] = instant_max(m.at, world.latest[from][to]);
-        if (!lost) post(m, a->bytes, none);
+        m.at = instant_max(m.at, world.carrier.latest[from][to]);
+        world.carrier.latest[from][to] = m.at;
+        if (!lost) carrier_post(&world.carrier, m, a->bytes, none);
         break;
     case ACTION_PARCEL:
         m.kind = M_PARCEL;
         if (a->bytes.data[0] == WIRE_RESULT) world.results++;
         if (lost || to == world.gets_no_parcels) break; /* never acknowledged */
-        post(m, a->bytes, a->more);
+        carrier_post(&world.carrier, m, a->bytes, a->more);
         if (world.duplicates) {
-            m.at = arrival();
-            post(m, a->bytes, a->more);
+            m.at = carrier_arrival(&world.carrier);
+            carrier_post(&world.carrier, m, a->bytes, a->more);
         }
         m.kind = M_DONE;
         m.to = from;
-        m.at = instant_after(m.at, world.delay);
-        post(m, none, none);
+        m.at = instant_after(m.at, world.carrier.delay);
+        carrier_post(&world.carrier, m, none, none);
         break;
     case ACTION_REQUEST:
         m.kind = M_REQUEST;
-        if (!lost) post(m, a->bytes, none);
+        if (!lost) carrier_post(&world.carrier, m, a->bytes, none);
         break;
     case ACTION_REPLY:
         m.kind = M_REPLY;
         m.ok = a->bytes.count > 0;
-        if (!lost) post(m, a->bytes, a->more);
+        if (!lost) carrier_post(&world.carrier, m, a->bytes, a->more);
         break;
     default:
         cr_assert_fail("an action of kind %d", a->kind);
@@ -177,13 +147,9 @@ static uint8_t *wire_of(uint64_t key)
 
 static void world_init(int count)
 {
-    world = (struct world){.count = count,
-                           .gets_no_parcels = -1,
-                           .now = {1000000000},
-                           .delay = span_ms(30),
-                           .layout = outer_layout_of(PARAMETERS),
-                           .messages = malloc(sizeof(struct message) * MESSAGES_MAX),
-                           .rng = rng_init(3)};
+    world = (struct world){
+        .count = count, .gets_no_parcels = -1, .layout = outer_layout_of(PARAMETERS)};
+    carrier_init(&world.carrier, span_ms(30), 3);
     world.group =
         (struct match_group){.gid = {1, 2, 3}, .round = 1, .attempt = 1, .count = (uint32_t)count};
     for (int i = 0; i < count; i++) {
@@ -213,16 +179,16 @@ static void begin(void)
         bool linked[NODE_GROUP_MAX];
         for (int j = 0; j < NODE_GROUP_MAX; j++) linked[j] = true;
         world.acting = i;
-        reduce_start(&n->reduce, &g, linked, world.now, &sink);
-        struct message m = {.kind = M_SNAPSHOT,
+        reduce_start(&n->reduce, &g, linked, world.carrier.now, &sink);
+        struct carried m = {.kind = M_SNAPSHOT,
                             .from = i,
                             .to = i,
-                            .at = instant_after(world.now, n->snapshot_takes)};
-        post(m, (struct bytes){0}, (struct bytes){0});
+                            .at = instant_after(world.carrier.now, n->snapshot_takes)};
+        carrier_post(&world.carrier, m, (struct bytes){0}, (struct bytes){0});
     }
 }
 
-static void deliver(const struct message *m)
+static void hand_over(const struct carried *m)
 {
     struct one *n = &world.nodes[m->to];
     sid from = world.group.members[m->from].sid;
@@ -231,23 +197,23 @@ static void deliver(const struct message *m)
     bool good = true;
     switch (m->kind) {
     case M_FRAME:
-        good = reduce_frame(&n->reduce, from, m->type, b, world.now, &sink);
+        good = reduce_frame(&n->reduce, from, m->type, b, world.carrier.now, &sink);
         break;
     case M_PARCEL:
-        good = reduce_parcel(&n->reduce, from, b, world.now, &sink);
+        good = reduce_parcel(&n->reduce, from, b, world.carrier.now, &sink);
         break;
     case M_DONE:
-        reduce_parcel_done(&n->reduce, m->ticket, m->ok, world.now, &sink);
+        reduce_parcel_done(&n->reduce, m->ticket, m->ok, world.carrier.now, &sink);
         break;
     case M_REQUEST:
-        good = reduce_request(&n->reduce, from, 0, m->ticket, b, world.now, &sink);
+        good = reduce_request(&n->reduce, from, 0, m->ticket, b, world.carrier.now, &sink);
         break;
     case M_REPLY:
-        good = reduce_reply(&n->reduce, m->ticket, m->ok, b, world.now, &sink);
+        good = reduce_reply(&n->reduce, m->ticket, m->ok, b, world.carrier.now, &sink);
         break;
     case M_SNAPSHOT:
         reduce_snapshot(&n->reduce, bytes_of(n->wire, n->empty ? 0 : outer_wire_bytes(PARAMETERS)),
-                        world.now, &sink);
+                        world.carrier.now, &sink);
         break;
     }
     cr_assert(good, "node %d refused message %d of node %d", m->to, m->kind, m->from);
@@ -258,46 +224,40 @@ static bool ended(const struct one *n)
     return n->reduce.state == REDUCE_AGREED || n->reduce.state == REDUCE_FAILED;
 }
 
+static void watch(int i)
+{
+    struct one *n = &world.nodes[i];
+    if (ended(n) && !n->ended.ns) n->ended = world.carrier.now;
+}
+
+static instant due(int i)
+{
+    const struct one *n = &world.nodes[i];
+    return n->dead || n->paused ? INSTANT_NEVER : reduce_due(&n->reduce);
+}
+
+static void tick(int i)
+{
+    world.acting = i;
+    reduce_tick(&world.nodes[i].reduce, world.carrier.now, &sink);
+    watch(i);
+}
+
+static bool takes(int i) { return !world.nodes[i].paused; }
+
+static void deliver(const struct carried *m)
+{
+    if (!world.nodes[m->to].dead) hand_over(m);
+    watch(m->to);
+}
+
 static void run_for(span how_long)
 {
-    instant end = instant_after(world.now, how_long);
-    for (uint64_t events = 0;; events++) {
-        cr_assert_lt(events, 2000000, "an event loop that spins");
-        size_t first = SIZE_MAX;
-        for (size_t i = 0; i < world.messages_count; i++) {
-            const struct message *m = &world.messages[i];
-            if (world.nodes[m->to].paused) continue;
-            if (first == SIZE_MAX || m->at.ns < world.messages[first].at.ns ||
-                (m->at.ns == world.messages[first].at.ns &&
-                 m->number < world.messages[first].number))
-                first = i;
-        }
-        instant at = first == SIZE_MAX ? INSTANT_NEVER : world.messages[first].at;
-        int ticking = -1;
-        for (int i = 0; i < world.count; i++) {
-            instant due = reduce_due(&world.nodes[i].reduce);
-            if (!world.nodes[i].dead && !world.nodes[i].paused && due.ns < at.ns) {
-                at = due;
-                ticking = i;
-            }
-        }
-        if (at.ns > end.ns) break;
-        world.now = instant_max(world.now, at);
-        int who = ticking;
-        if (ticking >= 0) {
-            world.acting = ticking;
-            reduce_tick(&world.nodes[ticking].reduce, world.now, &sink);
-        } else {
-            struct message m = world.messages[first];
-            world.messages[first] = world.messages[--world.messages_count];
-            who = m.to;
-            if (!world.nodes[m.to].dead) deliver(&m);
-            free(m.data);
-        }
-        if (ended(&world.nodes[who]) && !world.nodes[who].ended.ns)
-            world.nodes[who].ended = world.now;
-    }
-    world.now = end;
+    carrier_run(
+        &world.carrier,
+        &(struct carrier_machines){
+            .count = world.count, .due = due, .tick = tick, .takes = takes, .deliver = deliver},
+        how_long);
 }
 
 /* The mean of a chunk against an independent float64 sum of the contributions its mask names. */
@@ -363,8 +323,7 @@ static int alive(void)
 
 static void world_fini(void)
 {
-    for (size_t i = 0; i < world.messages_count; i++) free(world.messages[i].data);
-    free(world.messages);
+    carrier_fini(&world.carrier);
     for (int i = 0; i < world.count; i++) {
         arena_close(&world.nodes[i].room);
         free(world.nodes[i].wire);
@@ -422,7 +381,7 @@ Test(reduce, duplicates_and_reordering_change_nothing)
 {
     world_init(4);
     world.duplicates = true;
-    world.jitter = span_ms(400);
+    world.carrier.jitter = span_ms(400);
     begin();
     run_for(span_s(30));
     cr_assert_eq(check_agreement(), 4);
@@ -459,7 +418,8 @@ Test(reduce, nothing_to_average_is_no_average)
 Test(reduce, links_far_slower_than_was_guessed_cost_time_and_no_contribution)
 {
     world_init(3);
-    world.delay = span_s(1); /* one window of chunks takes four seconds, and there are some */
+    world.carrier.delay =
+        span_s(1); /* one window of chunks takes four seconds, and there are some */
     begin();
     run_for(span_s(100));
     cr_assert_eq(check_agreement(), 3);
@@ -522,7 +482,7 @@ Test(reduce, a_death_that_membership_reports_is_acted_on_at_once)
     for (int i = 0; i < 4; i++) {
         if (i == 2) continue;
         world.acting = i;
-        reduce_gone(&world.nodes[i].reduce, 102, world.now, &sink);
+        reduce_gone(&world.nodes[i].reduce, 102, world.carrier.now, &sink);
     }
     run_for(span_s(5));
     cr_assert_eq(check_agreement(), 3);
@@ -539,8 +499,8 @@ static void deaths(int n, uint64_t from, uint64_t to, uint64_t step, bool duplic
     uint64_t with_some = 0;
     for (uint64_t after = from; after < to; after += step) {
         world_init(n);
-        world.rng = rng_init(after);
-        world.jitter = span_ms(after % 3 * 60);
+        world.carrier.rng = rng_init(after);
+        world.carrier.jitter = span_ms(after % 3 * 60);
         world.duplicates = duplicates;
         world.nodes[1].dies_after = after;
         begin();
@@ -569,10 +529,10 @@ Test(reduce, two_deaths_leave_the_survivors_alike)
 {
     for (uint64_t seed = 0; seed < 40; seed++) {
         world_init(5);
-        world.rng = rng_init(seed);
-        world.jitter = span_ms(100);
-        world.nodes[seed % 5].dies_after = 1 + rng_below(&world.rng, 250);
-        world.nodes[(seed + 2) % 5].dies_after = 1 + rng_below(&world.rng, 250);
+        world.carrier.rng = rng_init(seed);
+        world.carrier.jitter = span_ms(100);
+        world.nodes[seed % 5].dies_after = 1 + rng_below(&world.carrier.rng, 250);
+        world.nodes[(seed + 2) % 5].dies_after = 1 + rng_below(&world.carrier.rng, 250);
         begin();
         run_for(span_s(80));
         int agreed = check_agreement();
@@ -627,7 +587,7 @@ Test(reduce, what_one_has_is_more_than_what_another_gave_up)
     struct reduce_variant had = r->chunks[5].best;
     r->state = REDUCE_CLOSING;
     r->stage = REDUCE_STAGE_CLOSE;
-    r->deadline = instant_after(world.now, span_s(10));
+    r->deadline = instant_after(world.carrier.now, span_s(10));
     r->chunks[5].best = (struct reduce_variant){.rank = REDUCE_NULL};
     r->chunks[5].settled = false;
     for (int i = 0; i < 3; i++) {
@@ -636,9 +596,9 @@ Test(reduce, what_one_has_is_more_than_what_another_gave_up)
         world.nodes[i].reduce.peers[1].close = 0;
         world.nodes[i].reduce.state = REDUCE_CLOSING;
         world.nodes[i].reduce.stage = REDUCE_STAGE_CLOSE;
-        world.nodes[i].reduce.deadline = instant_after(world.now, span_s(10));
-        for (int j = 0; j < 3; j++) world.nodes[i].reduce.peers[j].heard_at = world.now;
-        world.nodes[i].reduce.beat = world.now;
+        world.nodes[i].reduce.deadline = instant_after(world.carrier.now, span_s(10));
+        for (int j = 0; j < 3; j++) world.nodes[i].reduce.peers[j].heard_at = world.carrier.now;
+        world.nodes[i].reduce.beat = world.carrier.now;
     }
     run_for(span_s(9));
     cr_assert_eq(check_agreement(), 3);
@@ -669,13 +629,10 @@ Test(reduce, every_round_ends_even_when_the_group_is_cut_in_two)
         run_for(span_ms(cut));
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < 4; j++) world.blocked[i][j] = (i < 2) != (j < 2);
-        for (size_t i = 0; i < world.messages_count;) { /* what is on its way is lost, too */
-            struct message *m = &world.messages[i];
+        for (size_t i = 0; i < world.carrier.count;) { /* what is on its way is lost, too */
+            const struct carried *m = &world.carrier.queue[i];
             if ((m->from < 2) == (m->to < 2)) i++;
-            else {
-                free(m->data);
-                *m = world.messages[--world.messages_count];
-            }
+            else free(carrier_take(&world.carrier, i).data);
         }
         run_for(span_s(60));
         for (int i = 0; i < 4; i++) {
@@ -692,10 +649,9 @@ Test(reduce, a_second_round_reuses_the_memory_and_old_completions_are_nothing_to
     world_init(3);
     begin();
     run_for(span_ms(400));
-    size_t under_way = world.messages_count;
+    cr_assert_gt(world.carrier.count, 0, "nothing is under way");
     run_for(span_s(10));
     cr_assert_eq(check_agreement(), 3);
-    (void)under_way;
     world.group.gid[0]++;
     for (int i = 0; i < 3; i++) {
         free(world.nodes[i].wire);
@@ -711,11 +667,11 @@ Test(reduce, a_second_round_reuses_the_memory_and_old_completions_are_nothing_to
 
 /* ---- what a peer must not get away with ---- */
 
-static struct message *first_parcel(uint8_t type)
+static struct carried *first_parcel(uint8_t type)
 {
-    for (size_t i = 0; i < world.messages_count; i++)
-        if (world.messages[i].kind == M_PARCEL && world.messages[i].data[0] == type)
-            return &world.messages[i];
+    for (size_t i = 0; i < world.carrier.count; i++)
+        if (world.carrier.queue[i].kind == M_PARCEL && world.carrier.queue[i].data[0] == type)
+            return &world.carrier.queue[i];
     return NULL;
 }
 
@@ -723,7 +679,7 @@ Test(reduce, a_damaged_or_foreign_parcel_is_refused)
 {
     world_init(3);
     begin();
-    struct message *m = NULL;
+    struct carried *m = NULL;
     for (int i = 0; i < 400 && !m; i++) {
         run_for(span_ms(1));
         m = first_parcel(WIRE_CONTRIBUTION);
@@ -735,17 +691,18 @@ Test(reduce, a_damaged_or_foreign_parcel_is_refused)
     size_t spots[] = {0, 1, 20, 21, 24, 25, 28, 32, 36, 44, 47, m->count - 1};
     for (size_t s = 0; s < sizeof spots / sizeof *spots; s++) {
         m->data[spots[s]] ^= 0x80;
-        cr_assert_not(reduce_parcel(r, from, bytes_of(m->data, m->count), world.now, &sink),
+        cr_assert_not(reduce_parcel(r, from, bytes_of(m->data, m->count), world.carrier.now, &sink),
                       "byte %zu", spots[s]);
         m->data[spots[s]] ^= 0x80;
     }
     for (size_t cut = 0; cut < 60; cut++)
-        cr_assert_not(reduce_parcel(r, from, bytes_of(m->data, cut), world.now, &sink));
-    cr_assert_not(reduce_parcel(r, from, bytes_of(m->data, m->count - 1), world.now, &sink));
+        cr_assert_not(reduce_parcel(r, from, bytes_of(m->data, cut), world.carrier.now, &sink));
+    cr_assert_not(
+        reduce_parcel(r, from, bytes_of(m->data, m->count - 1), world.carrier.now, &sink));
     uint32_t c;
     memcpy(&c, m->data + 20, 4);
     cr_assert_eq(r->work[r->chunks[c].place % REDUCE_WINDOW].arrived, 0);
-    cr_assert(reduce_parcel(r, from, bytes_of(m->data, m->count), world.now, &sink));
+    cr_assert(reduce_parcel(r, from, bytes_of(m->data, m->count), world.carrier.now, &sink));
     cr_assert_neq(r->work[r->chunks[c].place % REDUCE_WINDOW].arrived, 0);
     world_fini();
 }
@@ -754,7 +711,7 @@ Test(reduce, a_result_from_one_who_does_not_own_the_chunk_is_refused)
 {
     world_init(3);
     begin();
-    struct message *m = NULL;
+    struct carried *m = NULL;
     for (int i = 0; i < 400 && !m; i++) {
         run_for(span_ms(1));
         m = first_parcel(WIRE_RESULT);
@@ -763,7 +720,7 @@ Test(reduce, a_result_from_one_who_does_not_own_the_chunk_is_refused)
     int other = 3 - m->from - m->to;
     world.acting = m->to;
     cr_assert_not(reduce_parcel(&world.nodes[m->to].reduce, world.group.members[other].sid,
-                                bytes_of(m->data, m->count), world.now, &sink));
+                                bytes_of(m->data, m->count), world.carrier.now, &sink));
     world_fini();
 }
 

@@ -6,8 +6,9 @@
 #include "swarm/sync.h"
 #include "swarm/wire.h"
 #include "test/sim/standin.h"
+#include "test/swarm/carrier.h"
 
-/* One who takes and some who give; requests are carried by hand. */
+/* One who takes and some who give. Requests arrive at once, in the order in which they were sent. */
 
 #define GIVERS 4
 
@@ -25,19 +26,11 @@ struct giver {
     uint64_t chunks;
 };
 
-struct asked {
-    sid peer;
-    uint64_t ticket;
-    uint8_t bytes[32];
-    size_t count;
-};
-
 static struct standin standin;
 static struct crypto crypto;
 static struct giver givers[GIVERS];
 static struct sync taker;
-static struct asked asked[256];
-static size_t asked_count;
+static struct carrier carrier; /* requests of the taker */
 static float *anchor, *momentum;
 static uint64_t parts;
 static struct arena room;
@@ -53,11 +46,8 @@ static void taker_act(void *self, struct action *a)
 {
     (void)self;
     if (a->kind == ACTION_REQUEST) {
-        struct asked *q = &asked[asked_count++];
-        q->peer = a->peer;
-        q->ticket = a->ticket;
-        q->count = a->bytes.count;
-        memcpy(q->bytes, a->bytes.data, a->bytes.count);
+        carrier_post(&carrier, (struct carried){.to = (int)a->peer - 1, .ticket = a->ticket},
+                     a->bytes, (struct bytes){0});
     } else if (a->kind == ACTION_STATE) {
         cr_assert(a->part.offset * sizeof(float) + a->part.floats.count <=
                   parameters * sizeof(float));
@@ -111,16 +101,18 @@ static void open_with(uint64_t count)
         cr_assert(sync_init(&g->sync, &c, &room));
         sync_offer(&g->sync, &g->state, false);
     }
-    asked_count = parts = 0;
+    carrier_fini(&carrier);
+    carrier_init(&carrier, span_ns(0), 0);
+    parts = 0;
     most_in_flight = 0;
 }
 
-static void answer(struct giver *g, const struct asked *q)
+static void answer(struct giver *g, const struct carried *q)
 {
     replied = false;
-    sync_request(&g->sync, 99, 1, q->ticket, bytes_of(q->bytes, q->count), now, &to_giver);
+    sync_request(&g->sync, 99, 1, q->ticket, bytes_of(q->data, q->count), now, &to_giver);
     while (!replied) sync_tick(&g->sync, now, &to_giver);
-    bool chunk = q->bytes[0] == WIRE_GET_CHUNK;
+    bool chunk = q->data[0] == WIRE_GET_CHUNK;
     if (g->forgets) reply_count = 0;
     if (chunk && g->lies && reply_count) reply[reply_count / 2] ^= 1;
     if (chunk) g->chunks++;
@@ -130,14 +122,14 @@ static void answer(struct giver *g, const struct asked *q)
 /* Carries requests, first come first served, until it ends or nobody answers any more. */
 static void carry(size_t at_most)
 {
-    for (size_t n = 0; n < at_most && asked_count > 0; n++) {
+    for (size_t n = 0; n < at_most && carrier.count > 0; n++) {
         uint32_t per[GIVERS] = {0};
-        for (size_t i = 0; i < asked_count; i++)
-            if (++per[asked[i].peer - 1] > most_in_flight) most_in_flight = per[asked[i].peer - 1];
-        struct asked q = asked[0];
-        memmove(asked, asked + 1, --asked_count * sizeof *asked);
-        struct giver *g = &givers[q.peer - 1];
-        if (!g->silent) answer(g, &q);
+        for (size_t i = 0; i < carrier.count; i++)
+            if (++per[carrier.queue[i].to] > most_in_flight)
+                most_in_flight = per[carrier.queue[i].to];
+        struct carried q = carrier_take(&carrier, carrier_first(&carrier, NULL));
+        if (!givers[q.to].silent) answer(&givers[q.to], &q);
+        free(q.data);
     }
 }
 
@@ -256,7 +248,7 @@ Test(sync, when_all_are_gone_it_fails_and_a_new_start_is_fresh)
     sync_gone(&taker, givers[0].sid, now, &to_taker);
     sync_gone(&taker, givers[1].sid, now, &to_taker);
     cr_assert(eq(int, (int)taker.state, SYNC_FAILED));
-    asked_count = 0;
+    carrier_clear(&carrier);
     start(4);
     carry(1000);
     cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
@@ -266,9 +258,10 @@ Test(sync, when_all_are_gone_it_fails_and_a_new_start_is_fresh)
 Test(sync, an_answer_to_a_question_of_an_earlier_download_is_nobodys)
 {
     start(2);
-    struct asked old = asked[0];
+    struct carried old = carrier_take(&carrier, carrier_first(&carrier, NULL));
     start(2);
-    answer(&givers[old.peer - 1], &old);
+    answer(&givers[old.to], &old);
+    free(old.data);
     cr_assert(eq(int, (int)taker.state, SYNC_MANIFEST));
     for (uint32_t i = 0; i < taker.servers_count; i++) cr_assert_not(taker.servers[i].answered);
 }
@@ -323,12 +316,12 @@ Test(sync, manifests_with_changed_bytes_never_lead_to_a_wrong_state)
     struct rng r = rng_init(4);
     for (int n = 0; n < 300; n++) {
         start(1);
-        cr_assert(eq(sz, asked_count, (size_t)1));
-        struct asked q = asked[0];
-        asked_count = 0;
+        cr_assert(eq(sz, carrier.count, (size_t)1));
+        struct carried q = carrier_take(&carrier, 0);
         replied = false;
-        sync_request(&givers[0].sync, 99, 1, q.ticket, bytes_of(q.bytes, q.count), now, &to_giver);
+        sync_request(&givers[0].sync, 99, 1, q.ticket, bytes_of(q.data, q.count), now, &to_giver);
         while (!replied) sync_tick(&givers[0].sync, now, &to_giver);
+        free(q.data);
         size_t at = rng_below(&r, reply_count);
         if (at == 0) continue; /* flags: reserved */
         reply[at] ^= (uint8_t)(1 + rng_below(&r, 255));
