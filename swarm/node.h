@@ -67,24 +67,6 @@ instant node_due(const struct node *n);
  * schedule. */
 double node_epoch_share(const struct node *n);
 
-/* What any one peer sees of the swarm, for status and the peer list. */
-#define NODE_PEERS_MAX 65 /* self, and the members that are remembered */
-
-struct node_peer {
-    uint8_t id[CRYPTO_KEY_BYTES];
-    struct address address;
-    enum peer_health health;
-    enum peer_phase phase;
-    uint64_t epoch, steps, tokens;
-    uint64_t lineage; /* first 8 bytes, little-endian */
-    uint32_t tokens_per_s;
-    float loss;
-    span age; /* of phase, epoch and what follows; 0 for self */
-    bool self, linked;
-    uint32_t unreached_count; /* members that it says it cannot reach */
-    struct peer_unreached unreached[NODE_GROUP_MAX];
-};
-
 /* Fills up to `room` entries, self first; returns how many there are: at most NODE_PEERS_MAX. */
 size_t node_peers(const struct node *n, struct node_peer *out, size_t room);
 

@@ -5,11 +5,13 @@
 #ifndef SHOAL_SWARM_PEER_H
 #define SHOAL_SWARM_PEER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #include "base/address.h"
 #include "base/crypto.h"
+#include "base/instant.h"
 #include "base/reach.h"
 
 /* A node's short name on the wire: the first 8 bytes of its ID, as a little-endian integer. Never
@@ -47,6 +49,24 @@ struct peer_address {
 struct peer_unreached {
     sid sid;
     enum reach_reason reason;
+};
+
+#define NODE_PEERS_MAX 65 /* self, and the members that are remembered */
+
+/* What a node knows of a peer, for status and the peer list. */
+struct node_peer {
+    uint8_t id[CRYPTO_KEY_BYTES];
+    struct address address;
+    enum peer_health health;
+    enum peer_phase phase;
+    uint64_t epoch, steps, tokens;
+    uint64_t lineage; /* first 8 bytes, little-endian */
+    uint32_t tokens_per_s;
+    float loss;
+    span age; /* of phase, epoch and what follows; 0 for self */
+    bool self, linked;
+    uint32_t unreached_count; /* members that it says it cannot reach */
+    struct peer_unreached unreached[NODE_GROUP_MAX];
 };
 
 /* The first 8 bytes of an ID or a digest, as a little-endian integer. */

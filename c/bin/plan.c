@@ -9,6 +9,7 @@
 #include "base/object.h"
 #include "bin/command.h"
 #include "bin/bench.h"
+#include "node/driver.h"
 #include "node/preflight.h"
 #include "node/replica.h"
 #include "config/settings.h"
@@ -18,7 +19,6 @@
 #include "model/budget.h"
 #include "model/model.h"
 #include "net/crypto.h"
-#include "swarm/node.h"
 
 #define TRAFFIC_ROWS 4
 
@@ -84,13 +84,12 @@ static enum err plan_memory(struct plan *p, const struct experiment *x, unsigned
     const enum precision asked = x->train.precision;
     e = cpu_open(&cpu, pool, asked == PRECISION_BF16 || (asked == PRECISION_AUTO && gpu), w);
     if (!e) {
-        struct node_config n = {.parameters = p->parameters, .group_max = x->swarm.group_max};
         uint64_t vector = p->parameters * sizeof(float);
         e = plan_settings(p, x, &cpu, gpu, w);
         p->memory.parameters = p->memory.gradients = vector;
         p->memory.moments = 2 * vector;
         p->memory.replica = replica_bytes(p->parameters);
-        p->memory.swarm = node_bytes(&n);
+        p->memory.swarm = driver_swarm_bytes(p->parameters);
         p->memory.total = 4 * vector + p->memory.activations + p->memory.replica + p->memory.swarm;
         cpu_close(&cpu);
     }

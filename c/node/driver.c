@@ -22,6 +22,7 @@
 #include "net/loop.h"
 #include "net/resolve.h"
 #include "node/peers.h"
+#include "swarm/node.h"
 #include "swarm/wire.h"
 
 #define LATER_MAX                                                                                  \
@@ -327,13 +328,16 @@ static void on_http(void *ctx, const char *path, struct http3_reply *to)
                            .sent = n.sent_bytes,
                            .received = n.received_bytes,
                            .listen = driver_address(d)};
+    struct node_peer all[NODE_PEERS_MAX];
+    f.peers = all;
+    f.peers_count = node_peers(d->node, all, NODE_PEERS_MAX);
     struct unreached unreached[UNREACHED_TOLD];
     f.unreached = unreached;
     f.unreached_count = peers_unreached(&d->peers, unreached, UNREACHED_TOLD);
     f.now_ms = clock_unix_ms();
     memcpy(f.run_id, d->c.run_id, sizeof f.run_id);
     bool status = !strcmp(path, "/status"), peers = !strcmp(path, "/peers");
-    char *text = status ? view_status(d->node, &f) : peers ? view_peers(d->node, &f) : NULL;
+    char *text = status ? view_status(&f) : peers ? view_peers(&f) : NULL;
     const char *missing = "there are /status and /peers here\n";
     if (text)
         http3_answer(to, 200, status ? "application/json" : "text/plain",
@@ -376,6 +380,11 @@ static void *thread_main(void *arg)
 }
 
 /* Setting up. */
+
+size_t driver_swarm_bytes(uint64_t parameters)
+{
+    return node_bytes(&(struct node_config){.parameters = parameters});
+}
 
 static enum err open_peers(struct driver *d, struct why *w)
 {

@@ -14,7 +14,6 @@
 #include "config/experiment.h"
 #include "net/identity.h"
 #include "node/unreached.h"
-#include "swarm/node.h"
 
 struct driver;
 
@@ -39,6 +38,9 @@ struct driver_config {
  * signals of stop.h must be blocked in the calling thread. ERR_USAGE for an address or a peer list
  * that cannot be read, ERR_NETWORK for a socket that cannot be opened, ERR_MEMORY. */
 enum err driver_open(struct driver **out, const struct driver_config *c, struct why *w);
+
+/* Bytes that the swarm takes for a model of so many parameters, without a peer list. */
+size_t driver_swarm_bytes(uint64_t parameters);
 
 /* Where it can be reached from this host's networks (interface.h), with the port that the system
  * chose. */

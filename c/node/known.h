@@ -10,7 +10,7 @@
 
 #include "base/instant.h"
 #include "node/peerlist.h"
-#include "swarm/node.h"
+#include "swarm/peer.h"
 
 #define KNOWN_MAX      4096
 #define KNOWN_PERIOD_S 30 /* between two writes at least */

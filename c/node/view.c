@@ -81,15 +81,13 @@ static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
     return o;
 }
 
-char *view_status(const struct node *n, const struct view_facts *f)
+char *view_status(const struct view_facts *f)
 {
-    struct node_peer peers[NODE_PEERS_MAX];
-    size_t count = node_peers(n, peers, NODE_PEERS_MAX);
     char run[2 * CRYPTO_DIGEST_BYTES + 1];
     hex(f->run_id, CRYPTO_DIGEST_BYTES, run);
     json_t *list = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, peer_json(&peers[i], peers, count, f));
+    for (size_t i = 0; i < f->peers_count; i++)
+        json_array_append_new(list, peer_json(&f->peers[i], f->peers, f->peers_count, f));
     json_t *unreached = json_array();
     for (size_t i = 0; i < f->unreached_count; i++)
         json_array_append_new(unreached, unreached_json(&f->unreached[i], f->now_ms));
@@ -103,19 +101,19 @@ char *view_status(const struct node *n, const struct view_facts *f)
     return text;
 }
 
-char *view_peers(const struct node *n, const struct view_facts *f)
+char *view_peers(const struct view_facts *f)
 {
-    struct node_peer peers[NODE_PEERS_MAX];
-    size_t count = node_peers(n, peers, NODE_PEERS_MAX), room = NODE_PEERS_MAX * 160;
+    size_t room = f->peers_count * 160 + 1;
     char *text = malloc(room);
     if (!text) return NULL;
     size_t used = 0;
     text[0] = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct address *a = address_of(&peers[i], f);
-        if (peers[i].health != HEALTH_ALIVE || !a->family || address_is_any(a)) continue;
+    for (size_t i = 0; i < f->peers_count; i++) {
+        const struct node_peer *p = &f->peers[i];
+        const struct address *a = address_of(p, f);
+        if (p->health != HEALTH_ALIVE || !a->family || address_is_any(a)) continue;
         char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES];
-        hex(peers[i].id, CRYPTO_KEY_BYTES, id);
+        hex(p->id, CRYPTO_KEY_BYTES, id);
         address_print(a, address);
         used += (size_t)snprintf(text + used, room - used, "%s@%s\n", id, address);
     }

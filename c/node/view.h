@@ -6,9 +6,11 @@
 #include <stdint.h>
 
 #include "node/unreached.h"
-#include "swarm/node.h"
+#include "swarm/peer.h"
 
 struct view_facts {
+    const struct node_peer *peers; /* the swarm, ourselves first */
+    size_t peers_count;
     const char *experiment; /* its name */
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
     uint64_t epochs;       /* of the whole run */
@@ -26,11 +28,11 @@ struct view_facts {
  * unreachable: [{id, reason}]}], unreachable: [{id, address, reason, why, tries, seconds (since the
  * latest try)}]: whom each of them says it cannot reach, and whom we cannot. The caller frees it
  * with free(); NULL without memory. */
-char *view_status(const struct node *n, const struct view_facts *f);
+char *view_status(const struct view_facts *f);
 
 /* A peer list: ID@host:port lines of all who are alive and have an address, ourselves first.
  * Likewise. */
-char *view_peers(const struct node *n, const struct view_facts *f);
+char *view_peers(const struct view_facts *f);
 
 const char *view_phase(enum peer_phase p);
 const char *view_health(enum peer_health h);

@@ -27,7 +27,6 @@
 #include "model/trainer.h"
 #include "net/crypto.h"
 #include "net/identity.h"
-#include "swarm/node.h"
 
 struct worker {
     struct experiment *x;
@@ -472,10 +471,9 @@ static enum err open_replica(struct worker *k, struct why *w)
 static enum err check_memory(struct worker *k, struct why *w)
 {
     uint64_t parameters = model_shape_parameters(&k->x->model);
-    struct node_config n = {.parameters = parameters, .group_max = k->x->swarm.group_max};
     return budget_check_host(k->x, k->tools.devices.lanes, k->tools.devices.count,
-                             replica_bytes(parameters) + node_bytes(&n), machine_memory_available(),
-                             w);
+                             replica_bytes(parameters) + driver_swarm_bytes(parameters),
+                             machine_memory_available(), w);
 }
 
 static enum err open_driver(struct worker *k, struct why *w)
