@@ -7,11 +7,11 @@
  * The same calls on the same machine give the same bits, with any number of threads: no summation
  * order depends on how many there are.
  *
- * Memory belongs to the device: pointers handed to ops come from `take` (or point into it), and the
+ * Memory belongs to the device: pointers handed to ops come from `alloc` (or point into it), and the
  * host may follow them only where `host` is true. Two kinds of numbers live there: fp32 (`float *`:
  * parameters, gradients, moments, statistics, losses), and activations (`void *`, of
  * activation_bytes each: a device that computes in bf16 keeps them in 2). Matrices that multiply,
- * and the embedding's table, are the fp32 parameters themselves; where a backend says `copies`,
+ * and the embedding's table, are the fp32 parameters themselves; where a backend says `bf16_weights`,
  * they come as activations that `round` and `adamw` wrote. All arrays are row-major and dense
  * unless a stride is named; a row is one token of one sequence, rows = sequences x length, sequence
  * after sequence.
@@ -162,8 +162,8 @@ struct op_adamw {
     float *parameters, *moment1, *moment2;
     const float *gradient;
     /* [decayed_count]: those parameters as activations, written too; NULL for a backend without
-     * copies */
-    void *copies;
+     * bf16_weights */
+    void *bf16_weights;
     size_t count, decayed_count;
     float lr, beta1, beta2, eps, decay;
     float gradient_scale;           /* of clipping */
@@ -208,7 +208,7 @@ struct backend {
     const char *name;        /* "cpu" */
     bool host;               /* its memory is the host's */
     size_t activation_bytes; /* 4: fp32 */
-    bool copies;             /* of matrices, as activations */
+    bool bf16_weights;       /* of matrices, as activations */
     void *self;
 
     /* Bytes of the device's memory that were free when it was opened; NULL where `host`. */
@@ -218,8 +218,8 @@ struct backend {
     enum err (*prepare)(void *self, const struct op_sizes *sizes, struct why *w);
 
     /* Zeroed memory, aligned to BACKEND_ALIGNMENT bytes. ERR_MEMORY. */
-    enum err (*take)(void *self, size_t bytes, void **out, struct why *w);
-    void (*give)(void *self, void *memory, size_t bytes);
+    enum err (*alloc)(void *self, size_t bytes, void **out, struct why *w);
+    void (*free)(void *self, void *memory, size_t bytes);
     void (*upload)(void *self, void *device, const void *host, size_t bytes);
     enum err (*download)(void *self, void *host, const void *device, size_t bytes, struct why *w);
     void (*zero)(void *self, void *device, size_t bytes);
@@ -239,7 +239,7 @@ struct backend {
     void (*linear_weight)(void *self, const struct op_linear_weight *o);
     void (*cross_entropy)(void *self, const struct op_cross_entropy *o);
     void (*adamw)(void *self, const struct op_adamw *o);
-    void (*round)(void *self, const struct op_round *o); /* NULL without copies */
+    void (*round)(void *self, const struct op_round *o); /* NULL without bf16_weights */
 
     /* Sum of x, and the Euclidean norm of x, accumulated in fp64 and given to the host.
      * ERR_DEVICE. */

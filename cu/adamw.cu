@@ -32,7 +32,8 @@ __global__ void __launch_bounds__(THREADS) adamw_elements(struct op_adamw o, flo
     store<EACH>(o.moment1 + first, m);
     store<EACH>(o.moment2 + first, v);
     store<EACH>(o.parameters + first, p);
-    if (o.copies && first < o.decayed_count) store<EACH>((struct bf16 *)o.copies + first, p);
+    if (o.bf16_weights && first < o.decayed_count)
+        store<EACH>((struct bf16 *)o.bf16_weights + first, p);
 }
 
 template <int EACH>
@@ -63,7 +64,7 @@ void cuda_adamw(void *self, const struct op_adamw *o)
     const bool whole = packs<float>(o->parameters, o->count) &&
                        packs<float>(o->moment1, o->count) && packs<float>(o->moment2, o->count) &&
                        packs<float>(o->gradient, o->count) &&
-                       packs<float>(o->copies, o->copies ? o->decayed_count : 0);
+                       packs<float>(o->bf16_weights, o->bf16_weights ? o->decayed_count : 0);
     whole ? adamw<pack_of<float>>(c, o) : adamw<1>(c, o);
     cuda_launched(c, "adamw");
 }

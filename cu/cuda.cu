@@ -75,12 +75,12 @@ enum err cuda_take(struct cuda *c, size_t bytes, void **out, struct why *w)
 
 static size_t memory_all(void *self) { return ((struct cuda *)self)->memory; }
 
-static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
+static enum err memory_alloc(void *self, size_t bytes, void **out, struct why *w)
 {
     return cuda_take(cuda_of(self), bytes, out, w);
 }
 
-static void memory_give(void *self, void *memory, size_t bytes)
+static void memory_free(void *self, void *memory, size_t bytes)
 {
     (void)bytes;
     (void)cuda_of(self);
@@ -284,8 +284,8 @@ enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why
     out->self = c;
     out->memory = memory_all;
     out->prepare = prepare;
-    out->take = memory_take;
-    out->give = memory_give;
+    out->alloc = memory_alloc;
+    out->free = memory_free;
     out->upload = memory_upload;
     out->download = memory_download;
     out->zero = memory_zero;
@@ -304,7 +304,7 @@ enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why
     out->linear_weight = cuda_linear_weight;
     out->cross_entropy = cuda_cross_entropy;
     out->adamw = cuda_adamw;
-    out->copies = c->bf16;
+    out->bf16_weights = c->bf16;
     out->round = c->bf16 ? cuda_round : NULL;
     out->sum = cuda_sum;
     out->norm2 = cuda_norm2;

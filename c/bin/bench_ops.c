@@ -40,7 +40,7 @@ static void release(struct bench *k)
 {
     while (k->lease_count) {
         k->lease_count--;
-        k->b->give(k->b->self, k->leases[k->lease_count], k->lease_bytes[k->lease_count]);
+        k->b->free(k->b->self, k->leases[k->lease_count], k->lease_bytes[k->lease_count]);
     }
 }
 
@@ -48,7 +48,7 @@ static void release(struct bench *k)
 static void *room(struct bench *k, size_t bytes)
 {
     void *p = NULL;
-    if (!k->err) k->err = k->b->take(k->b->self, bytes, &p, k->why);
+    if (!k->err) k->err = k->b->alloc(k->b->self, bytes, &p, k->why);
     if (k->err) return NULL;
     assert(k->lease_count < LEASES_MAX);
     k->leases[k->lease_count] = p;
@@ -83,7 +83,7 @@ static float *floats(struct bench *k, size_t n) { return numbers(k, n, sizeof(fl
 static void *activations(struct bench *k, size_t n) { return numbers(k, n, k->act); }
 static void *matrix(struct bench *k, size_t n)
 {
-    return k->b->copies ? activations(k, n) : floats(k, n);
+    return k->b->bf16_weights ? activations(k, n) : floats(k, n);
 }
 
 /* The logarithm of 1 + n is uniform. */
@@ -283,14 +283,14 @@ static void norm2_call(const struct backend *b, const void *o)
 static void vectors(struct bench *k)
 {
     const size_t n = rows_of(k, 4 * sizeof(float));
-    const bool copied = k->b->copies;
+    const bool copied = k->b->bf16_weights;
     float *p = floats(k, n), *m = floats(k, n), *v = room(k, n * sizeof(float)), *g = floats(k, n);
-    void *copies = copied ? activations(k, n) : NULL;
+    void *weights = copied ? activations(k, n) : NULL;
     const struct op_adamw adamw = {.parameters = p,
                                    .moment1 = m,
                                    .moment2 = v,
                                    .gradient = g,
-                                   .copies = copies,
+                                   .bf16_weights = weights,
                                    .count = n,
                                    .decayed_count = n,
                                    .lr = 1e-4f,
@@ -303,7 +303,7 @@ static void vectors(struct bench *k)
                                    .correction2 = 0.05f};
     timed(k, "adamw", 0, (28.0 + (copied ? 2.0 : 0.0)) * (double)n, 0, adamw_call, &adamw);
     if (copied)
-        timed(k, "round", 0, 6.0 * (double)n, 0, round_call, &(struct op_round){copies, p, n});
+        timed(k, "round", 0, 6.0 * (double)n, 0, round_call, &(struct op_round){weights, p, n});
     timed(k, "sum", 0, 4.0 * (double)n, 0, sum_call, &(struct sum){k, g, n});
     timed(k, "norm2", 0, 4.0 * (double)n, 0, norm2_call, &(struct sum){k, g, n});
     release(k);

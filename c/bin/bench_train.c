@@ -147,7 +147,7 @@ static enum err vectors_take(struct bench *k, struct why *w)
     float **const all[] = {&k->v.parameters, &k->v.moment1, &k->v.moment2, &k->gradients};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         void *vector;
-        enum err e = k->b.take(k->b.self, bytes, &vector, w);
+        enum err e = k->b.alloc(k->b.self, bytes, &vector, w);
         if (e) return e;
         *all[i] = vector;
     }
@@ -159,7 +159,7 @@ static void vectors_give(struct bench *k)
 {
     float *const all[] = {k->v.parameters, k->v.moment1, k->v.moment2, k->gradients};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i]) k->b.give(k->b.self, all[i], k->layout.parameters * sizeof(float));
+        if (all[i]) k->b.free(k->b.self, all[i], k->layout.parameters * sizeof(float));
 }
 
 static enum err step(struct bench *k, double *loss, struct why *w)
@@ -378,7 +378,7 @@ static enum err bench_take(struct bench *k, const struct device_options *d, stru
                        budget_use(k->x.train.recompute),
                        budget_at_once(&k->x, 1, k->micro_batch) ? k->gradients : NULL, NULL, w);
     if (e) return e;
-    k->v.copies = model_copies(k->model);
+    k->v.bf16_weights = model_bf16_weights(k->model);
     return tokens_make(k, w);
 }
 

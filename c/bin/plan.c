@@ -61,7 +61,7 @@ static enum err plan_settings(struct plan *p, const struct experiment *x, const 
     char name[40];
     b.host = false;
     b.memory = stated;
-    b.copies = b.activation_bytes != sizeof(float);
+    b.bf16_weights = b.activation_bytes != sizeof(float);
     b.self = &bytes;
     const struct backend *computes = gpu ? &b : cpu;
     p->micro_batch = budget_micro_batch(x, computes, p->gpus);

@@ -15,7 +15,7 @@
 
 /* Touches every page, so that what does not fit is refused here and not killed later; all threads
  * do, so that the pages are spread over the memories of a machine that has several. */
-static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
+static enum err memory_alloc(void *self, size_t bytes, void **out, struct why *w)
 {
     size_t rounded = align_up(bytes, BACKEND_ALIGNMENT);
     size_t available = bytes >= MEMORY_ASKED ? machine_memory_available() : SIZE_MAX;
@@ -35,7 +35,7 @@ static enum err memory_take(void *self, size_t bytes, void **out, struct why *w)
     return ERR_OK;
 }
 
-static void memory_give(void *self, void *memory, size_t bytes)
+static void memory_free(void *self, void *memory, size_t bytes)
 {
     (void)self, (void)bytes;
     free(memory);
@@ -72,8 +72,8 @@ static enum err open_with(struct backend *out, struct pool *pool, const struct k
         .activation_bytes = kernels_bytes(k),
         .self = c,
         .prepare = ops_prepare,
-        .take = memory_take,
-        .give = memory_give,
+        .alloc = memory_alloc,
+        .free = memory_free,
         .upload = memory_upload,
         .download = memory_download,
         .zero = ops_zero,

@@ -381,7 +381,7 @@ static void adamw_piece(void *ctx, size_t index, size_t thread)
 }
 void ops_adamw(void *self, const struct op_adamw *o)
 {
-    assert(!o->copies);
+    assert(!o->bf16_weights);
     share_out(self, o, adamw_piece, ceil_div(o->count, ELEMENTS_BLOCK));
 }
 

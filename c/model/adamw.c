@@ -16,7 +16,7 @@ void adamw_step(const struct backend *b, const struct layout *l, const struct ex
                           .moment1 = v->moment1,
                           .moment2 = v->moment2,
                           .gradient = v->gradients,
-                          .copies = v->copies,
+                          .bf16_weights = v->bf16_weights,
                           .count = l->parameters,
                           .decayed_count = l->decayed_count,
                           .lr = (float)lr,

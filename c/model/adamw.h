@@ -13,7 +13,7 @@
 struct adamw_vectors { /* in backend memory, of layout.parameters each */
     float *parameters, *moment1, *moment2;
     const float *gradients;
-    void *copies; /* model_copies */
+    void *bf16_weights; /* model_bf16_weights */
 };
 
 /* Update number `step` (the first is 1) with the settings of train.optimizer, but this learning

@@ -40,12 +40,13 @@ struct model {
     enum model_use use;
     void *memory;
     size_t bytes;
-    bool lent;        /* the memory is the caller's */
-    bool within;      /* layers remember in the memory of gradients */
-    float *gradients; /* which these are; NULL: not, or only to be counted */
+    bool lent;         /* the memory is the caller's */
+    bool in_gradients; /* layers remember in the memory of gradients */
+    float *gradients;  /* which these are; NULL: not, or only to be counted */
 
-    void *copies; /* [decayed_count]: the matrices as activations; NULL for a backend without */
-    bool copied;  /* they are up to date */
+    void *
+        bf16_weights; /* [decayed_count]: the matrices as activations; NULL for a backend without */
+    bool copied;      /* they are up to date */
     uint32_t *inputs, *targets; /* [rows] */
     float *cosine, *sine;       /* [context, head_dim / 2] */
     struct activations *layers; /* host array */
@@ -55,7 +56,7 @@ struct model {
     void *gated;  /* [rows, ffn] and an activation */
     /* [rows, dim] what a layer's half adds to the residual stream; backward, the gradient of
      * `normed` */
-    void *branch;
+    void *residual;
     void *logits;  /* [head_rows, vocab] */
     float *losses; /* [rows] */
     /* Training: the gradients of the stream, of qkv or gate_up, of gated or heads. */
@@ -105,7 +106,7 @@ static size_t gradients_at(const struct model *m, uint32_t layer)
  * written before? */
 static bool fits(const struct model *m, const struct carver *gradients, size_t bytes, size_t border)
 {
-    return m->within && gradients->used + bytes <= border;
+    return m->in_gradients && gradients->used + bytes <= border;
 }
 
 /* All layers, each in the memory of gradients that are written after it is done with, where such
@@ -150,7 +151,7 @@ static void carve_all(struct carver *c, struct model *m)
     const size_t rows = m->rows, one = m->b->activation_bytes;
     struct carver gradients = {.start = (uint8_t *)m->gradients,
                                .used = s->tied ? align_up(gradients_at(m, 0), CARVE_ALIGNMENT) : 0};
-    if (m->b->copies) m->copies = carve(c, m->layout.decayed_count * one);
+    if (m->b->bf16_weights) m->bf16_weights = carve(c, m->layout.decayed_count * one);
     m->inputs = carve(c, rows * sizeof(uint32_t));
     m->targets = carve(c, rows * sizeof(uint32_t));
     m->cosine = carve(c, s->context * head_dim(s) / 2 * sizeof(float));
@@ -161,7 +162,7 @@ static void carve_all(struct carver *c, struct model *m)
     m->final_inverse = carve(c, rows * sizeof(float));
     m->normed = carve(c, rows * s->dim * one);
     m->gated = carve(c, rows * s->ffn * one);
-    m->branch = carve(c, rows * s->dim * one);
+    m->residual = carve(c, rows * s->dim * one);
     m->losses = carve(c, rows * sizeof(float));
     if (m->use != MODEL_READ) {
         m->x_grad = carve(c, rows * s->dim * one);
@@ -175,14 +176,14 @@ static void carve_all(struct carver *c, struct model *m)
 }
 
 static enum err model_init(struct model *m, const struct model_shape *s, const struct backend *b,
-                           size_t sequences, enum model_use use, bool within, struct why *w)
+                           size_t sequences, enum model_use use, bool in_gradients, struct why *w)
 {
     *m = (struct model){.b = b,
                         .layout = layout_of(s),
                         .rows = sequences * s->context,
                         .sequences = sequences,
                         .use = use,
-                        .within = within};
+                        .in_gradients = in_gradients};
     m->layers = calloc(s->layers, sizeof *m->layers);
     m->keys = calloc(s->layers, sizeof *m->keys);
     m->values = calloc(s->layers, sizeof *m->values);
@@ -198,7 +199,7 @@ static enum err model_init(struct model *m, const struct model_shape *s, const s
 
 static void model_fini(struct model *m)
 {
-    if (m->memory && !m->lent) m->b->give(m->b->self, m->memory, m->bytes);
+    if (m->memory && !m->lent) m->b->free(m->b->self, m->memory, m->bytes);
     free(m->layers);
     free(m->keys);
     free(m->values);
@@ -207,16 +208,16 @@ static void model_fini(struct model *m)
 }
 
 size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t sequences,
-                   enum model_use use, bool within)
+                   enum model_use use, bool in_gradients)
 {
     struct model m;
-    size_t bytes = model_init(&m, s, b, sequences, use, within, NULL) ? SIZE_MAX : m.bytes;
+    size_t bytes = model_init(&m, s, b, sequences, use, in_gradients, NULL) ? SIZE_MAX : m.bytes;
     model_fini(&m);
     return bytes;
 }
 
 /* Angles in fp64, rounded once. */
-static enum err turn_tables(struct model *m, struct why *w)
+static enum err rope_tables(struct model *m, struct why *w)
 {
     const struct model_shape *s = &m->layout.shape;
     const size_t half = head_dim(s) / 2, count = s->context * half;
@@ -254,11 +255,11 @@ enum err model_open(struct model **out, const struct model_shape *s, const struc
     if (!e) e = b->prepare(b->self, &sizes, w);
     m->lent = memory != NULL;
     m->memory = memory;
-    if (!e && !m->lent) e = b->take(b->self, m->bytes, &m->memory, w);
+    if (!e && !m->lent) e = b->alloc(b->self, m->bytes, &m->memory, w);
     if (!e) {
         struct carver carver = {.start = m->memory};
         carve_all(&carver, m);
-        e = turn_tables(m, w);
+        e = rope_tables(m, w);
     }
     if (e) {
         model_close(m);
@@ -300,7 +301,8 @@ static const void *weight(const struct pass *p, enum layout_kind kind, uint32_t 
 {
     const struct model *m = p->m;
     const size_t offset = layout_offset(&m->layout, kind, layer);
-    return m->copies ? at(m, m->copies, offset) : (const void *)(p->parameters + offset);
+    return m->bf16_weights ? at(m, m->bf16_weights, offset)
+                           : (const void *)(p->parameters + offset);
 }
 static const float *gain(const struct pass *p, enum layout_kind kind, uint32_t layer)
 {
@@ -359,7 +361,7 @@ static void norm(const struct pass *p, void *sum, void *out, float *inverse, con
                                                    .eps = (float)s->rms_eps});
 }
 
-/* Of m->branch; m->normed is what it was forward. Adds to the stream's gradient, but that of the
+/* Of m->residual; m->normed is what it was forward. Adds to the stream's gradient, but that of the
  * last norm is all there is. */
 static void norm_backward(const struct pass *p, const void *x, const float *inverse,
                           enum layout_kind kind, uint32_t layer)
@@ -370,7 +372,7 @@ static void norm_backward(const struct pass *p, const void *x, const float *inve
                                                    .x_grad = m->x_grad,
                                                    .add = kind != LAYOUT_NORM_FINAL,
                                                    .gain_grad = gradient(p, kind, layer),
-                                                   .out_grad = m->branch,
+                                                   .out_grad = m->residual,
                                                    .x = x,
                                                    .inverse = inverse,
                                                    .gain = gain(p, kind, layer),
@@ -428,8 +430,8 @@ static void layer_inside(const struct pass *p, uint32_t l)
     linear(p, a->qkv, m->normed, weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
     rotate(p, a->qkv, false);
     attend(p, a, l);
-    linear(p, m->branch, a->heads, weight(p, LAYOUT_O, l), s->dim, s->dim);
-    norm(p, a->ffn_in, m->normed, a->ffn_inverse, a->attention_in, m->branch,
+    linear(p, m->residual, a->heads, weight(p, LAYOUT_O, l), s->dim, s->dim);
+    norm(p, a->ffn_in, m->normed, a->ffn_inverse, a->attention_in, m->residual,
          gain(p, LAYOUT_NORM_FFN, l));
     linear(p, a->gate_up, m->normed, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
 }
@@ -443,7 +445,7 @@ static void norm_of_attention(const struct pass *p, uint32_t l, const void *x, c
          gain(p, LAYOUT_NORM_ATTENTION, l));
 }
 
-/* One layer. The stream leaves as a->ffn_in plus m->branch. */
+/* One layer. The stream leaves as a->ffn_in plus m->residual. */
 static void layer_forward(const struct pass *p, uint32_t l, const void *x, const void *add)
 {
     struct model *m = p->m;
@@ -454,11 +456,11 @@ static void layer_forward(const struct pass *p, uint32_t l, const void *x, const
                                                  .gate_up = m->layers[l].gate_up,
                                                  .rows = p->rows,
                                                  .ffn = s->ffn});
-    linear(p, m->branch, m->gated, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
+    linear(p, m->residual, m->gated, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
 }
 
 /* Computes once more what the layer did not remember. */
-static void layer_recall(const struct pass *p, uint32_t l)
+static void layer_recompute(const struct pass *p, uint32_t l)
 {
     if (p->m->use == MODEL_TRAIN) return;
     norm_of_attention(p, l, p->m->layers[l].attention_in, NULL);
@@ -479,7 +481,7 @@ static void forward(const struct pass *p)
     for (uint32_t l = 0; l < m->layout.shape.layers; l++) {
         layer_forward(p, l, x, add);
         x = m->layers[l].ffn_in;
-        add = m->branch;
+        add = m->residual;
     }
     norm(p, m->final_in, m->normed, m->final_inverse, x, add, gain(p, LAYOUT_NORM_FINAL, 0));
 }
@@ -489,10 +491,11 @@ static void forward(const struct pass *p)
 static void clear_gradients(const struct pass *p, size_t first, size_t last)
 {
     const struct model *m = p->m;
-    if (m->within) m->b->zero(m->b->self, p->gradients + first, (last - first) * sizeof(float));
+    if (m->in_gradients)
+        m->b->zero(m->b->self, p->gradients + first, (last - first) * sizeof(float));
 }
 
-/* Logits, losses and, with gradients, those of the head and of m->normed (into m->branch), chunk by
+/* Logits, losses and, with gradients, those of the head and of m->normed (into m->residual), chunk by
  * chunk. */
 static void head(const struct pass *p, float scale)
 {
@@ -512,9 +515,9 @@ static void head(const struct pass *p, float scale)
                                                                    .gradient = p->gradients,
                                                                    .scale = scale});
         if (!p->gradients) continue;
-        linear_weight(&chunk, gradient(p, LAYOUT_HEAD, 0), !m->within || r > 0, m->logits, x,
+        linear_weight(&chunk, gradient(p, LAYOUT_HEAD, 0), !m->in_gradients || r > 0, m->logits, x,
                       s->dim, s->vocab);
-        linear_input(&chunk, at(m, m->branch, r * s->dim), m->logits, w, s->dim, s->vocab);
+        linear_input(&chunk, at(m, m->residual, r * s->dim), m->logits, w, s->dim, s->vocab);
     }
 }
 
@@ -526,7 +529,7 @@ static void layer_backward(const struct pass *p, uint32_t l)
     struct model *m = p->m;
     const struct model_shape *s = &m->layout.shape;
     struct activations *a = &m->layers[l];
-    const bool add = !m->within;
+    const bool add = !m->in_gradients;
     linear_input(p, m->gated_grad, m->x_grad, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
     m->b->swiglu_backward(m->b->self, &(struct op_swiglu_backward){.out = m->gated,
                                                                    .gate_up_grad = m->wide_grad,
@@ -535,7 +538,7 @@ static void layer_backward(const struct pass *p, uint32_t l)
                                                                    .rows = p->rows,
                                                                    .ffn = s->ffn});
     linear_weight(p, gradient(p, LAYOUT_DOWN, l), add, m->x_grad, m->gated, s->ffn, s->dim);
-    linear_input(p, m->branch, m->wide_grad, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
+    linear_input(p, m->residual, m->wide_grad, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
     norm_backward(p, a->ffn_in, a->ffn_inverse, LAYOUT_NORM_FFN, l);
     linear_weight(p, gradient(p, LAYOUT_GATE, l), add, m->wide_grad, m->normed, s->dim, 2 * s->ffn);
 
@@ -552,7 +555,7 @@ static void layer_backward(const struct pass *p, uint32_t l)
                                                                          .kv_heads = s->kv_heads,
                                                                          .head_dim = head_dim(s)});
     rotate(p, m->wide_grad, true);
-    linear_input(p, m->branch, m->wide_grad, weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
+    linear_input(p, m->residual, m->wide_grad, weight(p, LAYOUT_Q, l), s->dim, qkv_width(s));
     norm_backward(p, a->attention_in, a->attention_inverse, LAYOUT_NORM_ATTENTION, l);
     linear_weight(p, gradient(p, LAYOUT_Q, l), add, m->wide_grad, m->normed, s->dim, qkv_width(s));
 }
@@ -564,7 +567,7 @@ static void backward(const struct pass *p)
     clear_gradients(p, layout->decayed_count, layout->parameters);
     norm_backward(p, m->final_in, m->final_inverse, LAYOUT_NORM_FINAL, 0);
     for (uint32_t l = layout->shape.layers; l-- > 0;) {
-        layer_recall(p, l);
+        layer_recompute(p, l);
         layer_backward(p, l);
     }
     if (!layout->shape.tied) clear_gradients(p, 0, layout_offset(layout, LAYOUT_Q, 0));
@@ -595,17 +598,18 @@ static void load(struct model *m, const struct model_batch *batch)
 /* Sees to it that the copies of the matrices are those of `parameters`. */
 static void copy_matrices(struct model *m, const float *parameters)
 {
-    if (m->copies && !m->copied)
-        m->b->round(m->b->self, &(struct op_round){m->copies, parameters, m->layout.decayed_count});
+    if (m->bf16_weights && !m->copied)
+        m->b->round(m->b->self,
+                    &(struct op_round){m->bf16_weights, parameters, m->layout.decayed_count});
     m->copied = true;
 }
 
 void model_parameters_changed(struct model *m) { m->copied = false; }
-void *model_copies(struct model *m) { return m->copies; }
+void *model_bf16_weights(struct model *m) { return m->bf16_weights; }
 
 void model_clear_gradients(struct model *m, float *gradients)
 {
-    if (!m->within) m->b->zero(m->b->self, gradients, m->layout.parameters * sizeof(float));
+    if (!m->in_gradients) m->b->zero(m->b->self, gradients, m->layout.parameters * sizeof(float));
 }
 
 void model_queue(struct model *m, const float *parameters, float *gradients,
@@ -618,7 +622,7 @@ void model_queue(struct model *m, const float *parameters, float *gradients,
                            .length = batch->length,
                            .rows = batch->sequences * batch->length};
     assert(!gradients || m->use != MODEL_READ);
-    assert(!gradients || !m->within || gradients == m->gradients);
+    assert(!gradients || !m->in_gradients || gradients == m->gradients);
     assert(m->queued == 0);
     load(m, batch);
     copy_matrices(m, parameters);

@@ -7,8 +7,8 @@
  *     logits = head(rms_norm(x))
  *
  * Parameters and gradients are flat vectors in backend memory (layout.h), lent for the call. For a
- * backend with copies the model keeps those of the matrices: give it the same parameters always,
- * and call model_parameters_changed when they were written by anyone but adamw with these copies.
+ * backend with bf16_weights the model keeps those: give it the same parameters always, and call
+ * model_parameters_changed when they were written by anyone but adamw, which writes both.
  * Activations are taken once, at open, for `sequences` of the model's context; the logits exist
  * only for a chunk of rows at a time. */
 #ifndef SHOAL_MODEL_MODEL_H
@@ -29,10 +29,10 @@ enum model_use {
     MODEL_TRAIN_BLOCK, /* the residual stream between layers alone: a third more work */
 };
 
-/* Bytes of backend memory that a model works in. `within`: beside gradients that it is opened
+/* Bytes of backend memory that a model works in. `in_gradients`: beside gradients that it is opened
  * with. */
 size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t sequences,
-                   enum model_use use, bool within);
+                   enum model_use use, bool in_gradients);
 
 /* Room for up to `sequences` >= 1 at once. `memory`: model_bytes of the backend's, zeroed, which
  * the caller lends and gives back after model_close; NULL: the model takes its own. The backend
@@ -49,8 +49,8 @@ void model_close(struct model *m);
 
 const struct layout *model_layout(const struct model *m);
 
-/* op_adamw's `copies`; NULL for a backend without. */
-void *model_copies(struct model *m);
+/* op_adamw's `bf16_weights`; NULL for a backend without. */
+void *model_bf16_weights(struct model *m);
 void model_parameters_changed(struct model *m);
 
 /* A micro-batch: `sequences` rows of length + 1 tokens each, in host memory: token i predicts token

@@ -124,7 +124,7 @@ static enum err lane_open(struct lane *lane, const struct trainer *t, const stru
     const size_t model = model_bytes(&t->x->model, b, t->micro_batch, use, at_once);
     lane->b = b;
     lane->bytes = 4 * each + model;
-    enum err e = b->take(b->self, lane->bytes, &lane->memory, w);
+    enum err e = b->alloc(b->self, lane->bytes, &lane->memory, w);
     uint8_t *at = lane->memory;
     for (size_t i = 0; !e && i < sizeof vectors / sizeof vectors[0]; i++, at += each)
         *vectors[i] = (float *)at;
@@ -138,7 +138,7 @@ static enum err lane_open(struct lane *lane, const struct trainer *t, const stru
 static void lane_close(struct lane *lane)
 {
     model_close(lane->model);
-    if (lane->memory) lane->b->give(lane->b->self, lane->memory, lane->bytes);
+    if (lane->memory) lane->b->free(lane->b->self, lane->memory, lane->bytes);
 }
 
 enum err trainer_open(const struct experiment *x, const struct backend *b, size_t lanes,
@@ -284,7 +284,7 @@ static void update(struct trainer *t, double lr, double gradient_norm)
     for (size_t i = 0; i < t->lanes_count; i++) {
         const struct lane *lane = &t->lanes[i];
         const struct adamw_vectors v = {lane->parameters, lane->moment1, lane->moment2,
-                                        lane->gradients, model_copies(lane->model)};
+                                        lane->gradients, model_bf16_weights(lane->model)};
         adamw_step(lane->b, model_layout(lane->model), t->x, &v, t->state.steps, lr, gradient_norm);
     }
 }

@@ -20,7 +20,7 @@ static enum err read_parameters(struct loaded *l, struct why *w)
     enum err e = checkpoint_read(l->path, count, &l->head, w);
     memset(l->head.sections, 0, sizeof l->head.sections);
     const struct backend *b = &l->backend;
-    if (!e) e = b->take(b->self, count * sizeof *host, (void **)&l->parameters, w);
+    if (!e) e = b->alloc(b->self, count * sizeof *host, (void **)&l->parameters, w);
     if (!e) b->upload(b->self, l->parameters, host, count * sizeof *host);
     free(host);
     return e;
@@ -49,7 +49,7 @@ void loaded_close(struct loaded *l)
 {
     if (l->model) model_close(l->model);
     if (l->parameters)
-        l->backend.give(l->backend.self, l->parameters, l->head.parameters * sizeof(float));
+        l->backend.free(l->backend.self, l->parameters, l->head.parameters * sizeof(float));
     if (l->backend_open) device_close(&l->backend);
     pool_close(l->pool);
     memset(l, 0, sizeof *l);

@@ -343,9 +343,9 @@ Test(cpu, keeps_subnormal_numbers)
     cr_assert_eq(pool_open(&pool, 2, 0, NULL), ERR_OK);
     cr_assert_eq(cpu_open(&b, pool, false, NULL), ERR_OK);
     b.prepare(b.self, &(struct op_sizes){.rows = 20, .dim = 1, .length = 1}, NULL);
-    b.take(b.self, 80, (void **)&x, NULL);
-    b.take(b.self, 4, (void **)&w, NULL);
-    b.take(b.self, 80, (void **)&y, NULL);
+    b.alloc(b.self, 80, (void **)&x, NULL);
+    b.alloc(b.self, 4, (void **)&w, NULL);
+    b.alloc(b.self, 80, (void **)&y, NULL);
     for (int i = 0; i < 20; i++) x[i] = tiny[i] = 1e-40f * (float)(i + 1);
     *w = 1;
     b.linear(b.self, &(struct op_linear){y, x, w, 20, 1, 1});
@@ -354,9 +354,9 @@ Test(cpu, keeps_subnormal_numbers)
     for (int i = 0; i < 20; i++) cr_assert_eq(y[i], 2 * tiny[i]);
     pool_run(pool, mode_piece, &modes, 4);
     for (int i = 0; i < 4; i++) cr_assert_eq(modes.found[i], 0);
-    b.give(b.self, x, 80);
-    b.give(b.self, w, 4);
-    b.give(b.self, y, 80);
+    b.free(b.self, x, 80);
+    b.free(b.self, w, 4);
+    b.free(b.self, y, 80);
     cpu_close(&b);
     pool_close(pool);
 }
@@ -399,7 +399,7 @@ Test(cpu, refuses_more_memory_than_the_machine_has)
     void *p = NULL;
     cr_assert_eq(pool_open(&pool, 1, 0, NULL), ERR_OK);
     cr_assert_eq(cpu_open(&b, pool, false, NULL), ERR_OK);
-    cr_assert_eq(b.take(b.self, (size_t)1 << 50, &p, &w), ERR_MEMORY);
+    cr_assert_eq(b.alloc(b.self, (size_t)1 << 50, &p, &w), ERR_MEMORY);
     cr_assert_not_null(strstr(w.text, "1073741824.0 MiB of memory are needed"), "%s", w.text);
     cpu_close(&b);
     pool_close(pool);

@@ -21,7 +21,7 @@ static void open_gpus(size_t count)
         void *memory;
         cr_assert_eq(cuda_open(&gpus[g], &(struct cuda_options){.device = (int)g}, &w), ERR_OK,
                      "%s", w.text);
-        cr_assert_eq(gpus[g].take(gpus[g].self, sizeof host, &memory, &w), ERR_OK, "%s", w.text);
+        cr_assert_eq(gpus[g].alloc(gpus[g].self, sizeof host, &memory, &w), ERR_OK, "%s", w.text);
         for (size_t i = 0; i < COUNT; i++) host[i] = number(g, i);
         gpus[g].upload(gpus[g].self, memory, host, sizeof host);
         vectors[g] = memory;
@@ -38,7 +38,7 @@ static void join_gpus(size_t count)
 static void close_gpus(size_t count)
 {
     for (size_t g = 0; g < count; g++) {
-        gpus[g].give(gpus[g].self, vectors[g], COUNT * sizeof(float));
+        gpus[g].free(gpus[g].self, vectors[g], COUNT * sizeof(float));
         cuda_close(&gpus[g]);
     }
 }

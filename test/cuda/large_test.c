@@ -38,7 +38,7 @@ static void gpu_close(struct gpu *g)
 {
     while (g->count) {
         g->count--;
-        g->b.give(g->b.self, g->leases[g->count], g->bytes[g->count]);
+        g->b.free(g->b.self, g->leases[g->count], g->bytes[g->count]);
     }
     cuda_close(&g->b);
 }
@@ -48,7 +48,7 @@ static void *room(struct gpu *g, size_t bytes)
 {
     struct why w;
     void *p = NULL;
-    const enum err e = g->b.take(g->b.self, bytes, &p, &w);
+    const enum err e = g->b.alloc(g->b.self, bytes, &p, &w);
     if (e == ERR_MEMORY) cr_skip("this GPU has too little memory free");
     cr_assert_eq(e, ERR_OK, "%s", w.text);
     cr_assert(g->count < LEASES);
@@ -245,7 +245,7 @@ Test(large, adamw_and_rounding_of_more_than_2_31_elements)
     struct gpu g = gpu_open(true);
     float *p = room(&g, MANY * 4), *m = room(&g, MANY * 4), *v = room(&g, MANY * 4),
           *gradient = room(&g, MANY * 4);
-    uint16_t *copies = room(&g, MANY * 2);
+    uint16_t *weights = room(&g, MANY * 2);
     double total = 0, expected = 0;
     float some[WINDOW];
     for (size_t w = 0; w < WINDOWS; w++) {
@@ -257,7 +257,7 @@ Test(large, adamw_and_rounding_of_more_than_2_31_elements)
                                            .moment1 = m,
                                            .moment2 = v,
                                            .gradient = gradient,
-                                           .copies = copies,
+                                           .bf16_weights = weights,
                                            .count = MANY,
                                            .decayed_count = MANY,
                                            .lr = 0.25f,
@@ -269,7 +269,7 @@ Test(large, adamw_and_rounding_of_more_than_2_31_elements)
                                            .correction2 = 0.5f});
     for (size_t w = 0; w < WINDOWS; w++) {
         float *now = fetch(&g, p + windows[w], sizeof some);
-        uint16_t *copy = fetch(&g, copies + windows[w], WINDOW * 2);
+        uint16_t *copy = fetch(&g, weights + windows[w], WINDOW * 2);
         for (size_t i = 0; i < WINDOW; i++) {
             const float wanted = gradient_at(i) > 0 ? -0.25f : 0.25f;
             cr_assert_float_eq(now[i], wanted, 1e-6, "element %zu", windows[w] + i);
@@ -282,10 +282,10 @@ Test(large, adamw_and_rounding_of_more_than_2_31_elements)
     cr_assert_eq(g.b.sum(g.b.self, p, MANY, &total, NULL), ERR_OK);
     cr_assert_float_eq(total, expected, 1e-3, "other elements are not zero: %g, not %g", total,
                        expected);
-    g.b.zero(g.b.self, copies, MANY * 2);
-    g.b.round(g.b.self, &(struct op_round){copies, p, MANY});
+    g.b.zero(g.b.self, weights, MANY * 2);
+    g.b.round(g.b.self, &(struct op_round){weights, p, MANY});
     for (size_t w = 0; w < WINDOWS; w++) {
-        uint16_t *copy = fetch(&g, copies + windows[w], WINDOW * 2);
+        uint16_t *copy = fetch(&g, weights + windows[w], WINDOW * 2);
         for (size_t i = 0; i < WINDOW; i++)
             cr_assert_float_eq(float_at(copy, i, true), gradient_at(i) > 0 ? -0.25f : 0.25f, 1e-3,
                                "rounded element %zu", windows[w] + i);

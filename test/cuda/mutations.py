@@ -10,8 +10,8 @@ MUTATIONS = [
     ("adamw: the wrong elements decay", "adamw.cu", "first + e < o.decayed_count", "first + e >= o.decayed_count"),
     ("adamw: the gradient is not scaled", "adamw.cu", "        g[e] *= o.gradient_scale;\n", ""),
     ("adamw: epsilon is corrected too", "adamw.cu", "sqrtf(v[e]) * root + o.eps", "(sqrtf(v[e]) + o.eps) * root"),
-    ("adamw: the copies stay as they were", "adamw.cu", "if (o.copies && first < o.decayed_count)", "if (o.copies && first >= o.decayed_count)"),
-    ("adamw: the copies are of something else", "adamw.cu", "o.copies + first, p);", "o.copies + first, m);"),
+    ("adamw: the copies stay as they were", "adamw.cu", "if (o.bf16_weights && first < o.decayed_count)", "if (o.bf16_weights && first >= o.decayed_count)"),
+    ("adamw: the copies are of something else", "adamw.cu", "o.bf16_weights + first, p);", "o.bf16_weights + first, m);"),
     ("round: no guard of the tail", "adamw.cu", "    if (first >= n) return;\n", ""),
     ("adamw: the second moment is not kept", "adamw.cu", "    store<EACH>(o.moment2 + first, v);\n", ""),
 

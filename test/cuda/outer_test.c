@@ -31,7 +31,7 @@ static void gpu_step(const struct outer_rule *rule, const float *anchor_in,
 static void *on_gpu(const struct backend *b, const void *from, size_t bytes)
 {
     void *p;
-    cr_assert_eq(b->take(b->self, bytes, &p, NULL), ERR_OK);
+    cr_assert_eq(b->alloc(b->self, bytes, &p, NULL), ERR_OK);
     if (from) b->upload(b->self, p, from, bytes);
     return p;
 }
@@ -39,7 +39,7 @@ static void *on_gpu(const struct backend *b, const void *from, size_t bytes)
 static void back(const struct backend *b, void *to, void *from, size_t bytes)
 {
     if (to) cr_assert_eq(b->download(b->self, to, from, bytes, NULL), ERR_OK);
-    b->give(b->self, from, bytes);
+    b->free(b->self, from, bytes);
 }
 
 static bool gpu_quantize_delta(const float *anchor, const float *parameters, size_t n,

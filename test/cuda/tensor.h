@@ -74,13 +74,13 @@ static inline void matrix_free(struct matrix *m) { free(m->block); }
 static inline void *matrix_lend(const struct backend *b, const struct matrix *m)
 {
     void *device;
-    cr_assert_eq(b->take(b->self, m->block_bytes, &device, NULL), ERR_OK);
+    cr_assert_eq(b->alloc(b->self, m->block_bytes, &device, NULL), ERR_OK);
     b->upload(b->self, device, m->block, m->block_bytes);
     return (char *)device + (m->data - m->block);
 }
 static inline void matrix_drop(const struct backend *b, const struct matrix *m, void *lent)
 {
-    b->give(b->self, (char *)lent - (m->data - m->block), m->block_bytes);
+    b->free(b->self, (char *)lent - (m->data - m->block), m->block_bytes);
 }
 static inline void matrix_back(const struct backend *b, struct matrix *m, void *lent)
 {

@@ -25,7 +25,7 @@ struct fixture {
 static float *vector(struct fixture *f)
 {
     void *p;
-    cr_assert_eq(f->d.b.take(f->d.b.self, f->layout.parameters * sizeof(float), &p, NULL), ERR_OK);
+    cr_assert_eq(f->d.b.alloc(f->d.b.self, f->layout.parameters * sizeof(float), &p, NULL), ERR_OK);
     return p;
 }
 
@@ -59,8 +59,8 @@ static void fixture_close(struct fixture *f)
 {
     const size_t bytes = f->layout.parameters * sizeof(float);
     model_close(f->model);
-    f->d.b.give(f->d.b.self, f->parameters, bytes);
-    f->d.b.give(f->d.b.self, f->gradients, bytes);
+    f->d.b.free(f->d.b.self, f->parameters, bytes);
+    f->d.b.free(f->d.b.self, f->gradients, bytes);
     device_close(&f->d);
     golden_close(&f->g);
 }
@@ -310,7 +310,7 @@ static struct run train_fifty_steps(size_t threads)
     struct experiment x = golden_experiment(&f);
     const size_t count = f.layout.parameters, row = f.shape.context + 1;
     struct adamw_vectors v = {f.parameters, vector(&f), vector(&f), f.gradients,
-                              model_copies(f.model)};
+                              model_bf16_weights(f.model)};
     struct run r;
     size_t n;
     uint32_t *tokens = golden_integers(&f.g, &n, "tokens");
@@ -332,8 +332,8 @@ static struct run train_fifty_steps(size_t threads)
     }
     r.parameters = downloaded(&f, f.parameters);
     free(genesis), free(tokens);
-    f.d.b.give(f.d.b.self, v.moment1, count * sizeof(float));
-    f.d.b.give(f.d.b.self, v.moment2, count * sizeof(float));
+    f.d.b.free(f.d.b.self, v.moment1, count * sizeof(float));
+    f.d.b.free(f.d.b.self, v.moment2, count * sizeof(float));
     fixture_close(&f);
     return r;
 }
@@ -408,8 +408,8 @@ static float *gradients_of(struct device d, uint32_t head_dim, const struct way 
     make_tokens(2, shape.vocab, SEQUENCES * (LENGTH + 1), tokens);
     const struct model_batch batch = {tokens, way->sequences, LENGTH};
     init_parameters(&l, 1, 0, l.parameters, host);
-    cr_assert_eq(d.b.take(d.b.self, bytes, &parameters, NULL), ERR_OK);
-    cr_assert_eq(d.b.take(d.b.self, bytes, &gradients, NULL), ERR_OK);
+    cr_assert_eq(d.b.alloc(d.b.self, bytes, &parameters, NULL), ERR_OK);
+    cr_assert_eq(d.b.alloc(d.b.self, bytes, &gradients, NULL), ERR_OK);
     d.b.upload(d.b.self, parameters, host, bytes);
     cr_assert_eq(model_open(&m, &shape, &d.b, way->sequences, way->use,
                             way->within ? gradients : NULL, NULL, NULL),
@@ -425,8 +425,8 @@ static float *gradients_of(struct device d, uint32_t head_dim, const struct way 
                  ERR_OK);
     cr_assert_eq(d.b.download(d.b.self, host, gradients, bytes, NULL), ERR_OK);
     model_close(m);
-    d.b.give(d.b.self, parameters, bytes);
-    d.b.give(d.b.self, gradients, bytes);
+    d.b.free(d.b.self, parameters, bytes);
+    d.b.free(d.b.self, gradients, bytes);
     const size_t alone = model_bytes(&shape, &d.b, way->sequences, way->use, false);
     const size_t within = model_bytes(&shape, &d.b, way->sequences, way->use, true);
     cr_assert(within < alone || way->sequences == SEQUENCES, "%zu of %zu bytes", within, alone);
@@ -562,7 +562,7 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
     device_bf16 = true;
     struct device d = device_open(1);
     const struct backend *b = &d.b;
-    if (!b->copies) {
+    if (!b->bf16_weights) {
         cr_assert(!b->round);
         device_close(&d);
         return;
@@ -573,10 +573,10 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
     for (size_t i = 0; i < N; i++) host[i] = sinf((float)i) * (i % 7 ? 1 : 1e-30f);
     host[0] = 0x1.01p0f, host[1] = 0x1.03p0f, host[2] = INFINITY, host[3] = -0x1.fffffep127f;
     for (size_t i = 0; i < 4; i++) {
-        cr_assert_eq(b->take(b->self, N * sizeof(float), (void **)&v[i], NULL), ERR_OK);
+        cr_assert_eq(b->alloc(b->self, N * sizeof(float), (void **)&v[i], NULL), ERR_OK);
         b->upload(b->self, v[i], host, i == 2 ? 0 : N * sizeof(float)); /* its square's mean: 0 */
     }
-    cr_assert_eq(b->take(b->self, N * sizeof(uint16_t), &copied, NULL), ERR_OK);
+    cr_assert_eq(b->alloc(b->self, N * sizeof(uint16_t), &copied, NULL), ERR_OK);
     b->round(b->self, &(struct op_round){copied, v[0], MATRICES});
     cr_assert_eq(b->download(b->self, copies, copied, sizeof copies, NULL), ERR_OK);
     for (size_t i = 0; i < N; i++)
@@ -585,7 +585,7 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
                                          .moment1 = v[1],
                                          .moment2 = v[2],
                                          .gradient = v[3],
-                                         .copies = copied,
+                                         .bf16_weights = copied,
                                          .count = N,
                                          .decayed_count = MATRICES,
                                          .lr = 0.1f,
@@ -603,8 +603,8 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
         cr_assert_neq(after[i], host[i], "%zu", i);
         cr_assert_eq(copies[i], i < MATRICES ? nearest_bf16(after[i]) : 0, "%zu", i);
     }
-    for (size_t i = 0; i < 4; i++) b->give(b->self, v[i], N * sizeof(float));
-    b->give(b->self, copied, N * sizeof(uint16_t));
+    for (size_t i = 0; i < 4; i++) b->free(b->self, v[i], N * sizeof(float));
+    b->free(b->self, copied, N * sizeof(uint16_t));
     device_close(&d);
 }
 

@@ -67,7 +67,7 @@ static void release(void)
 {
     while (rig.count) {
         rig.count--;
-        rig.b->give(rig.b->self, rig.taken[rig.count], rig.bytes[rig.count]);
+        rig.b->free(rig.b->self, rig.taken[rig.count], rig.bytes[rig.count]);
     }
     free(rig.shape);
     rig.shape = NULL;
@@ -130,7 +130,7 @@ static void *room(size_t n)
     void *p;
     uint32_t *poison = malloc(n * sizeof *poison + 1);
     cr_assert_lt(rig.count, (size_t)TAKEN_MAX);
-    cr_assert_eq(rig.b->take(rig.b->self, n * sizeof *poison, &p, NULL), ERR_OK);
+    cr_assert_eq(rig.b->alloc(rig.b->self, n * sizeof *poison, &p, NULL), ERR_OK);
     memset(poison, 0xff, n * sizeof *poison); /* NaN, in bf16 too */
     rig.b->upload(rig.b->self, p, poison, n * sizeof *poison);
     free(poison);
@@ -149,7 +149,7 @@ static void upload(void *device, float *host, size_t n)
 /* The same of a matrix, which the backend may round itself. */
 static void upload_matrix(void *device, float *host, size_t n)
 {
-    if (!bf16() || rig.b->copies) {
+    if (!bf16() || rig.b->bf16_weights) {
         upload(device, host, n);
         return;
     }
@@ -245,7 +245,7 @@ Test(ops, memory_is_zero_when_it_is_taken_and_when_it_is_zeroed)
         float host[COUNT];
         void *p;
         for (size_t round = 0; round < 2; round++) {
-            cr_assert_eq(rig.b->take(rig.b->self, sizeof host, &p, NULL), ERR_OK);
+            cr_assert_eq(rig.b->alloc(rig.b->self, sizeof host, &p, NULL), ERR_OK);
             for (size_t zeroed = 0; zeroed < 2; zeroed++) {
                 cr_assert_eq(rig.b->download(rig.b->self, host, p, sizeof host, NULL), ERR_OK);
                 for (size_t i = 0; i < COUNT; i++) cr_assert_eq(host[i], 0, "element %zu", i);
@@ -253,7 +253,7 @@ Test(ops, memory_is_zero_when_it_is_taken_and_when_it_is_zeroed)
                 rig.b->upload(rig.b->self, p, host, sizeof host);
                 if (!zeroed) rig.b->zero(rig.b->self, p, sizeof host);
             }
-            rig.b->give(rig.b->self, p, sizeof host); /* full of NaN, for the next to take */
+            rig.b->free(rig.b->self, p, sizeof host); /* full of NaN, for the next to take */
         }
         close_rig();
     }
