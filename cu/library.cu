@@ -59,7 +59,7 @@ static bool try_folder(struct search *s, const char *folder)
     return false;
 }
 
-/* Folders of which `root`, of so many bytes, and `pattern` are the pattern. */
+/* In the folders that match the first `bytes` of `root` with `pattern` behind them. */
 static bool try_pattern(struct search *s, const char *root, int bytes, const char *pattern)
 {
     char whole[LIBRARY_PATH_BYTES];

@@ -150,7 +150,7 @@ struct members {
     struct listed *listed; /* the peer list without me */
     size_t listed_count, listed_turn;
     instant listed_at; /* when the next of them may be dialled */
-    instant clone_at;  /* no earlier is another process with my key spoken of again */
+    instant clone_at;  /* another process with my key is reported again, not before */
     uint64_t ticket;   /* of the SYNC under way; 0: none */
     uint64_t tickets;  /* given out so far, by sync.h too */
     int sync_with;

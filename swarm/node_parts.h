@@ -62,7 +62,7 @@ struct node {
     bool leaving;           /* when the round is over */
     bool cell_stale;
     bool unsure;        /* my state comes from a round that ended without agreement */
-    instant fork_again; /* no fork is spoken of before */
+    instant fork_again; /* a fork is reported again, not before */
     instant committed_at;
 };
 

@@ -41,19 +41,3 @@ void *arena_take(struct arena *a, size_t bytes, size_t align)
 }
 
 void arena_seal(struct arena *a) { a->sealed = true; }
-
-size_t arena_mark(const struct arena *a) { return a->used; }
-
-void arena_rewind(struct arena *a, size_t mark)
-{
-    assert(!a->sealed);
-    assert(mark <= a->used);
-    a->used = mark;
-}
-
-bool arena_scratch(struct arena *a, size_t bytes, struct arena *out)
-{
-    void *p = arena_take(a, bytes, 64);
-    if (p) arena_init(out, p, bytes);
-    return p != NULL;
-}

@@ -1,8 +1,7 @@
 /* arena.h -- memory taken once, at start, and handed out from front to back.
  *
  * Sizes follow from the configuration, so a part of the program asks for all it needs while it is
- * set up; then its arena is sealed and asking again is a bug. Scratch lives between arena_mark and
- * arena_rewind. */
+ * set up; then its arena is sealed and asking again is a bug. */
 #ifndef SHOAL_BASE_ARENA_H
 #define SHOAL_BASE_ARENA_H
 
@@ -33,15 +32,7 @@ void *arena_take(struct arena *a, size_t bytes, size_t align);
 /* Room for `n` of a type, aligned to 64 bytes for vector code. */
 #define arena_array(a, type, n) ((type *)arena_take((a), sizeof(type) * (size_t)(n), 64))
 
+/* From here on arena_take is a bug. */
 void arena_seal(struct arena *a);
-
-size_t arena_mark(const struct arena *a);
-/* Back to a mark; what was taken since is gone. Allowed on a sealed arena's copy only: see
- * arena_scratch. */
-void arena_rewind(struct arena *a, size_t mark);
-
-/* Cuts `bytes` off as an arena of its own, for scratch: it can be marked and rewound after `a` is
- * sealed. */
-bool arena_scratch(struct arena *a, size_t bytes, struct arena *out);
 
 #endif

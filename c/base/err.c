@@ -30,14 +30,3 @@ enum err why_while(struct why *w, enum err e, const char *format, ...)
     w->err = e;
     return e;
 }
-
-const char *err_name(enum err e)
-{
-    static const char *const names[ERR_COUNT] = {
-        [ERR_OK] = "ok",         [ERR_USAGE] = "usage",     [ERR_IO] = "io",
-        [ERR_FORMAT] = "format", [ERR_WIRE] = "wire",       [ERR_NETWORK] = "network",
-        [ERR_MEMORY] = "memory", [ERR_DEVICE] = "device",   [ERR_UNSUPPORTED] = "unsupported",
-        [ERR_NUMBER] = "number", [ERR_STOPPED] = "stopped",
-    };
-    return (unsigned)e < ERR_COUNT && names[e] ? names[e] : "unknown";
-}

@@ -26,7 +26,6 @@ enum err {
     ERR_UNSUPPORTED, /* described, but not built yet */
     ERR_NUMBER,      /* a loss or a gradient that is not finite */
     ERR_STOPPED,     /* the user asked us to stop */
-    ERR_COUNT
 };
 
 #define WHY_BYTES 1024
@@ -45,9 +44,6 @@ enum err why(struct why *w, enum err e, const char *format, ...)
  * NULL. */
 enum err why_while(struct why *w, enum err e, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-
-/* The short name of an error, for logs: "io", "format", ... */
-const char *err_name(enum err e);
 
 #ifdef __cplusplus
 }

@@ -109,7 +109,7 @@ struct experiment {
         char dir[EXPERIMENT_PATH_BYTES];
         uint64_t every; /* inner steps */
         uint32_t keep;  /* newest checkpoints that stay, >= 1 */
-        bool required;  /* a checkpoint that cannot be written stops this worker's contributions */
+        bool required;  /* a checkpoint that cannot be written ends this worker */
     } checkpoint;
 
     struct {

@@ -81,7 +81,7 @@ const struct schema_key schema_keys[] = {
     {"checkpoint.dir", "folder", SCHEMA_TEXT, AT(checkpoint.dir), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .derived = "runs/ and the experiment's name"},
     {"checkpoint.every", "inner steps", SCHEMA_U64, AT(checkpoint.every), .least = 1, .most = STEPS_MAX, .derived = "as outer.every"},
     {"checkpoint.keep", "newest checkpoints that stay", SCHEMA_U32, AT(checkpoint.keep), .least = 1, .most = 1000000, .initial = "3"},
-    {"checkpoint.required", "without one this worker contributes nothing", SCHEMA_BOOL, AT(checkpoint.required), .initial = "false"},
+    {"checkpoint.required", "a checkpoint that cannot be written ends this worker", SCHEMA_BOOL, AT(checkpoint.required), .initial = "false"},
 
     {"evaluate.every", "inner steps", SCHEMA_U64, AT(evaluate.every), .least = 1, .most = STEPS_MAX, .derived = "as outer.every"},
     {"evaluate.tokens", "of held-out text, at most", SCHEMA_U64, AT(evaluate.tokens), .least = 8, .most = STEPS_MAX, .initial = "65536"},

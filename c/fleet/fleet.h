@@ -31,7 +31,7 @@ struct fleet {
     bool unsaved; /* a worker could not write its last checkpoint */
 };
 
-/* What summary.json says (README, "What the summary says"). */
+/* What summary.json says (README, "What the quickstart shows"). */
 struct fleet_summary {
     uint64_t workers, epochs, inner_steps, tokens, joins, crashes;
     uint64_t join_epoch, join_bytes,

@@ -36,7 +36,7 @@ void report_close(struct report *r);
 bool report_read(struct report *r);
 
 /* Tokens that the workers' epochs called for, and those that they did and kept: with outer.count:
- * tokens a busy machine ends epochs early (README, "What the summary says"). */
+ * tokens a busy machine ends epochs early (README, "What the quickstart shows"). */
 uint64_t report_planned(const struct report *r);
 uint64_t report_done(const struct report *r);
 

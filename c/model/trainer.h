@@ -8,8 +8,7 @@
  * `parameters` between calls; the moments and counters stay the worker's own.
  *
  * Several GPUs of one machine are the lanes of one trainer: each holds the whole model and computes
- * every so manieth micro-batch of a step (their numbers alone decide); their gradients are added up
- * among them, and each takes the same AdamW step. All others see lane 0, whose parameters the other
+ * every n-th micro-batch of a step, n being their number; their gradients are added up among them, and each takes the same AdamW step. All others see lane 0, whose parameters the other
  * lanes take over before the next step or evaluation. With another number of lanes sums are rounded
  * otherwise, as with another micro-batch.
  *

@@ -454,6 +454,7 @@ static enum err open_node(struct driver *d, struct why *w)
     if (e) return e;
     d->sink = (struct sink){d, act};
     d->node = node_init(&nc, &d->c.replica->state, &d->c.round, &d->room, clock_now(), &d->sink, w);
+    arena_seal(&d->room);
     return d->node ? ERR_OK : w->err;
 }
 

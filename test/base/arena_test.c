@@ -18,18 +18,6 @@ Test(arena, hands_out_zeroed_aligned_memory_until_it_is_full)
     cr_assert_not_null(arena_take(&a, 64, 1));
 }
 
-Test(arena, what_was_taken_since_a_mark_is_free_after_the_rewind)
-{
-    static uint8_t storage[64];
-    struct arena a;
-    arena_init(&a, storage, sizeof storage);
-    size_t mark = arena_mark(&a);
-    void *first = arena_take(&a, 64, 1);
-    cr_assert_null(arena_take(&a, 1, 1));
-    arena_rewind(&a, mark);
-    cr_assert_eq(arena_take(&a, 64, 1), first);
-}
-
 Test(arena, asking_a_sealed_one_is_a_bug, .signal = SIGABRT)
 {
     static uint8_t storage[64];
