@@ -110,6 +110,9 @@ Test(journal, none_takes_everything)
     journal_u64(NULL, "n", 1);
     journal_end(NULL);
     journal_close(NULL);
+    char *text = content();
+    cr_assert_str_eq(text, "", "nothing is written");
+    free(text);
 }
 
 Test(journal, begins_a_new_line_behind_one_that_was_cut)

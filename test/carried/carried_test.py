@@ -5,16 +5,9 @@ import os, shutil, subprocess, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "program"))
 import elf
+from swarms import finish, ok
 
 HOME = os.environ["CARRIED_BIN"]
-failed = False
-
-
-def ok(holds, name, said=""):
-    global failed
-    failed = failed or not holds
-    print("%s - %s%s" % ("ok" if holds else "not ok", name, "" if holds else "\n  " + str(said)), flush=True)
-
 
 files = [os.path.join(folder, name) for folder, _, names in os.walk(HOME) for name in names]
 size = sum(map(os.path.getsize, files))
@@ -53,4 +46,4 @@ with tempfile.TemporaryDirectory() as place:
             ok(done.returncode == 77 and done.stdout.count("\n") == 1 and
                done.stdout.startswith("%s: no GPU, nothing was run: this machine has no NVIDIA driver" % script),
                "without a GPU %s.sh says so in one sentence" % script, done.stdout)
-sys.exit(failed)
+finish()

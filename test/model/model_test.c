@@ -563,9 +563,10 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
     struct device d = device_open(1);
     const struct backend *b = &d.b;
     if (!b->bf16_weights) {
-        cr_assert(!b->round);
+        const bool rounds = b->round != NULL;
         device_close(&d);
-        return;
+        cr_assert(!rounds);
+        cr_skip_test("this backend has no bf16_weights");
     }
     float host[N], *v[4];
     uint16_t copies[N];

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -122,9 +123,12 @@ Test(loop, hears_other_threads)
     }
 }
 
+static atomic_bool asked;
+
 static void *stop_soon(void *ctx)
 {
     usleep(20000);
+    asked = true;
     loop_stop(l);
     return NULL;
 }
@@ -134,6 +138,7 @@ Test(loop, runs_until_another_thread_stops_it)
     pthread_t t;
     pthread_create(&t, NULL, stop_soon, NULL);
     loop_run(l);
+    cr_assert(asked, "not before");
     pthread_join(t, NULL);
 }
 

@@ -1,18 +1,8 @@
 #!/usr/bin/env python3
 """shoal keygen makes identities and never touches one that is there; shoal bench net carries what it was told to."""
-import json, os, re, shutil, subprocess, sys, tempfile
+import json, os, re, subprocess
 
-SHOAL = os.environ.get("SHOAL_BIN") or os.path.abspath("zig-out/bin/shoal")
-PLACE = tempfile.mkdtemp(prefix="shoal-keygen-")
-failed = 0
-
-
-def ok(condition, name, detail=""):
-    global failed
-    failed += not condition
-    print("%s - %s" % ("ok" if condition else "not ok", name))
-    if not condition:
-        print("# " + str(detail).replace("\n", "\n# "))
+from swarms import PLACE, SHOAL, finish, ok
 
 
 def run(*arguments):
@@ -52,5 +42,4 @@ for arguments in ([], ["--links", "3", "--cubic"], ["--no-gso", "--parcel", "200
 for arguments, says in ((["--links", "40"], "from 1 to 16"), (["--parcel"], "from 1 to 2048"), (["--fast"], "--fast")):
     code, _, err = run("bench", "net", *arguments)
     ok(code == 2 and says in err, "bench net refuses " + " ".join(arguments), err)
-shutil.rmtree(PLACE)
-sys.exit(1 if failed else 0)
+finish()

@@ -102,6 +102,7 @@ Test(node, a_peer_of_another_major_is_hung_up_on_with_the_reason)
     const struct action *a = hello_of_another(WIRE_MAJOR + 1, 7);
     cr_assert_not_null(a);
     cr_assert(eq(u32, a->code, (uint32_t)CLOSE_VERSION));
+    cr_assert_not_null(strstr(a->text, "version"), "%s", a->text);
 }
 
 Test(node, a_peer_of_the_same_run_is_a_member)

@@ -741,11 +741,8 @@ Test(owners, shares_add_up_and_follow_the_bandwidth)
     for (uint64_t seed = 0; seed < 2000; seed++) {
         uint32_t n = 1 + (uint32_t)(seed % 20), mbps[NODE_GROUP_MAX];
         uint32_t chunks = 1 + (uint32_t)(rng_at(1, seed) % 5000);
-        double sum = 0;
-        for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t i = 0; i < n; i++)
             mbps[i] = 1 + (uint32_t)(rng_at(seed, i) >> (34 + seed % 25));
-            sum += mbps[i];
-        }
         struct match_group g = group_with(mbps, n);
         uint32_t share[NODE_GROUP_MAX], total = 0;
         owners_share(&g, chunks, share);
@@ -770,7 +767,6 @@ Test(owners, shares_add_up_and_follow_the_bandwidth)
             cr_assert_gt(more, last * (1 - 1e-12), "seed %lu: %u could take over from %u", seed, i,
                          slowest);
         }
-        (void)sum;
     }
 }
 
