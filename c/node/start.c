@@ -19,14 +19,12 @@ static enum err read_parameters(struct start *s, const struct crypto *hash, stru
     return e;
 }
 
-enum err start_open(struct start *s, const char *from, const char *dir, bool of_swarm,
+enum err start_open(struct start *s, const char *from, const struct checkpoint *newest,
                     const struct crypto *hash, struct why *w)
 {
-    struct checkpoint own;
     memset(s, 0, sizeof *s);
     if (!from) {
-        s->given =
-            dir && checkpoints_peek(dir, of_swarm, &own) && shared_start(&own.shared, s->digest);
+        s->given = newest && shared_start(&newest->shared, s->digest);
         return ERR_OK;
     }
     enum err e = checkpoints_find(from, s->path, w);

@@ -20,9 +20,10 @@ struct start {
 };
 
 /* Reads `from`, a checkpoint or a folder that holds some: the anchor of a swarm's, the parameters
- * of a worker's alone. Where it is NULL, looks whether the newest checkpoint in `dir` (NULL: none),
- * a swarm's or not, has a start. ERR_IO, ERR_FORMAT, ERR_MEMORY. */
-enum err start_open(struct start *s, const char *from, const char *dir, bool of_swarm,
+ * of a worker's alone. Where it is NULL, the start is that of `newest`, the header of the
+ * checkpoint that the run may go on from (NULL: none), if that has one. ERR_IO, ERR_FORMAT,
+ * ERR_MEMORY. */
+enum err start_open(struct start *s, const char *from, const struct checkpoint *newest,
                     const struct crypto *hash, struct why *w);
 
 /* Is it for this model and tokenizer? ERR_USAGE with what differs. */

@@ -37,19 +37,16 @@ void tools_name_run(struct tools *t, const struct experiment *x,
     memcpy(t->run_id, shared_run_id(&t->ids), sizeof t->run_id);
 }
 
-enum err tools_open(struct tools *t, const char *command, struct experiment *x, const char *resumes,
-                    bool of_swarm, const struct crypto *hash, struct why *w)
+enum err tools_open(struct tools *t, const char *command, struct experiment *x,
+                    const struct checkpoint *newest, const struct crypto *hash, struct why *w)
 {
-    struct checkpoint newest;
     memset(t, 0, sizeof *t);
-    const bool kept =
-        resumes && file_exists(resumes) && checkpoints_peek(resumes, of_swarm, &newest);
     enum err e = preflight_data(command, x, &t->corpus, w);
     if (!e) e = hash_tokenizer(t, hash, w);
     if (!e) tools_name_run(t, x, NULL, hash);
     size_t threads = x->machine.threads ? x->machine.threads : machine_processors();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);
-    return e ? e : devices_open(&t->devices, x, kept ? &newest : NULL, t->pool, w);
+    return e ? e : devices_open(&t->devices, x, newest, t->pool, w);
 }
 
 void tools_describe(const struct tools *t, const struct experiment *x, struct checkpoint *out)

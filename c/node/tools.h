@@ -19,12 +19,12 @@ struct tools {
     uint8_t run_id[CRYPTO_DIGEST_BYTES]; /* of the swarm */
 };
 
-/* Opens all for the command of this name. `resumes`: the folder of the checkpoints that it may go
- * on from, of a swarm or not; NULL: of none. Where machine.kernels or train.precision is auto,
- * it is as in the newest one, for the same bits. ERR_USAGE when corpus and experiment do not fit together; what was
- * opened is closed by tools_close. */
-enum err tools_open(struct tools *t, const char *command, struct experiment *x, const char *resumes,
-                    bool of_swarm, const struct crypto *hash, struct why *w);
+/* Opens all for the command of this name. `newest`: header of the checkpoint that it may go on
+ * from, or NULL: machine.kernels and train.precision that are auto are as there, for the same bits,
+ * and x->train.precision says what was taken (devices_open). ERR_USAGE when corpus and experiment do not fit together; what was opened is closed by
+ * tools_close. */
+enum err tools_open(struct tools *t, const char *command, struct experiment *x,
+                    const struct checkpoint *newest, const struct crypto *hash, struct why *w);
 
 /* What a checkpoint says of them. */
 void tools_describe(const struct tools *t, const struct experiment *x, struct checkpoint *out);
@@ -32,6 +32,7 @@ void tools_describe(const struct tools *t, const struct experiment *x, struct ch
 /* Says on stderr where the disk, or a limit on files, has no room for the experiment's checkpoints
  * of so many vectors. */
 void tools_warn_disk(const struct experiment *x, size_t vectors);
+
 /* Names the run anew: it begins with the parameters of this digest (start.h); NULL: with those of
  * the seed, as tools_open does it. */
 void tools_name_run(struct tools *t, const struct experiment *x,

@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/journal.h"
-#include "base/machine.h"
 #include "base/object.h"
 #include "base/stop.h"
 #include "node/driver.h"
@@ -20,35 +19,20 @@
 #include "node/exchange.h"
 #include "node/live.h"
 #include "node/replica.h"
-#include "node/start.h"
-#include "node/tools.h"
-#include "model/budget.h"
-#include "model/checkpoints.h"
-#include "model/trainer.h"
-#include "net/crypto.h"
+#include "node/session.h"
 #include "net/identity.h"
 
 struct worker {
     struct experiment *x;
     const struct worker_options *options;
-    struct journal *journal;
+    struct session session;
     struct identity *identity;
-    struct crypto sign, hash; /* the network's thread signs, the trainer's only hashes */
-    struct tools tools;
-    struct trainer *trainer;
-    struct trainer_state *state; /* of the trainer */
+    struct crypto sign; /* of the network's thread; the session's only hashes */
     struct arena room;
     struct replica replica;
     struct exchange exchange;
     struct driver *driver;
     struct live *live;
-    int lock;
-    struct start start;
-    struct saved {
-        uint64_t step, position;
-        uint8_t lineage[CRYPTO_DIGEST_BYTES];
-    } saved;                     /* what the newest checkpoint holds */
-    bool unsaved;                /* the latest one could not be written */
     struct round_progress round; /* since the last outer step */
     uint64_t epoch_evaluated;    /* epoch + 1 of the latest evaluation; 0: none */
     uint32_t restarts;           /* from the anchor, since a round of ours was averaged */
@@ -80,10 +64,10 @@ static void tell(struct worker *k, struct event e)
 static void drop_round(struct worker *k, const char *reason)
 {
     if (k->round.steps) {
-        journal_begin(k->journal, "dropped");
-        journal_u64(k->journal, "steps", k->round.steps);
-        journal_text(k->journal, "why", reason);
-        journal_end(k->journal);
+        journal_begin(k->session.journal, "dropped");
+        journal_u64(k->session.journal, "steps", k->round.steps);
+        journal_text(k->session.journal, "why", reason);
+        journal_end(k->session.journal);
     }
     k->round.steps = k->round.tokens = 0;
 }
@@ -111,11 +95,11 @@ static enum err restart_from_anchor(struct worker *k, const char *what, struct w
     char reason[200];
     unsigned rest_s = 1u << k->restarts++;
     snprintf(reason, sizeof reason, "%s", what); /* it may lie in `w` */
-    journal_begin(k->journal, "not_finite");
-    journal_u64(k->journal, "epoch", k->replica.state.epoch);
-    journal_u64(k->journal, "in_a_row", k->restarts);
-    journal_text(k->journal, "why", reason);
-    journal_end(k->journal);
+    journal_begin(k->session.journal, "not_finite");
+    journal_u64(k->session.journal, "epoch", k->replica.state.epoch);
+    journal_u64(k->session.journal, "in_a_row", k->restarts);
+    journal_text(k->session.journal, "why", reason);
+    journal_end(k->session.journal);
     if (k->restarts >= RESTARTS_MAX) return give_up(k, reason, w);
     fprintf(stderr,
             "shoal: %s: restarting from the anchor in %u s; this round goes without our "
@@ -123,9 +107,9 @@ static enum err restart_from_anchor(struct worker *k, const char *what, struct w
             reason, rest_s);
     k->rests_until = instant_after(clock_now(), span_ms(1000 * rest_s));
     drop_round(k, reason);
-    replica_restart(&k->replica, k->state->parameters);
-    trainer_parameters_changed(k->trainer);
-    trainer_forget(k->trainer);
+    replica_restart(&k->replica, k->session.state->parameters);
+    trainer_parameters_changed(k->session.trainer);
+    trainer_forget(k->session.trainer);
     tell(k, (struct event){.kind = EVENT_STEP, .round = k->round});
     return ERR_OK;
 }
@@ -134,14 +118,10 @@ static enum err evaluate(struct worker *k, struct why *w)
 {
     uint64_t tokens;
     double loss;
-    instant began = clock_now();
-    enum err e = trainer_evaluate(k->trainer, k->x->evaluate.tokens, &loss, &tokens, w);
-    if (e) return e;
-    double ms = ms_since(began);
-    k->epoch_evaluated = k->replica.state.epoch + 1;
-    events_evaluate(k->journal, k->replica.state.epoch, k->replica.state.epoch * k->x->outer.every,
-                    loss, tokens, ms);
-    return ERR_OK;
+    const uint64_t epoch = k->replica.state.epoch;
+    enum err e = session_evaluate(&k->session, epoch, epoch * k->x->outer.every, &loss, &tokens, w);
+    if (!e) k->epoch_evaluated = epoch + 1;
+    return e;
 }
 
 /* After an outer step: does a multiple of evaluate.every lie in it, or is it the last? */
@@ -172,9 +152,9 @@ static enum err inner_step(struct worker *k, struct why *w)
         usleep(50000);
         return ERR_OK;
     }
-    enum err e = trainer_step(k->trainer, at, &r, w);
+    enum err e = trainer_step(k->session.trainer, at, &r, w);
     if (e == ERR_NUMBER) {
-        events_step_failed(k->journal, &step, w->text);
+        events_step_failed(k->session.journal, &step, w->text);
         return restart_from_anchor(k, w->text, w);
     }
     if (e) return e;
@@ -189,7 +169,7 @@ static enum err inner_step(struct worker *k, struct why *w)
         (uint32_t)(k->round.tokens_per_s ? 0.875 * k->round.tokens_per_s + 0.125 * rate : rate);
     step.tokens_per_s = k->round.tokens_per_s;
     step.ms = ms;
-    events_step(k->journal, &step);
+    events_step(k->session.journal, &step);
     tell(k, (struct event){.kind = EVENT_STEP, .round = k->round});
     return checkpoint_due(k) ? save(k, w) : ERR_OK;
 }
@@ -209,7 +189,7 @@ static enum err take_snapshot(struct worker *k, struct why *w)
     k->training = false;
     k->still_since = clock_now();
     bool good;
-    enum err e = replica_snapshot(&k->replica, k->state->parameters, &good, w);
+    enum err e = replica_snapshot(&k->replica, k->session.state->parameters, &good, w);
     if (e) return e;
     struct outer_layout *l = &k->replica.layout;
     size_t count = good ? outer_wire_offset(l, l->chunks) : 0;
@@ -220,13 +200,13 @@ static enum err take_snapshot(struct worker *k, struct why *w)
 static void journal_outer(struct worker *k)
 {
     const struct lineage_state *s = &k->replica.state;
-    journal_begin(k->journal, "outer");
-    journal_u64(k->journal, "epoch", s->epoch);
-    journal_u64(k->journal, "step", s->epoch * k->x->outer.every);
-    journal_hex(k->journal, "digest", s->digest, sizeof s->digest);
-    journal_hex(k->journal, "lineage", s->lineage, sizeof s->lineage);
-    journal_f64(k->journal, "paused_ms", k->still_since.ns ? ms_since(k->still_since) : 0);
-    journal_end(k->journal);
+    journal_begin(k->session.journal, "outer");
+    journal_u64(k->session.journal, "epoch", s->epoch);
+    journal_u64(k->session.journal, "step", s->epoch * k->x->outer.every);
+    journal_hex(k->session.journal, "digest", s->digest, sizeof s->digest);
+    journal_hex(k->session.journal, "lineage", s->lineage, sizeof s->lineage);
+    journal_f64(k->session.journal, "paused_ms", k->still_since.ns ? ms_since(k->still_since) : 0);
+    journal_end(k->session.journal);
 }
 
 /* What follows a new epoch: tell the swarm first, so that nobody waits for our disk. */
@@ -262,13 +242,13 @@ static enum err carry_out(struct worker *k, const struct order *o, struct why *w
         return take_snapshot(k, w);
     case ORDER_APPLY:
         if (k->round.steps) k->restarts = 0;
-        e = replica_apply(&k->replica, o, k->state->parameters, w);
-        trainer_parameters_changed(k->trainer);
+        e = replica_apply(&k->replica, o, k->session.state->parameters, w);
+        trainer_parameters_changed(k->session.trainer);
         return e ? e : new_epoch(k, EVENT_APPLIED, w);
     case ORDER_ADOPT:
         drop_round(k, "the swarm's state was taken over");
-        replica_adopt(&k->replica, o, k->state->parameters);
-        trainer_parameters_changed(k->trainer);
+        replica_adopt(&k->replica, o, k->session.state->parameters);
+        trainer_parameters_changed(k->session.trainer);
         return new_epoch(k, EVENT_ADOPTED, w);
     case ORDER_FINISH:
         k->finished = true;
@@ -291,31 +271,6 @@ static enum err train(struct worker *k, struct why *w)
 }
 
 /* Setting up. */
-
-/* Where things lie: under --dir when that is given, else where the experiment says. */
-static enum err choose_paths(struct worker *k, struct why *w)
-{
-    struct experiment *x = k->x;
-    const char *dir = k->options->dir;
-    if (dir) {
-        enum err e = file_make_dirs(dir, w);
-        if (e) return e;
-        bool fits = snprintf(x->swarm.identity, sizeof x->swarm.identity, "%s/node.key", dir) <
-                    EXPERIMENT_PATH_BYTES - 16;
-        snprintf(x->checkpoint.dir, sizeof x->checkpoint.dir, "%s/checkpoints", dir);
-        if (x->metrics.log[0]) /* empty: none is wanted */
-            snprintf(x->metrics.log, sizeof x->metrics.log, "%s/log.jsonl", dir);
-        if (!fits) return why(w, ERR_USAGE, "--dir %s is too long", dir);
-    }
-    enum err e = file_make_dirs(x->checkpoint.dir, w);
-    char lock[EXPERIMENT_PATH_BYTES + 8];
-    snprintf(lock, sizeof lock, "%s/lock", x->checkpoint.dir);
-    if (!e) e = file_lock(lock, &k->lock, w);
-    if (e) return e;
-    size_t left = checkpoints_tidy(x->checkpoint.dir);
-    if (left) printf("shoal: removed %zu unfinished checkpoints of killed saves\n", left);
-    return ERR_OK;
-}
 
 /* max(unix milliseconds, last + 1), the last kept beside the key: a node that died and came back is
  * told from the one that it was, even if the clock went backwards. */
@@ -343,12 +298,12 @@ static void journal_start(struct worker *k)
 {
     char id[IDENTITY_TEXT_BYTES], address[ADDRESS_TEXT_BYTES];
     struct address listen = driver_address(k->driver);
-    events_start(k->journal, "run", k->x, &k->tools, k->replica.layout.parameters);
-    journal_text(k->journal, "id", identity_print(identity_id(k->identity), id));
-    journal_text(k->journal, "address", address_print(&listen, address));
-    journal_u64(k->journal, "epoch", k->replica.state.epoch);
-    journal_hex(k->journal, "lineage", k->replica.state.lineage, CRYPTO_DIGEST_BYTES);
-    journal_end(k->journal);
+    events_start(k->session.journal, "run", k->x, &k->session.tools, k->replica.layout.parameters);
+    journal_text(k->session.journal, "id", identity_print(identity_id(k->identity), id));
+    journal_text(k->session.journal, "address", address_print(&listen, address));
+    journal_u64(k->session.journal, "epoch", k->replica.state.epoch);
+    journal_hex(k->session.journal, "lineage", k->replica.state.lineage, CRYPTO_DIGEST_BYTES);
+    journal_end(k->session.journal);
     printf("shoal: %s@%s, epoch %llu of %llu, %llu parameters\n", id, address,
            (unsigned long long)k->replica.state.epoch, (unsigned long long)experiment_epochs(k->x),
            (unsigned long long)k->replica.layout.parameters);
@@ -359,121 +314,63 @@ static void journal_start(struct worker *k)
 static struct checkpoint describe(struct worker *k)
 {
     const struct lineage_state *r = &k->replica.state;
-    struct checkpoint c = {
-        .shape = k->x->model,
-        .parameters = k->replica.layout.parameters,
-        .step = r->epoch * k->x->outer.every + k->round.steps,
-        .epoch = r->epoch,
-        .lineage_tokens = r->lineage_tokens,
-        .round_steps = k->round.steps,
-        .round_tokens = k->round.tokens,
-        .adam_steps = k->state->steps,
-        .position = k->state->position,
-        .tokens = k->state->tokens,
-        .micro_batch = trainer_micro_batch(k->trainer),
-        .sections = {[CHECKPOINT_ANCHOR] = (float *)r->anchor,
-                     [CHECKPOINT_MOMENTUM] = (float *)r->momentum},
-    };
-    for (int v = 0; v < TRAINER_VECTORS; v++) c.sections[v] = trainer_host(k->trainer, v);
+    struct checkpoint c =
+        session_describe(&k->session, r->epoch * k->x->outer.every + k->round.steps);
+    c.epoch = r->epoch;
+    c.lineage_tokens = r->lineage_tokens;
+    c.round_steps = k->round.steps;
+    c.round_tokens = k->round.tokens;
+    c.sections[CHECKPOINT_ANCHOR] = (float *)r->anchor;
+    c.sections[CHECKPOINT_MOMENTUM] = (float *)r->momentum;
     memcpy(c.identity, identity_id(k->identity), sizeof c.identity);
     memcpy(c.lineage, r->lineage, sizeof c.lineage);
-    tools_describe(&k->tools, k->x, &c);
     return c;
 }
 
-/* All that can have changed since a checkpoint was written. */
-static struct saved saved_as(const struct checkpoint *c)
-{
-    struct saved s = {.step = c->step, .position = c->position};
-    memcpy(s.lineage, c->lineage, sizeof s.lineage);
-    return s;
-}
-
-/* A checkpoint that cannot be written ends this worker only when the experiment says so; it is loud
- * in either case. */
 static enum err save(struct worker *k, struct why *w)
 {
-    instant began = clock_now();
-    struct checkpoint c = describe(k);
-    struct why failed = {0};
-    enum err e = trainer_pull(k->trainer, w);
-    if (e) return e;
-    e = checkpoints_save(k->x->checkpoint.dir, &c, k->x->checkpoint.keep, &failed);
-    double ms = ms_since(began);
-    events_checkpoint(k->journal, c.epoch, c.step, ms, e ? failed.text : NULL);
-    k->unsaved = e;
-    if (!e) {
-        k->saved = saved_as(&c);
-        return ERR_OK;
-    }
-    fprintf(stderr, "shoal: %s\n", failed.text);
-    return k->x->checkpoint.required ? why(w, e, "%s", failed.text) : ERR_OK;
+    const struct checkpoint c = describe(k);
+    return session_save(&k->session, &c, w);
 }
 
-/* At the end: what was written already need not be written again. */
 static enum err save_last(struct worker *k, struct why *w)
 {
-    struct checkpoint c = describe(k);
-    struct saved now = saved_as(&c);
-    return memcmp(&now, &k->saved, sizeof now) ? save(k, w) : ERR_OK;
-}
-
-/* --fresh: what is there is kept, out of the way. */
-static enum err set_aside(const struct worker *k, struct why *w)
-{
-    size_t count;
-    char aside[CHECKPOINTS_PATH_BYTES];
-    enum err e = checkpoints_set_aside(k->x->checkpoint.dir, &count, aside, w);
-    if (!e && count) printf("shoal: --fresh: %zu checkpoints are in %s now\n", count, aside);
-    return e;
+    const struct checkpoint c = describe(k);
+    return session_save_last(&k->session, &c, w);
 }
 
 /* Goes on from the newest checkpoint of this run, when there is one. */
-static enum err restore(struct worker *k, struct why *w)
+static enum err resume(struct worker *k, struct why *w)
 {
     bool found;
-    char path[CHECKPOINTS_PATH_BYTES];
-    if (k->options->fresh) return set_aside(k, w);
-    const struct checkpoints_want want = {
-        .ids = &k->tools.ids, .shared = &k->tools.shared, .anchor = true};
-    enum err e = checkpoints_newest(k->x->checkpoint.dir, &want, &found, path, w);
-    if (e || !found) return e;
     struct checkpoint c = describe(k);
-    e = checkpoint_read(path, k->replica.layout.parameters, &c, w);
-    if (e) return e;
-    trainer_push(k->trainer);
-    k->state->steps = c.adam_steps;
-    k->state->position = c.position;
-    k->state->tokens = c.tokens;
+    enum err e = session_resume(&k->session, &c, &found, w);
+    if (e || !found) return e;
     k->round.steps = c.round_steps;
     k->round.tokens = c.round_tokens;
     replica_restored(&k->replica, c.epoch, c.lineage, c.lineage_tokens);
-    k->saved = saved_as(&c);
-    printf("shoal: goes on from %s\n", path);
     return ERR_OK;
 }
 
 static enum err open_replica(struct worker *k, struct why *w)
 {
-    uint64_t parameters = trainer_layout(k->trainer)->parameters;
+    uint64_t parameters = trainer_layout(k->session.trainer)->parameters;
     struct outer_rule rule = {.lr = (float)k->x->outer.optimizer.lr,
                               .momentum = (float)k->x->outer.optimizer.momentum,
                               .nesterov = k->x->outer.optimizer.nesterov};
-    const struct backend *b = trainer_backend(k->trainer);
+    const struct backend *b = trainer_backend(k->session.trainer);
     enum err e = arena_open(&k->room, replica_bytes(parameters), w);
     if (!e && b->pin) b->pin(b->self, k->room.start, k->room.bytes);
     return e ? e
-             : replica_init(&k->replica, &k->room, &rule, k->state->parameters, parameters,
-                            k->tools.run_id, &k->hash, b, k->tools.pool, w);
+             : replica_init(&k->replica, &k->room, &rule, k->session.state->parameters, parameters,
+                            k->session.tools.run_id, &k->session.hash, b, k->session.tools.pool, w);
 }
 
-/* All that `plan` counts, before any of it is taken. */
-static enum err check_memory(struct worker *k, struct why *w)
+/* Bytes of host memory for what the session does not have. */
+static uint64_t bytes_besides(const struct worker *k)
 {
     uint64_t parameters = model_shape_parameters(&k->x->model);
-    return budget_check_host(k->x, k->tools.devices.lanes, k->tools.devices.count,
-                             replica_bytes(parameters) + driver_swarm_bytes(parameters),
-                             machine_memory_available(), w);
+    return replica_bytes(parameters) + driver_swarm_bytes(parameters);
 }
 
 static enum err open_driver(struct worker *k, struct why *w)
@@ -489,14 +386,14 @@ static enum err open_driver(struct worker *k, struct why *w)
                               .crypto = &k->sign,
                               .exchange = &k->exchange,
                               .replica = &k->replica,
-                              .journal = k->journal,
+                              .journal = k->session.journal,
                               .listen =
                                   k->options->listen ? k->options->listen : k->x->swarm.listen,
                               .peers = peers,
                               .peers_count = count,
                               .round = k->round};
-    memcpy(c.run_id, k->tools.run_id, sizeof c.run_id);
-    c.shared = bytes_of(k->tools.shared.text, k->tools.shared.count);
+    memcpy(c.run_id, k->session.tools.run_id, sizeof c.run_id);
+    c.shared = bytes_of(k->session.tools.shared.text, k->session.tools.shared.count);
     enum err e = next_incarnation(k, &c.incarnation, w);
     if (!e) e = driver_open(&k->driver, &c, w);
     free(peers);
@@ -506,31 +403,18 @@ static enum err open_driver(struct worker *k, struct why *w)
 static enum err open_all(struct worker *k, struct why *w)
 {
     struct experiment *x = k->x;
-    enum err e = choose_paths(k, w);
+    struct session *s = &k->session;
+    enum err e = session_claim(s, w);
     int echo = k->options->json ? object_stdout() : -1;
     if (!e && !k->options->quiet && !k->options->json)
         e = live_open(&k->live, x->metrics.log, experiment_epochs(x), x->outer.every, &echo, w);
-    if (!e) e = journal_open(&k->journal, x->metrics.log, echo, w);
+    if (!e) e = journal_open(&s->journal, x->metrics.log, echo, w);
     if (!e) e = identity_open(x->swarm.identity, true, &k->identity, w);
     if (e) return e;
     k->sign = crypto_of(k->identity);
-    k->hash = crypto_of(NULL);
-    const char *own = k->options->fresh ? NULL : x->checkpoint.dir;
-    e = start_open(&k->start, k->options->from, own, true, &k->hash, w);
-    if (!e) e = tools_open(&k->tools, "run", x, own, true, &k->hash, w);
-    if (!e) e = start_check(&k->start, x, &k->tools, w);
-    if (!e && k->start.given) tools_name_run(&k->tools, x, k->start.digest, &k->hash);
-    if (!e) e = check_memory(k, w);
-    if (!e) tools_warn_disk(x, CHECKPOINT_SECTIONS);
-    if (!e)
-        e = trainer_open(x, k->tools.devices.lanes, k->tools.devices.count, k->tools.corpus,
-                         identity_id(k->identity), &k->trainer, w);
-    if (e) return e;
-    k->state = trainer_state(k->trainer);
-    e = start_apply(&k->start, k->trainer, identity_id(k->identity), w);
-    start_close(&k->start);
+    e = session_open(s, identity_id(k->identity), bytes_besides(k), CHECKPOINT_SECTIONS, w);
     if (!e) e = open_replica(k, w);
-    if (!e) e = restore(k, w);
+    if (!e) e = resume(k, w);
     return e ? e : open_driver(k, w);
 }
 
@@ -538,14 +422,10 @@ static void close_all(struct worker *k)
 {
     live_stop(k->live); /* what follows on stderr stands below it */
     driver_close(k->driver);
-    if (k->trainer) trainer_close(k->trainer);
-    tools_close(&k->tools);
+    session_close(&k->session);
     if (k->identity) identity_close(k->identity);
-    journal_close(k->journal);
     live_close(k->live);
     arena_close(&k->room);
-    start_close(&k->start);
-    if (k->lock >= 0) file_unlock(k->lock);
 }
 
 /* The last words of a worker that ends in order. */
@@ -554,7 +434,7 @@ static enum err say_goodbye(struct worker *k, struct why *w)
     enum err e = k->refused ? ERR_OK : save_last(k, w);
     driver_close(k->driver); /* what it sent until now is in the log before "end" */
     k->driver = NULL;
-    events_end(k->journal, k->replica.state.epoch, schedule_step(k), k->farewell);
+    events_end(k->session.journal, k->replica.state.epoch, schedule_step(k), k->farewell);
     live_stop(k->live);
     if (k->refused)
         return why(w, ERR_NETWORK,
@@ -573,7 +453,9 @@ enum err worker_run(struct experiment *x, const struct worker_options *o, struct
     if (!k) return why(w, ERR_MEMORY, "no memory for a worker");
     k->x = x;
     k->options = o;
-    k->lock = -1;
+    const struct session_config c = {
+        .command = "run", .dir = o->dir, .from = o->from, .of_swarm = true, .fresh = o->fresh};
+    session_init(&k->session, x, &c);
     exchange_init(&k->exchange);
     sigset_t set; /* they come in by the driver; threads made from here on inherit the block */
     stop_signals(&set);
@@ -587,7 +469,7 @@ enum err worker_run(struct experiment *x, const struct worker_options *o, struct
         end->stopped = !e && !k->refused && k->replica.state.epoch < experiment_epochs(x);
         if (!e) e = say_goodbye(k, w);
     }
-    end->unsaved = k->unsaved;
+    end->unsaved = k->session.unsaved;
     close_all(k);
     exchange_fini(&k->exchange);
     free(k);
