@@ -177,25 +177,25 @@ struct op_round {
     size_t count;
 };
 
-/* DiLoCo's outer step on the whole vector, for a device whose memory is not the host's: anchor,
- * momentum and wire bytes lie in host memory, the parameters on the device. outer/outer.h defines
- * both, bit for bit. */
+/* DiLoCo's outer step on the whole vector, chunk by chunk: anchor, momentum and wire bytes lie in
+ * host memory, the parameters in the backend's. outer/outer.h defines both, bit for bit. */
 struct outer_layout;
 struct outer_rule;
-struct op_outer_quantize { /* wire = quantize(anchor - parameters), chunk by chunk */
+struct op_outer_quantize { /* wire = quantize(anchor - parameters) */
     const struct outer_layout *layout;
     uint8_t *wire;
     const float *anchor, *parameters;
 };
-struct
-    op_outer_step { /* outer_step of each chunk that is not null; parameters restart from the new anchor */
+/* outer_step of each chunk that is not null; anchor and momentum of the others are copied. Where
+ * our contribution is in the mean, parameters restart from the new anchor; else they keep what they
+ * learned since the old one. Those of a null chunk stay. */
+struct op_outer_step {
     const struct outer_layout *layout;
     const struct outer_rule *rule;
     const float *anchor, *momentum;
     float *anchor_out, *momentum_out; /* others than those read */
-    const uint8_t *means;
-    const uint8_t *null,
-        *mine; /* [chunks]: no mean; our contribution is in it, else parameters keep what they learned */
+    const uint8_t *means;             /* all chunks' wire bytes (outer_wire_offset) */
+    const uint8_t *null, *mine;       /* [chunks]: no mean; our contribution is in it */
     float *parameters;
 };
 
@@ -251,8 +251,8 @@ struct backend {
      * `host`. */
     void (*pin)(void *self, void *host_memory, size_t bytes);
 
-    /* NULL where `host`: who holds the replica does it. `finite`: false when a difference was not.
-     * ERR_DEVICE, ERR_MEMORY. */
+    /* `finite`: false, and the wire bytes unspecified, when a difference was not. ERR_DEVICE,
+     * ERR_MEMORY. */
     enum err (*outer_quantize)(void *self, const struct op_outer_quantize *o, bool *finite,
                                struct why *w);
     enum err (*outer_step)(void *self, const struct op_outer_step *o, struct why *w);

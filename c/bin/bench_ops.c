@@ -328,7 +328,7 @@ static void outer_step_call(const struct backend *b, const void *o)
     if (!u->k->err) u->k->err = e;
 }
 
-/* Anchor, momentum and wire bytes lie in host memory: what they move goes between host and
+/* Anchor, momentum and wire bytes lie in host memory: on a GPU what they move goes between host and
  * device. */
 static void outer(struct bench *k)
 {
@@ -346,7 +346,7 @@ static void outer(struct bench *k)
         k->err = why(k->why, ERR_MEMORY, "no memory for an outer step");
     if (!k->err) {
         uint8_t *wire = (uint8_t *)(host + 4 * n), *null = flags, *mine = flags + l.chunks;
-        k->b->pin(k->b->self, host, host_bytes);
+        if (k->b->pin) k->b->pin(k->b->self, host, host_bytes);
         memset(mine, 1, l.chunks);
         struct outer u = {k,
                           {&l, wire, host, parameters},
@@ -388,7 +388,7 @@ enum err bench_ops(const struct backend *b, size_t mebibytes, size_t length,
     linear(&k);
     cross_entropy(&k);
     vectors(&k);
-    if (b->outer_quantize) outer(&k);
+    outer(&k);
     *count = k.count;
     return k.err ? why_while(w, k.err, "timing operations") : ERR_OK;
 }

@@ -94,6 +94,8 @@ static enum err open_with(struct backend *out, struct pool *pool, const struct k
         .adamw = ops_adamw,
         .sum = ops_sum,
         .norm2 = ops_norm2,
+        .outer_quantize = ops_outer_quantize,
+        .outer_step = ops_outer_step,
     };
     return ERR_OK;
 }

@@ -51,6 +51,9 @@ void ops_cross_entropy(void *self, const struct op_cross_entropy *o);
 void ops_adamw(void *self, const struct op_adamw *o);
 enum err ops_sum(void *self, const float *x, size_t count, double *out, struct why *w);
 enum err ops_norm2(void *self, const float *x, size_t count, double *out, struct why *w);
+enum err ops_outer_quantize(void *self, const struct op_outer_quantize *o, bool *finite,
+                            struct why *w);
+enum err ops_outer_step(void *self, const struct op_outer_step *o, struct why *w);
 
 /* Operations a second of all threads together (cpu.h, cpu_peak); `at_once`: threads that can run at
  * the same time. */

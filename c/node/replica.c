@@ -1,9 +1,8 @@
 #include "node/replica.h"
 
-#include "swarm/lineage.h"
-
-#include <stdatomic.h>
 #include <string.h>
+
+#include "swarm/lineage.h"
 
 size_t replica_bytes(uint64_t parameters)
 {
@@ -26,13 +25,10 @@ static void describe(struct replica *r, uint64_t epoch, const uint8_t lineage[CR
 enum err replica_init(struct replica *r, struct arena *room, const struct outer_rule *rule,
                       const float *parameters, uint64_t count,
                       const uint8_t run_id[CRYPTO_DIGEST_BYTES], const struct crypto *crypto,
-                      const struct backend *b, struct pool *pool, struct why *w)
+                      const struct backend *b, struct why *w)
 {
-    *r = (struct replica){.layout = outer_layout_of(count),
-                          .rule = *rule,
-                          .crypto = crypto,
-                          .backend = b,
-                          .pool = pool};
+    *r = (struct replica){
+        .layout = outer_layout_of(count), .rule = *rule, .crypto = crypto, .backend = b};
     for (int i = 0; i < 2; i++) {
         r->anchor[i] = arena_array(room, float, count);
         r->momentum[i] = arena_array(room, float, count);
@@ -55,84 +51,26 @@ void replica_restored(struct replica *r, uint64_t epoch, const uint8_t lineage[C
     describe(r, epoch, lineage, lineage_tokens);
 }
 
-/* One job of the pool: all chunks, each by itself. */
-struct job {
-    struct replica *r;
-    const struct order *order;
-    float *parameters;
-    atomic_bool bad;
-};
-
-static void snapshot_chunk(void *ctx, size_t c, size_t thread)
-{
-    (void)thread;
-    struct job *j = ctx;
-    struct replica *r = j->r;
-    size_t at = c * (size_t)r->layout.chunk_elements;
-    if (!outer_quantize_delta(r->state.anchor + at, j->parameters + at,
-                              outer_chunk_count(&r->layout, (uint32_t)c),
-                              r->wire + outer_wire_offset(&r->layout, (uint32_t)c)))
-        atomic_store(&j->bad, true);
-}
-
 enum err replica_snapshot(struct replica *r, const float *parameters, bool *finite, struct why *w)
 {
-    const struct backend *b = r->backend;
-    if (!b->host)
-        return b->outer_quantize(b->self,
-                                 &(struct op_outer_quantize){.layout = &r->layout,
-                                                             .wire = r->wire,
-                                                             .anchor = r->state.anchor,
-                                                             .parameters = parameters},
-                                 finite, w);
-    struct job j = {.r = r, .parameters = (float *)parameters};
-    pool_run(r->pool, snapshot_chunk, &j, r->layout.chunks);
-    *finite = !atomic_load(&j.bad);
-    return ERR_OK;
-}
-
-static void apply_chunk(void *ctx, size_t c, size_t thread)
-{
-    (void)thread;
-    struct job *j = ctx;
-    struct replica *r = j->r;
-    size_t at = c * (size_t)r->layout.chunk_elements;
-    size_t n = outer_chunk_count(&r->layout, (uint32_t)c);
-    const float *anchor = r->state.anchor + at, *momentum = r->state.momentum + at;
-    float *anchor_new = r->anchor[!r->current] + at, *momentum_new = r->momentum[!r->current] + at;
-    float *theta = j->parameters + at;
-    if (j->order->average.null[c]) {
-        memcpy(anchor_new, anchor, n * sizeof(float));
-        memcpy(momentum_new, momentum, n * sizeof(float));
-        return;
-    }
-    outer_step(&r->rule, anchor, momentum,
-               j->order->average.means + outer_wire_offset(&r->layout, (uint32_t)c), n, anchor_new,
-               momentum_new);
-    if (j->order->average.mine[c]) memcpy(theta, anchor_new, n * sizeof(float));
-    else
-        for (size_t i = 0; i < n; i++) theta[i] = anchor_new[i] + (theta[i] - anchor[i]);
+    const struct op_outer_quantize o = {
+        .layout = &r->layout, .wire = r->wire, .anchor = r->state.anchor, .parameters = parameters};
+    return r->backend->outer_quantize(r->backend->self, &o, finite, w);
 }
 
 enum err replica_apply(struct replica *r, const struct order *o, float *parameters, struct why *w)
 {
-    const struct backend *b = r->backend;
-    struct job j = {.r = r, .order = o, .parameters = parameters};
-    enum err e = ERR_OK;
-    if (b->host) pool_run(r->pool, apply_chunk, &j, r->layout.chunks);
-    else
-        e = b->outer_step(b->self,
-                          &(struct op_outer_step){.layout = &r->layout,
-                                                  .rule = &r->rule,
-                                                  .anchor = r->state.anchor,
-                                                  .momentum = r->state.momentum,
-                                                  .anchor_out = r->anchor[!r->current],
-                                                  .momentum_out = r->momentum[!r->current],
-                                                  .means = o->average.means,
-                                                  .null = o->average.null,
-                                                  .mine = o->average.mine,
-                                                  .parameters = parameters},
-                          w);
+    const struct op_outer_step step = {.layout = &r->layout,
+                                       .rule = &r->rule,
+                                       .anchor = r->state.anchor,
+                                       .momentum = r->state.momentum,
+                                       .anchor_out = r->anchor[!r->current],
+                                       .momentum_out = r->momentum[!r->current],
+                                       .means = o->average.means,
+                                       .null = o->average.null,
+                                       .mine = o->average.mine,
+                                       .parameters = parameters};
+    enum err e = r->backend->outer_step(r->backend->self, &step, w);
     if (e) return e;
     r->current = !r->current;
     describe(r, o->epoch, o->lineage, o->lineage_tokens);

@@ -8,7 +8,6 @@
 
 #include "backend.h"
 #include "base/arena.h"
-#include "base/pool.h"
 #include "node/exchange.h"
 #include "outer/outer.h"
 #include "swarm/action.h"
@@ -17,8 +16,7 @@ struct replica {
     struct outer_layout layout;
     struct outer_rule rule;
     const struct crypto *crypto;
-    const struct backend *backend; /* holds the parameters */
-    struct pool *pool;             /* shared with the trainer, which is idle meanwhile */
+    const struct backend *backend; /* holds the parameters; the trainer is idle meanwhile */
     float *anchor[2], *momentum[2];
     int current;                /* index of the pair that is the state */
     uint8_t *wire;              /* our own contribution, all chunks (outer_wire_offset) */
@@ -33,7 +31,7 @@ size_t replica_bytes(uint64_t parameters);
 enum err replica_init(struct replica *r, struct arena *room, const struct outer_rule *rule,
                       const float *parameters, uint64_t count,
                       const uint8_t run_id[CRYPTO_DIGEST_BYTES], const struct crypto *crypto,
-                      const struct backend *b, struct pool *pool, struct why *w);
+                      const struct backend *b, struct why *w);
 
 /* Takes the current pair's content as the state of this epoch, after it was filled from a
  * checkpoint. */

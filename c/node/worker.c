@@ -363,7 +363,7 @@ static enum err open_replica(struct worker *k, struct why *w)
     if (!e && b->pin) b->pin(b->self, k->room.start, k->room.bytes);
     return e ? e
              : replica_init(&k->replica, &k->room, &rule, k->session.state->parameters, parameters,
-                            k->session.tools.run_id, &k->session.hash, b, k->session.tools.pool, w);
+                            k->session.tools.run_id, &k->session.hash, b, w);
 }
 
 /* Bytes of host memory for what the session does not have. */
