@@ -210,7 +210,7 @@ static enum err look_at_kernels(int device, const struct cudaDeviceProp *p, stru
     return why(
         w, ERR_DEVICE,
         "GPU %d, %s, is of generation sm_%d%d, for which this shoal has no kernels: build one "
-        "that lists it in build.zig, or set machine.device to cpu",
+        "that lists it in build/gpu.zig, or set machine.device to cpu",
         device, p->name, p->major, p->minor);
 }
 

@@ -14,10 +14,22 @@ import concurrent.futures, glob, os, subprocess, sys
 FLAGS = {"address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"], "thread": ["-fsanitize=thread"],
          "fuzz": ["-fsanitize=address,undefined,fuzzer-no-link", "-fno-sanitize-recover=all"]}
 PLANTED = {"address": ["address", "undefined"], "thread": ["thread"], "fuzz": ["address", "undefined"]}
-INCLUDES = ["-Ic", "-I.", "-Inet/wolfssl", "-I.deps/wolfssl-5.9.2-stable", "-I.deps/ngtcp2-1.24.0/lib/includes",
-            "-I.deps/ngtcp2-1.24.0/crypto/includes", "-I.deps/nghttp3-1.15.0/lib/includes",
-            "-I.deps/libyaml-0.2.5/include", "-I.deps/system/include",
-            "-DWOLFSSL_USER_SETTINGS", "-DNGTCP2_STATICLIB", "-DNGHTTP3_STATICLIB"]
+
+
+def unpacked():
+    """Where each source of sources.lock lies, by its name."""
+    lines = [line.split() for line in open("sources.lock")]
+    return {words[1]: ".deps/" + words[4] for words in lines if words and words[0] == "source"}
+
+
+AT = unpacked()
+INCLUDES = ["-Ic", "-I.", "-Inet/wolfssl", "-I" + AT["wolfssl"], "-I%s/lib/includes" % AT["ngtcp2"],
+            "-I%s/crypto/includes" % AT["ngtcp2"], "-I%s/lib/includes" % AT["nghttp3"],
+            "-I%s/include" % AT["libyaml"], "-I.deps/system/include",
+            "-DWOLFSSL_USER_SETTINGS", "-DNGTCP2_STATICLIB", "-DNGHTTP3_STATICLIB"] + \
+    ['-DDYGRAPHS_%s="%s/share/%s"' % (name, AT["dygraphs"], file) for name, file in (
+        ("SCRIPT", "javascript/dygraphs/dygraph.min.js"), ("STYLE", "javascript/dygraphs/dygraph.min.css"),
+        ("LICENSE", "doc/libjs-dygraphs/copyright"))]
 COMPILE = ["-std=gnu17", "-g", "-O1", "-fno-omit-frame-pointer", "-march=x86-64-v3", "-maes", "-mpclmul",
            "-ffp-contract=off", "-D_GNU_SOURCE", "-w"]
 SYSTEM = [".deps/system/lib/" + n for n in

@@ -1,11 +1,9 @@
 /* page.c -- the files themselves. Zig's compiler reads them by C23's #embed and compiles anew when
  * one changes; clang 14, which builds for the sanitizers, has .incbin, whose names start at the
- * folder that it runs in, the tree's root. */
+ * folder that it runs in, the tree's root. Where dygraphs lies, the build says (sources.lock). */
 #include "fleet/page.h"
 
 #include <string.h>
-
-#define DYGRAPHS ".deps/dygraphs-2.2.1/share/javascript/dygraphs/"
 
 #ifdef __has_embed
 #pragma clang diagnostic ignored "-Wc23-extensions"
@@ -16,13 +14,13 @@ static const uint8_t script[] = {
 #embed "report.js"
 };
 static const uint8_t dygraphs[] = {
-#embed "../../.deps/dygraphs-2.2.1/share/javascript/dygraphs/dygraph.min.js"
+#embed DYGRAPHS_SCRIPT
 };
 static const uint8_t dygraphs_style[] = {
-#embed "../../.deps/dygraphs-2.2.1/share/javascript/dygraphs/dygraph.min.css"
+#embed DYGRAPHS_STYLE
 };
 static const uint8_t license[] = {
-#embed "../../.deps/dygraphs-2.2.1/share/doc/libjs-dygraphs/copyright"
+#embed DYGRAPHS_LICENSE
 };
 #define FILE_BYTES(name) bytes_of(name, sizeof name)
 #else
@@ -32,9 +30,9 @@ static const uint8_t license[] = {
             ":\n.incbin \"" path "\"\npage_" #name "_end:\n.popsection\n")
 FILE(style_file, "c/fleet/report.css");
 FILE(script_file, "c/fleet/report.js");
-FILE(dygraphs_file, DYGRAPHS "dygraph.min.js");
-FILE(dygraphs_style_file, DYGRAPHS "dygraph.min.css");
-FILE(license_file, ".deps/dygraphs-2.2.1/share/doc/libjs-dygraphs/copyright");
+FILE(dygraphs_file, DYGRAPHS_SCRIPT);
+FILE(dygraphs_style_file, DYGRAPHS_STYLE);
+FILE(license_file, DYGRAPHS_LICENSE);
 #define FILE_BYTES(name)                                                                           \
     bytes_of(page_##name##_file, (size_t)(page_##name##_file_end - page_##name##_file))
 #endif

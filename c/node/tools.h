@@ -21,8 +21,8 @@ struct tools {
 
 /* Opens all for the command of this name. `newest`: header of the checkpoint that it may go on
  * from, or NULL: machine.kernels and train.precision that are auto are as there, for the same bits,
- * and x->train.precision says what was taken (devices_open). ERR_USAGE when corpus and experiment do not fit together; what was opened is closed by
- * tools_close. */
+ * and x->train.precision says what was taken (devices_open). ERR_USAGE when corpus and experiment
+ * do not fit together; what was opened is closed by tools_close. */
 enum err tools_open(struct tools *t, const char *command, struct experiment *x,
                     const struct checkpoint *newest, const struct crypto *hash, struct why *w);
 

@@ -4,9 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Compiled without UBSan (build.zig) so that the loops become vector code; each operation is
- * rounded by itself, since
- * -ffp-contract=off keeps the compiler from fusing any two. */
+/* Compiled without UBSan (build/components.zig) so that the loops become vector code; each operation
+ * is rounded by itself, since -ffp-contract=off keeps the compiler from fusing any two. */
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "floats go on the wire as they lie");
 static_assert(OUTER_BLOCK % 32 == 0, "whole vectors");

@@ -30,7 +30,7 @@
 
 #define SKIPPED 77 /* the exit code of a process whose test was skipped */
 
-int shoal_main(int argc, char **argv); /* main of c/bin/main.c, by another name (build.zig) */
+int shoal_main(int argc, char **argv); /* main of c/bin/main.c, by another name (build/gpu.zig) */
 
 static struct carried_test *first, **last = &first;
 

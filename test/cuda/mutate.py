@@ -5,7 +5,7 @@
 
 All planted bugs of mutations.py, those whose name has a NAME in it, or each third one from the N-th (0 .. 2).
 
-OBJECT holds the tests, the ARCHIVEs all they call but the kernels (build.zig), the PATHs are what stands in for
+OBJECT holds the tests, the ARCHIVEs all they call but the kernels (build/gpu.zig), the PATHs are what stands in for
 cuBLASLt and NCCL. For each bug: its text is replaced in a copy of the file, that is compiled and linked with the other
 kernels, and the tests of the loader of libraries, the operations, the outer step, joined GPUs, tensor cores, cuBLASLt and
 the model are run in three orders of threads until one fails. Caught means that an assertion or a sentence of fiber.h
@@ -22,7 +22,7 @@ import mutations, planted
 OUT = os.path.join(ROOT, ".zig-cache", "mutate-cuda")
 SOURCE = os.path.join(OUT, "source")  # cu/ as it was when we began, should somebody be editing
 TARGET = ["-target", "x86_64-linux-gnu.2.28", "-mcpu=x86_64_v3+aes+pclmul"]
-# build.zig's fiber_flags. Without UBSan: its trap is a crash without a word.
+# build/gpu.zig's fiber_flags. Without UBSan: its trap is a crash without a word.
 FLAGS = TARGET + ["-std=c++20", "-O2", "-w", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti",
                   "-fno-threadsafe-statics", "-fno-sanitize=undefined", "-DSHOAL_FIBER", "-Ic", "-Itest/cuda"]
 LIBRARIES = [".deps/system/lib/" + name for name in ("libcriterion.so", "libjansson.a", "libxxhash.a", "libpcre2-8.a", "libz.a", "libzstd.a")]

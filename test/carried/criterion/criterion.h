@@ -3,7 +3,7 @@
  *
  * Criterion itself is a shared library that needs a dozen others and a glibc as new as the
  * distribution's; a machine with a GPU may have none of them. The same tests are compiled with this
- * header before Criterion's (build.zig, test-gpu), so here is only what they use, with Criterion's
+ * header before Criterion's (build/gpu.zig), so here is only what they use, with Criterion's
  * meaning: a test runs in a process of its own, and ends at the first assertion that does not hold.
  * What follows the condition, if anything, is a format for printf(3) and what it wants. */
 #ifndef SHOAL_TEST_CARRIED_CRITERION_H

@@ -1,0 +1,129 @@
+//! What runs under `test` and beside it: a program for each folder of test/, the simulated swarm, networks in
+//! namespaces, and the scripts that run the program itself.
+const std = @import("std");
+const components = @import("components.zig");
+const third_party = @import("third_party.zig");
+const shoal = @import("shoal.zig");
+const Shoal = shoal.Shoal;
+const Module = shoal.Module;
+const Compile = shoal.Compile;
+const Run = shoal.Run;
+
+/// One program a folder of test/, then the scripts; tally.py, which is returned, adds them up.
+pub fn all(s: *Shoal, program: *Compile, licenses: std.Build.LazyPath) *Run {
+    const b = s.b;
+    b.dependOnDirectoryContents(b.path("test"));
+    const run = s.tally(program);
+    s.step("test").dependOn(&run.step);
+    units(s, run);
+    run.addPrefixedDirectoryArg("LICENSES_BIN=", licenses);
+    for (s.files("test/program", "_test.py")) |f| run.addFileArg(s.file("test/program", f));
+    return run;
+}
+
+fn units(s: *Shoal, run: *Run) void {
+    const b = s.b;
+    const in_c = s.alone("test-avx512-in-c", "run the tests on the kernels for AVX-512 alone, compiled for any processor", null);
+    for (components.all) |c| {
+        const name = b.fmt("test-{s}", .{c.name});
+        const exe = components.tests(s, c, name, "cpu") orelse continue;
+        s.alone(name, b.fmt("run the tests of test/{s} alone", .{c.name}), null).addArtifactArg(exe);
+        run.addArtifactArg(exe);
+    }
+    // Those that compute on a CPU once more, on the kernels for AVX-512 on any processor (test/cpu/avx512.h).
+    for ([_][]const u8{ "cpu", "model" }) |name| {
+        const c = components.find(name).?;
+        const exe = components.tests(s, c, b.fmt("test-{s}-avx512-in-c", .{name}), "cpu-avx512-in-c").?;
+        run.addArtifactArg(exe);
+        in_c.addArtifactArg(exe);
+    }
+}
+
+/// The simulated swarm: its program, the tests of its own parts, and the planted bugs.
+pub fn simulator(s: *Shoal, run_all: *Run) void {
+    const b = s.b;
+    const own = s.files("test/sim", ".c");
+    const program = simModule(s, s.without(own, &.{ "_test.c", "oracle.c" }));
+    components.link(s, program, &.{"swarm"});
+    const exe = s.checked(b.addExecutable(.{ .name = "sim", .root_module = program }));
+    const run = b.addRunArtifact(exe);
+    run.setCwd(b.path("."));
+    run.has_side_effects = true;
+    run.addPassthruArgs();
+    s.step("sim").dependOn(&run.step);
+    run_all.addPrefixedArtifactArg("SIM_BIN=", exe);
+    run_all.addFileArg(b.path("test/sim/seeds_test.py"));
+
+    const mutate = s.script(&.{ "python3", "test/sim/mutate.py" });
+    mutate.addFileArg(.zig_exe);
+    mutate.addPassthruArgs();
+    s.step("mutate").dependOn(&mutate.step);
+
+    // oracle.c plays the nodes: of the real ones only what has no node in it.
+    const m = simModule(s, s.without(own, &.{"main.c"}));
+    s.sources(m, "swarm", &.{ "lineage.c", "wire.c" }, &shoal.c_flags);
+    third_party.use(s, m, "criterion");
+    const tests = s.testProgram("test-sim", m);
+    const alone = s.alone("test-sim", "run the simulator's own tests alone", null);
+    for ([_]*Run{ alone, run_all }) |r| r.addArtifactArg(tests);
+}
+
+fn simModule(s: *Shoal, names: []const []const u8) *Module {
+    const m = s.module();
+    s.includes(m, &.{ "c", "." });
+    s.sources(m, "test/sim", names, &shoal.c_flags);
+    components.link(s, m, &.{ "base", "outer" });
+    third_party.use(s, m, "xxhash");
+    return m;
+}
+
+/// Networks in namespaces for the tests (test/wan/README.md): its program, also as zig-out/test/wan, the tests of its
+/// parts, and the scripts that run things in it.
+pub fn wan(s: *Shoal, program: *Compile, run_all: *Run) void {
+    const b = s.b;
+    const names = s.files("test/wan", ".c");
+    const exe = s.checked(b.addExecutable(.{
+        .name = "wan",
+        .root_module = wanModule(s, s.without(names, &.{"_test.c"})),
+    }));
+    const into: std.Build.InstallDir = .{ .custom = "test" };
+    b.getInstallStep().dependOn(&b.addInstallArtifact(exe, .{ .dest_dir = .{ .override = into } }).step);
+    const m = wanModule(s, s.without(names, &.{ "wan.c", "space.c" }));
+    third_party.use(s, m, "criterion");
+    const tests = s.testProgram("test-traffic", m);
+    const alone = s.alone("test-wan", "run the tests of test/wan alone", program);
+    for ([_]*Run{ alone, run_all }) |run| {
+        run.addPrefixedArtifactArg("WAN_BIN=", exe);
+        run.addArtifactArg(tests);
+        for (s.files("test/wan", "_test.py")) |f| run.addFileArg(s.file("test/wan", f));
+    }
+}
+
+fn wanModule(s: *Shoal, names: []const []const u8) *Module {
+    const m = s.module();
+    s.includes(m, &.{ "c", "." });
+    s.sources(m, "test/wan", names, &shoal.c_flags);
+    components.link(s, m, &.{ "base", "config" });
+    third_party.use(s, m, "yaml");
+    return m;
+}
+
+/// The unit tests and the fuzz targets, built by the system's clang (test/sanitize.py).
+pub fn sanitizers(s: *Shoal) void {
+    const b = s.b;
+    for ([_][]const u8{ "address", "thread" }) |kind| {
+        const run = sanitize(s, kind, &.{});
+        const name = b.fmt("sanitize-{s}", .{kind});
+        b.step(name, b.fmt("the unit tests under the {s} sanitizer alone", .{kind})).dependOn(&run.step);
+        s.step("sanitize").dependOn(&run.step);
+    }
+    const seconds = b.option([]const u8, "fuzz", "seconds for each fuzz target; default 10") orelse "10";
+    s.step("fuzz").dependOn(&sanitize(s, "fuzz", &.{ "--seconds", seconds }).step);
+}
+
+fn sanitize(s: *Shoal, kind: []const u8, options: []const []const u8) *Run {
+    const run = s.script(&.{ "python3", "test/sanitize.py", kind });
+    run.addArgs(options);
+    for ([_][]const u8{ "yaml", "quic", "wolfssl" }) |name| run.addArtifactArg(s.archive(name));
+    return run;
+}
