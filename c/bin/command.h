@@ -8,15 +8,9 @@
 
 #include <stdbool.h>
 
+#include "base/code.h"
 #include "base/err.h"
 #include "base/options.h"
-
-/* Exit codes, in `shoal --help` and the README; base/stop.h has STOP_CODE_AT_ONCE too. */
-#define COMMAND_ERROR   1
-#define COMMAND_USAGE   2 /* the command line or the experiment asks for something that cannot be */
-#define COMMAND_STOPPED 3 /* by a signal before the end, with everything saved */
-#define COMMAND_UNSAVED                                                                            \
-    4 /* the last checkpoint could not be written: what was learned since is lost */
 
 struct command {
     const char *name;
@@ -24,8 +18,8 @@ struct command {
     const char *summary; /* one line for `shoal --help` */
 };
 
-/* Prints "shoal NAME: <story>" on stderr; returns COMMAND_USAGE for ERR_USAGE, else
- * COMMAND_ERROR. */
+/* Prints "shoal NAME: <story>" on stderr; returns CODE_USAGE for ERR_USAGE, else
+ * CODE_ERROR. */
 int command_failed(const char *name, const struct why *w);
 
 /* Takes the command line as the table says. False: help was printed or a mistake told, and the

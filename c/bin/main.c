@@ -48,7 +48,7 @@ static void usage(FILE *to)
 int command_failed(const char *name, const struct why *w)
 {
     fprintf(stderr, "shoal %s: %s\n", name, w->text);
-    return w->err == ERR_USAGE ? COMMAND_USAGE : COMMAND_ERROR;
+    return w->err == ERR_USAGE ? CODE_USAGE : CODE_ERROR;
 }
 
 bool command_options(const char *name, struct options *o, int argc, char **argv, int *code)
@@ -109,7 +109,7 @@ static int unknown(const char *name)
     fprintf(stderr, "shoal: there is no %s '%.80s'%s%s%s; shoal --help lists them\n",
             *name == '-' ? "option" : "command", name, near ? "; did you mean " : "",
             near ? near : "", near ? "?" : "");
-    return COMMAND_USAGE;
+    return CODE_USAGE;
 }
 
 /* `shoal help [COMMAND [SUBJECT]]`: as COMMAND [SUBJECT] --help. */
@@ -146,7 +146,7 @@ static int close_output(const char *name, int code)
     fprintf(stderr, "shoal%s%s: not all of the output could be written%s%s\n",
             *name == '-' ? "" : " ", *name == '-' ? "" : name, errno ? ": " : "",
             errno ? strerror(errno) : "");
-    return code ? code : COMMAND_ERROR;
+    return code ? code : CODE_ERROR;
 }
 
 static int dispatch(int argc, char **argv, const char *name)
@@ -168,7 +168,7 @@ int main(int argc, char **argv)
     const char *name = argc >= 2 ? argv[1] : NULL;
     if (!name) {
         usage(stderr);
-        return COMMAND_USAGE;
+        return CODE_USAGE;
     }
     return close_output(name, dispatch(argc, argv, name));
 }

@@ -58,6 +58,6 @@ int run_main(int argc, char **argv)
     if (!e) e = worker_run(x, &o, &end, &w);
     free(x);
     if (e) code = command_failed("run", &w);
-    else if (end.stopped) code = COMMAND_STOPPED;
-    return end.unsaved ? COMMAND_UNSAVED : code;
+    else if (end.stopped) code = CODE_STOPPED;
+    return end.unsaved ? CODE_UNSAVED : code;
 }

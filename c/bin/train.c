@@ -228,6 +228,6 @@ int train_main(int argc, char **argv)
     }
     free(a);
     if (e) code = command_failed("train", &w);
-    else if (stopped) code = COMMAND_STOPPED;
-    return unsaved ? COMMAND_UNSAVED : code;
+    else if (stopped) code = CODE_STOPPED;
+    return unsaved ? CODE_UNSAVED : code;
 }

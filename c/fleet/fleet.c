@@ -1,257 +1,165 @@
 #include "fleet/fleet.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
-#include <jansson.h>
-#include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/clock.h"
+#include "base/code.h"
 #include "base/file.h"
-#include "base/object.h"
 #include "base/process.h"
-#include "fleet/report.h"
-#include "model/checkpoints.h"
-#include "outer/outer.h"
 #include "net/crypto.h"
 #include "net/identity.h"
 
-/* Workers whose process was alive at a moment: g of the data-parallel comparison. */
-static size_t alive_at(const struct fleet *f, double t)
-{
-    size_t g = 0;
-    for (size_t i = 0; i < f->count; i++) {
-        const struct fleet_worker *k = &f->workers[i];
-        g += k->began <= t && (k->ended == 0 || t <= k->ended);
-    }
-    return g ? g : 1;
-}
+static double unix_now(void) { return (double)clock_unix_ms() * 1e-3; }
 
-static void sum_steps(const struct fleet *f, struct fleet_summary *s)
-{
-    double first = INFINITY, last = 0, kept_ms = 0, wall_ms = 0, first_losses = 0, last_losses = 0;
-    size_t starters = 0, finishers = 0;
-    for (size_t i = 0; i < f->count; i++) {
-        const struct watch *w = &f->workers[i].watch;
-        const struct watch_series *steps = &w->steps;
-        if (!steps->count) continue;
-        double step_ms = 0;
-        for (size_t k = 0; k < steps->count; k++) {
-            double g = (double)alive_at(f, steps->points[k].t);
-            s->bytes_data_parallel += 2 * (g - 1) / g * 4 * (double)w->parameters;
-            step_ms += steps->points[k].ms;
-        }
-        const struct watch_point *a = &steps->points[0], *z = &steps->points[steps->count - 1];
-        double begin = a->t - a->ms * 1e-3;
-        if (begin < first) first = begin;
-        if (z->t > last) last = z->t;
-        wall_ms += (z->t - begin) * 1e3 - w->excluded_ms;
-        kept_ms += step_ms - w->dropped_ms - w->pending_ms;
-        s->inner_steps += steps->count;
-        s->tokens += steps->count * w->batch_tokens;
-        if (!f->workers[i].joined_late) first_losses += a->value, starters++;
-        if (w->ended) last_losses += z->value, finishers++;
-    }
-    s->tokens_per_second = last > first ? (double)s->tokens / (last - first) : 0;
-    s->train_loss_first = starters ? first_losses / (double)starters : NAN;
-    s->train_loss_last = finishers ? last_losses / (double)finishers : NAN;
-    s->sync_share = wall_ms > 0 ? 1 - kept_ms / wall_ms : NAN;
-}
+/* Settling. */
 
-static void sum_events(const struct fleet *f, struct fleet_summary *s)
+/* A port nobody has now. Between this and the worker's own bind somebody else may take it; then
+ * that worker says so and ends. */
+static enum err free_port(uint16_t *out, struct why *w)
 {
-    s->validation_loss_first = s->validation_loss = NAN;
-    double earliest = INFINITY, latest = -INFINITY;
-    for (size_t i = 0; i < f->count; i++) {
-        const struct fleet_worker *k = &f->workers[i];
-        const struct watch *w = &k->watch;
-        s->bytes_sent += (double)(w->sent + w->sent_before);
-        if (k->joined_late && w->joined_servers > 0) {
-            s->joins++;
-            s->join_epoch = w->joined_epoch;
-            s->join_bytes += w->joined_bytes;
-            s->join_servers = w->joined_servers;
-        }
-        if (w->lag_p99_ms > s->network_lag_p99_ms) s->network_lag_p99_ms = w->lag_p99_ms;
-        s->crashes += k->crashed;
-        if (w->epoch > s->epochs) s->epochs = w->epoch;
-        for (size_t e = 0; e < w->evaluations.count; e++) {
-            const struct watch_point *p = &w->evaluations.points[e];
-            if (p->t < earliest) earliest = p->t, s->validation_loss_first = p->value;
-            if (p->t > latest) latest = p->t, s->validation_loss = p->value;
-        }
-    }
-}
-
-static double corpus_entropy(const char *corpus)
-{
-    char path[EXPERIMENT_PATH_BYTES + 32];
-    snprintf(path, sizeof path, "%s/manifest.json", corpus);
-    json_t *manifest = json_load_file(path, 0, NULL);
-    double nats = manifest ? json_number_value(json_object_get(manifest, "unigram_entropy")) : NAN;
-    json_decref(manifest);
-    return nats;
-}
-
-/* SHA-256 of anchor, then momentum, of the newest checkpoint in a folder: read from the disk, not
- * from the log. */
-static enum err digest_of(const char *dir, char out[65], uint64_t *epoch, struct why *w)
-{
-    bool found;
-    char path[CHECKPOINTS_PATH_BYTES];
-    struct checkpoint c;
-    const struct checkpoints_want of_swarm = {.anchor = true};
-    enum err e = checkpoints_newest(dir, &of_swarm, &found, path, w);
-    if (!e && !found) e = why(w, ERR_IO, "there is no checkpoint in %s", dir);
-    if (!e) e = checkpoint_peek(path, &c, w);
-    if (e) return e;
-    float *both = malloc(2 * c.parameters * sizeof(float));
-    if (!both) return why(w, ERR_MEMORY, "no memory to compare checkpoints");
-    c.sections[CHECKPOINT_ANCHOR] = both;
-    c.sections[CHECKPOINT_MOMENTUM] = both + c.parameters;
-    e = checkpoint_read(path, c.parameters, &c, w);
-    struct crypto hash = crypto_of(NULL);
-    uint8_t digest[CRYPTO_HASH_BYTES];
-    char text[IDENTITY_TEXT_BYTES];
-    outer_digest(&hash, both, both + c.parameters, c.parameters, digest);
-    free(both);
-    memcpy(out, identity_print(digest, text), sizeof text);
-    *epoch = c.epoch;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    bool bound = fd >= 0 && !bind(fd, (struct sockaddr *)&a, sizeof a) &&
+                 !getsockname(fd, (struct sockaddr *)&a, &n);
+    enum err e =
+        bound ? ERR_OK
+              : why(w, ERR_NETWORK, "finding a free UDP port on loopback: %s", strerror(errno));
+    if (fd >= 0) close(fd);
+    *out = ntohs(a.sin_port);
     return e;
 }
 
-/* Checks by the checkpoints themselves that all who finished hold the same bits. */
-static enum err sum_digests(const struct fleet *f, struct fleet_summary *s, struct why *w)
+/* The identity of worker `i` of a run that must repeat: SHA-256("shoal worker" || seed u64 || i
+ * u64) is its secret. */
+static enum err create_repeatable(const char *path, uint64_t seed, uint64_t i,
+                                  struct identity **out, struct why *w)
 {
-    size_t seen = 0;
-    s->digests_equal = true;
-    for (size_t i = 0; i < f->count; i++) {
-        const struct fleet_worker *k = &f->workers[i];
-        if (k->crashed || !k->watch.ended) continue;
-        char digest[65];
-        uint64_t epoch;
-        char checkpoints[EXPERIMENT_PATH_BYTES + 16];
-        snprintf(checkpoints, sizeof checkpoints, "%s/checkpoints", k->dir);
-        enum err e = digest_of(checkpoints, digest, &epoch, w);
-        if (e) return e;
-        if (!seen++) memcpy(s->digest, digest, sizeof digest);
-        if (strcmp(s->digest, digest) || epoch != s->epochs) s->digests_equal = false;
-    }
-    if (!seen) s->digests_equal = false;
-    return ERR_OK;
+    uint8_t numbers[16], secret[CRYPTO_HASH_BYTES];
+    struct writer to = writer_init(numbers, sizeof numbers);
+    writer_u64(&to, seed);
+    writer_u64(&to, i);
+    struct crypto c = crypto_of(NULL);
+    struct bytes parts[] = {bytes_of("shoal worker", 12), writer_bytes(&to)};
+    c.hash(c.self, parts, 2, secret);
+    return identity_create_from_seed(path, secret, out, w);
 }
 
-static void take_sample(const struct fleet *f, struct fleet_summary *s)
+enum err fleet_settle(struct fleet *f, bool repeatable, struct why *w)
 {
-    for (size_t i = 0; i < f->count && !s->sample[0]; i++) {
-        const struct fleet_worker *k = &f->workers[i];
-        if (k->crashed || !k->watch.ended) continue;
-        char from[EXPERIMENT_PATH_BYTES + 16];
-        snprintf(from, sizeof from, "%s/checkpoints", k->dir);
-        const char *argv[] = {"shoal", "generate", "--tokens", "64",   "--seed",
-                              "1",     "--",       from,       "The ", NULL};
-        process_output(argv, s->sample, sizeof s->sample);
-    }
+    const size_t i = f->count;
+    struct fleet_worker *k = &f->workers[i];
+    if (snprintf(k->dir, sizeof k->dir, "%s/worker-%zu", f->dir, i) >= (int)sizeof k->dir)
+        return why(w, ERR_USAGE, "--out %s is too long", f->dir);
+    enum err e = file_make_dirs(k->dir, w);
+    char key[FLEET_PATH_BYTES], log[FLEET_PATH_BYTES];
+    snprintf(key, sizeof key, "%s/node.key", k->dir);
+    snprintf(log, sizeof log, "%s/log.jsonl", k->dir);
+    struct identity *id = NULL;
+    if (!e && repeatable && !file_exists(key))
+        e = create_repeatable(key, f->experiment->seed, i, &id, w);
+    else if (!e) e = identity_open(key, true, &id, w);
+    if (e) return e;
+    identity_print(identity_id(id), k->id);
+    identity_close(id);
+    uint16_t port;
+    e = free_port(&port, w);
+    snprintf(k->address, sizeof k->address, "127.0.0.1:%u", port);
+    watch_init(&k->watch, log);
+    f->count = i + 1;
+    return e;
 }
 
-enum err fleet_sum(const struct fleet *f, struct fleet_summary *out, struct why *w)
+enum err fleet_write_peers(const struct fleet *f, struct why *w)
 {
-    *out = (struct fleet_summary){.workers = f->count};
-    sum_steps(f, out);
-    sum_events(f, out);
-    out->unigram_entropy = corpus_entropy(f->experiment->data.corpus);
-    take_sample(f, out);
-    return sum_digests(f, out, w);
+    char path[FLEET_PATH_BYTES], text[(FLEET_MAX + 1) * 160];
+    size_t used = 0;
+    for (size_t i = 0; i < f->count; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s@%s\n", f->workers[i].id,
+                                 f->workers[i].address);
+    snprintf(path, sizeof path, "%s/peers.txt", f->dir);
+    struct bytes all = bytes_of(text, used);
+    return file_write_atomic(path, &all, 1, 0644, w);
 }
 
-static json_t *real(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-
-/* A sample may end in the middle of a character: then it is cut back to whole ones. */
-static json_t *text(const char *s)
+enum err fleet_keep_experiment(const struct fleet *f, char copy[FLEET_PATH_BYTES], struct why *w)
 {
-    size_t n = strlen(s);
-    json_t *whole = NULL;
-    while (!(whole = json_stringn(s, n)) && n) n--;
-    return whole;
-}
-
-static enum err write_summary(const struct fleet *f, const struct fleet_summary *s, struct why *w)
-{
-    json_t *o = json_object();
-    const struct {
-        const char *key;
-        json_t *value;
-    } fields[] = {
-        {"schema", json_integer(OBJECT_SCHEMA)},
-        {"workers", json_integer((json_int_t)s->workers)},
-        {"epochs", json_integer((json_int_t)s->epochs)},
-        {"inner_steps", json_integer((json_int_t)s->inner_steps)},
-        {"tokens", json_integer((json_int_t)s->tokens)},
-        {"planned_share", real(s->planned_share)},
-        {"tokens_per_second", real(s->tokens_per_second)},
-        {"train_loss_first", real(s->train_loss_first)},
-        {"train_loss_last", real(s->train_loss_last)},
-        {"validation_loss_first", real(s->validation_loss_first)},
-        {"validation_loss", real(s->validation_loss)},
-        {"validation_perplexity", real(exp(s->validation_loss))},
-        {"unigram_entropy", real(s->unigram_entropy)},
-        {"bytes_sent", json_integer((json_int_t)s->bytes_sent)},
-        {"bytes_data_parallel", json_integer((json_int_t)s->bytes_data_parallel)},
-        {"sync_share", real(s->sync_share)},
-        {"digests_equal", json_boolean(s->digests_equal)},
-        {"digest", json_string(s->digest)},
-        {"joins", json_integer((json_int_t)s->joins)},
-        {"join_epoch", json_integer((json_int_t)s->join_epoch)},
-        {"join_bytes", json_integer((json_int_t)s->join_bytes)},
-        {"join_servers", json_integer((json_int_t)s->join_servers)},
-        {"crashes", json_integer((json_int_t)s->crashes)},
-        {"network_lag_p99_ms", real(s->network_lag_p99_ms)},
-        {"sample", text(s->sample)},
-    };
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        json_object_set_new(o, fields[i].key, fields[i].value);
-    char *text = json_dumps(o, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    json_decref(o);
-    char path[EXPERIMENT_PATH_BYTES + 16];
-    snprintf(path, sizeof path, "%s/summary.json", f->dir);
-    struct bytes parts[] = {bytes_of(text, strlen(text)), bytes_of("\n", 1)};
-    enum err e = file_write_atomic(path, parts, 2, 0644, w);
+    char *text = NULL;
+    size_t count = 0;
+    FILE *to = open_memstream(&text, &count);
+    if (!to) return why(w, ERR_MEMORY, "no memory to keep the experiment");
+    experiment_print(f->experiment, to);
+    bool failed = fclose(to) != 0;
+    snprintf(copy, FLEET_PATH_BYTES, "%s/experiment.yaml", f->dir);
+    struct bytes all = bytes_of(text, count);
+    enum err e = failed ? why(w, ERR_MEMORY, "no memory to keep the experiment")
+                        : file_write_atomic(copy, &all, 1, 0644, w);
     free(text);
     return e;
 }
 
-/* What the logs do not say, for the report. */
-static enum err write_report(const struct fleet *f, const struct fleet_summary *s,
-                             const struct report *r, struct why *w)
+/* Running. */
+
+enum err fleet_start(struct fleet *f, size_t i, const struct fleet_start *how, struct why *w)
 {
-    char floor[64], parallel[128], replicas[64];
-    snprintf(floor, sizeof floor, "%.4f nats at best", s->unigram_entropy);
-    snprintf(parallel, sizeof parallel, "%.1f MB, %.0f times as much as was sent",
-             s->bytes_data_parallel * 1e-6, s->bytes_data_parallel / fmax(s->bytes_sent, 1));
-    snprintf(replicas, sizeof replicas, "%s", s->digests_equal ? "bit-identical" : "NOT identical");
-    const struct report_fact facts[] = {{"a model that only counts tokens", floor},
-                                        {"data parallel would send", parallel},
-                                        {"last checkpoints", replicas}};
-    const struct report_more more = {
-        .facts = facts, .facts_count = sizeof facts / sizeof facts[0], .sample = s->sample};
-    char path[EXPERIMENT_PATH_BYTES + 16];
-    snprintf(path, sizeof path, "%s/report.html", f->dir);
-    return report_write(r, path, &more, false, w);
+    struct fleet_worker *k = &f->workers[i];
+    char peers[FLEET_PATH_BYTES], said[FLEET_PATH_BYTES];
+    snprintf(peers, sizeof peers, "%s/peers.txt", f->dir);
+    snprintf(said, sizeof said, "%s/output.txt", k->dir);
+    const char *argv[16] = {"shoal",    "run",      "--dir",   k->dir,
+                            "--listen", k->address, "--peers", peers};
+    size_t n = 8;
+    if (how->from) argv[n++] = "--from", argv[n++] = how->from;
+    if (how->device) argv[n++] = "--device", argv[n++] = how->device;
+    argv[n++] = "--"; /* a name may begin with a dash */
+    argv[n++] = how->experiment;
+    enum err e = process_start(argv, said, &k->pid, w);
+    if (e) {
+        k->pid = 0;
+        return why_while(w, e, "worker %zu", i);
+    }
+    k->began = unix_now();
+    return ERR_OK;
 }
 
-enum err fleet_report(const struct fleet *f, struct fleet_summary *s, struct why *w)
+enum fleet_end fleet_reap(struct fleet *f, size_t i)
 {
-    const char *logs[FLEET_MAX + 1];
-    size_t count = 0; /* one that could not start has no log */
+    struct fleet_worker *k = &f->workers[i];
+    int status;
+    if (k->pid <= 0 || waitpid(k->pid, &status, WNOHANG) != k->pid) return FLEET_RUNS;
+    k->pid = 0;
+    k->ended = unix_now();
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    k->crashed = code != 0 && code != CODE_STOPPED && code != CODE_UNSAVED;
+    if (code == CODE_UNSAVED) f->unsaved = true;
+    return code == CODE_UNSAVED ? FLEET_UNSAVED : k->crashed ? FLEET_CRASHED : FLEET_ENDED;
+}
+
+size_t fleet_running(const struct fleet *f)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < f->count; i++) n += f->workers[i].pid > 0;
+    return n;
+}
+
+void fleet_signal(const struct fleet *f, int signal)
+{
     for (size_t i = 0; i < f->count; i++)
-        if (file_exists(f->workers[i].watch.path)) logs[count++] = f->workers[i].watch.path;
-    struct report r;
-    enum err e = report_open(&r, logs, count, w);
-    if (e) return e;
-    const uint64_t planned = report_planned(&r);
-    s->planned_share = planned ? (double)report_done(&r) / (double)planned : NAN;
-    e = write_summary(f, s, w);
-    if (!e) e = write_report(f, s, &r, w);
-    report_close(&r);
-    return e;
+        if (f->workers[i].pid > 0) kill(f->workers[i].pid, signal);
+}
+
+uint64_t fleet_epoch(const struct fleet *f)
+{
+    uint64_t epoch = 0;
+    for (size_t i = 0; i < f->count; i++)
+        if (f->workers[i].watch.epoch > epoch) epoch = f->workers[i].watch.epoch;
+    return epoch;
 }

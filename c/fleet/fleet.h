@@ -1,5 +1,9 @@
-/* fleet.h -- a swarm on one machine as `shoal swarm` ran it: its workers, what befell them, what
- * came of it. */
+/* fleet.h -- a swarm on one machine: its workers, and what befell them.
+ *
+ *     fleet_settle --> fleet_write_peers --> fleet_start --> fleet_reap ... until none runs
+ *
+ * Each worker is a process of its own, `shoal run` with a folder and a peer list, which lives on
+ * when this one dies; what it does is known from its log alone (watch.h). */
 #ifndef SHOAL_FLEET_FLEET_H
 #define SHOAL_FLEET_FLEET_H
 
@@ -7,6 +11,8 @@
 
 #include "fleet/watch.h"
 #include "config/experiment.h"
+
+#define FLEET_PATH_BYTES (EXPERIMENT_PATH_BYTES + 32) /* of what lies in a worker's folder */
 
 #define FLEET_MAX 20 /* one averaging group: what this version of the protocol forms */
 
@@ -31,25 +37,37 @@ struct fleet {
     bool unsaved; /* a worker could not write its last checkpoint */
 };
 
-/* What summary.json says (README, "What the quickstart shows"). */
-struct fleet_summary {
-    uint64_t workers, epochs, inner_steps, tokens, joins, crashes;
-    uint64_t join_epoch, join_bytes,
-        join_servers;          /* of the state transfer to the latest joiner; bytes of all */
-    double network_lag_p99_ms; /* the worst worker's event loop */
-    double tokens_per_second, train_loss_first, train_loss_last;
-    double validation_loss_first, validation_loss, unigram_entropy; /* nats per token */
-    double bytes_sent, bytes_data_parallel, sync_share;
-    double planned_share; /* of the tokens that the epochs called for, done and kept */
-    bool digests_equal;
-    char digest[65];
-    char sample[2048];
+/* Gives one more worker a folder, an identity and an address. `repeatable`: a new identity follows
+ * from the experiment's seed. ERR_USAGE when the folder's name is too long, ERR_IO, ERR_NETWORK
+ * without a free port, errors of identity_open. */
+enum err fleet_settle(struct fleet *f, bool repeatable, struct why *w);
+
+/* DIR/peers.txt, from which all workers learn of one another: those who are settled now. ERR_IO. */
+enum err fleet_write_peers(const struct fleet *f, struct why *w);
+
+/* DIR/experiment.yaml, which all workers read, a late joiner too: an edit of the original meanwhile
+ * must not make it a stranger. Its path is in `copy`. ERR_MEMORY, ERR_IO. */
+enum err fleet_keep_experiment(const struct fleet *f, char copy[FLEET_PATH_BYTES], struct why *w);
+
+/* What a worker is started with. */
+struct fleet_start {
+    const char *experiment; /* its file */
+    const char *from;       /* --from, or NULL */
+    const char *device;     /* --device, or NULL: as the experiment says */
 };
 
-/* Adds up the workers' logs; digests come from the checkpoints on disk. */
-enum err fleet_sum(const struct fleet *f, struct fleet_summary *out, struct why *w);
+/* Starts worker `i`, which is settled, as a process of its own; what it says is in
+ * DIR/worker-<i>/output.txt. ERR_IO. */
+enum err fleet_start(struct fleet *f, size_t i, const struct fleet_start *how, struct why *w);
 
-/* Adds what the logs say of the plan, and writes DIR/summary.json and DIR/report.html. */
-enum err fleet_report(const struct fleet *f, struct fleet_summary *s, struct why *w);
+enum fleet_end { FLEET_RUNS, FLEET_ENDED, FLEET_UNSAVED, FLEET_CRASHED };
+
+/* Has worker `i` ended since the last call? FLEET_RUNS: no, or it was told before. FLEET_UNSAVED:
+ * in order, but for its last checkpoint. */
+enum fleet_end fleet_reap(struct fleet *f, size_t i);
+
+size_t fleet_running(const struct fleet *f);
+void fleet_signal(const struct fleet *f, int signal); /* to all who run */
+uint64_t fleet_epoch(const struct fleet *f);          /* the latest that a log tells of */
 
 #endif
