@@ -193,7 +193,7 @@ static struct device open_device(const struct sizes *z, size_t i)
 {
     order(i);
     device_bf16 = true;
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     cr_assert_eq(d.b.prepare(d.b.self,
                              &(struct op_sizes){.rows = rows(z), .dim = 1, .heads = z->heads},
                              NULL),
@@ -212,7 +212,7 @@ static void run_forward(struct attention *a, size_t i)
     matrix_back(&d.b, &a->run_out, out);
     matrix_back(&d.b, &a->run_logsum, logsum);
     matrix_drop(&d.b, &a->qkv, qkv);
-    device_close(&d);
+    device_drop(&d);
     cr_assert(matrix_gaps_whole(&a->run_out));
     cr_assert(matrix_gaps_whole(&a->run_logsum));
 }
@@ -233,7 +233,7 @@ static void run_backward(struct attention *a, size_t i)
     matrix_drop(&d.b, &a->out_grad, out_grad);
     matrix_drop(&d.b, &a->out, out);
     matrix_drop(&d.b, &a->logsum, logsum);
-    device_close(&d);
+    device_drop(&d);
     cr_assert(matrix_gaps_whole(&a->qkv_grad));
 }
 

@@ -45,7 +45,7 @@ static void back(const struct backend *b, void *to, void *from, size_t bytes)
 static bool gpu_quantize_delta(const float *anchor, const float *parameters, size_t n,
                                uint8_t *wire)
 {
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     const struct backend *b = &d.b;
     uint32_t bad = 0;
     float *a = on_gpu(b, anchor, n * 4), *p = on_gpu(b, parameters, n * 4);
@@ -54,24 +54,24 @@ static bool gpu_quantize_delta(const float *anchor, const float *parameters, siz
     cuda_outer_quantize_delta(b->self, a, p, n, out, flag);
     back(b, NULL, a, n * 4), back(b, NULL, p, n * 4), back(b, wire, out, outer_wire_bytes(n));
     back(b, &bad, flag, 4);
-    device_close(&d);
+    device_drop(&d);
     return !bad;
 }
 
 static void gpu_accumulate(float *acc, const uint8_t *wire, size_t n, float weight)
 {
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     const struct backend *b = &d.b;
     float *sum = on_gpu(b, acc, n * 4);
     uint8_t *in = on_gpu(b, wire, outer_wire_bytes(n));
     cuda_outer_accumulate(b->self, sum, in, n, weight);
     back(b, acc, sum, n * 4), back(b, NULL, in, outer_wire_bytes(n));
-    device_close(&d);
+    device_drop(&d);
 }
 
 static bool gpu_quantize_mean(const float *acc, size_t n, float weight_sum, uint8_t *wire)
 {
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     const struct backend *b = &d.b;
     uint32_t bad = 0;
     float *sum = on_gpu(b, acc, n * 4);
@@ -79,7 +79,7 @@ static bool gpu_quantize_mean(const float *acc, size_t n, float weight_sum, uint
     uint32_t *flag = on_gpu(b, &bad, 4);
     cuda_outer_quantize_mean(b->self, sum, n, weight_sum, out, flag);
     back(b, NULL, sum, n * 4), back(b, wire, out, outer_wire_bytes(n)), back(b, &bad, flag, 4);
-    device_close(&d);
+    device_drop(&d);
     return !bad;
 }
 
@@ -87,14 +87,14 @@ static void gpu_step(const struct outer_rule *rule, const float *anchor_in,
                      const float *momentum_in, const uint8_t *mean, size_t n, float *anchor_out,
                      float *momentum_out)
 {
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     const struct backend *b = &d.b;
     float *a = on_gpu(b, anchor_in, n * 4), *m = on_gpu(b, momentum_in, n * 4);
     uint8_t *in = on_gpu(b, mean, outer_wire_bytes(n));
     cuda_outer_step_range(b->self, rule, a, m, in, n, NULL, true);
     back(b, anchor_out, a, n * 4), back(b, momentum_out, m, n * 4);
     back(b, NULL, in, outer_wire_bytes(n));
-    device_close(&d);
+    device_drop(&d);
 }
 
 /* Nine chunks, thrice what is on its way at once, the last one short and no whole number of blocks:
@@ -119,7 +119,7 @@ static void compare_whole_vectors(bool pinned)
         host.a_out[i] = host.m_out[i] = NAN;
         theta[i] = host.a[i] + ((float)rng_at(3, i) * 0x1p-64f - 0.5f) * 0.01f;
     }
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     const struct backend *b = &d.b;
     if (pinned) b->pin(b->self, &host, sizeof host);
     float *parameters = on_gpu(b, theta, sizeof theta);
@@ -162,7 +162,7 @@ static void compare_whole_vectors(bool pinned)
         const float kept = null[c] ? theta[i] : a_wanted[i] + (theta[i] - host.a[i]);
         assert_bits(&found[i], mine[c] ? &a_wanted[i] : &kept, 1, "parameters");
     }
-    device_close(&d);
+    device_drop(&d);
 }
 
 Test(outer, a_whole_vector_has_the_bits_of_the_cpu) { compare_whole_vectors(false); }
@@ -183,7 +183,7 @@ Test(outer, a_vector_that_is_not_finite_is_not_sent)
     static float a[N], theta[N];
     static uint8_t wire[2 * N];
     theta[4999] = NAN;
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     float *parameters = on_gpu(&d.b, theta, sizeof theta);
     bool finite = true;
     cr_assert_eq(d.b.outer_quantize(d.b.self, &(struct op_outer_quantize){&l, wire, a, parameters},
@@ -191,5 +191,5 @@ Test(outer, a_vector_that_is_not_finite_is_not_sent)
                  ERR_OK);
     cr_assert_not(finite);
     back(&d.b, NULL, parameters, sizeof theta);
-    device_close(&d);
+    device_drop(&d);
 }

@@ -6,9 +6,9 @@ static struct matrix product_run(const struct product *p, size_t i)
 {
     order(i);
     device_bf16 = true;
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     struct matrix c = product_by(p, &d.b, cuda_product_bf16);
-    device_close(&d);
+    device_drop(&d);
     return c;
 }
 
@@ -114,7 +114,7 @@ Test(tensor, an_empty_sum_is_zero_and_adds_nothing)
 Test(tensor, what_multiplies_on_this_device_is_right_at_any_size)
 {
     device_bf16 = true;
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     for (enum product_form form = PRODUCT_FORWARD; form <= PRODUCT_WEIGHT; form++)
         for (size_t n = 0; n < sizeof sizes / sizeof *sizes; n++) {
             const size_t kind = (n + form) % 3;
@@ -125,5 +125,5 @@ Test(tensor, what_multiplies_on_this_device_is_right_at_any_size)
             matrix_free(&c);
             product_free(&p);
         }
-    device_close(&d);
+    device_drop(&d);
 }

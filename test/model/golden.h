@@ -109,13 +109,13 @@ static inline bool device_open_number(struct device *d, size_t number, size_t th
     return true;
 }
 static inline bool device_next(void) { return false; }
-static inline struct device device_open(size_t threads)
+static inline struct device device_make(size_t threads)
 {
     struct device d;
     cr_assert(device_open_number(&d, 0, threads));
     return d;
 }
-static inline void device_close(struct device *d)
+static inline void device_drop(struct device *d)
 {
     (d->b.host ? cpu_close : cuda_close)(&d->b);
     pool_close(d->pool);
@@ -171,21 +171,21 @@ static inline bool device_next(void)
     device_turn = 0;
     return false;
 }
-static inline struct device device_open(size_t threads)
+static inline struct device device_make(size_t threads)
 {
     struct device d;
     cr_assert(device_has_turn() || device_next());
     cr_assert(device_open_kind(&d, device_turn, threads));
     return d;
 }
-static inline void device_close(struct device *d)
+static inline void device_drop(struct device *d)
 {
     cpu_close(&d->b);
     pool_close(d->pool);
 }
 #endif
 
-/* A test that runs once for each of them, in turn; its body opens devices with device_open. */
+/* A test that runs once for each of them, in turn; its body opens devices with device_make. */
 #define TEST_EACH(suite, name)                                                                     \
     static void suite##_##name(void);                                                              \
     Test(suite, name)                                                                              \

@@ -52,7 +52,7 @@ static enum err copy_to_lanes(void *self, float *const *x, size_t count, struct 
 
 static void lanes_open_devices(struct device *d, size_t count)
 {
-    for (size_t i = 0; i < count; i++) d[i] = device_open(1);
+    for (size_t i = 0; i < count; i++) d[i] = device_make(1);
     lanes_opened = count;
     d[0].b.all_reduce = sum_of_lanes;
     d[0].b.broadcast = copy_to_lanes;
@@ -111,7 +111,7 @@ static void lanes_open(const struct experiment *x, const struct corpus *c, size_
 static void lanes_close(void)
 {
     trainer_close(lanes.t);
-    for (size_t i = lanes.count; i-- > 0;) device_close(&lanes.d[i]);
+    for (size_t i = lanes.count; i-- > 0;) device_drop(&lanes.d[i]);
 }
 
 static double step(uint64_t at)
@@ -380,7 +380,7 @@ static void refused(const struct experiment *x, const struct corpus *c, const ch
     for (size_t i = 0; i < 3; i++) b[i] = d[i].b;
     cr_assert_eq(trainer_open(x, b, 3, c, nobody, &t, &w), ERR_USAGE);
     cr_assert(!strcmp(w.text, says), "%s", w.text);
-    for (size_t i = 3; i-- > 0;) device_close(&d[i]);
+    for (size_t i = 3; i-- > 0;) device_drop(&d[i]);
 }
 
 Test(lanes, that_would_have_nothing_to_do_are_refused_with_one_sentence)
@@ -402,7 +402,7 @@ Test(lanes, that_would_have_nothing_to_do_are_refused_with_one_sentence)
 
 Test(lanes, get_a_micro_batch_that_leaves_none_idle)
 {
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     struct experiment x = experiment_small();
     cr_assert_eq(budget_micro_batch(&x, &d.b, 2), 6);
     cr_assert_eq(budget_micro_batch(&x, &d.b, 3), 4);
@@ -412,5 +412,5 @@ Test(lanes, get_a_micro_batch_that_leaves_none_idle)
     cr_assert_eq(budget_micro_batch(&x, &d.b, 2), 1); /* 8 at most; by 3 or 5 it would be 9, 10 */
     x.train.batch_tokens = 512 * 16;
     cr_assert_eq(budget_micro_batch(&x, &d.b, 3), 16); /* 176 at most, and 171 need be */
-    device_close(&d);
+    device_drop(&d);
 }

@@ -32,7 +32,7 @@ static float *vector(struct fixture *f)
 static struct fixture fixture_open(const char *file, size_t threads, size_t sequences,
                                    enum model_use use)
 {
-    struct fixture f = {.g = golden_open(file), .d = device_open(threads)};
+    struct fixture f = {.g = golden_open(file), .d = device_make(threads)};
     struct why w;
     size_t n;
     uint32_t *s = golden_integers(&f.g, &n, "shape");
@@ -61,7 +61,7 @@ static void fixture_close(struct fixture *f)
     model_close(f->model);
     f->d.b.free(f->d.b.self, f->parameters, bytes);
     f->d.b.free(f->d.b.self, f->gradients, bytes);
-    device_close(&f->d);
+    device_drop(&f->d);
     golden_close(&f->g);
 }
 
@@ -430,7 +430,7 @@ static float *gradients_of(struct device d, uint32_t head_dim, const struct way 
     const size_t alone = model_bytes(&shape, &d.b, way->sequences, way->use, false);
     const size_t within = model_bytes(&shape, &d.b, way->sequences, way->use, true);
     cr_assert(within < alone || way->sequences == SEQUENCES, "%zu of %zu bytes", within, alone);
-    device_close(&d);
+    device_drop(&d);
     *count = l.parameters;
     return host;
 }
@@ -444,9 +444,9 @@ static float *gradients_of_many_pieces(struct device d, uint32_t head_dim, size_
 static void compare_ways(const struct way *ways, size_t ways_count)
 {
     size_t count;
-    float *first = gradients_of(device_open(2), 24, &ways[0], &count);
+    float *first = gradients_of(device_make(2), 24, &ways[0], &count);
     for (const struct way *way = &ways[1]; way < ways + ways_count; way++) {
-        float *other = gradients_of(device_open(2), 24, way, &count);
+        float *other = gradients_of(device_make(2), 24, way, &count);
         cr_assert_eq(memcmp(first, other, count * sizeof(float)), 0, "use %d, %zu sequences%s%s",
                      (int)way->use, way->sequences, way->tied ? ", tied" : "",
                      way->within ? ", within" : "");
@@ -487,14 +487,14 @@ TEST_EACH(model, remembering_less_takes_less_memory)
                                   .context = 1024,
                                   .rope_theta = 10000,
                                   .rms_eps = 1e-5};
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     const size_t all = model_bytes(&s, &d.b, 4, MODEL_TRAIN, false);
     const size_t block = model_bytes(&s, &d.b, 4, MODEL_TRAIN_BLOCK, false);
     /* Eleven layers' arrays of 4096 rows: all but the stream. */
     const size_t one = d.b.activation_bytes, rows = 4096;
     cr_assert_eq(all - block,
                  11 * rows * (3 * 1024 * one + 2 * 1024 * one + 2 * 2688 * one + 18 * 4));
-    device_close(&d);
+    device_drop(&d);
 }
 
 /* What may differ between two runs on one device: how many threads share out the pieces, or the
@@ -505,7 +505,7 @@ static struct device device_in_order(size_t order)
     static const char *const schedules[] = {"threads", "warps", "reverse"};
     static const size_t threads[] = {1, 2, 7};
     setenv("FIBER_SCHEDULE", schedules[order], 1);
-    return device_open(threads[order]);
+    return device_make(threads[order]);
 }
 
 /* Two devices, or two sets of kernels, differ by rounding only: 5e-6 as in ops_test.c, through two
@@ -560,11 +560,11 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
 {
     enum { N = 1003, MATRICES = 701 };
     device_bf16 = true;
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     const struct backend *b = &d.b;
     if (!b->bf16_weights) {
         const bool rounds = b->round != NULL;
-        device_close(&d);
+        device_drop(&d);
         cr_assert(!rounds);
         cr_skip_test("this backend has no bf16_weights");
     }
@@ -606,7 +606,7 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
     }
     for (size_t i = 0; i < 4; i++) b->free(b->self, v[i], N * sizeof(float));
     b->free(b->self, copied, N * sizeof(uint16_t));
-    device_close(&d);
+    device_drop(&d);
 }
 
 TEST_EACH(model, works_with_new_parameters_once_told_that_they_changed)

@@ -12,11 +12,11 @@ struct fixture {
 
 static struct fixture fixture_open(size_t threads)
 {
-    return (struct fixture){make_corpus(), device_open(threads), experiment_small()};
+    return (struct fixture){make_corpus(), device_make(threads), experiment_small()};
 }
 static void fixture_close(struct fixture *f)
 {
-    device_close(&f->d);
+    device_drop(&f->d);
     drop_corpus(f->corpus);
 }
 
@@ -206,7 +206,7 @@ Test(trainer, refuses_what_cannot_be_with_one_sentence)
 
 Test(trainer, picks_a_micro_batch_that_divides_the_batch)
 {
-    struct device d = device_open(1);
+    struct device d = device_make(1);
     struct experiment x = experiment_small();
     cr_assert_eq(budget_micro_batch(&x, &d.b, 1), 12);
     x.train.batch_tokens = 3 * 4096;
@@ -216,7 +216,7 @@ Test(trainer, picks_a_micro_batch_that_divides_the_batch)
     x.model.context = 8192;
     x.train.batch_tokens = 4 * 8192;
     cr_assert_eq(budget_micro_batch(&x, &d.b, 1), 1);
-    device_close(&d);
+    device_drop(&d);
 }
 
 #if defined(__has_feature)
