@@ -196,6 +196,9 @@ Test(session, a_start_from_a_checkpoint_is_another_run_that_its_own_checkpoints_
     cr_assert_eq(opened(false, NULL), 1);
     cr_assert_arr_eq(s.tools.run_id, started, sizeof started);
     session_close(&s);
+    cr_assert_eq(opened(true, NULL), 0);
+    cr_assert_arr_eq(s.tools.run_id, seed, sizeof seed, "begun anew, it is the seed's run");
+    session_close(&s);
 }
 
 Test(session, a_swarms_folder_is_not_for_one_alone)
