@@ -6,7 +6,7 @@
 
 #include "base/object.h"
 #include "bin/command.h"
-#include "node/loaded.h"
+#include "node/checkpoint_model.h"
 #include "data/corpus.h"
 #include "data/sampler.h"
 
@@ -36,7 +36,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
     return command_options("eval", &table, argc, argv, code);
 }
 
-static enum err evaluate(struct loaded *l, const struct corpus *c, uint64_t tokens_max,
+static enum err evaluate(struct checkpoint_model *l, const struct corpus *c, uint64_t tokens_max,
                          double *loss, uint64_t *tokens, struct why *w)
 {
     uint32_t context = l->head.shape.context;
@@ -63,8 +63,8 @@ static enum err evaluate(struct loaded *l, const struct corpus *c, uint64_t toke
 }
 
 /* A worker alone has steps and no epochs. */
-static enum err print(const struct wishes *o, const struct loaded *l, double loss, uint64_t tokens,
-                      struct why *w)
+static enum err print(const struct wishes *o, const struct checkpoint_model *l, double loss,
+                      uint64_t tokens, struct why *w)
 {
     static const uint8_t alone[CRYPTO_KEY_BYTES];
     bool of_swarm = memcmp(l->head.identity, alone, sizeof alone) != 0;
@@ -84,11 +84,12 @@ static enum err print(const struct wishes *o, const struct loaded *l, double los
     return ERR_OK;
 }
 
-static enum err run(const struct wishes *o, struct loaded *l, struct corpus **c, struct why *w)
+static enum err run(const struct wishes *o, struct checkpoint_model *l, struct corpus **c,
+                    struct why *w)
 {
-    enum err e = loaded_open(l, o->checkpoint, SEQUENCES, w);
+    enum err e = checkpoint_model_open(l, o->checkpoint, SEQUENCES, w);
     if (!e) e = corpus_open(o->data, c, w);
-    if (!e) e = loaded_check_tokenizer_file(l, (*c)->tokenizer, w);
+    if (!e) e = checkpoint_model_check_tokenizer_file(l, (*c)->tokenizer, w);
     if (e) return e;
     if ((*c)->vocab > l->head.shape.vocab)
         return why(
@@ -109,12 +110,12 @@ int eval_main(int argc, char **argv)
 {
     struct why w = {0};
     struct wishes o = {0};
-    struct loaded l = {0};
+    struct checkpoint_model l = {0};
     struct corpus *c = NULL;
     int code;
     if (!take_options(argc, argv, &o, &code)) return code;
     enum err e = run(&o, &l, &c, &w);
     if (c) corpus_close(c);
-    loaded_close(&l);
+    checkpoint_model_close(&l);
     return e ? command_failed("eval", &w) : 0;
 }

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/object.h"
 #include "bin/command.h"
-#include "node/loaded.h"
+#include "node/checkpoint_model.h"
 #include "data/tokenizer.h"
 #include "model/safetensors.h"
 
@@ -123,8 +123,8 @@ static enum err with_beginning(const char *text, uint32_t end, char **out, struc
 }
 
 /* After it was read once: what cannot be used is not handed on. */
-static enum err write_tokenizer(const char *dir, const char *corpus, const struct loaded *l,
-                                uint32_t *end, struct why *w)
+static enum err write_tokenizer(const char *dir, const char *corpus,
+                                const struct checkpoint_model *l, uint32_t *end, struct why *w)
 {
     const struct model_shape *s = &l->head.shape;
     char path[PATH_BYTES];
@@ -138,7 +138,7 @@ static enum err write_tokenizer(const char *dir, const char *corpus, const struc
     if (!e && tokenizer_vocab(t) > s->vocab)
         e = why(w, ERR_USAGE, "%s has %u tokens, the model %u: it was trained with another", path,
                 tokenizer_vocab(t), s->vocab);
-    if (!e) e = loaded_check_tokenizer_file(l, path, w);
+    if (!e) e = checkpoint_model_check_tokenizer_file(l, path, w);
     if (!e) *end = tokenizer_end_of_text(t);
     if (!e) e = with_beginning((char *)text, *end, &begun, w);
     if (!e) e = write_bytes(dir, "tokenizer.json", bytes_of(begun, strlen(begun)), w);
@@ -159,7 +159,7 @@ static enum err write_tokenizer(const char *dir, const char *corpus, const struc
     return e;
 }
 
-static enum err write_model(const struct loaded *l, const char *dir, struct why *w)
+static enum err write_model(const struct checkpoint_model *l, const char *dir, struct why *w)
 {
     char path[PATH_BYTES];
     struct layout layout = layout_of(&l->head.shape);
@@ -204,11 +204,12 @@ static enum err check_out(const struct wishes *o, struct aside *a, struct why *w
                               a->out);
 }
 
-static enum err export_all(struct loaded *l, const struct wishes *o, struct aside *a, struct why *w)
+static enum err export_all(struct checkpoint_model *l, const struct wishes *o, struct aside *a,
+                           struct why *w)
 {
     uint32_t end = 0;
     enum err e = check_out(o, a, w);
-    if (!e) e = loaded_open(l, o->checkpoint, 1, w);
+    if (!e) e = checkpoint_model_open(l, o->checkpoint, 1, w);
     if (!e) e = aside_open(a, w);
     const struct model_shape *s = &l->head.shape;
     if (!e) e = write_tokenizer(a->part, o->data ? o->data : l->head.corpus, l, &end, w);
@@ -233,12 +234,12 @@ int export_main(int argc, char **argv)
 {
     struct why w = {0};
     struct wishes o = {0};
-    struct loaded l = {0};
+    struct checkpoint_model l = {0};
     struct aside a = {.lock = -1};
     int code;
     if (!take_options(argc, argv, &o, &code)) return code;
     enum err e = export_all(&l, &o, &a, &w);
     aside_drop(&a);
-    loaded_close(&l);
+    checkpoint_model_close(&l);
     return e ? command_failed("export", &w) : 0;
 }

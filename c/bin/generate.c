@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "base/whole.h"
 #include "bin/command.h"
-#include "node/loaded.h"
+#include "node/checkpoint_model.h"
 #include "data/tokenizer.h"
 #include "data/utf8.h"
 
@@ -145,8 +145,8 @@ struct window {
 };
 
 /* Appends a token; a full window keeps its newer half, which the model reads anew. */
-static enum err feed_next(struct loaded *l, struct window *v, uint32_t next, float *logits,
-                          struct why *w)
+static enum err feed_next(struct checkpoint_model *l, struct window *v, uint32_t next,
+                          float *logits, struct why *w)
 {
     if (v->count < v->context) {
         v->ids[v->count++] = next;
@@ -161,7 +161,7 @@ static enum err feed_next(struct loaded *l, struct window *v, uint32_t next, flo
 }
 
 /* Writes what follows the prompt; `made`: how many tokens. */
-static enum err go_on(struct loaded *l, struct tokenizer *t, const struct wishes *o,
+static enum err go_on(struct checkpoint_model *l, struct tokenizer *t, const struct wishes *o,
                       struct window *v, FILE *to, uint64_t *made, struct why *w)
 {
     size_t vocab = l->head.shape.vocab, held_count = 0;
@@ -184,7 +184,7 @@ static enum err go_on(struct loaded *l, struct tokenizer *t, const struct wishes
     return e;
 }
 
-static enum err print_text(struct loaded *l, struct tokenizer *t, const struct wishes *o,
+static enum err print_text(struct checkpoint_model *l, struct tokenizer *t, const struct wishes *o,
                            struct window *v, struct why *w)
 {
     uint64_t made;
@@ -194,7 +194,7 @@ static enum err print_text(struct loaded *l, struct tokenizer *t, const struct w
     return e;
 }
 
-static enum err print_json(struct loaded *l, struct tokenizer *t, const struct wishes *o,
+static enum err print_json(struct checkpoint_model *l, struct tokenizer *t, const struct wishes *o,
                            struct window *v, struct why *w)
 {
     uint64_t made = 0;
@@ -219,16 +219,17 @@ static enum err print_json(struct loaded *l, struct tokenizer *t, const struct w
     return e;
 }
 
-static enum err run(const struct wishes *o, struct loaded *l, struct tokenizer **t, struct why *w)
+static enum err run(const struct wishes *o, struct checkpoint_model *l, struct tokenizer **t,
+                    struct why *w)
 {
     char path[EXPERIMENT_PATH_BYTES + 32];
-    enum err e = loaded_open(l, o->checkpoint, 1, w);
+    enum err e = checkpoint_model_open(l, o->checkpoint, 1, w);
     if (e) return e;
     snprintf(path, sizeof path, "%s/tokenizer.json", o->data ? o->data : l->head.corpus);
     e = tokenizer_read(path, t, w);
     if (e)
         return o->data ? e : why_while(w, e, "finding the tokenizer (name its corpus with --data)");
-    e = loaded_check_tokenizer_file(l, path, w);
+    e = checkpoint_model_check_tokenizer_file(l, path, w);
     if (e) return e;
     if (tokenizer_vocab(*t) > l->head.shape.vocab)
         return why(w, ERR_USAGE, "%s is not the tokenizer that this model was trained with", path);
@@ -255,12 +256,12 @@ int generate_main(int argc, char **argv)
 {
     struct why w = {0};
     struct wishes o;
-    struct loaded l = {0};
+    struct checkpoint_model l = {0};
     struct tokenizer *t = NULL;
     int code;
     if (!take_options(argc, argv, &o, &code)) return code;
     enum err e = run(&o, &l, &t, &w);
     if (t) tokenizer_close(t);
-    loaded_close(&l);
+    checkpoint_model_close(&l);
     return e ? command_failed("generate", &w) : 0;
 }

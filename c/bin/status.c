@@ -11,7 +11,7 @@
 #include "base/amount.h"
 #include "base/object.h"
 #include "base/terminal.h"
-#include "bin/ask.h"
+#include "bin/http_get.h"
 #include "bin/command.h"
 #include "swarm/peer.h"
 
@@ -235,7 +235,7 @@ static enum err watch_peer(const char *peer, bool raw, struct why *w)
         char *text = NULL;
         struct terminal_picture p = {.count = 0};
         struct why failed = {0};
-        enum err e = ask(peer, "/status", &text, &failed);
+        enum err e = http_get(peer, "/status", &text, &failed);
         if (e == ERR_USAGE) return why(w, e, "%s", failed.text);
         if (e && (raw || !screen.live)) fprintf(stderr, "shoal status: %s\n", failed.text);
         else if (e) {
@@ -274,7 +274,7 @@ int status_main(int argc, char **argv)
     if (watch) {
         if (screen.live) signal(SIGINT, on_end);
         e = watch_peer(peer, json, &w);
-    } else e = ask(peer, "/status", &text, &w);
+    } else e = http_get(peer, "/status", &text, &w);
     if (!e && json) e = print_json(text, peer, &w);
     else if (!e) e = picture_of(text, peer, &screen, &p, &w);
     print_picture(&screen, &p);
@@ -296,7 +296,7 @@ int peers_main(int argc, char **argv)
         .rows = rows};
     int code;
     if (!command_options("peers", &table, argc, argv, &code)) return code;
-    enum err e = ask(peer, "/peers", &text, &w);
+    enum err e = http_get(peer, "/peers", &text, &w);
     if (!e && json) e = print_peers_json(text, &w);
     else if (!e) fputs(text, stdout);
     free(text);

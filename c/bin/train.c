@@ -145,8 +145,8 @@ static enum err not_finite(struct alone *a, struct why *w)
     journal_u64(a->session.journal, "step", a->step + 1);
     journal_text(a->session.journal, "why", reason);
     journal_end(a->session.journal);
-    const struct checkpoints_want want = {.ids = &a->session.tools.ids,
-                                          .shared = &a->session.tools.shared};
+    const struct checkpoints_want want = {.ids = &a->session.setup.ids,
+                                          .shared = &a->session.setup.shared};
     if (checkpoints_newest(a->x.checkpoint.dir, &want, &found, path, NULL)) found = false;
     return why(w, ERR_NUMBER,
                "step %llu: %s: lower train.optimizer.lr (%g) or raise train.schedule.warmup "
@@ -187,7 +187,7 @@ static enum err train_to(struct alone *a, uint64_t last, struct why *w)
 {
     struct journal *j = a->session.journal;
     if (a->step >= last) printf("there is nothing to train, and nothing was written: ");
-    events_start(j, "train", &a->x, &a->session.tools,
+    events_start(j, "train", &a->x, &a->session.setup,
                  trainer_layout(a->session.trainer)->parameters);
     journal_end(j);
     enum err e = train(a, last, w);

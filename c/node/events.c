@@ -20,7 +20,7 @@ static void put_settings(struct journal *j, const struct experiment *x)
 }
 
 void events_start(struct journal *j, const char *command, const struct experiment *x,
-                  const struct tools *t, uint64_t parameters)
+                  const struct setup *t, uint64_t parameters)
 {
     journal_begin(j, "start");
     journal_u64(j, "schema", OBJECT_SCHEMA);

@@ -4,7 +4,7 @@
 #define SHOAL_NODE_EVENTS_H
 
 #include "base/journal.h"
-#include "node/tools.h"
+#include "node/setup.h"
 #include "config/experiment.h"
 #include "model/trainer.h"
 
@@ -13,7 +13,7 @@
 /* Begins the event "start", the first of each process, with what both know; journal_end is the
  * caller's, after what it knows alone. `command`: "run" or "train". */
 void events_start(struct journal *j, const char *command, const struct experiment *x,
-                  const struct tools *t, uint64_t parameters);
+                  const struct setup *t, uint64_t parameters);
 
 struct events_step {
     uint64_t epoch; /* outer steps done, or EVENTS_ALONE */

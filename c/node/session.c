@@ -79,28 +79,28 @@ static struct session_saved saved_as(const struct checkpoint *c)
 }
 
 /* The run's name, and what it computes with; both depend on the newest checkpoint. */
-static enum err open_tools(struct session *s, struct why *w)
+static enum err open_setup(struct session *s, struct why *w)
 {
     struct checkpoint newest;
     const struct session_config *c = &s->config;
     const char *dir = s->x->checkpoint.dir;
     const bool resumes = !c->fresh && checkpoints_peek(dir, c->of_swarm, &newest);
     enum err e = start_open(&s->start, c->from, resumes ? &newest : NULL, &s->hash, w);
-    if (!e) e = tools_open(&s->tools, c->command, s->x, resumes ? &newest : NULL, &s->hash, w);
-    if (!e) e = start_check(&s->start, s->x, &s->tools, w);
-    if (!e && s->start.given) tools_name_run(&s->tools, s->x, s->start.digest, &s->hash);
+    if (!e) e = setup_open(&s->setup, c->command, s->x, resumes ? &newest : NULL, &s->hash, w);
+    if (!e) e = start_check(&s->start, s->x, &s->setup, w);
+    if (!e && s->start.given) setup_name_run(&s->setup, s->x, s->start.digest, &s->hash);
     return e;
 }
 
 enum err session_open(struct session *s, const uint8_t identity[CRYPTO_KEY_BYTES],
                       uint64_t more_bytes, size_t vectors, struct why *w)
 {
-    enum err e = open_tools(s, w);
-    const struct devices *d = &s->tools.devices;
+    enum err e = open_setup(s, w);
+    const struct devices *d = &s->setup.devices;
     if (!e) /* all that `plan` counts, before any of it is taken */
         e = budget_check_host(s->x, d->lanes, d->count, more_bytes, machine_memory_available(), w);
-    if (!e) tools_warn_disk(s->x, vectors);
-    if (!e) e = trainer_open(s->x, d->lanes, d->count, s->tools.corpus, identity, &s->trainer, w);
+    if (!e) setup_warn_disk(s->x, vectors);
+    if (!e) e = trainer_open(s->x, d->lanes, d->count, s->setup.corpus, identity, &s->trainer, w);
     if (e) return e;
     s->state = trainer_state(s->trainer);
     e = start_apply(&s->start, s->trainer, identity, w);
@@ -123,7 +123,7 @@ struct checkpoint session_describe(struct session *s, uint64_t step)
         .micro_batch = trainer_micro_batch(s->trainer),
     };
     for (int v = 0; v < TRAINER_VECTORS; v++) c.sections[v] = trainer_host(s->trainer, v);
-    tools_describe(&s->tools, s->x, &c);
+    setup_describe(&s->setup, s->x, &c);
     return c;
 }
 
@@ -143,7 +143,7 @@ enum err session_resume(struct session *s, struct checkpoint *c, bool *found, st
     *found = false;
     if (s->config.fresh) return set_aside(s, w);
     const struct checkpoints_want want = {
-        .ids = &s->tools.ids, .shared = &s->tools.shared, .anchor = s->config.of_swarm};
+        .ids = &s->setup.ids, .shared = &s->setup.shared, .anchor = s->config.of_swarm};
     enum err e = checkpoints_newest(s->x->checkpoint.dir, &want, found, path, w);
     if (e || !*found) return e;
     e = checkpoint_read(path, c->parameters, c, w);
@@ -194,7 +194,7 @@ enum err session_evaluate(struct session *s, uint64_t epoch, uint64_t step, doub
 void session_close(struct session *s)
 {
     if (s->trainer) trainer_close(s->trainer);
-    tools_close(&s->tools);
+    setup_close(&s->setup);
     journal_close(s->journal);
     start_close(&s->start);
     if (s->lock >= 0) file_unlock(s->lock);

@@ -20,7 +20,7 @@
 #include "model/trainer.h"
 #include "net/crypto.h"
 #include "node/start.h"
-#include "node/tools.h"
+#include "node/setup.h"
 
 struct session_config {
     const char *command; /* "train" or "run", as command_failed names it */
@@ -35,7 +35,7 @@ struct session {
     struct session_config config; /* likewise its texts */
     struct journal *journal;      /* opened by the caller, closed by session_close */
     struct crypto hash;           /* hashes only, no key */
-    struct tools tools;
+    struct setup setup;
     struct start start;
     struct trainer *trainer;
     struct trainer_state *state; /* of the trainer */
@@ -57,7 +57,7 @@ enum err session_claim(struct session *s, struct why *w);
 
 /* Opens all the rest. `identity` decides what text is read (trainer_open); `more_bytes`: of host
  * memory that the caller takes besides; `vectors`: of one checkpoint, to look at the disk's room.
- * Errors of start_open, tools_open, start_check, budget_check_host and trainer_open. */
+ * Errors of start_open, setup_open, start_check, budget_check_host and trainer_open. */
 enum err session_open(struct session *s, const uint8_t identity[CRYPTO_KEY_BYTES],
                       uint64_t more_bytes, size_t vectors, struct why *w);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "node/loaded.h"
+#include "node/checkpoint_model.h"
 
 static enum err read_parameters(struct start *s, const struct crypto *hash, struct why *w)
 {
@@ -34,7 +34,7 @@ enum err start_open(struct start *s, const char *from, const struct checkpoint *
     return e ? why_while(w, e, "--from") : ERR_OK;
 }
 
-enum err start_check(const struct start *s, const struct experiment *x, const struct tools *t,
+enum err start_check(const struct start *s, const struct experiment *x, const struct setup *t,
                      struct why *w)
 {
     if (!s->parameters) return ERR_OK;
@@ -50,7 +50,8 @@ enum err start_check(const struct start *s, const struct experiment *x, const st
         if (same[i].here != same[i].there)
             return why(w, ERR_USAGE, "--from %s: model.%s is %u in %s and %u in the checkpoint",
                        s->path, same[i].key, same[i].here, x->path, same[i].there);
-    enum err e = loaded_check_tokenizer(&s->head, s->path, t->corpus->tokenizer, t->tokenizer, w);
+    enum err e =
+        checkpoint_model_check_tokenizer(&s->head, s->path, t->corpus->tokenizer, t->tokenizer, w);
     return e ? why_while(w, e, "--from") : ERR_OK;
 }
 

@@ -7,7 +7,7 @@
 #ifndef SHOAL_NODE_START_H
 #define SHOAL_NODE_START_H
 
-#include "node/tools.h"
+#include "node/setup.h"
 #include "model/checkpoints.h"
 #include "model/trainer.h"
 
@@ -27,7 +27,7 @@ enum err start_open(struct start *s, const char *from, const struct checkpoint *
                     const struct crypto *hash, struct why *w);
 
 /* Is it for this model and tokenizer? ERR_USAGE with what differs. */
-enum err start_check(const struct start *s, const struct experiment *x, const struct tools *t,
+enum err start_check(const struct start *s, const struct experiment *x, const struct setup *t,
                      struct why *w);
 
 /* Puts the parameters into a new trainer; a worker that goes on itself reads on where it stopped.

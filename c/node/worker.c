@@ -298,7 +298,7 @@ static void journal_start(struct worker *k)
 {
     char id[IDENTITY_TEXT_BYTES], address[ADDRESS_TEXT_BYTES];
     struct address listen = driver_address(k->driver);
-    events_start(k->session.journal, "run", k->x, &k->session.tools, k->replica.layout.parameters);
+    events_start(k->session.journal, "run", k->x, &k->session.setup, k->replica.layout.parameters);
     journal_text(k->session.journal, "id", identity_print(identity_id(k->identity), id));
     journal_text(k->session.journal, "address", address_print(&listen, address));
     journal_u64(k->session.journal, "epoch", k->replica.state.epoch);
@@ -363,7 +363,7 @@ static enum err open_replica(struct worker *k, struct why *w)
     if (!e && b->pin) b->pin(b->self, k->room.start, k->room.bytes);
     return e ? e
              : replica_init(&k->replica, &k->room, &rule, k->session.state->parameters, parameters,
-                            k->session.tools.run_id, &k->session.hash, b, w);
+                            k->session.setup.run_id, &k->session.hash, b, w);
 }
 
 /* Bytes of host memory for what the session does not have. */
@@ -392,8 +392,8 @@ static enum err open_driver(struct worker *k, struct why *w)
                               .peers = peers,
                               .peers_count = count,
                               .round = k->round};
-    memcpy(c.run_id, k->session.tools.run_id, sizeof c.run_id);
-    c.shared = bytes_of(k->session.tools.shared.text, k->session.tools.shared.count);
+    memcpy(c.run_id, k->session.setup.run_id, sizeof c.run_id);
+    c.shared = bytes_of(k->session.setup.shared.text, k->session.setup.shared.count);
     enum err e = next_incarnation(k, &c.incarnation, w);
     if (!e) e = driver_open(&k->driver, &c, w);
     free(peers);

@@ -183,21 +183,21 @@ Test(session, a_start_from_a_checkpoint_is_another_run_that_its_own_checkpoints_
 {
     uint8_t seed[CRYPTO_DIGEST_BYTES], started[CRYPTO_DIGEST_BYTES];
     opened(false, NULL);
-    memcpy(seed, s.tools.run_id, sizeof seed);
+    memcpy(seed, s.setup.run_id, sizeof seed);
     save(trained(0, 2));
     session_close(&s);
     snprintf(from, sizeof from, "%s", dir);
     snprintf(dir, sizeof dir, "%s/later", folder);
     cr_assert_eq(opened(false, from), 0, "steps begin at zero");
-    memcpy(started, s.tools.run_id, sizeof started);
+    memcpy(started, s.setup.run_id, sizeof started);
     cr_assert(memcmp(seed, started, sizeof seed));
     save(trained(0, 1));
     session_close(&s);
     cr_assert_eq(opened(false, NULL), 1);
-    cr_assert_arr_eq(s.tools.run_id, started, sizeof started);
+    cr_assert_arr_eq(s.setup.run_id, started, sizeof started);
     session_close(&s);
     cr_assert_eq(opened(true, NULL), 0);
-    cr_assert_arr_eq(s.tools.run_id, seed, sizeof seed, "begun anew, it is the seed's run");
+    cr_assert_arr_eq(s.setup.run_id, seed, sizeof seed, "begun anew, it is the seed's run");
     session_close(&s);
 }
 

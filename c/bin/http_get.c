@@ -1,4 +1,4 @@
-#include "bin/ask.h"
+#include "bin/http_get.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static enum err exchange_words(struct loop *l, struct endpoint *e, const uint8_t
     return a->err;
 }
 
-enum err ask(const char *peer, const char *path, char **out, struct why *w)
+enum err http_get(const char *peer, const char *path, char **out, struct why *w)
 {
     uint8_t id[CRYPTO_KEY_BYTES], seed[IDENTITY_SEED_BYTES] = {1};
     struct address to;

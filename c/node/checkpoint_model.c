@@ -1,4 +1,4 @@
-#include "node/loaded.h"
+#include "node/checkpoint_model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "data/tokenizer.h"
 #include "net/crypto.h"
 
-static enum err read_parameters(struct loaded *l, struct why *w)
+static enum err read_parameters(struct checkpoint_model *l, struct why *w)
 {
     uint64_t count = l->head.parameters;
     float *host = malloc(count * sizeof *host);
@@ -26,7 +26,8 @@ static enum err read_parameters(struct loaded *l, struct why *w)
     return e;
 }
 
-enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struct why *w)
+enum err checkpoint_model_open(struct checkpoint_model *l, const char *path, size_t sequences,
+                               struct why *w)
 {
     memset(l, 0, sizeof *l);
     enum err e = checkpoints_find(path, l->path, w);
@@ -45,7 +46,7 @@ enum err loaded_open(struct loaded *l, const char *path, size_t sequences, struc
                           w);
 }
 
-void loaded_close(struct loaded *l)
+void checkpoint_model_close(struct checkpoint_model *l)
 {
     if (l->model) model_close(l->model);
     if (l->parameters)
@@ -62,9 +63,9 @@ static const char *short_hex(const uint8_t hash[CRYPTO_HASH_BYTES], char out[9])
     return out;
 }
 
-enum err loaded_check_tokenizer(const struct checkpoint *c, const char *checkpoint,
-                                const char *path, const uint8_t hash[CRYPTO_HASH_BYTES],
-                                struct why *w)
+enum err checkpoint_model_check_tokenizer(const struct checkpoint *c, const char *checkpoint,
+                                          const char *path, const uint8_t hash[CRYPTO_HASH_BYTES],
+                                          struct why *w)
 {
     static const uint8_t unknown[CRYPTO_HASH_BYTES];
     char here[9], there[9];
@@ -76,7 +77,8 @@ enum err loaded_check_tokenizer(const struct checkpoint *c, const char *checkpoi
                path, checkpoint, short_hex(hash, here), short_hex(c->tokenizer, there), c->corpus);
 }
 
-enum err loaded_check_tokenizer_file(const struct loaded *l, const char *path, struct why *w)
+enum err checkpoint_model_check_tokenizer_file(const struct checkpoint_model *l, const char *path,
+                                               struct why *w)
 {
     uint8_t *text, digest[CRYPTO_HASH_BYTES];
     size_t count;
@@ -85,5 +87,5 @@ enum err loaded_check_tokenizer_file(const struct loaded *l, const char *path, s
     if (e) return e;
     crypto_hash(&hash, bytes_of(text, count), digest);
     free(text);
-    return loaded_check_tokenizer(&l->head, l->path, path, digest, w);
+    return checkpoint_model_check_tokenizer(&l->head, l->path, path, digest, w);
 }

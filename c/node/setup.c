@@ -1,4 +1,4 @@
-#include "node/tools.h"
+#include "node/setup.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 
 /* The tokenizer's bytes are part of what names the run: workers with different ones must not
  * mix. */
-static enum err hash_tokenizer(struct tools *t, const struct crypto *hash, struct why *w)
+static enum err hash_tokenizer(struct setup *t, const struct crypto *hash, struct why *w)
 {
     uint8_t *text;
     size_t count;
@@ -29,7 +29,7 @@ static enum err hash_tokenizer(struct tools *t, const struct crypto *hash, struc
     return ERR_OK;
 }
 
-void tools_name_run(struct tools *t, const struct experiment *x,
+void setup_name_run(struct setup *t, const struct experiment *x,
                     const uint8_t start[CRYPTO_DIGEST_BYTES], const struct crypto *hash)
 {
     shared_of(x, t->tokenizer, start, &t->shared);
@@ -37,19 +37,19 @@ void tools_name_run(struct tools *t, const struct experiment *x,
     memcpy(t->run_id, shared_run_id(&t->ids), sizeof t->run_id);
 }
 
-enum err tools_open(struct tools *t, const char *command, struct experiment *x,
+enum err setup_open(struct setup *t, const char *command, struct experiment *x,
                     const struct checkpoint *newest, const struct crypto *hash, struct why *w)
 {
     memset(t, 0, sizeof *t);
     enum err e = preflight_data(command, x, &t->corpus, w);
     if (!e) e = hash_tokenizer(t, hash, w);
-    if (!e) tools_name_run(t, x, NULL, hash);
+    if (!e) setup_name_run(t, x, NULL, hash);
     size_t threads = x->machine.threads ? x->machine.threads : machine_processors();
     if (!e) e = pool_open(&t->pool, threads, TRAINER_NICENESS, w);
     return e ? e : devices_open(&t->devices, x, newest, t->pool, w);
 }
 
-void tools_describe(const struct tools *t, const struct experiment *x, struct checkpoint *out)
+void setup_describe(const struct setup *t, const struct experiment *x, struct checkpoint *out)
 {
     const struct backend *b = &t->devices.lanes[0];
     memcpy(out->run_id, t->run_id, sizeof out->run_id);
@@ -73,7 +73,7 @@ static uint64_t checkpoints_in(const char *folder)
     return n;
 }
 
-void tools_warn_disk(const struct experiment *x, size_t vectors)
+void setup_warn_disk(const struct experiment *x, size_t vectors)
 {
     struct statvfs s;
     struct rlimit r;
@@ -98,7 +98,7 @@ void tools_warn_disk(const struct experiment *x, size_t vectors)
                 room < one ? "a checkpoint does not fit" : "checkpoint.keep of them do not fit");
 }
 
-void tools_close(struct tools *t)
+void setup_close(struct setup *t)
 {
     devices_close(&t->devices);
     pool_close(t->pool);

@@ -1,0 +1,38 @@
+/* checkpoint_model.h -- a trained model out of a checkpoint, for commands that use it: eval,
+ * generate, export. */
+#ifndef SHOAL_NODE_CHECKPOINT_MODEL_H
+#define SHOAL_NODE_CHECKPOINT_MODEL_H
+
+#include "backend.h"
+#include "base/pool.h"
+#include "model/checkpoints.h"
+#include "model/model.h"
+
+struct checkpoint_model {
+    char path[CHECKPOINTS_PATH_BYTES]; /* the file */
+    struct checkpoint head;            /* without sections */
+    struct pool *pool;
+    struct backend backend;
+    bool backend_open;
+    struct model *model; /* for `sequences` at once, without gradients */
+    float *parameters;   /* in backend memory */
+};
+
+/* Opens a checkpoint file, or the newest in a folder. Of a swarm's checkpoint the anchor is taken:
+ * what all replicas hold alike; of a worker's alone its parameters. Closed by
+ * checkpoint_model_close, after an error too. */
+enum err checkpoint_model_open(struct checkpoint_model *l, const char *path, size_t sequences,
+                               struct why *w);
+void checkpoint_model_close(struct checkpoint_model *l);
+
+/* Is the tokenizer in the file `path`, of this SHA-256, the one that the checkpoint was trained
+ * with? ERR_USAGE when it is not; a checkpoint of version 1 does not know. */
+enum err checkpoint_model_check_tokenizer(const struct checkpoint *c, const char *checkpoint,
+                                          const char *path, const uint8_t hash[CRYPTO_HASH_BYTES],
+                                          struct why *w);
+
+/* The same of the file as it is. ERR_IO. */
+enum err checkpoint_model_check_tokenizer_file(const struct checkpoint_model *l, const char *path,
+                                               struct why *w);
+
+#endif
