@@ -12,11 +12,11 @@ struct bench_op {
     const char *name;
     size_t head_dim; /* of attention; 0: it has none */
     double seconds;  /* of one call */
-    double
-        bytes; /* that it must move to and from memory: its operands once each; 0: not what limits it */
-    double
-        flops; /* of its products; causal attention: 4 x (length^2 / 2) x head_dim a head, 2.5 times as many backward;
-                      * 0: it has none worth counting */
+    /* That it must move to and from memory: its operands once each; 0: not what limits it. */
+    double bytes;
+    /* Of its products; causal attention: 4 x (length^2 / 2) x head_dim a head, 2.5 times as many
+     * backward; 0: it has none worth counting. */
+    double flops;
     bool host; /* the bytes go between the host's memory and the device's */
 };
 

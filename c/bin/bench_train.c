@@ -42,8 +42,8 @@ struct result {
     double loss, seconds, tokens_per_s, flops, peak;
     double *step_s; /* [steps], sorted in the end */
     uint64_t steps, room;
-    uint64_t
-        peak_bytes; /* of resident memory, of the whole process until now; 0 where the system does not tell */
+    /* Of resident memory, of the whole process until now; 0 where the system does not tell. */
+    uint64_t peak_bytes;
 };
 
 /* What a step works on. */

@@ -4,7 +4,7 @@
  *     DIR/experiment.yaml, peers.txt            what the workers read
  *     DIR/worker-<i>/node.key, checkpoints, log.jsonl, output.txt
  *     DIR/summary.json, report.html             what came of it
- *     DIR/before-<N>/                           what --fresh moved out of the way: all of this but the keys */
+ *     DIR/before-<N>/                           what --fresh moved: all but the keys */
 #ifndef SHOAL_FLEET_CLAIM_H
 #define SHOAL_FLEET_CLAIM_H
 

@@ -25,8 +25,8 @@
 #include "swarm/node.h"
 #include "swarm/wire.h"
 
-#define LATER_MAX                                                                                  \
-    256 /* failures to report after the present event; a round has at most 20 x 8 parcels under way */
+/* Failures to report after the present event; a round has at most 20 x 8 parcels under way. */
+#define LATER_MAX 256
 
 #define UNREACHED_TOLD 32 /* of those whom it cannot reach, the latest */
 

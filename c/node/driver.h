@@ -1,6 +1,6 @@
 /* driver.h -- the network's thread: what carries the swarm's wishes out on real QUIC.
  *
- *     endpoint (net/) --events--> node (swarm/) --actions--> endpoint, trainer (exchange.h), event log
+ *     endpoint (net/) --events--> node (swarm/) --actions--> endpoint, trainer (exchange.h), log
  *
  * One thread with an event loop. It never waits for the trainer, and the trainer never waits for it
  * but when it has nothing to train. Signals (stop.h) come in here: the first asks the node to

@@ -1,7 +1,8 @@
 /* exchange.h -- what the trainer's thread and the network's thread say to each other.
  *
  *     network --orders--> trainer     train, hold, snapshot, apply, ...: in order, none is lost
- *     trainer --events--> network     step, snapshot, applied, ...: in order; of several steps the latest remains
+ *     trainer --events--> network     step, snapshot, applied, ...: in order; of several steps the
+ *                                     latest remains
  *
  * Neither waits for the other: a lock is held for the time of a copy. Only the trainer may sleep,
  * when it has nothing to train. */

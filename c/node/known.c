@@ -31,7 +31,7 @@ struct known {
     bool failed; /* said already */
 };
 
-/* --- reading ----------------------------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 /* The list of this run in the file's text. ERR_FORMAT for one that is damaged. */
 static enum err take_text(struct known *k, struct bytes text, const uint8_t *self, struct why *w)
@@ -90,7 +90,7 @@ const struct peer_address *known_peers(const struct known *k, size_t *count)
     return k->rows;
 }
 
-/* --- writing ----------------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 
 static void *write_main(void *arg)
 {

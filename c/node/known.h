@@ -1,7 +1,7 @@
 /* known.h -- the peers that this node has met, remembered beside its key for the next start.
  *
  *     # shoal: peers met in run 0123456789abcdef0123456789abcdef
- *     ID@host:port                                                   as in any peer list, those met last first
+ *     ID@host:port                          as in any peer list, those met last first
  *
  * Of one run: a list of another one is not used, and gives way to this one's. Written whole, aside
  * and renamed, by a thread of its own: a slow disk holds up nobody. */

@@ -15,9 +15,8 @@
 struct live;
 
 /* Begins to follow the log, of which the present end counts as its beginning; it need not exist
- * yet. Without one ("")
- * *echo is where the events are to be written, else it stays as it is. The calling thread's signal mask is inherited.
- * ERR_MEMORY, ERR_IO. */
+ * yet. Without one ("") `*echo` is where the events are to be written, else it stays as it is. The
+ * calling thread's signal mask is inherited. ERR_MEMORY, ERR_IO. */
 enum err live_open(struct live **out, const char *log, uint64_t epochs, uint64_t every, int *echo,
                    struct why *w);
 

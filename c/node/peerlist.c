@@ -28,7 +28,7 @@ void peerlist_free(struct peerlist *p)
     *p = (struct peerlist){0};
 }
 
-/* --- entries ----------------------------------------------------------------------------------------------------- */
+/* ---- entries ---- */
 
 static bool same_id(const uint8_t *a, const uint8_t *b) { return !memcmp(a, b, CRYPTO_KEY_BYTES); }
 
@@ -100,7 +100,7 @@ enum err peerlist_add(struct peerlist *p, const char *text, const uint8_t self[C
     return e;
 }
 
-/* --- files ------------------------------------------------------------------------------------------------------- */
+/* ---- files ---- */
 
 static void fault(struct peerlist_faults *f, const struct why *w)
 {

@@ -1,8 +1,8 @@
 /* peerlist.h -- where a node may start: lines of ID@host:port, in files or given one by one.
  *
- *     # any text                                                   a comment, on a line of its own
- *     0123...cdef@192.0.2.1:4433     # or behind an entry
- *     0123...cdef@node.example.org:4433                            a name: looked up later (resolver.h)
+ *     # any text                            a comment, on a line of its own
+ *     0123...cdef@192.0.2.1:4433            # or behind an entry
+ *     0123...cdef@node.example.org:4433     a name: looked up later (resolver.h)
  *
  * Editors' leftovers are no mistakes: a byte order mark, CR LF, blanks around an entry, empty
  * lines. Whatever else cannot be read is said with its file and line, every one of them. */

@@ -81,7 +81,7 @@ void peers_tell(struct peers *p)
         p->c.address(p->c.ctx, p->list.more[i].id, &p->list.more[i].address);
 }
 
-/* --- names ------------------------------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 static void begin_answer(struct peers *p, const char *event, const struct resolver_answer *a)
 {
@@ -128,7 +128,7 @@ void peers_answers(struct peers *p)
     }
 }
 
-/* --- whom we reach ----------------------------------------------------------------------------------------------- */
+/* ---- whom we reach ---- */
 
 void peers_ended(struct peers *p, const struct link_end *end)
 {

@@ -1,8 +1,8 @@
 /* peers.h -- whom a node may start from, and whom it cannot reach.
  *
- *     peer lists (peerlist.h) --\                        /--> the node's list at its start
- *     those met before (known.h) +--> what is known now +---> an address, whenever a name is looked up (resolver.h)
- *     ends of dials and links --/                        \--> whom we cannot reach, and why (unreached.h)
+ *     peer lists (peerlist.h) --\                     /--> the node's list at its start
+ *     those met before (known.h) +--> what is known --+--> an address, when a name is looked up
+ *     ends of dials and links --/                     \--> whom it cannot reach (unreached.h)
  *
  * One thread, but for peers_unreached and the wake. */
 #ifndef SHOAL_NODE_PEERS_H

@@ -1,7 +1,7 @@
 /* resolver.h -- the names of a peer list, looked up in the background, again and again.
  *
  *     WAITING --due--> ASKED --addresses--> WAITING, due again in five minutes: a name may move
- *                        `-----no answer--> WAITING, due again after 1, 2, 4 s ... five minutes: for ever
+ *                        `-----no answer--> WAITING, due again after 1, 2, 4 s ... five minutes
  *
  * getaddrinfo waits for as long as it likes. So a few threads ask, each one name at a time: a name
  * that hangs holds up nobody else's, and neither the start nor the end of the program. What they

@@ -10,9 +10,9 @@
 #include "config/experiment.h"
 
 struct worker_options {
-    const char
-        *dir; /* holds identity, checkpoints and log instead of the experiment's paths; or NULL */
-    const char *listen;       /* instead of the experiment's; or NULL */
+    const char *dir;    /* identity, checkpoints and log lie in it instead of where the experiment
+                        says; or NULL */
+    const char *listen; /* instead of the experiment's; or NULL */
     const char *const *peers; /* more entries of a peer list: files or ID@host:port */
     size_t peers_count;
     const char *device; /* instead of machine.device; or NULL */
@@ -25,8 +25,7 @@ struct worker_options {
 /* How it ended. */
 struct worker_end {
     bool stopped; /* a signal asked it to leave before the end of the run */
-    bool
-        unsaved; /* the last checkpoint could not be written: what was learned since the one before is lost */
+    bool unsaved; /* the last checkpoint could not be written: what was learned since is lost */
 };
 
 /* Runs a worker to the end of the run, or until a signal (stop.h) asks it to leave. `end` is filled
