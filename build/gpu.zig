@@ -53,7 +53,7 @@ fn cudaTests(s: *Shoal, own: []const []const u8, before: ?[]const u8) *Module {
     const flags = &(shoal.c_flags ++ [_][]const u8{ "-DSHOAL_CUDA", "-Itest/model" });
     if (before) |headers| s.includes(m, &.{headers});
     s.includes(m, &.{ "c", ".", ".deps/system/include" });
-    s.sources(m, "test/model", &.{ "ops_test.c", "model_test.c", "lanes_test.c" }, flags);
+    s.sources(m, "test/model", &.{ "ops_test.c", "model_test.c", "ranks_test.c" }, flags);
     s.sources(m, "test/cuda", own, flags);
     return m;
 }

@@ -199,8 +199,8 @@ struct op_outer_step {
     float *parameters;
 };
 
-/* GPUs that compute as one: the lanes of a trainer. */
-#define BACKEND_LANES_MAX 16
+/* GPUs that compute as one: the ranks of a trainer. */
+#define BACKEND_RANKS_MAX 16
 
 #define BACKEND_ALIGNMENT 256 /* bytes */
 
@@ -257,11 +257,11 @@ struct backend {
                                struct why *w);
     enum err (*outer_step)(void *self, const struct op_outer_step *o, struct why *w);
 
-    /* Over the lanes that this backend was joined with, itself the first of them; NULL where it was
-     * not. x[i] is the vector of lane i, in its memory, in the order in which they were joined:
-     *     all_reduce   x[i] = x[0] + x[1] + ...   in some order, the same bits in every lane
+    /* Over the ranks that this backend was joined with, itself the first of them; NULL where it was
+     * not. x[i] is the vector of rank i, in its memory, in the order in which they were joined:
+     *     all_reduce   x[i] = x[0] + x[1] + ...   in some order, the same bits in every rank
      *     broadcast    x[i] = x[0]
-     * Queued on every lane behind what is queued there. ERR_DEVICE when they could not be
+     * Queued on every rank behind what is queued there. ERR_DEVICE when they could not be
      * queued. */
     enum err (*all_reduce)(void *self, float *const *x, size_t count, struct why *w);
     enum err (*broadcast)(void *self, float *const *x, size_t count, struct why *w);

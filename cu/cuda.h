@@ -39,10 +39,10 @@ void cuda_close(struct backend *b);
  * usually is. ERR_DEVICE. */
 enum err cuda_nccl(int *version, const char *library, struct why *w);
 
-/* Joins 2 .. BACKEND_LANES_MAX open backends, each on a GPU of its own, of one thread: the first
+/* Joins 2 .. BACKEND_RANKS_MAX open backends, each on a GPU of its own, of one thread: the first
  * gets all_reduce and broadcast (backend.h). When one of them is closed the others take part in no
  * more. ERR_DEVICE without NCCL, or when it cannot join them. */
-enum err cuda_join(struct backend *lanes, size_t count, const char *library, struct why *w);
+enum err cuda_join(struct backend *ranks, size_t count, const char *library, struct why *w);
 
 /* "NVIDIA H100 80GB HBM3, sm_90, cuBLASLt 13.1", or ", own products", or of fp32 only the GPU;
  * lives as long as the backend. */

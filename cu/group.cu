@@ -17,8 +17,8 @@
 struct cuda_group {
     struct nccl nccl;
     size_t count;
-    struct cuda *members[BACKEND_LANES_MAX];
-    nccl_comm comms[BACKEND_LANES_MAX];
+    struct cuda *members[BACKEND_RANKS_MAX];
+    nccl_comm comms[BACKEND_RANKS_MAX];
     bool ended; /* there are no comms (any more) */
 };
 
@@ -121,7 +121,7 @@ static enum err broadcast(void *self, float *const *x, size_t count, struct why 
 
 static enum err join(struct cuda_group *g, const char *library, struct why *w)
 {
-    int devices[BACKEND_LANES_MAX];
+    int devices[BACKEND_RANKS_MAX];
     for (size_t i = 0; i < g->count; i++) devices[i] = g->members[i]->device;
     setenv("NCCL_NVLS_ENABLE", "0", 0);
     setenv("NCCL_RUNTIME_CONNECT", "0", 0); /* takes its memory now, before others share the rest */
@@ -137,19 +137,19 @@ static enum err join(struct cuda_group *g, const char *library, struct why *w)
                g->count, text_of(g, result), devices[0]);
 }
 
-enum err cuda_join(struct backend *lanes, size_t count, const char *library, struct why *w)
+enum err cuda_join(struct backend *ranks, size_t count, const char *library, struct why *w)
 {
     struct cuda_group *g = (struct cuda_group *)calloc(1, sizeof *g);
     if (!g) return why(w, ERR_MEMORY, "no memory to join %zu GPUs", count);
     g->count = count;
-    for (size_t i = 0; i < count; i++) g->members[i] = (struct cuda *)lanes[i].self;
+    for (size_t i = 0; i < count; i++) g->members[i] = (struct cuda *)ranks[i].self;
     enum err e = join(g, library, w);
     if (e) {
         free(g);
         return e;
     }
     for (size_t i = 0; i < count; i++) g->members[i]->group = g;
-    lanes[0].all_reduce = all_reduce;
-    lanes[0].broadcast = broadcast;
+    ranks[0].all_reduce = all_reduce;
+    ranks[0].broadcast = broadcast;
     return ERR_OK;
 }

@@ -12,7 +12,7 @@
 
 #include "base/amount.h"
 #include "base/clock.h"
-#include "base/journal.h"
+#include "base/event_log.h"
 #include "base/object.h"
 #include "base/stop.h"
 #include "base/terminal.h"
@@ -94,7 +94,7 @@ static enum err open_all(struct alone *a, const struct wishes *o, struct why *w)
     enum err e = settings_read("train", &from, &a->x, w);
     if (!e) e = session_claim(s, w);
     const int echo = o->json ? object_stdout() : -1;
-    if (!e) e = journal_open(&s->journal, a->x.metrics.log, echo, w);
+    if (!e) e = event_log_open(&s->log, a->x.metrics.log, echo, w);
     if (!e) e = session_open(s, nobody, 0, TRAINER_VECTORS, w);
     return e ? e : resume(a, w);
 }
@@ -141,10 +141,10 @@ static enum err not_finite(struct alone *a, struct why *w)
     char path[CHECKPOINTS_PATH_BYTES], reason[200];
     bool found = false;
     snprintf(reason, sizeof reason, "%s", w->text);
-    journal_begin(a->session.journal, "not_finite");
-    journal_u64(a->session.journal, "step", a->step + 1);
-    journal_text(a->session.journal, "why", reason);
-    journal_end(a->session.journal);
+    event_log_begin(a->session.log, "not_finite");
+    event_log_u64(a->session.log, "step", a->step + 1);
+    event_log_text(a->session.log, "why", reason);
+    event_log_end(a->session.log);
     const struct checkpoints_want want = {.ids = &a->session.setup.ids,
                                           .shared = &a->session.setup.shared};
     if (checkpoints_newest(a->x.checkpoint.dir, &want, &found, path, NULL)) found = false;
@@ -166,13 +166,13 @@ static enum err train(struct alone *a, uint64_t last, struct why *w)
             .epoch = EVENTS_ALONE, .step = (double)(a->step + 1), .report = &r};
         instant began = clock_now();
         e = trainer_step(a->session.trainer, (double)a->step, &r, w);
-        if (e == ERR_NUMBER) events_step_failed(a->session.journal, &step, w->text);
+        if (e == ERR_NUMBER) events_step_failed(a->session.log, &step, w->text);
         if (e) break;
         double seconds = span_in_s(instant_since(clock_now(), began));
         a->step++;
         step.ms = seconds * 1e3;
         step.tokens_per_s = (double)r.tokens / fmax(seconds, 1e-6);
-        events_step(a->session.journal, &step);
+        events_step(a->session.log, &step);
         show(a, last, &r, seconds);
         if (a->step % a->x.evaluate.every == 0 || a->step == a->x.train.steps) e = evaluate(a, w);
         if (!e && a->step % a->x.checkpoint.every == 0) e = save(a, w);
@@ -185,11 +185,11 @@ static enum err train(struct alone *a, uint64_t last, struct why *w)
 /* Trains to step `last`, with the first and last event of the log around it. */
 static enum err train_to(struct alone *a, uint64_t last, struct why *w)
 {
-    struct journal *j = a->session.journal;
+    struct event_log *j = a->session.log;
     if (a->step >= last) printf("there is nothing to train, and nothing was written: ");
     events_start(j, "train", &a->x, &a->session.setup,
                  trainer_layout(a->session.trainer)->parameters);
-    journal_end(j);
+    event_log_end(j);
     enum err e = train(a, last, w);
     events_end(j, EVENTS_ALONE, (double)a->step,
                e                            ? w->text

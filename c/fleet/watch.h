@@ -1,7 +1,7 @@
 /* watch.h -- what a worker's event log says so far, read while it grows.
  *
  * `shoal swarm` sees its workers through their logs alone, as any program may; what a killed worker
- * said is there but for its last millisecond (journal.h). docs/events.md describes the lines. */
+ * said is there but for its last millisecond (event_log.h). docs/events.md describes the lines. */
 #ifndef SHOAL_FLEET_WATCH_H
 #define SHOAL_FLEET_WATCH_H
 

@@ -17,45 +17,45 @@ enum model_use budget_use(enum recompute r)
     return uses[r];
 }
 
-bool budget_at_once(const struct experiment *x, size_t lanes, uint32_t micro_batch)
+bool budget_at_once(const struct experiment *x, size_t ranks, uint32_t micro_batch)
 {
-    return experiment_batch_sequences(x) <= lanes * micro_batch;
+    return experiment_batch_sequences(x) <= ranks * micro_batch;
 }
 
-size_t budget_bytes(const struct experiment *x, const struct backend *b, size_t lanes,
+size_t budget_bytes(const struct experiment *x, const struct backend *b, size_t ranks,
                     enum recompute r, uint32_t micro_batch)
 {
     return 4 * layout_of(&x->model).parameters * sizeof(float) +
            model_bytes(&x->model, b, micro_batch, budget_use(r),
-                       budget_at_once(x, lanes, micro_batch));
+                       budget_at_once(x, ranks, micro_batch));
 }
 
-/* The busiest lane, which the others wait for, has at most a sixteenth more to do than need be. */
-static bool is_even(uint64_t sequences, uint64_t micro_batch, size_t lanes)
+/* The busiest rank, which the others wait for, has at most a sixteenth more to do than need be. */
+static bool is_even(uint64_t sequences, uint64_t micro_batch, size_t ranks)
 {
-    const uint64_t most = ceil_div(ceil_div(sequences, micro_batch), lanes) * micro_batch;
-    return most * 16 <= ceil_div(sequences, lanes) * 17;
+    const uint64_t most = ceil_div(ceil_div(sequences, micro_batch), ranks) * micro_batch;
+    return most * 16 <= ceil_div(sequences, ranks) * 17;
 }
 
 /* May so many sequences be taken at once, of at most `tokens` tokens? One always may. */
-static bool divides(const struct experiment *x, uint64_t n, size_t lanes, uint64_t tokens)
+static bool divides(const struct experiment *x, uint64_t n, size_t ranks, uint64_t tokens)
 {
     const uint64_t sequences = experiment_batch_sequences(x);
-    return n == 1 || (n * x->model.context <= tokens && n * lanes <= sequences &&
-                      sequences % n == 0 && is_even(sequences, n, lanes));
+    return n == 1 || (n * x->model.context <= tokens && n * ranks <= sequences &&
+                      sequences % n == 0 && is_even(sequences, n, ranks));
 }
 
 /* The largest that is allowed and fits into `bytes`, up to `most`; 0: none. */
 static uint32_t largest(const struct experiment *x, const struct backend *b, enum recompute r,
-                        size_t lanes, uint64_t tokens, uint64_t most, size_t bytes)
+                        size_t ranks, uint64_t tokens, uint64_t most, size_t bytes)
 {
     for (uint64_t n = most; n >= 1; n--)
-        if (divides(x, n, lanes, tokens) && budget_bytes(x, b, lanes, r, (uint32_t)n) <= bytes)
+        if (divides(x, n, ranks, tokens) && budget_bytes(x, b, ranks, r, (uint32_t)n) <= bytes)
             return (uint32_t)n;
     return 0;
 }
 
-uint32_t budget_micro_batch(const struct experiment *x, const struct backend *b, size_t lanes)
+uint32_t budget_micro_batch(const struct experiment *x, const struct backend *b, size_t ranks)
 {
     if (x->train.micro_batch) return x->train.micro_batch;
     const uint64_t tokens = b->host ? BUDGET_TOKENS_HOST : BUDGET_TOKENS_GPU;
@@ -63,11 +63,11 @@ uint32_t budget_micro_batch(const struct experiment *x, const struct backend *b,
     const size_t bytes =
         b->memory ? budget_of_gpu(b->memory(b->self)) : vectors + BUDGET_BYTES_HOST;
     const uint64_t most = tokens / x->model.context;
-    const uint32_t n = largest(x, b, x->train.recompute, lanes, tokens, most, bytes);
+    const uint32_t n = largest(x, b, x->train.recompute, ranks, tokens, most, bytes);
     return n ? n : 1;
 }
 
-bool budget_fit(const struct experiment *x, const struct backend *b, size_t lanes, size_t bytes,
+bool budget_fit(const struct experiment *x, const struct backend *b, size_t ranks, size_t bytes,
                 struct budget *out)
 {
     const uint64_t most =
@@ -76,10 +76,10 @@ bool budget_fit(const struct experiment *x, const struct backend *b, size_t lane
     *out = (struct budget){0};
     for (int r = (int)x->train.recompute; r <= RECOMPUTE_BLOCK; r++) {
         const uint32_t n =
-            largest(x, b, (enum recompute)r, lanes, BUDGET_TOKENS_GPU, most ? most : 1, bytes);
+            largest(x, b, (enum recompute)r, ranks, BUDGET_TOKENS_GPU, most ? most : 1, bytes);
         if (n > out->micro_batch)
             *out = (struct budget){(enum recompute)r, n,
-                                   budget_bytes(x, b, lanes, (enum recompute)r, n)};
+                                   budget_bytes(x, b, ranks, (enum recompute)r, n)};
         if (n >= enough || n == most) break;
     }
     return out->micro_batch > 0;
@@ -93,17 +93,17 @@ static const char *size_text(size_t bytes, char out[24])
     return out;
 }
 
-enum err budget_check_host(const struct experiment *x, const struct backend *b, size_t lanes,
+enum err budget_check_host(const struct experiment *x, const struct backend *b, size_t ranks,
                            uint64_t others, uint64_t room, struct why *w)
 {
     const uint64_t vectors = layout_of(&x->model).parameters * sizeof(float);
-    const uint32_t n = budget_micro_batch(x, b, lanes);
+    const uint32_t n = budget_micro_batch(x, b, ranks);
     const uint64_t training =
-        b->host ? budget_bytes(x, b, lanes, x->train.recompute, n) : 3 * vectors;
+        b->host ? budget_bytes(x, b, ranks, x->train.recompute, n) : 3 * vectors;
     char all[24], needs[24], rest[24], has[24], remedy[160] = "take a smaller model";
     struct budget fit;
     if (training + others <= room) return ERR_OK;
-    if (b->host && room > others && budget_fit(x, b, lanes, (size_t)(room - others), &fit))
+    if (b->host && room > others && budget_fit(x, b, ranks, (size_t)(room - others), &fit))
         snprintf(remedy, sizeof remedy, "set train.recompute to %s and train.micro_batch to %u",
                  recompute_word(fit.recompute), (unsigned)fit.micro_batch);
     return why(w, ERR_MEMORY,
@@ -114,22 +114,22 @@ enum err budget_check_host(const struct experiment *x, const struct backend *b, 
                size_text(others, rest), size_text(room, has), remedy);
 }
 
-enum err budget_check(const struct experiment *x, const struct backend *b, size_t lanes,
+enum err budget_check(const struct experiment *x, const struct backend *b, size_t ranks,
                       size_t memory, const char *device, struct why *w)
 {
     const size_t room = budget_of_gpu(memory);
-    const uint32_t n = budget_micro_batch(x, b, lanes);
-    const size_t needed = budget_bytes(x, b, lanes, x->train.recompute, n);
+    const uint32_t n = budget_micro_batch(x, b, ranks);
+    const size_t needed = budget_bytes(x, b, ranks, x->train.recompute, n);
     char needs[24], has[24], fits[24];
     struct budget fit;
     if (needed <= room) return ERR_OK;
     size_text(needed, needs);
     size_text(room, has);
-    if (!budget_fit(x, b, lanes, room, &fit))
+    if (!budget_fit(x, b, ranks, room, &fit))
         return why(w, ERR_MEMORY,
                    "%s: training takes %s, and %s has room for %s, whatever train.micro_batch and "
                    "train.recompute say: take a smaller model or a GPU with more memory",
-                   x->path, size_text(budget_bytes(x, b, lanes, RECOMPUTE_BLOCK, 1), needs), device,
+                   x->path, size_text(budget_bytes(x, b, ranks, RECOMPUTE_BLOCK, 1), needs), device,
                    has);
     return why(
         w, ERR_MEMORY,

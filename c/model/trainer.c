@@ -13,7 +13,7 @@
 #include "model/schedule.h"
 
 /* One device with all that an inner step needs. */
-struct lane {
+struct rank {
     const struct backend *b;
     struct model *model;
     void *memory; /* of which all this is made */
@@ -24,13 +24,13 @@ struct lane {
 
 struct trainer {
     const struct experiment *x;
-    const struct backend *b; /* of lane 0 */
+    const struct backend *b; /* of rank 0 */
     const struct corpus *corpus;
     struct sampler sampler;
-    struct trainer_state state; /* its vectors are lane 0's */
-    struct lane lanes[BACKEND_LANES_MAX];
-    size_t lanes_count;
-    bool stale;       /* the other lanes do not have lane 0's parameters */
+    struct trainer_state state; /* its vectors are rank 0's */
+    struct rank ranks[BACKEND_RANKS_MAX];
+    size_t ranks_count;
+    bool stale;       /* the other ranks do not have rank 0's parameters */
     uint32_t *tokens; /* host: [micro_batch, context + 1] */
     uint32_t micro_batch;
     float *copies[TRAINER_VECTORS]; /* in host memory, of a backend that is not the host */
@@ -41,24 +41,24 @@ static size_t vector_bytes(const struct experiment *x)
     return layout_of(&x->model).parameters * sizeof(float);
 }
 
-/* Has each lane something to do? */
-static enum err check_lanes(const struct experiment *x, size_t lanes, struct why *w)
+/* Has each rank something to do? */
+static enum err check_ranks(const struct experiment *x, size_t ranks, struct why *w)
 {
     const uint64_t sequences = experiment_batch_sequences(x);
     const uint64_t pieces = ceil_div(sequences, x->train.micro_batch ? x->train.micro_batch : 1);
-    if (sequences < lanes)
+    if (sequences < ranks)
         return why(w, ERR_USAGE,
                    "%s: train.batch_tokens makes %llu sequences of model.context %u, too few for "
                    "%zu GPUs: raise it to %llu or name fewer GPUs in machine.device, as cuda:0",
-                   x->path, (unsigned long long)sequences, (unsigned)x->model.context, lanes,
-                   (unsigned long long)lanes * x->model.context);
-    if (pieces < lanes)
+                   x->path, (unsigned long long)sequences, (unsigned)x->model.context, ranks,
+                   (unsigned long long)ranks * x->model.context);
+    if (pieces < ranks)
         return why(w, ERR_USAGE,
                    "%s: train.micro_batch %u parts a batch of %llu sequences in %llu, too few for "
                    "%zu GPUs: set it to %llu or lower, or to auto, or name fewer GPUs in "
                    "machine.device, as cuda:0",
                    x->path, (unsigned)x->train.micro_batch, (unsigned long long)sequences,
-                   (unsigned long long)pieces, lanes, (unsigned long long)(sequences / lanes));
+                   (unsigned long long)pieces, ranks, (unsigned long long)(sequences / ranks));
     return ERR_OK;
 }
 
@@ -82,12 +82,12 @@ enum err trainer_fits(const struct experiment *x, const struct corpus *c, struct
              : ERR_OK;
 }
 
-static enum err check(const struct experiment *x, const struct backend *b, size_t lanes,
+static enum err check(const struct experiment *x, const struct backend *b, size_t ranks,
                       const struct corpus *c, struct why *w)
 {
-    assert(lanes >= 1 && lanes <= BACKEND_LANES_MAX);
-    for (size_t i = 0; i < lanes; i++)
-        assert(lanes == 1 || (b[0].all_reduce && b[0].activation_bytes == b[i].activation_bytes));
+    assert(ranks >= 1 && ranks <= BACKEND_RANKS_MAX);
+    for (size_t i = 0; i < ranks; i++)
+        assert(ranks == 1 || (b[0].all_reduce && b[0].activation_bytes == b[i].activation_bytes));
     assert(b->activation_bytes == (x->train.precision == PRECISION_BF16 ? 2 : 4));
     enum err e = trainer_fits(x, c, w);
     if (e) return e;
@@ -97,9 +97,9 @@ static enum err check(const struct experiment *x, const struct backend *b, size_
             "%s: train.micro_batch is %u, but a batch of %llu tokens has only %llu sequences",
             x->path, (unsigned)x->train.micro_batch, (unsigned long long)x->train.batch_tokens,
             (unsigned long long)experiment_batch_sequences(x));
-    e = check_lanes(x, lanes, w);
-    for (size_t i = 0; !e && b->memory && i < lanes; i++)
-        e = budget_check(x, b, lanes, b[i].memory(b[i].self), "the GPU", w);
+    e = check_ranks(x, ranks, w);
+    for (size_t i = 0; !e && b->memory && i < ranks; i++)
+        e = budget_check(x, b, ranks, b[i].memory(b[i].self), "the GPU", w);
     return e;
 }
 
@@ -107,53 +107,53 @@ static enum err check(const struct experiment *x, const struct backend *b, size_
 static enum err genesis(struct trainer *t, struct why *w)
 {
     enum err e =
-        init_device(model_layout(t->lanes[0].model), t->x->seed, t->b, t->state.parameters, w);
+        init_device(model_layout(t->ranks[0].model), t->x->seed, t->b, t->state.parameters, w);
     if (!e) trainer_parameters_changed(t);
     return e;
 }
 
-/* Takes all that a lane needs in one piece, and lays it out: parameters, moments, gradients, and
+/* Takes all that a rank needs in one piece, and lays it out: parameters, moments, gradients, and
  * what the model works in. */
-static enum err lane_open(struct lane *lane, const struct trainer *t, const struct backend *b,
+static enum err rank_open(struct rank *rank, const struct trainer *t, const struct backend *b,
                           struct why *w)
 {
-    float **const vectors[] = {&lane->parameters, &lane->moment1, &lane->moment2, &lane->gradients};
+    float **const vectors[] = {&rank->parameters, &rank->moment1, &rank->moment2, &rank->gradients};
     const size_t each = align_up(vector_bytes(t->x), BACKEND_ALIGNMENT);
     const enum model_use use = budget_use(t->x->train.recompute);
-    const bool at_once = budget_at_once(t->x, t->lanes_count, t->micro_batch);
+    const bool at_once = budget_at_once(t->x, t->ranks_count, t->micro_batch);
     const size_t model = model_bytes(&t->x->model, b, t->micro_batch, use, at_once);
-    lane->b = b;
-    lane->bytes = 4 * each + model;
-    enum err e = b->alloc(b->self, lane->bytes, &lane->memory, w);
-    uint8_t *at = lane->memory;
+    rank->b = b;
+    rank->bytes = 4 * each + model;
+    enum err e = b->alloc(b->self, rank->bytes, &rank->memory, w);
+    uint8_t *at = rank->memory;
     for (size_t i = 0; !e && i < sizeof vectors / sizeof vectors[0]; i++, at += each)
         *vectors[i] = (float *)at;
     if (!e)
-        e = model_open(&lane->model, &t->x->model, b, t->micro_batch, use,
-                       at_once ? lane->gradients : NULL, at, w);
+        e = model_open(&rank->model, &t->x->model, b, t->micro_batch, use,
+                       at_once ? rank->gradients : NULL, at, w);
     if (e == ERR_MEMORY) why_while(w, e, "set train.micro_batch lower or train.recompute to block");
     return e;
 }
 
-static void lane_close(struct lane *lane)
+static void rank_close(struct rank *rank)
 {
-    model_close(lane->model);
-    if (lane->memory) lane->b->free(lane->b->self, lane->memory, lane->bytes);
+    model_close(rank->model);
+    if (rank->memory) rank->b->free(rank->b->self, rank->memory, rank->bytes);
 }
 
-enum err trainer_open(const struct experiment *x, const struct backend *b, size_t lanes,
+enum err trainer_open(const struct experiment *x, const struct backend *b, size_t ranks,
                       const struct corpus *c, const uint8_t identity[32], struct trainer **out,
                       struct why *w)
 {
-    enum err e = check(x, b, lanes, c, w);
+    enum err e = check(x, b, ranks, c, w);
     if (e) return e;
     struct trainer *t = calloc(1, sizeof *t);
     if (!t) return why(w, ERR_MEMORY, "no memory for a trainer");
     *t = (struct trainer){.x = x,
                           .b = b,
                           .corpus = c,
-                          .lanes_count = lanes,
-                          .micro_batch = budget_micro_batch(x, b, lanes)};
+                          .ranks_count = ranks,
+                          .micro_batch = budget_micro_batch(x, b, ranks)};
     t->tokens = malloc((size_t)t->micro_batch * (x->model.context + 1) * sizeof(uint32_t));
     if (!t->tokens) e = why(w, ERR_MEMORY, "no memory for a micro-batch");
     for (size_t i = 0; !e && !b->host && i < TRAINER_VECTORS; i++) {
@@ -161,8 +161,8 @@ enum err trainer_open(const struct experiment *x, const struct backend *b, size_
         if (!t->copies[i]) e = why(w, ERR_MEMORY, "no memory for the host's copies of a model");
     }
     if (!e) e = sampler_init(&t->sampler, c, x->seed, identity, x->model.context, w);
-    for (size_t i = 0; !e && i < lanes; i++) e = lane_open(&t->lanes[i], t, &b[i], w);
-    const struct lane *first = &t->lanes[0];
+    for (size_t i = 0; !e && i < ranks; i++) e = rank_open(&t->ranks[i], t, &b[i], w);
+    const struct rank *first = &t->ranks[0];
     t->state.parameters = first->parameters;
     t->state.moment1 = first->moment1;
     t->state.moment2 = first->moment2;
@@ -178,43 +178,43 @@ enum err trainer_open(const struct experiment *x, const struct backend *b, size_
 void trainer_close(struct trainer *t)
 {
     if (!t) return;
-    for (size_t i = 0; i < t->lanes_count; i++) lane_close(&t->lanes[i]);
+    for (size_t i = 0; i < t->ranks_count; i++) rank_close(&t->ranks[i]);
     for (size_t i = 0; i < TRAINER_VECTORS; i++) free(t->copies[i]);
     free(t->tokens);
     free(t);
 }
 
-/* Sees to it that all lanes have lane 0's parameters. */
+/* Sees to it that all ranks have rank 0's parameters. */
 static enum err share_parameters(struct trainer *t, struct why *w)
 {
-    float *parameters[BACKEND_LANES_MAX];
-    if (t->lanes_count == 1 || !t->stale) return ERR_OK;
-    for (size_t i = 0; i < t->lanes_count; i++) {
-        parameters[i] = t->lanes[i].parameters;
-        model_parameters_changed(t->lanes[i].model);
+    float *parameters[BACKEND_RANKS_MAX];
+    if (t->ranks_count == 1 || !t->stale) return ERR_OK;
+    for (size_t i = 0; i < t->ranks_count; i++) {
+        parameters[i] = t->ranks[i].parameters;
+        model_parameters_changed(t->ranks[i].model);
     }
     enum err e =
-        t->b->broadcast(t->b->self, parameters, model_layout(t->lanes[0].model)->parameters, w);
+        t->b->broadcast(t->b->self, parameters, model_layout(t->ranks[0].model)->parameters, w);
     t->stale = e != ERR_OK;
     return e;
 }
 
-/* gradients of each lane = the sum of all. */
+/* gradients of each rank = the sum of all. */
 static enum err add_gradients(struct trainer *t, struct why *w)
 {
-    float *gradients[BACKEND_LANES_MAX];
-    if (t->lanes_count == 1) return ERR_OK;
-    for (size_t i = 0; i < t->lanes_count; i++) gradients[i] = t->lanes[i].gradients;
-    return t->b->all_reduce(t->b->self, gradients, model_layout(t->lanes[0].model)->parameters, w);
+    float *gradients[BACKEND_RANKS_MAX];
+    if (t->ranks_count == 1) return ERR_OK;
+    for (size_t i = 0; i < t->ranks_count; i++) gradients[i] = t->ranks[i].gradients;
+    return t->b->all_reduce(t->b->self, gradients, model_layout(t->ranks[0].model)->parameters, w);
 }
 
-/* Waits for what the lane computes and adds its losses to `total`. */
-static enum err collect(struct lane *lane, double *total, struct why *w)
+/* Waits for what the rank computes and adds its losses to `total`. */
+static enum err collect(struct rank *rank, double *total, struct why *w)
 {
     double sum;
-    if (!lane->busy) return ERR_OK;
-    lane->busy = false;
-    enum err e = model_loss_sum(lane->model, &sum, w);
+    if (!rank->busy) return ERR_OK;
+    rank->busy = false;
+    enum err e = model_loss_sum(rank->model, &sum, w);
     if (!e) *total += sum;
     return e;
 }
@@ -235,7 +235,7 @@ static void fill(struct trainer *t, const struct text *from, uint64_t done, size
             sampler_validation(t->corpus, context, first + i, t->tokens + i * (context + 1));
 }
 
-/* The sum of the text's losses and, of text to train on, what each lane has of its gradients.
+/* The sum of the text's losses and, of text to train on, what each rank has of its gradients.
  * Micro-batch after micro-batch is dealt out in turn; losses are added up in that order. */
 static enum err deal(struct trainer *t, const struct text *from, double *total, struct why *w)
 {
@@ -244,26 +244,26 @@ static enum err deal(struct trainer *t, const struct text *from, double *total, 
     enum err e = share_parameters(t, w);
     *total = 0;
     for (uint64_t done = 0; !e && done < from->sequences; turn++) {
-        struct lane *lane = &t->lanes[turn % t->lanes_count];
+        struct rank *rank = &t->ranks[turn % t->ranks_count];
         const uint64_t left = from->sequences - done;
         const size_t count = t->micro_batch < left ? t->micro_batch : left;
         const struct model_batch batch = {t->tokens, count, t->x->model.context};
         fill(t, from, done, count);
-        e = collect(lane, total, w);
+        e = collect(rank, total, w);
         if (e) break;
-        model_queue(lane->model, lane->parameters, from->training ? lane->gradients : NULL, &batch,
+        model_queue(rank->model, rank->parameters, from->training ? rank->gradients : NULL, &batch,
                     scale);
-        lane->busy = true;
+        rank->busy = true;
         done += count;
     }
-    for (size_t i = 0; i < t->lanes_count; i++, turn++) {
-        enum err failed = collect(&t->lanes[turn % t->lanes_count], total, e ? NULL : w);
+    for (size_t i = 0; i < t->ranks_count; i++, turn++) {
+        enum err failed = collect(&t->ranks[turn % t->ranks_count], total, e ? NULL : w);
         if (!e) e = failed;
     }
     return e;
 }
 
-/* Mean loss of the batch and its gradients, the same in each lane. Moves the position on in any
+/* Mean loss of the batch and its gradients, the same in each rank. Moves the position on in any
  * case. */
 static enum err accumulate(struct trainer *t, double *loss, struct why *w)
 {
@@ -271,8 +271,8 @@ static enum err accumulate(struct trainer *t, double *loss, struct why *w)
     double total;
     t->state.position += batch.sequences;
     t->state.tokens += t->x->train.batch_tokens;
-    for (size_t i = 0; i < t->lanes_count; i++)
-        model_clear_gradients(t->lanes[i].model, t->lanes[i].gradients);
+    for (size_t i = 0; i < t->ranks_count; i++)
+        model_clear_gradients(t->ranks[i].model, t->ranks[i].gradients);
     enum err e = deal(t, &batch, &total, w);
     *loss = total / (double)t->x->train.batch_tokens;
     return e ? e : add_gradients(t, w);
@@ -281,11 +281,11 @@ static enum err accumulate(struct trainer *t, double *loss, struct why *w)
 static void update(struct trainer *t, double lr, double gradient_norm)
 {
     t->state.steps++;
-    for (size_t i = 0; i < t->lanes_count; i++) {
-        const struct lane *lane = &t->lanes[i];
-        const struct adamw_vectors v = {lane->parameters, lane->moment1, lane->moment2,
-                                        lane->gradients, model_bf16_weights(lane->model)};
-        adamw_step(lane->b, model_layout(lane->model), t->x, &v, t->state.steps, lr, gradient_norm);
+    for (size_t i = 0; i < t->ranks_count; i++) {
+        const struct rank *rank = &t->ranks[i];
+        const struct adamw_vectors v = {rank->parameters, rank->moment1, rank->moment2,
+                                        rank->gradients, model_bf16_weights(rank->model)};
+        adamw_step(rank->b, model_layout(rank->model), t->x, &v, t->state.steps, lr, gradient_norm);
     }
 }
 
@@ -296,8 +296,8 @@ enum err trainer_step(struct trainer *t, double schedule_step, struct trainer_re
                                .tokens = t->x->train.batch_tokens};
     enum err e = accumulate(t, &r.loss, w);
     if (!e)
-        e = t->b->norm2(t->b->self, t->lanes[0].gradients,
-                        model_layout(t->lanes[0].model)->parameters, &r.gradient_norm, w);
+        e = t->b->norm2(t->b->self, t->ranks[0].gradients,
+                        model_layout(t->ranks[0].model)->parameters, &r.gradient_norm, w);
     if (e) return e;
     *out = r;
     if (!isfinite(r.loss) || !isfinite(r.gradient_norm))
@@ -331,33 +331,33 @@ enum err trainer_evaluate(struct trainer *t, uint64_t tokens_max, double *loss,
     return ERR_OK;
 }
 
-static float *vector_of(const struct lane *lane, enum trainer_vector v)
+static float *vector_of(const struct rank *rank, enum trainer_vector v)
 {
-    float *const vectors[] = {lane->parameters, lane->moment1, lane->moment2};
+    float *const vectors[] = {rank->parameters, rank->moment1, rank->moment2};
     return vectors[v];
 }
 
 float *trainer_host(struct trainer *t, enum trainer_vector v)
 {
-    return t->b->host ? vector_of(&t->lanes[0], v) : t->copies[v];
+    return t->b->host ? vector_of(&t->ranks[0], v) : t->copies[v];
 }
 
 enum err trainer_pull(struct trainer *t, struct why *w)
 {
     enum err e = ERR_OK;
     for (int v = 0; !e && !t->b->host && v < TRAINER_VECTORS; v++)
-        e = t->b->download(t->b->self, t->copies[v], vector_of(&t->lanes[0], v), vector_bytes(t->x),
+        e = t->b->download(t->b->self, t->copies[v], vector_of(&t->ranks[0], v), vector_bytes(t->x),
                            w);
     return e;
 }
 
 void trainer_push(struct trainer *t)
 {
-    for (size_t i = 0; i < t->lanes_count; i++)
+    for (size_t i = 0; i < t->ranks_count; i++)
         for (int v = 0; v < TRAINER_VECTORS; v++) {
-            const struct lane *lane = &t->lanes[i];
-            float *to = vector_of(lane, v), *from = trainer_host(t, v);
-            if (to != from) lane->b->upload(lane->b->self, to, from, vector_bytes(t->x));
+            const struct rank *rank = &t->ranks[i];
+            float *to = vector_of(rank, v), *from = trainer_host(t, v);
+            if (to != from) rank->b->upload(rank->b->self, to, from, vector_bytes(t->x));
         }
     trainer_parameters_changed(t);
 }
@@ -365,15 +365,15 @@ void trainer_push(struct trainer *t)
 void trainer_parameters_changed(struct trainer *t)
 {
     t->stale = true;
-    model_parameters_changed(t->lanes[0].model);
+    model_parameters_changed(t->ranks[0].model);
 }
 
 void trainer_forget(struct trainer *t)
 {
-    for (size_t i = 0; i < t->lanes_count; i++) {
-        const struct lane *lane = &t->lanes[i];
-        lane->b->zero(lane->b->self, lane->moment1, vector_bytes(t->x));
-        lane->b->zero(lane->b->self, lane->moment2, vector_bytes(t->x));
+    for (size_t i = 0; i < t->ranks_count; i++) {
+        const struct rank *rank = &t->ranks[i];
+        rank->b->zero(rank->b->self, rank->moment1, vector_bytes(t->x));
+        rank->b->zero(rank->b->self, rank->moment2, vector_bytes(t->x));
     }
     t->state.steps = 0;
 }
@@ -381,7 +381,7 @@ void trainer_forget(struct trainer *t)
 struct trainer_state *trainer_state(struct trainer *t) { return &t->state; }
 const struct layout *trainer_layout(const struct trainer *t)
 {
-    return model_layout(t->lanes[0].model);
+    return model_layout(t->ranks[0].model);
 }
 const struct backend *trainer_backend(const struct trainer *t) { return t->b; }
 uint32_t trainer_micro_batch(const struct trainer *t) { return t->micro_batch; }

@@ -7,9 +7,9 @@
  * bit on the same machine (and build, and micro-batch). The outer step reads and overwrites
  * `parameters` between calls; the moments and counters stay the worker's own.
  *
- * Several GPUs of one machine are the lanes of one trainer: each holds the whole model and computes
- * every n-th micro-batch of a step, n being their number; their gradients are added up among them, and each takes the same AdamW step. All others see lane 0, whose parameters the other
- * lanes take over before the next step or evaluation. With another number of lanes sums are rounded
+ * Several GPUs of one machine are the ranks of one trainer: each holds the whole model and computes
+ * every n-th micro-batch of a step, n being their number; their gradients are added up among them, and each takes the same AdamW step. All others see rank 0, whose parameters the other
+ * ranks take over before the next step or evaluation. With another number of ranks sums are rounded
  * otherwise, as with another micro-batch.
  *
  * One thread uses a trainer at a time. It calls the backend and its pool; for a pool that gives way
@@ -28,7 +28,7 @@ struct corpus; /* data/corpus.h */
 struct trainer;
 
 struct trainer_state {
-    /* Flat vectors of layout.parameters fp32 in the memory of lane 0 (host memory where
+    /* Flat vectors of layout.parameters fp32 in the memory of rank 0 (host memory where
      * backend.host). */
     float *parameters, *moment1, *moment2;
     uint64_t steps;    /* AdamW steps taken: its bias correction */
@@ -49,12 +49,12 @@ struct trainer_report {
 enum err trainer_fits(const struct experiment *x, const struct corpus *c, struct why *w);
 
 /* Genesis parameters from the experiment's seed, zero moments and counters. `identity` decides what
- * is read: 32 bytes, the worker's node ID or zeros for one alone. `b` are `lanes` backends, 1 ..
- * BACKEND_LANES_MAX; more than one were joined (backend.h). Experiment, backends and corpus must
- * outlive the trainer. ERR_USAGE when experiment and corpus do not fit together or a lane would
+ * is read: 32 bytes, the worker's node ID or zeros for one alone. `b` are `ranks` backends, 1 ..
+ * BACKEND_RANKS_MAX; more than one were joined (backend.h). Experiment, backends and corpus must
+ * outlive the trainer. ERR_USAGE when experiment and corpus do not fit together or a rank would
  * have nothing to do, ERR_UNSUPPORTED for a precision that the backend lacks, ERR_MEMORY,
  * ERR_DEVICE. */
-enum err trainer_open(const struct experiment *x, const struct backend *b, size_t lanes,
+enum err trainer_open(const struct experiment *x, const struct backend *b, size_t ranks,
                       const struct corpus *c, const uint8_t identity[32], struct trainer **out,
                       struct why *w);
 void trainer_close(struct trainer *t);
@@ -75,7 +75,7 @@ enum err trainer_evaluate(struct trainer *t, uint64_t tokens_max, double *loss,
 /* The state, to read and to overwrite between calls; the pointers in it stay. */
 struct trainer_state *trainer_state(struct trainer *t);
 const struct layout *trainer_layout(const struct trainer *t);
-const struct backend *trainer_backend(const struct trainer *t); /* of lane 0 */
+const struct backend *trainer_backend(const struct trainer *t); /* of rank 0 */
 
 /* Whoever writes `parameters` between calls says so afterwards. */
 void trainer_parameters_changed(struct trainer *t);
@@ -83,15 +83,15 @@ void trainer_parameters_changed(struct trainer *t);
 /* The moments and `steps` as at genesis. */
 void trainer_forget(struct trainer *t);
 
-/* The three vectors of the state (of lane 0, all lanes hold the same) as the host sees them:
+/* The three vectors of the state (of rank 0, all ranks hold the same) as the host sees them:
  * themselves where backend.host, else copies in host memory that `pull` brings up to date and
- * `push` sends to all lanes. ERR_DEVICE. */
+ * `push` sends to all ranks. ERR_DEVICE. */
 enum trainer_vector { TRAINER_PARAMETERS, TRAINER_MOMENT1, TRAINER_MOMENT2, TRAINER_VECTORS };
 float *trainer_host(struct trainer *t, enum trainer_vector v);
 enum err trainer_pull(struct trainer *t, struct why *w);
 void trainer_push(struct trainer *t);
 
-/* Sequences at once in each lane: budget_micro_batch (budget.h). */
+/* Sequences at once in each rank: budget_micro_batch (budget.h). */
 uint32_t trainer_micro_batch(const struct trainer *t);
 
 #endif

@@ -34,7 +34,7 @@ static uint32_t count_gpus(void) { return (uint32_t)cuda_devices(); }
 
 static enum err join_gpus(struct devices *d, const struct experiment *x, struct why *w)
 {
-    return cuda_join(d->lanes, d->count, x->machine.nccl, w);
+    return cuda_join(d->ranks, d->count, x->machine.nccl, w);
 }
 
 static const char *describe_gpu(const struct backend *b) { return cuda_describe(b); }
@@ -169,7 +169,7 @@ enum err device_open(struct backend *out, const struct device_options *o, struct
 
 void device_close(struct backend *b) { (b->host ? cpu_close : close_gpu)(b); }
 
-static_assert(EXPERIMENT_GPUS_MAX == BACKEND_LANES_MAX, "a lane for each GPU that may be named");
+static_assert(EXPERIMENT_GPUS_MAX == BACKEND_RANKS_MAX, "a rank for each GPU that may be named");
 
 static enum err open_gpus(struct devices *out, const struct experiment *x, struct why *w)
 {
@@ -186,7 +186,7 @@ static enum err open_gpus(struct devices *out, const struct experiment *x, struc
                                          .precision = x->train.precision,
                                          .cublaslt = x->machine.cublaslt,
                                          .quiet = i > 0};
-        enum err e = open_gpu(&out->lanes[i], &o, w);
+        enum err e = open_gpu(&out->ranks[i], &o, w);
         if (e && !named && count > 1)
             return why_while(w, e, "machine.device names the GPUs to use, as cuda:0");
         if (e) return e;
@@ -207,7 +207,7 @@ static enum err open_host(struct devices *out, const struct experiment *x, const
                                      .kernels = x->machine.kernels,
                                      .kept = kept,
                                      .shape = &x->model};
-    enum err e = open_cpu(&out->lanes[0], &o, pool, w);
+    enum err e = open_cpu(&out->ranks[0], &o, pool, w);
     out->count = !e;
     return e;
 }
@@ -220,7 +220,7 @@ enum err devices_open(struct devices *out, struct experiment *x, const struct ch
     enum err e = wants_gpu(x->machine.device)
                      ? open_gpus(out, x, w)
                      : open_host(out, x, kept && kept->kernels[0] ? kept->kernels : NULL, pool, w);
-    if (!e) x->train.precision = device_precision(&out->lanes[0]);
+    if (!e) x->train.precision = device_precision(&out->ranks[0]);
     return e;
 }
 
@@ -236,10 +236,10 @@ bool devices_deal(const struct experiment *x, size_t i, char out[16])
 
 void devices_close(struct devices *d)
 {
-    while (d->count > 0) device_close(&d->lanes[--d->count]);
+    while (d->count > 0) device_close(&d->ranks[--d->count]);
 }
 
-size_t devices_gpus(const struct devices *d) { return d->lanes[0].host ? 0 : d->count; }
+size_t devices_gpus(const struct devices *d) { return d->ranks[0].host ? 0 : d->count; }
 
 const char *device_describe(const struct backend *b)
 {

@@ -12,7 +12,7 @@ const char *device_built(void);
 
 /* What computes together in one worker: the CPU, or a GPU, or several that were joined. */
 struct devices {
-    struct backend lanes[BACKEND_LANES_MAX];
+    struct backend ranks[BACKEND_RANKS_MAX];
     size_t count; /* that are open */
 };
 

@@ -80,7 +80,7 @@ static void step(struct driver *d, struct event *e)
 /* Actions. */
 
 /* Members by the first 16 digits of their IDs. */
-static void note_sids(struct journal *j, const struct note *n)
+static void note_sids(struct event_log *j, const struct note *n)
 {
     char text[NODE_GROUP_MAX * 19 + 3] = "[", digits[FIRST_EIGHT_DIGITS];
     size_t used = 1;
@@ -88,19 +88,19 @@ static void note_sids(struct journal *j, const struct note *n)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s\"%s\"", i ? "," : "",
                                  first_eight_print(n->sids.value[i], digits));
     snprintf(text + used, sizeof text - used, "]");
-    journal_json(j, n->sids.key, text);
+    event_log_json(j, n->sids.key, text);
 }
 
 static void note(struct driver *d, const struct note *n)
 {
-    struct journal *j = d->c.journal;
-    journal_begin(j, n->name);
+    struct event_log *j = d->c.log;
+    event_log_begin(j, n->name);
     for (size_t i = 0; i < sizeof n->numbers / sizeof n->numbers[0]; i++)
-        if (n->numbers[i].key) journal_u64(j, n->numbers[i].key, n->numbers[i].value);
-    if (n->word.key) journal_text(j, n->word.key, n->word.value);
-    if (n->hex.key) journal_hex(j, n->hex.key, n->hex.value.data, n->hex.value.count);
+        if (n->numbers[i].key) event_log_u64(j, n->numbers[i].key, n->numbers[i].value);
+    if (n->word.key) event_log_text(j, n->word.key, n->word.value);
+    if (n->hex.key) event_log_hex(j, n->hex.key, n->hex.value.data, n->hex.value.count);
     if (n->sids.key) note_sids(j, n);
-    journal_end(j);
+    event_log_end(j);
 }
 
 static void dial(struct driver *d, const struct action *a)
@@ -236,9 +236,9 @@ static void on_warn(void *ctx, const char *text)
 {
     struct driver *d = ctx;
     fprintf(stderr, "shoal: %s\n", text);
-    journal_begin(d->c.journal, "warning");
-    journal_text(d->c.journal, "why", text);
-    journal_end(d->c.journal);
+    event_log_begin(d->c.log, "warning");
+    event_log_text(d->c.log, "why", text);
+    event_log_end(d->c.log);
 }
 
 static void on_tick(void *ctx, instant now)
@@ -296,22 +296,22 @@ static void on_second(void *ctx, instant now)
     struct driver *d = ctx;
     struct endpoint_counters n = endpoint_counters(d->endpoint);
     struct loop_lag lag = loop_lag(d->loop, false);
-    struct journal *j = d->c.journal;
+    struct event_log *j = d->c.log;
     struct node_peer peers[NODE_PEERS_MAX];
     size_t count = node_peers(d->node, peers, NODE_PEERS_MAX);
     struct unreached unreached[UNREACHED_TOLD];
     size_t linked = peers_see(&d->peers, peers, count, now);
-    journal_begin(j, "net");
-    journal_u64(j, "sent", n.sent_bytes);
-    journal_u64(j, "received", n.received_bytes);
-    journal_u64(j, "peers", linked);
-    journal_u64(j, "known", living_peers(peers, count));
-    journal_u64(j, "unreachable", peers_unreached(&d->peers, unreached, UNREACHED_TOLD));
-    journal_f64(j, "lag_p50_ms", lag.p50_ms);
-    journal_f64(j, "lag_p99_ms", lag.p99_ms);
-    journal_f64(j, "lag_max_ms", lag.max_ms);
-    journal_u64(j, "wakeups", loop_wakeups(d->loop));
-    journal_end(j);
+    event_log_begin(j, "net");
+    event_log_u64(j, "sent", n.sent_bytes);
+    event_log_u64(j, "received", n.received_bytes);
+    event_log_u64(j, "peers", linked);
+    event_log_u64(j, "known", living_peers(peers, count));
+    event_log_u64(j, "unreachable", peers_unreached(&d->peers, unreached, UNREACHED_TOLD));
+    event_log_f64(j, "lag_p50_ms", lag.p50_ms);
+    event_log_f64(j, "lag_p99_ms", lag.p99_ms);
+    event_log_f64(j, "lag_max_ms", lag.max_ms);
+    event_log_u64(j, "wakeups", loop_wakeups(d->loop));
+    event_log_end(j);
     loop_timer_set(d->loop, &d->second, instant_after(now, span_s(1)));
 }
 
@@ -392,7 +392,7 @@ static enum err open_peers(struct driver *d, struct why *w)
                              .sources_count = d->c.peers_count,
                              .identity = d->c.experiment->swarm.identity,
                              .advertise = d->c.experiment->swarm.advertise,
-                             .journal = d->c.journal,
+                             .log = d->c.log,
                              .ctx = d,
                              .address = on_address,
                              .warn = on_warn,

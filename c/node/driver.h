@@ -8,7 +8,7 @@
 #ifndef SHOAL_NODE_DRIVER_H
 #define SHOAL_NODE_DRIVER_H
 
-#include "base/journal.h"
+#include "base/event_log.h"
 #include "node/exchange.h"
 #include "node/replica.h"
 #include "config/experiment.h"
@@ -23,7 +23,7 @@ struct driver_config {
     const struct crypto *crypto;
     struct exchange *exchange; /* all of these live longer than the driver */
     struct replica *replica;   /* downloads go into its spare buffers */
-    struct journal *journal;   /* may be NULL */
+    struct event_log *log;     /* may be NULL */
     const char *listen;        /* host:port */
     const char *const *peers;  /* files of ID@host:port lines, or such lines */
     size_t peers_count;

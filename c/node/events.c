@@ -7,7 +7,7 @@
 #include "base/version.h"
 
 /* The experiment with all defaults filled in. */
-static void put_settings(struct journal *j, const struct experiment *x)
+static void put_settings(struct event_log *j, const struct experiment *x)
 {
     char *text = NULL;
     size_t count;
@@ -15,86 +15,86 @@ static void put_settings(struct journal *j, const struct experiment *x)
     if (!to) return;
     experiment_print_json(x, to);
     fclose(to);
-    journal_json(j, "settings", text);
+    event_log_json(j, "settings", text);
     free(text);
 }
 
-void events_start(struct journal *j, const char *command, const struct experiment *x,
+void events_start(struct event_log *j, const char *command, const struct experiment *x,
                   const struct setup *t, uint64_t parameters)
 {
-    journal_begin(j, "start");
-    journal_u64(j, "schema", OBJECT_SCHEMA);
-    journal_text(j, "version", SHOAL_VERSION);
-    journal_text(j, "command", command);
-    journal_text(j, "experiment", x->name);
-    journal_hex(j, "run", t->run_id, sizeof t->run_id);
-    journal_u64(j, "parameters", parameters);
-    journal_u64(j, "batch_tokens", x->train.batch_tokens);
-    journal_u64(j, "steps", x->train.steps);
-    journal_u64(j, "every", x->outer.every);
-    journal_u64(j, "threads", pool_threads(t->pool));
-    journal_u64(j, "gpus", devices_gpus(&t->devices));
-    journal_text(j, "device", device_describe(&t->devices.lanes[0]));
-    const char *choice = device_choice(&t->devices.lanes[0]);
-    if (choice) journal_text(j, "choice", choice);
+    event_log_begin(j, "start");
+    event_log_u64(j, "schema", OBJECT_SCHEMA);
+    event_log_text(j, "version", SHOAL_VERSION);
+    event_log_text(j, "command", command);
+    event_log_text(j, "experiment", x->name);
+    event_log_hex(j, "run", t->run_id, sizeof t->run_id);
+    event_log_u64(j, "parameters", parameters);
+    event_log_u64(j, "batch_tokens", x->train.batch_tokens);
+    event_log_u64(j, "steps", x->train.steps);
+    event_log_u64(j, "every", x->outer.every);
+    event_log_u64(j, "threads", pool_threads(t->pool));
+    event_log_u64(j, "gpus", devices_gpus(&t->devices));
+    event_log_text(j, "device", device_describe(&t->devices.ranks[0]));
+    const char *choice = device_choice(&t->devices.ranks[0]);
+    if (choice) event_log_text(j, "choice", choice);
     put_settings(j, x);
 }
 
-static void begin_step(struct journal *j, const char *event, const struct events_step *s)
+static void begin_step(struct event_log *j, const char *event, const struct events_step *s)
 {
-    journal_begin(j, event);
-    if (s->epoch != EVENTS_ALONE) journal_u64(j, "epoch", s->epoch);
-    journal_f64(j, "step", s->step);
-    journal_f64(j, "loss", s->report->loss);
-    journal_f64(j, "lr", s->report->lr);
-    journal_f64(j, "gradient_norm", s->report->gradient_norm);
+    event_log_begin(j, event);
+    if (s->epoch != EVENTS_ALONE) event_log_u64(j, "epoch", s->epoch);
+    event_log_f64(j, "step", s->step);
+    event_log_f64(j, "loss", s->report->loss);
+    event_log_f64(j, "lr", s->report->lr);
+    event_log_f64(j, "gradient_norm", s->report->gradient_norm);
 }
 
-void events_step(struct journal *j, const struct events_step *s)
+void events_step(struct event_log *j, const struct events_step *s)
 {
     begin_step(j, "step", s);
-    journal_u64(j, "tokens", s->report->tokens);
-    journal_f64(j, "tokens_per_s", s->tokens_per_s);
-    journal_f64(j, "ms", s->ms);
-    journal_end(j);
+    event_log_u64(j, "tokens", s->report->tokens);
+    event_log_f64(j, "tokens_per_s", s->tokens_per_s);
+    event_log_f64(j, "ms", s->ms);
+    event_log_end(j);
 }
 
-void events_step_failed(struct journal *j, const struct events_step *s, const char *why)
+void events_step_failed(struct event_log *j, const struct events_step *s, const char *why)
 {
     begin_step(j, "step_failed", s);
-    journal_text(j, "why", why);
-    journal_end(j);
+    event_log_text(j, "why", why);
+    event_log_end(j);
 }
 
-void events_evaluate(struct journal *j, uint64_t epoch, uint64_t step, double loss, uint64_t tokens,
-                     double ms)
+void events_evaluate(struct event_log *j, uint64_t epoch, uint64_t step, double loss,
+                     uint64_t tokens, double ms)
 {
-    journal_begin(j, "evaluate");
-    if (epoch != EVENTS_ALONE) journal_u64(j, "epoch", epoch);
-    journal_u64(j, "step", step);
-    journal_f64(j, "loss", loss);
-    journal_u64(j, "tokens", tokens);
-    journal_f64(j, "ms", ms);
-    journal_end(j);
+    event_log_begin(j, "evaluate");
+    if (epoch != EVENTS_ALONE) event_log_u64(j, "epoch", epoch);
+    event_log_u64(j, "step", step);
+    event_log_f64(j, "loss", loss);
+    event_log_u64(j, "tokens", tokens);
+    event_log_f64(j, "ms", ms);
+    event_log_end(j);
 }
 
-void events_checkpoint(struct journal *j, uint64_t epoch, uint64_t step, double ms,
+void events_checkpoint(struct event_log *j, uint64_t epoch, uint64_t step, double ms,
                        const char *failed)
 {
-    journal_begin(j, "checkpoint");
-    if (epoch != EVENTS_ALONE) journal_u64(j, "epoch", epoch);
-    journal_u64(j, "step", step);
-    journal_f64(j, "ms", ms);
-    journal_bool(j, "written", !failed);
-    if (failed) journal_text(j, "why", failed);
-    journal_end(j);
+    event_log_begin(j, "checkpoint");
+    if (epoch != EVENTS_ALONE) event_log_u64(j, "epoch", epoch);
+    event_log_u64(j, "step", step);
+    event_log_f64(j, "ms", ms);
+    event_log_bool(j, "written", !failed);
+    if (failed) event_log_text(j, "why", failed);
+    event_log_end(j);
 }
 
-void events_end(struct journal *j, uint64_t epoch, double step, const char *why)
+void events_end(struct event_log *j, uint64_t epoch, double step, const char *why)
 {
-    journal_begin(j, "end");
-    if (epoch != EVENTS_ALONE) journal_u64(j, "epoch", epoch);
-    journal_f64(j, "step", step);
-    journal_text(j, "why", why);
-    journal_end(j);
+    event_log_begin(j, "end");
+    if (epoch != EVENTS_ALONE) event_log_u64(j, "epoch", epoch);
+    event_log_f64(j, "step", step);
+    event_log_text(j, "why", why);
+    event_log_end(j);
 }

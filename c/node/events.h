@@ -3,16 +3,16 @@
 #ifndef SHOAL_NODE_EVENTS_H
 #define SHOAL_NODE_EVENTS_H
 
-#include "base/journal.h"
+#include "base/event_log.h"
 #include "node/setup.h"
 #include "config/experiment.h"
 #include "model/trainer.h"
 
 #define EVENTS_ALONE UINT64_MAX /* instead of an epoch: nobody averages, there are none */
 
-/* Begins the event "start", the first of each process, with what both know; journal_end is the
+/* Begins the event "start", the first of each process, with what both know; event_log_end is the
  * caller's, after what it knows alone. `command`: "run" or "train". */
-void events_start(struct journal *j, const char *command, const struct experiment *x,
+void events_start(struct event_log *j, const char *command, const struct experiment *x,
                   const struct setup *t, uint64_t parameters);
 
 struct events_step {
@@ -22,19 +22,19 @@ struct events_step {
     double tokens_per_s, ms;
 };
 
-void events_step(struct journal *j, const struct events_step *s);
+void events_step(struct event_log *j, const struct events_step *s);
 
 /* The event "step_failed": loss, gradient or parameters are not finite. */
-void events_step_failed(struct journal *j, const struct events_step *s, const char *why);
+void events_step_failed(struct event_log *j, const struct events_step *s, const char *why);
 
-void events_evaluate(struct journal *j, uint64_t epoch, uint64_t step, double loss, uint64_t tokens,
-                     double ms);
+void events_evaluate(struct event_log *j, uint64_t epoch, uint64_t step, double loss,
+                     uint64_t tokens, double ms);
 
 /* `failed`: why it could not be written, or NULL. */
-void events_checkpoint(struct journal *j, uint64_t epoch, uint64_t step, double ms,
+void events_checkpoint(struct event_log *j, uint64_t epoch, uint64_t step, double ms,
                        const char *failed);
 
 /* The event "end", the last of a process that ends in order. */
-void events_end(struct journal *j, uint64_t epoch, double step, const char *why);
+void events_end(struct event_log *j, uint64_t epoch, double step, const char *why);
 
 #endif

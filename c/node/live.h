@@ -4,7 +4,7 @@
  *
  * It reads the worker's own event log as any other program may, on a thread of its own, and takes
  * no part in the work. A worker that keeps no log writes its events to a pipe instead
- * (journal_open's `echo`). */
+ * (event_log_open's `echo`). */
 #ifndef SHOAL_NODE_LIVE_H
 #define SHOAL_NODE_LIVE_H
 

@@ -85,9 +85,9 @@ void peers_tell(struct peers *p)
 
 static void begin_answer(struct peers *p, const char *event, const struct resolver_answer *a)
 {
-    journal_begin(p->c.journal, event);
-    journal_hex(p->c.journal, "id", a->of.id, sizeof a->of.id);
-    journal_text(p->c.journal, "name", a->of.name.host);
+    event_log_begin(p->c.log, event);
+    event_log_hex(p->c.log, "id", a->of.id, sizeof a->of.id);
+    event_log_text(p->c.log, "name", a->of.name.host);
 }
 
 /* The first failure is said to the user, all are in the log. */
@@ -102,9 +102,9 @@ static void no_answer(struct peers *p, const struct resolver_answer *a)
     else if (a->failures == 1)
         fprintf(stderr, "shoal: %s; going on without that peer, and asking again\n", a->why);
     begin_answer(p, "unresolved", a);
-    journal_u64(p->c.journal, "failures", a->failures);
-    journal_text(p->c.journal, "why", a->why);
-    journal_end(p->c.journal);
+    event_log_u64(p->c.log, "failures", a->failures);
+    event_log_text(p->c.log, "why", a->why);
+    event_log_end(p->c.log);
     if (!own)
         unreached_add(&p->unreached, a->of.id, &(struct address){0}, REACH_NAME, a->why,
                       clock_unix_ms());
@@ -120,8 +120,8 @@ void peers_answers(struct peers *p)
         for (size_t i = 0; i < a.count; i++) {
             if (a.changed) {
                 begin_answer(p, "resolved", &a);
-                journal_text(p->c.journal, "address", address_print(&a.addresses[i], text));
-                journal_end(p->c.journal);
+                event_log_text(p->c.log, "address", address_print(&a.addresses[i], text));
+                event_log_end(p->c.log);
             }
             p->c.address(p->c.ctx, a.of.id, &a.addresses[i]);
         }
@@ -135,13 +135,13 @@ void peers_ended(struct peers *p, const struct link_end *end)
     static const uint8_t nobody[CRYPTO_KEY_BYTES];
     char address[ADDRESS_TEXT_BYTES];
     if (end->code == CLOSE_OK || end->code == CLOSE_DUPLICATE) return;
-    journal_begin(p->c.journal, end->up ? "link_down" : "dial_failed");
-    journal_hex(p->c.journal, "id", end->id, sizeof end->id);
-    journal_text(p->c.journal, "address", address_print(&end->address, address));
-    journal_u64(p->c.journal, "code", end->code);
-    journal_text(p->c.journal, "why", end->reason ? end->reason : "");
-    journal_bool(p->c.journal, "by_peer", end->by_peer);
-    journal_end(p->c.journal);
+    event_log_begin(p->c.log, end->up ? "link_down" : "dial_failed");
+    event_log_hex(p->c.log, "id", end->id, sizeof end->id);
+    event_log_text(p->c.log, "address", address_print(&end->address, address));
+    event_log_u64(p->c.log, "code", end->code);
+    event_log_text(p->c.log, "why", end->reason ? end->reason : "");
+    event_log_bool(p->c.log, "by_peer", end->by_peer);
+    event_log_end(p->c.log);
     enum reach_reason reason = reach_reason_of(end->code, end->up);
     if (reason != REACH_REASONS && memcmp(end->id, nobody, sizeof nobody))
         unreached_add(&p->unreached, end->id, &end->address, reason, end->reason, clock_unix_ms());

@@ -8,7 +8,7 @@
 #ifndef SHOAL_NODE_PEERS_H
 #define SHOAL_NODE_PEERS_H
 
-#include "base/journal.h"
+#include "base/event_log.h"
 #include "net/link.h"
 #include "node/known.h"
 #include "node/peerlist.h"
@@ -22,8 +22,8 @@ struct peers_config {
     const char *identity;  /* file of our key: those met are remembered in IDENTITY.peers */
     const char *advertise; /* host:port at which peers reach us, or ""; lent for peers_open */
     uint8_t self[CRYPTO_KEY_BYTES], run_id[CRYPTO_DIGEST_BYTES];
-    uint64_t seed;           /* of the order and of the resolver's jitter */
-    struct journal *journal; /* may be NULL */
+    uint64_t seed;         /* of the order and of the resolver's jitter */
+    struct event_log *log; /* may be NULL */
     void *ctx;
     /* A peer of the lists, or we ourselves, may be reached there: EVENT_ADDRESS. */
     void (*address)(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a);

@@ -98,9 +98,9 @@ enum err session_open(struct session *s, const uint8_t identity[CRYPTO_KEY_BYTES
     enum err e = open_setup(s, w);
     const struct devices *d = &s->setup.devices;
     if (!e) /* all that `plan` counts, before any of it is taken */
-        e = budget_check_host(s->x, d->lanes, d->count, more_bytes, machine_memory_available(), w);
+        e = budget_check_host(s->x, d->ranks, d->count, more_bytes, machine_memory_available(), w);
     if (!e) setup_warn_disk(s->x, vectors);
-    if (!e) e = trainer_open(s->x, d->lanes, d->count, s->setup.corpus, identity, &s->trainer, w);
+    if (!e) e = trainer_open(s->x, d->ranks, d->count, s->setup.corpus, identity, &s->trainer, w);
     if (e) return e;
     s->state = trainer_state(s->trainer);
     e = start_apply(&s->start, s->trainer, identity, w);
@@ -165,7 +165,7 @@ enum err session_save(struct session *s, const struct checkpoint *c, struct why 
     enum err e = trainer_pull(s->trainer, w);
     if (e) return e;
     e = checkpoints_save(x->checkpoint.dir, c, x->checkpoint.keep, &failed);
-    events_checkpoint(s->journal, s->config.of_swarm ? c->epoch : EVENTS_ALONE, c->step,
+    events_checkpoint(s->log, s->config.of_swarm ? c->epoch : EVENTS_ALONE, c->step,
                       ms_since(began), e ? failed.text : NULL);
     s->unsaved = e;
     if (!e) {
@@ -187,7 +187,7 @@ enum err session_evaluate(struct session *s, uint64_t epoch, uint64_t step, doub
 {
     const instant began = clock_now();
     enum err e = trainer_evaluate(s->trainer, s->x->evaluate.tokens, loss, tokens, w);
-    if (!e) events_evaluate(s->journal, epoch, step, *loss, *tokens, ms_since(began));
+    if (!e) events_evaluate(s->log, epoch, step, *loss, *tokens, ms_since(began));
     return e;
 }
 
@@ -195,7 +195,7 @@ void session_close(struct session *s)
 {
     if (s->trainer) trainer_close(s->trainer);
     setup_close(&s->setup);
-    journal_close(s->journal);
+    event_log_close(s->log);
     start_close(&s->start);
     if (s->lock >= 0) file_unlock(s->lock);
 }

@@ -14,7 +14,7 @@
 #ifndef SHOAL_NODE_SESSION_H
 #define SHOAL_NODE_SESSION_H
 
-#include "base/journal.h"
+#include "base/event_log.h"
 #include "config/experiment.h"
 #include "model/checkpoints.h"
 #include "model/trainer.h"
@@ -33,7 +33,7 @@ struct session_config {
 struct session {
     struct experiment *x;         /* the caller's, as long as the session */
     struct session_config config; /* likewise its texts */
-    struct journal *journal;      /* opened by the caller, closed by session_close */
+    struct event_log *log;        /* opened by the caller, closed by session_close */
     struct crypto hash;           /* hashes only, no key */
     struct setup setup;
     struct start start;

@@ -51,7 +51,7 @@ enum err setup_open(struct setup *t, const char *command, struct experiment *x,
 
 void setup_describe(const struct setup *t, const struct experiment *x, struct checkpoint *out)
 {
-    const struct backend *b = &t->devices.lanes[0];
+    const struct backend *b = &t->devices.ranks[0];
     memcpy(out->run_id, t->run_id, sizeof out->run_id);
     memcpy(out->tokenizer, t->tokenizer, sizeof out->tokenizer);
     out->shared = t->shared;

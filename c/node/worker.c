@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/journal.h"
+#include "base/event_log.h"
 #include "base/object.h"
 #include "base/stop.h"
 #include "node/driver.h"
@@ -64,10 +64,10 @@ static void tell(struct worker *k, struct event e)
 static void drop_round(struct worker *k, const char *reason)
 {
     if (k->round.steps) {
-        journal_begin(k->session.journal, "dropped");
-        journal_u64(k->session.journal, "steps", k->round.steps);
-        journal_text(k->session.journal, "why", reason);
-        journal_end(k->session.journal);
+        event_log_begin(k->session.log, "dropped");
+        event_log_u64(k->session.log, "steps", k->round.steps);
+        event_log_text(k->session.log, "why", reason);
+        event_log_end(k->session.log);
     }
     k->round.steps = k->round.tokens = 0;
 }
@@ -95,11 +95,11 @@ static enum err restart_from_anchor(struct worker *k, const char *what, struct w
     char reason[200];
     unsigned rest_s = 1u << k->restarts++;
     snprintf(reason, sizeof reason, "%s", what); /* it may lie in `w` */
-    journal_begin(k->session.journal, "not_finite");
-    journal_u64(k->session.journal, "epoch", k->replica.state.epoch);
-    journal_u64(k->session.journal, "in_a_row", k->restarts);
-    journal_text(k->session.journal, "why", reason);
-    journal_end(k->session.journal);
+    event_log_begin(k->session.log, "not_finite");
+    event_log_u64(k->session.log, "epoch", k->replica.state.epoch);
+    event_log_u64(k->session.log, "in_a_row", k->restarts);
+    event_log_text(k->session.log, "why", reason);
+    event_log_end(k->session.log);
     if (k->restarts >= RESTARTS_MAX) return give_up(k, reason, w);
     fprintf(stderr,
             "shoal: %s: restarting from the anchor in %u s; this round goes without our "
@@ -154,7 +154,7 @@ static enum err inner_step(struct worker *k, struct why *w)
     }
     enum err e = trainer_step(k->session.trainer, at, &r, w);
     if (e == ERR_NUMBER) {
-        events_step_failed(k->session.journal, &step, w->text);
+        events_step_failed(k->session.log, &step, w->text);
         return restart_from_anchor(k, w->text, w);
     }
     if (e) return e;
@@ -169,7 +169,7 @@ static enum err inner_step(struct worker *k, struct why *w)
         (uint32_t)(k->round.tokens_per_s ? 0.875 * k->round.tokens_per_s + 0.125 * rate : rate);
     step.tokens_per_s = k->round.tokens_per_s;
     step.ms = ms;
-    events_step(k->session.journal, &step);
+    events_step(k->session.log, &step);
     tell(k, (struct event){.kind = EVENT_STEP, .round = k->round});
     return checkpoint_due(k) ? save(k, w) : ERR_OK;
 }
@@ -197,16 +197,16 @@ static enum err take_snapshot(struct worker *k, struct why *w)
     return good ? ERR_OK : restart_from_anchor(k, "parameters are not finite", w);
 }
 
-static void journal_outer(struct worker *k)
+static void event_log_outer(struct worker *k)
 {
     const struct lineage_state *s = &k->replica.state;
-    journal_begin(k->session.journal, "outer");
-    journal_u64(k->session.journal, "epoch", s->epoch);
-    journal_u64(k->session.journal, "step", s->epoch * k->x->outer.every);
-    journal_hex(k->session.journal, "digest", s->digest, sizeof s->digest);
-    journal_hex(k->session.journal, "lineage", s->lineage, sizeof s->lineage);
-    journal_f64(k->session.journal, "paused_ms", k->still_since.ns ? ms_since(k->still_since) : 0);
-    journal_end(k->session.journal);
+    event_log_begin(k->session.log, "outer");
+    event_log_u64(k->session.log, "epoch", s->epoch);
+    event_log_u64(k->session.log, "step", s->epoch * k->x->outer.every);
+    event_log_hex(k->session.log, "digest", s->digest, sizeof s->digest);
+    event_log_hex(k->session.log, "lineage", s->lineage, sizeof s->lineage);
+    event_log_f64(k->session.log, "paused_ms", k->still_since.ns ? ms_since(k->still_since) : 0);
+    event_log_end(k->session.log);
 }
 
 /* What follows a new epoch: tell the swarm first, so that nobody waits for our disk. */
@@ -214,7 +214,7 @@ static enum err new_epoch(struct worker *k, enum event_kind kind, struct why *w)
 {
     k->round.steps = k->round.tokens = 0;
     tell(k, (struct event){.kind = kind, .state = k->replica.state});
-    journal_outer(k);
+    event_log_outer(k);
     uint64_t step = k->replica.state.epoch * k->x->outer.every;
     bool last = k->replica.state.epoch >= experiment_epochs(k->x);
     enum err e = ERR_OK;
@@ -294,16 +294,16 @@ static enum err next_incarnation(const struct worker *k, uint64_t *out, struct w
     return file_write_atomic(path, &all, 1, 0600, w);
 }
 
-static void journal_start(struct worker *k)
+static void log_start(struct worker *k)
 {
     char id[IDENTITY_TEXT_BYTES], address[ADDRESS_TEXT_BYTES];
     struct address listen = driver_address(k->driver);
-    events_start(k->session.journal, "run", k->x, &k->session.setup, k->replica.layout.parameters);
-    journal_text(k->session.journal, "id", identity_print(identity_id(k->identity), id));
-    journal_text(k->session.journal, "address", address_print(&listen, address));
-    journal_u64(k->session.journal, "epoch", k->replica.state.epoch);
-    journal_hex(k->session.journal, "lineage", k->replica.state.lineage, CRYPTO_DIGEST_BYTES);
-    journal_end(k->session.journal);
+    events_start(k->session.log, "run", k->x, &k->session.setup, k->replica.layout.parameters);
+    event_log_text(k->session.log, "id", identity_print(identity_id(k->identity), id));
+    event_log_text(k->session.log, "address", address_print(&listen, address));
+    event_log_u64(k->session.log, "epoch", k->replica.state.epoch);
+    event_log_hex(k->session.log, "lineage", k->replica.state.lineage, CRYPTO_DIGEST_BYTES);
+    event_log_end(k->session.log);
     printf("shoal: %s@%s, epoch %llu of %llu, %llu parameters\n", id, address,
            (unsigned long long)k->replica.state.epoch, (unsigned long long)experiment_epochs(k->x),
            (unsigned long long)k->replica.layout.parameters);
@@ -386,7 +386,7 @@ static enum err open_driver(struct worker *k, struct why *w)
                               .crypto = &k->sign,
                               .exchange = &k->exchange,
                               .replica = &k->replica,
-                              .journal = k->session.journal,
+                              .log = k->session.log,
                               .listen =
                                   k->options->listen ? k->options->listen : k->x->swarm.listen,
                               .peers = peers,
@@ -408,7 +408,7 @@ static enum err open_all(struct worker *k, struct why *w)
     int echo = k->options->json ? object_stdout() : -1;
     if (!e && !k->options->quiet && !k->options->json)
         e = live_open(&k->live, x->metrics.log, experiment_epochs(x), x->outer.every, &echo, w);
-    if (!e) e = journal_open(&s->journal, x->metrics.log, echo, w);
+    if (!e) e = event_log_open(&s->log, x->metrics.log, echo, w);
     if (!e) e = identity_open(x->swarm.identity, true, &k->identity, w);
     if (e) return e;
     k->sign = crypto_of(k->identity);
@@ -434,7 +434,7 @@ static enum err say_goodbye(struct worker *k, struct why *w)
     enum err e = k->refused ? ERR_OK : save_last(k, w);
     driver_close(k->driver); /* what it sent until now is in the log before "end" */
     k->driver = NULL;
-    events_end(k->session.journal, k->replica.state.epoch, schedule_step(k), k->farewell);
+    events_end(k->session.log, k->replica.state.epoch, schedule_step(k), k->farewell);
     live_stop(k->live);
     if (k->refused)
         return why(w, ERR_NETWORK,
@@ -463,7 +463,7 @@ enum err worker_run(struct experiment *x, const struct worker_options *o, struct
     enum err e = open_all(k, w);
     if (!e) {
         pool_add_niceness(TRAINER_NICENESS); /* the network's thread comes first */
-        journal_start(k);
+        log_start(k);
         if (k->replica.state.epoch == 0 && k->round.steps == 0) e = evaluate(k, w);
         if (!e) e = train(k, w);
         end->stopped = !e && !k->refused && k->replica.state.epoch < experiment_epochs(x);

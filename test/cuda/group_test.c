@@ -1,6 +1,6 @@
 /* group_test.c -- several GPUs joined by NCCL (cu/group.cu): what a sum and a copy give, and one
  * sentence for each thing that may be missing or fail. On fibers, with what stands in for NCCL;
- * test/model/lanes_test.c trains on them. */
+ * test/model/ranks_test.c trains on them. */
 #include "golden.h"
 
 #define GPUS  3

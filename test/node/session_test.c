@@ -242,7 +242,7 @@ Test(session, an_evaluation_is_in_the_log)
     uint64_t tokens, count;
     uint8_t *text;
     opened(false, NULL);
-    cr_assert_eq(journal_open(&s.journal, x.metrics.log, -1, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(event_log_open(&s.log, x.metrics.log, -1, &w), ERR_OK, "%s", w.text);
     cr_assert_eq(session_evaluate(&s, EVENTS_ALONE, 7, &loss, &tokens, &w), ERR_OK, "%s", w.text);
     cr_assert(loss > 4 && loss < 7, "near ln 272 before the first step, not %g", loss);
     session_close(&s);

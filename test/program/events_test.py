@@ -41,7 +41,7 @@ def words(text):
 
 def check_sources(doc):
     fields = set().union(*doc.values())
-    begun = [(f, w) for f, s in statements(r"\b(?:journal_begin|begin_step)\(j?") for w in words(s)]
+    begun = [(f, w) for f, s in statements(r"\b(?:event_log_begin|begin_step)\(j?") for w in words(s)]
     notes = [(f, w) for f, s in statements(r"(?:\b(?:\w+_)?note(?:_\w+)?\(|ACTION_NOTE|const char \*name =)") for w in words(s)]
     events = {w for _, w in begun} & set(doc)
     ok(len(events) >= 10 and len({w for _, w in notes} & set(doc)) >= 30, "the sources are read: they write many events",

@@ -1,4 +1,4 @@
-#include "base/journal.h"
+#include "base/event_log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@ struct lines {
     size_t count, done;
 };
 
-struct journal {
+struct event_log {
     char *path;
     pthread_t writer;
     pthread_mutex_t lock; /* from begin to end, and for what follows */
@@ -48,7 +48,7 @@ struct journal {
 
 /* Opens the file at the path. Reading is for its last byte alone; a log that may only be written
  * has none to look at. */
-static bool open_file(struct journal *j)
+static bool open_file(struct event_log *j)
 {
     int fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0 && errno == EACCES) fd = open(j->path, O_WRONLY | O_APPEND | O_CLOEXEC);
@@ -65,7 +65,7 @@ static bool open_file(struct journal *j)
 }
 
 /* Between two lines: has somebody put another file, or none, in the place of ours? */
-static void look_for_file(struct journal *j)
+static void look_for_file(struct event_log *j)
 {
     if (!j->regular || !instant_reached(clock_now(), instant_after(j->looked, LOOK_EACH))) return;
     struct stat ours, there;
@@ -88,7 +88,7 @@ static bool write_some(int fd, const char *data, size_t count, size_t *done)
 }
 
 /* Writes as much of what is going as the file takes. */
-static void write_lines(struct journal *j)
+static void write_lines(struct event_log *j)
 {
     size_t ended = 0;
     if (j->fd < 0) {
@@ -111,7 +111,7 @@ static void write_lines(struct journal *j)
 
 /* The same lines for whoever reads --json, once they are in the file. SIGPIPE is blocked here: a
  * worker does not die because its reader went away. */
-static void write_echo(struct journal *j)
+static void write_echo(struct event_log *j)
 {
     size_t done = 0;
     if (j->echo < 0 || j->going.done < j->going.count) return;
@@ -122,7 +122,7 @@ static void write_echo(struct journal *j)
 
 /* The process ends and the disk is still full: what stands of a line is taken back. Returns the
  * events not written. */
-static uint64_t give_up(struct journal *j)
+static uint64_t give_up(struct event_log *j)
 {
     struct lines *l = &j->going;
     uint64_t events = 0;
@@ -141,7 +141,7 @@ static uint64_t give_up(struct journal *j)
 /* ---- the writer ---- */
 
 /* Puts a line behind those that wait; false when there is no room for it. */
-static bool add_line(struct journal *j, const json_t *o, size_t kept_free)
+static bool add_line(struct event_log *j, const json_t *o, size_t kept_free)
 {
     char *line = object_line(o);
     const size_t n = line ? strlen(line) : 0;
@@ -164,7 +164,7 @@ static json_t *event_now(const char *event)
 }
 
 /* What was lost comes after the lines that waited before it: tells it there. */
-static void add_gap(struct journal *j)
+static void add_gap(struct event_log *j)
 {
     json_t *o = event_now("log_gap");
     object_u64(o, "lost", j->lost);
@@ -175,7 +175,7 @@ static void add_gap(struct journal *j)
 
 /* Sleeps until there is something to write or, after a failure, for a second. With the lock held.
  * */
-static void sleep_writer(struct journal *j)
+static void sleep_writer(struct event_log *j)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -187,7 +187,7 @@ static void sleep_writer(struct journal *j)
 
 static void *writer_main(void *arg)
 {
-    struct journal *j = arg;
+    struct event_log *j = arg;
     pthread_mutex_lock(&j->lock);
     for (;;) {
         sleep_writer(j);
@@ -216,7 +216,7 @@ static void *writer_main(void *arg)
 
 /* ---- what others call ---- */
 
-static void free_all(struct journal *j)
+static void free_all(struct event_log *j)
 {
     if (j->fd >= 0) close(j->fd);
     pthread_cond_destroy(&j->wake);
@@ -228,7 +228,7 @@ static void free_all(struct journal *j)
 }
 
 /* The writer takes no signals: they belong to the program. */
-static int start_writer(struct journal *j)
+static int start_writer(struct event_log *j)
 {
     sigset_t all, before;
     sigfillset(&all);
@@ -238,11 +238,11 @@ static int start_writer(struct journal *j)
     return rc;
 }
 
-enum err journal_open(struct journal **out, const char *path, int echo, struct why *w)
+enum err event_log_open(struct event_log **out, const char *path, int echo, struct why *w)
 {
     *out = NULL;
     if (!*path && echo < 0) return ERR_OK;
-    struct journal *j = calloc(1, sizeof *j);
+    struct event_log *j = calloc(1, sizeof *j);
     if (!j) return why(w, ERR_MEMORY, "no memory for the event log %s", path);
     j->fd = -1;
     j->echo = echo;
@@ -268,7 +268,7 @@ enum err journal_open(struct journal **out, const char *path, int echo, struct w
     return e;
 }
 
-void journal_close(struct journal *j)
+void event_log_close(struct event_log *j)
 {
     if (!j) return;
     pthread_mutex_lock(&j->lock);
@@ -282,14 +282,14 @@ void journal_close(struct journal *j)
     free_all(j);
 }
 
-void journal_begin(struct journal *j, const char *event)
+void event_log_begin(struct event_log *j, const char *event)
 {
     if (!j) return;
     pthread_mutex_lock(&j->lock);
     j->event = event_now(event);
 }
 
-void journal_end(struct journal *j)
+void event_log_end(struct event_log *j)
 {
     if (!j) return;
     if (!add_line(j, j->event, GAP_BYTES)) {
@@ -302,32 +302,32 @@ void journal_end(struct journal *j)
     pthread_mutex_unlock(&j->lock);
 }
 
-void journal_u64(struct journal *j, const char *key, uint64_t v)
+void event_log_u64(struct event_log *j, const char *key, uint64_t v)
 {
     if (j) object_u64(j->event, key, v);
 }
 
-void journal_f64(struct journal *j, const char *key, double v)
+void event_log_f64(struct event_log *j, const char *key, double v)
 {
     if (j) object_f64(j->event, key, v);
 }
 
-void journal_bool(struct journal *j, const char *key, bool v)
+void event_log_bool(struct event_log *j, const char *key, bool v)
 {
     if (j) object_bool(j->event, key, v);
 }
 
-void journal_text(struct journal *j, const char *key, const char *v)
+void event_log_text(struct event_log *j, const char *key, const char *v)
 {
     if (j) object_text(j->event, key, v);
 }
 
-void journal_hex(struct journal *j, const char *key, const void *data, size_t count)
+void event_log_hex(struct event_log *j, const char *key, const void *data, size_t count)
 {
     if (j) object_hex(j->event, key, data, count);
 }
 
-void journal_json(struct journal *j, const char *key, const char *json)
+void event_log_json(struct event_log *j, const char *key, const char *json)
 {
     if (j) object_json(j->event, key, json);
 }

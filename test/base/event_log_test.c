@@ -12,33 +12,33 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/journal.h"
+#include "base/event_log.h"
 
 static char path[64];
 
 static void make_path(void)
 {
-    strcpy(path, "/tmp/shoal-journal-XXXXXX");
+    strcpy(path, "/tmp/shoal-log-XXXXXX");
     close(mkstemp(path));
 }
 
 static void clean(void) { unlink(path); }
 
-TestSuite(journal, .init = make_path, .fini = clean);
+TestSuite(event_log, .init = make_path, .fini = clean);
 
-static struct journal *open_log(void)
+static struct event_log *open_log(void)
 {
-    struct journal *j = NULL;
+    struct event_log *j = NULL;
     struct why w = {0};
-    cr_assert_eq(journal_open(&j, path, -1, &w), ERR_OK, "%s", w.text);
+    cr_assert_eq(event_log_open(&j, path, -1, &w), ERR_OK, "%s", w.text);
     return j;
 }
 
-static void say(struct journal *j, const char *event, uint64_t n)
+static void say(struct event_log *j, const char *event, uint64_t n)
 {
-    journal_begin(j, event);
-    journal_u64(j, "n", n);
-    journal_end(j);
+    event_log_begin(j, event);
+    event_log_u64(j, "n", n);
+    event_log_end(j);
 }
 
 static char *content(void)
@@ -79,20 +79,20 @@ static void limit(rlim_t bytes)
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &l), 0);
 }
 
-Test(journal, writes_one_json_object_a_line_and_appends)
+Test(event_log, writes_one_json_object_a_line_and_appends)
 {
     for (int i = 0; i < 2; i++) {
-        struct journal *j = open_log();
-        journal_begin(j, "step");
-        journal_u64(j, "n", 9223372036854775807u);
-        journal_f64(j, "loss", NAN);
-        journal_f64(j, "lr", 0.1);
-        journal_text(j, "say", "a \"b\"\n");
-        journal_text(j, "odd", "\xff");
-        journal_hex(j, "id", "\x01\xff", 2);
-        journal_json(j, "more", "{\"a\": [1]}");
-        journal_end(j);
-        journal_close(j);
+        struct event_log *j = open_log();
+        event_log_begin(j, "step");
+        event_log_u64(j, "n", 9223372036854775807u);
+        event_log_f64(j, "loss", NAN);
+        event_log_f64(j, "lr", 0.1);
+        event_log_text(j, "say", "a \"b\"\n");
+        event_log_text(j, "odd", "\xff");
+        event_log_hex(j, "id", "\x01\xff", 2);
+        event_log_json(j, "more", "{\"a\": [1]}");
+        event_log_end(j);
+        event_log_close(j);
     }
     char *text = content(), *line = strchr(text, ',');
     const char *want =
@@ -104,58 +104,58 @@ Test(journal, writes_one_json_object_a_line_and_appends)
     free(text);
 }
 
-Test(journal, none_takes_everything)
+Test(event_log, none_takes_everything)
 {
-    journal_begin(NULL, "x");
-    journal_u64(NULL, "n", 1);
-    journal_end(NULL);
-    journal_close(NULL);
+    event_log_begin(NULL, "x");
+    event_log_u64(NULL, "n", 1);
+    event_log_end(NULL);
+    event_log_close(NULL);
     char *text = content();
     cr_assert_str_eq(text, "", "nothing is written");
     free(text);
 }
 
-Test(journal, begins_a_new_line_behind_one_that_was_cut)
+Test(event_log, begins_a_new_line_behind_one_that_was_cut)
 {
     FILE *f = fopen(path, "w");
     fputs("{\"t\":1,\"event\":\"st", f);
     fclose(f);
-    struct journal *j = open_log();
+    struct event_log *j = open_log();
     say(j, "start", 1);
-    journal_close(j);
+    event_log_close(j);
     size_t odd;
     uint64_t lost;
     cr_assert_eq(count_lines(&odd, &lost), 1);
     cr_assert_eq(odd, 1);
 }
 
-Test(journal, completes_a_line_that_a_full_disk_has_cut)
+Test(event_log, completes_a_line_that_a_full_disk_has_cut)
 {
     struct stat s = {0};
-    struct journal *j = open_log();
+    struct event_log *j = open_log();
     limit(1000);
     for (uint64_t i = 0; i < 100; i++) say(j, "step", i);
     for (int i = 0; i < 2000 && s.st_size < 1000; i++) usleep(10000), stat(path, &s);
     cr_assert_eq(s.st_size, 1000, "the test's own disk is not full");
     limit(RLIM_INFINITY);
-    journal_close(j);
+    event_log_close(j);
     size_t odd;
     uint64_t lost;
     cr_assert_eq(count_lines(&odd, &lost), 100);
     cr_assert_eq(odd, 0);
 }
 
-Test(journal, counts_what_a_full_disk_takes_from_it_and_says_so_once)
+Test(event_log, counts_what_a_full_disk_takes_from_it_and_says_so_once)
 {
-    char said[] = "/tmp/shoal-journal-XXXXXX";
+    char said[] = "/tmp/shoal-log-XXXXXX";
     const int to = mkstemp(said), before = dup(STDERR_FILENO);
     dup2(to, STDERR_FILENO);
-    struct journal *j = open_log();
+    struct event_log *j = open_log();
     limit(1000);
     const uint64_t events = 100000;
     for (uint64_t i = 0; i < events; i++) say(j, "step", i);
     limit(RLIM_INFINITY);
-    journal_close(j);
+    event_log_close(j);
     dup2(before, STDERR_FILENO);
     size_t odd;
     uint64_t lost, lines = 0;
@@ -172,29 +172,29 @@ Test(journal, counts_what_a_full_disk_takes_from_it_and_says_so_once)
     unlink(said);
 }
 
-Test(journal, leaves_whole_lines_when_it_ends_on_a_full_disk)
+Test(event_log, leaves_whole_lines_when_it_ends_on_a_full_disk)
 {
-    struct journal *j = open_log();
+    struct event_log *j = open_log();
     limit(1000);
     for (uint64_t i = 0; i < 100; i++) say(j, "step", i);
-    journal_close(j);
+    event_log_close(j);
     size_t odd;
     uint64_t lost;
     cr_assert_gt(count_lines(&odd, &lost), 10);
     cr_assert_eq(odd, 0);
 }
 
-Test(journal, follows_its_name_when_the_file_was_renamed)
+Test(event_log, follows_its_name_when_the_file_was_renamed)
 {
     char old[80];
     snprintf(old, sizeof old, "%s.1", path);
-    struct journal *j = open_log();
+    struct event_log *j = open_log();
     say(j, "step", 0);
     cr_assert_eq(rename(path, old), 0);
     uint64_t events = 1;
     for (; events < 1000 && !file_exists(path); events++) say(j, "step", events), usleep(20000);
     cr_assert(file_exists(path));
-    journal_close(j);
+    event_log_close(j);
     size_t odd;
     uint64_t lost;
     size_t fresh = count_lines(&odd, &lost);
@@ -210,29 +210,29 @@ static void *drain(void *arg)
     return NULL;
 }
 
-Test(journal, nobody_waits_for_a_disk_that_stands_still)
+Test(event_log, nobody_waits_for_a_disk_that_stands_still)
 {
     unlink(path);
     cr_assert_eq(mkfifo(path, 0600),
                  0); /* takes 64 KiB; then a write blocks until somebody reads */
-    struct journal *j = open_log();
+    struct event_log *j = open_log();
     for (uint64_t i = 0; i < 10000; i++) say(j, "step", i);
     int reader = open(path, O_RDONLY | O_CLOEXEC);
     pthread_t thread;
     pthread_create(&thread, NULL, drain, &reader);
-    journal_close(j);
+    event_log_close(j);
     pthread_join(thread, NULL);
     close(reader);
 }
 
-Test(journal, gives_each_line_to_who_reads_along_and_outlives_him)
+Test(event_log, gives_each_line_to_who_reads_along_and_outlives_him)
 {
     int ends[2];
-    struct journal *j = NULL;
-    cr_assert_eq(journal_open(&j, "", -1, NULL), ERR_OK);
+    struct event_log *j = NULL;
+    cr_assert_eq(event_log_open(&j, "", -1, NULL), ERR_OK);
     cr_assert_null(j);
     cr_assert_eq(pipe(ends), 0);
-    cr_assert_eq(journal_open(&j, path, ends[1], NULL), ERR_OK);
+    cr_assert_eq(event_log_open(&j, path, ends[1], NULL), ERR_OK);
     say(j, "step", 1);
     char line[128] = {0};
     cr_assert_gt(read(ends[0], line, sizeof line - 1), 0);
@@ -242,7 +242,7 @@ Test(journal, gives_each_line_to_who_reads_along_and_outlives_him)
     close(ends[0]);
     say(j, "step", 2);
     say(j, "step", 3);
-    journal_close(j);
+    event_log_close(j);
     size_t odd;
     uint64_t lost;
     cr_assert_eq(count_lines(&odd, &lost), 3);
