@@ -2,7 +2,7 @@
  *
  *     datagram   at most 1150 bytes, may be lost
  *     frame      a type and at most 64 KiB: reliable, in order; one stream each way for all of them
- *     parcel     one message, reliable, on a stream of its own: no parcel waits for another one's lost packet
+ *     parcel     one message, reliable, on its own stream: none waits for another's lost packet
  *     request    one message there, one reply back, on a stream of its own
  *
  * On the wire (RFC 9000 streams): the first byte of a stream is its kind. 0x01 control, one

@@ -50,7 +50,8 @@ enum event_kind {
     EVENT_STEP,     /* round: one more inner step is done */
     EVENT_SNAPSHOT, /* wire: the answer to ORDER_SNAPSHOT */
     EVENT_APPLIED,  /* state: the outer step of ORDER_APPLY is done; its buffers now serve. Those of
-                       the state before stay as they are until the next ORDER_APPLY or ACTION_STATE */
+                       the state before stay as they are until the next ORDER_APPLY or
+                        ACTION_STATE */
     EVENT_ADOPTED,  /* state: the download of ORDER_ADOPT is in place */
     EVENT_LEAVE,    /* the user wants out: say goodbye, then ORDER_FINISH */
 };

@@ -8,7 +8,7 @@
 #include "wire.h"
 
 #define GRACE_HINT_MS 300 /* SPEC.md, "Timers": once somebody else has closed */
-#define ATTEMPT_JUMP  64 /* a READY so far ahead of mine is not followed: nobody can count so fast */
+#define ATTEMPT_JUMP  64  /* nobody counts so fast: a READY so far ahead is not followed */
 
 /* ---- what comes in ---- */
 

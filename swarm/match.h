@@ -1,9 +1,12 @@
 /* match.h -- who averages with whom: the members of a cell find one list of names that each of them
  * has signed.
  *
- *     IDLE --match_start--> OPEN --all answered, or grace over--> CLOSED --all propose alike--> LOCKED --all accepted--> COMMITTED
- *      ^                     ^ `--nobody, or time over--> SOLO      |                            |
- *      `--match_rest---------+-- next attempt ----------------------+--T_PROP--------------------+--T_LOCK
+ *     IDLE --match_start--> OPEN --1--> CLOSED --2--> LOCKED --3--> COMMITTED
+ *      ^                    ^ `--4--> SOLO  |             |
+ *      `---match_rest-------+-next attempt--+---T_PROP----+---T_LOCK
+ *
+ *     1 all have answered, or the grace is over    2 all propose alike
+ *     3 all have accepted                          4 nobody is there, or time is over
  *
  * OPEN says READY to the whole cell and collects theirs. CLOSED proposes the set it would average
  * with. Who sees that everybody in the set proposes the same set, each knowing every other's READY

@@ -23,8 +23,8 @@ struct match_config {
 struct match_peer {
     uint8_t id[CRYPTO_KEY_BYTES];
     uint32_t rtt_ms; /* 0: unknown */
-    bool
-        counts; /* it trains, on my history or another: a group needs more than half of those who do */
+    /* It trains, on my history or another: a group needs more than half of those who do. */
+    bool counts;
 };
 
 enum match_status { /* of a mate, in the present attempt */
@@ -52,8 +52,8 @@ struct match_mate {
     bool counts;                  /* as in match_peer */
     bool left;                    /* said that it leaves, or was dropped by match_gone */
     uint32_t rtt_ms;
-    instant
-        distrusted; /* until then it is not waited for: it let me down, and has not been heard since */
+    /* Until then it is not waited for: it let me down, and has not been heard since. */
+    instant distrusted;
     enum match_status status;
     instant asked;            /* when my READY of this attempt went out to it */
     instant eta;              /* MATE_LATER: when it will be ready */

@@ -5,7 +5,7 @@
 
 #include "member_parts.h"
 
-#define MEMBER_LEASE        span_s(120) /* SPEC.md, "Membership": nothing newer was heard for so long */
+#define MEMBER_LEASE        span_s(120) /* SPEC.md, "Membership": nothing newer was heard */
 #define MEMBER_HEALTH_WORST 8           /* of local health */
 
 /* It is back. */

@@ -7,10 +7,10 @@
  *                    enough is trained                              MATCH
  *                    a group is certified                           REDUCE
  *     MATCH          a group is certified                           REDUCE
- *                    no group came about                            TRAIN, after a pause MATCH again
+ *                    no group came about                            TRAIN, and a pause before MATCH
  *                    another's state ..., unless I have signed      SYNC
  *     REDUCE         the members agree                              APPLY
- *                    there is no average                            TRAIN, after a pause MATCH again
+ *                    there is no average                            TRAIN, and a pause before MATCH
  *     APPLY          the trainer has done the outer step            TRAIN
  *     SYNC           all of the state is here                       ADOPT
  *                    it failed                                      TRAIN, or SYNC for a newer one

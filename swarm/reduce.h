@@ -1,7 +1,10 @@
 /* reduce.h -- one average of a committed group, agreed on by all who survive it.
  *
- *     IDLE --reduce_start--> GATHER --every chunk settled, or T_REDUCE--> CLOSING --all alike, or T_CLOSE--> AGREED
- *                              `--all others lost, or nothing averaged--> FAILED <--'
+ *     IDLE --reduce_start--> GATHER --1--> CLOSING --2--> AGREED
+ *                              `--3--> FAILED <--3--'
+ *
+ *     1 every chunk is settled, or T_REDUCE is over    2 all hold the same, or T_CLOSE is over
+ *     3 all others are lost, or nothing was averaged
  *
  * Each chunk has an owner. Members send it their contributions, it adds them in member order,
  * quantizes the mean and sends that to all: these bytes are what everybody uses. When an owner is

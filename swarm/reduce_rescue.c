@@ -7,8 +7,8 @@
 #include "reduce_parts.h"
 #include "reduce_send.h"
 
-#define T_RESCUE_S                                                                                 \
-    5 /* SPEC.md, "Timers": and one estimate: GATHER lasts so long after a member was lost, at least */
+/* SPEC.md, "Timers": and one estimate: GATHER lasts at least so long after a member was lost. */
+#define T_RESCUE_S 5
 
 #define ASKS_MAX 16 /* chunks asked of whoever has taken them over, at one time */
 

@@ -1,7 +1,7 @@
 /* twin.h -- a second process with a member's key: did it restart, or was it copied?
  *
- *     HELLO of another process --> the first one is PINGed --answer--> the new link ends with SELF: a copy
- *                                     `--its link ends, or 5 s of silence--> the new one is greeted: a restart
+ *     HELLO of another process --> the first one is PINGed --answer--> a copy: the new link ends
+ *                                     `--no answer--> a restart: the new link is greeted
  *
  * Part of membership (member.h), on the same struct. The first process is not disturbed: until the
  * question is settled nothing that the second says is taken. SPEC.md, "Membership". */

@@ -3,9 +3,9 @@
  *
  *     carrier     first byte    body
  *     datagram    type          to the end, at most LINK_DATAGRAM_BYTES_MAX with the type
- *     frame       (driver)      action.type and action.bytes; the driver frames them as type u8, length u24, body
+ *     frame       (driver)      action.type, action.bytes; on the wire type u8, length u24, body
  *     parcel      type          one whole chunk stream
- *     request     type          one reply, without a type of its own; an empty one means "I have not got that"
+ *     request     type          one reply, without a type; an empty one means "I have not got that"
  *
  * A record is what one node says to all, signed by it: passed on unchanged from node to node, with
  * its age. Of two of one writer and kind the newer version counts. Readers never trust a length;

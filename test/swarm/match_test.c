@@ -336,7 +336,7 @@ Test(match, with_counted_steps_a_mate_that_died_holds_nobody_up)
     assert_group_of(3, 1);
 }
 
-/* ---- the table of section "A member dies": a node dies just after, or in the middle of, what it says ---- */
+/* ---- a node dies just after, or in the middle of, what it says ---- */
 
 static int victim, victim_frames;
 static uint8_t victim_type;

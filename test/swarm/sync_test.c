@@ -8,7 +8,7 @@
 #include "test/sim/standin.h"
 #include "test/swarm/carrier.h"
 
-/* One who takes and some who give. Requests arrive at once, in the order in which they were sent. */
+/* One who takes and some who give. Requests arrive at once, in the order they were sent in. */
 
 #define GIVERS 4
 
