@@ -7,14 +7,14 @@
  * The same calls on the same machine give the same bits, with any number of threads: no summation
  * order depends on how many there are.
  *
- * Memory belongs to the device: pointers handed to ops come from `alloc` (or point into it), and the
- * host may follow them only where `host` is true. Two kinds of numbers live there: fp32 (`float *`:
- * parameters, gradients, moments, statistics, losses), and activations (`void *`, of
+ * Memory belongs to the device: pointers handed to ops come from `alloc` (or point into it), and
+ * the host may follow them only where `host` is true. Two kinds of numbers live there: fp32
+ * (`float *`: parameters, gradients, moments, statistics, losses), and activations (`void *`, of
  * activation_bytes each: a device that computes in bf16 keeps them in 2). Matrices that multiply,
- * and the embedding's table, are the fp32 parameters themselves; where a backend says `bf16_weights`,
- * they come as activations that `round` and `adamw` wrote. All arrays are row-major and dense
- * unless a stride is named; a row is one token of one sequence, rows = sequences x length, sequence
- * after sequence.
+ * and the embedding's table, are the fp32 parameters themselves; where a backend says
+ * `bf16_weights`, they come as activations that `round` and `adamw` wrote. All arrays are row-major
+ * and dense unless a stride is named; a row is one token of one sequence, rows = sequences x
+ * length, sequence after sequence.
  *
  * Gradients of gains and of the embedding's table are added to what is there (accumulation over
  * micro-batches); others are written, except where a field says add. */

@@ -11,7 +11,8 @@
  *
  * No caller waits for a disk: a thread of the log's own writes what is there at once, whatever it
  * costs, and the next lines wait in memory meanwhile. A process killed in one instant leaves all
- * but what it said within the last write, a millisecond on an idle disk; event_log_close writes all.
+ * but what it said within the last write, a millisecond on an idle disk; event_log_close writes
+ * all.
  *
  * A line is whole or is not there. What a full disk has cut is completed when there is room again,
  * a write each second being tried; lines for which memory has no room are counted, and the event

@@ -8,9 +8,10 @@
  * `parameters` between calls; the moments and counters stay the worker's own.
  *
  * Several GPUs of one machine are the ranks of one trainer: each holds the whole model and computes
- * every n-th micro-batch of a step, n being their number; their gradients are added up among them, and each takes the same AdamW step. All others see rank 0, whose parameters the other
- * ranks take over before the next step or evaluation. With another number of ranks sums are rounded
- * otherwise, as with another micro-batch.
+ * every n-th micro-batch of a step, n being their number; their gradients are added up among them,
+ * and each takes the same AdamW step. All others see rank 0, whose parameters the other ranks take
+ * over before the next step or evaluation. With another number of ranks sums are rounded otherwise,
+ * as with another micro-batch.
  *
  * One thread uses a trainer at a time. It calls the backend and its pool; for a pool that gives way
  * to the network thread, open it with TRAINER_NICENESS and give the calling thread the same. */
