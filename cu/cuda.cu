@@ -121,17 +121,17 @@ static enum err prepare(void *self, const struct op_sizes *sizes, struct why *w)
 {
     struct cuda *c = cuda_of(self);
     struct op_sizes s = *sizes;
-    s.rows = most(s.rows, c->sizes.rows);
-    s.dim = most(s.dim, c->sizes.dim);
-    s.heads = most(s.heads, c->sizes.heads);
-    s.kv_heads = most(s.kv_heads, c->sizes.kv_heads);
-    s.head_dim = most(s.head_dim, c->sizes.head_dim);
-    s.ffn = most(s.ffn, c->sizes.ffn);
-    s.vocab = most(s.vocab, c->sizes.vocab);
+    s.rows = max_u64(s.rows, c->sizes.rows);
+    s.dim = max_u64(s.dim, c->sizes.dim);
+    s.heads = max_u64(s.heads, c->sizes.heads);
+    s.kv_heads = max_u64(s.kv_heads, c->sizes.kv_heads);
+    s.head_dim = max_u64(s.head_dim, c->sizes.head_dim);
+    s.ffn = max_u64(s.ffn, c->sizes.ffn);
+    s.vocab = max_u64(s.vocab, c->sizes.vocab);
     release(c);
     void *partials = NULL, *delta = NULL, *chain = NULL;
     enum err e = cuda_take(c, cuda_norm_partials(&s) * sizeof(float), &partials, w);
-    if (!e) e = cuda_take(c, s.rows * most(s.heads, 1) * sizeof(float), &delta, w);
+    if (!e) e = cuda_take(c, s.rows * max_u64(s.heads, 1) * sizeof(float), &delta, w);
     if (!e) e = cuda_take(c, s.rows * sizeof(uint32_t), &chain, w);
     c->partials = (float *)partials;
     c->delta = (float *)delta;

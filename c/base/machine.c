@@ -50,8 +50,8 @@ static void limit_memory(struct machine_limits *l, const char *folder, const cha
     if (!number_in(folder, limit_file, "", &limit) || !number_in(folder, used_file, "", &used))
         return;
     number_in(folder, "memory.stat", cached_key, &cached);
-    used -= least(used, cached);
-    l->memory = least(l->memory, limit - least(limit, used));
+    used -= min_u64(used, cached);
+    l->memory = min_u64(l->memory, limit - min_u64(limit, used));
 }
 
 /* One group: its files, of version 2 and of version 1, have different names. */
@@ -125,8 +125,8 @@ size_t machine_processors(void)
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set)) return 1;
     const double limit = ceil(machine_limits("").processors);
-    const size_t count = most((uint64_t)CPU_COUNT(&set), 1);
-    return limit < (double)count ? (size_t)most((uint64_t)limit, 1) : count;
+    const size_t count = max_u64((uint64_t)CPU_COUNT(&set), 1);
+    return limit < (double)count ? (size_t)max_u64((uint64_t)limit, 1) : count;
 }
 
 /* What ulimit -v leaves of the address space. */
@@ -136,7 +136,7 @@ static uint64_t address_space_left(void)
     uint64_t kib;
     if (getrlimit(RLIMIT_AS, &r) || r.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
     if (!number_in("/proc/self", "status", "VmSize:", &kib)) return r.rlim_cur;
-    return r.rlim_cur - least(r.rlim_cur, kib << 10);
+    return r.rlim_cur - min_u64(r.rlim_cur, kib << 10);
 }
 
 uint64_t machine_memory_available(void)
@@ -144,7 +144,7 @@ uint64_t machine_memory_available(void)
     uint64_t kib;
     const uint64_t whole =
         number_in("/proc", "meminfo", "MemAvailable:", &kib) ? kib << 10 : UINT64_MAX;
-    return least(least(whole, machine_limits("").memory), address_space_left());
+    return min_u64(min_u64(whole, machine_limits("").memory), address_space_left());
 }
 
 uint64_t machine_memory_peak(void)

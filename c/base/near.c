@@ -18,9 +18,9 @@ size_t near_distance(const char *a, size_t a_bytes, const char *b, size_t b_byte
         size_t *now = rows[i % 3], *one = rows[(i + 2) % 3], *two = rows[(i + 1) % 3];
         now[0] = i;
         for (size_t j = 1; j <= b_bytes; j++) {
-            now[j] = least(least(one[j], now[j - 1]) + 1, one[j - 1] + (a[i - 1] != b[j - 1]));
+            now[j] = min_u64(min_u64(one[j], now[j - 1]) + 1, one[j - 1] + (a[i - 1] != b[j - 1]));
             bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            if (swapped) now[j] = least(now[j], two[j - 2] + 1);
+            if (swapped) now[j] = min_u64(now[j], two[j - 2] + 1);
         }
     }
     return rows[a_bytes % 3][b_bytes];

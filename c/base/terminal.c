@@ -35,8 +35,8 @@ void terminal_size(const struct terminal *t, size_t *columns, size_t *rows)
 {
     struct winsize size = {0};
     if (ioctl(t->fd, TIOCGWINSZ, &size)) size.ws_col = size.ws_row = 0;
-    *columns = most(size.ws_col ? size.ws_col : 80, 20);
-    *rows = most(size.ws_row ? size.ws_row : 24, 4);
+    *columns = max_u64(size.ws_col ? size.ws_col : 80, 20);
+    *rows = max_u64(size.ws_row ? size.ws_row : 24, 4);
 }
 
 /* Bytes of the character that begins here; 0 for a byte that begins none. */
@@ -115,7 +115,8 @@ void terminal_draw(struct terminal *t, const struct terminal_picture *p)
     if (!out) return;
     size_t columns, rows, used = (size_t)snprintf(out, room, ERASE_BELOW);
     terminal_size(t, &columns, &rows);
-    const size_t count = least(p->count, rows - 2); /* and the empty line, and one for the shell */
+    const size_t count =
+        min_u64(p->count, rows - 2); /* and the empty line, and one for the shell */
     for (size_t i = 0; i < count; i++) {
         out[used++] = '\n';
         /* The last column stays free: some terminals break the line there, some do not. */

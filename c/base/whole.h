@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-static inline uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
-static inline uint64_t most(uint64_t a, uint64_t b) { return a > b ? a : b; }
+static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 /* How many pieces of `each` > 0 hold n; n + each may not overflow. */
 static inline uint64_t ceil_div(uint64_t n, uint64_t each) { return (n + each - 1) / each; }

@@ -96,7 +96,7 @@ static size_t nucleus(const double *weights, size_t k, double sum, double top_p)
 static uint32_t draw(const float *logits, size_t count, const struct wishes *o,
                      struct candidate *room, double *weights, struct rng *chance)
 {
-    size_t k = o->temperature == 0 ? 1 : (size_t)least(o->top_k, count);
+    size_t k = o->temperature == 0 ? 1 : (size_t)min_u64(o->top_k, count);
     find_likeliest(logits, count, k, room);
     if (k == 1) return room[0].id;
     double sum = 0, all = 0;

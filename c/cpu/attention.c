@@ -92,7 +92,7 @@ size_t attention_scratch(const struct kernels *k, size_t length, size_t head_dim
     struct room r;
     const size_t forward = carve_forward(&(struct carver){0}, k, length, head_dim, &r);
     const size_t backward = carve_backward(&(struct carver){0}, k, length, head_dim, &r);
-    return most(forward, backward);
+    return max_u64(forward, backward);
 }
 
 /* Packs [rows, dim] activations that lie `stride` apart, for a left operand or a right one: as they
@@ -171,7 +171,7 @@ void attention_forward(const struct kernels *k, const struct attention_head *h, 
     pack(k, true, r.keys, h->keys, h->keys_stride, length, dim);
     pack_turned(k, true, r.values, h->values, h->keys_stride, length, dim);
     for (size_t q = 0, rows; q < h->rows; q += rows) {
-        rows = least(forward_strips(k) * k->lanes, h->rows - q);
+        rows = min_u64(forward_strips(k) * k->lanes, h->rows - q);
         const size_t columns = align_up(rows, k->lanes), seen = h->past + q + rows;
         float top[COLUMNS_MAX], total[COLUMNS_MAX] = {0};
         for (size_t c = 0; c < columns; c++) top[c] = -INFINITY;
@@ -180,7 +180,7 @@ void attention_forward(const struct kernels *k, const struct attention_head *h, 
              h->queries_stride, rows, dim);
         for (size_t first = 0; first < seen; first += FORWARD_KEYS) {
             const struct kernel_scores s = {.scores = r.scores,
-                                            .keys = least(FORWARD_KEYS, seen - first),
+                                            .keys = min_u64(FORWARD_KEYS, seen - first),
                                             .columns = columns,
                                             .first_key = first,
                                             .first_query = h->past + q,
@@ -243,7 +243,7 @@ static void backward_head(const struct kernels *k, const struct attention_gradie
     const struct attention_head *h = &g->forward;
     const size_t dim = h->head_dim, across = head * dim;
     for (size_t first = 0, rows; first < h->rows; first += rows) {
-        rows = least(BACKWARD_STRIPS * k->lanes, h->rows - first);
+        rows = min_u64(BACKWARD_STRIPS * k->lanes, h->rows - first);
         struct queries q = {.k = k,
                             .r = r,
                             .first = first,
@@ -265,7 +265,7 @@ static void backward_head(const struct kernels *k, const struct attention_gradie
         pack_turned(k, false, r->out_grad_turned, out_grad, h->out_stride, rows, dim);
         memset(r->sums, 0, dim * q.columns * sizeof(float));
         for (size_t key = 0; key < first + rows; key += BACKWARD_KEYS)
-            backward_keys(&q, key, least(BACKWARD_KEYS, first + rows - key));
+            backward_keys(&q, key, min_u64(BACKWARD_KEYS, first + rows - key));
         k->turn(r->sums, q.columns, NULL, rows, dim, kernels_at(k, g->queries_grad, query_at),
                 h->queries_stride);
     }

@@ -30,20 +30,20 @@ static size_t queries_and_keys(const struct layer *l)
 
 static struct layer layer_of(const struct op_sizes *s)
 {
-    struct layer l = {.rows = least(s->length, CHOOSE_ROWS),
-                      .dim = least(s->dim, CHOOSE_WIDTH),
-                      .ffn = least(s->ffn, CHOOSE_WIDTH),
+    struct layer l = {.rows = min_u64(s->length, CHOOSE_ROWS),
+                      .dim = min_u64(s->dim, CHOOSE_WIDTH),
+                      .ffn = min_u64(s->ffn, CHOOSE_WIDTH),
                       .head_dim = s->head_dim};
     /* As many heads as are that wide, in groups as the model's. */
-    const size_t group = least(s->heads / s->kv_heads, most(1, CHOOSE_WIDTH / s->head_dim));
-    l.kv_heads = most(1, least(s->heads, CHOOSE_WIDTH / s->head_dim) / group);
+    const size_t group = min_u64(s->heads / s->kv_heads, max_u64(1, CHOOSE_WIDTH / s->head_dim));
+    l.kv_heads = max_u64(1, min_u64(s->heads, CHOOSE_WIDTH / s->head_dim) / group);
     l.heads = l.kv_heads * group;
     return l;
 }
 
 static enum err layer_open(struct layer *l, struct why *w)
 {
-    const size_t widest = most(most(l->dim, 2 * l->ffn), queries_and_keys(l));
+    const size_t widest = max_u64(max_u64(l->dim, 2 * l->ffn), queries_and_keys(l));
     l->x = calloc(l->rows * widest, sizeof(float));
     l->y = calloc(l->rows * widest, sizeof(float));
     l->z = calloc(l->rows * widest, sizeof(float));

@@ -23,7 +23,7 @@ struct range {
 };
 static struct range range_at(size_t index, size_t block, size_t n)
 {
-    return (struct range){index * block, least((index + 1) * block, n)};
+    return (struct range){index * block, min_u64((index + 1) * block, n)};
 }
 
 /* What a piece gets: the backend and the op. */
@@ -76,10 +76,10 @@ enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w)
 {
     struct cpu *c = self;
     struct op_sizes s = *sizes;
-    s.rows = most(s.rows, c->sizes.rows);
-    s.dim = most(s.dim, c->sizes.dim);
-    s.length = most(s.length, c->sizes.length);
-    s.head_dim = most(s.head_dim, c->sizes.head_dim);
+    s.rows = max_u64(s.rows, c->sizes.rows);
+    s.dim = max_u64(s.dim, c->sizes.dim);
+    s.length = max_u64(s.length, c->sizes.length);
+    s.head_dim = max_u64(s.head_dim, c->sizes.head_dim);
     const size_t threads = pool_threads(c->pool);
     ops_release(c);
     c->scratch_bytes = attention_scratch(c->kernels, s.length, s.head_dim);
@@ -418,7 +418,7 @@ static void reduction_piece(void *ctx, size_t index, size_t thread)
 static double reduce(struct cpu *c, const float *x, size_t count,
                      double (*of)(const float *, size_t))
 {
-    struct reduction o = {x, count, most(ELEMENTS_BLOCK, ceil_div(count, OPS_PARTIALS)), of};
+    struct reduction o = {x, count, max_u64(ELEMENTS_BLOCK, ceil_div(count, OPS_PARTIALS)), of};
     size_t blocks = ceil_div(count, o.block);
     share_out(c, &o, reduction_piece, blocks);
     double total = 0;
@@ -454,11 +454,11 @@ static void peak_piece(void *ctx, size_t index, size_t thread)
 double ops_peak(struct cpu *c, size_t at_once)
 {
     const size_t threads = pool_threads(c->pool),
-                 pieces = least(PEAK_PIECES * threads, OPS_PARTIALS);
+                 pieces = min_u64(PEAK_PIECES * threads, OPS_PARTIALS);
     const uint64_t began = clock_cpu().ns;
     share_out(c, NULL, peak_piece, pieces);
     const double seconds = (double)(clock_cpu().ns - began) * 1e-9;
     double operations = 0;
     for (size_t i = 0; i < pieces; i++) operations += c->partials[i];
-    return operations / seconds * (double)least(threads, at_once);
+    return operations / seconds * (double)min_u64(threads, at_once);
 }

@@ -38,7 +38,7 @@ static void pack(const struct block *b, bool left, const void *x, size_t stride,
                               .along = along,
                               .floats = floats,
                               .left = left,
-                              .rows = least(PACK_STRIPS * lanes, rows - done),
+                              .rows = min_u64(PACK_STRIPS * lanes, rows - done),
                               .depth = b->depth});
 }
 
@@ -103,8 +103,8 @@ static void tile_piece(void *ctx, size_t index, size_t thread)
                             .along = b->a_lies,
                             .a_stride = b->a_lies ? p->a_stride : b->strip,
                             .b_stride = b->strip,
-                            .rows = least(b->kernels->tile_rows, b->rows - row),
-                            .columns = least(b->tile_columns, b->columns - column),
+                            .rows = min_u64(b->kernels->tile_rows, b->rows - row),
+                            .columns = min_u64(b->tile_columns, b->columns - column),
                             .steps = steps,
                             .sum = b->sums ? b->sums + row * b->sums_stride + column : NULL,
                             .sum_stride = b->sums_stride,
@@ -156,21 +156,21 @@ void product_run(struct pool *pool, const struct kernels *kernels, const struct 
                  const struct product *p)
 {
     const size_t numbers = kernels->numbers_of_step;
-    const size_t steps = least(kernels_steps(kernels, p->k), PRODUCT_STEPS);
-    const size_t depth = least(steps * numbers, p->k);
+    const size_t steps = min_u64(kernels_steps(kernels, p->k), PRODUCT_STEPS);
+    const size_t depth = min_u64(steps * numbers, p->k);
     const bool deep = depth < p->k;
     const bool a_lies = kernels->unpacked && p->a_along && p->k % kernels->unpacked == 0;
     const size_t rows =
-        a_lies && !deep ? p->m : least(p->m, rows_at_most(steps, kernels->tile_rows));
-    const size_t columns = least(p->n, rows_at_most(steps, kernels->lanes));
+        a_lies && !deep ? p->m : min_u64(p->m, rows_at_most(steps, kernels->tile_rows));
+    const size_t columns = min_u64(p->n, rows_at_most(steps, kernels->lanes));
     struct block b = {
         .kernels = kernels, .room = room, .p = p, .threads = pool_threads(pool), .a_lies = a_lies};
     for (b.column = 0; b.column < p->n; b.column += columns) {
-        b.columns = least(columns, p->n - b.column);
+        b.columns = min_u64(columns, p->n - b.column);
         for (b.row = 0; b.row < p->m; b.row += rows) {
-            b.rows = least(rows, p->m - b.row);
+            b.rows = min_u64(rows, p->m - b.row);
             for (b.k = 0; b.k < p->k; b.k += depth) {
-                b.depth = least(depth, p->k - b.k);
+                b.depth = min_u64(depth, p->k - b.k);
                 b.strip = kernels_steps(kernels, b.depth) * kernels->lanes;
                 b.pack_a = !a_lies && (deep || rows < p->m || b.column == 0);
                 b.pack_b = deep || b.row == 0;

@@ -11,9 +11,9 @@
 
 struct document_rule document_finer(uint64_t bytes)
 {
-    size_t target = (size_t)most(1, least(bytes / FINER_DOCUMENTS, DOCUMENT_TARGET_BYTES));
+    size_t target = (size_t)max_u64(1, min_u64(bytes / FINER_DOCUMENTS, DOCUMENT_TARGET_BYTES));
     /* No document is more than half of all, so that there are two. */
-    size_t window = (size_t)most(1, least(8 * (uint64_t)target, bytes / 2));
+    size_t window = (size_t)max_u64(1, min_u64(8 * (uint64_t)target, bytes / 2));
     return (struct document_rule){0, target, window};
 }
 

@@ -73,7 +73,7 @@ static enum err next_line(struct stream *t, struct bytes *out, bool *more, struc
         if (end) {
             *out = bytes_of(line, (size_t)(end - line));
             *more = t->first < t->used;
-            t->first = least((size_t)(end - t->held) + 1, t->used);
+            t->first = min_u64((size_t)(end - t->held) + 1, t->used);
             return ERR_OK;
         }
         seen = t->used - t->first;
@@ -169,7 +169,7 @@ enum err stream_next(struct stream *t, bool *more, struct why *w)
 enum err stream_read(struct stream *t, uint8_t *to, size_t room, size_t *count, struct why *w)
 {
     if (t->source->lines) {
-        *count = least(room, t->left);
+        *count = min_u64(room, t->left);
         if (*count) memcpy(to, t->string, *count);
         t->string += *count;
         t->left -= *count;

@@ -79,7 +79,7 @@ static enum err inflate_some(struct unpack *u, uint8_t *to, size_t room, size_t 
     u->gzip.next_in = u->packed + u->first;
     u->gzip.avail_in = (uInt)(u->used - u->first);
     u->gzip.next_out = to;
-    u->gzip.avail_out = (uInt)least(room, 1u << 30);
+    u->gzip.avail_out = (uInt)min_u64(room, 1u << 30);
     uInt offered = u->gzip.avail_out;
     int rc = inflate(&u->gzip, Z_NO_FLUSH);
     u->first = u->used - u->gzip.avail_in;

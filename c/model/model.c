@@ -126,8 +126,8 @@ static size_t head_rows(const struct model *m)
 {
     const size_t row = m->layout.shape.vocab * m->b->activation_bytes;
     const size_t bytes = m->b->host ? HEAD_HOST_BYTES : HEAD_GPU_BYTES;
-    const size_t rows = most(HEAD_ROWS, bytes / row / HEAD_ROWS * HEAD_ROWS);
-    return m->b->host ? least(rows, HEAD_HOST_ROWS) : rows;
+    const size_t rows = max_u64(HEAD_ROWS, bytes / row / HEAD_ROWS * HEAD_ROWS);
+    return m->b->host ? min_u64(rows, HEAD_HOST_ROWS) : rows;
 }
 
 /* The end of the layers' gradients, of which the head, whose gradients are written first, has
@@ -140,7 +140,7 @@ static size_t layers_end(const struct layout *l)
 static void carve_logits(struct carver *c, struct carver *gradients, struct model *m)
 {
     const size_t bytes =
-        least(m->rows, head_rows(m)) * m->layout.shape.vocab * m->b->activation_bytes;
+        min_u64(m->rows, head_rows(m)) * m->layout.shape.vocab * m->b->activation_bytes;
     const bool there = fits(m, gradients, bytes, layers_end(&m->layout) * sizeof(float));
     m->logits = carve(there ? gradients : c, bytes);
 }
@@ -166,8 +166,8 @@ static void carve_all(struct carver *c, struct model *m)
     m->losses = carve(c, rows * sizeof(float));
     if (m->use != MODEL_READ) {
         m->x_grad = carve(c, rows * s->dim * one);
-        m->wide_grad = carve(c, rows * most(qkv_width(s), 2 * s->ffn) * one);
-        m->gated_grad = carve(c, rows * most(s->ffn, s->dim) * one);
+        m->wide_grad = carve(c, rows * max_u64(qkv_width(s), 2 * s->ffn) * one);
+        m->gated_grad = carve(c, rows * max_u64(s->ffn, s->dim) * one);
     }
     for (uint32_t l = 0; l < s->layers && m->use == MODEL_READ; l++) {
         m->keys[l] = carve(c, s->context * kv_width(s) * one);
@@ -504,7 +504,7 @@ static void head(const struct pass *p, float scale)
     const void *w = weight(p, LAYOUT_HEAD, 0);
     for (size_t r = 0; r < p->rows; r += head_rows(m)) {
         struct pass chunk = *p;
-        chunk.rows = least(head_rows(m), p->rows - r);
+        chunk.rows = min_u64(head_rows(m), p->rows - r);
         void *x = at(m, m->normed, r * s->dim);
         linear(&chunk, m->logits, x, w, s->dim, s->vocab);
         m->b->cross_entropy(m->b->self, &(struct op_cross_entropy){.loss = m->losses + r,
@@ -682,7 +682,7 @@ enum err model_feed(struct model *m, const float *parameters, const uint32_t *to
     struct pass p = {.m = m, .parameters = parameters, .sequences = 1, .cached = true};
     copy_matrices(m, parameters);
     for (size_t done = 0; done < count; done += p.rows) {
-        p.rows = p.length = least(FEED_ROWS, count - done);
+        p.rows = p.length = min_u64(FEED_ROWS, count - done);
         p.start = m->fed;
         for (size_t i = 0; i < p.rows; i++) assert(tokens[done + i] < s->vocab);
         m->b->upload(m->b->self, m->inputs, tokens + done, p.rows * sizeof(uint32_t));

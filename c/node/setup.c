@@ -82,7 +82,7 @@ void setup_warn_disk(const struct experiment *x, size_t vectors)
     uint64_t one =
         4096 + vectors * align_up(model_shape_parameters(&x->model) * sizeof(float), 4096);
     uint64_t wanted = x->checkpoint.keep + 1, have = checkpoints_in(dir);
-    uint64_t more = most(1, wanted - least(wanted, have));
+    uint64_t more = max_u64(1, wanted - min_u64(wanted, have));
     if (!getrlimit(RLIMIT_FSIZE, &r) && r.rlim_cur < one)
         fprintf(stderr,
                 "shoal: warning: a checkpoint takes %.1f MB and ulimit -f allows files of %.1f MB: "

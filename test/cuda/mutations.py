@@ -195,7 +195,7 @@ MUTATIONS = [
     ("swiglu_backward: no guard of the tail", "swiglu.cu", "    if (n >= count) return;\n    const size_t gate_at", "    const size_t gate_at"),
 
     # what they share
-    ("prepare: scratch for one head", "cuda.cu", "s.rows * most(s.heads, 1) * sizeof(float)", "s.rows * sizeof(float)"),
+    ("prepare: scratch for one head", "cuda.cu", "s.rows * max_u64(s.heads, 1) * sizeof(float)", "s.rows * sizeof(float)"),
     ("zero: bytes taken for elements", "cuda.cu", "cudaMemsetAsync(device, 0, bytes, c->stream)",
      "cudaMemsetAsync(device, 0, bytes / sizeof(float), c->stream)"),
     ("take: memory is not zeroed", "cuda.cu", "    if (e == cudaSuccess) e = cudaMemsetAsync(*out, 0, bytes, c->stream);\n", ""),

@@ -189,7 +189,7 @@ static void choose(int argc, char **argv, struct choice *c)
 {
     *c = (struct choice){.first = SEED_FIRST,
                          .last = SEED_LAST,
-                         .jobs = (uint32_t)least(machine_processors(), JOBS_MAX)};
+                         .jobs = (uint32_t)min_u64(machine_processors(), JOBS_MAX)};
     for (int i = 1; i < argc; i++) {
         uint64_t number = 0;
         char *end = "";
