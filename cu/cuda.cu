@@ -11,7 +11,6 @@
 /* The runtime that we link wants a driver for its major version: CUDA 13.x for 13.0. */
 #define DRIVER_MIN (CUDART_VERSION / 1000 * 1000)
 #define SM_MIN     80
-#define SUMS       64 /* of reduce.cu at once */
 #define MEBIBYTE   0x1p20
 
 static const char *said(cudaError_t e) { return cudaGetErrorString(e); }
@@ -270,7 +269,7 @@ enum err cuda_open(struct backend *out, const struct cuda_options *o, struct why
     if (failed != cudaSuccess)
         e = why(w, ERR_DEVICE, "opening GPU %d: %s", o->device, said(failed));
     if (!e) e = look_at_kernels(o->device, &p, w);
-    if (!e) e = cuda_take(c, SUMS * sizeof(double), &sums, w);
+    if (!e) e = cuda_take(c, CUDA_SUMS * sizeof(double), &sums, w);
     c->sums = (double *)sums;
     if (!e && c->bf16) e = open_products(c, o, &p, w);
     if (!e) e = measure_memory(c, w);

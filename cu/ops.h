@@ -8,6 +8,7 @@
 #include "tensor.h"
 
 #define CUDA_OUTER_SLOTS 3
+#define CUDA_SUMS        ((size_t)1 << 16) /* 512 KiB */
 
 struct cuda {
     int device;
@@ -20,9 +21,9 @@ struct cuda {
     float *partials;          /* norm: gains of each block of rows */
     float *delta;             /* attention: rows of out_grad * out */
     uint32_t *chain; /* embedding: the next row of the same token, and whether it is the first */
-    double *sums;    /* sum and norm2: of each piece */
-    size_t sums_count;
-    struct { /* the outer step's: outer_step.cu */
+    double *sums;    /* [CUDA_SUMS], sum and norm2: of each piece */
+    double sums_host[CUDA_SUMS]; /* what was downloaded of them */
+    struct {                     /* the outer step's: outer_step.cu */
         void *memory, *pinned;
         size_t bytes;
         cudaStream_t in, out;

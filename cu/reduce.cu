@@ -1,23 +1,36 @@
 /* reduce.cu -- the sum and the Euclidean norm of a vector, in fp64.
  *
- * A block adds up 65536 elements, the host the blocks' sums in order: the same bits on any
- * device. */
+ * A block adds up a piece of 65536 elements, the host the pieces' sums in order: the same bits on
+ * any device. One launch and one download whatever the length: a vector of more than 2^32 elements
+ * has longer pieces, no more of them. */
+#include "base/whole.h"
 #include "ops.h"
 
-#include <stdlib.h>
-
 #define THREADS 256
+#define AHEAD   8
 #define PIECE   ((size_t)1 << 16)
 
+__device__ __forceinline__ double term(float x, bool squares)
+{
+    return squares ? (double)x * (double)x : (double)x;
+}
+
 __global__ void __launch_bounds__(THREADS)
-    sum_pieces(double *sums, const float *x, size_t count, bool squares)
+    sum_pieces(double *sums, const float *x, size_t count, size_t piece, bool squares)
 {
     __shared__ double room[THREADS / WARP];
-    const size_t first = blockIdx.x * PIECE;
-    const size_t last = first + PIECE < count ? first + PIECE : count;
+    const size_t first = blockIdx.x * piece;
+    const size_t last = first + piece < count ? first + piece : count;
     double sum = 0;
-    for (size_t i = first + threadIdx.x; i < last; i += THREADS)
-        sum += squares ? (double)x[i] * (double)x[i] : (double)x[i];
+    size_t i = first + threadIdx.x;
+    for (; i + (AHEAD - 1) * THREADS < last; i += AHEAD * THREADS) {
+        float v[AHEAD]; /* on their way at the same time */
+#pragma unroll
+        for (int a = 0; a < AHEAD; a++) v[a] = x[i + a * THREADS];
+#pragma unroll
+        for (int a = 0; a < AHEAD; a++) sum += term(v[a], squares);
+    }
+    for (; i < last; i += THREADS) sum += term(x[i], squares);
     for (int step = WARP / 2; step; step /= 2) sum += __shfl_xor_sync(LANES, sum, step);
     if (threadIdx.x % WARP == 0) room[threadIdx.x / WARP] = sum;
     __syncthreads();
@@ -30,21 +43,16 @@ static enum err add_up(struct cuda *c, const float *x, size_t count, bool square
                        struct why *w)
 {
     const char *where = squares ? "norm2" : "sum";
-    double part[64];
+    const size_t piece = max_u64(PIECE, (count + CUDA_SUMS - 1) / CUDA_SUMS);
+    const size_t pieces = (count + piece - 1) / piece;
     *out = 0;
-    for (size_t first = 0; first < count;) { /* as many pieces at once as there is scratch for */
-        const size_t most = PIECE * (sizeof part / sizeof *part);
-        const size_t n = count - first < most ? count - first : most;
-        const size_t pieces = (n + PIECE - 1) / PIECE;
-        LAUNCH(sum_pieces, dim3(pieces), dim3(THREADS), 0, c->stream, c->sums, x + first, n,
-               squares);
-        cuda_launched(c, where);
-        enum err e = cuda_download(c, part, c->sums, pieces * sizeof *part, where, w);
-        if (e) return e;
-        for (size_t p = 0; p < pieces; p++) *out += part[p];
-        first += n;
-    }
-    return ERR_OK;
+    if (!count) return ERR_OK;
+    LAUNCH(sum_pieces, dim3(pieces), dim3(THREADS), 0, c->stream, c->sums, x, count, piece,
+           squares);
+    cuda_launched(c, where);
+    enum err e = cuda_download(c, c->sums_host, c->sums, pieces * sizeof *c->sums, where, w);
+    for (size_t p = 0; !e && p < pieces; p++) *out += c->sums_host[p];
+    return e;
 }
 
 enum err cuda_sum(void *self, const float *x, size_t count, double *out, struct why *w)

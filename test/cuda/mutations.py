@@ -173,12 +173,15 @@ MUTATIONS = [
      "partials[column] = sum"),
 
     # reduce
-    ("reduce: squares whatever was asked for", "reduce.cu", "squares ? (double)x[i] * (double)x[i]", "true ? (double)x[i] * (double)x[i]"),
+    ("reduce: squares whatever was asked for", "reduce.cu", "return squares ? (double)x", "return true ? (double)x"),
+    ("reduce: as many elements as fit eight loads", "reduce.cu", "    for (; i < last; i += THREADS) sum += term(x[i], squares);\n", ""),
     ("reduce: half a warp", "reduce.cu", "int step = WARP / 2", "int step = WARP / 4"),
     ("reduce: does not wait for the other warps", "reduce.cu", "    __syncthreads();\n", ""),
     ("reduce: one warp is left out", "reduce.cu", "int w = 1;", "int w = 2;"),
-    ("reduce: the last piece is full", "reduce.cu", "first + PIECE < count ? first + PIECE : count", "first + PIECE"),
-    ("reduce: what the scratch has no room for is not read", "reduce.cu", "c->sums, x + first, n,", "c->sums, x, n,"),
+    ("reduce: the last piece is full", "reduce.cu", "first + piece < count ? first + piece : count", "first + piece"),
+    ("reduce: the last piece has no block", "reduce.cu", "(count + piece - 1) / piece", "(count < piece ? 1 : count / piece)"),
+    ("reduce: not all sums are downloaded", "reduce.cu", "c->sums, pieces * sizeof *c->sums,", "c->sums, max_u64(pieces, 2) / 2 * sizeof *c->sums,"),
+    ("reduce: pieces behind the 64th are the first ones", "reduce.cu", "blockIdx.x * piece", "blockIdx.x % 64 * piece"),
 
     # rotary
     ("rotary: every sequence starts at 0", "rotary.cu", "(start + row % length)", "(row % length)"),

@@ -843,7 +843,7 @@ Test(ops, linear_is_right_where_matrices_are_cut_into_tiles)
 Test(ops, sum_and_norm_are_taken_in_fp64_over_any_length)
 {
     while (open_rig("model_ops.bin", 2)) {
-        /* the last one is more than cu/reduce.cu adds up in one launch */
+        /* the last one is 65 pieces of cu/reduce.cu */
         static const size_t lengths[] = {1, 31, 65537, 200001, ((size_t)1 << 22) + 77};
         for (size_t c = 0; c < sizeof lengths / sizeof *lengths; c++) {
             release();
