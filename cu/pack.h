@@ -6,6 +6,8 @@
 #ifndef SHOAL_CU_PACK_H
 #define SHOAL_CU_PACK_H
 
+#include <string.h>
+
 #include "ptx.h"
 
 template <class T> constexpr int pack_of = 16 / (int)sizeof(T);
@@ -26,7 +28,11 @@ template <int EACH, class T> __device__ __forceinline__ void store(T *to, const 
     pack<T, EACH> p;
 #pragma unroll
     for (int e = 0; e < EACH; e++) p.at[e] = number_of<T>(from[e]);
-    *(pack<T, EACH> *)to = p;
+    if constexpr (sizeof p == 16) {
+        uint32_t words[4];
+        memcpy(words, &p, sizeof words);
+        store_whole(to, words);
+    } else *(pack<T, EACH> *)to = p;
 }
 
 /* Do rows of `width` elements from `p` on all begin where sixteen bytes may be read? */

@@ -99,6 +99,15 @@ __device__ __forceinline__ void copy_async(void *to, const void *from, unsigned 
                  : "memory");
 }
 
+/* Writes 16 bytes of global memory, on a boundary of 16, by one instruction: a struct that is
+ * assigned may be taken apart. */
+__device__ __forceinline__ void store_whole(void *to, const uint32_t words[4])
+{
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)),
+                 "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3])
+                 : "memory");
+}
+
 /* Closes a group of this thread's copies; an empty one counts too. */
 __device__ __forceinline__ void copy_commit()
 {

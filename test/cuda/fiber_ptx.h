@@ -110,6 +110,12 @@ inline void copy_async(void *to, const void *from, unsigned bytes)
     memset(to, 0xff, 16);
 }
 
+inline void store_whole(void *to, const uint32_t words[4])
+{
+    if ((uintptr_t)to % 16) fiber::fail("store_whole to no boundary of 16 bytes");
+    memcpy(to, words, 16);
+}
+
 inline void copy_commit() { fiber::now->groups++; }
 
 template <int N> void copy_wait()

@@ -4,9 +4,10 @@
     gate.py              compares with gate.txt
     gate.py --write      writes it
 
-A line of gate.txt is a file's kernel, a generation, registers, bytes of static shared memory. It fails when a kernel spills,
-when it is not in the table, or when it needs more than the table says: of shared memory any, of registers more than 8,
-as many as two compilers may be apart. Fewer is well. The last line is "N passed, N failed, N skipped", of kernels and
+A line of gate.txt is a file's kernel, a generation, registers, bytes of static shared memory, and narrow stores: instructions
+of its PTX that write less than 16 bytes of global memory. It fails when a kernel spills, when it is not in the table, or when
+it needs more than the table says: of shared memory and narrow stores any, of registers more than 8, as many as two compilers
+may be apart. Fewer is well. The last line is "N passed, N failed, N skipped", of kernels and
 generations; without nvcc, one is skipped.
 """
 import concurrent.futures, os, re, shutil, subprocess, sys, tempfile
@@ -41,24 +42,39 @@ def demangle(names):
     return plain
 
 
+def narrow_stores(ptx):
+    """Of each kernel, by its mangled name."""
+    found = {}
+    for part in re.split(r"(?=\.entry )", ptx)[1:]:
+        stores = re.findall(r"\bst(?:\.global)?(?:\.v(\d))?\.[bfsu](\d+)\s", part)
+        found[re.match(r"\.entry (\w+)", part)[1]] = sum(int(times or 1) * int(bits) < 128 for times, bits in stores)
+    return found
+
+
 def compile_one(nvcc, path, generations, folder):
-    """[(mangled kernel, generation, registers, shared bytes, stack bytes, spilled bytes)], or what the compiler said."""
-    target = os.path.join(folder, os.path.basename(path) + ".o")
-    command = [nvcc, "-Xptxas", "-v"] + FLAGS + ["-c", path, "-o", target]
+    """[(mangled kernel, generation, registers, shared bytes, narrow stores, spilled bytes, stack bytes)], or what the compiler
+    said."""
+    kept = os.path.join(folder, os.path.basename(path)[:-3])
+    os.mkdir(kept)
+    command = [nvcc, "-Xptxas", "-v", "--keep", "--keep-dir", kept] + FLAGS + ["-c", path, "-o", kept + ".o"]
     for generation in generations:
         command += ["-gencode", "arch=%s,code=%s" % (generation.replace("sm_", "compute_"), generation)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LIMIT_S)
     if done.returncode:
         return done.stdout
-    found = []
+    found, stores = [], {}
+    for generation in generations:
+        ptx = os.path.basename(path)[:-3] + "." + generation.replace("sm_", "compute_") + ".ptx"
+        with open(os.path.join(kept, ptx)) as f:
+            stores[generation] = narrow_stores(f.read())
     for part in re.split(r"(?=Compiling entry function)", done.stdout)[1:]:
         name, generation = re.match(r"Compiling entry function '(\w+)' for '(\w+)'", part).groups()
         # A line for the kernel itself, and one for each function that it calls.
-        stack, stores, loads = (sum(map(int, column)) for column in zip(*re.findall(
+        stack, spilled, filled = (sum(map(int, column)) for column in zip(*re.findall(
             r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", part)))
         shared = re.search(r"(\d+)(?:\+\d+)? bytes smem", part)
         found.append((name, generation, int(re.search(r"Used (\d+) registers", part)[1]), int(shared[1]) if shared else 0,
-                      stack, stores + loads))
+                      stores[generation][name], spilled + filled, stack))
     return found
 
 
@@ -66,29 +82,31 @@ def read_table():
     if not os.path.exists(TABLE):
         return {}
     words = [line.split() for line in open(TABLE) if line.strip() and not line.startswith("#")]
-    return {(kernel, generation): (int(registers), int(shared)) for kernel, generation, registers, shared in words}
+    return {(kernel, generation): tuple(map(int, needs)) for kernel, generation, *needs in words}
 
 
-def judge(kernel, generation, registers, shared, stack, spilled, table):
+def judge(kernel, generation, registers, shared, narrow, spilled, stack, table):
     """What is wrong, or None."""
     if spilled:
         return "spills %d bytes, with %d registers and %d bytes of stack" % (spilled, registers, stack)
     if (kernel, generation) not in table:
         return "is not in gate.txt: see that it is as it should be, then gate.py --write"
-    registers_max, shared_max = table[kernel, generation]
+    registers_max, shared_max, narrow_max = table[kernel, generation]
     if registers > registers_max + REGISTERS_MORE:
         return "needs %d registers, the table says %d" % (registers, registers_max)
     if shared > shared_max:
         return "needs %d bytes of shared memory, the table says %d" % (shared, shared_max)
+    if narrow > narrow_max:
+        return "has %d stores of less than 16 bytes, the table says %d" % (narrow, narrow_max)
     return None
 
 
 def write_table(found, version):
     with open(TABLE, "w") as f:
-        f.write("# What kernels need: kernel, generation, registers, bytes of static shared memory.\n"
+        f.write("# What kernels need: kernel, generation, registers, bytes of static shared memory, stores of less than 16 bytes.\n"
                 "# Written by test/cuda/gate.py --write with %s.\n" % version)
-        for kernel, generation, registers, shared, _, _ in found:
-            f.write("%-44s %-6s %3d %6d\n" % (kernel, generation, registers, shared))
+        for kernel, generation, registers, shared, narrow, _, _ in found:
+            f.write("%-44s %-6s %3d %6d %3d\n" % (kernel, generation, registers, shared, narrow))
 
 
 def main():

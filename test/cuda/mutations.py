@@ -156,6 +156,9 @@ MUTATIONS = [
 
     # pack
     ("pack: rows of a few elements more count as whole", "pack.h", "width % pack_of<T> == 0", "width % 4 == 0", "rotary.cu"),
+    ("pack: sixteen bytes are stored an element late", "pack.h", "store_whole(to, words);", "store_whole(to + 1, words);", "swiglu.cu"),
+    ("pack: the second half that is stored is the first", "pack.h", "memcpy(words, &p, sizeof words);",
+     "memcpy(words, &p, 8), memcpy(words + 2, &p, 8);", "swiglu.cu"),
     ("pack: the last of each pack is not stored", "pack.h", "e < EACH; e++) p.at[e]", "e < EACH - (EACH > 1); e++) p.at[e]", "swiglu.cu"),
 
     # norm
