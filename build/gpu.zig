@@ -150,7 +150,7 @@ pub fn carried(s: *Shoal) void {
         s.step("test-gpu").dependOn(&b.addFail("there is no CUDA toolkit here (nvcc): test-gpu needs one").step);
         return;
     };
-    const own = [_][]const u8{ "outer_test.c", "attention_test.c", "tensor_test.c", "large_test.c" };
+    const own = [_][]const u8{ "outer_test.c", "attention_test.c", "tensor_test.c", "elementwise_test.c", "large_test.c" };
     const tests = cudaTests(s, &own, "test/carried"); // the others need fibers
     s.sources(tests, "test/carried", &.{"runner.c"}, &shoal.c_flags);
     const m = program.main(s, true);

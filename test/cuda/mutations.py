@@ -81,7 +81,10 @@ MUTATIONS = [
     # embed
     ("embed: only row 0 is a first one", "embed.cu", "(before ? 0 : FIRST)", "(r ? 0 : FIRST)"),
     ("embed: the last row is never a next one", "embed.cu", "(next < rows ? next : END)", "(next + 1 < rows ? next : END)"),
-    ("embed: gradients do not accumulate", "embed.cu", "float sum = to[i];", "float sum = 0;"),
+    ("embed: gradients do not accumulate", "embed.cu", "float sum = *to, x", "float sum = 0, x"),
+    ("embed: each block adds up the first columns", "embed.cu", "(size_t)blockIdx.y * THREADS + threadIdx.x", "threadIdx.x"),
+    ("embed: the last of a token's rows is not added", "embed.cu", "*to = sum + x;", "*to = sum;"),
+    ("embed: a row is added before those on the way", "embed.cu", "        sum += x;\n        x = x_next;", "        sum += x_next;"),
     ("embed: too wide a stride", "embed.cu", "i += THREADS * EACH)\n        *(pack", "i += 2 * THREADS * EACH)\n        *(pack"),
     ("embed: no guard of the chain's tail", "embed.cu", "    if (r >= rows) return;\n", ""),
 
