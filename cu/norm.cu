@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(THREADS)
 {
     __shared__ float room[THREADS / WARP];
     const size_t at = (size_t)blockIdx.x * dim;
-    float squares = 0, v[EACH], more[EACH];
+    float squares = 0, v[EACH], more[EACH], gains[EACH];
     for (size_t i = threadIdx.x * EACH; i < dim; i += THREADS * EACH) {
         load<EACH>(v, x + at + i);
         if (add) {
@@ -38,7 +38,8 @@ __global__ void __launch_bounds__(THREADS)
     const T *from = add ? sum : x;
     for (size_t i = threadIdx.x * EACH; i < dim; i += THREADS * EACH) {
         load<EACH>(v, from + at + i);
-        for (int e = 0; e < EACH; e++) v[e] = gain[i + e] * (v[e] * scale);
+        load_floats<EACH>(gains, gain + i);
+        for (int e = 0; e < EACH; e++) v[e] = gains[e] * (v[e] * scale);
         store<EACH>(out + at + i, v);
     }
     if (threadIdx.x == 0) inverse[blockIdx.x] = scale;
@@ -52,21 +53,23 @@ __global__ void __launch_bounds__(THREADS)
     __shared__ float room[THREADS / WARP];
     const size_t at = (size_t)blockIdx.x * dim;
     const float scale = inverse[blockIdx.x];
-    float dot = 0, d[EACH], v[EACH], before[EACH];
+    float dot = 0, d[EACH], v[EACH], before[EACH], gains[EACH];
     for (size_t i = threadIdx.x * EACH; i < dim; i += THREADS * EACH) {
         load<EACH>(d, out_grad + at + i);
         load<EACH>(v, x + at + i);
-        for (int e = 0; e < EACH; e++) dot += d[e] * gain[i + e] * (v[e] * scale);
+        load_floats<EACH>(gains, gain + i);
+        for (int e = 0; e < EACH; e++) dot += d[e] * gains[e] * (v[e] * scale);
     }
     const float mean = block_sum(dot, room, THREADS / WARP) / (float)dim;
     for (size_t i = threadIdx.x * EACH; i < dim; i += THREADS * EACH) {
         load<EACH>(d, out_grad + at + i);
         load<EACH>(v, x + at + i);
+        load_floats<EACH>(gains, gain + i);
         if (add) load<EACH>(before, x_grad + at + i);
         for (int e = 0; e < EACH; e++) {
-            const float g = scale * (d[e] * gain[i + e] - v[e] * scale * mean);
+            const float g = scale * (d[e] * gains[e] - v[e] * scale * mean);
             d[e] = add ? before[e] + g : g;
-            v[e] = gain[i + e] * (v[e] * scale);
+            v[e] = gains[e] * (v[e] * scale);
         }
         store<EACH>(out + at + i, v);
         store<EACH>(x_grad + at + i, d);
@@ -120,7 +123,8 @@ static void norm_rows_back(struct cuda *c, const struct op_norm_backward *o)
 template <class T> static void norm_of(struct cuda *c, const struct op_norm *o)
 {
     const bool whole = packs<T>(o->sum, o->dim) && packs<T>(o->out, o->dim) &&
-                       packs<T>(o->x, o->dim) && packs<T>(o->add, o->dim);
+                       packs<T>(o->x, o->dim) && packs<T>(o->add, o->dim) &&
+                       packs<float>(o->gain, o->dim);
     whole ? norm<T, pack_of<T>>(c, o) : norm<T, 1>(c, o);
 }
 
@@ -128,7 +132,8 @@ template <class T> static void norm_backward_of(struct cuda *c, const struct op_
 {
     const size_t columns = (o->dim + GAIN_COLUMNS - 1) / GAIN_COLUMNS;
     const bool whole = packs<T>(o->out, o->dim) && packs<T>(o->x_grad, o->dim) &&
-                       packs<T>(o->out_grad, o->dim) && packs<T>(o->x, o->dim);
+                       packs<T>(o->out_grad, o->dim) && packs<T>(o->x, o->dim) &&
+                       packs<float>(o->gain, o->dim);
     LAUNCH(norm_gain_partial<T>, dim3(columns, gain_blocks(o->rows)), dim3(GAIN_COLUMNS), 0,
            c->stream, c->partials, (const T *)o->out_grad, (const T *)o->x, o->inverse, o->rows,
            o->dim);

@@ -23,6 +23,14 @@ template <int EACH, class T> __device__ __forceinline__ void load(float to[EACH]
     for (int e = 0; e < EACH; e++) to[e] = float_of(p.at[e]);
 }
 
+/* As many numbers that are fp32 beside elements of another type, sixteen bytes at a time. */
+template <int EACH> __device__ __forceinline__ void load_floats(float to[EACH], const float *from)
+{
+    constexpr int at_once = EACH < pack_of<float> ? EACH : pack_of<float>;
+#pragma unroll
+    for (int e = 0; e < EACH; e += at_once) load<at_once>(to + e, from + e);
+}
+
 template <int EACH, class T> __device__ __forceinline__ void store(T *to, const float from[EACH])
 {
     pack<T, EACH> p;

@@ -19,14 +19,16 @@ __global__ void __launch_bounds__(THREADS)
     const size_t i = n % half, head = n / half % heads, row = n / half / heads;
     const size_t angle = (start + row % length) * half + i;
     T *at = x + row * stride + head * head_dim + i;
-    float a[EACH], b[EACH], turned[EACH];
+    float a[EACH], b[EACH], turned[EACH], turn_cos[EACH], turn_sin[EACH];
     load<EACH>(a, at);
     load<EACH>(b, at + half);
+    load_floats<EACH>(turn_cos, cosine + angle);
+    load_floats<EACH>(turn_sin, sine + angle);
 #pragma unroll
     for (int e = 0; e < EACH; e++) {
-        const float turn_cos = cosine[angle + e], turn_sin = sign * sine[angle + e];
-        turned[e] = a[e] * turn_cos - b[e] * turn_sin;
-        b[e] = b[e] * turn_cos + a[e] * turn_sin;
+        turn_sin[e] *= sign;
+        turned[e] = a[e] * turn_cos[e] - b[e] * turn_sin[e];
+        b[e] = b[e] * turn_cos[e] + a[e] * turn_sin[e];
     }
     store<EACH>(at, turned);
     store<EACH>(at + half, b);
@@ -42,7 +44,9 @@ template <class T, int EACH> static void rotary(struct cuda *c, const struct op_
 
 template <class T> static void rotary_of(struct cuda *c, const struct op_rotary *o)
 {
-    const bool whole = packs<T>(o->x, o->stride) && packs<T>(o->x, o->head_dim / 2);
+    const size_t half = o->head_dim / 2;
+    const bool whole = packs<T>(o->x, o->stride) && packs<T>(o->x, half) &&
+                       packs<float>(o->cosine, half) && packs<float>(o->sine, half);
     whole ? rotary<T, pack_of<T>>(c, o) : rotary<T, 1>(c, o);
 }
 

@@ -163,14 +163,17 @@ MUTATIONS = [
     ("pack: the second half that is stored is the first", "pack.h", "memcpy(words, &p, sizeof words);",
      "memcpy(words, &p, 8), memcpy(words + 2, &p, 8);", "swiglu.cu"),
     ("pack: the last of each pack is not stored", "pack.h", "e < EACH; e++) p.at[e]", "e < EACH - (EACH > 1); e++) p.at[e]", "swiglu.cu"),
+    ("pack: fp32 beside bf16 repeats its first sixteen bytes", "pack.h", "load<at_once>(to + e, from + e)", "load<at_once>(to + e, from)", "rotary.cu"),
 
     # norm
     ("norm: no epsilon", "norm.cu", "sqrtf(squares / (float)dim + eps)", "sqrtf(squares / (float)dim)"),
     ("norm: normalizes x without what was added", "norm.cu", "const T *from = add ? sum : x;", "const T *from = x;"),
     ("norm: one element too few", "norm.cu", "i < dim; i += THREADS * EACH) {\n        load<EACH>(v, x + at + i);\n        if (add)", "i + EACH < dim; i += THREADS * EACH) {\n        load<EACH>(v, x + at + i);\n        if (add)"),
+    ("norm: all threads have the gains of the first", "norm.cu", "load_floats<EACH>(gains, gain + i);\n        for (int e = 0; e < EACH; e++) v[e]",
+     "load_floats<EACH>(gains, gain);\n        for (int e = 0; e < EACH; e++) v[e]"),
     ("norm_backward: the residual's gradient is lost", "norm.cu", "add ? before[e] + g : g", "g"),
-    ("norm_backward: the mean with the wrong sign", "norm.cu", "gain[i + e] - v[e] * scale * mean",
-     "gain[i + e] + v[e] * scale * mean"),
+    ("norm_backward: the mean with the wrong sign", "norm.cu", "gains[e] - v[e] * scale * mean",
+     "gains[e] + v[e] * scale * mean"),
     ("norm_backward: the gain's last block of rows is full", "norm.cu",
      "first + GAIN_ROWS < rows ? first + GAIN_ROWS : rows", "first + GAIN_ROWS"),
     ("norm_backward: the gain's gradient does not accumulate", "norm.cu", "float sum = gain_grad[column];", "float sum = 0;"),
@@ -192,9 +195,9 @@ MUTATIONS = [
     # rotary
     ("rotary: every sequence starts at 0", "rotary.cu", "(start + row % length)", "(row % length)"),
     ("rotary: positions run on into the next sequence", "rotary.cu", "(start + row % length)", "(start + row)"),
-    ("rotary: turns the other way", "rotary.cu", "b[e] * turn_cos + a[e] * turn_sin", "b[e] * turn_cos - a[e] * turn_sin"),
-    ("rotary: the inverse is none", "rotary.cu", "sign * sine[angle + e]", "sine[angle + e]"),
-    ("rotary: reads what it has just written", "rotary.cu", "b[e] * turn_cos + a[e] * turn_sin", "b[e] * turn_cos + turned[e] * turn_sin"),
+    ("rotary: turns the other way", "rotary.cu", "b[e] * turn_cos[e] + a[e]", "b[e] * turn_cos[e] - a[e]"),
+    ("rotary: the inverse is none", "rotary.cu", "        turn_sin[e] *= sign;\n", ""),
+    ("rotary: reads what it has just written", "rotary.cu", "b[e] * turn_cos[e] + a[e]", "b[e] * turn_cos[e] + turned[e]"),
     ("rotary: no guard of the tail", "rotary.cu", "    if (n >= pairs) return;\n", ""),
 
     # swiglu
