@@ -566,7 +566,7 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
         const bool rounds = b->round != NULL;
         device_drop(&d);
         cr_assert(!rounds);
-        cr_skip_test("this backend has no bf16_weights");
+        cr_skip("this backend has no bf16_weights");
     }
     float host[N], *v[4];
     uint16_t copies[N];
