@@ -79,8 +79,8 @@ for what, sentence, environment in [
         ("a driver that does not answer", "asking for GPUs: unknown error", dict(FIBER_DEVICES="-1")),
         ("an old generation", "is of generation sm_75: shoal needs sm_80 or later", dict(FIBER_GENERATION="75")),
         ("a generation without kernels", "is of generation sm_110, for which this shoal has no kernels", dict(FIBER_GENERATION="110")),
-        ("too little memory", "and the GPU has room for 0.1 MiB, whatever train.micro_batch and train.recompute say", dict(FIBER_MEMORY="100000")),
-        ("too little for activations", "set train.recompute to block and train.micro_batch to 1, which take", dict(FIBER_MEMORY="1340000"))]:
+        ("too little memory", "and the GPU has room for 0.1 MiB, whatever train.micro_batch and train.recompute say", dict(FIBER_MEMORY="623776")),
+        ("too little for activations", "set train.recompute to block and train.micro_batch to 1, which take", dict(FIBER_MEMORY="1863776"))]:
     done = run("train", path, "--device", "cuda", program=GPU, **environment)
     ok(done.returncode == 1 and sentence in done.stdout and done.stdout.count("\n") == 1, what + " is one sentence", done.stdout)
 for what, sentence, environment in [("is too old", "install one for 13.0 or later", dict(FIBER_DRIVER="12080")),
