@@ -21,11 +21,8 @@
 #define FRAME_RESERVE_BYTES (4u << 20)
 
 #define DATAGRAMS_MAX 128 /* waiting; further ones are lost, as datagrams may be */
-/* A duplicate ends once nothing has moved on it for QUIET, or after 30 s at the latest. The one
- * that stays may be a leftover of a peer that restarted: it must answer within PROOF, else it is
- * the one that ends. */
+/* A link that retires ends once nothing has moved on it for QUIET, or after 30 s at the latest. */
 #define RETIRE_QUIET_S 1
-#define RETIRE_PROOF_S 5
 #define RETIRE_S       30
 #define RETIRE_LOOK_MS 200
 
@@ -63,7 +60,7 @@ struct session {
     size_t datagram_count;
     size_t queued;           /* bytes not acknowledged */
     size_t held;             /* bytes of unfinished messages of the peer's */
-    struct loop_timer quiet; /* of a duplicate */
+    struct loop_timer quiet; /* of a link that retires */
     instant retired, moved;
 };
 
@@ -529,7 +526,7 @@ const struct protocol link_protocol = {
     .end = end,
 };
 
-/* --- duplicates -------------------------------------------------------------------------------------------------- */
+/* --- retiring ---------------------------------------------------------------------------------------------------- */
 
 /* Is a parcel or a request under way? */
 static bool busy(const struct session *n)
@@ -539,75 +536,18 @@ static bool busy(const struct session *n)
     return n->queued;
 }
 
-/* The link to the same peer that a retiring one gives way to; NULL when it is gone. */
-static struct connection *staying(const struct connection *c)
-{
-    struct endpoint *e = c->endpoint;
-    for (size_t i = 0; i < e->slot_count; i++) {
-        struct connection *o = e->slots[i].connection;
-        if (o && o != c && o->up && !o->retiring && !o->doomed && o->protocol == &link_protocol &&
-            !memcmp(o->peer.id, c->peer.id, CRYPTO_KEY_BYTES))
-            return o;
-    }
-    return NULL;
-}
-
-static void keep_alive(struct connection *c, span silence)
-{
-    ngtcp2_conn_set_keep_alive_timeout(c->quic, silence.ns);
-    connection_touch(c);
-}
-
-static span usual_silence(const struct connection *c)
-{
-    return c->dialled ? c->endpoint->config.keep_alive : span_ns(0);
-}
-
-static void stop_retiring(struct connection *c)
-{
-    c->retiring = false;
-    keep_alive(c, usual_silence(c));
-}
-
 static void on_quiet(void *ctx, instant now)
 {
-    struct connection *c = ctx, *stays = staying(c);
+    struct connection *c = ctx;
     struct session *n = c->session;
     instant quiet = instant_after(n->moved, span_s(RETIRE_QUIET_S));
-    instant proof = instant_after(n->retired, span_s(RETIRE_PROOF_S));
     instant last = instant_after(n->retired, span_s(RETIRE_S));
-    bool alive = stays && stays->heard.ns > n->retired.ns;
-    if (stays && !alive && instant_reached(now, proof)) {
-        connection_doom(stays, CLOSE_DUPLICATE, "it shows no sign of life, and another one does");
-        stays = NULL;
-    }
-    if (!stays) {
-        stop_retiring(c);
-    } else if (alive && ((instant_reached(now, quiet) && !busy(n)) || instant_reached(now, last))) {
-        keep_alive(stays, usual_silence(stays));
+    if ((instant_reached(now, quiet) && !busy(n)) || instant_reached(now, last)) {
         connection_doom(c, CLOSE_DUPLICATE, "another connection to the same peer stays");
-    } else {
-        instant again = instant_max(quiet, instant_after(now, span_ms(RETIRE_LOOK_MS)));
-        loop_timer_set(c->endpoint->loop, &n->quiet, again);
+        return;
     }
-}
-
-static void retire(struct connection *c, struct connection *stays)
-{
-    struct session *n = c->session;
-    if (c->retiring || c->doomed || !n) return;
-    c->retiring = true;
-    n->retired = n->moved = clock_now();
-    n->quiet = (struct loop_timer){.fire = on_quiet, .ctx = c};
-    keep_alive(c, span_ns(0));
-    keep_alive(stays, span_ms(RETIRE_LOOK_MS));
-    loop_timer_set(c->endpoint->loop, &n->quiet, instant_after(n->retired, span_s(RETIRE_QUIET_S)));
-}
-
-/* Did the node with the smaller ID dial it? */
-static bool by_smaller(const struct connection *c)
-{
-    return (memcmp(identity_id(c->endpoint->self), c->peer.id, CRYPTO_KEY_BYTES) < 0) == c->dialled;
+    instant again = instant_max(quiet, instant_after(now, span_ms(RETIRE_LOOK_MS)));
+    loop_timer_set(c->endpoint->loop, &n->quiet, instant_min(again, last));
 }
 
 /* --- what others call -------------------------------------------------------------------------------------------- */
@@ -619,17 +559,15 @@ static struct connection *usable(struct endpoint *e, link_id l)
     return c && c->session && c->up && !c->doomed && c->protocol == &link_protocol ? c : NULL;
 }
 
-void link_settle(struct endpoint *e, link_id l)
+void link_retire(struct endpoint *e, link_id l)
 {
-    struct connection *newest = usable(e, l);
-    for (size_t i = 0; newest && i < e->slot_count; i++) {
-        struct connection *c = e->slots[i].connection;
-        if (!c || c == newest || !c->up || c->retiring || c->protocol != &link_protocol ||
-            memcmp(c->peer.id, newest->peer.id, CRYPTO_KEY_BYTES))
-            continue;
-        bool newest_stays = c->dialled == newest->dialled || by_smaller(newest);
-        retire(newest_stays ? c : newest, newest_stays ? newest : c);
-    }
+    struct connection *c = usable(e, l);
+    if (!c || c->retiring) return;
+    struct session *n = c->session;
+    c->retiring = true;
+    n->retired = n->moved = clock_now();
+    n->quiet = (struct loop_timer){.fire = on_quiet, .ctx = c};
+    loop_timer_set(e->loop, &n->quiet, instant_after(n->retired, span_s(RETIRE_QUIET_S)));
 }
 
 /* A chunk of these parts, when the link's queue has room for it; beyond its bound there is

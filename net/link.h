@@ -44,11 +44,10 @@ struct link_end {
  * loop sleeps again. */
 void link_close(struct endpoint *e, link_id l, uint32_t code, const char *reason);
 
-/* If there are other links to the peer of this one, all but one are to end, with CLOSE_DUPLICATE,
- * once they are quiet. The one that the smaller ID dialled stays, of two in the same direction this
- * one: both sides choose alike. The user calls it once it knows that the same process is at the end
- * of all of them. */
-void link_settle(struct endpoint *e, link_id l);
+/* Ends a link with CLOSE_DUPLICATE once it is quiet: no parcel or request is open on it and nothing
+ * has moved for 1 s, or after 30 s. Until then it takes and carries what it did before. Which of
+ * several links to one peer is to end the user decides, who knows what process is at their ends. */
+void link_retire(struct endpoint *e, link_id l);
 
 bool link_datagram(struct endpoint *e, link_id l, struct bytes payload);
 bool link_frame(struct endpoint *e, link_id l, uint8_t type, struct bytes body);
@@ -70,7 +69,7 @@ struct link_info {
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address address;
     bool up, dialled;
-    bool retiring; /* a duplicate that ends when it is quiet */
+    bool retiring; /* link_retire was called */
     span rtt, rtt_min;
     uint64_t window_bytes;   /* congestion window */
     uint64_t sent, received; /* bytes of QUIC packets */

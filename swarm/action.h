@@ -151,10 +151,9 @@ struct note {
 /* Behind each: the fields of struct action that it fills. */
 enum action_kind {
     /* network; peer says whom it is for */
-    ACTION_DIAL,     /* id, address */
-    ACTION_HANG_UP,  /* link, code, text */
-    ACTION_SETTLE,   /* link: if there are others to the same peer, all but one are to end once they
-                       are quiet */
+    ACTION_DIAL,    /* id, address */
+    ACTION_HANG_UP, /* link, code, text */
+    ACTION_RETIRE,  /* link: it is to end once it is quiet, as another one to the same peer stays */
     ACTION_DATAGRAM, /* link, bytes (at most LINK_DATAGRAM_BYTES_MAX): may be lost */
     ACTION_FRAME,    /* link, type, bytes (at most LINK_FRAME_BYTES_MAX): reliable, in order */
     ACTION_PARCEL, /* link, ticket, bytes then more: one message, reliable, apart from the others */

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "contact.h"
+#include "doubles.h"
 #include "member_probe.h"
 #include "member_push.h"
 #include "member_record.h"
@@ -85,6 +86,7 @@ static bool greet(struct members *m, int i, link_id link, const struct hello *h,
     }
     link_id before = member_link(m, i);
     l->greeted = true;
+    l->heard = m->now;
     l->incarnation = p->incarnation;
     l->life = h->life;
     p->failures = 0;
@@ -96,8 +98,7 @@ static bool greet(struct members *m, int i, link_id link, const struct hello *h,
         if (before == LINK_NONE) inform(m, i);
         members_tell(m, NEWS_LINKED, i);
     }
-    struct action settle = {.kind = ACTION_SETTLE, .peer = p->sid, .link = link};
-    sink_act(out, &settle);
+    doubles_greeted(m, i, out);
     return true;
 }
 
@@ -183,6 +184,7 @@ void hello_tick(struct members *m, const struct sink *out)
         if (!m->members[i].used) continue;
         contact_look(m, i, out);
         look_at_twin(m, i, out);
+        doubles_look(m, i, out);
         contact_dial(m, i, out);
     }
 }

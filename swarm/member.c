@@ -1,6 +1,7 @@
 #include "member.h"
 
 #include "contact.h"
+#include "doubles.h"
 #include "hello.h"
 #include "member_health.h"
 #include "member_probe.h"
@@ -97,7 +98,7 @@ instant members_due(const struct members *m)
         const struct member *p = &m->members[i];
         if (!p->used) continue;
         if (p->nonce) due = instant_min(due, p->again);
-        due = instant_min(due, twin_due(p));
+        due = instant_min(due, instant_min(twin_due(p), doubles_due(p)));
         if (!member_live(p)) continue;
         due = instant_min(due, instant_after(p->heard, MEMBER_LEASE));
         if (p->health == HEALTH_SUSPECT) due = instant_min(due, member_suspicion_ends(m, p));
@@ -114,6 +115,7 @@ void members_late(struct members *m, span late)
         p->probed = instant_after(p->probed, late);
         if (p->nonce) p->again = instant_after(p->again, late);
         p->suspected = instant_after(p->suspected, late);
+        if (p->doubled.ns) p->doubled = instant_after(p->doubled, late);
         if (p->used) p->heard = instant_after(p->heard, late);
     }
 }

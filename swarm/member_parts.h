@@ -24,9 +24,11 @@ struct stored {     /* a record as its writer signed it */
 };
 
 struct member_link {
-    link_id link; /* LINK_NONE: free */
-    bool dialled; /* by me */
-    bool greeted; /* its HELLO has come: it is of this run and this version */
+    link_id link;  /* LINK_NONE: free */
+    bool dialled;  /* by me */
+    bool greeted;  /* its HELLO has come: it is of this run and this version */
+    bool retired;  /* it is to end, another one stays */
+    instant heard; /* when something last came on it */
     instant since;
     struct address address; /* where the peer was seen when it came up */
     uint64_t incarnation;   /* in its HELLO */
@@ -76,6 +78,8 @@ struct member {
     bool differs; /* its digest was not mine when it last said it */
     /* reaching it */
     struct member_link links[MEMBER_LINKS];
+    instant doubled,
+        doubled_again; /* doubles.h: since when it has two links, the next PING; 0: not */
     struct twin twin;
     struct address observed; /* where it was seen; family 0: nowhere */
     struct address sees_me;  /* where it sees me; family 0: it has not said so */

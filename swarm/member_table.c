@@ -52,13 +52,15 @@ bool member_greeted(const struct member *p, link_id link)
 }
 
 /* Both sides choose alike: the link that the smaller ID dialled, of those the newest. But one that
- * a restarted process has greeted on goes before those of its former life. */
+ * a restarted process has greeted on goes before those of its former life. (A peer of version 1.0
+ * says with its incarnation alone which process it is; it grows in one process too.) */
 bool member_better_link(const struct members *m, const struct member *p,
                         const struct member_link *a, const struct member_link *b)
 {
     bool smaller = memcmp(m->config.id, p->id, CRYPTO_KEY_BYTES) < 0;
     bool a_stays = a->dialled == smaller, b_stays = b->dialled == smaller;
-    if (a->incarnation != b->incarnation) return a->incarnation > b->incarnation;
+    bool same_process = a->life && a->life == b->life;
+    if (!same_process && a->incarnation != b->incarnation) return a->incarnation > b->incarnation;
     return a_stays != b_stays ? a_stays : a->order > b->order;
 }
 

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "contact.h"
+#include "doubles.h"
 #include "member_table.h"
 #include "node_history.h"
 #include "node_life.h"
@@ -154,6 +155,9 @@ static void on_network(struct node *n, const struct event *e)
 {
     struct sink in = node_inner(n);
     int i = members_by_link(&n->members, e->link);
+    bool said = e->kind == EVENT_DATAGRAM || e->kind == EVENT_FRAME || e->kind == EVENT_PARCEL ||
+                e->kind == EVENT_REQUEST;
+    if (i != NOBODY && said) doubles_heard(&n->members, i, e->link);
     switch (e->kind) {
     case EVENT_LINK_UP:
         members_link_up(&n->members, e, &in);

@@ -139,8 +139,8 @@ static void act(void *self, struct action *a)
     case ACTION_HANG_UP:
         link_close(d->endpoint, a->link, a->code, a->text ? a->text : "");
         break;
-    case ACTION_SETTLE:
-        link_settle(d->endpoint, a->link);
+    case ACTION_RETIRE:
+        link_retire(d->endpoint, a->link);
         break;
     case ACTION_DATAGRAM:
         link_datagram(d->endpoint, a->link, a->bytes);

@@ -73,67 +73,51 @@ Test(endpoint, refuses_a_peer_that_has_its_own_key)
     endpoint_close(twin.endpoint);
 }
 
-Test(endpoint, keeps_one_connection_when_both_sides_dial_at_once)
+Test(endpoint, ends_a_link_that_retires_and_nothing_said_on_it_before_is_lost)
 {
     two(NULL);
-    struct node *small = memcmp(identity_id(a.self), identity_id(b.self), 32) < 0 ? &a : &b;
-    struct node *large = small == &a ? &b : &a;
-    link_id stays = node_dial(small, large), goes = node_dial(large, small);
+    link_id stays = node_dial(&a, &b), goes = node_dial(&b, &a);
     turn_until(a.ups == 2 && b.ups == 2, 5);
     cr_assert(a.ups == 2 && b.ups == 2);
-    /* What is said on either before it ends arrives. */
+    link_retire(b.endpoint, goes);
+    struct link_info info;
+    cr_assert(link_info(b.endpoint, goes, &info));
+    cr_assert(info.up && info.retiring);
     for (int i = 0; i < 10; i++)
-        cr_assert(link_frame(large->endpoint, goes, (uint8_t)i, bytes_of("x", 1)));
+        cr_assert(link_frame(b.endpoint, goes, (uint8_t)i, bytes_of("x", 1)));
     turn_until(a.downs && b.downs, 8);
     cr_assert_eq(a.downs, 1);
     cr_assert_eq(b.downs, 1);
-    cr_assert_eq(large->down, goes);
+    cr_assert_eq(b.down, goes);
     cr_assert_eq(a.end.code, CLOSE_DUPLICATE);
     cr_assert_eq(b.end.code, CLOSE_DUPLICATE);
-    cr_assert_eq(small->frame_count, 10);
-    cr_assert(link_frame(small->endpoint, stays, 1, bytes_of("y", 1)));
-    turn_until(large->frame_count == 1, 5);
-    cr_assert_eq(large->frame_count, 1);
+    cr_assert_eq(a.frame_count, 10);
+    cr_assert(link_frame(a.endpoint, stays, 1, bytes_of("y", 1)));
+    turn_until(b.frame_count == 1, 5);
+    cr_assert_eq(b.frame_count, 1);
     cr_assert_eq(endpoint_counters(a.endpoint).links_up, 1);
     cr_assert_eq(endpoint_counters(b.endpoint).links_up, 1);
 }
 
-Test(endpoint, lets_parcels_of_a_duplicate_end_first)
+Test(endpoint, lets_parcels_and_requests_end_before_their_link_retires)
 {
-    two(NULL);
+    pair();
     static uint8_t blob[1 << 20];
-    struct node *small = memcmp(identity_id(a.self), identity_id(b.self), 32) < 0 ? &a : &b;
-    struct node *large = small == &a ? &b : &a;
-    link_id goes = node_dial(large, small);
-    turn_until(large->ups == 1, 5);
     for (uint64_t i = 0; i < 32; i++)
-        cr_assert(
-            link_parcel(large->endpoint, goes, bytes_of(blob, sizeof blob), bytes_of(NULL, 0), i));
-    cr_assert(link_request(small->endpoint, small->up, bytes_of("?", 1),
-                           1)); /* open until it is answered */
-    node_dial(small, large);
-    turn_until(large->request_count && large->done_count == 32, 10);
-    cr_assert_eq(large->done_count, 32);
+        cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, sizeof blob), bytes_of(NULL, 0), i));
+    cr_assert(link_request(b.endpoint, b.up, bytes_of("?", 1), 1)); /* open until it is answered */
+    link_retire(a.endpoint, a.up);
+    turn_until(a.request_count && a.done_count == 32, 10);
+    cr_assert_eq(a.done_count, 32);
     turn_until(false, 1.5);
     cr_assert_eq(a.downs + b.downs, 0, "a request is still open on it");
     struct bytes answer = bytes_of("!", 1);
-    cr_assert(link_reply(large->endpoint, goes, large->requests[0].number, &answer, 1));
+    cr_assert(link_reply(a.endpoint, a.up, a.requests[0].number, &answer, 1));
     turn_until(a.downs && b.downs, 8);
-    cr_assert_eq(large->down, goes);
-    cr_assert_eq(small->reply_count, 1);
-    cr_assert(small->replies[0].ok);
-    for (size_t i = 0; i < large->done_count; i++) cr_assert(large->dones[i].ok);
-}
-
-Test(endpoint, keeps_the_newer_of_two_in_the_same_direction)
-{
-    pair();
-    link_id old = a.up, new = node_dial(&a, &b);
-    turn_until(a.downs && b.downs, 8);
-    cr_assert_eq(a.down, old);
     cr_assert_eq(a.end.code, CLOSE_DUPLICATE);
-    cr_assert_eq(a.up, new);
-    cr_assert(link_frame(a.endpoint, new, 1, bytes_of("y", 1)));
+    cr_assert_eq(b.reply_count, 1);
+    cr_assert(b.replies[0].ok);
+    for (size_t i = 0; i < a.done_count; i++) cr_assert(a.dones[i].ok);
 }
 
 Test(endpoint, refuses_whoever_answers_with_another_key)
@@ -447,32 +431,6 @@ Test(endpoint, resets_by_less_than_it_was_sent)
         if (got > 0) cr_assert_eq(answer[0] & 0xc0, 0x40, "it looks like any short packet");
     }
     close(fd);
-}
-
-Test(endpoint, prefers_a_new_link_to_the_leftover_of_a_peer_that_restarted)
-{
-    two(NULL);
-    struct node *small = memcmp(identity_id(a.self), identity_id(b.self), 32) < 0 ? &a : &b;
-    struct node *large = small == &a ? &b : &a;
-    char listen[ADDRESS_TEXT_BYTES];
-    struct endpoint_config c = config();
-    c.listen = address_print(&small->address, listen);
-    node_dial(small, large);
-    turn_until(large->ups == 1 && small->ups == 1, 5);
-    link_id old = large->up;
-    struct endpoint *dead = die_without_a_word(small); /* comes back, is dialled */
-    node_open(small, &c);
-    link_id new = node_dial(large, small);
-    turn_until(large->downs, 10);
-    turn_until(large->downs > 1, 2);
-    cr_assert_eq(large->downs, 1, "%s", large->reason);
-    cr_assert_eq(large->down, old);
-    cr_assert_eq(large->end.code, CLOSE_DUPLICATE);
-    cr_assert(link_frame(large->endpoint, new, 1, bytes_of("x", 1)));
-    struct link_info info;
-    cr_assert(link_info(large->endpoint, new, &info));
-    cr_assert(info.up && !info.retiring);
-    endpoint_close(dead);
 }
 
 Test(endpoint, turns_away_whom_it_has_no_room_for)

@@ -31,7 +31,6 @@ static void link_up(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
     struct node *n = ctx;
     n->up = l;
     n->ups++;
-    link_settle(n->endpoint, l);
 }
 
 static void link_moved(void *ctx, link_id l, const struct address *remote)

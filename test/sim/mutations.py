@@ -9,7 +9,8 @@ MUTATIONS = [
          new="        outer_accumulate(r->accumulator, wire, n, (float)weight);\n"
              "        if (i == reduce_self(r)) outer_accumulate(r->accumulator, wire, n, (float)weight);"),
     dict(name="whoever has frozen does not compare", file="swarm/reduce_close.c",
-         old="    if (alike) reduce_agree(r, false, out);", new="    reduce_agree(r, false, out);"),
+         old="    if (alike) reduce_agree(r, false, out);", new="    reduce_agree(r, false, out);",
+         seeds="520..530"),
     dict(name="the lighter lineage wins", file="swarm/lineage.c",
          old="return tokens_a > tokens_b;", new="return tokens_a < tokens_b;"),
     dict(name="an average is applied twice", file="swarm/node_life.c",

@@ -260,33 +260,6 @@ static void dial_try(struct world *w, uint32_t link)
     happen(w, HAPPEN_UP, them->up_at, link, 1, 0);
 }
 
-/* Of two links of one pair one is too many. True when `b` is the one to close. */
-static bool worse(const struct world *w, const struct link *a, const struct link *b, uint32_t a_i,
-                  uint32_t b_i)
-{
-    int da = a->end[0].node, db = b->end[0].node;
-    if (da == db) return a_i > b_i; /* dialled again: the older one is stale */
-    return memcmp(w->nodes[da].id, w->nodes[db].id, CRYPTO_KEY_BYTES) < 0;
-}
-
-/* A process looks at its own ends only: it does not know whether the peer still holds the other
- * one. */
-static void close_doubles(struct world *w, uint32_t link, int side)
-{
-    const struct network *n = &w->network;
-    const struct link_end *me = &n->links[link].end[side], *peer = &n->links[link].end[!side];
-    for (uint32_t i = n->link_first; i < n->link_count; i++)
-        for (int s = 0; s < 2; s++) {
-            const struct link_end *e = &n->links[i].end[s];
-            if (i == link || !e->up || e->node != me->node || e->life != me->life ||
-                n->links[i].end[!s].node != peer->node)
-                continue;
-            bool old = worse(w, &n->links[link], &n->links[i], link, i);
-            happen(w, HAPPEN_DOUBLE, instant_after(w->now, span_s(NETWORK_DOUBLE_S)),
-                   old ? i : link, old ? s : side, 0);
-        }
-}
-
 static void end_up(struct world *w, uint32_t link, int side)
 {
     struct link *l = &w->network.links[link];
@@ -312,13 +285,13 @@ static void hang_up(struct world *w, uint32_t link, int side, uint32_t code)
                code);
 }
 
-/* The worse of two links goes once nothing is under way on it. */
-static void close_double(struct world *w, uint32_t link, int side)
+/* A link that retires goes once nothing is under way on it. */
+static void retire(struct world *w, uint32_t link, int side)
 {
     struct link *l = &w->network.links[link];
     if (!l->end[side].up) return;
     if (l->under_way > 0)
-        happen(w, HAPPEN_DOUBLE, instant_after(w->now, span_s(NETWORK_DOUBLE_S)), link, side, 0);
+        happen(w, HAPPEN_RETIRE, instant_after(w->now, span_s(NETWORK_RETIRE_S)), link, side, 0);
     else hang_up(w, link, side, CLOSE_DUPLICATE);
 }
 
@@ -546,8 +519,8 @@ void network_act(struct world *w, struct sim_node *n, const struct action *a)
     case ACTION_HANG_UP:
         hang_up(w, link, side, a->code);
         break;
-    case ACTION_SETTLE:
-        close_doubles(w, link, side);
+    case ACTION_RETIRE:
+        happen(w, HAPPEN_RETIRE, instant_after(w->now, span_s(NETWORK_RETIRE_S)), link, side, 0);
         break;
     case ACTION_DATAGRAM:
         if (a->bytes.count > LINK_DATAGRAM_BYTES_MAX)
@@ -612,8 +585,8 @@ void network_happen(struct world *w, const struct happening *h)
         if (e->up && !node_of(w, peer)->alive && !blocked(w, peer, e) && !blocked(w, e, peer))
             end_down(w, h->link, h->side, CLOSE_GONE);
         break;
-    case HAPPEN_DOUBLE:
-        close_double(w, h->link, h->side);
+    case HAPPEN_RETIRE:
+        retire(w, h->link, h->side);
         break;
     case HAPPEN_CLOSE:
         if (e->up || e->told || l->pending_count) end_down(w, h->link, h->side, (uint32_t)h->stamp);

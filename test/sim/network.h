@@ -26,7 +26,7 @@
 #define NETWORK_DIAL_S 10 /* a handshake without answer is given up */
 #define NETWORK_KEEP_S 10 /* keep-alive: how late a restarted peer's reset may come */
 #define NETWORK_INBOX  64 /* datagrams that a stopped process's socket holds */
-#define NETWORK_DOUBLE_S                                                                           \
+#define NETWORK_RETIRE_S                                                                           \
     1 /* how often the worse of two links is looked at: it goes once it is quiet */
 
 struct world;

@@ -305,7 +305,9 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
     case EVENT_LINK_UP:
         oracle_counts.ups++;
         chat(n, in->link, out);
-        sink_act(out, &(struct action){.kind = ACTION_SETTLE, .link = in->link});
+        /* all dial all: the links that the smaller ID dialled stay */
+        if (in->dialled != (memcmp(n->config.id, in->id, CRYPTO_KEY_BYTES) < 0))
+            sink_act(out, &(struct action){.kind = ACTION_RETIRE, .link = in->link});
         break;
     case EVENT_LINK_DOWN:
         oracle_counts.downs++;

@@ -24,7 +24,7 @@ enum happening_kind {
     HAPPEN_IDLE, /* link, side: nothing was heard for the idle time-out, if `stamp` still says so */
     HAPPEN_RESET,  /* link, side: the peer answers that it knows no such connection */
     HAPPEN_CLOSE,  /* link, side: a close arrives there */
-    HAPPEN_DOUBLE, /* link, side: one of two links of a pair, to be closed when it is quiet */
+    HAPPEN_RETIRE, /* link, side: to be closed when it is quiet */
     HAPPEN_WAKE,   /* node: a pause ends */
     HAPPEN_FAULT,  /* stamp: index into the plan */
     HAPPEN_HEAL,   /* stamp: index into the plan; its effect ends */

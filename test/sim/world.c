@@ -120,7 +120,7 @@ static void act(void *self, struct action *a)
         break;
     case ACTION_DIAL:
     case ACTION_HANG_UP:
-    case ACTION_SETTLE:
+    case ACTION_RETIRE:
         mix(w, a->link);
         network_act(w, n, a);
         break;

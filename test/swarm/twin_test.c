@@ -106,9 +106,9 @@ Test(twin, a_second_link_of_the_same_process_is_no_copy)
     again.link = 88;
     stranger_answers(&x, &stage);
     greets(&again);
-    const struct action *a = stage_find(&stage, ACTION_SETTLE, -1);
+    const struct action *a = stage_find(&stage, ACTION_RETIRE, -1);
     cr_assert_not_null(a);
-    cr_assert(eq(u32, a->link, again.link));
+    cr_assert(eq(u32, a->link, x.link));
 }
 
 Test(twin, the_copy_ends_with_the_peers_words)
