@@ -6,7 +6,6 @@
 #include <sys/random.h>
 
 #include "wolfssl_all.h"
-#include "identity.h"
 
 void crypto_random(void *to, size_t count)
 {
@@ -18,8 +17,8 @@ void crypto_random(void *to, size_t count)
     }
 }
 
-static void hash(void *self, const struct bytes *parts, size_t count,
-                 uint8_t out[CRYPTO_HASH_BYTES])
+void crypto_sha256(void *self, const struct bytes *parts, size_t count,
+                   uint8_t out[CRYPTO_HASH_BYTES])
 {
     wc_Sha256 sha;
     int bad = wc_InitSha256(&sha);
@@ -36,13 +35,7 @@ static void hash(void *self, const struct bytes *parts, size_t count,
     assert(!bad);
 }
 
-static void sign(void *self, struct bytes message, uint8_t out[CRYPTO_SIGNATURE_BYTES])
-{
-    assert(self);
-    identity_sign(self, message, out);
-}
-
-static bool verify(void *self, const uint8_t key[CRYPTO_KEY_BYTES], struct bytes message,
+bool crypto_verify(void *self, const uint8_t key[CRYPTO_KEY_BYTES], struct bytes message,
                    const uint8_t signature[CRYPTO_SIGNATURE_BYTES])
 {
     ed25519_key k;
@@ -54,12 +47,4 @@ static bool verify(void *self, const uint8_t key[CRYPTO_KEY_BYTES], struct bytes
               good == 1;
     wc_ed25519_free(&k);
     return ok;
-}
-
-static void take_random(void *self, void *to, size_t count) { crypto_random(to, count); }
-
-struct crypto crypto_of(struct identity *self)
-{
-    return (struct crypto){
-        .self = self, .hash = hash, .sign = sign, .verify = verify, .random = take_random};
 }

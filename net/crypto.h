@@ -1,17 +1,17 @@
-/* crypto.h -- struct crypto (base/crypto.h) filled from wolfSSL. */
+/* crypto.h -- the functions of struct crypto (base/crypto.h) that need no private key, by wolfSSL.
+ * crypto_of (identity.h) makes the table. For any thread. */
 #ifndef SHOAL_NET_CRYPTO_H
 #define SHOAL_NET_CRYPTO_H
 
 #include "base/crypto.h"
 
-struct identity;
+/* `hash` and `verify` of struct crypto; `self` is not used. */
+void crypto_sha256(void *self, const struct bytes *parts, size_t count,
+                   uint8_t out[CRYPTO_HASH_BYTES]);
+bool crypto_verify(void *self, const uint8_t key[CRYPTO_KEY_BYTES], struct bytes message,
+                   const uint8_t signature[CRYPTO_SIGNATURE_BYTES]);
 
-/* Signs with `self`, which must outlive the table. With NULL signing is a bug; the rest works.
- * Signing is for one thread at a time, the rest for any. */
-struct crypto crypto_of(struct identity *self);
-
-/* Bytes nobody can guess, from the system's generator; stops the program when it has none. Any
- * thread. */
+/* Bytes nobody can guess, from the system's generator; stops the program when it has none. */
 void crypto_random(void *to, size_t count);
 
 #endif

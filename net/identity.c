@@ -223,6 +223,23 @@ void identity_sign(struct identity *i, struct bytes message, uint8_t out[CRYPTO_
     (void)bad;
 }
 
+static void sign(void *self, struct bytes message, uint8_t out[CRYPTO_SIGNATURE_BYTES])
+{
+    assert(self);
+    identity_sign(self, message, out);
+}
+
+static void take_random(void *self, void *to, size_t count) { crypto_random(to, count); }
+
+struct crypto crypto_of(struct identity *self)
+{
+    return (struct crypto){.self = self,
+                           .hash = crypto_sha256,
+                           .sign = sign,
+                           .verify = crypto_verify,
+                           .random = take_random};
+}
+
 void identity_secret(const struct identity *i, const char *purpose, uint8_t out[CRYPTO_HASH_BYTES])
 {
     struct crypto c = crypto_of(NULL);

@@ -41,6 +41,11 @@ void identity_close(struct identity *i);
 /* CRYPTO_KEY_BYTES bytes, valid as long as the identity. */
 const uint8_t *identity_id(const struct identity *i);
 
+/* struct crypto filled from wolfSSL (crypto.h), which signs with `self`; that must outlive the
+ * table. With NULL signing is a bug; the rest works. Signing is for one thread at a time, the rest
+ * for any. */
+struct crypto crypto_of(struct identity *self);
+
 void identity_sign(struct identity *i, struct bytes message, uint8_t out[CRYPTO_SIGNATURE_BYTES]);
 
 /* 32 bytes that only the holder of the key can tell, one set for each purpose, the same at every

@@ -18,7 +18,7 @@
 #include "cpu/cpu.h"
 #include "model/budget.h"
 #include "model/model.h"
-#include "net/crypto.h"
+#include "net/identity.h"
 
 #define TRAFFIC_ROWS 4
 

@@ -14,7 +14,6 @@
 #include "base/code.h"
 #include "base/file.h"
 #include "base/process.h"
-#include "net/crypto.h"
 #include "net/identity.h"
 
 static double unix_now(void) { return (double)clock_unix_ms() * 1e-3; }

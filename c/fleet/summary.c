@@ -13,7 +13,6 @@
 #include "fleet/report.h"
 #include "model/checkpoints.h"
 #include "outer/outer.h"
-#include "net/crypto.h"
 #include "net/identity.h"
 
 /* Workers whose process was alive at a moment: g of the data-parallel comparison. */

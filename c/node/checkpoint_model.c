@@ -8,7 +8,7 @@
 #include "base/machine.h"
 #include "node/device.h"
 #include "data/tokenizer.h"
-#include "net/crypto.h"
+#include "net/identity.h"
 
 static enum err read_parameters(struct checkpoint_model *l, struct why *w)
 {

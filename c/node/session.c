@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/machine.h"
 #include "model/budget.h"
+#include "net/identity.h"
 #include "node/events.h"
 
 static double ms_since(instant t) { return span_in_s(instant_since(clock_now(), t)) * 1e3; }

@@ -14,11 +14,11 @@
 #ifndef SHOAL_NODE_SESSION_H
 #define SHOAL_NODE_SESSION_H
 
+#include "base/crypto.h"
 #include "base/event_log.h"
 #include "config/experiment.h"
 #include "model/checkpoints.h"
 #include "model/trainer.h"
-#include "net/crypto.h"
 #include "node/start.h"
 #include "node/setup.h"
 

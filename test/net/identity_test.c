@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "net/crypto.h"
 #include "net/identity.h"
 #include "net/resolve.h"
 #include "test/folder.h"

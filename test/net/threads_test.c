@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "net/crypto.h"
+#include "net/identity.h"
 #include "pair.h"
 
 struct side {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cpu/cpu.h"
-#include "net/crypto.h"
+#include "net/identity.h"
 
 #define COUNT 9000 /* three chunks, the last one short */
 
