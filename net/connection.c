@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "crypto.h"
-#include "inside.h"
+#include "internal.h"
 
 #define TLS_ALERT_HANDSHAKE_FAILURE       40
 #define TLS_ALERT_BAD_CERTIFICATE         42

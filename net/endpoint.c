@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/whole.h"
 #include "crypto.h"
-#include "inside.h"
+#include "internal.h"
 #include "resolve.h"
 
 /* A link_id is a slot in the low bits and how often the slot was used above them. */

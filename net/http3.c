@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "crypto.h"
-#include "inside.h"
+#include "internal.h"
 
 #define HEADER_BYTES_MAX 8192
 #define TYPE_BYTES       128

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "chunks.h"
 #include "frames.h"
-#include "inside.h"
+#include "internal.h"
 
 /* Kinds of streams: their first byte. */
 #define KIND_CONTROL 0x01

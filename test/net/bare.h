@@ -4,7 +4,7 @@
 
 #include <ngtcp2/ngtcp2_crypto_wolfssl.h>
 
-#include "net/inside.h"
+#include "net/internal.h"
 
 static inline int bare_believe(int good, WOLFSSL_X509_STORE_CTX *store)
 {

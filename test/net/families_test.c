@@ -3,7 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/inside.h"
+#include "net/internal.h"
 #include "net/interface.h"
 #include "net/resolve.h"
 #include "pair.h"

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "net/inside.h"
+#include "net/internal.h"
 
 #define HOSTILE_MAX 256
 

@@ -1,4 +1,4 @@
-/* inside.h -- what endpoint.c, connection.c, link.c and http3.c share. Private to net/.
+/* internal.h -- what endpoint.c, connection.c, link.c and http3.c share. Private to net/.
  *
  *     endpoint    the socket, the table of connections, new ones          ngtcp2 packets in and out
  *     connection  one QUIC connection: handshake, packets, timers, end    knows nothing of streams' contents
@@ -10,8 +10,8 @@
  * ngtcp2 may not be called back into while it calls us. So calls from outside only queue and mark
  * (connection_touch); packets are written and connections end in the endpoint's own job, at the end
  * of the loop's turn. */
-#ifndef SHOAL_NET_INSIDE_H
-#define SHOAL_NET_INSIDE_H
+#ifndef SHOAL_NET_INTERNAL_H
+#define SHOAL_NET_INTERNAL_H
 
 #include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
