@@ -2,20 +2,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "chunks.h"
-#include "frames.h"
-#include "internal.h"
-
-/* Kinds of streams: their first byte. */
-#define KIND_CONTROL 0x01
-#define KIND_PARCEL  0x02
-#define KIND_REQUEST 0x10
-
-/* Application codes of RESET_STREAM and STOP_SENDING. */
-#define STREAM_UNKNOWN  0x01 /* no such kind of stream */
-#define STREAM_TOO_LONG 0x02
-#define STREAM_FULL     0x03 /* too many unfinished messages at once: send it again later */
-#define STREAM_DECLINED 0x04 /* the request has no answer */
+#include "streams.h"
 
 /* A queue full of parcels still takes frames: they say what becomes of the parcels. */
 #define FRAME_RESERVE_BYTES (4u << 20)
@@ -26,167 +13,12 @@
 #define RETIRE_S       30
 #define RETIRE_LOOK_MS 200
 
-struct stream {
-    struct stream *next; /* in one of the session's lists */
-    struct stream *all_next, *all_before;
-    int64_t id; /* -1: not opened yet */
-    uint8_t kind;
-    bool ours; /* we opened it, or will */
-    bool queued, blocked;
-    uint64_t ticket;
-    /* out */
-    struct chunks out;
-    bool out_open; /* may still send: FIN was not written, the peer did not stop it */
-    bool out_fin;  /* ends after its chunks */
-    /* in */
-    bool in_open, kind_known;
-    uint8_t *in;
-    size_t in_count, in_room, in_max;
-    bool asked; /* a request handed on and not answered yet */
-};
-
-struct list {
-    struct stream *first, **end;
-};
-
-struct session {
-    struct stream *all;
-    struct stream *control;   /* ours */
-    bool control_seen;        /* the peer's */
-    struct frames frames;     /* of the peer's control stream */
-    struct list urgent, bulk; /* with data to send: frames and requests, then parcels and replies */
-    struct list unopened_uni, unopened_bidi; /* waiting for the peer to allow one more */
-    struct chunks datagrams;
-    size_t datagram_count;
-    size_t queued;           /* bytes not acknowledged */
-    size_t held;             /* bytes of unfinished messages of the peer's */
-    struct loop_timer quiet; /* of a link that retires */
-    instant retired, moved;
-};
-
-/* --- lists ---------------------------------------------------------------------------------------------------- */
-
-static void list_init(struct list *l) { *l = (struct list){.end = &l->first}; }
-
-static void list_add(struct list *l, struct stream *s)
-{
-    s->next = NULL;
-    *l->end = s;
-    l->end = &s->next;
-}
-
-static bool list_remove(struct list *l, struct stream *s)
-{
-    for (struct stream **at = &l->first; *at; at = &(*at)->next) {
-        if (*at != s) continue;
-        *at = s->next;
-        if (!*at) l->end = at;
-        return true;
-    }
-    return false;
-}
-
-static bool has_data(const struct stream *s)
-{
-    return s->out_open && (s->out.unsent || s->out_fin);
-}
-
-static struct list *list_of(struct session *n, const struct stream *s)
-{
-    return s->kind == KIND_CONTROL || (s->kind == KIND_REQUEST && s->ours) ? &n->urgent : &n->bulk;
-}
-
-static void enqueue(struct session *n, struct stream *s)
-{
-    if (s->queued || s->blocked || s->id < 0 || !has_data(s)) return;
-    s->queued = true;
-    list_add(list_of(n, s), s);
-}
-
-static void dequeue(struct session *n, struct stream *s)
-{
-    if (s->queued) list_remove(list_of(n, s), s);
-    s->queued = false;
-}
-
-/* --- streams ----------------------------------------------------------------------------------------------------- */
-
-static struct stream *stream_new(struct session *n, int64_t id, uint8_t kind, bool ours)
-{
-    struct stream *s = calloc(1, sizeof *s);
-    if (!s) return NULL;
-    s->id = id;
-    s->kind = kind;
-    s->ours = ours;
-    chunks_init(&s->out);
-    s->all_next = n->all;
-    if (n->all) n->all->all_before = s;
-    n->all = s;
-    return s;
-}
-
-/* Gives back what an unfinished message holds, and the peer's credit for it. */
-static void release_in(struct connection *c, struct stream *s)
-{
-    struct session *n = c->session;
-    if (s->in_count && c->quic) ngtcp2_conn_extend_max_offset(c->quic, s->in_count);
-    n->held -= s->in_count;
-    free(s->in);
-    s->in = NULL;
-    s->in_count = s->in_room = 0;
-}
-
-static void stream_free(struct connection *c, struct stream *s)
-{
-    struct session *n = c->session;
-    dequeue(n, s);
-    if (s->id < 0) {
-        if (!list_remove(&n->unopened_uni, s)) list_remove(&n->unopened_bidi, s);
-    }
-    n->queued -= chunks_clear(&s->out);
-    release_in(c, s);
-    if (s->all_before) s->all_before->all_next = s->all_next;
-    else n->all = s->all_next;
-    if (s->all_next) s->all_next->all_before = s->all_before;
-    if (n->control == s) n->control = NULL;
-    free(s);
-}
-
-/* Opens as many waiting streams as the peer allows. */
-static void open_waiting(struct connection *c)
-{
-    struct session *n = c->session;
-    for (int bidi = 0; bidi < 2; bidi++) {
-        struct list *l = bidi ? &n->unopened_bidi : &n->unopened_uni;
-        for (struct stream *s; (s = l->first);) {
-            int64_t id;
-            int bad = bidi ? ngtcp2_conn_open_bidi_stream(c->quic, &id, s)
-                           : ngtcp2_conn_open_uni_stream(c->quic, &id, s);
-            if (bad) break; /* none left: on_stream_credit comes back here */
-            list_remove(l, s);
-            s->id = id;
-            enqueue(n, s);
-        }
-    }
-}
-
-/* We no longer want what comes on this stream. */
-static void refuse(struct connection *c, struct stream *s, uint64_t code)
-{
-    s->in_open = false;
-    ngtcp2_conn_shutdown_stream_read(c->quic, 0, s->id, code);
-    if (s->ours || s->kind != KIND_REQUEST) return;
-    s->out_open = false;
-    dequeue(c->session, s);
-    ngtcp2_conn_shutdown_stream_write(c->quic, 0, s->id, code);
-}
-
 /* --- the protocol ------------------------------------------------------------------------------------------------ */
 
 static bool start(struct connection *c)
 {
     struct session *n = calloc(1, sizeof *n);
-    struct stream *s = n ? stream_new(n, -1, KIND_CONTROL, true) : NULL;
+    struct stream *s = n ? streams_new(n, -1, KIND_CONTROL, true) : NULL;
     struct chunk *k = s ? chunk_new(1) : NULL;
     if (!k) {
         free(s);
@@ -207,7 +39,7 @@ static bool start(struct connection *c)
     n->queued = 1;
     list_add(&n->unopened_uni, s);
     c->session = n;
-    open_waiting(c);
+    streams_open(c);
     connection_touch(c);
     return true;
 }
@@ -262,43 +94,9 @@ static bool meet(struct connection *c, struct stream *s, uint8_t kind)
         s->out_open = true;
     } else {
         s->kind = bidi ? KIND_REQUEST : KIND_PARCEL; /* so that both its directions are refused */
-        refuse(c, s, STREAM_UNKNOWN);
+        streams_refuse(c, s, STREAM_UNKNOWN);
     }
     return true;
-}
-
-static bool keep(struct session *n, struct stream *s, struct bytes b)
-{
-    size_t need = s->in_count + b.count;
-    if (need > s->in_room) {
-        size_t room = s->in_room ? s->in_room : 2048;
-        while (room < need) room *= 2;
-        uint8_t *in = realloc(s->in, room);
-        if (!in) return false;
-        s->in = in;
-        s->in_room = room;
-    }
-    if (b.count) memcpy(s->in + s->in_count, b.data, b.count);
-    s->in_count = need;
-    n->held += b.count;
-    return true;
-}
-
-/* ngtcp2 renews the connection's window when more than a quarter of it was handed on. When
- * unfinished messages hold the rest, none of them could end any more. So the youngest goes when
- * they hold half. Who sends its messages one after the other does not get here, unless lost packets
- * leave holes in half a window's worth of them at once. */
-static void make_room(struct connection *c)
-{
-    struct session *n = c->session;
-    while (n->held > c->endpoint->config.window_bytes / 2) {
-        struct stream *youngest = NULL;
-        for (struct stream *s = n->all; s; s = s->all_next)
-            if (s->in_count && (!youngest || s->id > youngest->id)) youngest = s;
-        if (!youngest) return;
-        release_in(c, youngest);
-        refuse(c, youngest, STREAM_FULL);
-    }
 }
 
 /* A whole message is there. */
@@ -316,8 +114,9 @@ static void deliver(struct connection *c, struct stream *s)
         s->asked = false;
         if (h->reply) h->reply(h->ctx, c->id, s->ticket, true, message);
     }
-    if (!s->kind_known && !s->ours) refuse(c, s, STREAM_UNKNOWN); /* it ended before it began */
-    release_in(c, s);
+    if (!s->kind_known && !s->ours)
+        streams_refuse(c, s, STREAM_UNKNOWN); /* it ended before it began */
+    streams_release_in(c, s);
 }
 
 static bool data(struct connection *c, int64_t id, void *of, struct bytes b, bool fin)
@@ -326,7 +125,7 @@ static bool data(struct connection *c, int64_t id, void *of, struct bytes b, boo
     struct stream *s = of;
     size_t consumed = 0;
     if (!s) {
-        s = stream_new(n, id, 0, false);
+        s = streams_new(n, id, 0, false);
         if (!s) {
             connection_doom(c, CLOSE_BUSY, "no memory for one more stream");
             return false;
@@ -347,15 +146,15 @@ static bool data(struct connection *c, int64_t id, void *of, struct bytes b, boo
         if (s->kind == KIND_CONTROL) ngtcp2_conn_extend_max_stream_offset(c->quic, id, consumed);
     } else if (s->in_count + b.count > s->in_max) {
         consumed += b.count;
-        release_in(c, s);
-        refuse(c, s, STREAM_TOO_LONG);
-    } else if (!keep(n, s, b)) {
+        streams_release_in(c, s);
+        streams_refuse(c, s, STREAM_TOO_LONG);
+    } else if (!streams_keep(n, s, b)) {
         connection_doom(c, CLOSE_BUSY, "no memory for a message");
         return false;
     } else if (fin) {
         deliver(c, s);
     } else {
-        make_room(c);
+        streams_make_room(c);
     }
     ngtcp2_conn_extend_max_offset(c->quic, consumed);
     return true;
@@ -390,7 +189,7 @@ static void closed(struct connection *c, int64_t id, void *of, bool whole, uint6
         h->parcel_done(h->ctx, c->id, s->ticket, whole && !s->out.first);
     if (s->kind == KIND_REQUEST && s->ours && s->asked && h->reply)
         h->reply(h->ctx, c->id, s->ticket, false, bytes_of(NULL, 0));
-    stream_free(c, s);
+    streams_free(c, s);
     if (control) connection_doom(c, CLOSE_PROTOCOL, "the control stream ended");
 }
 
@@ -399,9 +198,9 @@ static void reset(struct connection *c, int64_t id, void *of)
     struct stream *s = of;
     if (!s) return;
     s->in_open = false;
-    release_in(c, s);
+    streams_release_in(c, s);
     /* Who gives up a request wants no reply either. */
-    if (s->kind == KIND_REQUEST && !s->ours) refuse(c, s, STREAM_DECLINED);
+    if (s->kind == KIND_REQUEST && !s->ours) streams_refuse(c, s, STREAM_DECLINED);
 }
 
 static void stopped(struct connection *c, int64_t id, void *of)
@@ -409,7 +208,7 @@ static void stopped(struct connection *c, int64_t id, void *of)
     struct stream *s = of;
     if (!s) return;
     s->out_open = false;
-    dequeue(c->session, s);
+    streams_dequeue(c->session, s);
     /* A request that the peer does not want to hear will not be answered. */
     if (s->kind == KIND_REQUEST && s->ours)
         ngtcp2_conn_shutdown_stream_read(c->quic, 0, id, STREAM_DECLINED);
@@ -423,7 +222,7 @@ static void datagram(struct connection *c, struct bytes b)
 
 static void credit(struct connection *c)
 {
-    open_waiting(c);
+    streams_open(c);
     connection_touch(c);
 }
 
@@ -432,7 +231,7 @@ static void stream_credit(struct connection *c, int64_t id, void *of)
     struct stream *s = of;
     if (!s || !s->blocked) return;
     s->blocked = false;
-    enqueue(c->session, s);
+    streams_enqueue(c->session, s);
     connection_touch(c);
 }
 
@@ -471,13 +270,13 @@ static void took(struct connection *c, struct piece *p, size_t count)
     for (size_t i = 0; i < p->part_count; i++) offered += p->parts[i].len;
     chunks_sent(&s->out, count);
     if (p->fin && count == offered) s->out_open = false;
-    if (!has_data(s)) dequeue(n, s);
+    if (!streams_has_data(s)) streams_dequeue(n, s);
 }
 
 static void blocked(struct connection *c, struct piece *p, bool gone)
 {
     struct stream *s = p->of;
-    dequeue(c->session, s);
+    streams_dequeue(c->session, s);
     if (gone) s->out_open = false;
     else s->blocked = true;
 }
@@ -493,7 +292,7 @@ static void end(struct connection *c, const struct link_end *how)
         bool parcel = s->kind == KIND_PARCEL && s->ours;
         bool request = s->kind == KIND_REQUEST && s->ours && s->asked;
         uint64_t ticket = s->ticket;
-        stream_free(c, s);
+        streams_free(c, s);
         if (parcel && h->parcel_done && c->up) h->parcel_done(h->ctx, id, ticket, false);
         if (request && h->reply && c->up) h->reply(h->ctx, id, ticket, false, bytes_of(NULL, 0));
     }
@@ -570,36 +369,6 @@ void link_retire(struct endpoint *e, link_id l)
     loop_timer_set(e->loop, &n->quiet, instant_after(n->retired, span_s(RETIRE_QUIET_S)));
 }
 
-/* A chunk of these parts, when the link's queue has room for it; beyond its bound there is
- * `reserve`. */
-static struct chunk *chunk_of(struct connection *c, const struct bytes *parts, size_t count,
-                              size_t reserve)
-{
-    struct session *n = c->session;
-    size_t bytes = 0;
-    for (size_t i = 0; i < count; i++) bytes += parts[i].count;
-    if (n->queued + bytes > c->endpoint->config.queue_bytes_max + reserve) return NULL;
-    struct chunk *k = chunk_new(bytes);
-    if (!k) return NULL;
-    for (size_t i = 0, at = 0; i < count; at += parts[i++].count)
-        if (parts[i].count) memcpy(k->bytes + at, parts[i].data, parts[i].count);
-    return k;
-}
-
-static void queue_chunk(struct connection *c, struct stream *s, struct chunk *k)
-{
-    struct session *n = c->session;
-    if (!n->queued) {
-        c->rate.since = clock_now();
-        c->rate.acked = 0;
-    }
-    chunks_add(&s->out, k);
-    n->queued += k->count;
-    n->moved = clock_now();
-    enqueue(n, s);
-    connection_touch(c);
-}
-
 bool link_datagram(struct endpoint *e, link_id l, struct bytes payload)
 {
     struct connection *c = usable(e, l);
@@ -624,31 +393,9 @@ bool link_frame(struct endpoint *e, link_id l, uint8_t type, struct bytes body)
     uint8_t head[FRAMES_HEAD_BYTES] = {type, (uint8_t)body.count, (uint8_t)(body.count >> 8),
                                        (uint8_t)(body.count >> 16)};
     struct bytes parts[] = {bytes_of(head, sizeof head), body};
-    struct chunk *k = chunk_of(c, parts, 2, FRAME_RESERVE_BYTES);
-    if (k) queue_chunk(c, ((struct session *)c->session)->control, k);
+    struct chunk *k = streams_chunk(c, parts, 2, FRAME_RESERVE_BYTES);
+    if (k) streams_queue(c, ((struct session *)c->session)->control, k);
     return k;
-}
-
-/* A stream of ours with one message on it. */
-static struct stream *send_message(struct connection *c, uint8_t kind, const struct bytes *parts,
-                                   size_t count, uint64_t ticket)
-{
-    struct session *n = c->session;
-    struct bytes all[4] = {bytes_of(&kind, 1)};
-    assert(count <= 3);
-    for (size_t i = 0; i < count; i++) all[i + 1] = parts[i];
-    struct chunk *k = chunk_of(c, all, count + 1, 0);
-    struct stream *s = k ? stream_new(n, -1, kind, true) : NULL;
-    if (!s) {
-        free(k);
-        return NULL;
-    }
-    s->ticket = ticket;
-    s->out_open = s->out_fin = true;
-    list_add(kind == KIND_REQUEST ? &n->unopened_bidi : &n->unopened_uni, s);
-    queue_chunk(c, s, k);
-    open_waiting(c);
-    return s;
 }
 
 bool link_parcel(struct endpoint *e, link_id l, struct bytes head, struct bytes body,
@@ -657,14 +404,14 @@ bool link_parcel(struct endpoint *e, link_id l, struct bytes head, struct bytes 
     struct connection *c = usable(e, l);
     struct bytes parts[] = {head, body};
     if (head.count + body.count > e->config.parcel_bytes_max) return false;
-    return c && send_message(c, KIND_PARCEL, parts, 2, ticket);
+    return c && streams_send(c, KIND_PARCEL, parts, 2, ticket);
 }
 
 bool link_request(struct endpoint *e, link_id l, struct bytes message, uint64_t ticket)
 {
     struct connection *c = usable(e, l);
     assert(message.count <= LINK_REQUEST_BYTES_MAX);
-    struct stream *s = c ? send_message(c, KIND_REQUEST, &message, 1, ticket) : NULL;
+    struct stream *s = c ? streams_send(c, KIND_REQUEST, &message, 1, ticket) : NULL;
     if (!s) return false;
     s->asked = s->in_open = true;
     s->in_max = c->endpoint->config.reply_bytes_max;
@@ -685,14 +432,14 @@ bool link_reply(struct endpoint *e, link_id l, uint64_t handle, const struct byt
     struct connection *c = usable(e, l);
     struct stream *s = asked_stream(c, handle);
     if (!s || !s->out_open) return false;
-    struct chunk *k = chunk_of(c, parts, count, 0);
+    struct chunk *k = streams_chunk(c, parts, count, 0);
     if (!k) {
         link_decline(e, l, handle);
         return false;
     }
     s->asked = false;
     s->out_fin = true;
-    queue_chunk(c, s, k);
+    streams_queue(c, s, k);
     return true;
 }
 
@@ -702,7 +449,7 @@ void link_decline(struct endpoint *e, link_id l, uint64_t handle)
     struct stream *s = asked_stream(c, handle);
     if (!s) return;
     s->asked = false;
-    refuse(c, s, STREAM_DECLINED);
+    streams_refuse(c, s, STREAM_DECLINED);
     connection_touch(c);
 }
 
