@@ -1,4 +1,5 @@
-/* internal.h -- what endpoint.c, connection.c, link.c and http3.c share. Private to net/.
+/* internal.h -- what endpoint.c, connection.c, farewell.c, link.c and http3.c share. Private to
+ * net/.
  *
  *     endpoint    the socket, the table of connections, new ones          ngtcp2 packets in and out
  *     connection  one QUIC connection: handshake, packets, timers, end    knows nothing of streams' contents
@@ -179,8 +180,6 @@ struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd
                                      const ngtcp2_cid *odcid, const ngtcp2_path *path, instant now);
 void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes packet,
                      instant now);
-/* The network says that nobody listens where the peer was. */
-void connection_refused(struct connection *c, instant now);
 /* Writes what may leave now. True when there may be more. */
 bool connection_write(struct connection *c, instant now);
 /* There is something to write, or to end. */
@@ -188,9 +187,19 @@ void connection_touch(struct connection *c);
 /* Ends it at the end of this turn. The first reason stays. */
 void connection_doom(struct connection *c, uint32_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Ends it now: tells the peer where there is something to tell, and the protocol. Not inside
- * ngtcp2's callbacks. */
-void connection_end(struct connection *c, instant now);
 void connection_free(struct connection *c);
+
+/* farewell.c */
+/* Ends a doomed one now: tells the peer where there is something to tell, and the protocol. Not
+ * inside ngtcp2's callbacks. */
+void connection_end(struct connection *c, instant now);
+/* The same after ngtcp2 returned this error: the reason is the peer's, of TLS, or the error's. */
+void connection_finish_by_error(struct connection *c, int error, instant now);
+/* The network says that nobody listens where the peer was: ends the connection when it still does
+ * after some time. */
+void connection_refused(struct connection *c, instant now);
+/* A packet came for one that ended: repeats its farewell, for each doubling of packets heard
+ * once. */
+void connection_answer_late(struct connection *c);
 
 #endif
