@@ -4,7 +4,6 @@
 
 #include "backend.h"
 #include "device.h"
-#include "outer.h"
 #include "tensor.h"
 
 #define CUDA_OUTER_SLOTS 3

@@ -1,14 +1,17 @@
 /* outer.cu -- DiLoCo's outer step (arXiv 2311.08105), bit for bit that of c/outer/outer.c and
  * SPEC.md.
  *
- *     wire = quantize(anchor - theta)     acc += weight * dequantize(wire)     mean = quantize(acc / weights)
- *     m' = mu m + d     a' = a - lr (d + mu m')     theta = a', or a' + (theta - a) where the mean is without ours
+ *     wire = quantize(anchor - theta)     acc += weight * dequantize(wire)
+ *     mean = quantize(acc / weights)      m' = mu m + d     a' = a - lr (d + mu m')
+ *     theta = a', or a' + (theta - a) where the mean is without ours
  *
  * Each operation is rounded by itself: the intrinsics keep the compiler from fusing two. One warp a
  * block of 256, eight elements a lane; a block's bytes are written once. Roofline: 8 B read and 1 B
  * written an element to quantize, 13 B read and 12 B written for the step: only bandwidth matters,
  * and here that of PCIe, since anchor and momentum live in host memory, where peers are served
  * from. */
+#include "outer.h"
+
 #include "ops.h"
 
 extern "C" {

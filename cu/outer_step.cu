@@ -6,6 +6,7 @@
  * (quantizing: 4 in, 1 out), and computes next to nothing. Copies overlap where the host's memory
  * is pinned; elsewhere the driver makes them one by one. */
 #include "ops.h"
+#include "outer.h"
 
 extern "C" {
 #include "outer/outer.h"
