@@ -11,6 +11,9 @@
 #include "base/whole.h"
 #include "cpu/cpu.h"
 #include "cpu/kernels.h"
+#include "cpu/ops.h"
+
+static_assert(CHOOSE_TEXT_BYTES <= OPS_CHOICE_BYTES, "cpu_choice holds all that a choice says");
 
 #define CHOOSE_TIME   span_ms(100)
 #define CHOOSE_ROUNDS 2 /* at least */
@@ -258,5 +261,15 @@ enum err choose_kernels(struct pool *pool, const struct choice_of *of, const str
         }
     }
     free(known);
+    return e;
+}
+
+enum err cpu_open_fastest(struct backend *out, struct pool *pool, const struct choice_of *of,
+                          const struct op_sizes *sizes, struct why *w)
+{
+    struct choice c;
+    enum err e = choose_kernels(pool, of, sizes, NULL, &c, w);
+    if (!e) e = cpu_open_as(out, pool, c.name, c.bf16, w);
+    if (!e) cpu_chosen(out, c.text);
     return e;
 }

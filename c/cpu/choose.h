@@ -1,13 +1,14 @@
 /* choose.h -- which kernels, and which precision where either will do, compute a model fastest on
- * this processor: by measurement, for names deceive. (AVX512-BF16 doubles products on AMD's processors; on Intel's it makes them slower than
- * AVX-512, which widens the numbers first.)
+ * this processor: by measurement, for names deceive. (AVX512-BF16 doubles products on AMD's
+ * processors; on Intel's it makes them slower than AVX-512, which widens the numbers first.)
  *
  * Every set that the processor has computes the products and the attention of one layer of the
  * model, no wider than CHOOSE_WIDTH and no longer than CHOOSE_ROWS, in turns for a tenth of a
  * second, and the shortest processor time of each counts: what other programs take meanwhile does
- * not. Of two that are about as fast the later one is taken (those of bf16 come first, then those of
- * fp32, both in the order of kernels.c), so that chance decides nothing. What was chosen is kept in a file of the user's cache, by processor, shape, precision
- * and threads, and not measured again: another run has the same bits. */
+ * not. Of two that are about as fast the later one is taken (those of bf16 come first, then those
+ * of fp32, both in the order of kernels.c), so that chance decides nothing. What was chosen is
+ * kept in a file of the user's cache, by processor, shape, precision and threads, and not measured
+ * again: another run has the same bits. */
 #ifndef SHOAL_CPU_CHOOSE_H
 #define SHOAL_CPU_CHOOSE_H
 
@@ -50,5 +51,10 @@ enum err choose_kernels(struct pool *pool, const struct choice_of *of, const str
 /* The last of them, of `count`, that took no more than CHOOSE_EVEN times the shortest. */
 #define CHOOSE_EVEN 1.2
 size_t choose_fastest(const struct choice_time *times, size_t count);
+
+/* Opens what is the fastest, of those at choice, for a model of these sizes, and says in
+ * cpu_choice (cpu.h) how it was chosen; its precision is what activation_bytes says. */
+enum err cpu_open_fastest(struct backend *out, struct pool *pool, const struct choice_of *of,
+                          const struct op_sizes *sizes, struct why *w);
 
 #endif

@@ -115,16 +115,6 @@ enum err cpu_open_as(struct backend *out, struct pool *pool, const char *kernels
     return k ? open_with(out, pool, k, w) : why(w, ERR_DEVICE, "this processor lacks %s", kernels);
 }
 
-enum err cpu_open_fastest(struct backend *out, struct pool *pool, const struct choice_of *of,
-                          const struct op_sizes *sizes, struct why *w)
-{
-    struct choice c;
-    enum err e = choose_kernels(pool, of, sizes, NULL, &c, w);
-    if (!e) e = cpu_open_as(out, pool, c.name, c.bf16, w);
-    if (!e) cpu_chosen(out, c.text);
-    return e;
-}
-
 const char *cpu_choice(const struct backend *b) { return ((struct cpu *)b->self)->choice; }
 
 void cpu_chosen(struct backend *b, const char *how)

@@ -10,7 +10,6 @@
 
 #include "backend.h"
 #include "base/pool.h"
-#include "cpu/choose.h"
 
 /* Fills the table. The pool is lent until cpu_close: no op may run while the caller uses it for
  * something else. ERR_DEVICE below x86-64-v3. */
@@ -31,10 +30,7 @@ double cpu_peak(const struct backend *b);
 /* What it runs on, for the log: "AVX-512 BF16". */
 const char *cpu_describe(const struct backend *b);
 
-/* Opens what is the fastest, of those at choice, for a model of these sizes (choose.h), and says in
- * cpu_choice how it was chosen; its precision is what activation_bytes says. */
-enum err cpu_open_fastest(struct backend *out, struct pool *pool, const struct choice_of *of,
-                          const struct op_sizes *sizes, struct why *w);
+/* How it was chosen, for the log (choose.h, cpu_open_fastest). */
 const char *cpu_choice(const struct backend *b); /* empty where none was to be made */
 void cpu_chosen(struct backend *b, const char *how);
 

@@ -7,14 +7,14 @@
 
 #include "backend.h"
 #include "base/pool.h"
-#include "cpu/choose.h"
 #include "cpu/kernels.h"
 #include "cpu/product.h"
 
-#define OPS_PARTIALS 1024 /* parts of a sum over a flat vector, at most */
+#define OPS_PARTIALS     1024 /* parts of a sum over a flat vector, at most */
+#define OPS_CHOICE_BYTES 320
 
 struct cpu {
-    char choice[CHOOSE_TEXT_BYTES]; /* cpu_choice */
+    char choice[OPS_CHOICE_BYTES]; /* cpu_choice */
     struct pool *pool;
     const struct kernels *kernels;
     float *gain_partials; /* [blocks of rows, dim] */

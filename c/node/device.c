@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "cpu/choose.h"
 #include "cpu/cpu.h"
 #ifdef SHOAL_CUDA
 #include "cu/cuda.h"
