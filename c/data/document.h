@@ -1,4 +1,5 @@
-/* document.h -- the documents of texts (source.h), one batch after the other, in bounded memory.
+/* document.h -- the documents of texts (source_list.h), one batch after the other, in bounded
+ * memory.
  *
  * A text of at most 1 MiB is a document. A longer one is cut: a document ends with the first blank
  * line after 8 KiB; without one in its first 64 KiB after the last line end there, else before the
@@ -16,7 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "data/source.h"
+#include "data/source_list.h"
 #include "data/stream.h"
 
 #define DOCUMENT_WHOLE_BYTES  (1u << 20) /* a text up to this is one document */

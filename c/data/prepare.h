@@ -1,8 +1,9 @@
 /* prepare.h -- text files -> a corpus: tokenizer.json, token shards, manifest.json.
  *
- *     names --source.h--> files --document.h--> documents: are there some to hold out, and some to train on?
- *     files --document.h--> batches --all threads--> words --bpe.h--> tokenizer.json      (unless one is given)
- *     files --document.h--> batches --all threads--> ids ----shard.h----> train-*, validation-*, then manifest.json
+ *     names --source_list.h--> files --document.h--> documents: some to hold out, some to train on?
+ *     files --document.h--> batches --all threads--> words --bpe.h--> tokenizer.json, unless given
+ *     files --document.h--> batches --all threads--> ids --shard.h--> train-*, validation-*, then
+ *                                                                     manifest.json
  *
  * A document goes to validation when the XXH3-64 of its bytes, as a fraction of 2^64, is below the
  * share: the same text is held out wherever it turns up, and the tokenizer does not learn from it
@@ -35,7 +36,7 @@
 #define PREPARE_WORD_BYTES    256u
 
 struct prepare {
-    const char *const *texts; /* files, folders, "-" (source.h) */
+    const char *const *texts; /* files, folders, "-" (source_list.h) */
     size_t text_count;
     const char *files_from; /* a list of more of them; NULL: none */
     const char *field;      /* of JSON lines, the one that holds the text; NULL: "text" */
@@ -55,8 +56,8 @@ struct prepare {
 };
 
 /* Makes the corpus. `out` describes it; the caller gives it back with manifest_fini. ERR_USAGE for
- * what cannot be asked or cannot come out of these texts, ERR_IO, ERR_FORMAT (source.h, stream.h),
- * ERR_MEMORY, ERR_STOPPED, and what tokenizer_read says of a given tokenizer. */
+ * what cannot be asked or cannot come out of these texts, ERR_IO, ERR_FORMAT (source_list.h,
+ * stream.h), ERR_MEMORY, ERR_STOPPED, and what tokenizer_read says of a given tokenizer. */
 enum err prepare_run(const struct prepare *p, struct manifest *out, struct why *w);
 
 #endif

@@ -1,4 +1,4 @@
-#include "data/source.h"
+#include "data/source_list.h"
 
 #include <errno.h>
 #include <fcntl.h>
