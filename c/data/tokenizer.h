@@ -1,12 +1,11 @@
 /* tokenizer.h -- text to token ids and back: byte-level BPE, as GPT-2 has it.
  *
- *     text --special tokens cut out--> pieces --words.h--> words --merges, lowest rank first--> ids
+ *     text --special tokens cut out--> pieces --word.h--> words --merges, lowest rank first--> ids
  *
  * Encoding equals that of Hugging Face's `tokenizers` on the same tokenizer.json, character for
- * character of Unicode
- * 14. A file that asks for something else (a normalizer, another pre-tokenizer, another model, ...) is refused, never
- * approximated. A tokenizer does not change after it was read: any number of threads may share
- * it. */
+ * character of Unicode 14. A file that asks for something else (a normalizer, another
+ * pre-tokenizer, another model, ...) is refused, never approximated. A tokenizer does not change
+ * after it was read: any number of threads may share it. */
 #ifndef SHOAL_DATA_TOKENIZER_H
 #define SHOAL_DATA_TOKENIZER_H
 
@@ -15,14 +14,11 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "data/vocabulary.h"
 
-#define TOKENIZER_END_OF_TEXT "<|endoftext|>"
-#define TOKENIZER_BYTES_MAX   (64u << 20) /* largest tokenizer.json that is read */
-#define TOKENIZER_VOCAB_MAX   262144u     /* tokens; what an experiment allows too */
-#define TOKENIZER_VOCAB_MIN   257u        /* 256 bytes and the end of a text */
+#define TOKENIZER_BYTES_MAX (64u << 20) /* largest tokenizer.json that is read */
 
 struct tokenizer;
-struct vocabulary;
 
 /* What one thread keeps between calls: words it has met, and scratch. About 4 MiB. */
 struct tokenizer_cache;

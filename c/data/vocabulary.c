@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/tokenizer.h"
 #include "data/utf8.h"
 
 uint32_t vocabulary_letter(uint8_t byte)
