@@ -6,6 +6,8 @@
 #ifndef SHOAL_CONFIG_DRAFT_H
 #define SHOAL_CONFIG_DRAFT_H
 
+#include <stdio.h>
+
 #include "config/paths.h"
 #include "config/schema.h"
 

@@ -12,7 +12,6 @@
 #ifndef SHOAL_CONFIG_EXPERIMENT_H
 #define SHOAL_CONFIG_EXPERIMENT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,125 +19,7 @@
 #include "base/bytes.h"
 #include "base/crypto.h"
 #include "base/err.h"
-#include "config/mistakes.h"
-#include "model_shape.h"
-
-#define EXPERIMENT_PATH_BYTES 512 /* longest path, URL or address, with its zero byte */
-#define EXPERIMENT_NAME_BYTES 64
-#define EXPERIMENT_PEERS_MAX  64 /* entries of swarm.peers */
-#define EXPERIMENT_KEYS_MAX   80 /* keys that the format has, or more (schema.h) */
-
-enum schedule_kind { SCHEDULE_COSINE, SCHEDULE_WSD, SCHEDULE_CONSTANT };
-/* Auto: the faster one, as measured where it is computed. */
-enum precision { PRECISION_FP32, PRECISION_BF16, PRECISION_AUTO };
-enum recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
-enum outer_count { OUTER_COUNT_TOKENS, OUTER_COUNT_STEPS };
-enum wire_format { WIRE_FP32, WIRE_BF16, WIRE_INT8, WIRE_INT4 };
-enum congestion { CONGESTION_BBR, CONGESTION_CUBIC };
-enum access_kind { ACCESS_OPEN, ACCESS_PSK, ACCESS_TICKET };
-#define EXPERIMENT_DEVICE_MAX 1023
-#define EXPERIMENT_GPUS_MAX   16 /* that compute in one worker */
-enum device_kind { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
-enum cpu_kernels { KERNELS_AUTO, KERNELS_AVX2, KERNELS_AVX512, KERNELS_AVX512_BF16, KERNELS_AMX };
-
-/* Where something stands in the file: counted from 1, columns in characters. */
-struct experiment_place {
-    uint32_t line, column;
-    bool given; /* false: the key is not in the file, and this is the mapping that it would be in */
-    bool set;   /* --set gave it: there is no place in a file */
-    bool bad;   /* a mistake was found in it or instead of it: nothing follows from its value */
-};
-
-struct experiment {
-    char path[EXPERIMENT_PATH_BYTES]; /* the file it was read from, for messages */
-    char name[EXPERIMENT_NAME_BYTES]; /* letters, digits, '-', '_', '.' */
-    uint64_t seed;
-
-    char preset[8]; /* the name of model.preset, or empty; `model` holds what came of it */
-    struct model_shape model;
-
-    struct {
-        char corpus[EXPERIMENT_PATH_BYTES]; /* folder made by `shoal prepare` */
-        double validation; /* share of documents held out, 0 < x < 0.5; 0: as the corpus was made */
-    } data;
-
-    struct {
-        uint64_t steps;        /* inner steps of the whole run, >= 1 */
-        uint64_t batch_tokens; /* of one inner step of one worker; a multiple of model.context */
-        uint32_t micro_batch;  /* sequences at once; 0: auto */
-        struct {
-            double lr, beta1, beta2, eps, weight_decay, clip;
-        } optimizer; /* AdamW; decay on matrices only; clip 0: never */
-        struct {
-            enum schedule_kind kind;
-            uint64_t warmup; /* steps */
-            double final;    /* share of lr at the end, 0 .. 1 */
-            double decay;    /* wsd: share of the run that decays, 0 .. 1 */
-        } schedule;
-        enum precision precision;
-        enum recompute
-            recompute; /* of activations on the way back: less memory, more time, the same bits */
-    } train;
-
-    struct {
-        uint64_t
-            every; /* inner steps between averages of a worker of reference speed; divides train.steps */
-        enum outer_count count;
-        struct {
-            double lr, momentum;
-            bool nesterov;
-        } optimizer;
-        enum wire_format wire;
-        uint32_t overlap, fragments;
-    } outer;
-
-    struct {
-        char listen[EXPERIMENT_PATH_BYTES];    /* host:port; port 0: any */
-        char advertise[EXPERIMENT_PATH_BYTES]; /* host:port or empty: what peers observe */
-        char peers[EXPERIMENT_PEERS_MAX][EXPERIMENT_PATH_BYTES]; /* files, URLs or ID@host:port */
-        size_t peers_count;
-        char identity[EXPERIMENT_PATH_BYTES];
-        enum access_kind access;
-        char access_key[EXPERIMENT_PATH_BYTES]; /* psk: file; ticket: the experiment's public key */
-        uint32_t group_min, group_max;          /* 2 .. 20 */
-        uint32_t bandwidth_mbps;    /* first guess of this machine's uplink, Mbit/s; >= 1 */
-        enum congestion congestion; /* control of what leaves this machine; each its own matter */
-    } swarm;
-
-    struct {
-        char dir[EXPERIMENT_PATH_BYTES];
-        uint64_t every; /* inner steps */
-        uint32_t keep;  /* newest checkpoints that stay, >= 1 */
-        bool required;  /* a checkpoint that cannot be written ends this worker */
-    } checkpoint;
-
-    struct {
-        uint64_t every;  /* inner steps */
-        uint64_t tokens; /* of held-out text, at most */
-    } evaluate;
-
-    struct {
-        char listen[EXPERIMENT_PATH_BYTES]; /* empty: none */
-        char log[EXPERIMENT_PATH_BYTES];    /* JSON lines; empty: none */
-    } metrics;
-
-    struct {
-        enum device_kind device;
-        uint32_t gpus[EXPERIMENT_GPUS_MAX];   /* of DEVICE_CUDA: numbers, no two alike */
-        uint32_t gpus_count;                  /* 0: all that are there */
-        char cublaslt[EXPERIMENT_PATH_BYTES]; /* file; empty: where it usually is */
-        char nccl[EXPERIMENT_PATH_BYTES];     /* the same */
-        uint32_t threads;                     /* 0: auto */
-        enum cpu_kernels kernels;             /* of the CPU; auto: the fastest by measurement */
-    } machine;
-
-    /* Only for messages: where each key's value stands, by its index in schema_keys, and each entry
-     * of swarm.peers. */
-    struct experiment_place places[EXPERIMENT_KEYS_MAX];
-    struct experiment_place peers_places[EXPERIMENT_PEERS_MAX];
-
-    struct mistakes mistakes; /* found by the latest read or check */
-};
+#include "config/experiment_fields.h"
 
 /* Reads, checks and completes. `sets` are texts "key=value" that override the file's keys, with the
  * same checks. The first mistake goes into `w`, all of them into out->mistakes. ERR_USAGE for what
@@ -166,16 +47,6 @@ enum err experiment_parse_with(const char *name, struct bytes text, const char *
  * leaves it as the file says. */
 enum err experiment_set_device(struct experiment *x, const char *text, struct why *w);
 
-/* What the file system has to say, apart from experiment_read so that a file can be judged on
- * another machine: the corpus and listed peer files exist, and what will be written is not in the
- * way of something else. ERR_USAGE with file:line:column; all that is wrong is in x->mistakes. */
-enum err experiment_check_files(struct experiment *x, struct why *w);
-
-/* Says what is wrong with the value of `key` ("model.vocab"), found out later: "file:line:column:
- * key: " and the sentence. Returns `e`. */
-enum err experiment_complain(const struct experiment *x, const char *key, struct why *w, enum err e,
-                             const char *format, ...) __attribute__((format(printf, 5, 6)));
-
 /* Writes the whole experiment, defaults filled in, as YAML that experiment_parse reads back to the
  * same values. */
 void experiment_print(const struct experiment *x, FILE *to);
@@ -193,21 +64,5 @@ void experiment_print_json(const struct experiment *x, FILE *to);
  * path, address or corpus enters it. shared.h says when a run is named by it. */
 void experiment_run_id(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_BYTES],
                        const struct crypto *c, uint8_t out[CRYPTO_DIGEST_BYTES]);
-
-/* Outer epochs of the whole run: train.steps / outer.every. */
-static inline uint64_t experiment_epochs(const struct experiment *x)
-{
-    return x->train.steps / x->outer.every;
-}
-
-/* Sequences of one inner step of one worker. */
-static inline uint64_t experiment_batch_sequences(const struct experiment *x)
-{
-    return x->train.batch_tokens / x->model.context;
-}
-
-/* As they stand in the file: "none" or "block"; "fp32", "bf16" or "auto". */
-const char *recompute_word(enum recompute r);
-const char *precision_word(enum precision p);
 
 #endif

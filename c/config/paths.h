@@ -3,7 +3,7 @@
 #ifndef SHOAL_CONFIG_PATHS_H
 #define SHOAL_CONFIG_PATHS_H
 
-#include "config/experiment.h"
+#include "config/experiment_fields.h"
 
 struct paths {
     char file[EXPERIMENT_PATH_BYTES];    /* absolute: the folder that the experiment's file is in */

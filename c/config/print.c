@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/experiment.h"
 #include "config/schema.h"
 #include "config/value.h"
 

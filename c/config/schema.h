@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/experiment.h"
+#include "config/experiment_fields.h"
 
 enum schema_type {
     SCHEMA_U32, /* a whole number */

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "config/check.h"
+
 enum err settings_say(const char *command, struct experiment *x, enum err e, struct why *w)
 {
     struct mistakes *m = &x->mistakes;

@@ -3,8 +3,10 @@
 #ifndef SHOAL_CONFIG_VALUE_H
 #define SHOAL_CONFIG_VALUE_H
 
-#include "config/tree.h"
+#include <stdio.h>
+
 #include "config/schema.h"
+#include "config/tree.h"
 
 /* Stores what `node` says where the row wants it. False when something is wrong with it: then
  * x->mistakes has the place, what was found and what is allowed. */

@@ -93,7 +93,7 @@ static void encode(const struct checkpoint *c, const struct section table[CHECKP
 static_assert(HEADER_BYTES - SUM_BYTES >= 1024 + SHARED_BYTES_MAX,
               "a header has room for the fields, which need less than 1 KiB, and the values");
 
-/* A shape that layout and model can be made of: what experiment.h says of its fields. */
+/* A shape that layout and model can be made of: what model_shape.h says of its fields. */
 static bool shape_can_be(const struct model_shape *s)
 {
     bool counts = s->layers && s->layers <= 256 && s->heads && s->heads <= 256 && s->kv_heads &&

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/whole.h"
+#include "config/complain.h"
 #include "data/corpus.h"
 #include "data/sampler.h"
 #include "model/adamw.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/draft.h"
+#include "config/experiment.h"
 
 static struct experiment x, again;
 static const struct paths paths = {.file = "/home/me/runs/today", .working = "/home/me"};

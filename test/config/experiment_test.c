@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/rng.h"
+#include "config/check.h"
+#include "config/complain.h"
 #include "config/experiment.h"
 #include "config/schema.h"
 

@@ -455,8 +455,8 @@ Test(schema, keys_of_one_mapping_stand_together)
                               "%s and %s", schema_keys[i].path, schema_keys[j].path);
 }
 
-/* The table against what experiment.h and the format's description promise, written down a second
- * time. */
+/* The table against what experiment_fields.h and the format's description promise, written down a
+ * second time. */
 Test(schema, whole_numbers_have_the_bounds_of_the_manual)
 {
     static const struct {
