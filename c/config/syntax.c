@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/tree.h"
+#include "config/tree_text.h"
 
 /* One line of the text, without its end. */
 struct span_of_text {

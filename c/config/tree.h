@@ -13,13 +13,10 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "config/mistakes.h"
+#include "config/tree_text.h"
 
 #define TREE_BYTES_MAX (1u << 20) /* an experiment is a page; this is a mistake or an attack */
 #define TREE_DEPTH_MAX 8          /* an experiment needs 4 */
-
-struct tree_place {
-    uint32_t line, column; /* from 1, columns in characters; 0: none */
-};
 
 enum tree_kind { TREE_SCALAR, TREE_SEQUENCE, TREE_MAPPING };
 
@@ -45,19 +42,5 @@ struct tree {
 bool tree_parse(const char *name, struct bytes text, bool (*is_key)(const char *word, size_t bytes),
                 struct tree *out, struct mistakes *found);
 void tree_fini(struct tree *d);
-
-#define TREE_SHOWN_BYTES 64
-
-/* Text from a file made fit for a message: in quotes, cut to some 40 bytes, what does not fit a
- * line as '?'. */
-const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES]);
-
-/* UTF-8 without control characters, line ends (YAML 1.1 counts U+0085, U+2028 and U+2029 among
- * them) and byte order marks, so that in quotes it reads back as it is. */
-bool tree_fits_line(const char *text, size_t bytes);
-
-/* The first character of `text`, of which `bytes` are left, as a double-quoted scalar of YAML or
- * JSON holds it, in `out`; '?' for a byte that is not UTF-8. Returns its bytes in `text`. */
-size_t tree_quoted(const char *text, size_t bytes, char out[8]);
 
 #endif
