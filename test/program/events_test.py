@@ -51,7 +51,7 @@ def check_sources(doc):
     swarm = [(f, w) for f, w in notes if f.startswith("swarm/")]
     unknown = sorted({"%s: %s" % (f, w) for f, w in swarm if w not in doc and w not in fields})
     ok(not unknown, "each note of the protocol and each of its fields is documented", unknown)
-    keys = [(f, w) for f, s in statements(r"\bjournal_(?:u64|f64|bool|text|hex|json)\(") for w in words(s)[:1]]
+    keys = [(f, w) for f, s in statements(r"\bevent_log_(?:u64|f64|bool|text|hex|json)\(") for w in words(s)[:1]]
     unknown = sorted({"%s: %s" % (f, w) for f, w in keys if w not in fields})
     ok(len(keys) > 40 and not unknown, "each field that the sources write is documented", unknown)
 

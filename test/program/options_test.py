@@ -78,7 +78,7 @@ MISTAKES = [
     ("prepare t -o c --threads=0", "--threads '0'", "from 1 to 1024"),
     ("prepare t -o c --vocab 300 --tokenizer f", "--tokenizer", "give one of them"),
     ("bench cpu --preset 3m", "--preset '3m'", "2m, 14m, 60m, 150m or 1b"),
-    ("bench cpu --precision fp16", "'fp16'", "fp32 or bf16"),
+    ("bench cpu --precision fp16", "'fp16'", "fp32, bf16 or auto"),
     ("bench cpu --device 1", "--device", "shoal bench cpu --help"),
     ("bench net --links 17", "--links '17'", "from 1 to 16"),
     ("version now", "'now'", "takes no argument"),
