@@ -64,8 +64,8 @@ struct op_norm {
 struct op_norm_backward {
     void *out;    /* what op_norm gave, once more: the same bits */
     void *x_grad; /* [rows, dim] */
-    bool
-        add; /* to what x_grad holds, the gradient that came by the residual path; otherwise written */
+    /* Add to what x_grad holds, the gradient that came by the residual path; otherwise written. */
+    bool add;
     float *gain_grad;
     const void *out_grad, *x;
     const float *inverse, *gain;

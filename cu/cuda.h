@@ -24,8 +24,8 @@ int cuda_devices(void);
 struct cuda_options {
     int device; /* the GPU, from 0 */
     bool bf16;  /* activations; else fp32 */
-    const char *
-        cublaslt; /* the file of cuBLASLt, which multiplies in bf16; NULL or empty: where it usually is */
+    /* The file of cuBLASLt, which multiplies in bf16; NULL or empty: where it usually is. */
+    const char *cublaslt;
     void (*say)(const char *sentence); /* for the log; may be NULL */
 };
 

@@ -13,8 +13,8 @@ struct cuda {
     int device;
     bool bf16; /* activations; else fp32 */
     cudaStream_t stream;
-    cudaError_t
-        failed; /* the first failure of a queued operation; reported by the next that waits */
+    /* The first failure of a queued operation; reported by the next that waits. */
+    cudaError_t failed;
     const char *failed_where; /* its operation */
     struct op_sizes sizes;    /* what the scratch memory is for */
     float *partials;          /* norm: gains of each block of rows */

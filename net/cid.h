@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CID_BYTES                                                                                  \
-    8 /* of those that we choose: 2^64 is beyond guessing, and short headers stay short */
+/* Of those that we choose: 2^64 is beyond guessing, and short headers stay short. */
+#define CID_BYTES     8
 #define CID_BYTES_MAX 20 /* RFC 9000, 17.2 */
 
 struct cid_entry { /* linked into a bucket and into its owner's list */

@@ -101,8 +101,8 @@ struct endpoint_counters {
     uint64_t received_bytes, received_datagrams; /* all of it, garbage too */
     uint64_t garbage_datagrams; /* ignored: no QUIC, or of no connection and no start of one */
     uint64_t resets_sent;       /* stateless resets for connections that we no longer know */
-    uint64_t retries_sent, negotiations_sent,
-        refused;                /* Retry, Version Negotiation, turned away for lack of room */
+    /* Retry, Version Negotiation, connections turned away for lack of room. */
+    uint64_t retries_sent, negotiations_sent, refused;
     uint64_t handshakes_failed; /* of those who came to us */
     uint64_t links, links_up;   /* now */
     uint64_t http3;             /* now */

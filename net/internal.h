@@ -94,8 +94,9 @@ struct connection {
     union udp_name local;
     struct address remote;
     instant heard; /* the latest packet that was the peer's */
-    instant
-        refused; /* since then the network says that nobody listens there; not later than heard: it does not */
+    /* Since then the network says that nobody listens there; not later than `heard`: it does not
+     * say so. */
+    instant refused;
     struct cid_entry *cids, *tokens;
     struct loop_timer timer;
     struct connection *dirty_next; /* in the endpoint's list of those with something to do */
@@ -103,8 +104,8 @@ struct connection {
     bool doomed; /* shall end for this reason at the end of the turn */
     uint32_t doom_code;
     char doom_reason[REASON_BYTES];
-    uint8_t *
-        farewell; /* CLOSING: the packet that answers every further one, ever more rarely (RFC 9000, 10.2.1) */
+    /* CLOSING: the packet that answers further ones, ever more rarely (RFC 9000, 10.2.1). */
+    uint8_t *farewell;
     size_t farewell_count;
     uint32_t farewell_heard, farewell_next;
     struct connection *closing_next; /* in the endpoint's list of ended ones */

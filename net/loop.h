@@ -78,8 +78,8 @@ void loop_turn(struct loop *l, instant until);
 
 struct loop_lag {
     uint64_t count; /* timers and posts served */
-    double p50_ms, p99_ms,
-        max_ms; /* percentiles are upper edges of buckets that are 9 % wide; max is exact */
+    /* Percentiles are upper edges of buckets that are 9 % wide; max is exact. */
+    double p50_ms, p99_ms, max_ms;
 };
 
 /* Since the start, or since the last call with `reset`. Loop's thread only. */

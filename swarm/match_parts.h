@@ -27,12 +27,13 @@ struct match_peer {
     bool counts;
 };
 
-enum match_status { /* of a mate, in the present attempt */
-                    MATE_UNKNOWN,
-                    MATE_READY,   /* I hold its READY */
-                    MATE_HEARSAY, /* somebody proposes it; I hold no READY */
-                    MATE_LATER,   /* NOTREADY: it trains, see `eta` */
-                    MATE_OUT      /* busy, silent, leaving, gone, or of another round or lineage */
+/* Of a mate, in the present attempt. */
+enum match_status {
+    MATE_UNKNOWN,
+    MATE_READY,   /* I hold its READY */
+    MATE_HEARSAY, /* somebody proposes it; I hold no READY */
+    MATE_LATER,   /* NOTREADY: it trains, see `eta` */
+    MATE_OUT      /* busy, silent, leaving, gone, or of another round or lineage */
 };
 
 /* A mate's latest PROPOSE in the present attempt. */

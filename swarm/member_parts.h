@@ -7,8 +7,8 @@
 #include "wire.h"
 
 #define MEMBERS_MAX 64 /* live ones (NODE_GROUP_MAX with me), and those remembered as gone */
-#define MEMBER_LINKS                                                                               \
-    3 /* to one peer: both sides may dial at once, and one link may be a dead one */
+/* To one peer: both sides may dial at once, and one link may be a dead one. */
+#define MEMBER_LINKS 3
 #define ACCUSERS_MAX 4 /* Lifeguard's K: more accusers make a timer no shorter */
 #define NOBODY       (-1)
 
@@ -78,8 +78,8 @@ struct member {
     bool differs; /* its digest was not mine when it last said it */
     /* reaching it */
     struct member_link links[MEMBER_LINKS];
-    instant doubled,
-        doubled_again; /* doubles.h: since when it has two links, the next PING; 0: not */
+    /* doubles.h: since when it has two links, and when the next PING is due; 0: it has not. */
+    instant doubled, doubled_again;
     struct twin twin;
     struct address observed; /* where it was seen; family 0: nowhere */
     struct address sees_me;  /* where it sees me; family 0: it has not said so */
@@ -115,8 +115,8 @@ struct member_config {
     size_t bootstrap_count;
     struct bytes shared; /* as in node_config */
     size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);
-    struct listed
-        *listed; /* [bootstrap_count]: storage for the peer list, lent for the life of members */
+    /* [bootstrap_count]: storage for the peer list, lent for the life of members. */
+    struct listed *listed;
 };
 
 /* What a call to this module may have brought about, for whoever composes it; taken and cleared by

@@ -5,8 +5,8 @@
 
 #include "member_parts.h"
 
-#define MEMBER_FLUSH_DELAY                                                                         \
-    span_ms(20) /* SPEC.md, "Membership": what is gathered until it is pushed */
+/* How long records are gathered before they are pushed. SPEC.md, "Membership". */
+#define MEMBER_FLUSH_DELAY span_ms(20)
 
 void member_send(struct members *m, int member, const struct writer *w, const struct sink *out);
 

@@ -20,8 +20,8 @@
 struct node_config {
     uint8_t id[CRYPTO_KEY_BYTES];
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
-    uint64_t
-        incarnation; /* max(unix milliseconds at the start, last one + 1); kept by the driver */
+    /* max(unix milliseconds at the start, last one + 1); kept by the driver. */
+    uint64_t incarnation;
     const struct crypto *crypto;
     struct rng rng;
     uint64_t parameters;
@@ -33,8 +33,8 @@ struct node_config {
     bool count_steps;
     uint32_t group_min, group_max;
     uint32_t bandwidth_mbps; /* first guess of the uplink, >= 1 */
-    struct address
-        advertise; /* family 0: what peers observe, until an EVENT_ADDRESS of my own id */
+    /* Family 0: what peers observe, until an EVENT_ADDRESS of my own id. */
+    struct address advertise;
     /* What all members must share, as text for HELLO, at most NODE_SHARED_MAX bytes; lent for the
      * life of the node. */
     struct bytes shared;

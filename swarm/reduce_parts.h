@@ -112,8 +112,8 @@ struct reduce {
     bool rescued;     /* a chunk of a lost owner was settled: there is room for the next */
     enum reduce_stage stage;
     uint32_t close; /* number of my latest root */
-    const uint8_t
-        *mine; /* my contribution: wire bytes of all chunks; lent from reduce_snapshot on */
+    /* My contribution: wire bytes of all chunks; lent from reduce_snapshot on. */
+    const uint8_t *mine;
     struct reduce_peer peers[NODE_GROUP_MAX];
     struct reduce_chunk *chunks; /* [layout.chunks] */
     uint32_t *order;             /* [layout.chunks] by owner, then by index */

@@ -16,10 +16,9 @@
 
 struct aside {
     char out[PATH_MAX], part[PATH_MAX], old[PATH_MAX]; /* no trailing slashes */
-    bool (*ours)(
-        const char *
-            name); /* may a folder of this kind hold such a file? Names of lock and .tmp- are known */
-    int lock;      /* -1: nothing is open */
+    /* May a folder of this kind hold a file of this name? The lock and .tmp- are known already. */
+    bool (*ours)(const char *name);
+    int lock; /* descriptor; -1: nothing is open */
 };
 
 /* Sets the paths and touches nothing; what = "the corpus folder", for the words. ERR_USAGE for a

@@ -27,8 +27,8 @@ struct reader {
 
 static inline struct reader reader_init(struct bytes b)
 {
-    return (struct reader){b.data, b.count ? b.data + b.count : b.data,
-                           false}; /* NULL + 0 is undefined */
+    /* NULL + 0 is undefined. */
+    return (struct reader){b.data, b.count ? b.data + b.count : b.data, false};
 }
 static inline size_t reader_left(const struct reader *r) { return (size_t)(r->end - r->at); }
 

@@ -6,7 +6,7 @@
 #define CODE_ERROR   1
 #define CODE_USAGE   2 /* the command line or the experiment asks for something that cannot be */
 #define CODE_STOPPED 3 /* by a signal before the end, with everything saved */
-#define CODE_UNSAVED                                                                               \
-    4 /* the last checkpoint could not be written: what was learned since is lost */
+/* The last checkpoint could not be written: what was learned since is lost. */
+#define CODE_UNSAVED 4
 
 #endif

@@ -28,8 +28,8 @@ void object_f64(json_t *o, const char *key, double v);
 void object_bool(json_t *o, const char *key, bool v);
 void object_text(json_t *o, const char *key, const char *v);
 void object_hex(json_t *o, const char *key, const void *data, size_t count);
-void object_json(json_t *o, const char *key,
-                 const char *text); /* JSON already; null if it is not */
+/* `text` is JSON already; null if it is not. */
+void object_json(json_t *o, const char *key, const char *text);
 
 /* The whole object in one line, without a newline; the caller frees it. NULL without memory. */
 char *object_line(const json_t *o);

@@ -53,12 +53,12 @@ struct option_row {
 
     const char *value; /* the name of its value in the usage: "DIR" */
     const char *help;  /* what it does, without a full stop */
-    const char *
-        otherwise; /* its default in words; NULL: the usage prints what is there unless that is 0 or NULL */
-    const char *
-        missing; /* it must be given: the sentence for those who did not; NULL: it may be left out */
-    const char *const
-        *words; /* a text is one of these, ended by NULL; NULL: any that is not empty */
+    /* Its default in words; NULL: the usage prints what is there unless that is 0 or NULL. */
+    const char *otherwise;
+    /* It must be given: the sentence for a command line without it. NULL: it may be left out. */
+    const char *missing;
+    /* A text is one of these, ended by NULL; NULL: any that is not empty. */
+    const char *const *words;
     bool empty; /* a text may be empty */
     uint64_t least, most;
     double low, high;

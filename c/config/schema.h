@@ -49,8 +49,8 @@ struct schema_key {
     const char *const *words; /* ended by NULL */
     const char *initial; /* what holds without the key; NULL: see `derived`, or it is required */
     const char *derived; /* a default that follows from other keys, in words */
-    const char
-        *built; /* the only value that is built yet, as `--set` takes it; NULL: all of them */
+    /* The only value that is built yet, as `--set` takes it; NULL: all of them. */
+    const char *built;
     /* 0: each machine's own matter. Otherwise all members of a swarm have the same, and this is the
      * first layout of the run's ID that covers the key (shared.h): 2 for each new one. Its default
      * may never change. */

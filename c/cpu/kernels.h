@@ -31,8 +31,8 @@
  * strip's rows and in the last step is 0. */
 struct kernel_pack {
     uint32_t *strips;
-    const void
-        *x; /* element (row, k) is x[row * stride + k] where `along`, else x[k * stride + row] */
+    /* Element (row, k) is x[row * stride + k] where `along`, else x[k * stride + row]. */
+    const void *x;
     size_t stride;
     bool along;
     bool floats; /* x is fp32, whatever activations are, and rounded on the way */

@@ -22,8 +22,8 @@ struct corpus { /* read only */
     uint32_t vocab;       /* ids are below this */
     uint32_t end_of_text; /* the id that ends each document */
     double validation;    /* the share of documents held out, as `shoal prepare` was told */
-    double
-        unigram_entropy; /* nats: entropy of the empirical distribution of the validation tokens */
+    /* Nats: entropy of the empirical distribution of the validation tokens. */
+    double unigram_entropy;
     const char *tokenizer; /* path of tokenizer.json, for tokenizer_read */
     struct corpus_shard *shards[CORPUS_SPLITS];
     size_t shard_count[CORPUS_SPLITS];

@@ -30,8 +30,8 @@ struct watch {
     struct watch_series steps, evaluations, outers;
     char id[65];
     char phase[16]; /* "start", "train", "match", "reduce", "sync", "done", "end" */
-    char round_event
-        [24]; /* latest of "ready", "committed", "applied", "solo": is it in the middle of a round? */
+    /* Latest of "ready", "committed", "applied", "solo": is it in the middle of a round? */
+    char round_event[24];
     uint64_t round_epoch; /* the epoch that event speaks of */
     uint64_t epoch, batch_tokens, parameters, threads;
     uint64_t sent, received, peers; /* bytes of UDP payload of this process; members with a link */

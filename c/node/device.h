@@ -22,8 +22,8 @@ struct device_options {
     enum precision precision;
     enum cpu_kernels kernels;
     const char *kept; /* the CPU's kernels of the checkpoint, which auto takes; NULL: not known */
-    const struct model_shape
-        *shape;           /* of what is computed: which kernels are fastest depends on it */
+    /* Of what is computed: which kernels are fastest depends on it. */
+    const struct model_shape *shape;
     const char *cublaslt; /* machine.cublaslt, or NULL */
     bool quiet;           /* what a GPU does without was said of another */
 };

@@ -29,8 +29,8 @@ struct driver_config {
     size_t peers_count;
     uint64_t incarnation;
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
-    struct bytes
-        shared; /* what names the run, as text (config/shared.h); lent until driver_close */
+    /* What names the run, as text (config/shared.h); lent until driver_close. */
+    struct bytes shared;
     struct round_progress round; /* done since the last outer step, from a checkpoint */
 };
 

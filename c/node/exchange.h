@@ -27,8 +27,8 @@ struct exchange {
     size_t event_first, event_count;
     void (*wake)(void *self); /* rouses the network's thread; may be called from any thread */
     void *wake_self;
-    _Atomic double
-        share; /* of the present epoch that is done; the network writes, the trainer reads */
+    /* Of the present epoch that is done, 0 .. 1; the network writes, the trainer reads. */
+    _Atomic double share;
 };
 
 void exchange_init(struct exchange *x);

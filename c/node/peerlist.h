@@ -25,8 +25,8 @@ struct peerlist_name {
 
 /* An ID may stand in several lines, with several addresses and names. */
 struct peerlist {
-    struct peer_address
-        *entries; /* each ID once, with its first address; family 0: it has none yet */
+    /* Each ID once, with its first address; family 0: it has none yet. */
+    struct peer_address *entries;
     size_t count;
     struct peer_address *more; /* further addresses of those */
     size_t more_count;

@@ -16,8 +16,8 @@
 #include "node/unreached.h"
 
 struct peers_config {
-    const char *const
-        *sources; /* files of ID@host:port lines, or such lines; lent for peers_open */
+    /* Files of ID@host:port lines, or such lines; lent for peers_open. */
+    const char *const *sources;
     size_t sources_count;
     const char *identity;  /* file of our key: those met are remembered in IDENTITY.peers */
     const char *advertise; /* host:port at which peers reach us, or ""; lent for peers_open */

@@ -28,8 +28,8 @@ struct story {
     char with[80];                       /* who the others of it are */
     double t, step, loss, tokens_per_s;
     double net_t, sent, received, sent_per_s, received_per_s;
-    struct story_pace before,
-        later;            /* the rest is told from the one before, a minute old or more */
+    /* The remaining time is told from `before`, which is a minute old or more. */
+    struct story_pace before, later;
     struct story_failed { /* whom it could not reach, latest try */
         char address[64], why[160];
         double t;

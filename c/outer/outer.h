@@ -22,8 +22,8 @@
 #include "base/crypto.h"
 #include "base/whole.h"
 
-#define OUTER_BLOCK                                                                                \
-    256 /* elements that share a scale: one warp times eight on a GPU; 1.6 % overhead */
+/* Elements that share a scale: one warp times eight on a GPU; 1.6 % overhead. */
+#define OUTER_BLOCK 256
 
 /* How the flattened vector is cut. Chunks are what one owner averages: 2^18 elements for large
  * models; small models get smaller ones, at least 64 where they can be 2^12 elements, so that every
