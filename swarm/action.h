@@ -37,8 +37,9 @@ enum event_kind {
     EVENT_LINK_DOWN,   /* link, code, said: it was up */
     EVENT_LINK_MOVED,  /* link, address: the peer's packets come from there now */
     EVENT_DIAL_FAILED, /* id, code: a dial that never came up */
-    EVENT_ADDRESS, /* id, address: whoever the peer list names, or I with my own id, may be reached
-                      there. May come again, with others */
+    /* id, address: a peer of the peer list, or I where it is my own id, may be reached there. May
+     * come again, with other addresses. */
+    EVENT_ADDRESS,
     /* messages */
     EVENT_DATAGRAM,    /* link, bytes */
     EVENT_FRAME,       /* link, type, bytes: one whole message of the control stream, in order */
@@ -49,11 +50,11 @@ enum event_kind {
     /* the trainer */
     EVENT_STEP,     /* round: one more inner step is done */
     EVENT_SNAPSHOT, /* wire: the answer to ORDER_SNAPSHOT */
-    EVENT_APPLIED,  /* state: the outer step of ORDER_APPLY is done; its buffers now serve. Those of
-                       the state before stay as they are until the next ORDER_APPLY or
-                        ACTION_STATE */
-    EVENT_ADOPTED,  /* state: the download of ORDER_ADOPT is in place */
-    EVENT_LEAVE,    /* the user wants out: say goodbye, then ORDER_FINISH */
+    /* state: the outer step of ORDER_APPLY is done; its buffers now serve. Those of the state
+     * before stay as they are until the next ORDER_APPLY or ACTION_STATE. */
+    EVENT_APPLIED,
+    EVENT_ADOPTED, /* state: the download of ORDER_ADOPT is in place */
+    EVENT_LEAVE,   /* the user wants to leave: say goodbye, then ORDER_FINISH */
 };
 
 /* What the trainer did since the last outer step. */
@@ -95,12 +96,13 @@ struct event {
 
 enum order_kind {
     ORDER_TRAIN,    /* go on training, or start */
-    ORDER_HOLD,     /* stand still: there is no state to train from */
-    ORDER_SNAPSHOT, /* quantize anchor - parameters, send EVENT_SNAPSHOT, stand still */
+    ORDER_HOLD,     /* pause: there is no state to train from */
+    ORDER_SNAPSHOT, /* quantize anchor - parameters, send EVENT_SNAPSHOT, pause */
     ORDER_RESUME,   /* the round came to nothing: train on from where you stopped */
     ORDER_APPLY,    /* epoch, lineage, average: do the outer step, send EVENT_APPLIED, train on */
-    ORDER_ADOPT,  /* epoch, lineage: the spare buffers are whole and verified. Make them the state,
-                       drop local progress, send EVENT_ADOPTED, train on */
+    /* epoch, lineage: the spare buffers are whole and verified. Make them the state, drop local
+     * progress, send EVENT_ADOPTED, train on. */
+    ORDER_ADOPT,
     ORDER_FINISH, /* refused, text: nothing more to do; the driver may close its links and stop */
 };
 
@@ -108,8 +110,9 @@ enum order_kind {
 struct average {
     uint8_t *means; /* all chunks' wire bytes (outer_wire_offset); unspecified where null */
     uint8_t *null;  /* [chunks] 1: nobody could average it; anchor, momentum, parameters stay */
-    uint8_t *mine;  /* [chunks] 1: my contribution is in the mean; 0: parameters keep what they
-                       learned: theta = a' + (theta - a) */
+    /* [chunks] 1: my contribution is in the mean; 0: parameters keep what they learned:
+     * theta = a' + (theta - a). */
+    uint8_t *mine;
 };
 
 #define ORDER_TEXT_BYTES 200
@@ -120,13 +123,14 @@ struct order {
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     uint64_t lineage_tokens;
     struct average average;      /* lent until EVENT_APPLIED; read only */
-    bool refused;                /* the swarm will not have this worker */
+    bool refused;                /* the swarm refuses this worker */
     char text[ORDER_TEXT_BYTES]; /* why it ends */
 };
 
 /* ---- actions ---- */
 
-/* A line of the event log: docs/events.md. What it points to is lent, as bytes are. */
+/* A line of the event log: docs/events.md. What it points to is lent, as bytes are. A field whose
+ * key is NULL is left out of the line. */
 struct note {
     const char *name;
     struct {
@@ -151,9 +155,9 @@ struct note {
 /* Behind each: the fields of struct action that it fills. */
 enum action_kind {
     /* network; peer says whom it is for */
-    ACTION_DIAL,    /* id, address */
-    ACTION_HANG_UP, /* link, code, text */
-    ACTION_RETIRE,  /* link: it is to end once it is quiet, as another one to the same peer stays */
+    ACTION_DIAL,     /* id, address */
+    ACTION_HANG_UP,  /* link, code, text */
+    ACTION_RETIRE,   /* link: end it once it is quiet, as another link to the same peer stays */
     ACTION_DATAGRAM, /* link, bytes (at most LINK_DATAGRAM_BYTES_MAX): may be lost */
     ACTION_FRAME,    /* link, type, bytes (at most LINK_FRAME_BYTES_MAX): reliable, in order */
     ACTION_PARCEL, /* link, ticket, bytes then more: one message, reliable, apart from the others */
@@ -190,9 +194,9 @@ struct action {
         };
         struct order order;
         struct {
-            uint8_t vector;  /* 0: anchor, 1: momentum */
-            uint64_t offset; /* elements */
-            struct bytes floats;
+            uint8_t vector;      /* 0: anchor, 1: momentum */
+            uint64_t offset;     /* elements */
+            struct bytes floats; /* fp32, as they lie in memory */
         } part;
         struct note note;
     };

@@ -10,15 +10,17 @@
 
 #include "member_parts.h"
 
+/* Copies the peer list (listed.h) and plans the first dials. */
 void contact_init(struct members *m);
 
 /* There is a new address of a member: if it is live and has no link, a dial is planned. */
 void contact_learned(struct members *m, int member);
 
-/* Hangs up all links to a member. */
+/* Hangs up all links to a member; `code`: enum link_close. Plans the next dial. */
 void contact_drop(struct members *m, int member, uint32_t code, const struct sink *out);
 
-/* This link was hung up: it is not used any more. */
+/* This link was hung up and is not used any more. If it was the last one, that counts as a failed
+ * dial: the next one waits longer. */
 void contact_refuse(struct members *m, link_id link);
 
 /* This link has ended, or was hung up. */
@@ -28,23 +30,29 @@ void contact_forget(struct members *m, link_id link);
  * is over. */
 void contact_broken(struct members *m, link_id link);
 
-/* Room for one link more to this member. */
+/* A free place among the member's links, never NULL: if there is none, the worst of them
+ * (member_better_link) is hung up. */
 struct member_link *contact_slot(struct members *m, int member, const struct sink *out);
 
-/* It cannot be one of us: the link ends, and it is left alone for a while. */
+/* It cannot be a member here (other run, other version, no room): hangs up and does not dial it for
+ * five minutes. `text` goes to the peer. */
 void contact_turn_away(struct members *m, int member, link_id link, uint32_t code, const char *text,
                        const struct sink *out);
 
-/* The last link to it has ended for this reason. */
+/* The last link to it has ended for this reason (enum link_close): plans the next dial. */
 void contact_ended(struct members *m, int member, uint32_t code, const struct sink *out);
 
-/* The peer list and those who are gone: whose turn is it? */
+/* Plans dials to the peer list's entries and to members that are gone, when it is time. */
 void contact_tick(struct members *m, const struct sink *out);
-/* Of one member: its links first, then its dial. */
+/* Hangs up links of this member that brought no HELLO for 10 s, and uses broken ones again after a
+ * second. */
 void contact_look(struct members *m, int member, const struct sink *out);
+/* Dials this member if a dial is due, none is under way and there is no link. */
 void contact_dial(struct members *m, int member, const struct sink *out);
 instant contact_due(const struct members *m);
 
+/* Only says so to the driver: what is known of the link stays until contact_forget or
+ * contact_refuse. `code`: enum link_close; `text` goes to the peer, lent for the call. */
 void contact_hang_up(const struct members *m, link_id link, uint32_t code, const char *text,
                      const struct sink *out);
 

@@ -18,8 +18,9 @@ void doubles_greeted(struct members *m, int member, const struct sink *out);
 /* The peer has sent something on this link of the member's. */
 void doubles_heard(struct members *m, int member, link_id link);
 
-/* Time has passed. */
+/* Time has passed: retires the others, asks once more, or gives the best link up. */
 void doubles_look(struct members *m, int member, const struct sink *out);
+/* INSTANT_NEVER while there is nothing to decide. */
 instant doubles_due(const struct member *p);
 
 #endif

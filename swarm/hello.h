@@ -6,7 +6,7 @@
 
 #include "member_parts.h"
 
-/* Links and dials of all members, as far as time has come. */
+/* Looks after links and dials of all members: what is due now is done. */
 void hello_tick(struct members *m, const struct sink *out);
 
 #endif

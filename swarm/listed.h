@@ -15,16 +15,17 @@ void listed_init(struct members *m);
 /* It may be reached at this address too. False when that is not new, or it is not in the list. */
 bool listed_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a);
 
-/* Dials the next of those of whom nothing is known, some at a time, while there is no link;
- * m->listed_at says when there is more to do. */
+/* Plans dials to the next entries that are no members yet, sixteen at a time, while there is no
+ * usable link; m->listed_at says when there is more to do. */
 void listed_dial(struct members *m);
 
 /* A dial or a link of this member came to nothing: if the list is all that is known of it, its
  * place among the members is given to others, and it waits for its next turn. */
 void listed_give_up(struct members *m, int member);
 
-/* One by chance of those that may be dialled and are not members; NULL: none. `count` goes on
- * counting candidates, so that each of them has the same chance. */
+/* A random one of those that may be dialled and are not members; NULL: none, or the choice fell on
+ * one of the caller's. *count: candidates that the caller has drawn from already, to which these
+ * are added, so that each has the same chance. */
 const struct listed *listed_unmet(struct members *m, uint64_t *count);
 
 #endif

@@ -17,8 +17,8 @@
  * the same members, weights and bandwidths as every other who has; every wait is bounded
  * (match_start says by what).
  *
- * Pure. Frames go to action.peer with action.link 0; whoever composes this finds the link, and may
- * drop a frame for which there is none: match_link says again what the peer has to know. */
+ * Pure. Frames go to action.peer with action.link 0; the caller finds the link, and may drop a
+ * frame for which there is none: match_link says again what the peer has to know. */
 #ifndef SHOAL_SWARM_MATCH_H
 #define SHOAL_SWARM_MATCH_H
 
@@ -76,6 +76,7 @@ void match_gone(struct match *m, sid peer, instant now, const struct sink *out);
 /* I leave: says so to those who count on me, and rests. */
 void match_leave(struct match *m, const struct sink *out);
 
+/* Time has passed; due at match_due, INSTANT_NEVER while nothing is waited for. */
 void match_tick(struct match *m, instant now, const struct sink *out);
 instant match_due(const struct match *m);
 

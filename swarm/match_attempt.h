@@ -5,7 +5,7 @@
 
 #include "match_parts.h"
 
-/* My READY of the present attempt. */
+/* Makes my READY of the present attempt, m->mine, from the offer. */
 void match_make_ready(struct match *m);
 
 /* Begins an attempt, a later one than the present. */
@@ -15,7 +15,7 @@ void match_open(struct match *m, uint16_t attempt, instant now, const struct sin
  * over. */
 void match_next(struct match *m, uint16_t attempt, instant now, const struct sink *out);
 
-/* Looks whether the present state has run its course. */
+/* Goes on from OPEN, CLOSED or LOCKED if what it waits for is there, or its time is over. */
 void match_review(struct match *m, instant now, const struct sink *out);
 
 /* A READY of this mate counts no longer: sets that held it are void. */

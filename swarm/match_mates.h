@@ -8,6 +8,7 @@
 #define MATCH_TIME_S       15 /* T_MATCH: from READY to COMMITTED or SOLO */
 #define MATCH_GRACE_MAX_MS (MATCH_TIME_S * 1000 / 2)
 
+/* Its pointers are m's, and as long valid. */
 struct match_signer match_signer(const struct match *m);
 
 /* A note with round, attempt and one number more. */
@@ -24,24 +25,28 @@ struct match_mate *match_mate_add(struct match *m, sid s);
 /* OPEN, CLOSED or LOCKED. */
 bool match_under_way(const struct match *m);
 
-/* Does this READY speak of my round and history? */
+/* Is this READY for my round and history? */
 bool match_same_history(const struct match *m, const struct match_ready *r);
 
 /* Do I hold its READY of the present attempt? */
 bool match_ready_now(const struct match *m, const struct match_mate *mate);
 
-/* With a mate that says nothing. */
+/* How long to wait for a mate that says nothing: six times the longest round trip, at least 1.5 s
+ * (6 s with count_steps), at most MATCH_GRACE_MAX_MS. */
 span match_patience(const struct match *m);
 
 /* Index in the latest group; -1: not in it. */
 int match_group_index(const struct match *m, sid s);
 
-/* The group of these mates, by index, and me; all of it but the gid (match_name). */
+/* The group of the mates whose bits are in `set`, by index, and me; all of it but the gid
+ * (match_name). */
 void match_group_of(const struct match *m, uint32_t set, struct match_group *g);
 
 /* ---- what they are told ---- */
 
+/* Sends my READY, which also answers the mate's. */
 void match_say_ready(struct match *m, struct match_mate *mate, instant now, const struct sink *out);
+/* eta_ms: until I shall be ready; UINT32_MAX: not known. */
 void match_say_notready(sid peer, enum match_reason reason, uint32_t eta_ms, uint64_t round,
                         uint16_t attempt, const struct sink *out);
 /* The set that I propose now. */

@@ -20,10 +20,12 @@ struct match_pairs {
 
 bool match_pairs_has(const struct match_pairs *p, sid a, sid b);
 
-/* One more, if it is news, if there is room, and if they are two. */
+/* Adds a pair, in either order; does nothing when it is there already, when a is b, and when the
+ * list is full. */
 void match_pairs_add(struct match_pairs *p, sid a, sid b);
 
-/* u16 count, then count x (first, second); `list` is what follows the count. */
+/* u16 count, then count x (first, second). match_pairs_take adds what follows the count, a multiple
+ * of MATCH_PAIR_BYTES, to the pairs that are there. */
 void match_pairs_write(const struct match_pairs *p, struct writer *w);
 void match_pairs_take(struct match_pairs *p, struct bytes list);
 

@@ -12,9 +12,9 @@ struct match_config {
     uint8_t id[CRYPTO_KEY_BYTES];
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
     uint64_t incarnation;
-    const struct crypto *crypto;
-    uint32_t group_min; /* a smaller group is SOLO; >= 2 */
-    bool count_steps;   /* wait for every live mate that still trains, at most MATCH_WAIT_S */
+    const struct crypto *crypto; /* lent for the life of the match */
+    uint32_t group_min;          /* a smaller group is SOLO; >= 2 */
+    bool count_steps; /* wait for every live mate that still trains, at most MATCH_WAIT_S */
 };
 
 #define MATCH_WAIT_S 600 /* count_steps: the longest wait for a mate that trains */
@@ -22,7 +22,7 @@ struct match_config {
 /* A member of my cell as membership sees it: alive or suspected, never dead. */
 struct match_peer {
     uint8_t id[CRYPTO_KEY_BYTES];
-    uint32_t rtt_ms; /* 0: unknown */
+    uint32_t rtt_ms; /* round trip; 0: unknown */
     /* It trains, on my history or another: a group needs more than half of those who do. */
     bool counts;
 };
@@ -72,7 +72,7 @@ struct match_mate {
 
 enum match_state {
     MATCH_IDLE,      /* training, or not part of this at all */
-    MATCH_OPEN,      /* READY is said */
+    MATCH_OPEN,      /* READY is sent */
     MATCH_CLOSED,    /* proposing */
     MATCH_LOCKED,    /* ACCEPT is signed */
     MATCH_COMMITTED, /* `group` is certified */

@@ -12,8 +12,8 @@ struct match_candidate {
 };
 
 /* The bits of those I average with: the clique that holds me, filled in an order that is another
- * one each round, without those whom more than half cannot reach. `all` holds me once, and is
- * sorted in place; count <= NODE_GROUP_MAX. */
+ * one each round, without those whom more than half cannot reach; 0 when I am one of
+ * these. `all` holds me once, and is sorted in place; count <= NODE_GROUP_MAX. */
 uint32_t match_set(const struct match_signer *s, uint64_t round, struct match_candidate *all,
                    uint32_t count, const struct match_pairs *blocked);
 

@@ -27,13 +27,14 @@ enum match_reason {
 
 /* What a node brings to a round. */
 struct match_offer {
-    uint64_t weight; /* tokens since the last outer step, 1 .. MATCH_WEIGHT_MAX */
-    uint64_t steps;
-    uint32_t up_mbps; /* >= 1 */
+    uint64_t weight;  /* tokens since the last outer step, 1 .. MATCH_WEIGHT_MAX */
+    uint64_t steps;   /* inner steps since then */
+    uint32_t up_mbps; /* uplink, >= 1 */
     uint32_t step_ms; /* of one inner step */
 };
 
-/* What a READY says. */
+/* What a READY says. `round` is the epoch that the next outer step leads to; attempts count
+ * from 1. */
 struct match_ready {
     uint64_t incarnation, round;
     uint16_t attempt;
@@ -185,6 +186,7 @@ bool match_open_cert(const struct match_signer *s, const struct match_group *g,
 struct bytes match_write_withdraw(uint64_t round, uint16_t attempt,
                                   const uint8_t gid[CRYPTO_DIGEST_BYTES],
                                   uint8_t room[MATCH_WITHDRAW_BYTES]);
+/* gid: of the group that its writer takes its signature back from. */
 bool match_read_withdraw(struct bytes frame, uint8_t gid[CRYPTO_DIGEST_BYTES]);
 
 #endif

@@ -10,7 +10,7 @@
  * Pure. Messages go out with action.link set. All storage is in the struct, but for the peer list.
  * Its parts:
  *
- *     table        who is known, the links to them, news for whoever composes this
+ *     table        who is known, the links to them, news for the caller
  *     push         records on their way out, and my own
  *     health       suspicion, death, return
  *     probe        PING and PONG
@@ -35,14 +35,14 @@ void members_init(struct members *m, const struct member_config *c, struct rng r
 void members_publish(struct members *m, const struct record_progress *mine, instant now,
                      const struct sink *out);
 
-/* Network events. False when the peer sent what the protocol does not allow: the link was hung
- * up. */
+/* Network events. `code` is of enum link_close. False when the peer sent what the protocol does not
+ * allow: the caller hangs up that link. Messages on links that are gone are ignored. */
 void members_link_up(struct members *m, const struct event *e, const struct sink *out);
 void members_link_down(struct members *m, link_id link, uint32_t code, instant now,
                        const struct sink *out);
 void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], uint32_t code,
                          instant now, const struct sink *out);
-/* Whoever the peer list names, or I, may be reached at this address too. */
+/* A peer of the peer list, or I where it is my own id, may be reached at this address too. */
 void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
                            const struct address *a, instant now);
 bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
@@ -56,7 +56,7 @@ bool members_gossip(struct members *m, link_id link, struct bytes body, instant 
                     const struct sink *out);
 void members_datagram(struct members *m, link_id link, struct bytes bytes, instant now,
                       const struct sink *out);
-/* A SYNC request: answers it. */
+/* A SYNC request: answers it with what I hold and the peer does not; empty when it is damaged. */
 void members_sync(struct members *m, link_id link, uint64_t ticket, struct bytes request,
                   instant now, const struct sink *out);
 /* The reply to ticket m->ticket. */
@@ -66,10 +66,11 @@ void members_synced(struct members *m, bool ok, struct bytes reply, instant now,
 /* I leave: tells everybody. */
 void members_leave(struct members *m, instant now, const struct sink *out);
 
-/* The process stood still for `late`: nobody is to be blamed for what was not heard in that
- * time. */
+/* The process did not run for `late`: timers of suspicion move on by it, as nobody is to blame for
+ * what was not heard in that time. */
 void members_late(struct members *m, span late);
 
+/* Time has passed; due at members_due. */
 void members_tick(struct members *m, instant now, const struct sink *out);
 instant members_due(const struct members *m);
 

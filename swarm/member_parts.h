@@ -24,27 +24,27 @@ struct stored {     /* a record as its writer signed it */
 };
 
 struct member_link {
-    link_id link;  /* LINK_NONE: free */
-    bool dialled;  /* by me */
-    bool greeted;  /* its HELLO has come: it is of this run and this version */
-    bool retired;  /* it is to end, another one stays */
-    instant heard; /* when something last came on it */
-    instant since;
+    link_id link;           /* LINK_NONE: free */
+    bool dialled;           /* by me */
+    bool greeted;           /* its HELLO has come: it is of this run and this version */
+    bool retired;           /* it is to end, another one stays */
+    instant heard;          /* when something last came on it */
+    instant since;          /* when it came up */
     struct address address; /* where the peer was seen when it came up */
     uint64_t incarnation;   /* in its HELLO */
     uint64_t life;  /* which process of the peer's it leads to; 0: it did not say (version 1.0) */
     instant broken; /* until then: a parcel on it failed, so it is probably about to end */
-    uint64_t order;
+    uint64_t order; /* the newer of two links has the higher */
 };
 
 /* A HELLO that is not believed yet: another process with the same key has a link to us (twin.h). */
 struct twin {
-    link_id link; /* it came on this one; LINK_NONE: there is none */
-    instant until, again;
-    uint32_t nonce; /* of the PINGs to the other process */
-    uint64_t life;
-    struct address seen;
-    uint16_t count; /* of its PEER record */
+    link_id link;         /* it came on this one; LINK_NONE: there is none */
+    instant until, again; /* how long the other process may take to answer; the next PING to it */
+    uint32_t nonce;       /* of these PINGs */
+    uint64_t life;        /* of the process that said HELLO */
+    struct address seen;  /* where it sees me */
+    uint16_t count;       /* of its PEER record */
     uint8_t record[RECORD_BYTES_MAX];
 };
 
@@ -61,21 +61,21 @@ struct member {
     instant heard;                   /* its latest record or message */
     instant gone;                    /* DEAD, LEFT: since then */
     /* suspicion */
-    instant suspected;
+    instant suspected; /* since then */
     struct {
         sid accuser;
-        uint64_t push;
+        uint64_t push; /* as in struct stored */
         uint8_t bytes[RECORD_SUSPECT_BYTES];
     } accusers[ACCUSERS_MAX];
     uint32_t accusers_count;
-    uint64_t suspected_incarnation;
-    instant told; /* when it was last told that it is suspected */
+    uint64_t suspected_incarnation; /* a higher one brings it back */
+    instant told;                   /* when it was last told that it is suspected */
     /* probing */
-    uint32_t nonce; /* of the PING under way; 0: none */
-    instant probed, again;
-    uint32_t tries;
-    uint32_t rtt_ms;
-    bool differs; /* its digest was not mine when it last said it */
+    uint32_t nonce;        /* of the PING under way; 0: none */
+    instant probed, again; /* when the probe began; its next PING */
+    uint32_t tries;        /* PINGs sent */
+    uint32_t rtt_ms;       /* round trip; 0: unknown */
+    bool differs;          /* its digest was not mine when it last said it */
     /* reaching it */
     struct member_link links[MEMBER_LINKS];
     /* doubles.h: since when it has two links, and when the next PING is due; 0: it has not. */
@@ -83,12 +83,14 @@ struct member {
     struct twin twin;
     struct address observed; /* where it was seen; family 0: nowhere */
     struct address sees_me;  /* where it sees me; family 0: it has not said so */
-    instant sees_me_at;
-    uint32_t listed; /* its place in the peer list, from 1; 0: it is not there */
-    bool dialling;
-    uint32_t failures;           /* dials in a row that came to nothing */
-    instant dialled;             /* the latest dial began */
-    instant dial_at, refused;    /* refused: not dialled before, because it refused me */
+    instant sees_me_at;      /* when it said so */
+    uint32_t listed;         /* its place in the peer list, from 1; 0: it is not there */
+    bool dialling;           /* a dial is under way */
+    uint32_t failures;       /* dials in a row that came to nothing */
+    instant dialled;         /* the latest dial began */
+    /* dial_at: the next dial, INSTANT_NEVER: none is planned; refused: not dialled before, because
+     * it refused me. */
+    instant dial_at, refused;
     enum reach_reason unreached; /* why the latest try came to nothing; REACH_REASONS: it did not */
     struct record_reach reach;   /* valid when stored[STORED_REACH].count */
 };
@@ -101,17 +103,17 @@ struct listed {
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address addresses[LISTED_ADDRESSES_MAX]; /* the newest first */
     uint32_t addresses_count;
-    uint32_t failures;
-    instant again; /* not dialled before */
+    uint32_t failures; /* dials in a row that came to nothing */
+    instant again;     /* not dialled before */
 };
 
 struct member_config {
     uint8_t id[CRYPTO_KEY_BYTES];
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
     uint64_t incarnation;
-    const struct crypto *crypto;
-    struct address advertise;
-    const struct peer_address *bootstrap;
+    const struct crypto *crypto;          /* lent for the life of members, as `shared` is */
+    struct address advertise;             /* family 0: what peers observe */
+    const struct peer_address *bootstrap; /* the peer list, lent for members_init */
     size_t bootstrap_count;
     struct bytes shared; /* as in node_config */
     size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);
@@ -119,8 +121,8 @@ struct member_config {
     struct listed *listed;
 };
 
-/* What a call to this module may have brought about, for whoever composes it; taken and cleared by
- * member_news. */
+/* What a call to this module may have brought about, for the caller, who takes it by
+ * members_news. */
 enum member_news {
     NEWS_LINKED,   /* the first usable link to it is up, or another took the place of a lost one */
     NEWS_UNLINKED, /* no usable link is left */
@@ -138,31 +140,32 @@ struct members {
     struct rng rng;
     instant now;
     uint64_t incarnation; /* mine: grows when I refute */
-    uint32_t seq;
+    uint32_t seq;         /* of my latest record */
     struct record_peer me;
-    struct stored mine[STORED_COUNT];
-    struct record_progress progress; /* mine, as last published */
-    bool published;
+    struct stored mine[STORED_COUNT]; /* my records */
+    struct record_progress progress;  /* mine, as last published */
+    bool published;                   /* there is one */
     struct member members[MEMBERS_MAX];
     struct record_reach reach; /* mine, as last published */
     instant reach_at;          /* when it is published anew */
     uint32_t health;           /* Lifeguard's local health, 1 (well) .. 8: multiplies patience */
     uint32_t turn;             /* of the round robin */
-    uint64_t order;            /* of links */
-    uint32_t nonce;
+    uint64_t order;            /* of the latest link */
+    uint32_t nonce;            /* of the latest probe */
+    /* The next probe, push, SYNC, and dial to one who is gone. */
     instant probe_at, flush_at, sync_at, reconnect_at;
-    struct listed *listed; /* the peer list without me */
-    size_t listed_count, listed_turn;
-    instant listed_at; /* when the next of them may be dialled */
-    instant clone_at;  /* another process with my key is reported again, not before */
-    uint64_t ticket;   /* of the SYNC under way; 0: none */
-    uint64_t tickets;  /* given out so far, by sync.h too */
-    int sync_with;
-    instant sync_until;
+    struct listed *listed;            /* the peer list without me */
+    size_t listed_count, listed_turn; /* entries; the next whose turn it is, modulo the count */
+    instant listed_at;                /* when the next of them may be dialled */
+    instant clone_at;   /* another process with my key is reported again, not before */
+    uint64_t ticket;    /* of the SYNC under way; 0: none */
+    uint64_t tickets;   /* given out so far */
+    int sync_with;      /* the member that was asked; NOBODY: none yet */
+    instant sync_until; /* when it is given up */
     struct {
         enum member_news kind;
         int member;
-    } news[NEWS_MAX];
+    } news[NEWS_MAX]; /* a ring */
     uint32_t news_first, news_count;
 };
 

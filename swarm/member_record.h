@@ -7,11 +7,11 @@
 /* Is this version newer than what is held? */
 bool member_fresh(const struct stored *s, struct version v);
 
-/* Takes enveloped records that `from` sent on. False when nobody who follows the protocol could
- * have sent one. */
+/* Takes the enveloped records that member `from` sent. False when one of them breaks the protocol;
+ * those before it are taken. */
 bool member_absorb_all(struct members *m, struct reader *r, int from, const struct sink *out);
 
-/* The PEER record of a HELLO. False when it is not this member's. */
+/* Takes the PEER record of a HELLO. False when it is not this member's, or not signed by it. */
 bool members_absorb_hello(struct members *m, int member, struct bytes record,
                           const struct sink *out);
 

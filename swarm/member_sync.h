@@ -5,7 +5,7 @@
 
 #include "member_parts.h"
 
-/* Asks one of those whose digest was another than mine. */
+/* Sends SYNC to a random linked member whose digest differed from mine, if there is one. */
 void member_sync_someone(struct members *m, const struct sink *out);
 
 #endif

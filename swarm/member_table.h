@@ -10,6 +10,7 @@ static inline uint64_t member_bit(int member) { return member < 0 ? 0 : (uint64_
 
 /* ---- looking ---- */
 
+/* Index of a member by name, ID or link; NOBODY: there is none. */
 int members_find(const struct members *m, sid s);
 int members_by_id(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
 int members_by_link(const struct members *m, link_id link);
@@ -21,7 +22,8 @@ bool member_live(const struct member *p);
 span member_progress_age(const struct member *p, instant now);
 /* Live members, me included. */
 uint32_t members_live(const struct members *m);
-/* Whom a member, or I (NOBODY), cannot reach, by its latest word in this life; NULL: nobody. */
+/* Whom a member, or I (NOBODY), cannot reach, by its latest REACH record of this life; NULL: it has
+ * sent none. */
 const struct record_reach *members_reach(const struct members *m, int member);
 /* Where I am known to be reached, or family 0. */
 struct address members_address(const struct members *m);
@@ -55,6 +57,7 @@ uint64_t member_linked(const struct members *m);
 /* Takes the next piece of news; false when there is none. */
 bool members_news(struct members *m, enum member_news *kind, int *member);
 
+/* Adds a piece of news; dropped when NEWS_MAX of them wait. */
 void members_tell(struct members *m, enum member_news kind, int member);
 /* A note about a member, with a number. */
 void member_note(const struct sink *out, const char *name, const struct member *p, const char *key,
@@ -77,9 +80,10 @@ void member_forget_pushes(struct members *m, int member);
 /* What I hold, as one number: equal at two nodes that hold the same records. */
 uint64_t member_view_digest(const struct members *m);
 
-/* A quarter more or less. */
+/* Uniform in 3/4 .. 5/4 of `s`. */
 span member_jittered(struct members *m, span s);
-/* How long to wait before the next dial after so many failures; `first` after none. With jitter. */
+/* How long to wait before the next dial after this many failures in a row: 1, 2, 4, then 8 s;
+ * `first` after none. With jitter. */
 span member_back_off(struct members *m, uint32_t failures, span first);
 
 #endif

@@ -23,8 +23,8 @@ struct node_config {
     /* max(unix milliseconds at the start, last one + 1); kept by the driver. */
     uint64_t incarnation;
     const struct crypto *crypto;
-    struct rng rng;
-    uint64_t parameters;
+    struct rng rng;        /* the node's own stream */
+    uint64_t parameters;   /* of the model */
     uint64_t every;        /* inner steps of an epoch of a worker of reference speed */
     uint64_t batch_tokens; /* of one inner step */
     uint64_t epochs;       /* after which the run ends */

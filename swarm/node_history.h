@@ -4,14 +4,15 @@
 
 #include "node_parts.h"
 
-/* Matchmaking starts from the state that I hold. */
+/* Tells matchmaking which state I hold now. */
 void node_rest_match(struct node *n);
 
 /* This is the state I hold from now on; `keep`: the one before is still served. */
 void node_new_state(struct node *n, const struct lineage_state *s, bool keep);
 
-/* Whose state is to be downloaded, because I am behind, on the lighter side of a fork, or damaged;
- * NULL: nobody's. A fork is said when it is seen, a download after one that failed waits. */
+/* The member whose state I must download, because I am behind, on the lighter side of a fork, or
+ * damaged; NULL: none, or the pause after a failed download is not over. Notes a fork when it sees
+ * one. */
 const struct member *node_ahead(struct node *n);
 
 /* Has a heavier history got beyond the round that I look for a group for? Then that group would
@@ -22,12 +23,12 @@ bool node_overtaken(const struct node *n);
 
 /* Begins with what a member says it holds; the trainer holds still. */
 void node_download(struct node *n, const struct record_progress *r);
-/* Names to the download all who hold its target, with the bits that count. */
+/* Names to the download all linked members that hold its target, with the digest that most have. */
 void node_offer_servers(struct node *n);
 /* All of it is here: ORDER_ADOPT, and what the trainer says to it. */
 void node_order_adopt(struct node *n);
 void node_take_download(struct node *n, const struct event *e);
-/* It has failed, or nobody has been there to ask. Giving it up plans the pause before the next. */
+/* It has failed, or there was nobody to ask. node_give_up_sync plans a pause before the next. */
 bool node_sync_failed(const struct node *n);
 void node_give_up_sync(struct node *n);
 

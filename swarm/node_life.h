@@ -18,9 +18,9 @@
  *     DONE           everybody is done, or time is over             LEAVING
  *     LEAVING        the goodbye is out                             LEFT
  *
- *     not TRAIN but DONE after the last epoch
- *     when the user wants out: LEAVING; from REDUCE and APPLY when they are over, or 30 s later
- *     when a peer proves, before the first round, that another worker has my key: LEFT */
+ *     DONE, not TRAIN, after the last epoch
+ *     LEAVING when the user wants to leave; from REDUCE and APPLY when they are over, or 30 s later
+ *     LEFT when a peer proves, before the first round, that another worker has my key */
 #ifndef SHOAL_SWARM_NODE_LIFE_H
 #define SHOAL_SWARM_NODE_LIFE_H
 
@@ -29,12 +29,12 @@
 /* What follows from news, messages and time, until nothing changes. Call it after every event. */
 void node_live(struct node *n);
 
-/* The trainer has done the outer step; it holds the downloaded state. Passed over in other states
- * than APPLY and ADOPT. */
+/* The trainer has done the outer step; it holds the downloaded state. Ignored in other states than
+ * APPLY and ADOPT. */
 void node_applied(struct node *n, const struct event *e);
 void node_adopted(struct node *n, const struct event *e);
 
-/* The user wants out: when the round is over. */
+/* The user wants to leave: done when the round is over, or 30 s later. */
 void node_leave(struct node *n);
 
 /* A peer says that another worker has my key, and proved it by asking that one; `said` is its

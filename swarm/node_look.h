@@ -10,20 +10,20 @@ const struct member *node_member(const struct node *n, int i);
 /* TRAIN, MATCH or REDUCE. */
 bool node_takes_part(enum peer_phase p);
 bool node_same_lineage(const struct node *n, const struct record_progress *p);
-/* Trains, or is about to: who starts from the state that I hold has nothing to fetch first. */
+/* Trains, or is about to: a member in JOIN that holds my state has nothing to fetch first. */
 bool node_will_train(const struct node *n, const struct record_progress *r);
 /* Does nobody else train? Of another history or not: two who train are not each alone. */
 bool node_alone(const struct node *n);
 
 /* What all participants have done of the present epoch. */
 struct progress_sum node_work(const struct node *n);
-/* Until I shall be ready. */
+/* Milliseconds until I am ready; UINT32_MAX: not known. */
 uint32_t node_eta_ms(const struct node *n);
 
+/* The epoch that enough participants have reached, me included (progress_epoch). */
 uint64_t node_swarm_epoch(const struct node *n);
 
-/* The heaviest history that a live member holds to whom there is a link, and that is heavier than
- * mine; NULL when mine is. */
+/* The linked live member with the heaviest history, if that is heavier than mine; else NULL. */
 const struct member *node_heaviest(const struct node *n);
 
 #endif

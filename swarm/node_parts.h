@@ -26,7 +26,7 @@
 #define NODE_BEHIND_PATIENCE span_s(5)
 
 enum life {
-    LIFE_JOIN,  /* listens whether there is a swarm further on */
+    LIFE_JOIN,  /* listens whether there is a swarm that is further on */
     LIFE_SYNC,  /* downloads a state */
     LIFE_ADOPT, /* ORDER_ADOPT is out */
     LIFE_TRAIN,
@@ -34,7 +34,7 @@ enum life {
     LIFE_REDUCE,
     LIFE_APPLY, /* ORDER_APPLY is out */
     LIFE_DONE,
-    LIFE_LEAVING, /* goodbye is said */
+    LIFE_LEAVING, /* goodbye is sent */
     LIFE_LEFT
 };
 
@@ -44,11 +44,13 @@ struct node {
     struct match match;
     struct reduce reduce;
     struct sync sync;
-    struct lineage_state state;
-    struct round_progress round;
+    struct lineage_state state;  /* the one I hold; its vectors are the driver's */
+    struct round_progress round; /* what the trainer did since the latest outer step */
     enum life life;
     const struct sink *out; /* the driver's, during a call */
-    instant now, promised;
+    instant now, promised;  /* latest time heard of; node_due then, to see how late a tick comes */
+    /* How long JOIN may last; the next and the latest PROGRESS; how long DONE, LEAVING, and a round
+     * that the user's wish to leave waits for may last. */
     instant join_until, publish_at, published, leave_until;
     instant round_began;    /* the latest outer step or adoption */
     instant solo_until;     /* no attempt of mine before */
@@ -60,10 +62,10 @@ struct node {
     bool training;          /* what the trainer was told */
     bool averaged;          /* has begun a round with others, in this process */
     bool leaving;           /* when the round is over */
-    bool cell_stale;
-    bool unsure;        /* my state comes from a round that ended without agreement */
-    instant fork_again; /* a fork is reported again, not before */
-    instant committed_at;
+    bool cell_stale;        /* matchmaking must hear of a change among the members */
+    bool unsure;            /* my state comes from a round that ended without agreement */
+    instant fork_again;     /* a fork is reported again, not before */
+    instant committed_at;   /* when the latest group was certified */
 };
 
 #endif

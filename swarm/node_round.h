@@ -7,7 +7,7 @@
 /* Tells matchmaking who is in my cell. */
 void node_refresh_cell(struct node *n);
 
-/* A round of my former life may still be under way, in which I may have signed. */
+/* A round that I may have signed for before a restart may still be under way: I join none. */
 bool node_sits_out(struct node *n);
 
 /* Is enough trained, and may I look for a group? */
@@ -19,6 +19,7 @@ void node_solo(struct node *n);
 
 /* The group is committed: the average begins, and the trainer is asked for its snapshot. */
 void node_begin_reduce(struct node *n);
+/* EVENT_SNAPSHOT. */
 void node_snapshot(struct node *n, const struct event *e);
 
 /* The members agree: ORDER_APPLY, and what the trainer says to it. */

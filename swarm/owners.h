@@ -10,7 +10,8 @@
 #include "base/instant.h"
 #include "match_wire.h"
 
-/* Chunks of each member, by bandwidth; they add up to `chunks`. */
+/* share[i]: how many chunks member i owns, by bandwidth; they add up to `chunks`, 0 behind the last
+ * member. */
 void owners_share(const struct match_group *g, uint32_t chunks, uint32_t share[NODE_GROUP_MAX]);
 
 /* owner[c] for each chunk: members take turns in proportion to their shares (smooth weighted round

@@ -17,7 +17,7 @@ struct parcel {
     struct bytes wire; /* none when the mask is 0 */
 };
 
-/* The head of a parcel; its wire bytes follow. */
+/* Writes the head of a parcel, which its wire bytes follow; returns a view of `room`. */
 struct bytes parcel_head(const struct parcel *p, const struct outer_layout *l,
                          uint8_t room[PARCEL_HEAD_BYTES]);
 

@@ -27,15 +27,16 @@ typedef uint64_t sid;
 
 /* ---- what any one peer sees of another ---- */
 
+/* What a peer does now. On the wire. */
 enum peer_phase {
-    PHASE_JOIN,
-    PHASE_SYNC,
-    PHASE_TRAIN,
-    PHASE_MATCH,
-    PHASE_REDUCE,
-    PHASE_DONE,
-    PHASE_LEAVING,
-    PHASE_OBSERVER
+    PHASE_JOIN,    /* has started, and listens */
+    PHASE_SYNC,    /* downloads a state */
+    PHASE_TRAIN,   /* inner steps */
+    PHASE_MATCH,   /* looks for a group */
+    PHASE_REDUCE,  /* averages with its group, or does the outer step */
+    PHASE_DONE,    /* the run is over for it */
+    PHASE_LEAVING, /* has said goodbye, or will at once */
+    PHASE_OBSERVER /* takes part in no round and gives no state */
 };
 
 enum peer_health { HEALTH_ALIVE, HEALTH_SUSPECT, HEALTH_DEAD, HEALTH_LEFT };
@@ -56,15 +57,15 @@ struct peer_unreached {
 /* What a node knows of a peer, for status and the peer list. */
 struct node_peer {
     uint8_t id[CRYPTO_KEY_BYTES];
-    struct address address;
+    struct address address; /* family 0: not known */
     enum peer_health health;
     enum peer_phase phase;
-    uint64_t epoch, steps, tokens;
-    uint64_t lineage; /* first 8 bytes, little-endian */
+    uint64_t epoch, steps, tokens; /* outer steps; inner steps and tokens since the latest */
+    uint64_t lineage;              /* first 8 bytes, little-endian */
     uint32_t tokens_per_s;
-    float loss;
-    span age; /* of phase, epoch and what follows; 0 for self */
-    bool self, linked;
+    float loss;               /* nats per token */
+    span age;                 /* of phase, epoch and what follows; 0 for self */
+    bool self, linked;        /* linked: there is a usable link to it */
     uint32_t unreached_count; /* members that it says it cannot reach */
     struct peer_unreached unreached[NODE_GROUP_MAX];
 };

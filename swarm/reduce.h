@@ -30,7 +30,7 @@ size_t reduce_bytes(const struct reduce_config *c);
 bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *room);
 
 /* The group is committed; linked[i] says whether a link to member i is up. Parcels are taken from
- * now on, and the snapshot is to be ordered. Ends within 10 s + 3 step_ms (slowest member) for
+ * now on; the caller orders the snapshot. Ends within 10 s + 3 step_ms (slowest member) for
  * snapshots, 10 s + 3 estimates for the chunks (four times that while they go on being settled), 5
  * s + one estimate for each member that is lost meanwhile, and 10 s + one estimate for closing. */
 void reduce_start(struct reduce *r, const struct match_group *g, const bool linked[NODE_GROUP_MAX],
@@ -45,7 +45,7 @@ void reduce_snapshot(struct reduce *r, struct bytes wire, instant now, const str
 bool reduce_takes(uint8_t type);
 
 /* From the peer named. False: bytes that the protocol does not allow; nothing changed. A message of
- * another group is passed over and true. */
+ * another group is ignored: true. */
 bool reduce_frame(struct reduce *r, sid peer, uint8_t type, struct bytes body, instant now,
                   const struct sink *out);
 bool reduce_parcel(struct reduce *r, sid peer, struct bytes parcel, instant now,
@@ -54,25 +54,28 @@ bool reduce_parcel(struct reduce *r, sid peer, struct bytes parcel, instant now,
 bool reduce_request(struct reduce *r, sid peer, link_id link, uint64_t ticket, struct bytes request,
                     instant now, const struct sink *out);
 
-/* Of tickets with REDUCE_TICKET. */
+/* What became of a parcel or a request with this ticket, which has REDUCE_TICKET; one of an earlier
+ * group is ignored. reduce_reply: false as above. */
 void reduce_parcel_done(struct reduce *r, uint64_t ticket, bool ok, instant now,
                         const struct sink *out);
 bool reduce_reply(struct reduce *r, uint64_t ticket, bool ok, struct bytes reply, instant now,
                   const struct sink *out);
 
+/* A usable link to this peer is up, or none is left. */
 void reduce_link(struct reduce *r, sid peer, bool up, instant now, const struct sink *out);
 
 /* This peer is dead, has left, or has withdrawn from the group: do not wait for it. If it is heard
  * again in this group, it counts again. */
 void reduce_gone(struct reduce *r, sid peer, instant now, const struct sink *out);
 
+/* Time has passed; due at reduce_due, INSTANT_NEVER unless in GATHER or CLOSING. */
 void reduce_tick(struct reduce *r, instant now, const struct sink *out);
 instant reduce_due(const struct reduce *r);
 
 /* Has every member that is not suspected applied this round? For the end of a run. */
 bool reduce_finished(const struct reduce *r);
 
-/* Stops answering. The buffers lent with ORDER_APPLY must have served. */
+/* Stops answering: IDLE. The buffers lent with ORDER_APPLY must be no longer in use. */
 void reduce_rest(struct reduce *r);
 
 #endif

@@ -6,18 +6,19 @@
 #include "parcel.h"
 #include "reduce_parts.h"
 
-/* These bytes, in their place already, are what I hold of the chunk. */
+/* Chunk c is settled: I hold this variant, whose bytes are in the average already. */
 void reduce_settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
                    const struct sink *out);
 
-/* Puts a mean that came from another in its place. */
+/* Copies a mean that another has made into the average, and settles its chunk. */
 void reduce_take_mean(struct reduce *r, const struct parcel *p, const struct reduce_variant *v,
                       const struct sink *out);
 
 /* Begins with chunks of mine up to the window's end. */
 void reduce_open_own(struct reduce *r);
 
-/* Averages the chunks whose contributions are there, some in a call; r->more: there are others. */
+/* Averages chunks whose contributions are there, eight in a call at most; r->more: others are
+ * ready. */
 void reduce_work_on(struct reduce *r, const struct sink *out);
 
 #endif

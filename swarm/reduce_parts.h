@@ -21,7 +21,7 @@
 #define REDUCE_RESCUE 4 /* chunks of lost owners that I gather at one time */
 #define REDUCE_FETCH  4 /* chunks I fetch at one time */
 
-/* Every ticket of reduce has this bit; whoever composes it gives other tickets none. */
+/* Every ticket of reduce has this bit; no other ticket of the node has it. */
 #define REDUCE_TICKET ((uint64_t)1 << 63)
 
 enum reduce_state { REDUCE_IDLE, REDUCE_GATHER, REDUCE_CLOSING, REDUCE_AGREED, REDUCE_FAILED };
@@ -38,7 +38,7 @@ enum reduce_stage {
 struct reduce_config {
     const struct crypto *crypto;
     struct outer_layout layout;
-    uint32_t group_max;
+    uint32_t group_max; /* members of a group at most: room for their contributions */
 };
 
 /* What a member holds for a chunk. Of two variants the lower rank counts, at the same rank the
@@ -89,9 +89,9 @@ struct reduce_peer {
     instant gave_at; /* its latest contribution came */
     uint32_t close;  /* number of its latest root */
     uint8_t root[CRYPTO_DIGEST_BYTES];
-    uint32_t examined; /* `close` of the root that I have compared with mine; 0: none */
-    bool examining;    /* VEC is under way */
-    uint32_t in_flight;
+    uint32_t examined;     /* `close` of the root that I have compared with mine; 0: none */
+    bool examining;        /* VEC is under way */
+    uint32_t in_flight;    /* parcels to it that are not acknowledged yet */
     uint32_t first, owned; /* its chunks: order[first .. first + owned) */
     uint32_t settled;      /* of them, from the first, how many are settled at me */
     uint32_t results_next; /* of `results`: the first that may have to be sent to it */

@@ -8,12 +8,16 @@
 /* The work on this chunk, which I have taken over from a lost owner; NULL: there is none. */
 struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c);
 
-/* Goes for the chunks whose owners I suspect, some at a time: at a suspicion, whenever one of them
- * is settled, and `again` at each beat. */
+/* Gathers chunks whose owners I suspect, or asks their heirs for them, some at a time. Called at a
+ * suspicion, whenever one of these chunks is settled, and at each beat, with `again`: asks once
+ * more. */
 void reduce_recover(struct reduce *r, bool again, const struct sink *out);
 
+/* Do I suspect all others? False in a group of one. */
 bool reduce_all_lost(const struct reduce *r);
 
+/* Suspects a member: nothing is under way with it until it is heard again. GATHER is prolonged,
+ * once for each member. */
 void reduce_suspect(struct reduce *r, uint32_t member, const struct sink *out);
 
 #endif

@@ -20,21 +20,25 @@ uint64_t reduce_ticket(const struct reduce *r, enum reduce_ticket_kind kind, uin
 void reduce_note(const struct reduce *r, const struct sink *out, const char *name, const char *key,
                  uint64_t value);
 
+/* My stage and root, to one member. */
 void reduce_say_stage(const struct reduce *r, uint32_t member, const struct sink *out);
-/* And once more after T_BEAT. */
+/* To all others; the next beat is T_BEAT from now. */
 void reduce_say_stage_to_all(struct reduce *r, const struct sink *out);
+/* Asks the member that averages chunk c at this rank for it. */
 void reduce_say_need(const struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
                      const struct sink *out);
 /* What I hold of this chunk; rank REDUCE_NULL: nothing, and I shall contribute nothing either. */
 void reduce_say_have(const struct reduce *r, uint32_t member, uint32_t c, const struct sink *out);
 
-/* What I hold of a chunk, as a RESULT. */
+/* What I hold of a chunk, as a RESULT; its bytes are a view of the average. */
 struct parcel reduce_result(const struct reduce *r, uint32_t c);
 
+/* Sends my contribution to chunk c to the member that averages it at this rank. r->mine is not
+ * NULL. */
 void reduce_send_contribution(struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
                               const struct sink *out);
 
-/* Sends results and contributions as far as there is room. */
+/* Sends results and contributions to all, REDUCE_WINDOW parcels in flight to each at most. */
 void reduce_fill_windows(struct reduce *r, const struct sink *out);
 
 #endif

@@ -9,7 +9,7 @@
  * are equal. */
 int reduce_variant_compare(const struct reduce_variant *a, const struct reduce_variant *b);
 
-/* What I hold: rank u8 and digest of every chunk, in r->scratch. */
+/* What I hold: rank u8 and digest of every chunk; a view of r->scratch. */
 struct bytes reduce_vector(const struct reduce *r);
 
 /* root = digest("shoal1 root" || gid || vector): names group, weights and every averaged byte. */

@@ -9,7 +9,7 @@
 
 #include "member_parts.h"
 
-/* This member sees me there. */
+/* This member says that it sees me there: may change what I advertise. */
 void seen_by(struct members *m, int member, const struct address *a);
 
 /* My configuration names me by a host name, which stands for this address now: it is advertised,

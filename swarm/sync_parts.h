@@ -7,9 +7,9 @@
 #include "base/arena.h"
 
 #define SYNC_TICKET    ((uint64_t)1 << 62) /* every ticket of sync has this bit */
-#define SYNC_MANIFESTS 3
-#define SYNC_SERVERS   8
-#define SYNC_IN_FLIGHT 2  /* chunks asked of one server at a time */
+#define SYNC_MANIFESTS 3                   /* members asked for the manifest */
+#define SYNC_SERVERS   8                   /* members of one download */
+#define SYNC_IN_FLIGHT 2                   /* chunks asked of one server at a time */
 #define SYNC_WAITING   20 /* manifest requests that wait for digests to be computed */
 
 #define SYNC_CHUNK_MIN (1u << 9)  /* elements */
@@ -26,15 +26,15 @@ struct sync_server {
     sid sid;
     bool asked, answered, again; /* for a manifest; once more, as another's leaves were kept */
     bool lost; /* gone, has not got it, or lied: not asked again in this download */
-    uint8_t root[CRYPTO_DIGEST_BYTES];
-    uint32_t in_flight, served;
+    uint8_t root[CRYPTO_DIGEST_BYTES]; /* digest of the leaves it answered */
+    uint32_t in_flight, served;        /* chunks asked of it; chunks it gave */
 };
 
 struct sync_request { /* under way */
     uint64_t ticket;  /* 0: free */
     uint32_t server;
     uint32_t chunk; /* UINT32_MAX: the manifest */
-    instant until;
+    instant until;  /* the server is given up then */
 };
 
 struct sync_offer { /* a state that I give */
@@ -53,13 +53,13 @@ struct sync {
     struct sync_server servers[SYNC_SERVERS];
     uint32_t servers_count;
     struct sync_request requests[SYNC_SERVERS * SYNC_IN_FLIGHT + SYNC_MANIFESTS];
-    instant manifest_until, began;
-    uint8_t *leaves; /* [2 * chunks][16]: of the manifest that counts */
-    uint8_t root[CRYPTO_DIGEST_BYTES];
-    uint8_t *have; /* [2 * chunks] 0: needed, 1: under way, 2: written */
-    uint32_t written, next;
-    uint64_t tickets, bytes;
-    uint64_t liars; /* servers banned since the start */
+    instant manifest_until, began;     /* manifests are waited for until then; the download began */
+    uint8_t *leaves;                   /* [2 * chunks][16]: of the manifest that counts */
+    uint8_t root[CRYPTO_DIGEST_BYTES]; /* digest of `leaves`; zeros: there are none yet */
+    uint8_t *have;                     /* [2 * chunks] 0: needed, 1: under way, 2: written */
+    uint32_t written, next;  /* chunks written; the first to look at for the next request */
+    uint64_t tickets, bytes; /* given out so far; of chunks received */
+    uint64_t liars;          /* servers banned since the start */
     /* giving */
     struct sync_offer now, before;
     uint8_t *reply; /* a manifest */

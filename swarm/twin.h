@@ -24,9 +24,10 @@ bool twin_holds(struct members *m, int member, const struct member_link *l, cons
 void twin_pong(struct members *m, int member, link_id link, uint32_t nonce, const struct sink *out);
 
 /* A link of this member is gone, or time has passed: is the first process given up? Then true, and
- * the HELLO of the second is to be taken as if it came now. */
+ * the caller takes the HELLO of the second, in `second`, as if it came now. */
 bool twin_look(struct members *m, int member, struct twin *second, const struct sink *out);
 
+/* INSTANT_NEVER while no HELLO is kept back. */
 instant twin_due(const struct member *p);
 
 #endif

@@ -12,6 +12,8 @@
 /* Do both name the same members for the same reasons? */
 bool unreachable_same(const struct record_reach *a, const struct record_reach *b);
 
+/* Looks who cannot be reached now, and publishes that when it has held for five seconds;
+ * m->reach_at says when that is. */
 void unreachable_tick(struct members *m);
 
 #endif

@@ -46,7 +46,9 @@ enum wire_type {
 
 /* ---- signatures ---- */
 
-/* Ed25519 over "shoal1" || run_id || kind || body; kind is the record kind or the message type. */
+/* Ed25519 over "shoal1" || run_id || kind || body; kind is the record kind or the message type. A
+ * body is at most WIRE_SIGNED_MAX bytes: a longer one is a bug in wire_sign, false in
+ * wire_verify. */
 void wire_sign(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES], uint8_t kind,
                struct bytes body, uint8_t out[CRYPTO_SIGNATURE_BYTES]);
 bool wire_verify(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES], uint8_t kind,
@@ -108,10 +110,10 @@ struct record_progress {
     uint32_t epoch;
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     uint64_t lineage_tokens;
-    uint32_t steps; /* since the latest outer step */
-    uint64_t tokens;
+    uint32_t steps;                         /* inner steps since the latest outer step */
+    uint64_t tokens;                        /* since then */
     uint32_t tokens_per_s, step_ms, eta_ms; /* eta: until `every` steps are done */
-    float loss;
+    float loss;                             /* nats per token */
     uint32_t digest_epoch;
     uint64_t digest; /* first 8 bytes of the state's digest at digest_epoch */
 };
@@ -149,9 +151,10 @@ struct record {
  * be known. False for anything but a whole record of a known kind with values that can be. */
 bool record_read(struct bytes bytes, struct record *out);
 
-/* The writer. */
+/* The short name of the writer; 0 for a kind that is not known. */
 sid record_writer(const struct record *r);
 
+/* Has the node with this ID signed the record? */
 bool record_verify(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                    struct bytes bytes, const uint8_t id[CRYPTO_KEY_BYTES]);
 
@@ -162,12 +165,13 @@ size_t record_write(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_B
 
 /* Appends envelope and record, or nothing when there is no room: false. */
 bool record_pack(struct writer *w, uint32_t age_ms, struct bytes record);
-/* The next of them. False at the end, and with r->bad when what is left is none. */
+/* The next of them, a view. False at the end, and with r->bad when what is left is no record. */
 bool record_unpack(struct reader *r, uint32_t *age_ms, struct bytes *record);
 
 /* ---- fields ---- */
 
 void wire_write_address(struct writer *w, const struct address *a); /* family u8, ip 16, port u16 */
+/* False, and r->bad, unless it is one that can be: family 4 or 6 with a port, or all zeros. */
 bool wire_read_address(struct reader *r, struct address *out);
 
 #endif
