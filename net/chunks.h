@@ -1,7 +1,7 @@
 /* chunks.h -- bytes on their way out on one stream, kept until they are acknowledged: QUIC may have
  * to send them again and keeps no copy. Private to net/.
  *
- *     first ... | ... unsent ...      before `unsent` all is sent; the front goes as it is acknowledged */
+ *     first ... | ... unsent ...    all before `unsent` is sent; acknowledged chunks are freed */
 #ifndef SHOAL_NET_CHUNKS_H
 #define SHOAL_NET_CHUNKS_H
 
@@ -22,10 +22,11 @@ struct chunks {
 
 void chunks_init(struct chunks *q);
 
-/* Room for `count` bytes, which the caller fills; NULL without memory. */
+/* Room for `count` bytes, which the caller fills and hands to chunks_add, or gives to free(); NULL
+ * without memory. */
 struct chunk *chunk_new(size_t count);
 
-/* Takes the chunk. */
+/* Appends the chunk, which belongs to the queue from here on. */
 void chunks_add(struct chunks *q, struct chunk *k);
 
 /* The next `count` unsent bytes were sent; there are as many. */
@@ -34,6 +35,7 @@ void chunks_sent(struct chunks *q, size_t count);
 /* The next `count` sent bytes are acknowledged, in the order of the stream. */
 void chunks_acked(struct chunks *q, size_t count);
 
+/* Frees the first chunk, sent or not; there is one. */
 void chunks_drop_first(struct chunks *q);
 
 /* Drops all; returns how many bytes were not acknowledged. */

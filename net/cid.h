@@ -23,12 +23,15 @@ struct cid_map {
     uint64_t key;        /* secret, so that peers cannot choose IDs that fall into one bucket */
 };
 
+/* `bucket_count`: a power of two. False without memory. Before cid_map_fini all must be dropped. */
 bool cid_map_init(struct cid_map *m, size_t bucket_count, uint64_t key);
 void cid_map_fini(struct cid_map *m);
 
-/* Adds one to `*list`, its owner's. False when there is no memory, or when another owner has it. */
+/* Adds one to *list, its owner's; one that the owner has already is fine. False when there is no
+ * memory, when another owner has it, or when it is longer than CID_BYTES_MAX. */
 bool cid_map_add(struct cid_map *m, const uint8_t *bytes, size_t count, void *owner,
                  struct cid_entry **list);
+/* One that is not in *list is ignored. */
 void cid_map_drop(struct cid_map *m, const uint8_t *bytes, size_t count, struct cid_entry **list);
 void cid_map_drop_all(struct cid_map *m, struct cid_entry **list);
 

@@ -9,7 +9,7 @@
 
 #define H3_EXCESSIVE_LOAD 0x107 /* RFC 9114, 8.1 */
 
-/* --- what ngtcp2 calls ------------------------------------------------------------------------------------------ */
+/* ---- what ngtcp2 calls ---- */
 
 static ngtcp2_conn *quic_of(ngtcp2_crypto_conn_ref *ref)
 {
@@ -249,7 +249,7 @@ static const ngtcp2_callbacks callbacks = {
     .recv_stateless_reset2 = on_stateless_reset,
 };
 
-/* --- a new one --------------------------------------------------------------------------------------------------- */
+/* ---- a new one ---- */
 
 static void settings_of(const struct endpoint *e, instant now, ngtcp2_settings *s,
                         ngtcp2_transport_params *t)
@@ -410,7 +410,7 @@ void connection_free(struct connection *c)
     free(c);
 }
 
-/* --- its life ---------------------------------------------------------------------------------------------------- */
+/* ---- its life ---- */
 
 void connection_touch(struct connection *c)
 {

@@ -54,7 +54,7 @@ void endpoint_warn(struct endpoint *e, const char *format, ...)
     if (e->handlers.warn) e->handlers.warn(e->handlers.ctx, text);
 }
 
-/* --- the table of links ------------------------------------------------------------------------------------------ */
+/* ---- the table of links ---- */
 
 link_id endpoint_slot(struct endpoint *e, struct connection *c)
 {
@@ -127,7 +127,7 @@ void endpoint_retire(struct endpoint *e, struct connection *c, span rest)
                    clock_now()); /* its packets are unknown ones from now on */
 }
 
-/* --- packets out ------------------------------------------------------------------------------------------------- */
+/* ---- packets out ---- */
 
 static bool send_now(struct endpoint *e, const struct sockaddr *local, const struct sockaddr *to,
                      size_t from, size_t count, size_t segment)
@@ -206,7 +206,7 @@ static void on_job(void *ctx)
     if (!e->send_blocked) loop_defer(e->loop, &e->job);
 }
 
-/* --- packets in -------------------------------------------------------------------------------------------------- */
+/* ---- packets in ---- */
 
 static void count_second(struct endpoint *e, instant now)
 {
@@ -384,7 +384,7 @@ static void on_socket(void *ctx, uint32_t events)
     }
 }
 
-/* --- what others call -------------------------------------------------------------------------------------------- */
+/* ---- what others call ---- */
 
 static enum err check_config(const struct endpoint_config *c, struct why *w)
 {

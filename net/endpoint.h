@@ -1,7 +1,7 @@
 /* endpoint.h -- one UDP socket that speaks QUIC with many peers at once, as client and as server.
  *
- *     dialled   HANDSHAKE --the peer confirms, its key is the one dialled--> UP --either side closes, or silence--> DOWN
- *     accepted  HANDSHAKE --its key is proven, the accept handler agrees---> UP
+ *     dialled   HANDSHAKE --the peer confirms, its key is right------> UP --close, silence--> DOWN
+ *     accepted  HANDSHAKE --its key is proven, accept() is true------> UP
  *
  * TLS 1.3. Connections with ALPN shoal/1 are links (link.h): both sides show a self-signed Ed25519
  * certificate, and a peer's key is its ID. Connections with ALPN h3 are HTTP/3 (http3.h): the
@@ -9,10 +9,8 @@
  *
  * Promises: a link is reported up only when both sides have proven their keys, down exactly once
  * after that, and every dial ends in up or down. Two nodes that dial each other at once get both
- * connections; the one that the smaller ID dialled stays, the other ends with CLOSE_DUPLICATE once
- * it is quiet; of two in the same direction the newer stays. One that shows no sign of life never
- * outlives one that does. What a peer may make us hold is bounded: window_bytes a link for what it
- * sends, queue_bytes_max for what we queue.
+ * connections; which of them is to end the user says (link_retire). What a peer may make us hold is
+ * bounded: window_bytes a link for what it sends, queue_bytes_max for what we queue.
  *
  * One thread: everything here is called on the loop's thread, handlers too, and any of them may
  * call any function here except endpoint_close. */
@@ -30,7 +28,7 @@ struct endpoint_config {
      * are the peers that can be dialled. */
     const char *listen;
     bool bbr;            /* congestion control; else CUBIC */
-    bool gso, gro;       /* segmentation by the kernel, out and in */
+    bool gso, gro;       /* segmentation offload: the kernel cuts and joins datagrams */
     size_t socket_bytes; /* asked for each of the socket's two buffers */
     span idle;           /* silence after which a connection is dead */
     span keep_alive;     /* silence after which the side that dialled speaks up; 0: never */
@@ -54,8 +52,7 @@ struct endpoint_config endpoint_defaults(const char *listen);
 /* Handlers get `ctx` first. All bytes are lent for the call. Each may be NULL. */
 struct endpoint_handlers {
     void *ctx;
-    /* Shall a peer that has proven this key be let in? Otherwise `reason` (a sentence) goes to
-     * it. */
+    /* Is a peer that has proven this key accepted? Otherwise `reason` (a sentence) goes to it. */
     bool (*accept)(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], bool dialled, char reason[128]);
     void (*link_up)(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
                     const struct address *remote, bool dialled);
@@ -66,34 +63,39 @@ struct endpoint_handlers {
     void (*datagram)(void *ctx, link_id l, struct bytes payload);
     void (*frame)(void *ctx, link_id l, uint8_t type, struct bytes body);
     void (*parcel)(void *ctx, link_id l, struct bytes message);
-    /* ok: the peer's QUIC has all of it. A peer that refuses the last bytes of a parcel may do so
-     * after that. */
+    /* What became of link_parcel's ticket. ok: the peer's QUIC has all of it; the peer may still
+     * refuse the last bytes of a parcel after that. */
     void (*parcel_done)(void *ctx, link_id l, uint64_t ticket, bool ok);
+    /* Answer it by link_reply or link_decline, with this handle, now or later. */
     void (*request)(void *ctx, link_id l, uint64_t handle, struct bytes message);
+    /* What became of link_request's ticket. Not ok: there is none, and `message` is empty. */
     void (*reply)(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes message);
     /* Something an operator wants to know, once each: a clamped buffer, GSO that the device cannot
      * do. */
     void (*warn)(void *ctx, const char *text);
 };
 
-/* Opens the socket and starts to listen. Loop and identity must outlive the endpoint. */
+/* Opens the socket and starts to listen. Loop and identity must outlive the endpoint; configuration
+ * and handlers are copied. ERR_USAGE for an address that cannot be read, or limits that contradict
+ * each other; ERR_NETWORK when the socket cannot be opened, or a host name has no address; ERR_IO,
+ * ERR_MEMORY. */
 enum err endpoint_open(struct loop *l, const struct endpoint_config *c, struct identity *self,
                        const struct endpoint_handlers *h, struct endpoint **out, struct why *w);
 
-/* Says goodbye to all (CLOSE_LEAVING), calls no handler, frees everything. */
+/* Says goodbye to all (CLOSE_LEAVING), calls no handler, frees everything. NULL is fine. */
 void endpoint_close(struct endpoint *e);
 
 /* Where it listens, as asked for, with the port that the system chose. */
 struct address endpoint_address(const struct endpoint *e);
 
-/* Starts a connection to whoever holds this key at this address. LINK_NONE with a reason when it
- * cannot even start: our own ID, no room (ERR_NETWORK), an address of a family that the socket does
- * not speak (ERR_UNSUPPORTED). */
+/* Starts a connection to the node with this key at this address. LINK_NONE with a reason when it
+ * cannot even start: our own ID, no room, an address that cannot be dialled (ERR_NETWORK), one of a
+ * family that the socket does not speak (ERR_UNSUPPORTED), no memory (ERR_MEMORY). */
 link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
                       const struct address *to, struct why *w);
 
-/* Bytes that wait on all links, until their acknowledgement: 0 when all that was said has arrived.
- * Who wants to leave without losing last words waits for it, a moment. */
+/* Bytes queued on all links and not acknowledged: 0 when everything sent has arrived. To leave
+ * without losing the last messages, wait for that, for a moment. */
 size_t endpoint_queued(struct endpoint *e);
 
 struct endpoint_counters {
@@ -103,7 +105,7 @@ struct endpoint_counters {
     uint64_t resets_sent;       /* stateless resets for connections that we no longer know */
     /* Retry, Version Negotiation, connections turned away for lack of room. */
     uint64_t retries_sent, negotiations_sent, refused;
-    uint64_t handshakes_failed; /* of those who came to us */
+    uint64_t handshakes_failed; /* of connections that came to us */
     uint64_t links, links_up;   /* now */
     uint64_t http3;             /* now */
 };

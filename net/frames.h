@@ -8,7 +8,7 @@
 #define FRAMES_HEAD_BYTES 4
 
 struct frames {
-    uint32_t body_max;
+    uint32_t body_max; /* bytes */
     uint8_t head[FRAMES_HEAD_BYTES];
     size_t head_count;
     uint8_t *body; /* grows with what has arrived, not with what was announced */
@@ -16,9 +16,10 @@ struct frames {
 };
 
 enum frames_said {
-    FRAMES_MORE,     /* took it all; the next frame is not whole yet */
-    FRAMES_ONE,      /* *type and *body hold a frame; call again with what is left in *in */
-    FRAMES_TOO_LONG, /* a frame announces more than body_max: the stream means nothing from here on */
+    FRAMES_MORE, /* took it all; the next frame is not whole yet */
+    FRAMES_ONE,  /* *type and *body hold a frame; call again with what is left in *in */
+    /* A frame announces more than body_max: the stream means nothing from here on. */
+    FRAMES_TOO_LONG,
     FRAMES_NO_MEMORY
 };
 

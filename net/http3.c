@@ -46,7 +46,7 @@ struct http3_reply {
     bool answered;
 };
 
-/* --- messages ---------------------------------------------------------------------------------------------------- */
+/* ---- messages ---- */
 
 static struct message *message_new(struct web *web, int64_t stream)
 {
@@ -90,7 +90,7 @@ static bool text_of(char *to, size_t room, nghttp3_vec v)
     return true;
 }
 
-/* --- the server's answer ----------------------------------------------------------------------------------------- */
+/* ---- the server's answer ---- */
 
 static nghttp3_ssize give_body(nghttp3_conn *h3, int64_t stream, nghttp3_vec *v, size_t room,
                                uint32_t *flags, void *user, void *of)
@@ -141,7 +141,7 @@ static void answer(struct web *web, struct message *m)
     if (!to.answered) http3_answer(&to, 404, "text/plain", nothing);
 }
 
-/* --- what nghttp3 calls ------------------------------------------------------------------------------------------ */
+/* ---- what nghttp3 calls ---- */
 
 static int on_begin_headers(nghttp3_conn *h3, int64_t stream, void *user, void *of)
 {
@@ -274,7 +274,7 @@ static const nghttp3_callbacks callbacks = {
     .rand = on_random,
 };
 
-/* --- the protocol ------------------------------------------------------------------------------------------------ */
+/* ---- the protocol ---- */
 
 static void doom_by(struct connection *c, int error)
 {
@@ -451,7 +451,7 @@ const struct protocol http3_protocol = {
     .end = end,
 };
 
-/* --- what others call -------------------------------------------------------------------------------------------- */
+/* ---- what others call ---- */
 
 void http3_serve(struct endpoint *e, http3_handler *handler, void *ctx)
 {

@@ -21,7 +21,8 @@ typedef void http3_handler(void *ctx, const char *path, struct http3_reply *to);
 /* Serves from now on. Without it, or with NULL, every path is 404. */
 void http3_serve(struct endpoint *e, http3_handler *handler, void *ctx);
 
-/* Copies the body. `type` as in "application/json". */
+/* Copies the body. `status`: 200, 404, ...; `type`: "application/json". To be called once, inside
+ * the handler. */
 void http3_answer(struct http3_reply *to, int status, const char *type, struct bytes body);
 
 struct http3_result {
@@ -35,7 +36,8 @@ struct http3_result {
 
 /* Asks for `path`; `done` is called once, with all of it lent for the call, unless the endpoint is
  * closed before. With `id` only the server with that key will do. An answer is at most `body_max`
- * bytes long and takes at most `patience`. ERR_NETWORK when it cannot even start. */
+ * bytes long and takes at most `patience`. When it cannot even start: ERR_USAGE for a path
+ * that does not begin with / or is too long, ERR_MEMORY, else ERR_NETWORK. */
 enum err http3_get(struct endpoint *e, const uint8_t *id, const struct address *to,
                    const char *path, size_t body_max, span patience,
                    void (*done)(void *ctx, const struct http3_result *r), void *ctx, struct why *w);

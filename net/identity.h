@@ -20,11 +20,11 @@
 struct identity;
 
 /* Reads the key file; with `create` one that is missing is made first, from the system's generator.
- * ERR_IO when it cannot be read or others can read it, ERR_FORMAT when it is damaged. The result
- * goes back with identity_close. */
+ * ERR_IO when it cannot be read or its mode lets others use it, ERR_FORMAT when it is damaged,
+ * ERR_MEMORY. The caller closes it. */
 enum err identity_open(const char *path, bool create, struct identity **out, struct why *w);
 
-/* Makes a new key file; one that exists already is never overwritten: ERR_IO. */
+/* Makes a new key file, mode 0600; one that exists already is never overwritten: ERR_IO. */
 enum err identity_create(const char *path, struct identity **out, struct why *w);
 
 /* The same with the identity that these 32 bytes decide: for runs that must repeat, not for
@@ -32,7 +32,7 @@ enum err identity_create(const char *path, struct identity **out, struct why *w)
 enum err identity_create_from_seed(const char *path, const uint8_t seed[IDENTITY_SEED_BYTES],
                                    struct identity **out, struct why *w);
 
-/* The identity that these 32 bytes decide, kept nowhere. */
+/* The identity that these 32 bytes decide, in no file. ERR_MEMORY. */
 enum err identity_from_seed(const uint8_t seed[IDENTITY_SEED_BYTES], struct identity **out,
                             struct why *w);
 
@@ -46,9 +46,10 @@ const uint8_t *identity_id(const struct identity *i);
  * for any. */
 struct crypto crypto_of(struct identity *self);
 
+/* One thread at a time. */
 void identity_sign(struct identity *i, struct bytes message, uint8_t out[CRYPTO_SIGNATURE_BYTES]);
 
-/* 32 bytes that only the holder of the key can tell, one set for each purpose, the same at every
+/* 32 bytes that only the holder of the key can compute, one set for each purpose, the same at every
  * start. */
 void identity_secret(const struct identity *i, const char *purpose, uint8_t out[CRYPTO_HASH_BYTES]);
 

@@ -1,9 +1,9 @@
 /* internal.h -- what endpoint.c, connection.c, farewell.c, link.c and http3.c share. Private to
  * net/.
  *
- *     endpoint    the socket, the table of connections, new ones          ngtcp2 packets in and out
- *     connection  one QUIC connection: handshake, packets, timers, end    knows nothing of streams' contents
- *     protocol    what runs on its streams: link.c or http3.c             chosen by ALPN
+ *     endpoint    the socket, the table of connections, new ones; packets in and out
+ *     connection  one QUIC connection: handshake, packets, timers, end; not what streams hold
+ *     protocol    what runs on its streams: link.c or http3.c, by ALPN
  *
  *     HANDSHAKE --tls done--> OPEN --close--> CLOSING --3 PTO--> freed
  *         `-----------------------------------> DRAINING --3 PTO--> freed      (RFC 9000, 10.2)
@@ -53,6 +53,7 @@ struct protocol {
     bool (*start)(struct connection *c);
     /* The peer has let us in, too. */
     bool (*up)(struct connection *c);
+    /* Here and below `of` is what the protocol keeps for this stream (NULL: nothing yet). */
     bool (*data)(struct connection *c, int64_t stream, void *of, struct bytes b, bool fin);
     void (*acked)(struct connection *c, int64_t stream, void *of, uint64_t count);
     /* Both directions are over. `whole`: neither side gave up on it. */
@@ -64,7 +65,8 @@ struct protocol {
     /* More streams may be opened, or more data sent on this one. */
     void (*credit)(struct connection *c);
     void (*stream_credit)(struct connection *c, int64_t stream, void *of);
-    /* Writing: the next datagram or piece of stream data; then what became of it. */
+    /* Writing: the next datagram (empty: none) or piece of stream data; then what became of it:
+     * `count` bytes were taken, or the stream takes no more now, or never (`gone`). */
     struct bytes (*next_datagram)(struct connection *c);
     void (*datagram_done)(struct connection *c);
     void (*next)(struct connection *c, struct piece *out);
@@ -97,7 +99,7 @@ struct connection {
     /* Since then the network says that nobody listens there; not later than `heard`: it does not
      * say so. */
     instant refused;
-    struct cid_entry *cids, *tokens;
+    struct cid_entry *cids, *tokens; /* its own in the endpoint's two maps */
     struct loop_timer timer;
     struct connection *dirty_next; /* in the endpoint's list of those with something to do */
     bool dirty;
@@ -134,7 +136,7 @@ struct endpoint {
     struct cid_map cids;
     struct cid_map tokens; /* of stateless resets that peers may send */
     struct slot *slots;
-    size_t slot_count, slot_next;
+    size_t slot_count, slot_next; /* links_max; where to look for a free one first */
     struct connection *dirty, **dirty_end;
     struct connection *closing; /* ended, waiting out 3 PTO */
     size_t closing_count;
@@ -156,11 +158,13 @@ struct endpoint {
 };
 
 /* endpoint.c */
-/* Sends the first `count` bytes of e->out; what the socket cannot take now waits there. */
+/* Sends the first `count` bytes of e->out, in datagrams of `segment` bytes; what the socket cannot
+ * take now waits there. */
 void endpoint_send(struct endpoint *e, struct connection *c, const ngtcp2_path *path, size_t count,
                    size_t segment);
 /* NULL for one that is gone. */
 struct connection *endpoint_connection(struct endpoint *e, link_id l);
+/* One line for the warn handler. */
 void endpoint_warn(struct endpoint *e, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Takes a connection out of the table and the list of those with something to do. */
@@ -171,14 +175,15 @@ void endpoint_retire(struct endpoint *e, struct connection *c, span rest);
 link_id endpoint_slot(struct endpoint *e, struct connection *c);
 
 /* connection.c */
-/* NULL with a reason. `pinned`: only this key will do. */
+/* NULL with a reason, as endpoint_dial has it. `pinned`: only this key will do; NULL: any. */
 struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
                                    const struct address *to, const struct protocol *p,
                                    struct why *w);
-/* A connection for a client's first packet; `odcid` is not NULL when the client came back after a
- * Retry. */
+/* A connection for a client's first packet, which connection_read gets next; `odcid` is not NULL
+ * when the client came back after a Retry. NULL without room or memory. */
 struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd,
                                      const ngtcp2_cid *odcid, const ngtcp2_path *path, instant now);
+/* Takes one packet that came; it may end the connection. */
 void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes packet,
                      instant now);
 /* Writes what may leave now. True when there may be more. */

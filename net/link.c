@@ -325,7 +325,7 @@ const struct protocol link_protocol = {
     .end = end,
 };
 
-/* --- retiring ---------------------------------------------------------------------------------------------------- */
+/* ---- retiring ---- */
 
 /* Is a parcel or a request under way? */
 static bool busy(const struct session *n)
@@ -349,7 +349,7 @@ static void on_quiet(void *ctx, instant now)
     loop_timer_set(c->endpoint->loop, &n->quiet, instant_min(again, last));
 }
 
-/* --- what others call -------------------------------------------------------------------------------------------- */
+/* ---- what others call ---- */
 
 /* A link that takes what its user gives it; NULL for one that is gone. */
 static struct connection *usable(struct endpoint *e, link_id l)

@@ -31,9 +31,9 @@ struct endpoint;
 
 /* How a link ended. */
 struct link_end {
-    uint32_t code;      /* enum link_close, or the peer's own number */
-    const char *reason; /* a sentence, the peer's or ours; lent for the call */
-    bool by_peer;
+    uint32_t code;                /* enum link_close, or the peer's own number */
+    const char *reason;           /* a sentence, the peer's or ours; lent for the call */
+    bool by_peer;                 /* the peer closed it */
     bool up;                      /* it had been up: link_up was called */
     bool dialled;                 /* by us */
     uint8_t id[CRYPTO_KEY_BYTES]; /* the peer, or whom we dialled */
@@ -46,17 +46,20 @@ void link_close(struct endpoint *e, link_id l, uint32_t code, const char *reason
 
 /* Ends a link with CLOSE_DUPLICATE once it is quiet: no parcel or request is open on it and nothing
  * has moved for 1 s, or after 30 s. Until then it takes and carries what it did before. Which of
- * several links to one peer is to end the user decides, who knows what process is at their ends. */
+ * several links to one peer ends is the caller's choice, who knows the processes at their ends. */
 void link_retire(struct endpoint *e, link_id l);
 
+/* Each is false, and nothing was taken, when the link is gone or not up, or its queue is full. A
+ * datagram, frame or request longer than base/link.h allows is a bug; false for an empty datagram
+ * and for a parcel (head, then body) longer than parcel_bytes_max. */
 bool link_datagram(struct endpoint *e, link_id l, struct bytes payload);
 bool link_frame(struct endpoint *e, link_id l, uint8_t type, struct bytes body);
 bool link_parcel(struct endpoint *e, link_id l, struct bytes head, struct bytes body,
                  uint64_t ticket);
 bool link_request(struct endpoint *e, link_id l, struct bytes message, uint64_t ticket);
 
-/* Answers a request once; `handle` is what the request handler got. False when the peer has given
- * up on it, and when there is no room: then it is declined. */
+/* Answers a request once, with the parts one after the other; `handle` is what the request handler
+ * got. False when the peer has given up on it, and when there is no room: then it is declined. */
 bool link_reply(struct endpoint *e, link_id l, uint64_t handle, const struct bytes *parts,
                 size_t count);
 /* Does not answer it: the peer's reply handler hears ok = false. */
@@ -69,15 +72,15 @@ struct link_info {
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address address;
     bool up, dialled;
-    bool retiring; /* link_retire was called */
-    span rtt, rtt_min;
+    bool retiring;           /* link_retire was called */
+    span rtt, rtt_min;       /* smoothed round trip; the shortest so far */
     uint64_t window_bytes;   /* congestion window */
     uint64_t sent, received; /* bytes of QUIC packets */
     uint64_t lost;           /* bytes of packets declared lost */
     /* Bytes acknowledged per second, over the last stretches of time with something to send; 0: not
      * known yet. */
     double delivered_per_s;
-    size_t queued;
+    size_t queued; /* link_queued */
 };
 
 /* False for a link that is gone. */

@@ -1,11 +1,11 @@
 /* loop.h -- one thread that waits for sockets, timers and other threads, and sleeps in between.
  *
- *     turn:   sleep until something is due  ->  posts  ->  sockets  ->  timers  ->  jobs deferred meanwhile
+ *     turn:   sleep until something is due -> posts -> sockets -> timers -> jobs deferred meanwhile
  *
- * All storage of sources is the caller's and is linked in while it is set; nothing is allocated
- * after loop_open. Only loop_post and loop_stop may be called from other threads. How late timers
- * and posts are served is measured: that is the loop's lag, and what a peer waits for when
- * something holds this thread up. */
+ * All storage of sources is the caller's and is linked in while it is set; after loop_open only the
+ * array of timers grows, when more than 64 are set at once. Only loop_post and loop_stop may be
+ * called from other threads. How late timers and posts are served is measured: that is the loop's
+ * lag, and what a peer waits for when something holds this thread up. */
 #ifndef SHOAL_NET_LOOP_H
 #define SHOAL_NET_LOOP_H
 
@@ -48,10 +48,12 @@ struct loop_call { /* from another thread; several posts before it runs are one 
     atomic_bool queued;
 };
 
+/* ERR_MEMORY, ERR_IO. loop_close takes NULL and calls nothing. */
 enum err loop_open(struct loop **out, struct why *w);
 void loop_close(struct loop *l);
 
-/* Level-triggered. The socket must outlive its watching. */
+/* Level-triggered, `events` as epoll has them. The socket must stay valid until loop_forget, after
+ * which it is not called any more. ERR_IO. */
 enum err loop_watch(struct loop *l, struct loop_socket *s, uint32_t events, struct why *w);
 void loop_rewatch(struct loop *l, struct loop_socket *s, uint32_t events);
 void loop_forget(struct loop *l, struct loop_socket *s);
@@ -66,7 +68,7 @@ void loop_timer_clear(struct loop *l, struct loop_timer *t);
 void loop_defer(struct loop *l, struct loop_job *j);
 void loop_undefer(struct loop *l, struct loop_job *j);
 
-/* Any thread. The call must stay valid until it ran. */
+/* Any thread. Runs once, in the next turn; the call must stay valid until then. */
 void loop_post(struct loop *l, struct loop_call *c);
 
 /* Turns until loop_stop, which any thread and a signal handler may call. */

@@ -32,13 +32,13 @@ enum err resolve_read_peer(const char *text, uint8_t id[CRYPTO_KEY_BYTES], struc
 enum err resolve_look_up(const struct resolve_name *name, struct address out[RESOLVE_ADDRESSES_MAX],
                          size_t *count, struct why *w);
 
-/* Reads, and looks up what must be: the first address. */
+/* Reads, and looks a name up: the first address. ERR_USAGE, ERR_NETWORK. */
 enum err resolve_address(const char *text, struct address *out, struct why *w);
 enum err resolve_peer(const char *text, uint8_t id[CRYPTO_KEY_BYTES], struct address *out,
                       struct why *w);
 
 /* Where to listen: an address, and "*:4433" for every address of the host, of both families (as
- * 0.0.0.0 and [::] are). */
+ * 0.0.0.0 and [::] are). Errors as resolve_address. */
 enum err resolve_listen(const char *text, struct address *out, struct why *w);
 
 #endif

@@ -20,6 +20,7 @@ struct tls { /* for all connections of an endpoint */
     char alpn[TLS_ALPN_BYTES]; /* of links */
 };
 
+/* `alpn`: of links, 1 .. TLS_ALPN_BYTES - 1 characters, else ERR_USAGE. ERR_MEMORY. */
 enum err tls_init(struct tls *t, const struct identity *self, const char *alpn, struct why *w);
 void tls_fini(struct tls *t);
 
@@ -32,8 +33,8 @@ struct tls_peer {
     uint8_t shown[CRYPTO_KEY_BYTES]; /* out: which one it was */
 };
 
-/* A session bound to a connection; `ref` and `peer` must outlive it. NULL when there is no
- * memory. */
+/* A session bound to a connection, to be freed with wolfSSL_free; `ref` and `peer` must outlive it.
+ * `alpn`: what is offered or taken, separated by commas. NULL when there is no memory. */
 WOLFSSL *tls_session(struct tls *t, bool server, const char *alpn, ngtcp2_crypto_conn_ref *ref,
                      struct tls_peer *peer);
 

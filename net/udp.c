@@ -51,7 +51,7 @@ struct address udp_address_of(const struct sockaddr *s)
     return address_plain(&a);
 }
 
-/* --- IPv4 on a socket of IPv6 ------------------------------------------------------------------------------------ */
+/* ---- IPv4 on a socket of IPv6 ---- */
 
 /* As the kernel wants it for this socket; its length. */
 static socklen_t to_kernel(const struct udp *u, const struct sockaddr *s, union udp_name *out)
@@ -167,7 +167,7 @@ void udp_close(struct udp *u)
     u->fd = -1;
 }
 
-/* --- out --------------------------------------------------------------------------------------------------------- */
+/* ---- out ---- */
 
 union control_out {
     struct cmsghdr head;
@@ -236,7 +236,7 @@ enum udp_sent udp_send(struct udp *u, const struct sockaddr *from, const struct 
     }
 }
 
-/* --- in ---------------------------------------------------------------------------------------------------------- */
+/* ---- in ---- */
 
 /* What the kernel says beside a datagram: how it is cut, and which of our addresses it was sent
  * to. */

@@ -20,20 +20,21 @@ union udp_name { /* a socket address of either family */
     struct sockaddr_in6 v6;
 };
 
-socklen_t udp_name_of(const struct address *a, union udp_name *out); /* its length */
+/* The socket address of an address, and its length in bytes. */
+socklen_t udp_name_of(const struct address *a, union udp_name *out);
 socklen_t udp_name_bytes(const struct sockaddr *s);
 struct address udp_address_of(const struct sockaddr *s); /* plain (address.h) */
 
 struct udp {
-    int fd;
-    bool gso, gro;
+    int fd;               /* -1: not open */
+    bool gso, gro;        /* in use */
     bool six;             /* the socket is of IPv6 */
     bool any;             /* it listens on a wildcard, and speaks IPv4 in any case */
     struct address local; /* as asked for, with the port that the system chose */
 };
 
-/* Binds to `listen`; sets `clamped` to what the kernel granted when that is less than
- * `socket_bytes`, else 0. */
+/* Binds to `listen`; sets `clamped` to the bytes of buffer that the kernel granted when these are
+ * fewer than `socket_bytes`, else 0. ERR_NETWORK. */
 enum err udp_open(struct udp *u, const struct address *listen, bool gso, bool gro,
                   size_t socket_bytes, size_t *clamped, struct why *w);
 void udp_close(struct udp *u);
@@ -48,7 +49,8 @@ void udp_local(const struct udp *u, uint8_t family, union udp_name *out);
 enum udp_sent {
     UDP_SENT,
     UDP_FULL, /* the socket's buffer: try again when it is writable */
-    UDP_LOST, /* the kernel would not: no route, a firewall, a full device. As good as lost on the way. */
+    /* The kernel refused: no route, a firewall, a full device. As good as lost on the way. */
+    UDP_LOST,
     UDP_NO_GSO /* the device cannot segment: nothing was sent, send one by one */
 };
 /* Sends `all`, cut into pieces of `segment` bytes, the last one perhaps shorter. More than one
@@ -63,7 +65,8 @@ ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from, 
                     size_t *segment);
 
 /* Takes one of the network's complaints (ICMP) off the socket: nobody listens at `to`, where we
- * sent something. False when there is none left. Anybody can forge one who knows both addresses. */
+ * sent something. False when there is none left. Whoever knows both addresses
+ * can forge one. */
 bool udp_refused(struct udp *u, union udp_name *to);
 
 #endif

@@ -59,7 +59,7 @@ static bool grow(void *array, size_t count, size_t *room, size_t bytes)
     return true;
 }
 
-/* -- Pairs ------------------------------------------------------------------------------------- */
+/* ---- Pairs ---- */
 
 static bool grow_slots(struct bpe *t)
 {
@@ -115,7 +115,7 @@ static bool gain(struct bpe *t, uint32_t left, uint32_t right, uint32_t word)
     return true;
 }
 
-/* -- The most frequent pair -------------------------------------------------------------------- */
+/* ---- The most frequent pair ---- */
 
 static bool before(struct candidate a, struct candidate b)
 {
@@ -174,7 +174,7 @@ static struct pair *most_frequent(struct bpe *t)
     return NULL;
 }
 
-/* -- Merging ----------------------------------------------------------------------------------- */
+/* ---- Merging ---- */
 
 /* Replaces left, right by `result` throughout one word, from left to right. */
 static bool merge_in(struct bpe *t, uint32_t word, struct vocabulary_merge m)
@@ -242,7 +242,7 @@ static enum err merge(struct bpe *t, struct pair *p, struct why *w)
     return enter_grown(t) ? ERR_OK : why(w, ERR_MEMORY, "no memory for the pairs of a text");
 }
 
-/* -- Beginning and end ------------------------------------------------------------------------- */
+/* ---- Beginning and end ---- */
 
 /* <|endoftext|> and the bytes get their ids. */
 static enum err begin_tokens(struct bpe *t, uint32_t byte_ids[256], struct why *w)

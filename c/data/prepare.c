@@ -78,7 +78,7 @@ struct work {
     struct aside aside;
 };
 
-/* -- Documents --------------------------------------------------------------------------------- */
+/* ---- Documents ---- */
 
 /* The split of a document of the batch. */
 static uint32_t split_of(const struct work *k, size_t index)
@@ -156,7 +156,7 @@ static enum err pass(struct work *k, const char *stage, void (*each)(void *, siz
     return e;
 }
 
-/* -- What is held out -------------------------------------------------------------------------- */
+/* ---- What is held out ---- */
 
 /* Looks at documents until there are some of both splits, or at all of them. */
 static enum err look(struct work *k, struct seen *s, struct why *w)
@@ -216,7 +216,7 @@ static enum err repair(struct scratch *s, struct bytes document, struct bytes *o
     return ERR_OK;
 }
 
-/* -- Learning a tokenizer ---------------------------------------------------------------------- */
+/* ---- Learning a tokenizer ---- */
 
 static enum err count_words(struct lexicon *l, struct bytes text, struct why *w)
 {
@@ -296,7 +296,7 @@ static enum err read_tokenizer(struct work *k, char **json, struct why *w)
     return e ? e : tokenizer_parse(k->p->tokenizer, bytes_of(*json, count), &k->tokenizer, w);
 }
 
-/* -- Encoding ---------------------------------------------------------------------------------- */
+/* ---- Encoding ---- */
 
 /* A document's ids and the end of a text, behind those of the piece. */
 static enum err encode_document(struct work *k, struct piece *x, struct scratch *s, size_t index)
@@ -427,7 +427,7 @@ static enum err encode_all(struct work *k, struct why *w)
     return ERR_OK;
 }
 
-/* -- The folder -------------------------------------------------------------------------------- */
+/* ---- The folder ---- */
 
 /* Whether `name` is a file that a corpus may hold. */
 static bool ours(const char *name)
@@ -468,7 +468,7 @@ static enum err write_file(const struct work *k, const char *name, const char *t
     return file_write_atomic(path, &all, 1, 0666, w);
 }
 
-/* -- All together ------------------------------------------------------------------------------ */
+/* ---- All together ---- */
 
 static enum err check(const struct prepare *p, struct why *w)
 {

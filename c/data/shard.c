@@ -108,7 +108,7 @@ void shard_ids(struct bytes file, const struct shard_header *h, uint64_t first, 
     for (size_t i = 0; i < count; i++) out[i] = ids[i];
 }
 
-/* -- Writing -------------------------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 #define WRITE_IDS 65536
 

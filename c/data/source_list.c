@@ -18,7 +18,7 @@
 #define LIST_BYTES_MAX (256u << 20) /* of the names in a file of --files-from */
 #define INPUT_NAME     "standard input"
 
-/* -- Standard input ---------------------------------------------------------------------------- */
+/* ---- Standard input ---- */
 
 /* read(2) that ends when the user wants it to, however long the input lets us wait. */
 static enum err read_input(const struct source_list *l, int fd, uint8_t *to, size_t room,
@@ -79,7 +79,7 @@ static enum err open_input(const struct source_list *l, int *fd, struct why *w)
     return copy_input(l, *fd, w);
 }
 
-/* -- One file ---------------------------------------------------------------------------------- */
+/* ---- One file ---- */
 
 static const char *special(mode_t mode)
 {
@@ -188,7 +188,7 @@ static enum err add(struct source_list *l, const char *name, int fd, struct why 
     return ERR_OK;
 }
 
-/* -- Folders and lists ------------------------------------------------------------------------- */
+/* ---- Folders and lists ---- */
 
 static int by_name(const FTSENT **a, const FTSENT **b)
 {

@@ -149,7 +149,7 @@ size_t tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t c
     return used;
 }
 
-/* -- One word ---------------------------------------------------------------------------------- */
+/* ---- One word ---- */
 
 #define WORD_BYTES 30 /* longest word that is kept */
 #define WORD_IDS   8
@@ -281,7 +281,7 @@ static size_t merge_word(const struct tokenizer *t, struct tokenizer_cache *c, s
     return count;
 }
 
-/* -- A text ------------------------------------------------------------------------------------ */
+/* ---- A text ---- */
 
 static enum err encode_word(const struct tokenizer *t, struct tokenizer_cache *c, struct bytes word,
                             uint32_t *out, size_t *count, struct why *w)
