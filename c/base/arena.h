@@ -14,7 +14,7 @@
 struct arena {
     uint8_t *start;
     size_t bytes, used;
-    bool sealed, owned; /* owned: arena_close gives the storage back */
+    bool sealed, owned; /* owned: arena_close unmaps the storage */
 };
 
 /* Over the caller's storage, which must outlive the arena. */

@@ -1,6 +1,6 @@
 /* aside.h -- a folder that is written whole or not at all.
  *
- *     aside_open: OUT.part, locked and empty --files--> aside_keep: it takes OUT's place, what OUT held is gone
+ *     aside_open: OUT.part, locked and empty --files--> aside_keep: it replaces OUT
  *                                                `----> aside_drop: it is removed, OUT is as it was
  *
  * A process that is killed in between leaves OUT.part (or, for an instant, OUT.old); the next
@@ -33,10 +33,12 @@ bool aside_free(const struct aside *a);
 bool aside_foreign(const struct aside *a, char name[NAME_MAX + 1]);
 
 /* Makes OUT.part, ours alone, and clears what a process that was killed left. ERR_STOPPED when
- * another process is at it, ERR_IO when it holds files that are not ours. */
+ * another process holds it, ERR_IO when it contains files that are not ours. */
 enum err aside_open(struct aside *a, struct why *w);
 
-/* OUT.part becomes OUT. Whether what OUT holds may go is the caller's question, before. */
+/* OUT.part becomes OUT, and what OUT held is deleted: the caller has made sure that it may be.
+ * ERR_IO; then OUT is put back as it was, or the new OUT is in place and OUT.old, what it replaced,
+ * could not be removed. */
 enum err aside_keep(struct aside *a, struct why *w);
 
 /* Removes OUT.part if it is open; does nothing after aside_keep. */

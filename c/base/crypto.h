@@ -25,6 +25,7 @@ struct crypto {
                  uint8_t out[CRYPTO_HASH_BYTES]);
     /* Signs with the node's own key. */
     void (*sign)(void *self, struct bytes message, uint8_t out[CRYPTO_SIGNATURE_BYTES]);
+    /* Is this the signature of the message by the key's owner? */
     bool (*verify)(void *self, const uint8_t key[CRYPTO_KEY_BYTES], struct bytes message,
                    const uint8_t signature[CRYPTO_SIGNATURE_BYTES]);
     /* Bytes nobody can guess (in the simulator: bytes the seed decides). */

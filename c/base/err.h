@@ -1,4 +1,4 @@
-/* err.h -- how a function says that the world did not play along.
+/* err.h -- how a function reports a failure whose cause lies outside the program.
  *
  * A function that can fail for a reason outside the program (a file, a peer, a setting, a device)
  * returns an `enum err` and tells the story in a `struct why` that the caller owns; each layer may

@@ -15,19 +15,20 @@ extern "C" {
 #endif
 
 /* Reads a file of at most `bytes_max` into memory that the caller frees with free(); a zero byte
- * follows the content and is not counted. ERR_IO; ERR_FORMAT when it is longer. */
+ * follows the content and is not counted. ERR_IO, ERR_MEMORY; ERR_FORMAT when it is longer. */
 enum err file_read(const char *path, size_t bytes_max, uint8_t **out, size_t *count, struct why *w);
 
-/* Maps a file read-only; an empty file gives an empty view. Give it back with file_unmap. */
+/* Maps a file read-only; an empty file gives an empty view. Unmapped by file_unmap. ERR_IO. */
 enum err file_map(const char *path, struct bytes *out, struct why *w);
 void file_unmap(struct bytes mapped);
 
 /* Writes the parts to `path` with `mode`: aside, synced, renamed over the old file, the folder
- * synced. On failure the old file is untouched and nothing is left behind. */
+ * synced. ERR_IO; then the old file is untouched and nothing is left behind, except that
+ * when only syncing the folder fails the new file is in place. */
 enum err file_write_atomic(const char *path, const struct bytes *parts, size_t count, unsigned mode,
                            struct why *w);
 
-/* Makes a folder and its parents; one that exists is fine. */
+/* Makes a folder and its parents; one that exists is fine. ERR_IO. */
 enum err file_make_dirs(const char *path, struct why *w);
 
 /* Takes an exclusive lock on `path` (created if missing) without waiting. ERR_STOPPED, with the

@@ -1,5 +1,5 @@
-/* link.h -- what the network, the swarm and whoever joins them call a connection to a peer, and why
- * it ended. SPEC.md, "Links". */
+/* link.h -- what net/, swarm/ and the code that joins them call a connection to a peer, and why it
+ * ended. SPEC.md, "Links". */
 #ifndef SHOAL_BASE_LINK_H
 #define SHOAL_BASE_LINK_H
 

@@ -10,7 +10,7 @@
  * when either is longer than 64 bytes. */
 size_t near_distance(const char *a, size_t a_bytes, const char *b, size_t b_bytes);
 
-/* Is a word of so many bytes likely to be meant at this distance? One letter may be wrong in a
+/* Is a word of `bytes` bytes likely to be meant at this distance? One letter may be wrong in a
  * short word, two in one of up to eight, a third of a longer one: beyond that it is another
  * word. */
 bool near_enough(size_t distance, size_t bytes);

@@ -42,12 +42,12 @@ void object_claim_stdout(void);
 /* What object_print writes to: the claimed stdout, or stdout itself. */
 int object_stdout(void);
 
-/* Prints the object, with its schema, and a newline on stdout, and gives it up. ERR_IO when stdout
- * takes no more, ERR_MEMORY. */
+/* Prints the object, with its schema, and a newline on stdout, and releases it (json_decref).
+ * ERR_IO when stdout takes no more, ERR_MEMORY. */
 enum err object_print(json_t *o, struct why *w);
 
-/* Prints text that is JSON already there: for what jansson cannot hold, a whole number of 64
- * bits. */
+/* Prints text that is JSON already, there too: for what jansson cannot hold, such as a whole number
+ * of 64 bits. ERR_IO. */
 enum err object_print_text(const char *text, struct why *w);
 
 #endif

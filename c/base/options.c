@@ -155,8 +155,7 @@ static enum err take_arguments(const struct options *o, int argc, char **argv, s
 static void spell(const struct options *o, size_t count, char letters[2 * OPTIONS_MAX + 8],
                   struct option *names)
 {
-    *letters++ =
-        '-'; /* leaves the order of argv alone; skipped where arguments are to be moved to its end */
+    *letters++ = '-'; /* keeps the order of argv; skipped where arguments move to its end */
     *letters++ = ':'; /* tells a missing value from an unknown option */
     *letters++ = 'h';
     size_t used = 0;

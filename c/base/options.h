@@ -4,15 +4,16 @@
  *     uint64_t steps = 0;
  *     const char *file;
  *     const struct option_row rows[] = {
- *         {"EXPERIMENT.yaml", .argument = true, .text = &file, .missing = "name an experiment file"},
- *         {"steps", .whole = &steps, .least = 1, .most = 1000, .value = "N", .help = "stop there", .otherwise = "all"},
+ *         {"EXPERIMENT.yaml", .argument = true, .text = &file, .missing = "name a file"},
+ *         {"steps", .whole = &steps, .least = 1, .most = 1000, .value = "N", .help = "stop there",
+ *          .otherwise = "all"},
  *         {0}};
  *     struct options o = {.command = "shoal train", .about = "Trains.", .rows = rows};
  *     enum err e = options_take(&o, argc, argv, &w);
  *
  * It takes what getopt_long takes: --steps=5, --steps 5, the start of a name that only one option
  * has, -n2 and -n 2, options behind arguments, and -- before arguments that begin with a dash. -h
- * and --help are always there. What is wrong gets one sentence with what was found and what is
+ * and --help are always there. A mistake is answered with one sentence: what was found and what is
  * allowed, or the nearest option. */
 #ifndef SHOAL_BASE_OPTIONS_H
 #define SHOAL_BASE_OPTIONS_H

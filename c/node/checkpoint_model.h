@@ -19,8 +19,8 @@ struct checkpoint_model {
 };
 
 /* Opens a checkpoint file, or the newest in a folder. Of a swarm's checkpoint the anchor is taken:
- * what all replicas hold alike; of a worker's alone its parameters. Closed by
- * checkpoint_model_close, after an error too. */
+ * what all replicas hold alike; of a worker's alone its parameters. On the best device, in fp32.
+ * ERR_IO, ERR_FORMAT, ERR_MEMORY, ERR_DEVICE; checkpoint_model_close in any case. */
 enum err checkpoint_model_open(struct checkpoint_model *l, const char *path, size_t sequences,
                                struct why *w);
 void checkpoint_model_close(struct checkpoint_model *l);
@@ -31,7 +31,7 @@ enum err checkpoint_model_check_tokenizer(const struct checkpoint *c, const char
                                           const char *path, const uint8_t hash[CRYPTO_HASH_BYTES],
                                           struct why *w);
 
-/* The same of the file as it is. ERR_IO. */
+/* The same, with the hash of the file as it is now. ERR_USAGE, ERR_IO, ERR_FORMAT. */
 enum err checkpoint_model_check_tokenizer_file(const struct checkpoint_model *l, const char *path,
                                                struct why *w);
 

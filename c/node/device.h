@@ -36,8 +36,8 @@ enum err device_open(struct backend *out, const struct device_options *o, struct
                      struct why *w);
 void device_close(struct backend *b);
 
-/* Operations a second that it could do at most: of the CPU what is measured now (some 10 ms), of a
- * GPU what its maker says of dense products in bf16; 0: not known. */
+/* Floating-point operations a second at most: of the CPU what is measured now (about 0.1 s,
+ * cpu_peak), of a GPU what its maker says of dense products in bf16; 0: not known. */
 double device_peak(const struct backend *b);
 
 /* Bytes a second between a GPU and its memory, by the memory's clock and width; 0: not known, as of
@@ -69,9 +69,9 @@ size_t devices_gpus(const struct devices *d); /* 0: the CPU computes */
  * ("cuda:1"). False: what the experiment says serves all of them. */
 bool devices_deal(const struct experiment *x, size_t i, char out[16]);
 
-/* Moments on the device, for measuring, of one backend at a time: makes `count` of them (0 gives
- * them back), says that one is when all that was queued so far is done, and the seconds between
- * two, for which it waits. ERR_MEMORY, ERR_DEVICE. */
+/* Marks in the device's queue, for measuring, of one backend at a time. device_marks makes `count`
+ * of them (0 frees them); device_mark sets one to the moment when all that was queued so far is
+ * done; device_between waits for both and returns the seconds between. ERR_MEMORY, ERR_DEVICE. */
 enum err device_marks(const struct backend *b, size_t count, struct why *w);
 void device_mark(const struct backend *b, size_t mark);
 double device_between(const struct backend *b, size_t from, size_t to);

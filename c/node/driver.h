@@ -1,9 +1,9 @@
-/* driver.h -- the network's thread: what carries the swarm's wishes out on real QUIC.
+/* driver.h -- the network's thread: carries out the swarm's actions on real QUIC.
  *
  *     endpoint (net/) --events--> node (swarm/) --actions--> endpoint, trainer (exchange.h), log
  *
- * One thread with an event loop. It never waits for the trainer, and the trainer never waits for it
- * but when it has nothing to train. Signals (stop.h) come in here: the first asks the node to
+ * One thread with an event loop. It never waits for the trainer, and the trainer waits for it only
+ * when it has nothing to train. Signals (stop.h) come in here: the first asks the node to
  * leave, a later one ends the process. */
 #ifndef SHOAL_NODE_DRIVER_H
 #define SHOAL_NODE_DRIVER_H
@@ -35,21 +35,23 @@ struct driver_config {
 };
 
 /* Opens the socket, starts the node with the replica's state, and the thread that runs both. The
- * signals of stop.h must be blocked in the calling thread. ERR_USAGE for an address or a peer list
- * that cannot be read, ERR_NETWORK for a socket that cannot be opened, ERR_MEMORY. */
+ * signals of stop.h must be blocked in the calling thread. ERR_USAGE or ERR_IO for an address or a
+ * peer list that cannot be read, ERR_NETWORK for a socket that cannot be opened, ERR_MEMORY. */
 enum err driver_open(struct driver **out, const struct driver_config *c, struct why *w);
 
-/* Bytes that the swarm takes for a model of so many parameters, without a peer list. */
+/* Bytes of host memory that the swarm's state machine (swarm/node.h) takes for a model of
+ * `parameters` elements, without a peer list. */
 size_t driver_swarm_bytes(uint64_t parameters);
 
 /* Where it can be reached from this host's networks (interface.h), with the port that the system
  * chose. */
 struct address driver_address(const struct driver *d);
 
-/* Whom it cannot reach now, and why, those tried last first. Any thread. */
+/* Copies up to `room` peers that it cannot reach now, with reasons, those tried last first; returns
+ * how many. Any thread. */
 size_t driver_unreached(struct driver *d, struct unreached *out, size_t room);
 
-/* Closes all links politely, ends the thread, frees everything. */
+/* Closes all links (CLOSE_LEAVING), ends the thread, frees everything. NULL is fine. */
 void driver_close(struct driver *d);
 
 #endif

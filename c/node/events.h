@@ -8,6 +8,9 @@
 #include "config/experiment.h"
 #include "model/trainer.h"
 
+/* The log may be NULL in all of these: then nothing is written. `ms` is how long it took; losses
+ * are nats per token. */
+
 #define EVENTS_ALONE UINT64_MAX /* instead of an epoch: nobody averages, there are none */
 
 /* Begins the event "start", the first of each process, with what both know; event_log_end is the
@@ -19,7 +22,7 @@ struct events_step {
     uint64_t epoch; /* outer steps done, or EVENTS_ALONE */
     double step;    /* global, as the schedule counts */
     const struct trainer_report *report;
-    double tokens_per_s, ms;
+    double tokens_per_s, ms; /* of this step */
 };
 
 void events_step(struct event_log *j, const struct events_step *s);
@@ -27,6 +30,7 @@ void events_step(struct event_log *j, const struct events_step *s);
 /* The event "step_failed": loss, gradient or parameters are not finite. */
 void events_step_failed(struct event_log *j, const struct events_step *s, const char *why);
 
+/* `tokens`: how many the loss is the mean of. */
 void events_evaluate(struct event_log *j, uint64_t epoch, uint64_t step, double loss,
                      uint64_t tokens, double ms);
 

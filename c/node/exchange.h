@@ -31,14 +31,16 @@ struct exchange {
     _Atomic double share;
 };
 
+/* Empty; `wake` must be set before the first exchange_tell (driver_open does so). */
 void exchange_init(struct exchange *x);
 void exchange_fini(struct exchange *x);
 
-/* Network side. */
+/* Network side: gives an order; takes the next event, false when there is none. Both are copied. */
 void exchange_order(struct exchange *x, const struct order *o);
 bool exchange_heard(struct exchange *x, struct event *out);
 
-/* Trainer side. With `wait`, sleeps until there is an order; else false when there is none. */
+/* Trainer side: takes the next order, and tells an event. With `wait` it sleeps until there is an
+ * order; else false when there is none. What an event points to stays lent as action.h says. */
 bool exchange_next(struct exchange *x, bool wait, struct order *out);
 void exchange_tell(struct exchange *x, const struct event *e);
 

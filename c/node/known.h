@@ -22,7 +22,7 @@ struct known;
 enum err known_open(struct known **out, const char *path, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                     const uint8_t self[CRYPTO_KEY_BYTES], char warning[320], struct why *w);
 
-/* Those met last first; theirs until the next call of known_see. */
+/* Those met last first; lent until the next call of known_see. */
 const struct peer_address *known_peers(const struct known *k, size_t *count);
 
 /* These are the members now: the live ones with an address are remembered. Writes when that changed
@@ -30,7 +30,7 @@ const struct peer_address *known_peers(const struct known *k, size_t *count);
 bool known_see(struct known *k, const struct node_peer *peers, size_t count, instant now,
                struct why *w);
 
-/* Writes what is not written yet, and waits for it. Takes NULL. */
+/* Writes what is not written yet, waits for that, and frees all. ERR_IO. NULL is fine. */
 enum err known_close(struct known *k, struct why *w);
 
 #endif

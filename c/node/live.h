@@ -15,8 +15,9 @@
 struct live;
 
 /* Begins to follow the log, of which the present end counts as its beginning; it need not exist
- * yet. Without one ("") `*echo` is where the events are to be written, else it stays as it is. The
- * calling thread's signal mask is inherited. ERR_MEMORY, ERR_IO. */
+ * yet. Without one ("") *echo becomes the descriptor to write the events to, else it stays as it
+ * is. `epochs`: of the whole run; `every`: inner steps between averages. The calling thread's
+ * signal mask is inherited. ERR_MEMORY, ERR_IO; live_close in any case. */
 enum err live_open(struct live **out, const char *log, uint64_t epochs, uint64_t every, int *echo,
                    struct why *w);
 

@@ -5,7 +5,7 @@
  *     0123...cdef@node.example.org:4433     a name: looked up later (resolver.h)
  *
  * Editors' leftovers are no mistakes: a byte order mark, CR LF, blanks around an entry, empty
- * lines. Whatever else cannot be read is said with its file and line, every one of them. */
+ * lines. Each line that cannot be read otherwise is reported with its file and number. */
 #ifndef SHOAL_NODE_PEERLIST_H
 #define SHOAL_NODE_PEERLIST_H
 
@@ -35,8 +35,7 @@ struct peerlist {
     size_t left_out; /* entries beyond PEERLIST_MAX */
 };
 
-/* What could not be read. Of several each is told to `say` as it is found, of very many the
- * first. */
+/* What could not be read. If there are several, `say` hears each as it is found, 20 at most. */
 struct peerlist_faults {
     void (*say)(void *ctx, const char *text); /* a sentence with file and line; may be NULL */
     void *ctx;
@@ -44,15 +43,16 @@ struct peerlist_faults {
     struct why first;
 };
 
+/* An empty list. ERR_MEMORY. */
 enum err peerlist_init(struct peerlist *p, struct why *w);
 void peerlist_free(struct peerlist *p);
 
-/* Adds one entry, but for `self`, whose line may stand in a list that all share, and for what is
- * there already. */
+/* Adds one entry. One of `self`, whose line may stand in a list that all share, and what is there
+ * already are left out. ERR_USAGE for what is no ID@host:port. */
 enum err peerlist_add(struct peerlist *p, const char *text, const uint8_t self[CRYPTO_KEY_BYTES],
                       struct why *w);
 
-/* One more name to look up, which is our own, once. */
+/* One more name to look up: our own (swarm.advertise). Once at most. */
 void peerlist_add_own_name(struct peerlist *p, const struct peerlist_name *n);
 
 /* Adds the lines of a file's text; `name` is the file in messages. */
@@ -65,10 +65,12 @@ enum err peerlist_read(struct peerlist *p, const char *const *sources, size_t co
                        const uint8_t self[CRYPTO_KEY_BYTES], struct peerlist_faults *faults,
                        struct why *w);
 
-/* Adds peers that are known from elsewhere, before all others, in their order. */
+/* Adds peers that are known from elsewhere, before all others, in their order; behind them when
+ * there is no memory to move them. */
 void peerlist_put_first(struct peerlist *p, const struct peer_address *known, size_t count);
 
-/* In any order: of many nodes with one list not all dial its first lines first. */
+/* Puts the entries into a random order: nodes that share a list do not all dial its first lines
+ * first. */
 void peerlist_shuffle(struct peerlist *p, struct rng *rng);
 
 #endif

@@ -44,7 +44,8 @@ struct peers {
  * advertised; each of several mistakes is said on stderr. peers_close is due in any case. */
 enum err peers_open(struct peers *p, const struct peers_config *c, struct why *w);
 
-/* Starts to look names up, and tells of every further address that stands in the lists. */
+/* peers_start begins to look names up; ERR_MEMORY. peers_tell calls `address` for every further
+ * address in the lists: the node starts with one address of each peer. */
 enum err peers_start(struct peers *p, struct why *w);
 void peers_tell(struct peers *p);
 

@@ -38,14 +38,16 @@ enum err replica_init(struct replica *r, struct arena *room, const struct outer_
 void replica_restored(struct replica *r, uint64_t epoch, const uint8_t lineage[CRYPTO_DIGEST_BYTES],
                       uint64_t lineage_tokens);
 
-/* Quantizes anchor - parameters into `wire`; `finite` says whether that could be. */
+/* Quantizes anchor - parameters into `wire`; *finite false: a difference was not finite, and `wire`
+ * is unspecified. ERR_DEVICE, ERR_MEMORY. */
 enum err replica_snapshot(struct replica *r, const float *parameters, bool *finite, struct why *w);
 
 /* The outer step of ORDER_APPLY; `parameters` restart from the new anchor, or keep what they
- * learned where our contribution was not in the mean. */
+ * learned where our contribution was not in the mean. ERR_DEVICE. */
 enum err replica_apply(struct replica *r, const struct order *o, float *parameters, struct why *w);
 
-/* Part of a download, into the spare pair. False when it does not fit the vector. */
+/* Part of a download, into the spare pair: fp32 from element `offset` of the anchor (`vector` 0) or
+ * the momentum (1). False when it does not fit the vector. */
 bool replica_take(struct replica *r, uint8_t vector, uint64_t offset, struct bytes floats);
 
 /* ORDER_ADOPT: the spare pair is the state; parameters = anchor. */

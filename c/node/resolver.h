@@ -33,10 +33,10 @@ struct resolver_config resolver_defaults(const struct peerlist *p);
 
 struct resolver;
 
-/* Starts the threads, none without names. */
+/* Starts up to eight threads, none without names. ERR_MEMORY. */
 enum err resolver_open(struct resolver **out, const struct resolver_config *c, struct why *w);
 
-/* No waiting: a thread that is asking ends when its answer is there. Takes NULL. */
+/* Waits for nobody: a thread that is asking ends when its answer is there. NULL is fine. */
 void resolver_close(struct resolver *r);
 
 /* What became of one question. */

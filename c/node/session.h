@@ -1,5 +1,5 @@
-/* session.h -- what a process that trains opens, writes and closes, be it `train` alone or a
- * swarm's worker (worker.h).
+/* session.h -- what a process that trains opens, writes and closes: `train` alone, and a swarm's
+ * worker (worker.h).
  *
  *     session_claim     folder of the checkpoints: where it is, its lock, leftovers of killed saves
  *     (the caller opens the event log, and a worker its identity)
@@ -44,7 +44,7 @@ struct session {
         uint8_t lineage[CRYPTO_DIGEST_BYTES];
     } saved;      /* what the newest checkpoint holds: all that can have changed since */
     bool unsaved; /* the latest checkpoint could not be written */
-    int lock;     /* of the folder; -1: not held */
+    int lock;     /* descriptor of the folder's lock; -1: not held */
 };
 
 /* At rest, so that session_close is right from here on. */
@@ -56,7 +56,7 @@ void session_init(struct session *s, struct experiment *x, const struct session_
 enum err session_claim(struct session *s, struct why *w);
 
 /* Opens all the rest. `identity` decides what text is read (trainer_open); `more_bytes`: of host
- * memory that the caller takes besides; `vectors`: of one checkpoint, to look at the disk's room.
+ * memory that the caller takes as well; `vectors`: of one checkpoint, to see if the disk has room.
  * Errors of start_open, setup_open, start_check, budget_check_host and trainer_open. */
 enum err session_open(struct session *s, const uint8_t identity[CRYPTO_KEY_BYTES],
                       uint64_t more_bytes, size_t vectors, struct why *w);
@@ -70,10 +70,11 @@ struct checkpoint session_describe(struct session *s, uint64_t step);
  * ERR_IO. */
 enum err session_resume(struct session *s, struct checkpoint *c, bool *found, struct why *w);
 
-/* Writes it. A failure is loud; it is an error only with checkpoint.required. */
+/* Writes a checkpoint, and the event. A failure is printed on stderr; it is an error only with
+ * checkpoint.required. ERR_IO, ERR_DEVICE. */
 enum err session_save(struct session *s, const struct checkpoint *c, struct why *w);
 
-/* At the end: the same, unless the newest checkpoint is of this very moment. */
+/* At the end: the same, unless the newest checkpoint holds the same already. */
 enum err session_save_last(struct session *s, const struct checkpoint *c, struct why *w);
 
 /* Validation loss in nats per token, into the log as of this epoch (EVENTS_ALONE: none) and step.

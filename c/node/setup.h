@@ -22,15 +22,16 @@ struct setup {
 /* Opens all for the command of this name. `newest`: header of the checkpoint that it may go on
  * from, or NULL: machine.kernels and train.precision that are auto are as there, for the same bits,
  * and x->train.precision says what was taken (devices_open). ERR_USAGE when corpus and experiment
- * do not fit together; what was opened is closed by setup_close. */
+ * do not fit together; other errors of preflight_data, pool_open and devices_open. setup_close in
+ * any case. */
 enum err setup_open(struct setup *t, const char *command, struct experiment *x,
                     const struct checkpoint *newest, const struct crypto *hash, struct why *w);
 
-/* What a checkpoint says of them. */
+/* Fills in what a checkpoint says of them: run, tokenizer, corpus, precision, kernels. */
 void setup_describe(const struct setup *t, const struct experiment *x, struct checkpoint *out);
 
-/* Says on stderr where the disk, or a limit on files, has no room for the experiment's checkpoints
- * of so many vectors. */
+/* Warns on stderr if the disk, or a limit on files, has no room for the experiment's checkpoints of
+ * `vectors` fp32 vectors each. */
 void setup_warn_disk(const struct experiment *x, size_t vectors);
 
 /* Names the run anew: it begins with the parameters of this digest (start.h); NULL: with those of

@@ -16,7 +16,7 @@
 #define STORY_FIELD_BYTES    64
 #define STORY_SENTENCE_BYTES 320
 
-struct story_pace { /* to tell how long the rest takes */
+struct story_pace { /* when a step was done, to tell how long the rest takes */
     double t, step;
 };
 
@@ -26,7 +26,8 @@ struct story {
     uint64_t linked, known, unreachable; /* other members */
     uint64_t members;                    /* of the group that averages now; 0: none */
     char with[80];                       /* who the others of it are */
-    double t, step, loss, tokens_per_s;
+    double t, step, loss, tokens_per_s;  /* of the latest event or step; seconds since 1970 */
+    /* Seconds since 1970 of the latest traffic event; bytes so far; bytes a second before it. */
     double net_t, sent, received, sent_per_s, received_per_s;
     /* The remaining time is told from `before`, which is a minute old or more. */
     struct story_pace before, later;
@@ -39,7 +40,8 @@ struct story {
 
 void story_init(struct story *s, uint64_t epochs, uint64_t every);
 
-/* Takes one event. True when `out` holds a sentence about it, without a full stop. */
+/* Takes one event of the log, a JSON object; one that it does not know is ignored. True when `out`
+ * holds a sentence about it, without a full stop. */
 bool story_take(struct story *s, const json_t *event, char out[STORY_SENTENCE_BYTES]);
 
 /* Where the worker stands: returns how many fields there are, "epoch 3 of 20" and so on. */

@@ -34,15 +34,15 @@ struct unreached_table {
 void unreached_init(struct unreached_table *t);
 void unreached_fini(struct unreached_table *t);
 
-/* One more attempt came to nothing. */
+/* One more attempt came to nothing. `why` is cut to 159 bytes; NULL: none. now_ms: wall time. */
 void unreached_add(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
                    const struct address *address, enum reach_reason reason, const char *why,
                    uint64_t now_ms);
 
-/* It is reached. */
+/* The peer is reached: forgets it. */
 void unreached_drop(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES]);
 
-/* This reason is gone; another one stays. */
+/* Forgets the peer if this is its reason. */
 void unreached_mend(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
                     enum reach_reason reason);
 

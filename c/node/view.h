@@ -17,7 +17,7 @@ struct view_facts {
     uint64_t epoch_tokens; /* that each worker owes in an epoch on average */
     uint64_t parameters;
     uint64_t sent, received;           /* bytes of UDP payload so far */
-    struct address listen;             /* our own, when peers have not told us better */
+    struct address listen;             /* our own, for when no peer has told us another */
     const struct unreached *unreached; /* whom we cannot reach */
     size_t unreached_count;
     uint64_t now_ms; /* unix milliseconds */
