@@ -42,9 +42,9 @@ struct op_embed {
 
 /* table_grad[tokens[r]] += out_grad[r], in the order of r. */
 struct op_embed_backward {
-    float *table_grad;
-    const void *out_grad;
-    const uint32_t *tokens;
+    float *table_grad;      /* [vocab, dim] */
+    const void *out_grad;   /* [rows, dim] */
+    const uint32_t *tokens; /* [rows] */
     size_t rows, dim;
 };
 
@@ -66,9 +66,9 @@ struct op_norm_backward {
     void *x_grad; /* [rows, dim] */
     /* Add to what x_grad holds, the gradient that came by the residual path; otherwise written. */
     bool add;
-    float *gain_grad;
-    const void *out_grad, *x;
-    const float *inverse, *gain;
+    float *gain_grad;            /* [dim], added to */
+    const void *out_grad, *x;    /* [rows, dim] */
+    const float *inverse, *gain; /* [rows]; [dim] */
     size_t rows, dim;
 };
 
@@ -93,8 +93,8 @@ struct op_attention {
 };
 
 struct op_attention_backward {
-    void *qkv_grad;
-    const void *out_grad, *out, *qkv;
+    void *qkv_grad;                   /* as qkv */
+    const void *out_grad, *out, *qkv; /* out_grad as out; the others as in op_attention */
     const float *logsum;
     size_t sequences, length, heads, kv_heads, head_dim;
 };
@@ -116,9 +116,9 @@ struct op_swiglu {
 };
 
 struct op_swiglu_backward {
-    void *out; /* what op_swiglu gave, once more: the same bits */
-    void *gate_up_grad;
-    const void *out_grad, *gate_up;
+    void *out;                      /* what op_swiglu gave, once more: the same bits */
+    void *gate_up_grad;             /* as gate_up */
+    const void *out_grad, *gate_up; /* [rows, ffn]; [rows, 2 ffn] */
     size_t rows, ffn;
 };
 
@@ -146,9 +146,9 @@ struct op_linear_weight { /* w_grad = y_grad^T x */
  * logits are replaced by scale * (softmax - onehot), the gradient of scale * sum of losses;
  * otherwise they are unspecified afterwards. */
 struct op_cross_entropy {
-    float *loss;  /* [rows] */
-    void *logits; /* [rows, vocab] */
-    const uint32_t *targets;
+    float *loss;             /* [rows] */
+    void *logits;            /* [rows, vocab] */
+    const uint32_t *targets; /* [rows], each below vocab */
     size_t rows, vocab;
     bool gradient;
     float scale;
@@ -159,8 +159,8 @@ struct op_cross_entropy {
  *     p = p - lr * decay * p - lr * (m / correction1) / (sqrt(v / correction2) + eps)
  * decay on the first decayed_count elements only (layout.h puts matrices first). */
 struct op_adamw {
-    float *parameters, *moment1, *moment2;
-    const float *gradient;
+    float *parameters, *moment1, *moment2; /* [count] each, in place */
+    const float *gradient;                 /* [count] */
     /* [decayed_count]: those parameters as activations, written too; NULL for a backend without
      * bf16_weights */
     void *bf16_weights;
@@ -183,7 +183,7 @@ struct outer_layout;
 struct outer_rule;
 struct op_outer_quantize { /* wire = quantize(anchor - parameters) */
     const struct outer_layout *layout;
-    uint8_t *wire;
+    uint8_t *wire; /* all chunks' wire bytes (outer_wire_offset) */
     const float *anchor, *parameters;
 };
 /* outer_step of each chunk that is not null; anchor and momentum of the others are copied. Where
@@ -219,6 +219,8 @@ struct backend {
 
     /* Zeroed memory, aligned to BACKEND_ALIGNMENT bytes. ERR_MEMORY. */
     enum err (*alloc)(void *self, size_t bytes, void **out, struct why *w);
+    /* `bytes` as in `alloc`. `upload` has read `host` when it returns, except for memory given to
+     * `pin`, which must stay as it is until a call that waits. ERR_DEVICE. */
     void (*free)(void *self, void *memory, size_t bytes);
     void (*upload)(void *self, void *device, const void *host, size_t bytes);
     enum err (*download)(void *self, void *host, const void *device, size_t bytes, struct why *w);
@@ -247,7 +249,7 @@ struct backend {
     enum err (*norm2)(void *self, const float *x, size_t count, double *out, struct why *w);
 
     /* Host memory that the outer step reads and writes: pinned, copies of it overlap. Once; it must
-     * outlive the backend. What stands against it is told on stderr: only time is lost. NULL where
+     * outlive the backend. If that fails stderr says so, and only time is lost. NULL where
      * `host`. */
     void (*pin)(void *self, void *host_memory, size_t bytes);
 

@@ -39,10 +39,11 @@ struct choices {
 void choices_open(struct choices *c, const char *machine, void (*say)(const char *sentence));
 void choices_close(struct choices *c);
 
-/* Takes in what another GPU of this machine, or another process, has chosen since. */
+/* Reads again: takes in what another GPU of this machine, or another process, has chosen since. */
 void choices_again(struct choices *c);
 
-/* False when nothing is known of the shape. */
+/* `shape` and `value` have CHOICES_SHAPE_BYTES and CHOICES_VALUE_BYTES. False when nothing is known
+ * of the shape. */
 bool choices_find(const struct choices *c, const void *shape, void *value, bool *none);
 
 /* Keeps one more, `value` NULL for none, and writes the file: with what other processes have added

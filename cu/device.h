@@ -29,7 +29,8 @@
 #define WARP  32
 #define LANES 0xffffffffu
 
-/* The sum over a warp, in every lane, added up in the same order always. */
+/* The sum over a warp, in every lane, always added up in the same order; warp_max and block_max are
+ * the same with the maximum. */
 __device__ __forceinline__ float warp_sum(float x)
 {
     for (int step = WARP / 2; step; step /= 2) x += __shfl_xor_sync(LANES, x, step);

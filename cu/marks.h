@@ -9,10 +9,10 @@
 extern "C" {
 #endif
 
-/* Makes `count` of them; 0 gives them back. ERR_MEMORY, ERR_DEVICE. */
+/* Makes `count` of them, in place of those before; 0 only frees those. ERR_MEMORY, ERR_DEVICE. */
 enum err cuda_marks(const struct backend *b, size_t count, struct why *w);
 
-/* Mark number `mark` is when all that was queued so far is done. */
+/* Sets mark number `mark` to the moment when all that was queued so far is done. */
 void cuda_mark(const struct backend *b, size_t mark);
 
 /* Seconds from one to the other, once both have passed: it waits for them. */

@@ -43,8 +43,8 @@ struct nccl {
     struct library library;
 };
 
-/* Loads it: the file `path`, or where it usually is when that is empty. It stays
- * for the rest of the process, as it may have threads. ERR_DEVICE with what was tried. */
+/* Loads it: the file `path`, or where it usually is when that is empty. It stays for the rest of
+ * the process, as it may have threads. ERR_DEVICE with what was tried. */
 enum err nccl_load(struct nccl *out, const char *path, struct why *w);
 
 #endif

@@ -79,6 +79,7 @@ enum err cuda_norm2(void *self, const float *x, size_t count, double *out, struc
 enum err cuda_outer_quantize(void *self, const struct op_outer_quantize *o, bool *finite,
                              struct why *w);
 enum err cuda_outer_step(void *self, const struct op_outer_step *o, struct why *w);
+/* Makes the streams and events of the outer step; closing frees its memory too, and unpins. */
 cudaError_t cuda_outer_open(struct cuda *c);
 void cuda_outer_close(struct cuda *c);
 void cuda_pin(void *self, void *host, size_t bytes);

@@ -1,6 +1,6 @@
 /* outer.h -- the parts of the outer step on the GPU, each on n elements in device memory that start
- * a block, and queued; bit for bit those of c/outer/outer.h. `bad` becomes 1 when a number is not
- * finite. */
+ * a block, and queued; bit for bit those of c/outer/outer.h. `bad`, one word of device memory,
+ * becomes 1 when a number is not finite, and is not reset. */
 #ifndef SHOAL_CU_OUTER_H
 #define SHOAL_CU_OUTER_H
 
@@ -20,6 +20,8 @@ void cuda_outer_quantize_delta(struct cuda *c, const float *anchor, const float 
 void cuda_outer_accumulate(struct cuda *c, float *acc, const uint8_t *wire, size_t n, float weight);
 void cuda_outer_quantize_mean(struct cuda *c, const float *acc, size_t n, float weight_sum,
                               uint8_t *wire, uint32_t *bad);
+/* In place on anchor and momentum. theta (NULL: none) restarts from the new anchor where our
+ * contribution is in the mean (`mine`), else keeps what it learned. */
 void cuda_outer_step_range(struct cuda *c, const struct outer_rule *rule, float *anchor,
                            float *momentum, const uint8_t *mean, size_t n, float *theta, bool mine);
 

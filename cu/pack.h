@@ -16,6 +16,8 @@ template <class T, int EACH> struct alignas(EACH * sizeof(T)) pack {
     T at[EACH];
 };
 
+/* EACH numbers from or to an address that is a multiple of their bytes, widened to fp32 and rounded
+ * from it. */
 template <int EACH, class T> __device__ __forceinline__ void load(float to[EACH], const T *from)
 {
     const pack<T, EACH> p = *(const pack<T, EACH> *)from;

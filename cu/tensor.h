@@ -32,7 +32,7 @@ struct op_product {
     size_t c_stride, a_stride, b_stride;
     bool c_bf16; /* otherwise fp32 */
     bool add;    /* to what c holds; fp32 only */
-    int tile; /* 64 or 128 rows and columns of c for a block; 0: by the sizes. The bits are the same */
+    int tile; /* 64 or 128 rows and columns of c for a block, with the same bits; 0: by the sizes */
 };
 void cuda_product_bf16(void *self, const struct op_product *o);
 

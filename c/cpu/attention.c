@@ -38,9 +38,9 @@ struct room {
     uint32_t *values;  /* forward: rows are head_dim, along keys; backward like keys */
     uint32_t *queries; /* of a block: rows are queries, along head_dim */
     float *scores;     /* [keys, columns] */
-    uint32_t
-        *chances; /* rows are queries, along a block's keys: probabilities, or their gradients */
-    float *sums;  /* [head_dim, columns]: of outputs, or of the gradients of queries */
+    /* Rows are queries, along a block's keys: probabilities, or their gradients. */
+    uint32_t *chances;
+    float *sums; /* [head_dim, columns]: of outputs, or of the gradients of queries */
 
     uint32_t *keys_turned;                      /* rows are head_dim, along keys */
     uint32_t *out_grad;                         /* like queries */
@@ -208,7 +208,8 @@ struct queries {
 };
 
 /* With P the probabilities and S = alpha Q K^T:  dV = P^T dO,  dP = dO V^T,  delta = rowsum(dO O),
- * dS = alpha P (dP - delta),  dQ = dS K,  dK = dS^T Q  (arXiv 2205.14135, appendix B.2); here for one block of keys. */
+ * dS = alpha P (dP - delta),  dQ = dS K,  dK = dS^T Q  (arXiv 2205.14135, appendix B.2); here for
+ * one block of keys. */
 static void backward_keys(const struct queries *q, size_t first, size_t keys)
 {
     const struct kernels *k = q->k;

@@ -11,7 +11,8 @@
 
 #include "cpu/kernels.h"
 
-/* Bytes of scratch (aligned to 64) that one call needs for up to `length` keys. */
+/* Bytes of scratch (aligned to 64) that one call, forward or backward, needs for up to `length`
+ * keys; not to be shared by threads. */
 size_t attention_scratch(const struct kernels *k, size_t length, size_t head_dim);
 
 /* One head: queries and outputs of `rows` tokens at positions past, past + 1, ..., keys and values
@@ -21,7 +22,7 @@ struct attention_head {
     void *out;
     size_t rows, past, head_dim;
     size_t queries_stride, keys_stride, out_stride; /* of keys and values alike */
-    float *logsum;                                  /* [rows] or NULL */
+    float *logsum; /* [rows]: log of the softmax's denominator; NULL: not wanted */
 };
 void attention_forward(const struct kernels *k, const struct attention_head *h, void *scratch);
 

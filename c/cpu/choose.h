@@ -15,12 +15,12 @@
 #include "backend.h"
 #include "base/pool.h"
 
-#define CHOOSE_SETS       8 /* four in either precision */
-#define CHOOSE_ROWS       256
-#define CHOOSE_WIDTH      1024
+#define CHOOSE_SETS       8    /* four in either precision */
+#define CHOOSE_ROWS       256  /* tokens of a sequence */
+#define CHOOSE_WIDTH      1024 /* elements of a row */
 #define CHOOSE_TEXT_BYTES 320
 
-/* Among what is chosen; at least one precision. */
+/* What is at choice; at least one precision. */
 struct choice_of {
     bool fp32, bf16;
     const char *kernels; /* the only set at choice; NULL: all that this processor has */
@@ -48,7 +48,7 @@ struct choice {
 enum err choose_kernels(struct pool *pool, const struct choice_of *of, const struct op_sizes *sizes,
                         const char *cache, struct choice *out, struct why *w);
 
-/* The last of them, of `count`, that took no more than CHOOSE_EVEN times the shortest. */
+/* Index of the last of `count` > 0 times that is no more than CHOOSE_EVEN times the shortest. */
 #define CHOOSE_EVEN 1.2
 size_t choose_fastest(const struct choice_time *times, size_t count);
 

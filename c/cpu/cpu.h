@@ -32,6 +32,7 @@ const char *cpu_describe(const struct backend *b);
 
 /* How it was chosen, for the log (choose.h, cpu_open_fastest). */
 const char *cpu_choice(const struct backend *b); /* empty where none was to be made */
+/* Sets that text, which is copied: for kernels that the caller has chosen. */
 void cpu_chosen(struct backend *b, const char *how);
 
 #endif

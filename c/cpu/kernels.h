@@ -59,7 +59,7 @@ struct kernel_tile {
 /* A block of attention scores: keys downwards, queries in the lanes across, `columns` of them, a
  * multiple of lanes. Query c sees key r where first_key + r <= first_query + c. */
 struct kernel_scores {
-    float *scores; /* [keys, columns], of which alpha times is meant */
+    float *scores; /* [keys, columns], to be multiplied by alpha */
     size_t keys, columns, first_key, first_query;
     float alpha;
 };
@@ -74,8 +74,8 @@ struct kernels {
      * along k are a multiple of this. 0: never. */
     size_t unpacked;
     bool left; /* the left operand is packed otherwise */
-    /* Of a tile that makes good use of the caches: rows, and strips of columns; or as many strips as
-     * are so many words, where that is not 0. */
+    /* Of a tile that makes good use of the caches: rows, and strips of columns; or as many strips
+     * as have `tile_words` words, where that is not 0. */
     size_t tile_rows, tile_strips, tile_words;
 
     /* Rows [first, last). */
@@ -89,9 +89,10 @@ struct kernels {
     void (*cross_entropy)(const struct op_cross_entropy *o, size_t first, size_t last);
 
     void (*pack)(const struct kernel_pack *p);
+    /* One tile: sums, or their result as activations. */
     void (*multiply)(const struct kernel_tile *t);
-    /* Around some calls of multiply on a thread, which must not sleep in between. NULL where
-     * nothing is to be done. */
+    /* Called before and after some calls of multiply on a thread, which must not sleep in between.
+     * NULL where there is nothing to do. */
     void (*enter)(void);
     void (*leave)(void);
     /* y[., first .. last) = x w^T for few rows: dot products, no packing. w is fp32 and rounded, as
@@ -101,8 +102,8 @@ struct kernels {
     /* One block of keys of the online softmax (arXiv 1805.02867; 2205.14135). top and total
      * [columns] are the largest score and the sum of exp(score - top) so far, -INFINITY and 0
      * before the first block. exp(score - top) go to `strips`, which hold queries, one of [keys /
-     * numbers_of_step][lanes] for each lanes columns, 0 where a key is not seen; what was summed up
-     * before, sums [depth, columns], is scaled by exp(old top - new top). */
+     * numbers_of_step][lanes] for each lanes columns, 0 where a key is not seen; the sums so
+     * far, sums [depth, columns], are scaled by exp(old top - new top). */
     void (*softmax)(const struct kernel_scores *s, float *top, float *total, uint32_t *strips,
                     float *sums, size_t depth);
     /* Backward: p = exp(score - logsum), and with the gradient d [keys, columns] of p, ds = alpha p
@@ -125,10 +126,11 @@ struct kernels {
     void (*add)(float *to, const void *from, size_t count); /* from: activations */
     void (*add_floats)(float *to, const float *from, size_t count);
     float (*dot)(const void *a, const void *b, size_t count); /* of activations */
+    /* Sums of x and of its squares, in fp64. */
     double (*sum)(const float *x, size_t count);
     double (*square_sum)(const float *x, size_t count);
-    /* Fused multiply-adds in registers alone, as fast as they come; how many operations that were.
-     * For benchmarks. */
+    /* Fused multiply-adds in registers alone, as fast as possible; returns the number of
+     * floating-point operations. For benchmarks. */
     double (*multiply_add)(size_t rounds);
 };
 

@@ -18,7 +18,7 @@ struct cpu {
     struct pool *pool;
     const struct kernels *kernels;
     float *gain_partials; /* [blocks of rows, dim] */
-    void **scratch;       /* of each thread: for attention */
+    void **scratch;       /* [threads], for attention */
     size_t scratch_bytes; /* of one of them */
     struct product_room product;
     struct op_sizes sizes; /* that these suffice for */
@@ -29,7 +29,7 @@ struct cpu {
  * none. free() takes it back. */
 void *ops_allocate(size_t bytes);
 
-/* Backend.prepare, and giving back what it took. */
+/* backend.prepare, and freeing what it took. */
 enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w);
 void ops_release(struct cpu *c);
 

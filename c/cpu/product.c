@@ -15,8 +15,9 @@ struct block {
     size_t row, rows, column, columns, k, depth;
     size_t strip; /* words of one strip */
     size_t tile_columns, tiles_down, tiles_across;
-    size_t
-        threads; /* the pool gives each a part of all pieces: neighbouring rows, as in the operations around a product */
+    /* The pool gives each a part of all pieces: neighbouring rows, as in the operations around a
+     * product. */
+    size_t threads;
     bool pack_a, pack_b;
     bool a_lies; /* a is not packed */
     float *sums; /* of the block's first row and column; NULL where one block of steps is all */

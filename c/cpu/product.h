@@ -22,15 +22,15 @@
 /* Scratch: PRODUCT_ROOM words in all. */
 #define PRODUCT_ROOM (2 * PRODUCT_WORDS + PRODUCT_SUMS)
 struct product_room {
-    uint32_t *a, *b;
-    float *sums;
+    uint32_t *a, *b; /* [PRODUCT_WORDS] each */
+    float *sums;     /* [PRODUCT_SUMS] */
 };
 
 /* out[m, n] = sum over k of a[m, k] b[k, n], operands as kernel_pack has them (rows of a, columns
  * of b). */
 struct product {
     const void *a, *b;
-    size_t a_stride, b_stride;
+    size_t a_stride, b_stride; /* elements from row to row of what is in memory */
     bool a_along, b_along;
     bool b_floats; /* b is fp32, whatever activations are */
     size_t m, n, k;

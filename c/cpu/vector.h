@@ -2,7 +2,7 @@
  * before:
  *
  *     LANES  8 (AVX2) or 16 (AVX-512)
- *     BF16   0: activations are fp32; 1: bf16 (the upper half of an fp32), widened when they are loaded
+ *     BF16   0: activations are fp32; 1: bf16 (the upper half of an fp32), widened when loaded
  *     PAIRS  1: the processor multiplies pairs of bf16 (AVX512-BF16); needs both of the above
  *     TILES  1: and tiles of such pairs (AMX)
  *

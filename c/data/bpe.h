@@ -16,7 +16,7 @@
 #include "data/vocabulary.h"
 
 /* `vocab` from TOKENIZER_VOCAB_MIN to TOKENIZER_VOCAB_MAX; out->count is at most that. The order of
- * the words does not matter. The caller gives `out` back with vocabulary_fini. ERR_MEMORY;
+ * the words does not matter. The caller frees `out` with vocabulary_fini. ERR_MEMORY;
  * ERR_STOPPED soon after stop() is not 0 (it may be NULL). */
 enum err bpe_train(const struct lexicon *words, uint32_t vocab, unsigned (*stop)(void),
                    struct vocabulary *out, struct why *w);

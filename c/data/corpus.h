@@ -34,7 +34,7 @@ struct corpus { /* read only */
 enum err corpus_open(const char *dir, struct corpus **out, struct why *w);
 void corpus_close(struct corpus *c);
 
-/* Copies tokens [position, position + count) of a split; they must be there. */
+/* Copies tokens [position, position + count) of a split into out[count]; they must be there. */
 void corpus_tokens(const struct corpus *c, enum corpus_split split, uint64_t position, size_t count,
                    uint32_t *out);
 

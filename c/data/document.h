@@ -53,7 +53,8 @@ struct document_reader {
     size_t count, room;
 };
 
-/* `batch_bytes` is how much text a batch has, and a document more. ERR_MEMORY. */
+/* A batch has about `batch_bytes` of text: room for that and one document more is taken.
+ * ERR_MEMORY. */
 enum err document_open(struct document_reader *r, const struct source_list *list,
                        struct document_rule rule, size_t batch_bytes, struct why *w);
 
@@ -61,7 +62,7 @@ enum err document_open(struct document_reader *r, const struct source_list *list
  * r->count is 0 after the last. ERR_IO, ERR_MEMORY, ERR_FORMAT as stream.h has them. */
 enum err document_next(struct document_reader *r, struct why *w);
 
-/* Bytes of the sources, packed as they are, that were read so far: of list->bytes. */
+/* Bytes of the sources that were read so far, as they lie on the disk: 0 .. list->bytes. */
 uint64_t document_position(const struct document_reader *r);
 
 void document_fini(struct document_reader *r);

@@ -20,9 +20,10 @@ struct kind_found {
     const char *what, *remedy; /* of a foreign one: "a Parquet file", and what to do about it */
 };
 
+/* `head`: the first KIND_HEAD_BYTES of the file, or all of a shorter one. */
 struct kind_found kind_of(struct bytes head);
 
-/* Whether text from the middle of a file has so many control characters that it is none. */
+/* Does text from the middle of a file have too many control characters to be text? */
 bool kind_noise(struct bytes text);
 
 #endif

@@ -28,7 +28,7 @@ struct lexicon { /* all zeros: empty */
 /* Adds `times` to the word, which joins if it is new. ERR_MEMORY. */
 enum err lexicon_add(struct lexicon *l, struct bytes word, uint64_t times, struct why *w);
 
-/* Adds all of `from`, in its order. */
+/* Adds all of `from`, in its order. ERR_MEMORY. */
 enum err lexicon_add_all(struct lexicon *l, const struct lexicon *from, struct why *w);
 
 /* The word, or NULL. Valid until the next add. */

@@ -35,7 +35,7 @@ struct manifest {
 };
 
 /* ERR_FORMAT when it is foreign, of another version, damaged, or contradicts itself. The caller
- * gives it back with manifest_fini. */
+ * frees it with manifest_fini. */
 enum err manifest_parse(const char *name, struct bytes json, struct manifest *out, struct why *w);
 
 /* Its JSON; `program` is the version that wrote it. The caller frees it with free(); NULL without

@@ -1,9 +1,9 @@
 /* prepare.h -- text files -> a corpus: tokenizer.json, token shards, manifest.json.
  *
- *     names --source_list.h--> files --document.h--> documents: some to hold out, some to train on?
+ *     names --source.h--> files --document.h--> documents: some to train on, some to hold out?
  *     files --document.h--> batches --all threads--> words --bpe.h--> tokenizer.json, unless given
- *     files --document.h--> batches --all threads--> ids --shard.h--> train-*, validation-*, then
- *                                                                     manifest.json
+ *     files --document.h--> batches --all threads--> ids ----shard.h--> train-*, validation-*
+ *     then manifest.json
  *
  * A document goes to validation when the XXH3-64 of its bytes, as a fraction of 2^64, is below the
  * share: the same text is held out wherever it turns up, and the tokenizer does not learn from it
@@ -55,9 +55,9 @@ struct prepare {
     void *self;
 };
 
-/* Makes the corpus. `out` describes it; the caller gives it back with manifest_fini. ERR_USAGE for
- * what cannot be asked or cannot come out of these texts, ERR_IO, ERR_FORMAT (source_list.h,
- * stream.h), ERR_MEMORY, ERR_STOPPED, and what tokenizer_read says of a given tokenizer. */
+/* Makes the corpus. `out` describes it; the caller frees it with manifest_fini. ERR_USAGE for
+ * what cannot be asked or cannot come out of these texts, ERR_IO, ERR_FORMAT (source.h, stream.h),
+ * ERR_MEMORY, ERR_STOPPED, and what tokenizer_read says of a given tokenizer. */
 enum err prepare_run(const struct prepare *p, struct manifest *out, struct why *w);
 
 #endif

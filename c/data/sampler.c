@@ -5,8 +5,8 @@
 #include "base/bytes.h"
 #include "base/rng.h"
 
-#define ROUNDS                                                                                     \
-    6 /* four make a Feistel network of random functions a strong permutation (Luby, Rackoff, 1988) */
+/* Four make a Feistel network of random functions a strong permutation (Luby, Rackoff, 1988). */
+#define ROUNDS 6
 
 /* Streams of one pass: the turn of the ring, then a key for each round of the permutation. */
 enum { STREAM_TURN, STREAM_ROUND };

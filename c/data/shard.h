@@ -1,9 +1,11 @@
 /* shard.h -- a file of token ids: a header of 64 bytes, then the ids, all little-endian.
  *
- *      0  8  magic "SHOALTOK"           16  8  count of ids             40  4  split: 0 train, 1 validation
- *      8  4  version, 1                 24  8  XXH3-64 of the ids       44  4  index among the shards of the split
- *     12  4  bytes of an id, 2 or 4     32  8  ids before this shard    48  8  XXH3-64 of tokenizer.json
- *                                                                       56  8  XXH3-64 of the 56 bytes before */
+ *      0  8  magic "SHOALTOK"           40  4  split: 0 train, 1 validation
+ *      8  4  version, 1                 44  4  index among the shards of the split
+ *     12  4  bytes of an id, 2 or 4     48  8  XXH3-64 of tokenizer.json
+ *     16  8  count of ids               56  8  XXH3-64 of the 56 bytes before
+ *     24  8  XXH3-64 of the ids
+ *     32  8  ids before this shard */
 #ifndef SHOAL_DATA_SHARD_H
 #define SHOAL_DATA_SHARD_H
 
@@ -45,13 +47,15 @@ void shard_ids(struct bytes file, const struct shard_header *h, uint64_t first, 
 
 struct shard_writer;
 
-/* Makes the file; `h` says all but count and checksum. */
+/* Makes the file; `h` says all but count and checksum. Then shard_add appends ids, below 2^16 where
+ * id_bytes is 2. ERR_IO, ERR_MEMORY; the writer ends with shard_finish or shard_abandon. */
 enum err shard_create(const char *path, const struct shard_header *h, struct shard_writer **out,
                       struct why *w);
 enum err shard_add(struct shard_writer *s, const uint32_t *ids, size_t count, struct why *w);
-/* Completes and syncs the file and frees the writer, on failure too. Without this the file has no
- * header and is refused. */
+/* Completes and syncs the file, whose header goes to `out`, and frees the writer, on failure too.
+ * Without this the file has no header and is refused. ERR_IO. */
 enum err shard_finish(struct shard_writer *s, struct shard_header *out, struct why *w);
+/* Frees the writer and leaves the file as it is. NULL is fine. */
 void shard_abandon(struct shard_writer *s);
 
 #endif

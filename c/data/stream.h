@@ -16,15 +16,15 @@ struct stream;
 /* `s` and `field` are lent until stream_close. ERR_IO, ERR_MEMORY. */
 enum err stream_open(const struct source *s, const char *field, struct stream **out, struct why *w);
 
-/* Goes to the next text. ERR_FORMAT, with file and line, for a line that is no JSON object with a
- * string as `field`. */
+/* Goes to the next text; *more false: there is none. ERR_FORMAT, with file and line, for a line
+ * that is no JSON object with a string as `field`. */
 enum err stream_next(struct stream *s, bool *more, struct why *w);
 
 /* Up to `room` > 0 bytes of the text; *count is 0 at its end. ERR_IO; ERR_FORMAT when what it is
  * packed by is broken, or when the middle of a plain file is no text. */
 enum err stream_read(struct stream *s, uint8_t *to, size_t room, size_t *count, struct why *w);
 
-/* Bytes of the file, packed as it is, that were read so far. */
+/* Bytes of the file that were read so far, as they lie on the disk. */
 uint64_t stream_position(const struct stream *s);
 
 void stream_close(struct stream *s); /* NULL is fine */

@@ -2,7 +2,7 @@
  *
  *     text --special tokens cut out--> pieces --word.h--> words --merges, lowest rank first--> ids
  *
- * Encoding equals that of Hugging Face's `tokenizers` on the same tokenizer.json, character for
+ * Encoding equals that of Hugging Face's `tokenizers` on the same tokenizer.json, for every
  * character of Unicode 14. A file that asks for something else (a normalizer, another
  * pre-tokenizer, another model, ...) is refused, never approximated. A tokenizer does not change
  * after it was read: any number of threads may share it. */
@@ -38,6 +38,7 @@ void tokenizer_close(struct tokenizer *t);
 uint32_t tokenizer_vocab(const struct tokenizer *t);       /* ids are below this */
 uint32_t tokenizer_end_of_text(const struct tokenizer *t); /* the id of <|endoftext|> */
 
+/* For one thread at a time; must not outlive the tokenizer. ERR_MEMORY. */
 enum err tokenizer_cache_open(const struct tokenizer *t, struct tokenizer_cache **out,
                               struct why *w);
 void tokenizer_cache_close(struct tokenizer_cache *c);

@@ -15,7 +15,7 @@ enum err unpack_open(const struct source *s, struct unpack **out, struct why *w)
  * was cut. */
 enum err unpack_read(struct unpack *u, uint8_t *to, size_t room, size_t *count, struct why *w);
 
-uint64_t unpack_position(const struct unpack *u); /* bytes read from the file */
+uint64_t unpack_position(const struct unpack *u); /* bytes read from the file so far */
 
 void unpack_close(struct unpack *u); /* NULL is fine */
 

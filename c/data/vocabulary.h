@@ -33,7 +33,7 @@ struct vocabulary {
 };
 
 /* Reads the JSON of a file called `name`. ERR_FORMAT when it is damaged, ERR_UNSUPPORTED when it
- * asks for what would not be reproduced exactly. The caller gives it back with vocabulary_fini. */
+ * asks for what would not be reproduced exactly. The caller frees it with vocabulary_fini. */
 enum err vocabulary_parse(const char *name, struct bytes json, struct vocabulary *out,
                           struct why *w);
 

@@ -103,7 +103,7 @@ static size_t contraction(const uint8_t *text, size_t count)
     return two ? 3 : 0;
 }
 
-/* \s+(?!\S)|\s+: white space leaves its last character to what follows, unless that is all it has. */
+/* \s+(?!\S)|\s+: white space leaves its last character to what follows, unless it has only one. */
 static size_t space_length(const uint8_t *text, size_t count)
 {
     size_t at = 0, last = 0, n;
