@@ -1,5 +1,5 @@
-/* model_shape.h -- what a model is made of, for all who speak of one: its parameters, its file's
- * keys, its checkpoints. */
+/* model_shape.h -- the shape of a model, for all parts that need it: its parameters, the keys of
+ * its experiment, its checkpoints. */
 #ifndef SHOAL_MODEL_SHAPE_H
 #define SHOAL_MODEL_SHAPE_H
 

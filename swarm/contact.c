@@ -9,8 +9,8 @@
 #define RECONNECT_ALONE span_s(5)
 #define REFUSED         span_s(300) /* another run or version will not change its mind soon */
 #define REDIAL          span_ms(300)
-#define UNHEARD                                                                                    \
-    span_s(15) /* no news of it from anybody either: then a failed dial is an accusation */
+/* No news of it from anybody either: then a failed dial is an accusation. */
+#define UNHEARD        span_s(15)
 #define HELLO_PATIENCE span_s(10)
 #define BROKEN         span_s(1)
 #define REMEMBERED     span_s(24 * 3600)

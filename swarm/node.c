@@ -13,9 +13,9 @@
 #include "node_say.h"
 
 /* SPEC.md, "A node's life". */
-#define JOIN_PATIENCE_COUNTED                                                                      \
-    span_s(20) /* with count_steps: a run that is to repeat begins with all of the list */
-#define LATE span_ms(250)
+/* With count_steps: a run that can be repeated begins with all of the list. */
+#define JOIN_PATIENCE_COUNTED span_s(20)
+#define LATE                  span_ms(250)
 
 /* ---- the whole ---- */
 

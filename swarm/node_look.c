@@ -2,8 +2,8 @@
 
 #include "lineage.h"
 
-#define STRAGGLERS                                                                                 \
-    span_s(60) /* SPEC.md, "A node's life": a record of the epoch before counts as mine that long */
+/* SPEC.md, "A node's life": how long a record of the epoch before counts as of mine. */
+#define STRAGGLERS span_s(60)
 
 const struct member *node_member(const struct node *n, int i)
 {

@@ -15,9 +15,9 @@
 
 /* SPEC.md, "Timers". */
 #define T_REDUCE_S 10 /* and three estimates: from the snapshots to the end of GATHER */
-#define REDUCE_TIMES                                                                               \
-    4           /* GATHER lasts so many times T_REDUCE at most, as long as chunks are settled */
-#define GAP_S 3 /* no tick for so long: this process stood still, and accuses nobody of it */
+/* GATHER lasts this many times T_REDUCE at most, as long as chunks are settled. */
+#define REDUCE_TIMES 4
+#define GAP_S        3 /* no tick for so long: this process stood still, and accuses nobody of it */
 
 /* ---- time ---- */
 

@@ -4,8 +4,8 @@
 #include "reduce_parts.h"
 #include "reduce_send.h"
 
-#define AVERAGES_A_CALL                                                                            \
-    8 /* chunks averaged in one call: some milliseconds each at the largest size */
+/* Chunks averaged in one call: some milliseconds each at the largest size. */
+#define AVERAGES_A_CALL 8
 
 /* ---- settling a chunk ---- */
 

@@ -3,11 +3,11 @@
 #include "sync_parts.h"
 #include "wire.h"
 
-#define MANIFEST_PATIENCE                                                                          \
-    span_s(5) /* and a second for each MANIFEST_RATE bytes of the state, to hash them */
-#define MANIFEST_RATE  (256u << 20)
-#define CHUNK_PATIENCE span_s(30)
-#define WHOLE_MANIFEST UINT32_MAX
+/* And a second for each MANIFEST_RATE bytes of the state, to hash them. */
+#define MANIFEST_PATIENCE span_s(5)
+#define MANIFEST_RATE     (256u << 20)
+#define CHUNK_PATIENCE    span_s(30)
+#define WHOLE_MANIFEST    UINT32_MAX
 
 enum { NEEDED, ASKED, WRITTEN };
 

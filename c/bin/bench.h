@@ -4,7 +4,7 @@
 
 #include "config/experiment.h"
 
-/* argv[0] is the subject's name; returns the exit code. */
+/* argv[0] is the subject's name; each returns the exit code. */
 int bench_cpu(int argc, char **argv);
 int bench_gpu(int argc, char **argv);
 int bench_net(int argc, char **argv);

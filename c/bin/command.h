@@ -22,10 +22,9 @@ struct command {
  * CODE_ERROR. */
 int command_failed(const char *name, const struct why *w);
 
-/* Takes the command line as the table says. False: help was printed or a mistake told, and the
- * command ends with
- * *code. `name` is the subcommand's, as for command_failed. With a row "json" that was given, stdout is claimed for
- * JSON (object_claim_stdout). */
+/* Takes the command line as the table says. False: help or a mistake was printed, and the command
+ * ends with *code. `name` is the subcommand's, as for command_failed. With a row "json" that was
+ * given, stdout is claimed for JSON (object_claim_stdout). */
 bool command_options(const char *name, struct options *o, int argc, char **argv, int *code);
 
 /* Rows that several commands have. */
@@ -67,6 +66,7 @@ bool command_options(const char *name, struct options *o, int argc, char **argv,
     }
 #define COMMAND_STEPS_MAX 1000000000000u /* as train.steps */
 
+/* The subcommands, by name: argv[0] is the name; each returns the exit code. */
 int bench_main(int argc, char **argv);
 int eval_main(int argc, char **argv);
 int export_main(int argc, char **argv);

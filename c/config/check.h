@@ -5,8 +5,8 @@
 
 #include "config/experiment_fields.h"
 
-/* Keys that contradict each other: ERR_USAGE at the place of one of them, naming both. Nothing is
- * said of keys that are bad already. */
+/* Keys that contradict each other: ERR_USAGE at the place of one of them, naming both. Keys that
+ * are bad already are left out. */
 void check_contradictions(struct experiment *x);
 
 /* What the format describes but this program cannot do: ERR_UNSUPPORTED. */

@@ -32,7 +32,7 @@ struct draft {
 void draft_choose(struct draft *d);
 
 /* Takes what `sets` give, chooses the rest and makes the experiment of it, paths as they will stand
- * in the file; what is to be printed is `given` in its places. ERR_USAGE with --set KEY. */
+ * in the file; the keys to print are those with `given` in x->places. ERR_USAGE with --set KEY. */
 enum err draft_make(struct draft *d, struct experiment *x, struct why *w);
 
 /* Writes the experiment with a comment for each line; `file` is what it will be called. */

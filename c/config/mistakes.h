@@ -29,8 +29,8 @@ enum err mistakes_add(struct mistakes *m, const char *name, uint32_t line, uint3
                       enum err e, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
 /* The first one goes into `w`. Returns ERR_OK when there is none, the first one's error otherwise;
- * but ERR_USAGE as soon as one of them is that: what the user wrote wrong comes before what is not
- * built yet. */
+ * but ERR_USAGE if any of them is that: a mistake of the user's counts more than what is not built
+ * yet. */
 enum err mistakes_why(const struct mistakes *m, struct why *w);
 
 /* Puts them in the order of the file, those of the command line last. */

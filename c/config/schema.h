@@ -17,7 +17,7 @@
 enum schema_type {
     SCHEMA_U32, /* a whole number */
     SCHEMA_U64,
-    SCHEMA_F64,    /* a number; `count` > 1: a list of so many */
+    SCHEMA_F64,    /* a number; `count` > 1: a list of that many */
     SCHEMA_BOOL,   /* true or false */
     SCHEMA_WORD,   /* one of `words`; the index is kept, as an enum */
     SCHEMA_TEXT,   /* `most` bytes at most */
@@ -25,13 +25,14 @@ enum schema_type {
     SCHEMA_DEVICE, /* auto, cpu, cuda, cuda:N or cuda:N,N and so on: machine.device */
 };
 
-enum schema_form { /* of a text */
-                   SCHEMA_FORM_ANY,
-                   SCHEMA_FORM_NAME,    /* letters, digits, '-', '_', '.'; it names folders */
-                   SCHEMA_FORM_LISTEN,  /* host:port, port 0 for any */
-                   SCHEMA_FORM_ADDRESS, /* host:port */
-                   SCHEMA_FORM_PRESET,
-                   SCHEMA_FORM_PATH, /* of a file or folder: relative to the experiment's file */
+/* Of a text. */
+enum schema_form {
+    SCHEMA_FORM_ANY,
+    SCHEMA_FORM_NAME,    /* letters, digits, '-', '_', '.'; it names folders */
+    SCHEMA_FORM_LISTEN,  /* host:port, port 0 for any */
+    SCHEMA_FORM_ADDRESS, /* host:port */
+    SCHEMA_FORM_PRESET,  /* a name in schema_presets */
+    SCHEMA_FORM_PATH,    /* of a file or folder: relative to the experiment's file */
 };
 
 struct schema_key {
@@ -43,8 +44,8 @@ struct schema_key {
     double low, high;     /* of a number */
     bool above, below;    /* the bound itself is out: low < x, x < high */
     bool automatic;       /* `auto` is allowed, and kept as 0 */
-    bool required;
-    unsigned count; /* of numbers in a list; 0 as 1 */
+    bool required;        /* the key must be given */
+    unsigned count;       /* of numbers in a list; 0 as 1 */
     enum schema_form form;
     const char *const *words; /* ended by NULL */
     const char *initial; /* what holds without the key; NULL: see `derived`, or it is required */

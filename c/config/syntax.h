@@ -1,4 +1,4 @@
-/* syntax.h -- what is wrong with a YAML text, in words that help, at the place that is wrong.
+/* syntax.h -- messages about wrong YAML that help, with the place that is wrong.
  *
  * libyaml says what its grammar missed, often a line too late: "could not find expected ':'" for
  * the `steps:400` of the line before. */

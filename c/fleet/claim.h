@@ -12,7 +12,8 @@
 
 /* Takes the folder, which exists, for a swarm of this experiment; the lock ends with the process.
  * ERR_STOPPED when a swarm or a worker of one still runs in it, ERR_USAGE when it holds another
- * experiment's run and `fresh` does not say what is to become of that: nothing was changed then. */
+ * experiment's run and not `fresh`; then nothing was changed. With `fresh` what it holds is moved
+ * to before-<N>. ERR_IO, ERR_MEMORY. */
 enum err claim_folder(const char *dir, const struct experiment *x, bool fresh, struct why *w);
 
 #endif

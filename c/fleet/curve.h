@@ -16,17 +16,18 @@
 
 struct curve {
     size_t columns;
-    double (*rows)[CURVE_COLUMNS_MAX];
+    double (*rows)[CURVE_COLUMNS_MAX]; /* [CURVE_ROWS_MAX] */
     size_t count;
     uint64_t stride;
-    double sums[CURVE_COLUMNS_MAX]; /* of rows that are not yet one that is kept */
-    uint64_t finite[CURVE_COLUMNS_MAX], summed;
+    double sums[CURVE_COLUMNS_MAX];             /* of rows that are not yet one that is kept */
+    uint64_t finite[CURVE_COLUMNS_MAX], summed; /* numbers in each sum; rows in all of them */
 };
 
 /* False without memory. */
 bool curve_init(struct curve *c, size_t columns);
 void curve_fini(struct curve *c);
 
+/* Adds a row of `columns` numbers. */
 void curve_add(struct curve *c, const double *row);
 
 /* Rows to read: those kept and, as the last, what has been summed since. NAN where no number was

@@ -1,4 +1,4 @@
-/* fleet.h -- a swarm on one machine: its workers, and what befell them.
+/* fleet.h -- a swarm on one machine: its workers, and what happened to them.
  *
  *     fleet_settle --> fleet_write_peers --> fleet_start --> fleet_reap ... until none runs
  *
@@ -56,18 +56,18 @@ struct fleet_start {
     const char *device;     /* --device, or NULL: as the experiment says */
 };
 
-/* Starts worker `i`, which is settled, as a process of its own; what it says is in
+/* Starts worker `i`, which is settled, as a process of its own; what it prints goes to
  * DIR/worker-<i>/output.txt. ERR_IO. */
 enum err fleet_start(struct fleet *f, size_t i, const struct fleet_start *how, struct why *w);
 
 enum fleet_end { FLEET_RUNS, FLEET_ENDED, FLEET_UNSAVED, FLEET_CRASHED };
 
 /* Has worker `i` ended since the last call? FLEET_RUNS: no, or it was told before. FLEET_UNSAVED:
- * in order, but for its last checkpoint. */
+ * it ended in order, but could not write its last checkpoint. */
 enum fleet_end fleet_reap(struct fleet *f, size_t i);
 
 size_t fleet_running(const struct fleet *f);
 void fleet_signal(const struct fleet *f, int signal); /* to all who run */
-uint64_t fleet_epoch(const struct fleet *f);          /* the latest that a log tells of */
+uint64_t fleet_epoch(const struct fleet *f);          /* the latest in any worker's log */
 
 #endif

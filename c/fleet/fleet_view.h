@@ -11,10 +11,10 @@
 struct fleet_view {
     const struct fleet *fleet;
     struct terminal terminal;
-    instant due;                  /* of the next drawing */
-    size_t outers[FLEET_MAX + 1]; /* told so far, of each worker */
-    bool joined[FLEET_MAX + 1];   /* told */
-    double sent, sent_t, sent_per_s;
+    instant due;                     /* of the next drawing */
+    size_t outers[FLEET_MAX + 1];    /* told so far, of each worker */
+    bool joined[FLEET_MAX + 1];      /* told */
+    double sent, sent_t, sent_per_s; /* bytes of all workers, when, and the rate before that */
 };
 
 /* Shows on `fd`. `f` is lent. */

@@ -1,7 +1,7 @@
 /* history.h -- one worker's event log as curves and sums, of bounded size however long the log is.
  *
- * Lines are taken as docs/events.md describes them; what is not a line of ours is counted and
- * passed over. The log may still grow: history_read goes on where it stopped. */
+ * Lines are taken as docs/events.md describes them; what is no such line is counted and
+ * ignored. The log may still grow: history_read goes on where it stopped. */
 #ifndef SHOAL_FLEET_HISTORY_H
 #define SHOAL_FLEET_HISTORY_H
 
@@ -22,7 +22,7 @@ enum { NET_T, NET_SENT, NET_RECEIVED, NET_PEERS, NET_COLUMNS };
 enum { OUTER_T, OUTER_EPOCH, OUTER_PAUSED_MS, OUTER_COLUMNS };
 enum { EVALUATION_T, EVALUATION_STEP, EVALUATION_LOSS, EVALUATION_COLUMNS };
 
-/* What befell a worker, to be marked in time. */
+/* What happened to a worker, to be marked in time. */
 enum mark_kind {
     MARK_START,
     MARK_JOIN,  /* its state came from peers */
@@ -38,7 +38,7 @@ enum mark_kind {
 struct mark {
     double t;
     enum mark_kind kind;
-    char *text;
+    char *text; /* a sentence */
 };
 
 struct history {

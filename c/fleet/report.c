@@ -52,8 +52,8 @@ struct sums {
     double step_ms, paused_ms, loss;
     double validation_first, validation, validation_first_t, validation_t;
     const struct history *named; /* one with a "start": what is the same in all */
-    size_t runs, holders,
-        alike; /* holders: of the latest epoch; alike: with the first one's digest */
+    /* holders: of the latest epoch; alike: with the first one's digest. */
+    size_t runs, holders, alike;
 };
 
 static void sum_evaluations(struct sums *s, const struct curve *c)

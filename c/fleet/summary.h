@@ -8,8 +8,8 @@
 /* What summary.json says (README, "What the quickstart shows"). */
 struct summary {
     uint64_t workers, epochs, inner_steps, tokens, joins, crashes;
-    uint64_t join_epoch, join_bytes,
-        join_servers;          /* of the state transfer to the latest joiner; bytes of all */
+    /* Of the state transfer to the latest joiner; bytes of all. */
+    uint64_t join_epoch, join_bytes, join_servers;
     double network_lag_p99_ms; /* the worst worker's event loop */
     double tokens_per_second, train_loss_first, train_loss_last;
     double validation_loss_first, validation_loss, unigram_entropy; /* nats per token */

@@ -42,10 +42,10 @@ struct watch {
     uint64_t dropped_steps;
     double pending_ms; /* steps since the last outer step: kept when it comes */
     uint64_t pending_steps;
-    uint64_t joined_epoch, joined_bytes,
-        joined_servers; /* state transfer at a join; servers 0: none */
-    char digest[65];    /* after the last outer step */
-    bool ended;         /* said goodbye in order */
+    /* State transfer at a join; servers 0: none. */
+    uint64_t joined_epoch, joined_bytes, joined_servers;
+    char digest[65]; /* after the last outer step */
+    bool ended;      /* said goodbye in order */
 };
 
 /* `path` need not exist yet. */

@@ -5,7 +5,7 @@
  *
  * Two checkpoints are of one kind when their run's ID is the same and both hold an anchor, or
  * neither. A run replaces and removes those of its own kind alone: what another run, or a swarm,
- * has earned stays where it is. Whoever writes holds the folder's lock (file_lock). */
+ * has written stays where it is. The writer holds the folder's lock (file_lock). */
 #ifndef SHOAL_MODEL_CHECKPOINTS_H
 #define SHOAL_MODEL_CHECKPOINTS_H
 
@@ -27,8 +27,8 @@ struct checkpoints_want {
     bool anchor;                  /* of a swarm, not of a worker alone */
 };
 
-/* The newest file in the folder that can be read whole and used, in `path`. Those that are passed
- * over are named on stderr, all of one reason in one line. ERR_FORMAT, with the newest one's
+/* The newest file in the folder that can be read whole and used, in `path`. Those that are skipped
+ * are named on stderr, all of one reason in one line. ERR_FORMAT, with the newest one's
  * reason, when none of them can be used; `found` false and no error when there is none. */
 enum err checkpoints_newest(const char *dir, const struct checkpoints_want *want, bool *found,
                             char path[CHECKPOINTS_PATH_BYTES], struct why *w);
@@ -41,8 +41,8 @@ enum err checkpoints_find(const char *path, char out[CHECKPOINTS_PATH_BYTES], st
  * none. */
 bool checkpoints_peek(const char *dir, bool of_swarm, struct checkpoint *out);
 
-/* Moves all checkpoints into a new folder DIR/before-<N>, whose path comes out; `count` of them, 0:
- * nothing was done. */
+/* Moves all checkpoints into a new folder DIR/before-<N>, whose path goes to `aside`; *count: how
+ * many, 0: nothing was done. ERR_IO, ERR_MEMORY. */
 enum err checkpoints_set_aside(const char *dir, size_t *count, char aside[CHECKPOINTS_PATH_BYTES],
                                struct why *w);
 

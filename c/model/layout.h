@@ -55,6 +55,7 @@ struct layout {
     size_t tensor_count;
 };
 
+/* The shape must be within the bounds of model_shape.h. */
 struct layout layout_of(const struct model_shape *s);
 
 /* Tensor `index` < tensor_count, in the order of offsets. */

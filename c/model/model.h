@@ -2,7 +2,7 @@
  * ops.
  *
  *     x = embed(tokens)
- *     each layer:  x += o_proj(attention(rotary(q, k, v = proj(rms_norm(x)))))      causal, grouped query heads
+ *     each layer:  x += o_proj(attention(rotary(q, k, v = proj(rms_norm(x)))))  causal, GQA
  *                  x += down_proj(silu(gate_proj(n)) * up_proj(n)),  n = rms_norm(x)
  *     logits = head(rms_norm(x))
  *
@@ -51,6 +51,7 @@ const struct layout *model_layout(const struct model *m);
 
 /* op_adamw's `bf16_weights`; NULL for a backend without. */
 void *model_bf16_weights(struct model *m);
+/* To be called after the parameters were written by anything but adamw. */
 void model_parameters_changed(struct model *m);
 
 /* A micro-batch: `sequences` rows of length + 1 tokens each, in host memory: token i predicts token
@@ -83,8 +84,8 @@ void model_queue(struct model *m, const float *parameters, float *gradients,
 enum err model_loss_sum(struct model *m, double *loss_sum, struct why *w);
 
 /* Generation: one sequence that grows up to the context. `model_feed` appends `count` >= 1 tokens
- * (host memory; as many as fit: model_fed + count <= context) and writes the logits [vocab] of what
- * follows the last of them to host memory. model_restart forgets the sequence. */
+ * (host memory; model_fed + count <= context) and writes the logits [vocab] of the token that
+ * follows to host memory. model_restart forgets the sequence. ERR_MEMORY, ERR_DEVICE. */
 enum err model_feed(struct model *m, const float *parameters, const uint32_t *tokens, size_t count,
                     float *logits, struct why *w);
 size_t model_fed(const struct model *m);

@@ -1,4 +1,4 @@
-/* trainer.h -- inner training: AdamW on what the sampler hands out, one step of train.batch_tokens
+/* trainer.h -- inner training: AdamW on the sampler's sequences, one step of train.batch_tokens
  * at a time.
  *
  *     trainer_open --> trainer_step, trainer_step, ... trainer_evaluate ... --> trainer_close
@@ -78,10 +78,10 @@ struct trainer_state *trainer_state(struct trainer *t);
 const struct layout *trainer_layout(const struct trainer *t);
 const struct backend *trainer_backend(const struct trainer *t); /* of rank 0 */
 
-/* Whoever writes `parameters` between calls says so afterwards. */
+/* To be called after `parameters` were written between calls. */
 void trainer_parameters_changed(struct trainer *t);
 
-/* The moments and `steps` as at genesis. */
+/* Sets the moments and `steps` back to those of genesis. */
 void trainer_forget(struct trainer *t);
 
 /* The three vectors of the state (of rank 0, all ranks hold the same) as the host sees them:

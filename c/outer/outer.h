@@ -1,7 +1,7 @@
 /* outer.h -- DiLoCo's outer step, defined bit for bit (arXiv 2311.08105; SPEC.md, "The outer
  * step").
  *
- *     delta = anchor - parameters                 what a worker learned in one epoch: its pseudo-gradient
+ *     delta = anchor - parameters                 a worker's pseudo-gradient of one epoch
  *     wire  = quantize(delta)                     int8, blocks of 256, one fp32 scale a block
  *     acc   = sum over members, in member order, of fl(weight) * dequantize(wire)
  *     mean  = quantize(acc / sum of weights)      every member uses these bytes, the owner too
@@ -62,8 +62,9 @@ void outer_accumulate(float *acc, const uint8_t *wire, size_t n, float weight);
 /* Quantizes fl(acc[i] / weight_sum). False when a mean is not finite. */
 bool outer_quantize_mean(const float *acc, size_t n, float weight_sum, uint8_t *wire);
 
+/* outer.optimizer of the experiment. */
 struct outer_rule {
-    float lr, momentum;
+    float lr, momentum; /* mu */
     bool nesterov;
 };
 
