@@ -57,6 +57,7 @@ enum err cuda_said(const struct cuda *c, struct why *w);
 /* cudaErrorNoKernelImageForDevice where they were compiled for others than the current device. */
 cudaError_t cuda_kernels_here(void);
 
+/* The operations; `self` is the backend's, prepared for these sizes. */
 void cuda_embed(void *self, const struct op_embed *o);
 void cuda_embed_backward(void *self, const struct op_embed_backward *o);
 void cuda_norm(void *self, const struct op_norm *o);

@@ -109,6 +109,7 @@ struct endpoint_counters {
     uint64_t links, links_up;   /* now */
     uint64_t http3;             /* now */
 };
+/* Since it was opened, but for those that say now. */
 struct endpoint_counters endpoint_counters(const struct endpoint *e);
 
 #endif

@@ -23,6 +23,7 @@ enum frames_said {
     FRAMES_NO_MEMORY
 };
 
+/* At the start of a stream; no body may be longer than `body_max` bytes. */
 void frames_init(struct frames *f, uint32_t body_max);
 void frames_fini(struct frames *f);
 

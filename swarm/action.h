@@ -1,9 +1,10 @@
 /* action.h -- what goes into the swarm's state machines and what comes out of them.
  *
  * swarm/ decides, its driver acts: under ngtcp2 the driver is c/node/driver.c, in the simulator
- * test/sim/. Time comes in with every event; chance comes from a generator handed in at the start;
- * the same events in give the same actions out. Bytes in an event are lent for the call; bytes in
- * an action are lent for the duration of the sink's call, except where a field says longer. */
+ * test/sim/. Time comes in with every event, random numbers from a generator handed in at the
+ * start; the same events in give the same actions out. Bytes in an event are lent for the call;
+ * bytes in an action are lent for the duration of the sink's call, except where a field says
+ * longer. */
 #ifndef SHOAL_SWARM_ACTION_H
 #define SHOAL_SWARM_ACTION_H
 

@@ -13,8 +13,8 @@
  * at first hand, signs it: ACCEPT, at most one for each (lineage, round, attempt). All signatures
  * together are the CERT. SPEC.md, "Matchmaking".
  *
- * Promises: two certified groups of one attempt are equal or disjoint; whoever has committed holds
- * the same members, weights and bandwidths as every other who has; every wait is bounded
+ * Promises: two certified groups of one attempt are equal or disjoint; all who have committed hold
+ * the same members, weights and bandwidths; every wait is bounded
  * (match_start says by what).
  *
  * Pure. Frames go to action.peer with action.link 0; the caller finds the link, and may drop a

@@ -18,6 +18,7 @@ struct match_pairs {
     uint32_t count;
 };
 
+/* In either order. */
 bool match_pairs_has(const struct match_pairs *p, sid a, sid b);
 
 /* Adds a pair, in either order; does nothing when it is there already, when a is b, and when the

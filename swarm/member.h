@@ -5,7 +5,7 @@
  *
  * A full view of signed records (wire.h), links to everybody, probes in datagrams, suspicion with
  * Lifeguard's timers (arXiv 1707.00788). Nobody says DEAD to others: each node's own timer decides,
- * and whoever is accused refutes by a higher incarnation. SPEC.md, "Membership".
+ * and an accused member refutes by a higher incarnation. SPEC.md, "Membership".
  *
  * Pure. Messages go out with action.link set. All storage is in the struct, but for the peer list.
  * Its parts:

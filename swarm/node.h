@@ -28,8 +28,8 @@ struct node_config {
     uint64_t every;        /* inner steps of an epoch of a worker of reference speed */
     uint64_t batch_tokens; /* of one inner step */
     uint64_t epochs;       /* after which the run ends */
-    /* Each worker does exactly `every` steps, and its trainer stands still after them: a run that
-     * can be repeated. Else the work-sum rule. */
+    /* Each worker does exactly `every` steps, and its trainer pauses after them: a run that can
+     * be repeated. Else the work-sum rule. */
     bool count_steps;
     uint32_t group_min, group_max;
     uint32_t bandwidth_mbps; /* first guess of the uplink, >= 1 */

@@ -8,11 +8,13 @@
  * sender repeats it when there is one. Valid as long as n->out. */
 struct sink node_inner(struct node *n);
 
+/* To the driver. */
 void node_note(struct node *n, struct note note);
 void node_order(struct node *n, const struct order *o);
 /* Lets the trainer train, or pauses it; an order goes out only when that changes. */
 void node_train(struct node *n, bool on);
 
+/* The phase that others see while the node is in its present state. */
 enum peer_phase node_phase(const struct node *n);
 /* Signs how far I am, for all. */
 void node_publish(struct node *n);

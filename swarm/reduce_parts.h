@@ -75,10 +75,10 @@ struct reduce_work { /* a chunk that I average */
     uint8_t *contributions;   /* [group_max] wire bytes of a chunk */
 };
 
-/* A member of the group. `suspect` comes and goes: whoever is heard is suspected no more, and
- * nothing is under way with one who is (`examining` is false). `lost` and `given_up` stay: a second
- * suspicion prolongs nothing, and one who was late once is not waited for in later chunks either,
- * though what it sends in time counts. Until `heard` the stage is COMMITTED. */
+/* A member of the group. `suspect` comes and goes: a member that is heard is suspected no more,
+ * and nothing is under way with one that is (`examining` is false). `lost` and `given_up` stay: a
+ * second suspicion prolongs nothing, and a member that was late once is not waited for in later
+ * chunks either, though what it sends in time counts. Until `heard` the stage is COMMITTED. */
 struct reduce_peer {
     bool linked, suspect;
     bool lost;  /* it was suspected in GATHER, and GATHER prolonged for it */

@@ -5,7 +5,7 @@
  *                              `--nobody left to ask--> FAILED <--'
  *
  * A manifest is the digests of all chunks of anchor and momentum. Up to three members are asked for
- * it; what most of them say counts, and whoever says otherwise is asked for nothing more. Each
+ * it; what most of them say counts, and who says otherwise is asked for nothing more. Each
  * chunk is checked against it before it goes out as ACTION_STATE. SPEC.md, "State transfer".
  *
  * The other side answers from the present state and the one before, as long as its buffers are
@@ -54,7 +54,7 @@ bool sync_takes(uint8_t type);
 void sync_request(struct sync *s, sid peer, link_id link, uint64_t ticket, struct bytes request,
                   instant now, const struct sink *out);
 
-/* Time has passed, or digests are to be computed, some in each tick: due at sync_due. */
+/* Time has passed, or digests must be computed, some in each tick: due at sync_due. */
 void sync_tick(struct sync *s, instant now, const struct sink *out);
 instant sync_due(const struct sync *s);
 

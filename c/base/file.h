@@ -37,6 +37,7 @@ enum err file_make_dirs(const char *path, struct why *w);
 enum err file_lock(const char *path, int *out_fd, struct why *w);
 void file_unlock(int fd);
 
+/* Is there a file, folder or anything else at the path? False also when that cannot be seen. */
 bool file_exists(const char *path);
 
 /* The folder of what was measured on this machine, $XDG_CACHE_HOME/shoal or $HOME/.cache/shoal; it

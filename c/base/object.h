@@ -23,6 +23,7 @@
  * or goes raises it, a new field or event does not. */
 #define OBJECT_SCHEMA 1
 
+/* Each sets a field, by the rules above. object_hex writes two lower-case digits for each byte. */
 void object_u64(json_t *o, const char *key, uint64_t v);
 void object_f64(json_t *o, const char *key, double v);
 void object_bool(json_t *o, const char *key, bool v);

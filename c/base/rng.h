@@ -1,5 +1,5 @@
-/* rng.h -- chance that can be repeated: a counter behind a key, mixed by SplitMix64's finalizer
- * (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+/* rng.h -- random numbers that can be repeated: a counter behind a key, mixed by SplitMix64's
+ * finalizer (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
  *
  * The n-th number of a stream is a pure function of (key, n): streams can be read at any place, in
  * any order, on any number of threads. Not for secrets: keys and nonces come from struct crypto. */

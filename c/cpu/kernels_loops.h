@@ -105,7 +105,7 @@ static void swiglu_backward(const struct op_swiglu_backward *o, size_t first, si
     }
 }
 
-/* The largest of n >= 1 numbers. One that is not a number may be passed over: it shows in the sum
+/* The largest of n >= 1 numbers. A NaN may be ignored: it shows in the sum
  * of exponentials. */
 INLINE float max_in(const number *x, size_t n)
 {

@@ -33,6 +33,7 @@ void *ops_allocate(size_t bytes);
 enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w);
 void ops_release(struct cpu *c);
 
+/* The operations; `self` is a struct cpu, prepared for these sizes. */
 void ops_zero(void *self, void *memory, size_t bytes);
 void ops_embed(void *self, const struct op_embed *o);
 void ops_embed_backward(void *self, const struct op_embed_backward *o);

@@ -77,6 +77,7 @@ void history_close(struct history *h);
 /* Reads what is new; true when something was. */
 bool history_read(struct history *h);
 
+/* As the report shows it; static. */
 const char *mark_name(enum mark_kind k);
 
 #endif

@@ -32,7 +32,7 @@ struct watch {
     char phase[16]; /* "start", "train", "match", "reduce", "sync", "done", "end" */
     /* Latest of "ready", "committed", "applied", "solo": is it in the middle of a round? */
     char round_event[24];
-    uint64_t round_epoch; /* the epoch that event speaks of */
+    uint64_t round_epoch; /* the epoch of that event */
     uint64_t epoch, batch_tokens, parameters, threads;
     uint64_t sent, received, peers; /* bytes of UDP payload of this process; members with a link */
     uint64_t sent_before;           /* by processes before it in the same folder */

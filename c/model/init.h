@@ -19,7 +19,7 @@
 /* Elements [first, first + count) of the vector into `out`. */
 void init_parameters(const struct layout *l, uint64_t seed, size_t first, size_t count, float *out);
 
-/* The whole vector into a device's `parameters`, some at a time. ERR_MEMORY. */
+/* The whole vector into a device's `parameters`, a block at a time. ERR_MEMORY. */
 enum err init_device(const struct layout *l, uint64_t seed, const struct backend *b,
                      float *parameters, struct why *w);
 

@@ -35,7 +35,7 @@ size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t 
                    enum model_use use, bool in_gradients);
 
 /* Room for up to `sequences` >= 1 at once. `memory`: model_bytes of the backend's, zeroed, which
- * the caller lends and gives back after model_close; NULL: the model takes its own. The backend
+ * the caller lends and frees after model_close; NULL: the model takes its own. The backend
  * must outlive the model. ERR_MEMORY with what was needed.
  *
  * `gradients`: NULL, or the vector that every call with gradients will name. Layers then remember
@@ -47,6 +47,7 @@ enum err model_open(struct model **out, const struct model_shape *s, const struc
                     struct why *w);
 void model_close(struct model *m);
 
+/* Valid as long as the model. */
 const struct layout *model_layout(const struct model *m);
 
 /* op_adamw's `bf16_weights`; NULL for a backend without. */
@@ -85,7 +86,7 @@ enum err model_loss_sum(struct model *m, double *loss_sum, struct why *w);
 
 /* Generation: one sequence that grows up to the context. `model_feed` appends `count` >= 1 tokens
  * (host memory; model_fed + count <= context) and writes the logits [vocab] of the token that
- * follows to host memory. model_restart forgets the sequence. ERR_MEMORY, ERR_DEVICE. */
+ * follows to host memory. model_restart forgets the sequence. ERR_DEVICE. */
 enum err model_feed(struct model *m, const float *parameters, const uint32_t *tokens, size_t count,
                     float *logits, struct why *w);
 size_t model_fed(const struct model *m);

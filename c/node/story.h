@@ -2,7 +2,7 @@
  * person wants to know of, and where the worker stands.
  *
  * Events and their fields are those of docs/events.md. What peers chose (reasons, addresses) is
- * text that whoever shows it has to clean (terminal_clean). */
+ * text that must be cleaned before it is shown (terminal_clean). */
 #ifndef SHOAL_NODE_STORY_H
 #define SHOAL_NODE_STORY_H
 
@@ -38,6 +38,7 @@ struct story {
     size_t failed_count;
 };
 
+/* `epochs`: of the whole run, `every`: inner steps between averages. */
 void story_init(struct story *s, uint64_t epochs, uint64_t every);
 
 /* Takes one event of the log, a JSON object; one that it does not know is ignored. True when `out`

@@ -34,6 +34,7 @@ char *view_status(const struct view_facts *f);
  * Likewise. */
 char *view_peers(const struct view_facts *f);
 
+/* In lower case, as in the JSON: "train", "alive"; static. */
 const char *view_phase(enum peer_phase p);
 const char *view_health(enum peer_health h);
 
