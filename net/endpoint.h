@@ -9,7 +9,7 @@
  *
  * Promises: a link is reported up only when both sides have proven their keys, down exactly once
  * after that, and every dial ends in up or down. Two nodes that dial each other at once get both
- * connections; which of them is to end the user says (link_retire). What a peer may make us hold is
+ * connections; the user says which of them ends (link_retire). What a peer may make us hold is
  * bounded: window_bytes a link for what it sends, queue_bytes_max for what we queue.
  *
  * One thread: everything here is called on the loop's thread, handlers too, and any of them may

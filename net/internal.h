@@ -103,7 +103,7 @@ struct connection {
     struct loop_timer timer;
     struct connection *dirty_next; /* in the endpoint's list of those with something to do */
     bool dirty;
-    bool doomed; /* shall end for this reason at the end of the turn */
+    bool doomed; /* ends for this reason at the end of the turn */
     uint32_t doom_code;
     char doom_reason[REASON_BYTES];
     /* CLOSING: the packet that answers further ones, ever more rarely (RFC 9000, 10.2.1). */
@@ -175,7 +175,7 @@ void endpoint_retire(struct endpoint *e, struct connection *c, span rest);
 link_id endpoint_slot(struct endpoint *e, struct connection *c);
 
 /* connection.c */
-/* NULL with a reason, as endpoint_dial has it. `pinned`: only this key will do; NULL: any. */
+/* NULL with a reason, like endpoint_dial. `pinned`: only this key will do; NULL: any. */
 struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
                                    const struct address *to, const struct protocol *p,
                                    struct why *w);

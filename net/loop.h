@@ -52,7 +52,7 @@ struct loop_call { /* from another thread; several posts before it runs are one 
 enum err loop_open(struct loop **out, struct why *w);
 void loop_close(struct loop *l);
 
-/* Level-triggered, `events` as epoll has them. The socket must stay valid until loop_forget, after
+/* Level-triggered; `events` are epoll's. The socket must stay valid until loop_forget, after
  * which it is not called any more. ERR_IO. */
 enum err loop_watch(struct loop *l, struct loop_socket *s, uint32_t events, struct why *w);
 void loop_rewatch(struct loop *l, struct loop_socket *s, uint32_t events);

@@ -99,7 +99,7 @@ enum order_kind {
     ORDER_TRAIN,    /* go on training, or start */
     ORDER_HOLD,     /* pause: there is no state to train from */
     ORDER_SNAPSHOT, /* quantize anchor - parameters, send EVENT_SNAPSHOT, pause */
-    ORDER_RESUME,   /* the round came to nothing: train on from where you stopped */
+    ORDER_RESUME,   /* the round failed: train on from where you stopped */
     ORDER_APPLY,    /* epoch, lineage, average: do the outer step, send EVENT_APPLIED, train on */
     /* epoch, lineage: the spare buffers are whole and verified. Make them the state, drop local
      * progress, send EVENT_ADOPTED, train on. */

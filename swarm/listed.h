@@ -19,7 +19,7 @@ bool listed_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const s
  * usable link; m->listed_at says when there is more to do. */
 void listed_dial(struct members *m);
 
-/* A dial or a link of this member came to nothing: if the list is all that is known of it, its
+/* A dial or a link of this member failed: if the list is all that is known of it, its
  * place among the members is given to others, and it waits for its next turn. */
 void listed_give_up(struct members *m, int member);
 

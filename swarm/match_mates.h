@@ -46,7 +46,7 @@ void match_group_of(const struct match *m, uint32_t set, struct match_group *g);
 
 /* Sends my READY, which also answers the mate's. */
 void match_say_ready(struct match *m, struct match_mate *mate, instant now, const struct sink *out);
-/* eta_ms: until I shall be ready; UINT32_MAX: not known. */
+/* eta_ms: until I am ready; UINT32_MAX: not known. */
 void match_say_notready(sid peer, enum match_reason reason, uint32_t eta_ms, uint64_t round,
                         uint16_t attempt, const struct sink *out);
 /* The set that I propose now. */

@@ -47,7 +47,7 @@ void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]
                            const struct address *a, instant now);
 bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
                    const struct sink *out);
-/* A peer's packets come from another address now: it is told. */
+/* A peer's packets come from another address now: tells it so (SEEN). */
 void members_moved(struct members *m, link_id link, const struct address *a, instant now,
                    const struct sink *out);
 /* A SEEN. */

@@ -20,14 +20,14 @@ struct stored {     /* a record as its writer signed it */
     struct version version;
     instant at;      /* when it came here */
     uint32_t age_ms; /* how old it was then */
-    uint64_t push;   /* bit i: member i is to get it with the next GOSSIP, PING or PONG */
+    uint64_t push;   /* bit i: member i gets it with the next GOSSIP, PING or PONG */
 };
 
 struct member_link {
     link_id link;           /* LINK_NONE: free */
     bool dialled;           /* by me */
     bool greeted;           /* its HELLO has come: it is of this run and this version */
-    bool retired;           /* it is to end, another one stays */
+    bool retired;           /* it ends soon, another one stays */
     instant heard;          /* when something last came on it */
     instant since;          /* when it came up */
     struct address address; /* where the peer was seen when it came up */
@@ -86,12 +86,12 @@ struct member {
     instant sees_me_at;      /* when it said so */
     uint32_t listed;         /* its place in the peer list, from 1; 0: it is not there */
     bool dialling;           /* a dial is under way */
-    uint32_t failures;       /* dials in a row that came to nothing */
+    uint32_t failures;       /* dials in a row that failed */
     instant dialled;         /* the latest dial began */
     /* dial_at: the next dial, INSTANT_NEVER: none is planned; refused: not dialled before, because
      * it refused me. */
     instant dial_at, refused;
-    enum reach_reason unreached; /* why the latest try came to nothing; REACH_REASONS: it did not */
+    enum reach_reason unreached; /* why the latest try failed; REACH_REASONS: it did not */
     struct record_reach reach;   /* valid when stored[STORED_REACH].count */
 };
 
@@ -103,7 +103,7 @@ struct listed {
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address addresses[LISTED_ADDRESSES_MAX]; /* the newest first */
     uint32_t addresses_count;
-    uint32_t failures; /* dials in a row that came to nothing */
+    uint32_t failures; /* dials in a row that failed */
     instant again;     /* not dialled before */
 };
 

@@ -27,7 +27,7 @@ void reduce_say_stage_to_all(struct reduce *r, const struct sink *out);
 /* Asks the member that averages chunk c at this rank for it. */
 void reduce_say_need(const struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
                      const struct sink *out);
-/* What I hold of this chunk; rank REDUCE_NULL: nothing, and I shall contribute nothing either. */
+/* What I hold of this chunk; rank REDUCE_NULL: nothing, and I contribute nothing either. */
 void reduce_say_have(const struct reduce *r, uint32_t member, uint32_t c, const struct sink *out);
 
 /* What I hold of a chunk, as a RESULT; its bytes are a view of the average. */

@@ -2,7 +2,7 @@
  * `shoal status` can say who cannot reach whom.
  *
  * Part of membership (member.h), on the same struct. Named are live members to which I have no link
- * and of which the latest try came to nothing. A change is told five seconds after it came, if it
+ * and of which the latest try failed. A change is published five seconds after it came, if it
  * still holds then. */
 #ifndef SHOAL_SWARM_UNREACHABLE_H
 #define SHOAL_SWARM_UNREACHABLE_H

@@ -52,7 +52,7 @@ void peers_tell(struct peers *p);
 /* Takes what the resolver found. */
 void peers_answers(struct peers *p);
 
-/* A dial that came to nothing, or a link that ended: into the log, and into the table when it says
+/* A dial that failed, or a link that ended: into the log, and into the table when it says
  * why that peer cannot be reached. */
 void peers_ended(struct peers *p, const struct link_end *end);
 

@@ -29,7 +29,7 @@ struct story {
     double t, step, loss, tokens_per_s;  /* of the latest event or step; seconds since 1970 */
     /* Seconds since 1970 of the latest traffic event; bytes so far; bytes a second before it. */
     double net_t, sent, received, sent_per_s, received_per_s;
-    /* The remaining time is told from `before`, which is a minute old or more. */
+    /* The remaining time is estimated from `before`, which is a minute old or more. */
     struct story_pace before, later;
     struct story_failed { /* whom it could not reach, latest try */
         char address[64], why[160];

@@ -34,7 +34,7 @@ struct unreached_table {
 void unreached_init(struct unreached_table *t);
 void unreached_fini(struct unreached_table *t);
 
-/* One more attempt came to nothing. `why` is cut to 159 bytes; NULL: none. now_ms: wall time. */
+/* One more attempt failed. `why` is cut to 159 bytes; NULL: none. now_ms: wall time. */
 void unreached_add(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
                    const struct address *address, enum reach_reason reason, const char *why,
                    uint64_t now_ms);
