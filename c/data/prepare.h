@@ -1,6 +1,6 @@
 /* prepare.h -- text files -> a corpus: tokenizer.json, token shards, manifest.json.
  *
- *     names --source.h--> files --document.h--> documents: some to train on, some to hold out?
+ *     names --source_list.h--> files --document.h--> documents: some to train on, some to hold out?
  *     files --document.h--> batches --all threads--> words --bpe.h--> tokenizer.json, unless given
  *     files --document.h--> batches --all threads--> ids ----shard.h--> train-*, validation-*
  *     then manifest.json
@@ -56,8 +56,8 @@ struct prepare {
 };
 
 /* Makes the corpus. `out` describes it; the caller frees it with manifest_fini. ERR_USAGE for
- * what cannot be asked or cannot come out of these texts, ERR_IO, ERR_FORMAT (source.h, stream.h),
- * ERR_MEMORY, ERR_STOPPED, and what tokenizer_read says of a given tokenizer. */
+ * what cannot be asked or cannot come out of these texts, ERR_IO, ERR_FORMAT (source_list.h,
+ * stream.h), ERR_MEMORY, ERR_STOPPED, and what tokenizer_read says of a given tokenizer. */
 enum err prepare_run(const struct prepare *p, struct manifest *out, struct why *w);
 
 #endif
