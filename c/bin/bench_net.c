@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/object.h"
 #include "base/whole.h"
 #include "bin/bench.h"
-#include "base/object.h"
 #include "bin/command.h"
 #include "net/endpoint.h"
 

@@ -15,7 +15,6 @@
 #include "bin/bench_ops.h"
 #include "bin/bench_trace.h"
 #include "bin/command.h"
-#include "node/device.h"
 #include "config/settings.h"
 #include "cpu/cpu.h"
 #include "model/adamw.h"
@@ -23,6 +22,7 @@
 #include "model/init.h"
 #include "model/model.h"
 #include "model/trainer.h"
+#include "node/device.h"
 
 #define OPS_MEBIBYTES 256 /* a GPU's caches are some tens of MiB */
 #define OPS_CONTEXT   2048

@@ -6,9 +6,9 @@
 
 #include "base/object.h"
 #include "bin/command.h"
-#include "node/checkpoint_model.h"
 #include "data/corpus.h"
 #include "data/sampler.h"
+#include "node/checkpoint_model.h"
 
 #define SEQUENCES 8 /* at once */
 

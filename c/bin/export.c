@@ -10,9 +10,9 @@
 #include "base/file.h"
 #include "base/object.h"
 #include "bin/command.h"
-#include "node/checkpoint_model.h"
 #include "data/tokenizer.h"
 #include "model/safetensors.h"
+#include "node/checkpoint_model.h"
 
 #define PATH_BYTES (EXPERIMENT_PATH_BYTES + 32)
 

@@ -8,9 +8,9 @@
 #include "base/rng.h"
 #include "base/whole.h"
 #include "bin/command.h"
-#include "node/checkpoint_model.h"
 #include "data/tokenizer.h"
 #include "data/utf8.h"
+#include "node/checkpoint_model.h"
 
 struct wishes {
     const char *checkpoint, *prompt, *data;

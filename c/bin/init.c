@@ -10,10 +10,10 @@
 #include "base/file.h"
 #include "base/object.h"
 #include "bin/command.h"
-#include "node/preflight.h"
-#include "config/settings.h"
 #include "config/draft.h"
+#include "config/settings.h"
 #include "model/trainer.h"
+#include "node/preflight.h"
 
 struct wishes {
     const char *corpus, *preset, *output, *name;

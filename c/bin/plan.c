@@ -7,18 +7,18 @@
 
 #include "base/file.h"
 #include "base/object.h"
-#include "bin/command.h"
 #include "bin/bench.h"
-#include "node/driver.h"
-#include "node/preflight.h"
-#include "node/replica.h"
-#include "config/settings.h"
+#include "bin/command.h"
 #include "config/schema.h"
+#include "config/settings.h"
 #include "config/shared.h"
 #include "cpu/cpu.h"
 #include "model/budget.h"
 #include "model/model.h"
 #include "net/identity.h"
+#include "node/driver.h"
+#include "node/preflight.h"
+#include "node/replica.h"
 
 #define TRAFFIC_ROWS 4
 

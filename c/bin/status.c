@@ -11,8 +11,8 @@
 #include "base/amount.h"
 #include "base/object.h"
 #include "base/terminal.h"
-#include "bin/http_get.h"
 #include "bin/command.h"
+#include "bin/http_get.h"
 #include "swarm/peer.h"
 
 #define PEER_ROW(to)                                                                               \

@@ -14,14 +14,14 @@
 #include "base/file.h"
 #include "base/object.h"
 #include "base/stop.h"
-#include "fleet/claim.h"
 #include "bin/command.h"
-#include "node/device.h"
+#include "config/settings.h"
+#include "fleet/claim.h"
 #include "fleet/fleet.h"
 #include "fleet/fleet_view.h"
 #include "fleet/summary.h"
+#include "node/device.h"
 #include "node/preflight.h"
-#include "config/settings.h"
 
 struct wishes {
     const char *experiment, *out, *device, *from;

@@ -17,9 +17,9 @@
 #include "base/stop.h"
 #include "base/terminal.h"
 #include "bin/command.h"
+#include "config/settings.h"
 #include "node/events.h"
 #include "node/session.h"
-#include "config/settings.h"
 
 struct wishes {
     const char *experiment, *device, *dir, *from;

@@ -9,8 +9,8 @@
 
 #include <sys/types.h>
 
-#include "fleet/watch.h"
 #include "config/experiment.h"
+#include "fleet/watch.h"
 
 #define FLEET_PATH_BYTES (EXPERIMENT_PATH_BYTES + 32) /* of what lies in a worker's folder */
 

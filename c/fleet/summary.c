@@ -12,8 +12,8 @@
 #include "base/process.h"
 #include "fleet/report.h"
 #include "model/checkpoints.h"
-#include "outer/outer.h"
 #include "net/identity.h"
+#include "outer/outer.h"
 
 /* Workers whose process was alive at a moment: g of the data-parallel comparison. */
 static size_t alive_at(const struct fleet *f, double t)

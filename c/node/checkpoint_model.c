@@ -6,9 +6,9 @@
 
 #include "base/file.h"
 #include "base/machine.h"
-#include "node/device.h"
 #include "data/tokenizer.h"
 #include "net/identity.h"
+#include "node/device.h"
 
 static enum err read_parameters(struct checkpoint_model *l, struct why *w)
 {

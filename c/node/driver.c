@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/stop.h"
-#include "node/view.h"
 #include "config/shared.h"
 #include "net/endpoint.h"
 #include "net/http3.h"
@@ -22,6 +21,7 @@
 #include "net/loop.h"
 #include "net/resolve.h"
 #include "node/peers.h"
+#include "node/view.h"
 #include "swarm/node.h"
 #include "swarm/wire.h"
 

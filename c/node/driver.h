@@ -9,10 +9,10 @@
 #define SHOAL_NODE_DRIVER_H
 
 #include "base/event_log.h"
-#include "node/exchange.h"
-#include "node/replica.h"
 #include "config/experiment.h"
 #include "net/identity.h"
+#include "node/exchange.h"
+#include "node/replica.h"
 #include "node/unreached.h"
 
 struct driver;

@@ -4,9 +4,9 @@
 #define SHOAL_NODE_EVENTS_H
 
 #include "base/event_log.h"
-#include "node/setup.h"
 #include "config/experiment.h"
 #include "model/trainer.h"
+#include "node/setup.h"
 
 /* The log may be NULL in all of these: then nothing is written. `ms` is how long it took; losses
  * are nats per token. */

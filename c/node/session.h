@@ -19,8 +19,8 @@
 #include "config/experiment.h"
 #include "model/checkpoints.h"
 #include "model/trainer.h"
-#include "node/start.h"
 #include "node/setup.h"
+#include "node/start.h"
 
 struct session_config {
     const char *command; /* "train" or "run", as command_failed names it */

@@ -10,11 +10,11 @@
 #include "base/file.h"
 #include "base/machine.h"
 #include "base/whole.h"
-#include "node/device.h"
-#include "node/preflight.h"
 #include "data/tokenizer.h"
 #include "model/checkpoints.h"
 #include "model/trainer.h"
+#include "node/device.h"
+#include "node/preflight.h"
 
 /* The tokenizer's bytes are part of what names the run: workers with different ones must not
  * mix. */

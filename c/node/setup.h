@@ -4,10 +4,10 @@
 #define SHOAL_NODE_SETUP_H
 
 #include "base/pool.h"
-#include "node/device.h"
 #include "config/shared.h"
 #include "data/corpus.h"
 #include "model/checkpoint.h"
+#include "node/device.h"
 
 struct setup {
     struct corpus *corpus;

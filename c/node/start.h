@@ -7,9 +7,9 @@
 #ifndef SHOAL_NODE_START_H
 #define SHOAL_NODE_START_H
 
-#include "node/setup.h"
 #include "model/checkpoints.h"
 #include "model/trainer.h"
+#include "node/setup.h"
 
 struct start {
     bool given; /* the run has a start */

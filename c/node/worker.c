@@ -10,17 +10,17 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/event_log.h"
+#include "base/file.h"
 #include "base/object.h"
 #include "base/stop.h"
+#include "net/identity.h"
 #include "node/driver.h"
 #include "node/events.h"
 #include "node/exchange.h"
 #include "node/live.h"
 #include "node/replica.h"
 #include "node/session.h"
-#include "net/identity.h"
 
 struct worker {
     struct experiment *x;
