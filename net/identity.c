@@ -50,8 +50,7 @@ bool identity_parse(const char *text, uint8_t out[CRYPTO_KEY_BYTES])
 
 const char *identity_print(const uint8_t id[CRYPTO_KEY_BYTES], char out[IDENTITY_TEXT_BYTES])
 {
-    for (size_t i = 0; i < CRYPTO_KEY_BYTES; i++) snprintf(out + 2 * i, 3, "%02x", id[i]);
-    return out;
+    return bytes_hex(id, CRYPTO_KEY_BYTES, out);
 }
 
 /* Peers look at the key and at nothing else; name and dates are there because X.509 has them. */

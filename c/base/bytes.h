@@ -20,6 +20,18 @@ static inline struct bytes bytes_of(const void *data, size_t count)
     return (struct bytes){(const uint8_t *)data, count};
 }
 
+/* Writes `count` bytes as 2 x count hexadecimal digits and a zero byte; returns `out`. */
+static inline const char *bytes_hex(const uint8_t *from, size_t count, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < count; i++) {
+        out[2 * i] = digits[from[i] >> 4];
+        out[2 * i + 1] = digits[from[i] & 15];
+    }
+    out[2 * count] = 0;
+    return out;
+}
+
 struct reader {
     const uint8_t *at, *end;
     bool bad; /* something was asked that is not there; all later reads give zeros */

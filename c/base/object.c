@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+
 void object_u64(json_t *o, const char *key, uint64_t v)
 {
     json_object_set_new(o, key,
@@ -38,15 +40,9 @@ void object_text(json_t *o, const char *key, const char *v)
 
 void object_hex(json_t *o, const char *key, const void *data, size_t count)
 {
-    static const char digits[] = "0123456789abcdef";
     char *text = malloc(2 * count + 1);
     if (!text) return;
-    for (size_t i = 0; i < count; i++) {
-        const uint8_t byte = ((const uint8_t *)data)[i];
-        text[2 * i] = digits[byte >> 4];
-        text[2 * i + 1] = digits[byte & 15];
-    }
-    json_object_set_new(o, key, json_stringn(text, 2 * count));
+    json_object_set_new(o, key, json_string(bytes_hex(data, count, text)));
     free(text);
 }
 

@@ -15,6 +15,7 @@
 #include "bin/bench_ops.h"
 #include "bin/bench_trace.h"
 #include "bin/command.h"
+#include "config/schema.h"
 #include "config/settings.h"
 #include "cpu/cpu.h"
 #include "model/adamw.h"
@@ -60,8 +61,7 @@ struct bench {
 
 static bool take_options(int argc, char **argv, struct wishes *o, int *code)
 {
-    static const char *const presets[] = {"2m", "14m", "60m", "150m", "1b", NULL},
-                             *const precisions[] = {"fp32", "bf16", "auto", NULL};
+    static const char *const presets[] = {"2m", "14m", "60m", "150m", "1b", NULL};
     static const char notes[] =
         "peak: on a CPU what fused multiply-adds in registers reach on as many threads, "
         "undisturbed, measured first; of a GPU what its maker says of dense products in bf16.\n"
@@ -83,7 +83,8 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
          .help = "tokens of an inner step, a multiple of the context", .otherwise = "4096"},
         {"threads", .whole = &o->threads, .least = 1, .most = 1024, .value = "N",
          .help = "how many", .otherwise = "the processors that this process may use"},
-        {"precision", .text = &o->precision, .value = "P", .words = precisions,
+        {"precision", .text = &o->precision, .value = "P",
+         .words = schema_keys[schema_index("train.precision")].words,
          .help = "fp32, bf16 or auto", .otherwise = o->gpu ? "bf16" : "fp32"},
         {"micro-batch", .whole = &o->micro_batch, .least = 1, .most = UINT32_MAX, .value = "N",
          .help = "sequences at once", .otherwise = "as train.micro_batch: auto"},

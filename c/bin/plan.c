@@ -321,8 +321,7 @@ static json_t *json_of(const struct plan *p, const struct experiment *x)
                             (json_int_t)t->epoch, "bytes_run", (json_int_t)t->run,
                             "bytes_data_parallel", t->alternative, "seconds_epoch", t->seconds));
     }
-    for (size_t i = 0; p->named && i < sizeof p->run_id; i++)
-        snprintf(id + 2 * i, 3, "%02x", p->run_id[i]);
+    if (p->named) bytes_hex(p->run_id, sizeof p->run_id, id);
     json_t *memory = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)p->memory.parameters,
         "gradients", (json_int_t)p->memory.gradients, "moments", (json_int_t)p->memory.moments,

@@ -252,12 +252,11 @@ enum err choose_kernels(struct pool *pool, const struct choice_of *of, const str
         if (!e) e = measure(pool, &l, out, w);
         layer_close(&l);
         if (!e) {
-            take(out, choose_fastest(out->times, out->count));
+            const size_t fastest = choose_fastest(out->times, out->count);
+            take(out, fastest);
             out->measured = true;
             say(of, out);
-            if (cache)
-                cache_write(cache, known, key,
-                            label(of, &(struct choice_time){out->name, out->bf16, 0}, name));
+            if (cache) cache_write(cache, known, key, label(of, &out->times[fastest], name));
         }
     }
     free(known);

@@ -109,13 +109,14 @@ static enum err digest_of(const char *dir, char out[65], uint64_t *epoch, struct
     c.sections[CHECKPOINT_ANCHOR] = both;
     c.sections[CHECKPOINT_MOMENTUM] = both + c.parameters;
     e = checkpoint_read(path, c.parameters, &c, w);
-    struct crypto hash = crypto_of(NULL);
-    uint8_t digest[CRYPTO_HASH_BYTES];
-    char text[IDENTITY_TEXT_BYTES];
-    outer_digest(&hash, both, both + c.parameters, c.parameters, digest);
+    if (!e) {
+        const struct crypto hash = crypto_of(NULL);
+        uint8_t digest[CRYPTO_HASH_BYTES];
+        outer_digest(&hash, both, both + c.parameters, c.parameters, digest);
+        bytes_hex(digest, sizeof digest, out);
+        *epoch = c.epoch;
+    }
     free(both);
-    memcpy(out, identity_print(digest, text), sizeof text);
-    *epoch = c.epoch;
     return e;
 }
 

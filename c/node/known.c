@@ -67,9 +67,8 @@ enum err known_open(struct known **out, const char *path, const uint8_t run_id[C
         return why(w, ERR_MEMORY, "no memory for the peers that were met");
     }
     snprintf(k->path, sizeof k->path, "%s", path);
-    int n = snprintf(k->first_line, sizeof k->first_line, FIRST_LINE);
-    for (size_t i = 0; i < CRYPTO_DIGEST_BYTES; i++)
-        n += snprintf(k->first_line + n, sizeof k->first_line - (size_t)n, "%02x", run_id[i]);
+    memcpy(k->first_line, FIRST_LINE, strlen(FIRST_LINE));
+    bytes_hex(run_id, CRYPTO_DIGEST_BYTES, k->first_line + strlen(FIRST_LINE));
     warning[0] = 0;
     *out = k;
     if (!file_exists(path)) return ERR_OK;

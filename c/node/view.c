@@ -27,11 +27,6 @@ const char *view_health(enum peer_health h)
     return (size_t)h < sizeof names / sizeof names[0] ? names[h] : "unknown";
 }
 
-static void hex(const uint8_t *from, size_t count, char *to)
-{
-    for (size_t i = 0; i < count; i++) sprintf(to + 2 * i, "%02x", from[i]);
-}
-
 static const struct address *address_of(const struct node_peer *p, const struct view_facts *f)
 {
     return p->self && !p->address.family ? &f->listen : &p->address;
@@ -44,7 +39,7 @@ static json_t *member_unreached_json(const struct peer_unreached *u, const struc
     char id[2 * CRYPTO_KEY_BYTES + 1];
     first_eight_print(u->sid, id);
     for (size_t i = 0; i < count; i++)
-        if (wire_sid(all[i].id) == u->sid) hex(all[i].id, CRYPTO_KEY_BYTES, id);
+        if (wire_sid(all[i].id) == u->sid) bytes_hex(all[i].id, CRYPTO_KEY_BYTES, id);
     return json_pack("{s:s, s:s}", "id", id, "reason", reach_word(u->reason));
 }
 
@@ -55,7 +50,7 @@ static json_t *peer_json(const struct node_peer *p, const struct node_peer *all,
     json_t *unreached = json_array();
     for (uint32_t i = 0; i < p->unreached_count; i++)
         json_array_append_new(unreached, member_unreached_json(&p->unreached[i], all, count));
-    hex(p->id, CRYPTO_KEY_BYTES, id);
+    bytes_hex(p->id, CRYPTO_KEY_BYTES, id);
     address_print(address_of(p, f), address);
     first_eight_print(p->lineage, lineage);
     return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:f, s:o}", "id",
@@ -70,7 +65,7 @@ static json_t *peer_json(const struct node_peer *p, const struct node_peer *all,
 static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
 {
     char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES] = "";
-    hex(u->id, CRYPTO_KEY_BYTES, id);
+    bytes_hex(u->id, CRYPTO_KEY_BYTES, id);
     if (u->address.family) address_print(&u->address, address);
     const double seconds = now_ms > u->last_ms ? (double)(now_ms - u->last_ms) * 1e-3 : 0;
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:f}", "id", id, "address", address, "reason",
@@ -84,7 +79,7 @@ static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
 char *view_status(const struct view_facts *f)
 {
     char run[2 * CRYPTO_DIGEST_BYTES + 1];
-    hex(f->run_id, CRYPTO_DIGEST_BYTES, run);
+    bytes_hex(f->run_id, CRYPTO_DIGEST_BYTES, run);
     json_t *list = json_array();
     for (size_t i = 0; i < f->peers_count; i++)
         json_array_append_new(list, peer_json(&f->peers[i], f->peers, f->peers_count, f));
@@ -113,7 +108,7 @@ char *view_peers(const struct view_facts *f)
         const struct address *a = address_of(p, f);
         if (p->health != HEALTH_ALIVE || !a->family || address_is_any(a)) continue;
         char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES];
-        hex(p->id, CRYPTO_KEY_BYTES, id);
+        bytes_hex(p->id, CRYPTO_KEY_BYTES, id);
         address_print(a, address);
         used += (size_t)snprintf(text + used, room - used, "%s@%s\n", id, address);
     }

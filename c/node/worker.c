@@ -361,9 +361,11 @@ static enum err open_replica(struct worker *k, struct why *w)
     const struct backend *b = trainer_backend(k->session.trainer);
     enum err e = arena_open(&k->room, replica_bytes(parameters), w);
     if (!e && b->pin) b->pin(b->self, k->room.start, k->room.bytes);
-    return e ? e
-             : replica_init(&k->replica, &k->room, &rule, k->session.state->parameters, parameters,
-                            k->session.setup.run_id, &k->session.hash, b, w);
+    if (!e)
+        e = replica_init(&k->replica, &k->room, &rule, k->session.state->parameters, parameters,
+                         k->session.setup.run_id, &k->session.hash, b, w);
+    arena_seal(&k->room);
+    return e;
 }
 
 /* Bytes of host memory for what the session does not have. */
