@@ -225,6 +225,31 @@ __device__ __forceinline__ struct place queries_place(const struct shape &s)
     return {part / s.heads, part % s.heads, (int)(tiles - 1 - blockIdx.x / parts) * OWN};
 }
 
+/* The keys and values that a block of queries sees, tile after tile. */
+template <int D> struct keys_stream {
+    reader<D> keys, values;
+    int tiles; /* up to the diagonal */
+};
+
+template <int D, int ROWS>
+__device__ __forceinline__ keys_stream<D> keys_seen(const struct pass &p, const struct place &at)
+{
+    const size_t head = p.s.heads + at.head / (p.s.heads / p.s.kv_heads);
+    const int length = p.s.length, end = at.first + OWN < length ? at.first + OWN : length;
+    return {reader_at<D>(qkv_rows<D>(p, at.sequence, head), 0, length),
+            reader_at<D>(qkv_rows<D>(p, at.sequence, head + p.s.kv_heads), 0, length),
+            (end + ROWS - 1) / ROWS};
+}
+
+/* Begins to copy the next tile of each into that half of the room. */
+template <int D, class ROOM>
+__device__ __forceinline__ void read_keys(ROOM &room, int half, keys_stream<D> *from)
+{
+    read_tile(&room.keys[half], &from->keys);
+    read_tile(&room.values[half], &from->values);
+    copy_commit();
+}
+
 template <int D, int ROWS> struct forward_room {
     tile<D, OWN> queries;
     tile<D, ROWS> keys[2], values[2];
@@ -260,28 +285,19 @@ __global__ void __launch_bounds__(THREADS, 2) attention_tiles(struct pass p)
     SHARED_BYTES(bytes);
     forward_room<D, ROWS> &room = *(forward_room<D, ROWS> *)bytes;
     const struct place at = queries_place(p.s);
-    const size_t keys_at = p.s.heads + at.head / (p.s.heads / p.s.kv_heads);
-    const int length = p.s.length, end = at.first + OWN < length ? at.first + OWN : length;
-    const int tiles = (end + ROWS - 1) / ROWS;
-    auto keys = reader_at<D>(qkv_rows<D>(p, at.sequence, keys_at), 0, length);
-    auto values = reader_at<D>(qkv_rows<D>(p, at.sequence, keys_at + p.s.kv_heads), 0, length);
+    const int length = p.s.length;
+    auto keys = keys_seen<D, ROWS>(p, at);
     const int first = at.first + threadIdx.x / WARP * 16; /* this warp's */
     const float scale = p.s.scale * LOG2_E;
     float s[ROWS / 8][4], sum[D / 8][4] = {}, top[2] = {-INFINITY, -INFINITY}, total[2] = {};
     uint32_t own[D / 16][4];
 
     read_own(&room.queries, qkv_rows<D>(p, at.sequence, at.head), at.first, length);
-    read_tile(&room.keys[0], &keys);
-    read_tile(&room.values[0], &values);
-    copy_commit();
-    for (int n = 0; n < tiles; n++) {
+    read_keys(room, 0, &keys);
+    for (int n = 0; n < keys.tiles; n++) {
         copy_wait<0>();
         __syncthreads(); /* tile n is there, and nobody reads tile n - 1 any more */
-        if (n + 1 < tiles) {
-            read_tile(&room.keys[(n + 1) % 2], &keys);
-            read_tile(&room.values[(n + 1) % 2], &values);
-            copy_commit();
-        }
+        if (n + 1 < keys.tiles) read_keys(room, (n + 1) % 2, &keys);
         if (n == 0)
 #pragma unroll
             for (int k = 0; k < D; k += 16) own_fragment(own[k / 16], room.queries, k);
@@ -336,34 +352,25 @@ __global__ void __launch_bounds__(THREADS, 2) attention_queries_grad(struct pass
     SHARED_BYTES(bytes);
     queries_room<D, ROWS> &room = *(queries_room<D, ROWS> *)bytes;
     const struct place at = queries_place(p.s);
-    const size_t keys_at = p.s.heads + at.head / (p.s.heads / p.s.kv_heads);
-    const int length = p.s.length, end = at.first + OWN < length ? at.first + OWN : length;
-    const int tiles = (end + ROWS - 1) / ROWS;
-    auto keys = reader_at<D>(qkv_rows<D>(p, at.sequence, keys_at), 0, length);
-    auto values = reader_at<D>(qkv_rows<D>(p, at.sequence, keys_at + p.s.kv_heads), 0, length);
+    const int length = p.s.length;
+    auto keys = keys_seen<D, ROWS>(p, at);
     const int first = at.first + threadIdx.x / WARP * 16;
     const float scale = p.s.scale * LOG2_E, factor[2] = {p.s.scale, p.s.scale};
     float s[ROWS / 8][4], d[ROWS / 8][4], sum[D / 8][4] = {}, logsum[2], delta[2];
 
     read_own(&room.queries, qkv_rows<D>(p, at.sequence, at.head), at.first, length);
     read_own(&room.grads, out_grad_rows<D>(p, at.sequence, at.head), at.first, length);
-    read_tile(&room.keys[0], &keys);
-    read_tile(&room.values[0], &values);
-    copy_commit();
+    read_keys(room, 0, &keys);
     for (int half = 0; half < 2; half++) {
         const int row = first + threadIdx.x % WARP / 4 + half * 8;
         const size_t from = (at.sequence * p.s.heads + at.head) * length + row;
         logsum[half] = row < length ? p.logsum[from] * LOG2_E : INFINITY; /* then p is 0 */
         delta[half] = row < length ? p.delta[from] : 0;
     }
-    for (int n = 0; n < tiles; n++) {
+    for (int n = 0; n < keys.tiles; n++) {
         copy_wait<0>();
         __syncthreads(); /* tile n is there, and nobody reads tile n - 1 any more */
-        if (n + 1 < tiles) {
-            read_tile(&room.keys[(n + 1) % 2], &keys);
-            read_tile(&room.values[(n + 1) % 2], &values);
-            copy_commit();
-        }
+        if (n + 1 < keys.tiles) read_keys(room, (n + 1) % 2, &keys);
         multiply<D, ROWS>(
             s, [&](int k, uint32_t r[4]) { own_fragment(r, room.queries, k); }, room.keys[n % 2]);
         multiply<D, ROWS>(
@@ -386,6 +393,52 @@ template <int D, int ROWS> struct keys_room {
     float sums[2][2 * ROWS]; /* logsum, log2(e) in it; then delta */
 };
 
+/* The queries that a block of keys is seen by, from the diagonal on, head after head, with their
+ * gradients and sums. Thread t of the first 2 * ROWS reads logsum or delta of one query of a tile. */
+template <int D> struct queries_stream {
+    reader<D> queries, grads;
+    const float *sums; /* this thread's of the head's first tile; NULL: it reads none */
+    float kept;        /* the sum read ahead, for the tile that is next in turn */
+    int row, each, at; /* that sum's row in the first tile; tiles of a head; the next to read */
+};
+
+template <int D, int ROWS>
+__device__ __forceinline__ queries_stream<D> queries_after(const struct pass &p, size_t sequence,
+                                                           size_t head, int begin)
+{
+    const int length = p.s.length, row = begin + threadIdx.x % ROWS;
+    const float *sums = threadIdx.x < ROWS ? p.logsum : p.delta;
+    return {reader_at<D>(qkv_rows<D>(p, sequence, head), begin, length),
+            reader_at<D>(out_grad_rows<D>(p, sequence, head), begin, length),
+            threadIdx.x < 2 * ROWS ? sums + (sequence * p.s.heads + head) * length + row : NULL,
+            0,
+            row,
+            (length - begin + ROWS - 1) / ROWS,
+            0};
+}
+
+/* Begins to copy the next tile of each into that half of the room, and reads its sums. */
+template <int D, int ROWS>
+__device__ __forceinline__ void read_queries(keys_room<D, ROWS> &room, int half,
+                                             const struct pass &p, queries_stream<D> *from)
+{
+    const bool is_logsum = threadIdx.x < ROWS;
+    const int ahead = from->at * ROWS, all = from->each * ROWS;
+    read_tile(&room.queries[half], &from->queries);
+    read_tile(&room.grads[half], &from->grads);
+    copy_commit();
+    from->kept = is_logsum ? INFINITY : 0; /* beyond the end p is 0 */
+    if (from->sums && from->row + ahead < p.s.length)
+        from->kept = from->sums[ahead] * (is_logsum ? LOG2_E : 1.0f);
+    if (++from->at < from->each) return;
+    from->at = 0; /* the next head's first */
+    from->queries.at = from->queries.at - all * from->queries.stride + D;
+    from->grads.at = from->grads.at - all * from->grads.stride + D;
+    from->queries.rows += all;
+    from->grads.rows += all;
+    if (from->sums) from->sums += p.s.length;
+}
+
 /* Own rows are keys; the queries of all heads that share them stream by, from the diagonal on. */
 template <int D, int ROWS>
 __global__ void __launch_bounds__(THREADS, 2) attention_keys_grad(struct pass p)
@@ -396,46 +449,21 @@ __global__ void __launch_bounds__(THREADS, 2) attention_keys_grad(struct pass p)
     const size_t sequence = part / p.s.kv_heads, kv_head = part % p.s.kv_heads;
     const size_t group = p.s.heads / p.s.kv_heads, keys_at = p.s.heads + kv_head;
     const int begin = (int)(blockIdx.x / parts) * OWN, length = p.s.length;
-    const int each = (length - begin + ROWS - 1) / ROWS, tiles = (int)group * each;
     const int first = begin + threadIdx.x / WARP * 16, lane = threadIdx.x % WARP;
     const float scale = p.s.scale * LOG2_E;
     float s[ROWS / 8][4], d[ROWS / 8][4], key_sum[D / 8][4] = {}, value_sum[D / 8][4] = {};
-
-    /* Of the first head, then of the others. Thread t of the first 2 * ROWS reads logsum or delta
-     * of one query, and puts it into the room when its tile has its turn. */
-    auto queries = reader_at<D>(qkv_rows<D>(p, sequence, kv_head * group), begin, length);
-    auto grads = reader_at<D>(out_grad_rows<D>(p, sequence, kv_head * group), begin, length);
-    const bool is_logsum = threadIdx.x < ROWS, is_sum = threadIdx.x < 2 * ROWS;
-    const int sums_row = begin + threadIdx.x % ROWS;
-    const float *sums_at = (is_logsum ? p.logsum : p.delta) +
-                           (sequence * p.s.heads + kv_head * group) * length + sums_row;
-    float kept = 0;
-    int tile_at = 0;   /* the next to read, of its head's */
+    auto queries = queries_after<D, ROWS>(p, sequence, kv_head * group, begin);
+    const int tiles = (int)group * queries.each;
     int query = begin; /* the first of the present tile */
 
-    auto read = [&](int stage) {
-        read_tile(&room.queries[stage], &queries);
-        read_tile(&room.grads[stage], &grads);
-        copy_commit();
-        kept = is_logsum ? INFINITY : 0; /* beyond the end p is 0 */
-        if (is_sum && sums_row + tile_at * ROWS < length)
-            kept = sums_at[tile_at * ROWS] * (is_logsum ? LOG2_E : 1.0f);
-        if (++tile_at < each) return;
-        tile_at = 0;
-        queries.at = queries.at - each * ROWS * queries.stride + D; /* the next head's first */
-        grads.at = grads.at - each * ROWS * grads.stride + D;
-        queries.rows += each * ROWS;
-        grads.rows += each * ROWS;
-        sums_at += length;
-    };
     read_own(&room.keys, qkv_rows<D>(p, sequence, keys_at), begin, length);
     read_own(&room.values, qkv_rows<D>(p, sequence, keys_at + p.s.kv_heads), begin, length);
-    read(0);
+    read_queries(room, 0, p, &queries);
     for (int n = 0; n < tiles; n++) {
-        if (is_sum) room.sums[n % 2][threadIdx.x] = kept;
+        if (queries.sums) room.sums[n % 2][threadIdx.x] = queries.kept;
         copy_wait<0>();
         __syncthreads(); /* tile n is there, and nobody reads tile n - 1 any more */
-        if (n + 1 < tiles) read((n + 1) % 2);
+        if (n + 1 < tiles) read_queries(room, (n + 1) % 2, p, &queries);
         const float *sums = room.sums[n % 2];
         multiply<D, ROWS>(
             s, [&](int k, uint32_t r[4]) { own_fragment(r, room.keys, k); }, room.queries[n % 2]);

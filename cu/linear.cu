@@ -63,15 +63,6 @@ __global__ void __launch_bounds__(THREADS)
         }
 }
 
-static void multiply(struct cuda *c, const char *where, void *out, struct matrix a, struct matrix b,
-                     size_t rows, size_t columns, size_t depth, bool add)
-{
-    const dim3 grid((columns + TILE - 1) / TILE, (rows + TILE - 1) / TILE);
-    LAUNCH(product, grid, dim3(THREADS), 0, c->stream, (float *)out, a, b, rows, columns, depth,
-           add);
-    cuda_launched(c, where);
-}
-
 void cuda_multiply_bf16(void *self, const struct op_product *o)
 {
     struct cuda *c = cuda_of(self);
@@ -79,53 +70,52 @@ void cuda_multiply_bf16(void *self, const struct op_product *o)
     cuda_product_bf16(c, o);
 }
 
-void cuda_linear(void *self, const struct op_linear *o)
+/* In the backend's precision; in fp32 all of a, b and c are fp32, and c's rows are contiguous. */
+static void multiply(struct cuda *c, const char *where, const struct op_product *o)
 {
-    struct cuda *c = cuda_of(self);
-    if (!c->bf16) {
-        multiply(c, "linear", o->y, {(const float *)o->x, o->n_in, 1},
-                 {(const float *)o->w, o->n_in, 1}, o->rows, o->n_out, o->n_in, false);
+    if (c->bf16) {
+        cuda_multiply_bf16(c, o);
         return;
     }
+    struct matrix a = {(const float *)o->a, o->a_stride, 1};
+    struct matrix b = {(const float *)o->b, o->b_stride, 1};
+    if (o->form == PRODUCT_WEIGHT) a = {a.data, 1, o->a_stride};
+    if (o->form != PRODUCT_FORWARD) b = {b.data, 1, o->b_stride};
+    const dim3 grid((o->columns + TILE - 1) / TILE, (o->rows + TILE - 1) / TILE);
+    LAUNCH(product, grid, dim3(THREADS), 0, c->stream, (float *)o->c, a, b, o->rows, o->columns,
+           o->depth, o->add);
+    cuda_launched(c, where);
+}
+
+void cuda_linear(void *self, const struct op_linear *o)
+{
     struct op_product p = {};
     p.form = PRODUCT_FORWARD;
     p.c = o->y, p.a = o->x, p.b = o->w;
     p.rows = o->rows, p.columns = o->n_out, p.depth = o->n_in;
     p.c_stride = o->n_out, p.a_stride = p.b_stride = o->n_in;
     p.c_bf16 = true;
-    cuda_multiply_bf16(c, &p);
+    multiply(cuda_of(self), "linear", &p);
 }
 
 void cuda_linear_input(void *self, const struct op_linear_input *o)
 {
-    struct cuda *c = cuda_of(self);
-    if (!c->bf16) {
-        multiply(c, "linear_input", o->x_grad, {(const float *)o->y_grad, o->n_out, 1},
-                 {(const float *)o->w, 1, o->n_in}, o->rows, o->n_in, o->n_out, false);
-        return;
-    }
     struct op_product p = {};
     p.form = PRODUCT_INPUT;
     p.c = o->x_grad, p.a = o->y_grad, p.b = o->w;
     p.rows = o->rows, p.columns = o->n_in, p.depth = o->n_out;
     p.c_stride = p.b_stride = o->n_in, p.a_stride = o->n_out;
     p.c_bf16 = true;
-    cuda_multiply_bf16(c, &p);
+    multiply(cuda_of(self), "linear_input", &p);
 }
 
 void cuda_linear_weight(void *self, const struct op_linear_weight *o)
 {
-    struct cuda *c = cuda_of(self);
-    if (!c->bf16) {
-        multiply(c, "linear_weight", o->w_grad, {(const float *)o->y_grad, 1, o->n_out},
-                 {(const float *)o->x, 1, o->n_in}, o->n_out, o->n_in, o->rows, o->add);
-        return;
-    }
     struct op_product p = {};
     p.form = PRODUCT_WEIGHT;
     p.c = o->w_grad, p.a = o->y_grad, p.b = o->x;
     p.rows = o->n_out, p.columns = o->n_in, p.depth = o->rows;
     p.c_stride = p.b_stride = o->n_in, p.a_stride = o->n_out;
     p.add = o->add;
-    cuda_multiply_bf16(c, &p);
+    multiply(cuda_of(self), "linear_weight", &p);
 }

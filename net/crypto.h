@@ -1,5 +1,5 @@
 /* crypto.h -- the functions of struct crypto (base/crypto.h) that need no private key, by wolfSSL.
- * crypto_of (identity.h) makes the table. For any thread. */
+ * identity_crypto (identity.h) makes the table. For any thread. */
 #ifndef SHOAL_NET_CRYPTO_H
 #define SHOAL_NET_CRYPTO_H
 

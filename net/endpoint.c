@@ -478,12 +478,4 @@ link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
     return c ? c->id : LINK_NONE;
 }
 
-size_t endpoint_queued(struct endpoint *e)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < e->slot_count; i++)
-        if (e->slots[i].connection) bytes += link_queued(e, e->slots[i].connection->id);
-    return bytes;
-}
-
 struct endpoint_counters endpoint_counters(const struct endpoint *e) { return e->counters; }

@@ -94,10 +94,6 @@ struct address endpoint_address(const struct endpoint *e);
 link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
                       const struct address *to, struct why *w);
 
-/* Bytes queued on all links and not acknowledged: 0 when everything sent has arrived. To leave
- * without losing the last messages, wait for that, for a moment. */
-size_t endpoint_queued(struct endpoint *e);
-
 struct endpoint_counters {
     uint64_t sent_bytes, sent_datagrams;         /* UDP payload that left the socket */
     uint64_t received_bytes, received_datagrams; /* all of it, garbage too */

@@ -230,7 +230,7 @@ static void sign(void *self, struct bytes message, uint8_t out[CRYPTO_SIGNATURE_
 
 static void take_random(void *self, void *to, size_t count) { crypto_random(to, count); }
 
-struct crypto crypto_of(struct identity *self)
+struct crypto identity_crypto(struct identity *self)
 {
     return (struct crypto){.self = self,
                            .hash = crypto_sha256,
@@ -241,7 +241,7 @@ struct crypto crypto_of(struct identity *self)
 
 void identity_secret(const struct identity *i, const char *purpose, uint8_t out[CRYPTO_HASH_BYTES])
 {
-    struct crypto c = crypto_of(NULL);
+    struct crypto c = identity_crypto(NULL);
     struct bytes parts[] = {bytes_of("shoal secret", 12), bytes_of(i->seed, sizeof i->seed),
                             bytes_of(purpose, strlen(purpose))};
     c.hash(c.self, parts, 3, out);

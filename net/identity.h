@@ -44,7 +44,7 @@ const uint8_t *identity_id(const struct identity *i);
 /* struct crypto filled from wolfSSL (crypto.h), which signs with `self`; that must outlive the
  * table. With NULL signing is a bug; the rest works. Signing is for one thread at a time, the rest
  * for any. */
-struct crypto crypto_of(struct identity *self);
+struct crypto identity_crypto(struct identity *self);
 
 /* One thread at a time. */
 void identity_sign(struct identity *i, struct bytes message, uint8_t out[CRYPTO_SIGNATURE_BYTES]);

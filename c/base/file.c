@@ -24,15 +24,25 @@ static enum err read_fully(int fd, uint8_t *to, size_t count, const char *path, 
     return ERR_OK;
 }
 
+/* The caller closes *fd, which is -1 after an error. */
+static enum err open_to_read(const char *path, int *fd, struct stat *s, struct why *w)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd >= 0 && !fstat(*fd, s)) return ERR_OK;
+    enum err e = why(w, ERR_IO, "opening %s: %s", path, strerror(errno));
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+    return e;
+}
+
 enum err file_read(const char *path, size_t bytes_max, uint8_t **out, size_t *count, struct why *w)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return why(w, ERR_IO, "opening %s: %s", path, strerror(errno));
+    int fd;
     struct stat s;
-    enum err e = ERR_OK;
+    enum err e = open_to_read(path, &fd, &s, w);
+    if (e) return e;
     uint8_t *p = NULL;
-    if (fstat(fd, &s)) e = why(w, ERR_IO, "opening %s: %s", path, strerror(errno));
-    else if (S_ISDIR(s.st_mode))
+    if (S_ISDIR(s.st_mode))
         e = why(w, ERR_IO, "opening %s: it is a folder, a file is needed", path);
     else if ((uint64_t)s.st_size > bytes_max)
         e = why(w, ERR_FORMAT, "%s has %lld bytes, more than the %zu that such a file may have",
@@ -54,13 +64,12 @@ enum err file_read(const char *path, size_t bytes_max, uint8_t **out, size_t *co
 enum err file_map(const char *path, struct bytes *out, struct why *w)
 {
     *out = (struct bytes){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return why(w, ERR_IO, "opening %s: %s", path, strerror(errno));
+    int fd;
     struct stat s;
-    enum err e = ERR_OK;
+    enum err e = open_to_read(path, &fd, &s, w);
+    if (e) return e;
     void *p = NULL;
-    if (fstat(fd, &s)) e = why(w, ERR_IO, "opening %s: %s", path, strerror(errno));
-    else if (!S_ISREG(s.st_mode)) e = why(w, ERR_IO, "opening %s: a regular file is needed", path);
+    if (!S_ISREG(s.st_mode)) e = why(w, ERR_IO, "opening %s: a regular file is needed", path);
     else if (s.st_size > 0) {
         p = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (p == MAP_FAILED) e = why(w, ERR_IO, "mapping %s: %s", path, strerror(errno));

@@ -103,7 +103,7 @@ static enum err write_config(const char *dir, const struct model_shape *s, uint3
  * and `generate` have it. */
 static enum err with_beginning(const char *text, uint32_t end, char **out, struct why *w)
 {
-    const char *name = TOKENIZER_END_OF_TEXT;
+    const char *name = VOCABULARY_END_OF_TEXT;
     json_t *root = json_loads(text, 0, NULL); /* it was parsed before */
     json_t *template =
         json_pack("{s:s, s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}],"
@@ -152,7 +152,7 @@ static enum err write_tokenizer(const char *dir, const char *corpus,
                        "  \"clean_up_tokenization_spaces\": false,\n"
                        "  \"model_max_length\": %u\n"
                        "}\n",
-                       TOKENIZER_END_OF_TEXT, TOKENIZER_END_OF_TEXT, s->context);
+                       VOCABULARY_END_OF_TEXT, VOCABULARY_END_OF_TEXT, s->context);
     if (t) tokenizer_close(t);
     free(text);
     free(begun);

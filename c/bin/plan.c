@@ -122,7 +122,7 @@ static void plan_name(struct plan *p, const struct experiment *x)
     size_t count;
     snprintf(path, sizeof path, "%s/tokenizer.json", x->data.corpus);
     if (file_read(path, (size_t)256 << 20, &text, &count, NULL)) return;
-    struct crypto hash = crypto_of(NULL);
+    struct crypto hash = identity_crypto(NULL);
     crypto_hash(&hash, bytes_of(text, count), tokenizer);
     struct shared_ids ids;
     shared_ids_of(x, tokenizer, NULL, &hash, &ids);

@@ -247,8 +247,8 @@ static enum err merge(struct bpe *t, struct pair *p, struct why *w)
 /* <|endoftext|> and the bytes get their ids. */
 static enum err begin_tokens(struct bpe *t, uint32_t byte_ids[256], struct why *w)
 {
-    enum err e = lexicon_add(&t->known,
-                             bytes_of(TOKENIZER_END_OF_TEXT, strlen(TOKENIZER_END_OF_TEXT)), 0, w);
+    enum err e = lexicon_add(
+        &t->known, bytes_of(VOCABULARY_END_OF_TEXT, strlen(VOCABULARY_END_OF_TEXT)), 0, w);
     for (uint32_t letter = 0, id = 1; id <= 256 && !e; letter++) {
         int byte = vocabulary_byte(letter);
         if (byte < 0) continue;
@@ -315,7 +315,7 @@ static void bpe_fini(struct bpe *t)
 enum err bpe_train(const struct lexicon *words, uint32_t vocab, unsigned (*stop)(void),
                    struct vocabulary *out, struct why *w)
 {
-    assert(vocab >= TOKENIZER_VOCAB_MIN && vocab <= TOKENIZER_VOCAB_MAX);
+    assert(vocab >= VOCABULARY_MIN && vocab <= VOCABULARY_MAX);
     struct bpe t = {.round = 1};
     uint32_t byte_ids[256];
     enum err e = begin_tokens(&t, byte_ids, w);

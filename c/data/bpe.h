@@ -15,7 +15,7 @@
 #include "data/lexicon.h"
 #include "data/vocabulary.h"
 
-/* `vocab` from TOKENIZER_VOCAB_MIN to TOKENIZER_VOCAB_MAX; out->count is at most that. The order of
+/* `vocab` from VOCABULARY_MIN to VOCABULARY_MAX; out->count is at most that. The order of
  * the words does not matter. The caller frees `out` with vocabulary_fini. ERR_MEMORY;
  * ERR_STOPPED soon after stop() is not 0 (it may be NULL). */
 enum err bpe_train(const struct lexicon *words, uint32_t vocab, unsigned (*stop)(void),

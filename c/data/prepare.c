@@ -232,10 +232,10 @@ static enum err count_words(struct lexicon *l, struct bytes text, struct why *w)
 /* Counts what stands between the names of <|endoftext|>, which are tokens already. */
 static enum err count_document(struct lexicon *l, struct bytes text, struct why *w)
 {
-    const size_t mark = strlen(TOKENIZER_END_OF_TEXT);
+    const size_t mark = strlen(VOCABULARY_END_OF_TEXT);
     enum err e = ERR_OK;
     for (const uint8_t *at = text.data, *end = at + text.count; at < end && !e;) {
-        const uint8_t *next = memmem(at, (size_t)(end - at), TOKENIZER_END_OF_TEXT, mark);
+        const uint8_t *next = memmem(at, (size_t)(end - at), VOCABULARY_END_OF_TEXT, mark);
         e = count_words(l, bytes_of(at, (size_t)((next ? next : end) - at)), w);
         at = next ? next + mark : end;
     }
@@ -475,11 +475,11 @@ static enum err check(const struct prepare *p, struct why *w)
     if (p->text_count == 0 && !p->files_from)
         return why(w, ERR_USAGE,
                    "name at least one text: a file, a folder, or - for standard input");
-    if (!p->tokenizer && (p->vocab < TOKENIZER_VOCAB_MIN || p->vocab > TOKENIZER_VOCAB_MAX))
+    if (!p->tokenizer && (p->vocab < VOCABULARY_MIN || p->vocab > VOCABULARY_MAX))
         return why(
             w, ERR_USAGE,
             "a vocabulary of %u tokens cannot be: from %u (256 bytes and the end of a text) to %u",
-            p->vocab, TOKENIZER_VOCAB_MIN, TOKENIZER_VOCAB_MAX);
+            p->vocab, VOCABULARY_MIN, VOCABULARY_MAX);
     if (!(p->validation > 0 && p->validation < 0.5))
         return why(w, ERR_USAGE, "--validation %g cannot be: above 0 and below 0.5", p->validation);
     return ERR_OK;

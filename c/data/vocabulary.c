@@ -77,7 +77,7 @@ static bool adds_end_in_front(const json_t *v)
     const json_t *token = json_object_get(json_array_get(single, 0), "SpecialToken");
     const char *id = json_string_value(json_object_get(token, "id"));
     return type && !strcmp(type, "TemplateProcessing") && json_array_size(single) == 2 && id &&
-           !strcmp(id, TOKENIZER_END_OF_TEXT) &&
+           !strcmp(id, VOCABULARY_END_OF_TEXT) &&
            json_object_get(json_array_get(single, 1), "Sequence");
 }
 
@@ -221,18 +221,18 @@ static enum err take_added(const struct parse *p, size_t room, uint8_t **to)
         uint32_t number = (uint32_t)json_integer_value(id);
         v->tokens[number] = text;
         v->specials[v->special_count++] = number;
-        if (strcmp(content, TOKENIZER_END_OF_TEXT)) continue;
+        if (strcmp(content, VOCABULARY_END_OF_TEXT)) continue;
         v->end_of_text = number;
         found = true;
     }
-    return found ? ERR_OK : refused(p, "it has no added token " TOKENIZER_END_OF_TEXT);
+    return found ? ERR_OK : refused(p, "it has no added token " VOCABULARY_END_OF_TEXT);
 }
 
 static enum err take_tokens(const struct parse *p)
 {
     struct vocabulary *v = p->out;
     size_t added = json_array_size(p->added), room = json_object_size(p->model_vocab) + added;
-    if (room > TOKENIZER_VOCAB_MAX + added) return refused(p, "it has more than 262144 tokens");
+    if (room > VOCABULARY_MAX + added) return refused(p, "it has more than 262144 tokens");
     size_t bytes = 1, i;
     const char *key;
     size_t length;
@@ -252,7 +252,7 @@ static enum err take_tokens(const struct parse *p)
     if (!e) e = take_added(p, room, &to);
     for (i = 0; !e && i < v->count; i++)
         if (!v->tokens[i].data) e = damaged(p, "an id below the count of tokens has no token");
-    if (!e && v->count > TOKENIZER_VOCAB_MAX) e = refused(p, "it has more than 262144 tokens");
+    if (!e && v->count > VOCABULARY_MAX) e = refused(p, "it has more than 262144 tokens");
     for (i = 0; !e && i < 256; i++) {
         uint8_t letter[4];
         size_t n = utf8_write(vocabulary_letter((uint8_t)i), letter);
@@ -398,7 +398,7 @@ char *vocabulary_print(const struct vocabulary *v)
 {
     json_t *added =
         json_pack("[{s:I, s:s, s:b, s:b, s:b, s:b, s:b}]", "id", (json_int_t)v->end_of_text,
-                  "content", TOKENIZER_END_OF_TEXT, "single_word", 0, "lstrip", 0, "rstrip", 0,
+                  "content", VOCABULARY_END_OF_TEXT, "single_word", 0, "lstrip", 0, "rstrip", 0,
                   "normalized", 0, "special", 1);
     json_t *root = json_pack("{s:s, s:n, s:n, s:o, s:n, s:o, s:n, s:o, s:o}", "version", "1.0",
                              "truncation", "padding", "added_tokens", added, "normalizer",

@@ -13,9 +13,9 @@
 #include "base/bytes.h"
 #include "base/err.h"
 
-#define TOKENIZER_END_OF_TEXT "<|endoftext|>"
-#define TOKENIZER_VOCAB_MAX   262144u /* tokens; what an experiment allows too */
-#define TOKENIZER_VOCAB_MIN   257u    /* 256 bytes and the end of a text */
+#define VOCABULARY_END_OF_TEXT "<|endoftext|>"
+#define VOCABULARY_MAX         262144u /* tokens; what an experiment allows too */
+#define VOCABULARY_MIN         257u    /* 256 bytes and the end of a text */
 
 struct vocabulary_merge {
     uint32_t left, right, result; /* ids */

@@ -46,7 +46,7 @@ static enum err create_repeatable(const char *path, uint64_t seed, uint64_t i,
     struct writer to = writer_init(numbers, sizeof numbers);
     writer_u64(&to, seed);
     writer_u64(&to, i);
-    struct crypto c = crypto_of(NULL);
+    struct crypto c = identity_crypto(NULL);
     struct bytes parts[] = {bytes_of("shoal worker", 12), writer_bytes(&to)};
     c.hash(c.self, parts, 2, secret);
     return identity_create_from_seed(path, secret, out, w);

@@ -413,7 +413,7 @@ static enum err open_all(struct worker *k, struct why *w)
     if (!e) e = event_log_open(&s->log, x->metrics.log, echo, w);
     if (!e) e = identity_open(x->swarm.identity, true, &k->identity, w);
     if (e) return e;
-    k->sign = crypto_of(k->identity);
+    k->sign = identity_crypto(k->identity);
     e = session_open(s, identity_id(k->identity), bytes_besides(k), CHECKPOINT_SECTIONS, w);
     if (!e) e = open_replica(k, w);
     if (!e) e = resume(k, w);

@@ -154,8 +154,8 @@ MUTATIONS = [
     ("linear: no guard of the depth", "linear.cu", "i + along < rows && k + deep < depth", "i + along < rows"),
     ("linear: weights' gradients do not accumulate", "linear.cu", "add ? *to + sum[y][x] : sum[y][x]", "sum[y][x]"),
     ("linear: reads the tile by the wrong coordinate", "linear.cu", "b_tile[deep][column + x *", "b_tile[deep][row + x *"),
-    ("linear: the wrong stride of a gradient", "linear.cu", "{(const float *)o->y_grad, 1, o->n_out}",
-     "{(const float *)o->y_grad, 1, o->n_in}"),
+    ("linear: the wrong stride of a gradient", "linear.cu", "a = {a.data, 1, o->a_stride}",
+     "a = {a.data, 1, o->b_stride}"),
 
     # pack
     ("pack: rows of a few elements more count as whole", "pack.h", "width % pack_of<T> == 0", "width % 4 == 0", "rotary.cu"),
@@ -243,5 +243,9 @@ MUTATIONS = [
     ("attention_bf16: sums do not shrink", "attention_bf16.cu", "sum[j][i] *= shrink;", "sum[j][i] *= 1.0f;"),
     ("attention_bf16: the total does not shrink", "attention_bf16.cu", "total[half] * shrink + added", "total[half] + added"),
     ("attention_bf16: delta is left out", "attention_bf16.cu", "(d[j][i] - delta[i / 2])", "d[j][i]"),
+    ("attention_bf16: the next head's queries are a head too far", "attention_bf16.cu",
+     "all * from->queries.stride + D;", "all * from->queries.stride + 2 * D;"),
+    ("attention_bf16: the sums of the first head for all", "attention_bf16.cu",
+     "if (from->sums) from->sums += p.s.length;", ""),
     ("attention_bf16: exp for exp2", "attention_bf16.cu", "added += s[j][i] = exp2_fast(s[j][i] * scale - at);", "added += s[j][i] = expf(s[j][i] * scale - at);"),
 ]

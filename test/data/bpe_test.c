@@ -63,7 +63,7 @@ Test(bpe, merges_the_most_frequent_pair_first)
 {
     train("ab ab ab cd cd", 261);
     cr_assert_eq(v.count, 261);
-    expect_token(0, TOKENIZER_END_OF_TEXT);
+    expect_token(0, VOCABULARY_END_OF_TEXT);
     expect_token(257, "ab");
     expect_token(
         258, "cd"); /* of "cd", " a", " c", twice each, the smallest left id: a space is U+0120 */

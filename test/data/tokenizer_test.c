@@ -202,8 +202,8 @@ Test(tokenizer, tells_its_size_and_its_end_of_text)
     cr_assert_eq(tokenizer_vocab(t), 1500);
     cr_assert_eq(tokenizer_end_of_text(t), 0);
     struct bytes b = tokenizer_token(t, 0);
-    cr_assert_eq(b.count, strlen(TOKENIZER_END_OF_TEXT));
-    cr_assert_eq(memcmp(b.data, TOKENIZER_END_OF_TEXT, b.count), 0);
+    cr_assert_eq(b.count, strlen(VOCABULARY_END_OF_TEXT));
+    cr_assert_eq(memcmp(b.data, VOCABULARY_END_OF_TEXT, b.count), 0);
     cr_assert_eq(tokenizer_token(t, 1500).count, 0);
 }
 

@@ -195,4 +195,18 @@ static inline void device_drop(struct device *d)
     }                                                                                              \
     static void suite##_##name(void)
 
+/* AdamW's hyperparameters as the tests have them, with the bias corrections of that step, from 1.
+ * Vectors and counts are left to the caller. */
+static inline struct op_adamw adamw_of_step(int step, float lr, float gradient_scale)
+{
+    return (struct op_adamw){.lr = lr,
+                             .beta1 = 0.9f,
+                             .beta2 = 0.95f,
+                             .eps = 1e-8f,
+                             .decay = 0.1f,
+                             .gradient_scale = gradient_scale,
+                             .correction1 = (float)(1 - pow(0.9, step)),
+                             .correction2 = (float)(1 - pow(0.95, step))};
+}
+
 #endif

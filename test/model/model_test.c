@@ -2,11 +2,11 @@
  * differences, generation, fifty steps of training, and the same bits again. */
 #include <stdbool.h>
 
-#include "golden.h"
 #include "model/adamw.h"
 #include "model/init.h"
 #include "model/model.h"
 #include "model/schedule.h"
+#include "small.h"
 
 /* Errors relative to the largest element of a tensor. A gradient goes through two layers of the ops
  * whose own tolerance is 2e-6 (ops_test.c), and loses some to cancellation between heads and
@@ -287,12 +287,7 @@ static struct experiment golden_experiment(const struct fixture *f)
     struct experiment x = {.model = f->shape, .seed = 0x5eed};
     x.train.steps = 50;
     x.train.batch_tokens = 8 * f->shape.context;
-    x.train.optimizer.lr = 1e-2;
-    x.train.optimizer.beta1 = 0.9;
-    x.train.optimizer.beta2 = 0.95;
-    x.train.optimizer.eps = 1e-8;
-    x.train.optimizer.weight_decay = 0.1;
-    x.train.optimizer.clip = 1;
+    optimizer_small(&x);
     x.train.schedule.kind = SCHEDULE_COSINE;
     x.train.schedule.warmup = 5;
     x.train.schedule.final = 0.1;
@@ -582,21 +577,11 @@ TEST_EACH(model, copies_are_the_nearest_in_bf16_and_end_where_the_matrices_do)
     cr_assert_eq(b->download(b->self, copies, copied, sizeof copies, NULL), ERR_OK);
     for (size_t i = 0; i < N; i++)
         cr_assert_eq(copies[i], i < MATRICES ? nearest_bf16(host[i]) : 0, "%zu", i);
-    b->adamw(b->self, &(struct op_adamw){.parameters = v[0],
-                                         .moment1 = v[1],
-                                         .moment2 = v[2],
-                                         .gradient = v[3],
-                                         .bf16_weights = copied,
-                                         .count = N,
-                                         .decayed_count = MATRICES,
-                                         .lr = 0.1f,
-                                         .beta1 = 0.9f,
-                                         .beta2 = 0.95f,
-                                         .eps = 1e-8f,
-                                         .decay = 0.1f,
-                                         .gradient_scale = 1,
-                                         .correction1 = 0.1f,
-                                         .correction2 = 0.05f});
+    struct op_adamw o = adamw_of_step(1, 0.1f, 1);
+    o.parameters = v[0], o.moment1 = v[1], o.moment2 = v[2], o.gradient = v[3];
+    o.bf16_weights = copied;
+    o.count = N, o.decayed_count = MATRICES;
+    b->adamw(b->self, &o);
     float after[N];
     cr_assert_eq(b->download(b->self, after, v[0], sizeof after, NULL), ERR_OK);
     cr_assert_eq(b->download(b->self, copies, copied, sizeof copies, NULL), ERR_OK);

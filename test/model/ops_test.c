@@ -706,21 +706,10 @@ Test(ops, adamw_takes_the_steps_of_pytorch_and_decays_the_first_elements_only)
             for (int step = 0; step < 3; step++) {
                 char name[32];
                 snprintf(name, sizeof name, "gradient.%d", step);
-                rig.b->adamw(rig.b->self,
-                             &(struct op_adamw){.parameters = p,
-                                                .moment1 = m,
-                                                .moment2 = v,
-                                                .gradient = given_floats(name),
-                                                .count = n,
-                                                .decayed_count = rig.shape[1],
-                                                .lr = 3e-3f,
-                                                .beta1 = 0.9f,
-                                                .beta2 = 0.95f,
-                                                .eps = 1e-8f,
-                                                .decay = 0.1f,
-                                                .gradient_scale = 0.5f,
-                                                .correction1 = (float)(1 - pow(0.9, step + 1)),
-                                                .correction2 = (float)(1 - pow(0.95, step + 1))});
+                struct op_adamw o = adamw_of_step(step + 1, 3e-3f, 0.5f);
+                o.parameters = p, o.moment1 = m, o.moment2 = v, o.gradient = given_floats(name);
+                o.count = n, o.decayed_count = rig.shape[1];
+                rig.b->adamw(rig.b->self, &o);
                 snprintf(name, sizeof name, "after.%d", step);
                 expect_floats(p, name, TIGHT);
             }
@@ -755,20 +744,10 @@ Test(ops, adamw_adds_epsilon_to_the_corrected_root_and_keeps_both_moments)
             wanted[2][i] = (float)v;
         }
         for (size_t k = 0; k < 4; k++) rig.b->upload(rig.b->self, p[k], host[k], sizeof host[k]);
-        rig.b->adamw(rig.b->self, &(struct op_adamw){.parameters = p[0],
-                                                     .moment1 = p[1],
-                                                     .moment2 = p[2],
-                                                     .gradient = p[3],
-                                                     .count = COUNT,
-                                                     .decayed_count = DECAYED,
-                                                     .lr = 3e-3f,
-                                                     .beta1 = 0.9f,
-                                                     .beta2 = 0.95f,
-                                                     .eps = 1e-8f,
-                                                     .decay = 0.1f,
-                                                     .gradient_scale = 0.5f,
-                                                     .correction1 = 0.271f,
-                                                     .correction2 = 0.142625f});
+        struct op_adamw o = adamw_of_step(3, 3e-3f, 0.5f);
+        o.parameters = p[0], o.moment1 = p[1], o.moment2 = p[2], o.gradient = p[3];
+        o.count = COUNT, o.decayed_count = DECAYED;
+        rig.b->adamw(rig.b->self, &o);
         for (size_t k = 0; k < 3; k++)
             cr_assert_leq(error_of_floats(p[k], wanted[k], COUNT), TIGHT, "result %zu", k);
         close_rig();

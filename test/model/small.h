@@ -61,6 +61,16 @@ static inline void drop_corpus(struct corpus *c)
     folder_drop();
 }
 
+static inline void optimizer_small(struct experiment *x)
+{
+    x->train.optimizer.lr = 1e-2;
+    x->train.optimizer.beta1 = 0.9;
+    x->train.optimizer.beta2 = 0.95;
+    x->train.optimizer.eps = 1e-8;
+    x->train.optimizer.weight_decay = 0.1;
+    x->train.optimizer.clip = 1;
+}
+
 static inline struct experiment experiment_small(void)
 {
     struct experiment x = {.path = "small.yaml", .seed = 5};
@@ -75,12 +85,7 @@ static inline struct experiment experiment_small(void)
                                    .rms_eps = 1e-5};
     x.train.steps = 60;
     x.train.batch_tokens = 12 * 16;
-    x.train.optimizer.lr = 1e-2;
-    x.train.optimizer.beta1 = 0.9;
-    x.train.optimizer.beta2 = 0.95;
-    x.train.optimizer.eps = 1e-8;
-    x.train.optimizer.weight_decay = 0.1;
-    x.train.optimizer.clip = 1;
+    optimizer_small(&x);
     x.train.schedule.kind = SCHEDULE_CONSTANT;
     x.train.precision = device_bf16 ? PRECISION_BF16 : PRECISION_FP32;
     return x;

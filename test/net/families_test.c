@@ -18,15 +18,6 @@ static void stop(void)
     loop = NULL;
 }
 
-static void need_ipv6(void)
-{
-    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
-    struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    bool have = fd >= 0 && !bind(fd, (struct sockaddr *)&at, sizeof at);
-    close(fd);
-    if (!have) cr_skip("no IPv6 on this machine");
-}
-
 static struct address text_address(const char *host, uint16_t port)
 {
     char text[ADDRESS_TEXT_BYTES];

@@ -132,7 +132,7 @@ Test(identity, signs_as_rfc_8032_says)
     struct identity *i;
     cr_assert_eq(identity_from_seed(seed, &i, NULL), ERR_OK);
     cr_assert(!memcmp(identity_id(i), id, 32));
-    struct crypto c = crypto_of(i);
+    struct crypto c = identity_crypto(i);
     c.sign(c.self, bytes_of(message, 2), got);
     cr_assert(!memcmp(got, want, 64));
     cr_assert(c.verify(c.self, id, bytes_of(message, 2), got));
@@ -152,7 +152,7 @@ Test(identity, signs_as_rfc_8032_says)
 Test(identity, hashes_as_fips_180_4_says)
 {
     uint8_t want[32], got[32];
-    struct crypto c = crypto_of(NULL);
+    struct crypto c = identity_crypto(NULL);
     hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", want, 32);
     crypto_hash(&c, bytes_of("abc", 3), got);
     cr_assert(!memcmp(got, want, 32));
@@ -167,7 +167,7 @@ Test(identity, hashes_as_fips_180_4_says)
 Test(identity, draws_chance_that_does_not_repeat)
 {
     uint8_t first[32], second[32];
-    struct crypto c = crypto_of(NULL);
+    struct crypto c = identity_crypto(NULL);
     c.random(c.self, first, 32);
     c.random(c.self, second, 32);
     cr_assert(memcmp(first, second, 32));

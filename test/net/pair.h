@@ -73,4 +73,7 @@ instant own_now(void);
 /* Two nodes with a link from a to b. */
 void link_pair(struct node *a, struct node *b, const struct endpoint_config *c);
 
+/* Skips the test where loopback has no IPv6. */
+void need_ipv6(void);
+
 #endif

@@ -2,6 +2,8 @@
 #include "pair.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct loop *loop;
@@ -150,4 +152,13 @@ void link_pair(struct node *a, struct node *b, const struct endpoint_config *c)
     turn_until(a->ups && b->ups, 5);
     cr_assert(a->ups == 1 && b->ups == 1, "no link: a says '%s', b says '%s'", a->reason,
               b->reason);
+}
+
+void need_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    struct sockaddr_in6 at = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    bool have = fd >= 0 && !bind(fd, (struct sockaddr *)&at, sizeof at);
+    close(fd);
+    if (!have) cr_skip("no IPv6 on this machine");
 }

@@ -78,7 +78,7 @@ Test(threads, exchange_parcels_while_a_third_hashes, .timeout = 120)
     pthread_create(&left.thread, NULL, run, &left);
     pthread_create(&right.thread, NULL, run, &right);
     cr_assert(wait_for(&left.links, 1) && wait_for(&right.links, 1));
-    struct crypto c = crypto_of(NULL);
+    struct crypto c = identity_crypto(NULL);
     crypto_hash(&c, bytes_of(blob, sizeof blob), first);
     for (int i = 0; i < 20; i++) {
         loop_post(left.loop, &left.call);

@@ -23,7 +23,7 @@ static const uint8_t run_id[CRYPTO_DIGEST_BYTES] = {3};
 
 static void begin(void)
 {
-    hash = crypto_of(NULL);
+    hash = identity_crypto(NULL);
     cr_assert_eq(pool_open(&pool, 2, 0, &w), ERR_OK, "%s", w.text);
     cr_assert_eq(cpu_open(&b, pool, false, &w), ERR_OK, "%s", w.text);
     cr_assert_eq(arena_open(&room, replica_bytes(COUNT), &w), ERR_OK, "%s", w.text);

@@ -274,9 +274,8 @@ Test(node, an_older_record_does_not_replace_a_newer_one)
     stranger_joins(&x, &stage);
     x.progress.steps = 50;
     stranger_progress(&x, &stage);
-    struct record r = {.kind = RECORD_PROGRESS, .progress = x.progress};
-    r.progress.sid = wire_sid(x.id);
-    r.progress.version = (struct version){x.version.incarnation, x.version.seq - 1};
+    const struct version older = {x.version.incarnation, x.version.seq - 1};
+    struct record r = stranger_record(&x, older);
     r.progress.steps = 49;
     stranger_says(&x, &stage, 0, bytes_of(record, stranger_sign(&x, &stage, r, record)));
     cr_assert(eq(u64, stage_view(&stage, &x)->steps, 50u));
@@ -287,9 +286,7 @@ Test(node, a_forged_record_ends_the_link_and_changes_nothing)
     stage_start(&stage);
     stranger_joins(&x, &stage);
     stranger_joins(&y, &stage);
-    struct record r = {.kind = RECORD_PROGRESS, .progress = y.progress};
-    r.progress.sid = wire_sid(y.id);
-    r.progress.version = (struct version){9999, 1};
+    struct record r = stranger_record(&y, (struct version){9999, 1});
     r.progress.steps = 66;
     size_t n = stranger_sign(&x, &stage, r, record); /* signed by x, in y's name */
     stranger_says(&x, &stage, 0, bytes_of(record, n));
@@ -303,10 +300,8 @@ Test(node, a_record_of_another_run_ends_the_link)
 {
     stage_start(&stage);
     stranger_joins(&x, &stage);
-    struct record r = {.kind = RECORD_PROGRESS, .progress = x.progress};
+    struct record r = stranger_record(&x, (struct version){9999, 1});
     uint8_t other[CRYPTO_DIGEST_BYTES] = {1};
-    r.progress.sid = wire_sid(x.id);
-    r.progress.version = (struct version){9999, 1};
     size_t n = record_write(&x.crypto, other, &r, record);
     stranger_says(&x, &stage, 0, bytes_of(record, n));
     cr_assert_not_null(stage_find(&stage, ACTION_HANG_UP, -1));
@@ -648,9 +643,7 @@ Test(node, nobody_is_accused_of_whom_others_have_heard)
     stranger_joins(&y, &stage);
     for (int i = 0; i < 20; i++) { /* y answers no PING, but its records come through x */
         keep_alive(&x, NULL, 1000);
-        struct record r = {.kind = RECORD_PROGRESS, .progress = y.progress};
-        r.progress.sid = wire_sid(y.id);
-        r.progress.version = stranger_next(&y);
+        struct record r = stranger_record(&y, stranger_next(&y));
         stranger_says(&x, &stage, 0, bytes_of(record, stranger_sign(&y, &stage, r, record)));
     }
     cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_ALIVE));

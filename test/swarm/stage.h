@@ -273,12 +273,19 @@ static inline void stranger_says(struct stranger *x, struct stage *s, uint32_t a
     stranger_frame(x, s, WIRE_GOSSIP, writer_bytes(&w));
 }
 
+/* A record of its progress, not signed. */
+static inline struct record stranger_record(const struct stranger *x, struct version version)
+{
+    struct record r = {.kind = RECORD_PROGRESS, .progress = x->progress};
+    r.progress.sid = wire_sid(x->id);
+    r.progress.version = version;
+    return r;
+}
+
 static inline void stranger_progress(struct stranger *x, struct stage *s)
 {
     uint8_t bytes[RECORD_BYTES_MAX];
-    struct record r = {.kind = RECORD_PROGRESS, .progress = x->progress};
-    r.progress.sid = wire_sid(x->id);
-    r.progress.version = stranger_next(x);
+    struct record r = stranger_record(x, stranger_next(x));
     stranger_says(x, s, 0, bytes_of(bytes, stranger_sign(x, s, r, bytes)));
 }
 
