@@ -24,6 +24,7 @@ const steps = .{
     .{ "bench", "what an idle worker costs; do four share the cores; is a swarm better than one alone? After the quickstart" },
     .{ "bench-pytorch", "shoal and PyTorch train the same models on this CPU, in turns (installs PyTorch, 5 GB; -- OPTIONS)" },
     .{ "fuzz", "every fuzz target for some seconds (-Dfuzz=SECONDS)" },
+    .{ "coverage", "which code no test reaches, by clang's counters (-- FOLDER...: of those; default c/bin)" },
     .{ "fmt", "lay out our C sources with clang-format" },
 };
 
@@ -63,7 +64,7 @@ pub fn build(b: *std.Build) void {
     }).step);
 
     const all = tests.all(&s, shoal, licenses);
-    gpu.fibers(&s, shoal, all);
+    gpu.fibers(&s, shoal, all, tests.coverage(&s, licenses));
     gpu.carried(&s);
     tests.simulator(&s, all);
     tests.wan(&s, shoal, all);

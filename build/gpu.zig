@@ -74,8 +74,8 @@ fn standIn(s: *Shoal, name: []const u8, m: *Module) *Compile {
 }
 
 /// The CUDA backend on a machine without a GPU (test/cuda/fiber.h): the tests of c/model/ once more, on its kernels,
-/// and those of test/cuda/.
-pub fn fibers(s: *Shoal, program_without: *Compile, all: *Run) void {
+/// and those of test/cuda/. `coverage` runs the tests of the program with it too.
+pub fn fibers(s: *Shoal, program_without: *Compile, all: *Run, coverage: *Run) void {
     const b = s.b;
     const seen = [_][]const u8{ "c", "cu", "test/cuda" };
     const cu = fiberModule(s, &seen, &.{ "fiber.cc", "runtime.cc" });
@@ -117,9 +117,11 @@ pub fn fibers(s: *Shoal, program_without: *Compile, all: *Run) void {
     all.addPrefixedArtifactArg("FIBER_BIN=", fiber);
 
     const scripts = s.alone("test-fiber", "run the tests of the program with fibers for a GPU alone", program_without);
-    scripts.addPrefixedArtifactArg("FIBER_BIN=", fiber);
-    scripts.addPrefixedArtifactArg("CUBLASLT_BIN=", cublaslt);
-    scripts.addPrefixedArtifactArg("NCCL_BIN=", nccl);
+    for ([_]*Run{ scripts, coverage }) |run| {
+        run.addPrefixedArtifactArg("FIBER_BIN=", fiber);
+        run.addPrefixedArtifactArg("CUBLASLT_BIN=", cublaslt);
+        run.addPrefixedArtifactArg("NCCL_BIN=", nccl);
+    }
     for ([_][]const u8{ "gpu_test.py", "day_test.py" }) |f| scripts.addFileArg(s.file("test/program", f));
 
     mutations(s, object, cublaslt, nccl);

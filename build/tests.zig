@@ -121,6 +121,16 @@ pub fn sanitizers(s: *Shoal) void {
     s.step("fuzz").dependOn(&sanitize(s, "fuzz", &.{ "--seconds", seconds }).step);
 }
 
+/// What no test reaches (test/coverage.py), of the folders after --.
+pub fn coverage(s: *Shoal, licenses: std.Build.LazyPath) *Run {
+    const run = s.talking("coverage", &.{ "python3", "test/coverage.py" });
+    run.addPassthruArgs();
+    run.addPrefixedDirectoryArg("LICENSES_BIN=", licenses);
+    for (components.all) |c| run.addArtifactArg(s.archive(c.name));
+    for ([_][]const u8{ "yaml", "quic", "wolfssl" }) |name| run.addArtifactArg(s.archive(name));
+    return run;
+}
+
 fn sanitize(s: *Shoal, kind: []const u8, options: []const []const u8) *Run {
     const run = s.script(&.{ "python3", "test/sanitize.py", kind });
     run.addArgs(options);

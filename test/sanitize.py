@@ -49,6 +49,21 @@ def call(command):
         sys.exit("sanitize.py: %s\n%s" % (" ".join(command), done.stdout))
 
 
+def compiler(cc, place, flags):
+    """A function that returns the object of a source, compiled into `place` where a source or header is newer."""
+    headers = glob.glob("c/**/*.h", recursive=True) + glob.glob("swarm/*.h") + glob.glob("net/*.h") + \
+        glob.glob("test/**/*.h", recursive=True)
+    newest = max(map(os.path.getmtime, headers + [__file__]))
+
+    def compiled(source, more=[]):
+        target = os.path.join(place, source.replace("/", "-") + ".o")
+        if not os.path.exists(target) or os.path.getmtime(target) < max(newest, os.path.getmtime(source)):
+            call([cc] + COMPILE + flags + more + INCLUDES + ["-c", source, "-o", target])
+        return target
+
+    return compiled
+
+
 def prove(kind, cc, place):
     """Each sanitizer must find its planted bug, or the whole run proves nothing."""
     program = os.path.join(place, "planted")
@@ -103,17 +118,11 @@ def main():
     os.makedirs(place, exist_ok=True)
     prove(kind, cc, place)
 
-    headers = glob.glob("c/**/*.h", recursive=True) + glob.glob("swarm/*.h") + glob.glob("net/*.h") + \
-        glob.glob("test/**/*.h", recursive=True)
-    newest = max(map(os.path.getmtime, headers + [__file__]))
+    compiled = compiler(cc, place, FLAGS[kind])
 
     def build(source):
-        target = os.path.join(place, source.replace("/", "-") + ".o")
         # The kernels for AVX-512 in C, lane by lane: on any processor, and a mask that lets too much through is seen.
-        more = ["-DAVX512_IN_C"] if kind == "address" and source.startswith("c/cpu/") else []
-        if not os.path.exists(target) or os.path.getmtime(target) < max(newest, os.path.getmtime(source)):
-            call([cc] + COMPILE + FLAGS[kind] + more + INCLUDES + ["-c", source, "-o", target])
-        return target
+        return compiled(source, ["-DAVX512_IN_C"] if kind == "address" and source.startswith("c/cpu/") else [])
 
     ours = sorted(p for p in glob.glob("c/*/*.c") + glob.glob("swarm/*.c") + glob.glob("net/*.c")
                   if not p.startswith("c/bin/"))
@@ -153,4 +162,5 @@ def main():
     sys.exit(subprocess.call(["python3", "test/tally.py"] + programs))
 
 
-main()
+if __name__ == "__main__":
+    main()
