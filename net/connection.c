@@ -9,7 +9,7 @@
 
 #define H3_EXCESSIVE_LOAD 0x107 /* RFC 9114, 8.1 */
 
-/* ---- what ngtcp2 calls ---- */
+/* ---- callbacks of ngtcp2 ---- */
 
 static ngtcp2_conn *quic_of(ngtcp2_crypto_conn_ref *ref)
 {
@@ -42,8 +42,7 @@ static int on_remove_cid(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user)
     return 0;
 }
 
-/* The peer may end this connection by a packet that holds nothing but this token (RFC 9000,
- * 10.3). */
+/* The peer may end this connection by a stateless reset with this token (RFC 9000, 10.3). */
 static int on_token(ngtcp2_conn *quic, ngtcp2_connection_id_status_type type, uint64_t sequence,
                     const ngtcp2_cid *cid, const ngtcp2_stateless_reset_token *token, void *user)
 {
@@ -65,7 +64,7 @@ static int on_key(ngtcp2_conn *quic, ngtcp2_encryption_level level, void *user)
     return 0;
 }
 
-/* Shall this peer be let in? Dooms the connection when not. */
+/* Is this peer accepted? Dooms the connection if not. */
 static bool admit(struct connection *c)
 {
     struct endpoint *e = c->endpoint;
@@ -99,7 +98,7 @@ static bool come_up(struct connection *c)
     c->state = CONNECTION_OPEN;
     if (c->protocol == &http3_protocol) c->endpoint->counters.http3++;
     else c->endpoint->counters.links_up++;
-    if (c->protocol == &link_protocol && c->dialled) /* one side is enough; 0 means never */
+    if (c->protocol == &link_protocol && c->dialled) /* one side is enough; 0: never */
         ngtcp2_conn_set_keep_alive_timeout(c->quic, c->endpoint->config.keep_alive.ns);
     return c->protocol->up(c);
 }
@@ -110,9 +109,10 @@ static int on_handshake_completed(ngtcp2_conn *quic, void *user)
     char alpn[TLS_ALPN_BYTES];
     tls_alpn(c->tls, alpn);
     if (!c->dialled) c->protocol = strcmp(alpn, TLS_ALPN_H3) ? &link_protocol : &http3_protocol;
-    if (!admit(c)) return 0; /* the reason travels in CONNECTION_CLOSE */
+    if (!admit(c)) return 0; /* the reason is sent in CONNECTION_CLOSE */
     if (!c->protocol->start(c)) return NGTCP2_ERR_CALLBACK_FAILURE;
-    /* Who dialled waits until the other side has let it in: HANDSHAKE_DONE, or the first data. */
+    /* The dialling side waits until the other has accepted it: HANDSHAKE_DONE, or the first
+     * data. */
     if (!c->dialled && !come_up(c)) return NGTCP2_ERR_CALLBACK_FAILURE;
     return 0;
 }
@@ -200,7 +200,7 @@ static int on_stateless_reset(ngtcp2_conn *quic, const ngtcp2_pkt_stateless_rese
     return 0;
 }
 
-/* The peer speaks from elsewhere now: its NAT forgot it, or it moved (RFC 9000, 9). */
+/* The peer sends from another address now: its NAT rebound, or it moved (RFC 9000, 9). */
 static int on_path(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
                    const ngtcp2_path *fallback, ngtcp2_path_validation_result result, void *user)
 {
@@ -249,7 +249,7 @@ static const ngtcp2_callbacks callbacks = {
     .recv_stateless_reset2 = on_stateless_reset,
 };
 
-/* ---- a new one ---- */
+/* ---- a new connection ---- */
 
 static void settings_of(const struct endpoint *e, instant now, ngtcp2_settings *s,
                         ngtcp2_transport_params *t)
@@ -261,8 +261,8 @@ static void settings_of(const struct endpoint *e, instant now, ngtcp2_settings *
     s->max_tx_udp_payload_size = PAYLOAD_BYTES_MAX;
     s->handshake_timeout = f->handshake.ns;
     ngtcp2_transport_params_default(t);
-    /* A message is handed on whole, so a stream's window is the longest message, its kind and one
-     * byte to see that a message is too long. What all of them hold together is bounded by the
+    /* A message is delivered whole, so a stream's window is the longest message, its kind and one
+     * byte to detect that a message is too long. What all streams hold together is bounded by the
      * connection's window. */
     t->initial_max_data = f->window_bytes;
     t->initial_max_stream_data_uni = f->parcel_bytes_max + 2;
@@ -338,7 +338,7 @@ struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd
     return connection_begin(c);
 }
 
-/* Can packets get there from this socket at all? */
+/* Can this socket send to that address at all? */
 static bool may_dial(const struct endpoint *e, const struct address *to, struct why *w)
 {
     char text[ADDRESS_TEXT_BYTES], here[ADDRESS_TEXT_BYTES];
@@ -410,7 +410,7 @@ void connection_free(struct connection *c)
     free(c);
 }
 
-/* ---- its life ---- */
+/* ---- reading and writing ---- */
 
 void connection_touch(struct connection *c)
 {
@@ -465,7 +465,7 @@ static void on_timer(void *ctx, instant now)
     else connection_touch(c);
 }
 
-/* One packet, filled with datagrams first and then with what the streams have. */
+/* One packet, filled with datagrams first and then with stream data. */
 static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pkt_info *info,
                                  uint8_t *to, size_t room, ngtcp2_tstamp now, void *user)
 {
@@ -477,7 +477,7 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pk
         ngtcp2_ssize n = ngtcp2_conn_writev_datagram(
             quic, path, info, to, room, &taken, NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &v, 1, now);
         if (taken || n == NGTCP2_ERR_INVALID_STATE || n == NGTCP2_ERR_INVALID_ARGUMENT)
-            p->datagram_done(c); /* sent, or the peer does not take datagrams */
+            p->datagram_done(c); /* sent, or the peer does not support datagrams */
         if (n == NGTCP2_ERR_WRITE_MORE || n == NGTCP2_ERR_INVALID_STATE ||
             n == NGTCP2_ERR_INVALID_ARGUMENT)
             continue;
@@ -505,7 +505,7 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pk
 bool connection_write(struct connection *c, instant now)
 {
     struct endpoint *e = c->endpoint;
-    for (int batch = 0; batch < 4; batch++) { /* then others get their turn */
+    for (int batch = 0; batch < 4; batch++) { /* then other connections get their turn */
         ngtcp2_path_storage path;
         ngtcp2_pkt_info info;
         size_t segment = 0;

@@ -11,8 +11,7 @@ void crypto_random(void *to, size_t count)
 {
     for (size_t at = 0; at < count;) {
         ssize_t got = getrandom((uint8_t *)to + at, count - at, 0);
-        if (got < 0 && errno != EINTR)
-            abort(); /* without chance there are no keys: nothing can go on */
+        if (got < 0 && errno != EINTR) abort(); /* without random numbers there are no keys */
         if (got > 0) at += (size_t)got;
     }
 }
@@ -23,7 +22,7 @@ void crypto_sha256(void *self, const struct bytes *parts, size_t count,
     wc_Sha256 sha;
     int bad = wc_InitSha256(&sha);
     for (size_t i = 0; i < count; i++) {
-        /* wolfSSL counts in 32 bits; an anchor may be longer. */
+        /* wolfSSL takes 32-bit lengths; an anchor may be longer. */
         for (size_t at = 0; at < parts[i].count; at += 1u << 30) {
             size_t left = parts[i].count - at;
             bad |= wc_Sha256Update(&sha, parts[i].data + at,

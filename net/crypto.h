@@ -1,5 +1,5 @@
 /* crypto.h -- the functions of struct crypto (base/crypto.h) that need no private key, by wolfSSL.
- * identity_crypto (identity.h) makes the table. For any thread. */
+ * identity_crypto (identity.h) makes the table. Callable from any thread. */
 #ifndef SHOAL_NET_CRYPTO_H
 #define SHOAL_NET_CRYPTO_H
 
@@ -11,7 +11,7 @@ void crypto_sha256(void *self, const struct bytes *parts, size_t count,
 bool crypto_verify(void *self, const uint8_t key[CRYPTO_KEY_BYTES], struct bytes message,
                    const uint8_t signature[CRYPTO_SIGNATURE_BYTES]);
 
-/* Bytes nobody can guess, from the system's generator; stops the program when it has none. */
+/* Unpredictable bytes from the system's generator; stops the program when it fails. */
 void crypto_random(void *to, size_t count);
 
 #endif

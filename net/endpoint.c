@@ -10,16 +10,16 @@
 #include "internal.h"
 #include "resolve.h"
 
-/* A link_id is a slot in the low bits and how often the slot was used above them. */
+/* A link_id is a slot number in the low bits, and above it how often the slot was used. */
 #define SLOT_BITS 12
 #define SLOT_MASK ((1u << SLOT_BITS) - 1)
 
 #define RECEIVES_PER_TURN 32 /* of up to 64 KiB each; then timers and writes get their turn */
 #define REFUSALS_PER_TURN 32
-#define RESETS_PER_S      50 /* stateless resets: enough for a restart, nothing to amplify */
+#define RESETS_PER_S      50 /* stateless resets: enough after a restart, too few to be abused */
 #define CLOSING_MAX       256
 #define RETRY_TOKEN_S     10
-/* RFC 9000, 10.3: a reset has 21 bytes or more and is shorter than what it answers; 42 look like
+/* RFC 9000, 10.3: a reset has at least 21 bytes and is shorter than what it answers; 42 look like
  * any short packet. */
 #define RESET_BYTES_MIN         21
 #define RESET_BYTES_LOOK        42
@@ -124,7 +124,7 @@ void endpoint_retire(struct endpoint *e, struct connection *c, span rest)
     struct connection *oldest = e->closing;
     while (oldest->closing_next) oldest = oldest->closing_next;
     loop_timer_set(e->loop, &oldest->timer,
-                   clock_now()); /* its packets are unknown ones from now on */
+                   clock_now()); /* its packets now belong to no connection */
 }
 
 /* ---- packets out ---- */
@@ -178,7 +178,7 @@ static void on_writable(struct endpoint *e)
     if (e->dirty) loop_defer(e->loop, &e->job);
 }
 
-/* The end of a turn: ends what is doomed, writes what may leave. */
+/* The end of a turn: ends doomed connections, sends what may leave. */
 static void on_job(void *ctx)
 {
     struct endpoint *e = ctx;
@@ -192,8 +192,7 @@ static void on_job(void *ctx)
         if (c->doomed) {
             connection_end(c, now);
         } else if (connection_write(c, now) && !c->dirty) {
-            c->dirty =
-                true; /* it may have more: after the others, and after what comes in meanwhile */
+            c->dirty = true; /* it may have more: after the others, and after receiving */
             c->dirty_next = NULL;
             *again_end = c;
             again_end = &c->dirty_next;
@@ -232,7 +231,7 @@ static void negotiate_version(struct endpoint *e, const ngtcp2_version_cid *v,
                                                     v->scidlen, v->dcid, v->dcidlen, versions, 1));
 }
 
-/* A packet of a connection that we no longer know: its owner should know that, too. */
+/* A packet of a connection that we no longer have: tells its sender. */
 static void reset_stateless(struct endpoint *e, const ngtcp2_version_cid *v, size_t packet_bytes,
                             const ngtcp2_path *path)
 {
@@ -247,8 +246,8 @@ static void reset_stateless(struct endpoint *e, const ngtcp2_version_cid *v, siz
     e->resets_now++;
     e->counters.resets_sent++;
     crypto_random(chance, sizeof chance);
-    /* Shorter than what it answers, so that two who know nothing do not answer each other for
-     * ever. */
+    /* Shorter than the packet it answers, so that two endpoints do not answer each other's resets
+     * forever. */
     send_stray(
         e, path,
         ngtcp2_pkt_write_stateless_reset2(e->out, packet_bytes - 1, &token, chance, sizeof chance));
@@ -281,7 +280,7 @@ static void turn_away(struct endpoint *e, const ngtcp2_pkt_hd *hd, uint64_t code
                                                     (const uint8_t *)reason, strlen(reason)));
 }
 
-/* A long header that belongs to nobody: perhaps a new client. */
+/* A long header of no known connection: perhaps a new client. */
 static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes packet, instant now)
 {
     ngtcp2_pkt_hd hd;
@@ -305,7 +304,7 @@ static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes pack
         return;
     }
     e->handshakes_now++;
-    /* The last quarter is for those we dial: strangers must not shut us in. */
+    /* The last quarter is for those we dial: strangers must not be able to block our dials. */
     struct connection *c = NULL;
     if (e->counters.links < e->slot_count - e->slot_count / 4)
         c = connection_accept(e, &hd, proven ? &odcid : NULL, path, now);
@@ -334,12 +333,13 @@ static void take_packet(struct endpoint *e, struct bytes packet, union udp_name 
                                : cid_map_find(&e->cids, v.dcid, v.dcidlen);
     if (!c && !error && !(packet.data[0] & 0x80)) c = reset_connection(e, packet);
     if (c) {
-        /* Of what we dialled the kernel chose the address, and may choose another one. */
+        /* When we dialled, the kernel chose our address, and may choose another one. */
         if (c->dialled) path.local = (ngtcp2_addr){&c->local.any, udp_name_bytes(&c->local.any)};
         connection_read(c, &path, packet, now);
     } else if (e->send_blocked) {
-        return; /* an answer would not get out; who meant it will say it again */
-    } else if (error == NGTCP2_ERR_VERSION_NEGOTIATION) { /* ngtcp2 saw that it has 1200 bytes */
+        return; /* an answer could not be sent; a client will retransmit */
+        /* ngtcp2 has checked that it has 1200 bytes */
+    } else if (error == NGTCP2_ERR_VERSION_NEGOTIATION) {
         negotiate_version(e, &v, &path);
     } else if (error) {
         e->counters.garbage_datagrams++;
@@ -384,7 +384,7 @@ static void on_socket(void *ctx, uint32_t events)
     }
 }
 
-/* ---- what others call ---- */
+/* ---- interface ---- */
 
 static enum err check_config(const struct endpoint_config *c, struct why *w)
 {
@@ -447,7 +447,7 @@ void endpoint_close(struct endpoint *e)
     if (!e) return;
     e->handlers = (struct endpoint_handlers){0};
     e->ending = true;
-    e->send_blocked = false; /* goodbyes are worth more than what waits */
+    e->send_blocked = false; /* goodbyes take precedence over the waiting batch */
     for (size_t i = 0; e->slots && i < e->slot_count; i++) {
         struct connection *c = e->slots[i].connection;
         if (!c) continue;

@@ -36,12 +36,13 @@ struct endpoint_config {
     /* Connections at once, handshakes and HTTP/3 counted, <= 4000; the last quarter only for those
      * we dial. */
     uint32_t links_max;
-    size_t parcel_bytes_max; /* a longer one is refused by STOP_SENDING; <= window_bytes / 2 */
+    size_t parcel_bytes_max; /* longer ones are refused by STOP_SENDING; <= window_bytes / 2 */
     size_t reply_bytes_max;  /* the same */
-    size_t window_bytes;     /* what a peer may have sent and we not yet handed on, per link */
+    size_t window_bytes;     /* bytes received and not yet handed on, per link */
     size_t queue_bytes_max;  /* queued and unacknowledged, per link; frames may have 4 MiB more */
-    uint32_t retry_above;    /* new ones in a second beyond which a sender must prove its address */
-    const char *alpn;        /* of links; tests may set another than shoal/1 */
+    /* new connections per second above which a client must prove its address */
+    uint32_t retry_above;
+    const char *alpn; /* of links; tests may set another than shoal/1 */
 };
 
 /* Defaults: BBR, GSO and GRO on, 4 MiB of socket buffers, 30 s idle, 10 s keep-alive, 10 s
@@ -56,19 +57,20 @@ struct endpoint_handlers {
     bool (*accept)(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], bool dialled, char reason[128]);
     void (*link_up)(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
                     const struct address *remote, bool dialled);
-    /* The peer's packets come from another address now, and it has proven that it is there. */
+    /* The peer's packets now come from another address, and it has proven that it is there. */
     void (*link_moved)(void *ctx, link_id l, const struct address *remote);
-    /* After it the handle means nothing. Parcels and requests under way failed just before it. */
+    /* Afterwards the handle is invalid. Open parcels and requests have been reported as failed just
+     * before. */
     void (*link_down)(void *ctx, link_id l, const struct link_end *end);
     void (*datagram)(void *ctx, link_id l, struct bytes payload);
     void (*frame)(void *ctx, link_id l, uint8_t type, struct bytes body);
     void (*parcel)(void *ctx, link_id l, struct bytes message);
-    /* What became of link_parcel's ticket. ok: the peer's QUIC has all of it; the peer may still
-     * refuse the last bytes of a parcel after that. */
+    /* The result of a link_parcel. ok: the peer's QUIC has acknowledged all of it; the peer may
+     * still refuse the last bytes of a parcel after that. */
     void (*parcel_done)(void *ctx, link_id l, uint64_t ticket, bool ok);
     /* Answer it by link_reply or link_decline, with this handle, now or later. */
     void (*request)(void *ctx, link_id l, uint64_t handle, struct bytes message);
-    /* What became of link_request's ticket. Not ok: there is none, and `message` is empty. */
+    /* The result of a link_request. Not ok: there is no reply, and `message` is empty. */
     void (*reply)(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes message);
     /* Something an operator wants to know, once each: a clamped buffer, GSO that the device cannot
      * do. */
@@ -85,7 +87,7 @@ enum err endpoint_open(struct loop *l, const struct endpoint_config *c, struct i
 /* Says goodbye to all (CLOSE_LEAVING), calls no handler, frees everything. NULL is fine. */
 void endpoint_close(struct endpoint *e);
 
-/* Where it listens, as asked for, with the port that the system chose. */
+/* The address it listens at, as requested, with the port that the system chose. */
 struct address endpoint_address(const struct endpoint *e);
 
 /* Starts a connection to the node with this key at this address. LINK_NONE with a reason when it
@@ -97,15 +99,16 @@ link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
 struct endpoint_counters {
     uint64_t sent_bytes, sent_datagrams;         /* UDP payload that left the socket */
     uint64_t received_bytes, received_datagrams; /* all of it, garbage too */
-    uint64_t garbage_datagrams; /* ignored: no QUIC, or of no connection and no start of one */
-    uint64_t resets_sent;       /* stateless resets for connections that we no longer know */
+    /* ignored: not QUIC, or neither of a connection nor the start of one */
+    uint64_t garbage_datagrams;
+    uint64_t resets_sent; /* stateless resets for connections that we no longer know */
     /* Retry, Version Negotiation, connections turned away for lack of room. */
     uint64_t retries_sent, negotiations_sent, refused;
-    uint64_t handshakes_failed; /* of connections that came to us */
+    uint64_t handshakes_failed; /* of incoming connections */
     uint64_t links, links_up;   /* now */
     uint64_t http3;             /* now */
 };
-/* Since it was opened, but for those that say now. */
+/* Since it was opened, except for those marked "now". */
 struct endpoint_counters endpoint_counters(const struct endpoint *e);
 
 #endif

@@ -12,7 +12,7 @@
 #define TLS_ALERT_NO_APPLICATION_PROTOCOL 120 /* RFC 7301 */
 #define REFUSED_PATIENCE_MS               100
 
-/* Writes CONNECTION_CLOSE and keeps it for packets that come late. */
+/* Writes CONNECTION_CLOSE and keeps it for late packets. */
 static void say_farewell(struct connection *c, const ngtcp2_ccerr *tell, instant now)
 {
     struct endpoint *e = c->endpoint;
@@ -30,7 +30,7 @@ static void say_farewell(struct connection *c, const ngtcp2_ccerr *tell, instant
         c->farewell_next = 1;
         c->state = CONNECTION_CLOSING;
     }
-    if (e->send_blocked) return; /* it goes out when the peer next says something */
+    if (e->send_blocked) return; /* it is sent when the peer's next packet arrives */
     memcpy(e->out, packet, (size_t)n);
     endpoint_send(e, c, &path.path, (size_t)n, (size_t)n);
 }
@@ -90,7 +90,7 @@ void connection_end(struct connection *c, instant now)
     finish(c, c->doom_code, c->doom_reason, false, &tell, now);
 }
 
-/* The peer said goodbye, or what it sent could not be. */
+/* The peer closed the connection, or violated the protocol. */
 static void finish_by_peer(struct connection *c, instant now)
 {
     const ngtcp2_ccerr *e = ngtcp2_conn_get_ccerr2(c->quic);
@@ -123,7 +123,7 @@ static void finish_by_peer(struct connection *c, instant now)
     finish(c, code, reason, true, NULL, now);
 }
 
-/* TLS said no, on our side. */
+/* TLS failed on our side. */
 static void finish_by_tls(struct connection *c, instant now)
 {
     char reason[REASON_BYTES], shown[IDENTITY_TEXT_BYTES], wanted[IDENTITY_TEXT_BYTES];
@@ -182,7 +182,7 @@ void connection_finish_by_error(struct connection *c, int error, instant now)
         finish(c, CLOSE_TIMEOUT, "nobody answered in time", false, NULL, now);
         return;
     default:
-        if (c->doomed) { /* our own protocol saw it first and said why */
+        if (c->doomed) { /* we ended it first, with our reason */
             connection_end(c, now);
             return;
         }
@@ -193,12 +193,12 @@ void connection_finish_by_error(struct connection *c, int error, instant now)
     }
 }
 
-/* As after a SIGKILL. A complaint may be forged (RFC 9000, 14.2.1): it counts while something waits
- * for an acknowledgement, and is believed when there is another one a probe time-out later and not
- * a packet in between. */
+/* As after a SIGKILL of the peer. An ICMP error may be forged (RFC 9000, 14.2.1): it counts only
+ * while something waits for an acknowledgement, and is believed when another one comes a probe
+ * timeout later without any packet in between. */
 void connection_refused(struct connection *c, instant now)
 {
-    if (c->state > CONNECTION_OPEN || !c->up) return; /* who dials may be too early, and tries on */
+    if (c->state > CONNECTION_OPEN || !c->up) return; /* a dial may be early, and keeps retrying */
     if (c->refused.ns <= c->heard.ns) {
         ngtcp2_conn_info info;
         ngtcp2_conn_get_conn_info2(c->quic, &info);

@@ -12,18 +12,18 @@
 #define HEADER_BYTES_MAX 8192
 #define TYPE_BYTES       128
 
-struct message { /* a request that came, or the answer that comes */
+struct message { /* a received request, or an answer being received */
     struct message *next;
     int64_t stream;
     char method[16], path[HTTP3_PATH_BYTES_MAX + 1], type[TYPE_BYTES];
     int status;
     size_t header_bytes;
     bool too_long;
-    uint8_t *body; /* of the answer, in either direction */
+    uint8_t *body; /* of the answer, sent or received */
     size_t count, room, read;
 };
 
-/* What a client asked for; outlives its connection's handshake. */
+/* A client's request; outlives its connection's handshake. */
 struct call {
     char path[HTTP3_PATH_BYTES_MAX + 1];
     char authority[ADDRESS_TEXT_BYTES];
@@ -141,12 +141,12 @@ static void answer(struct web *web, struct message *m)
     if (!to.answered) http3_answer(&to, 404, "text/plain", nothing);
 }
 
-/* ---- what nghttp3 calls ---- */
+/* ---- callbacks of nghttp3 ---- */
 
 static int on_begin_headers(nghttp3_conn *h3, int64_t stream, void *user, void *of)
 {
     struct web *web = user;
-    if (of) return 0; /* an answer: its message is there since we asked */
+    if (of) return 0; /* an answer: its message exists since the request */
     struct message *m = message_new(web, stream);
     if (!m) return NGHTTP3_ERR_CALLBACK_FAILURE;
     nghttp3_conn_set_stream_user_data(h3, stream, m);
@@ -197,7 +197,7 @@ static int on_body(nghttp3_conn *h3, int64_t stream, const uint8_t *data, size_t
     struct message *m = of;
     struct connection *c = web->connection;
     consume(web, stream, count);
-    if (!c->dialled || !m) return 0; /* no request needs a body */
+    if (!c->dialled || !m) return 0; /* request bodies are not needed */
     struct call *call = c->call;
     if (m->count + count <= call->body_max && body_add(m, data, count)) return 0;
     connection_doom(c, NGHTTP3_H3_REQUEST_CANCELLED, "the answer is longer than %zu bytes",
@@ -451,7 +451,7 @@ const struct protocol http3_protocol = {
     .end = end,
 };
 
-/* ---- what others call ---- */
+/* ---- interface ---- */
 
 void http3_serve(struct endpoint *e, http3_handler *handler, void *ctx)
 {

@@ -18,7 +18,7 @@ struct identity {
     uint8_t seed[IDENTITY_SEED_BYTES];
     uint8_t id[CRYPTO_KEY_BYTES];
     ed25519_key key;
-    uint8_t certificate[512], private_key[128]; /* DER; they come to 250 and 84 bytes */
+    uint8_t certificate[512], private_key[128]; /* DER; about 250 and 84 bytes */
     size_t certificate_count, private_key_count;
 };
 
@@ -53,7 +53,7 @@ const char *identity_print(const uint8_t id[CRYPTO_KEY_BYTES], char out[IDENTITY
     return bytes_hex(id, CRYPTO_KEY_BYTES, out);
 }
 
-/* Peers look at the key and at nothing else; name and dates are there because X.509 has them. */
+/* Peers look only at the key; name and dates are there because X.509 requires them. */
 static enum err make_certificate(struct identity *i, struct why *w)
 {
     Cert c;
@@ -173,8 +173,8 @@ enum err identity_create_from_seed(const char *path, const uint8_t seed[IDENTITY
     if (e) return e;
     int count = snprintf(text, sizeof text, HEADLINE "\nseed %s\nid %s\n",
                          identity_print(seed, hex), identity_print(i->id, id));
-    /* Written aside, then linked: of two that make the same file at once one wins, and no key is
-     * ever replaced. */
+    /* Written to a temporary file, then linked: if two processes create the same file at once one
+     * wins, and no key is ever replaced. */
     uint32_t chance;
     crypto_random(&chance, sizeof chance);
     struct bytes all = bytes_of(text, (size_t)count);
@@ -199,7 +199,7 @@ enum err identity_open(const char *path, bool create, struct identity **out, str
 {
     if (create && !file_exists(path)) {
         enum err e = identity_create(path, out, w);
-        if (!e || !file_exists(path)) return e; /* otherwise somebody else made it just now */
+        if (!e || !file_exists(path)) return e; /* otherwise another process has just created it */
     }
     return read_file(path, out, w);
 }

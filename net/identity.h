@@ -5,7 +5,7 @@
  *
  *     shoal identity 1
  *     seed 9d61...7f60      the private half: RFC 8032's 32-byte secret
- *     id   d75a...511a      its public half, so that damage is seen */
+ *     id   d75a...511a      its public half, to detect damage */
 #ifndef SHOAL_NET_IDENTITY_H
 #define SHOAL_NET_IDENTITY_H
 
@@ -19,7 +19,7 @@
 
 struct identity;
 
-/* Reads the key file; with `create` one that is missing is made first, from the system's generator.
+/* Reads the key file; with `create` a missing one is created first, from the system's generator.
  * ERR_IO when it cannot be read or its mode lets others use it, ERR_FORMAT when it is damaged,
  * ERR_MEMORY. The caller closes it. */
 enum err identity_open(const char *path, bool create, struct identity **out, struct why *w);
@@ -27,12 +27,12 @@ enum err identity_open(const char *path, bool create, struct identity **out, str
 /* Makes a new key file, mode 0600; one that exists already is never overwritten: ERR_IO. */
 enum err identity_create(const char *path, struct identity **out, struct why *w);
 
-/* The same with the identity that these 32 bytes decide: for runs that must repeat, not for
+/* The same with the identity derived from these 32 bytes: for runs that must be repeatable, not for
  * secrets. */
 enum err identity_create_from_seed(const char *path, const uint8_t seed[IDENTITY_SEED_BYTES],
                                    struct identity **out, struct why *w);
 
-/* The identity that these 32 bytes decide, in no file. ERR_MEMORY. */
+/* The identity derived from these 32 bytes, without a file. ERR_MEMORY. */
 enum err identity_from_seed(const uint8_t seed[IDENTITY_SEED_BYTES], struct identity **out,
                             struct why *w);
 
@@ -41,16 +41,16 @@ void identity_close(struct identity *i);
 /* CRYPTO_KEY_BYTES bytes, valid as long as the identity. */
 const uint8_t *identity_id(const struct identity *i);
 
-/* struct crypto filled from wolfSSL (crypto.h), which signs with `self`; that must outlive the
- * table. With NULL signing is a bug; the rest works. Signing is for one thread at a time, the rest
- * for any. */
+/* struct crypto filled from wolfSSL (crypto.h), which signs with `self`; `self` must outlive the
+ * table. With NULL, signing is a bug; the rest works. Only one thread at a time may sign; the rest
+ * may be called from any thread. */
 struct crypto identity_crypto(struct identity *self);
 
-/* One thread at a time. */
+/* Only one thread at a time. */
 void identity_sign(struct identity *i, struct bytes message, uint8_t out[CRYPTO_SIGNATURE_BYTES]);
 
-/* 32 bytes that only the holder of the key can compute, one set for each purpose, the same at every
- * start. */
+/* 32 bytes that only the holder of the key can compute: different for each purpose, the same at
+ * every start. */
 void identity_secret(const struct identity *i, const char *purpose, uint8_t out[CRYPTO_HASH_BYTES]);
 
 /* A self-signed X.509 certificate of the key and the key itself, both DER, for TLS; views valid as

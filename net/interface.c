@@ -6,14 +6,14 @@
 
 #include "udp.h"
 
-/* One that another host could use? */
+/* Could another host use this address? */
 static bool usable(const struct ifaddrs *i, struct address *out)
 {
     if (!i->ifa_addr || !(i->ifa_flags & IFF_UP) || i->ifa_flags & IFF_LOOPBACK) return false;
     *out = udp_address_of(i->ifa_addr);
     bool link_local = out->family == 6 ? out->ip[0] == 0xfe && (out->ip[1] & 0xc0) == 0x80
                                        : out->ip[0] == 169 && out->ip[1] == 254;
-    return out->family && !link_local; /* those need an interface beside them (RFC 4007, 6) */
+    return out->family && !link_local; /* those need an interface name (RFC 4007, 6) */
 }
 
 struct address interface_reachable(const struct address *listen)

@@ -4,11 +4,11 @@
 #include "base/clock.h"
 #include "streams.h"
 
-/* A queue full of parcels still takes frames: they say what becomes of the parcels. */
+/* A queue full of parcels still accepts frames: they announce what happens to the parcels. */
 #define FRAME_RESERVE_BYTES (4u << 20)
 
-#define DATAGRAMS_MAX 128 /* waiting; further ones are lost, as datagrams may be */
-/* A link that retires ends once nothing has moved on it for QUIET, or after 30 s at the latest. */
+#define DATAGRAMS_MAX 128 /* queued; further ones are dropped, as datagrams may be */
+/* A retiring link ends once nothing has moved on it for QUIET, or after 30 s. */
 #define RETIRE_QUIET_S 1
 #define RETIRE_S       30
 #define RETIRE_LOOK_MS 200
@@ -74,7 +74,7 @@ static bool control_data(struct connection *c, struct bytes b)
     }
 }
 
-/* A stream of the peer's shows its kind. */
+/* A stream of the peer has shown its kind. */
 static bool meet(struct connection *c, struct stream *s, uint8_t kind)
 {
     struct session *n = c->session;
@@ -99,7 +99,7 @@ static bool meet(struct connection *c, struct stream *s, uint8_t kind)
     return true;
 }
 
-/* A whole message is there. */
+/* A whole message has arrived. */
 static void deliver(struct connection *c, struct stream *s)
 {
     struct endpoint_handlers *h = &c->endpoint->handlers;
@@ -115,7 +115,7 @@ static void deliver(struct connection *c, struct stream *s)
         if (h->reply) h->reply(h->ctx, c->id, s->ticket, true, message);
     }
     if (!s->kind_known && !s->ours)
-        streams_refuse(c, s, STREAM_UNKNOWN); /* it ended before it began */
+        streams_refuse(c, s, STREAM_UNKNOWN); /* it ended without a kind */
     streams_release_in(c, s);
 }
 
@@ -171,7 +171,7 @@ static void acked(struct connection *c, int64_t id, void *of, uint64_t count)
     n->moved = now;
     c->rate.acked += count;
     span busy = instant_since(now, c->rate.since);
-    /* Short bursts say little: they end before the window opens. */
+    /* Short bursts do not measure a rate: they end before the window opens. */
     if (busy.ns < 100000000u && (n->queued || c->rate.acked < 256u << 10)) return;
     double per_s = (double)c->rate.acked / (span_in_s(busy) + 1e-6);
     c->rate.per_s = c->rate.per_s > 0 ? 0.7 * c->rate.per_s + 0.3 * per_s : per_s;
@@ -199,7 +199,7 @@ static void reset(struct connection *c, int64_t id, void *of)
     if (!s) return;
     s->in_open = false;
     streams_release_in(c, s);
-    /* Who gives up a request wants no reply either. */
+    /* A peer that cancels its request wants no reply either. */
     if (s->kind == KIND_REQUEST && !s->ours) streams_refuse(c, s, STREAM_DECLINED);
 }
 
@@ -209,7 +209,7 @@ static void stopped(struct connection *c, int64_t id, void *of)
     if (!s) return;
     s->out_open = false;
     streams_dequeue(c->session, s);
-    /* A request that the peer does not want to hear will not be answered. */
+    /* A request whose receiving the peer stops will not be answered. */
     if (s->kind == KIND_REQUEST && s->ours)
         ngtcp2_conn_shutdown_stream_read(c->quic, 0, id, STREAM_DECLINED);
 }
@@ -286,7 +286,7 @@ static void end(struct connection *c, const struct link_end *how)
     struct endpoint_handlers *h = &c->endpoint->handlers;
     struct session *n = c->session;
     link_id id = c->id;
-    /* Handlers come first: what they ask of this link is refused from here on. */
+    /* Handlers run first: what they ask of this link is refused from here on. */
     while (n && n->all) {
         struct stream *s = n->all;
         bool parcel = s->kind == KIND_PARCEL && s->ours;
@@ -349,9 +349,9 @@ static void on_quiet(void *ctx, instant now)
     loop_timer_set(c->endpoint->loop, &n->quiet, instant_min(again, last));
 }
 
-/* ---- what others call ---- */
+/* ---- interface ---- */
 
-/* A link that takes what its user gives it; NULL for one that is gone. */
+/* A link that accepts messages; NULL when it is gone or not up. */
 static struct connection *usable(struct endpoint *e, link_id l)
 {
     struct connection *c = endpoint_connection(e, l);

@@ -1,9 +1,9 @@
-/* link.h -- an authenticated connection to a peer, and what may be said over it (ALPN shoal/1).
+/* link.h -- an authenticated connection to a peer, and the messages it carries (ALPN shoal/1).
  *
  *     datagram   at most 1150 bytes, may be lost
  *     frame      a type and at most 64 KiB: reliable, in order; one stream each way for all of them
- *     parcel     one message, reliable, on its own stream: none waits for another's lost packet
- *     request    one message there, one reply back, on a stream of its own
+ *     parcel     one message, reliable, on its own stream: no head-of-line blocking between them
+ *     request    one message and one reply, on a stream of its own
  *
  * On the wire (RFC 9000 streams): the first byte of a stream is its kind. 0x01 control, one
  * unidirectional stream each way, then frames as type u8, length u24 little-endian, body; 0x02
@@ -11,9 +11,9 @@
  * FIN. An unknown kind is refused by STOP_SENDING.
  *
  * Everything passed in is copied before the call returns. Every function here may be called from a
- * handler, and takes a link that is gone or not up yet: it says false, as it does when the link's
- * queue is full. A frame that was taken is delivered, or the link goes down; of a parcel or a
- * request the handler hears what became of it. */
+ * handler, and with a link that is gone or not up yet: it returns false then, as it does when the
+ * link's queue is full. An accepted frame is delivered, or the link goes down; the result of a
+ * parcel or a request is reported to its handler. */
 #ifndef SHOAL_NET_LINK_H
 #define SHOAL_NET_LINK_H
 
@@ -36,7 +36,7 @@ struct link_end {
     bool by_peer;                 /* the peer closed it */
     bool up;                      /* it had been up: link_up was called */
     bool dialled;                 /* by us */
-    uint8_t id[CRYPTO_KEY_BYTES]; /* the peer, or whom we dialled */
+    uint8_t id[CRYPTO_KEY_BYTES]; /* the peer's, or the one that was dialled */
     struct address address;
 };
 
@@ -45,12 +45,12 @@ struct link_end {
 void link_close(struct endpoint *e, link_id l, uint32_t code, const char *reason);
 
 /* Ends a link with CLOSE_DUPLICATE once it is quiet: no parcel or request is open on it and nothing
- * has moved for 1 s, or after 30 s. Until then it takes and carries what it did before. Which of
- * several links to one peer ends is the caller's choice, who knows the processes at their ends. */
+ * has moved for 1 s, or after 30 s. Until then it works as before. The caller chooses which of
+ * several links to one peer ends, since it knows the processes at their ends. */
 void link_retire(struct endpoint *e, link_id l);
 
-/* Each is false, and nothing was taken, when the link is gone or not up, or its queue is full. A
- * datagram, frame or request longer than base/link.h allows is a bug; false for an empty datagram
+/* Each returns false, having queued nothing, when the link is gone or not up, or its queue is full.
+ * A datagram, frame or request longer than base/link.h allows is a bug; false for an empty datagram
  * and for a parcel (head, then body) longer than parcel_bytes_max. */
 bool link_datagram(struct endpoint *e, link_id l, struct bytes payload);
 bool link_frame(struct endpoint *e, link_id l, uint8_t type, struct bytes body);
@@ -58,14 +58,14 @@ bool link_parcel(struct endpoint *e, link_id l, struct bytes head, struct bytes 
                  uint64_t ticket);
 bool link_request(struct endpoint *e, link_id l, struct bytes message, uint64_t ticket);
 
-/* Answers a request once, with the parts one after the other; `handle` is what the request handler
- * got. False when the peer has given up on it, and when there is no room: then it is declined. */
+/* Answers a request once, with the concatenated parts; `handle` as passed to the request handler.
+ * False when the peer has cancelled it, or when the queue is full: then it is declined. */
 bool link_reply(struct endpoint *e, link_id l, uint64_t handle, const struct bytes *parts,
                 size_t count);
-/* Does not answer it: the peer's reply handler hears ok = false. */
+/* Refuses to answer: the peer's reply handler gets ok = false. */
 void link_decline(struct endpoint *e, link_id l, uint64_t handle);
 
-/* Bytes taken and not yet acknowledged by the peer; 0 for a link that is gone. */
+/* Bytes queued and not yet acknowledged by the peer; 0 for a link that is gone. */
 size_t link_queued(struct endpoint *e, link_id l);
 
 struct link_info {
@@ -77,13 +77,13 @@ struct link_info {
     uint64_t window_bytes;   /* congestion window */
     uint64_t sent, received; /* bytes of QUIC packets */
     uint64_t lost;           /* bytes of packets declared lost */
-    /* Bytes acknowledged per second, over the last stretches of time with something to send; 0: not
-     * known yet. */
+    /* Bytes acknowledged per second, over recent periods with something to send; 0: not known
+     * yet. */
     double delivered_per_s;
     size_t queued; /* link_queued */
 };
 
-/* False for a link that is gone. */
+/* False when the link no longer exists. */
 bool link_info(struct endpoint *e, link_id l, struct link_info *out);
 
 #endif

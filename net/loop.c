@@ -14,8 +14,8 @@
 #include "base/clock.h"
 
 #define READY_MAX 64
-/* Lag buckets: the first holds what is below 1 us, then eight to an octave (2^(1/8) = 1.09), up to
- * 2^40 us. */
+/* Lag buckets: the first holds lags below 1 us, then eight per octave (2^(1/8) = 1.09), up to 2^40
+ * us. */
 #define LAG_PER_OCTAVE 8
 #define LAG_BUCKETS    (1 + 40 * LAG_PER_OCTAVE)
 
@@ -34,8 +34,8 @@ struct loop {
     uint64_t lag[LAG_BUCKETS], lag_count, lag_max_ns;
 };
 
-/* Timers lie in a heap so that the earliest is at the front; places are 1-based, the parent of p is
- * p / 2. */
+/* Timers are in a heap with the earliest at the front; places are 1-based, the parent of p is p /
+ * 2. */
 static void heap_put(struct loop *l, size_t place, struct loop_timer *t)
 {
     l->heap[place - 1] = t;
@@ -62,7 +62,7 @@ void loop_timer_set(struct loop *l, struct loop_timer *t, instant due)
         loop_timer_clear(l, t);
         return;
     }
-    if (!due.ns) due = clock_now(); /* or it would count as late since the machine was booted */
+    if (!due.ns) due = clock_now(); /* or its lag would count from boot */
     t->due = due;
     if (!t->place) {
         if (l->heap_count == l->heap_room) {
@@ -242,7 +242,7 @@ static void run_calls(struct loop *l)
 }
 
 /* Timers set while this runs wait for the next turn unless they were due before it: no timer can
- * hold the loop. */
+ * block the loop. */
 static void run_timers(struct loop *l)
 {
     instant now = clock_now();
@@ -254,7 +254,7 @@ static void run_timers(struct loop *l)
     }
 }
 
-/* A job that defers itself belongs to the next turn: sockets and timers get theirs in between. */
+/* A job that defers itself belongs to the next turn: sockets and timers run in between. */
 static void run_jobs(struct loop *l)
 {
     uint64_t turn = l->turn++;
@@ -265,7 +265,7 @@ static void run_jobs(struct loop *l)
     }
 }
 
-/* The timer descriptor, not epoll's time-out, ends the sleep: pacing needs microseconds. */
+/* The timer descriptor, not epoll's timeout, ends the sleep: pacing needs microseconds. */
 static void arm(struct loop *l, instant due)
 {
     if (due.ns == l->armed.ns) return;

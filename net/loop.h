@@ -2,10 +2,10 @@
  *
  *     turn:   sleep until something is due -> posts -> sockets -> timers -> jobs deferred meanwhile
  *
- * All storage of sources is the caller's and is linked in while it is set; after loop_open only the
- * array of timers grows, when more than 64 are set at once. Only loop_post and loop_stop may be
- * called from other threads. How late timers and posts are served is measured: that is the loop's
- * lag, and what a peer waits for when something holds this thread up. */
+ * The caller owns the storage of all sources, which is linked in while they are set. After
+ * loop_open only the array of timers grows, when more than 64 are set at once. Only loop_post and
+ * loop_stop may be called from other threads. How late timers and posts are served is measured:
+ * that is the loop's lag, which is also how long a peer waits when something blocks this thread. */
 #ifndef SHOAL_NET_LOOP_H
 #define SHOAL_NET_LOOP_H
 
@@ -19,7 +19,7 @@
 
 struct loop;
 
-struct loop_socket { /* any file descriptor that epoll takes */
+struct loop_socket { /* any file descriptor that epoll supports */
     int fd;
     void (*ready)(void *ctx, uint32_t events); /* EPOLLIN, EPOLLOUT, ... */
     void *ctx;
@@ -29,7 +29,7 @@ struct loop_timer {
     void (*fire)(void *ctx, instant now); /* once; set it again for more */
     void *ctx;
     instant due;  /* while it is set */
-    size_t place; /* 1-based in the loop's heap; 0: not set. Start with 0. */
+    size_t place; /* 1-based index in the loop's heap; 0: not set. Start with 0. */
 };
 
 struct loop_job { /* runs once, at the end of this turn */
@@ -40,7 +40,7 @@ struct loop_job { /* runs once, at the end of this turn */
     bool queued;
 };
 
-struct loop_call { /* from another thread; several posts before it runs are one */
+struct loop_call { /* from another thread; several posts before it runs count as one */
     void (*run)(void *ctx);
     void *ctx;
     struct loop_call *next;
@@ -48,7 +48,7 @@ struct loop_call { /* from another thread; several posts before it runs are one 
     atomic_bool queued;
 };
 
-/* ERR_MEMORY, ERR_IO. loop_close takes NULL and calls nothing. */
+/* ERR_MEMORY, ERR_IO. loop_close accepts NULL and calls no source. */
 enum err loop_open(struct loop **out, struct why *w);
 void loop_close(struct loop *l);
 
@@ -63,31 +63,31 @@ void loop_forget(struct loop *l, struct loop_socket *s);
 void loop_timer_set(struct loop *l, struct loop_timer *t, instant due);
 void loop_timer_clear(struct loop *l, struct loop_timer *t);
 
-/* Once, after the sockets and timers of this turn; a job that defers itself runs again in the next
- * turn, which then does not sleep. */
+/* Runs once, after the sockets and timers of this turn; a job that defers itself runs again in the
+ * next turn, which then does not sleep. */
 void loop_defer(struct loop *l, struct loop_job *j);
 void loop_undefer(struct loop *l, struct loop_job *j);
 
-/* Any thread. Runs once, in the next turn; the call must stay valid until then. */
+/* From any thread. Runs once, in the next turn; the call must stay valid until then. */
 void loop_post(struct loop *l, struct loop_call *c);
 
-/* Turns until loop_stop, which any thread and a signal handler may call. */
+/* Runs until loop_stop, which any thread and a signal handler may call. */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
-/* One turn that sleeps until `until` at the latest. */
+/* One turn, which sleeps no longer than `until`. */
 void loop_turn(struct loop *l, instant until);
 
 struct loop_lag {
     uint64_t count; /* timers and posts served */
-    /* Percentiles are upper edges of buckets that are 9 % wide; max is exact. */
+    /* Percentiles are upper edges of buckets 9 % wide; max is exact. */
     double p50_ms, p99_ms, max_ms;
 };
 
 /* Since the start, or since the last call with `reset`. Loop's thread only. */
 struct loop_lag loop_lag(struct loop *l, bool reset);
 
-/* How many turns it made since the start: an idle program's must stay few. */
+/* Turns since the start: few when the program is idle. */
 uint64_t loop_wakeups(const struct loop *l);
 
 #endif

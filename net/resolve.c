@@ -8,11 +8,11 @@
 #include "identity.h"
 #include "udp.h"
 
-/* Of a host's name (RFC 1123, 2.1), and the '_' that some have. */
+/* Characters of a host name (RFC 1123, 2.1), plus the '_' that some contain. */
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
 
-/* A name that could exist. Digits and dots alone are a number with a mistake in it: getaddrinfo
- * would make some address of 1.2.3 or of 10. */
+/* A plausible name. Only digits and dots is a mistyped number: getaddrinfo would make an address
+ * out of 1.2.3 or 10. */
 static bool may_be_name(const char *host, size_t count)
 {
     return count && count < sizeof((struct resolve_name *)0)->host &&
@@ -76,7 +76,7 @@ enum err resolve_look_up(const struct resolve_name *name, struct address out[RES
     return *count ? ERR_OK : why(w, ERR_NETWORK, "looking up %s: it has no address", name->host);
 }
 
-/* What was read, or what its name is now. */
+/* The address that was read, or looks up its name. */
 static enum err settle(const struct resolve_name *name, struct address *out, struct why *w)
 {
     struct address all[RESOLVE_ADDRESSES_MAX];
@@ -106,7 +106,7 @@ enum err resolve_listen(const char *text, struct address *out, struct why *w)
 {
     char any[32];
     if (strncmp(text, "*:", 2)) return resolve_address(text, out, w);
-    /* Some resolvers know every name that starts with a star: none is asked. */
+    /* Some resolvers resolve every name that begins with a star: none is asked. */
     snprintf(any, sizeof any, "0.0.0.0%.*s", 16, text + 1);
     return address_parse(any, out)
                ? ERR_OK

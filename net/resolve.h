@@ -1,8 +1,8 @@
-/* resolve.h -- from what people write, "host:port" and "ID@host:port", to addresses.
+/* resolve.h -- turns "host:port" and "ID@host:port" into addresses.
  *
- * Reading asks nobody. Looking a name up asks the system's resolver and waits for it, for half a
- * minute where the network is down: that is for commands and for a thread of its own
- * (node/resolver.h), not for the loop's. */
+ * Reading a text involves no look-up. A look-up blocks in the system's resolver, for half a minute
+ * when the network is down: use it in commands and on a thread of its own (node/resolver.h), never
+ * on the loop's. */
 #ifndef SHOAL_NET_RESOLVE_H
 #define SHOAL_NET_RESOLVE_H
 
@@ -17,10 +17,10 @@ struct resolve_name { /* host empty: none */
     uint16_t port;
 };
 
-#define RESOLVE_ADDRESSES_MAX 16 /* of one name; more are left out */
+#define RESOLVE_ADDRESSES_MAX 16 /* per name; further ones are dropped */
 
 /* Reads "192.0.2.1:4433" or "[2001:db8::1]:4433" into `out`; of "node.example.org:4433" `out` has
- * family 0 and `name` is what to look up. ERR_USAGE when it is none of them. */
+ * family 0 and `name` is what to look up. ERR_USAGE for anything else. */
 enum err resolve_read(const char *text, struct address *out, struct resolve_name *name,
                       struct why *w);
 
@@ -32,13 +32,13 @@ enum err resolve_read_peer(const char *text, uint8_t id[CRYPTO_KEY_BYTES], struc
 enum err resolve_look_up(const struct resolve_name *name, struct address out[RESOLVE_ADDRESSES_MAX],
                          size_t *count, struct why *w);
 
-/* Reads, and looks a name up: the first address. ERR_USAGE, ERR_NETWORK. */
+/* resolve_read, and a look-up for a name: its first address. ERR_USAGE, ERR_NETWORK. */
 enum err resolve_address(const char *text, struct address *out, struct why *w);
 enum err resolve_peer(const char *text, uint8_t id[CRYPTO_KEY_BYTES], struct address *out,
                       struct why *w);
 
-/* Where to listen: an address, and "*:4433" for every address of the host, of both families (as
- * 0.0.0.0 and [::] are). Errors as resolve_address. */
+/* The same for an address to listen at; also accepts "*:4433" for every address of the host, of
+ * both families (as 0.0.0.0 and [::] are). Errors as resolve_address. */
 enum err resolve_listen(const char *text, struct address *out, struct why *w);
 
 #endif

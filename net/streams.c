@@ -77,7 +77,7 @@ void streams_open(struct connection *c)
             int64_t id;
             int bad = bidi ? ngtcp2_conn_open_bidi_stream(c->quic, &id, s)
                            : ngtcp2_conn_open_uni_stream(c->quic, &id, s);
-            if (bad) break; /* none left: on_stream_credit comes back here */
+            if (bad) break; /* none left: on_stream_credit calls again */
             list_remove(l, s);
             s->id = id;
             streams_enqueue(n, s);
@@ -112,10 +112,10 @@ bool streams_keep(struct session *n, struct stream *s, struct bytes b)
     return true;
 }
 
-/* ngtcp2 renews the connection's window when more than a quarter of it was handed on. When
- * unfinished messages hold the rest, none of them could end any more. So the youngest goes when
- * they hold half. Who sends its messages one after the other does not get here, unless lost packets
- * leave holes in half a window's worth of them at once. */
+/* ngtcp2 renews the connection's window when more than a quarter of it was consumed. If unfinished
+ * messages held the rest, none of them could ever end. So the youngest is refused when they hold
+ * half. A peer that sends its messages one after the other does not get here, unless lost packets
+ * leave gaps in half a window's worth of messages at once. */
 void streams_make_room(struct connection *c)
 {
     struct session *n = c->session;

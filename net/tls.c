@@ -3,8 +3,8 @@
 #include <ngtcp2/ngtcp2_crypto_wolfssl.h>
 #include <stdio.h>
 
-/* AES-128 first: 40 Gbit/s a core with AES-NI. The others are for foreign HTTP/3 clients that know
- * no better. */
+/* AES-128 first: 40 Gbit/s per core with AES-NI. The others are for foreign HTTP/3 clients without
+ * it. */
 #define CIPHERS "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256"
 
 /* wolfSSL calls this for a certificate that no authority signed, as all of ours are. Possession of

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#ifndef UDP_SEGMENT /* from linux/udp.h; glibc 2.28 lacks them */
+#ifndef UDP_SEGMENT /* from linux/udp.h; missing in glibc 2.28 */
 #define UDP_SEGMENT 103
 #endif
 #ifndef UDP_GRO
@@ -51,9 +51,9 @@ struct address udp_address_of(const struct sockaddr *s)
     return address_plain(&a);
 }
 
-/* ---- IPv4 on a socket of IPv6 ---- */
+/* ---- IPv4 on an IPv6 socket ---- */
 
-/* As the kernel wants it for this socket; its length. */
+/* Converts to the kernel's form for this socket; returns its length. */
 static socklen_t to_kernel(const struct udp *u, const struct sockaddr *s, union udp_name *out)
 {
     memset(out, 0, sizeof *out);
@@ -69,7 +69,7 @@ static socklen_t to_kernel(const struct udp *u, const struct sockaddr *s, union 
     return sizeof out->v6;
 }
 
-/* And back. A link-local address of IPv6 keeps its interface. */
+/* Converts back. A link-local IPv6 address keeps its interface. */
 static void from_kernel(union udp_name *name)
 {
     if (name->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&name->v6.sin6_addr)) return;
@@ -110,7 +110,7 @@ static int bound_socket(struct udp *u, const struct address *listen)
     return -1;
 }
 
-/* Options of each family that this socket speaks. Where one does not take, we go without. */
+/* Options of each family that this socket supports. Failures are ignored. */
 static void set_options(struct udp *u)
 {
     int on = 1;
@@ -167,14 +167,14 @@ void udp_close(struct udp *u)
     u->fd = -1;
 }
 
-/* ---- out ---- */
+/* ---- sending ---- */
 
 union control_out {
     struct cmsghdr head;
     char room[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
-/* Adds one item; msg_controllen grows from what it holds so far. */
+/* Adds one item; msg_controllen grows from its present value. */
 static void add_control(struct msghdr *m, union control_out *room, int level, int type,
                         const void *data, size_t count)
 {
@@ -187,8 +187,8 @@ static void add_control(struct msghdr *m, union control_out *room, int level, in
     memcpy(CMSG_DATA(h), data, count);
 }
 
-/* The source address. Without an interface: a route that the administrator set for this source is
- * followed. */
+/* The source address, without an interface: so a route that the administrator set for this source
+ * is used. */
 static void add_source(const struct udp *u, struct msghdr *m, union control_out *room,
                        const struct sockaddr *from)
 {
@@ -220,10 +220,11 @@ enum udp_sent udp_send(struct udp *u, const struct sockaddr *from, const struct 
     if (pinned) add_source(u, &m, &control, from);
     for (;;) {
         if (sendmsg(u->fd, &m, 0) >= 0) return UDP_SENT;
-        /* Refused was an earlier packet, perhaps to another peer: the kernel says so once. */
+        /* The error is of an earlier packet, perhaps to another peer: the kernel reports it
+         * once. */
         if (errno == EINTR || errno == ECONNREFUSED) continue;
         if (errno == EAGAIN || errno == EWOULDBLOCK) return UDP_FULL;
-        /* The host lost that address: what leaves from another one may still be understood. */
+        /* The host lost that address: packets from another one may still be understood. */
         if (pinned && (errno == EINVAL || errno == EADDRNOTAVAIL || errno == ENETUNREACH)) {
             pinned = false;
             m.msg_controllen = unpinned;
@@ -236,9 +237,9 @@ enum udp_sent udp_send(struct udp *u, const struct sockaddr *from, const struct 
     }
 }
 
-/* ---- in ---- */
+/* ---- receiving ---- */
 
-/* What the kernel says beside a datagram: how it is cut, and which of our addresses it was sent
+/* Reads what the kernel says about a datagram: its segmentation, and the address that it was sent
  * to. */
 static void take_control(struct msghdr *m, union udp_name *to, size_t *segment)
 {

@@ -1,4 +1,5 @@
-/* wolfssl_all.h -- the parts of wolfSSL that net/ uses, settings first. Private to net/. */
+/* wolfssl_all.h -- the parts of wolfSSL that net/ uses, with its settings included first. Private
+ * to net/. */
 #ifndef SHOAL_NET_WOLFSSL_ALL_H
 #define SHOAL_NET_WOLFSSL_ALL_H
 

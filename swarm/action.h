@@ -19,40 +19,40 @@
 #include "base/link.h"
 #include "peer.h"
 
-/* The replicated state: what every member of the swarm holds bit for bit alike. */
+/* The replicated state: the same bits in every member of the swarm. */
 struct lineage_state {
     uint64_t epoch;                       /* outer steps in its history */
     uint8_t lineage[CRYPTO_DIGEST_BYTES]; /* chain hash of that history */
     uint64_t lineage_tokens;              /* tokens averaged into it: the heavier lineage wins */
     const float *anchor, *momentum;    /* [parameters]; immutable until the next one replaces it */
-    uint8_t digest[CRYPTO_HASH_BYTES]; /* SHA-256 of anchor, then momentum */
+    uint8_t digest[CRYPTO_HASH_BYTES]; /* SHA-256 of anchor followed by momentum */
 };
 
 /* ---- events ---- */
 
-/* Behind each: the fields of struct event that it fills. */
+/* After each name: the fields of struct event that it fills. */
 enum event_kind {
-    EVENT_TICK, /* time has come: now >= what node_due said */
+    EVENT_TICK, /* a timer expired: now >= node_due */
     /* contacts */
     EVENT_LINK_UP,     /* link, id, address, dialled */
     EVENT_LINK_DOWN,   /* link, code, said: it was up */
     EVENT_LINK_MOVED,  /* link, address: the peer's packets come from there now */
-    EVENT_DIAL_FAILED, /* id, code: a dial that never came up */
-    /* id, address: a peer of the peer list, or I where it is my own id, may be reached there. May
-     * come again, with other addresses. */
+    EVENT_DIAL_FAILED, /* id, code: a dial that failed */
+    /* id, address: a peer of the peer list, or this node where it is its own id, can be reached
+     * there. May come again with other addresses. */
     EVENT_ADDRESS,
     /* messages */
     EVENT_DATAGRAM,    /* link, bytes */
     EVENT_FRAME,       /* link, type, bytes: one whole message of the control stream, in order */
-    EVENT_PARCEL,      /* link, bytes: one whole chunk stream */
-    EVENT_PARCEL_DONE, /* link, ticket, ok: the peer has it all, or never will */
-    EVENT_REQUEST,     /* link, ticket (to be named in ACTION_REPLY), bytes */
+    EVENT_PARCEL,      /* link, bytes: one whole unidirectional stream */
+    EVENT_PARCEL_DONE, /* link, ticket, ok: delivered, or never will be */
+    EVENT_REQUEST,     /* link, ticket (repeated in ACTION_REPLY), bytes */
     EVENT_REPLY,       /* link, ticket, ok, bytes */
     /* the trainer */
-    EVENT_STEP,     /* round: one more inner step is done */
+    EVENT_STEP,     /* round: one more inner step done */
     EVENT_SNAPSHOT, /* wire: the answer to ORDER_SNAPSHOT */
-    /* state: the outer step of ORDER_APPLY is done; its buffers now serve. Those of the state
-     * before stay as they are until the next ORDER_APPLY or ACTION_STATE. */
+    /* state: the outer step of ORDER_APPLY is done and its buffers are now the state. The previous
+     * state's buffers stay unchanged until the next ORDER_APPLY or ACTION_STATE. */
     EVENT_APPLIED,
     EVENT_ADOPTED, /* state: the download of ORDER_ADOPT is in place */
     EVENT_LEAVE,   /* the user wants to leave: say goodbye, then ORDER_FINISH */
@@ -69,14 +69,14 @@ struct round_progress {
 struct event {
     enum event_kind kind;
     instant now;
-    link_id link; /* of what happens on one */
+    link_id link; /* the link that the event is about */
     union {
-        struct { /* contacts */
+        struct { /* links */
             uint8_t id[CRYPTO_KEY_BYTES];
             struct address address; /* where the peer was seen */
             bool dialled;           /* we dialled it */
             uint32_t code;          /* enum link_close */
-            struct bytes said;      /* the peer's sentence, any bytes */
+            struct bytes said;      /* the peer's reason, untrusted bytes */
         };
         struct { /* messages */
             uint8_t type;
@@ -85,9 +85,9 @@ struct event {
             struct bytes bytes;
         };
         struct round_progress round;
-        /* The quantized pseudo-gradient of all chunks, outer_wire_bytes or more, lent until
-         * ORDER_APPLY, ORDER_ADOPT or ORDER_RESUME was carried out; its weight is the one that was
-         * in the READY. Empty: it was not finite, and the trainer restarts from the anchor. */
+        /* The quantized pseudo-gradient of all chunks, at least outer_wire_bytes. Lent until
+         * ORDER_APPLY, ORDER_ADOPT or ORDER_RESUME has been carried out. Its weight is the one in
+         * the READY. Empty: it was not finite, and the trainer restarts from the anchor. */
         struct bytes wire;
         struct lineage_state state;
     };
@@ -96,23 +96,24 @@ struct event {
 /* ---- orders to the trainer ---- */
 
 enum order_kind {
-    ORDER_TRAIN,    /* go on training, or start */
+    ORDER_TRAIN,    /* start or continue training */
     ORDER_HOLD,     /* pause: there is no state to train from */
     ORDER_SNAPSHOT, /* quantize anchor - parameters, send EVENT_SNAPSHOT, pause */
-    ORDER_RESUME,   /* the round failed: train on from where you stopped */
-    ORDER_APPLY,    /* epoch, lineage, average: do the outer step, send EVENT_APPLIED, train on */
-    /* epoch, lineage: the spare buffers are whole and verified. Make them the state, drop local
-     * progress, send EVENT_ADOPTED, train on. */
+    ORDER_RESUME,   /* the round failed: continue training from where you stopped */
+    /* epoch, lineage, average: do the outer step, send EVENT_APPLIED, continue training */
+    ORDER_APPLY,
+    /* epoch, lineage: the spare buffers hold a complete, verified state. Make it the current one,
+     * drop local progress, send EVENT_ADOPTED, continue training. */
     ORDER_ADOPT,
     ORDER_FINISH, /* refused, text: nothing more to do; the driver may close its links and stop */
 };
 
-/* What the members of a group agree on. The buffers are the swarm's. */
+/* What the members of a group agree on. swarm/ owns the buffers. */
 struct average {
     uint8_t *means; /* all chunks' wire bytes (outer_wire_offset); unspecified where null */
-    uint8_t *null;  /* [chunks] 1: nobody could average it; anchor, momentum, parameters stay */
-    /* [chunks] 1: my contribution is in the mean; 0: parameters keep what they learned:
-     * theta = a' + (theta - a). */
+    uint8_t *null;  /* [chunks] 1: not averaged: anchor, momentum and parameters stay */
+    /* [chunks] 1: my contribution is in the mean. 0: it is not, and the parameters keep their local
+     * progress: theta = a' + (theta - a). */
     uint8_t *mine;
 };
 
@@ -120,18 +121,18 @@ struct average {
 
 struct order {
     enum order_kind kind;
-    uint64_t epoch; /* after it, as the next two */
+    uint64_t epoch; /* after the order, as are the next two */
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     uint64_t lineage_tokens;
     struct average average;      /* lent until EVENT_APPLIED; read only */
     bool refused;                /* the swarm refuses this worker */
-    char text[ORDER_TEXT_BYTES]; /* why it ends */
+    char text[ORDER_TEXT_BYTES]; /* why */
 };
 
 /* ---- actions ---- */
 
-/* A line of the event log: docs/events.md. What it points to is lent, as bytes are. A field whose
- * key is NULL is left out of the line. */
+/* A line of the event log (docs/events.md). What it points to is lent, like bytes. A field whose
+ * key is NULL is omitted. */
 struct note {
     const char *name;
     struct {
@@ -153,17 +154,18 @@ struct note {
     } sids;
 };
 
-/* Behind each: the fields of struct action that it fills. */
+/* After each name: the fields of struct action that it fills. */
 enum action_kind {
-    /* network; peer says whom it is for */
+    /* network; `peer` is the addressee */
     ACTION_DIAL,     /* id, address */
     ACTION_HANG_UP,  /* link, code, text */
-    ACTION_RETIRE,   /* link: end it once it is quiet, as another link to the same peer stays */
+    ACTION_RETIRE,   /* link: close it once idle, because another link to the same peer stays */
     ACTION_DATAGRAM, /* link, bytes (at most LINK_DATAGRAM_BYTES_MAX): may be lost */
     ACTION_FRAME,    /* link, type, bytes (at most LINK_FRAME_BYTES_MAX): reliable, in order */
-    ACTION_PARCEL, /* link, ticket, bytes then more: one message, reliable, apart from the others */
+    /* link, ticket, bytes followed by more: one message, reliable, on a stream of its own */
+    ACTION_PARCEL,
     ACTION_REQUEST, /* link, ticket, bytes */
-    ACTION_REPLY,   /* link, ticket of the request, bytes then more */
+    ACTION_REPLY,   /* link, ticket of the request, bytes followed by more */
     /* the trainer */
     ACTION_ORDER, /* order */
     ACTION_STATE, /* part: write it to the spare buffers */
@@ -176,7 +178,7 @@ struct action {
     union {
         struct { /* network */
             sid peer;
-            link_id link; /* parts of the machine name the peer alone; node.c fills in the link */
+            link_id link; /* parts of the machine set only the peer; node.c fills in the link */
             union {
                 struct { /* ACTION_DIAL */
                     uint8_t id[CRYPTO_KEY_BYTES];
@@ -203,8 +205,8 @@ struct action {
     };
 };
 
-/* Where actions go; `act` is called once for each, in order, and must not call back into the
- * machine. Who passes one on may fill in what its maker left open. */
+/* Where actions go. `act` is called once for each, in order, and must not call back into the
+ * machine. Whoever forwards an action may fill in what its maker left open. */
 struct sink {
     void *self;
     void (*act)(void *self, struct action *a);

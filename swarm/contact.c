@@ -7,9 +7,9 @@
 
 #define RECONNECT       span_s(30)
 #define RECONNECT_ALONE span_s(5)
-#define REFUSED         span_s(300) /* another run or version will not change its mind soon */
+#define REFUSED         span_s(300) /* another run or version is unlikely to change soon */
 #define REDIAL          span_ms(300)
-/* No news of it from anybody either: then a failed dial is an accusation. */
+/* If nobody has heard from it for so long either, a failed dial becomes an accusation. */
 #define UNHEARD        span_s(15)
 #define HELLO_PATIENCE span_s(10)
 #define BROKEN         span_s(1)
@@ -29,20 +29,20 @@ void contact_hang_up(const struct members *m, link_id link, uint32_t code, const
     sink_act(out, &a);
 }
 
-/* When to dial a member to which there is no link. */
+/* Schedules the next dial to a member without a link. */
 static void plan_dial(struct members *m, int i, span first)
 {
     struct member *p = &m->members[i];
     if (member_live(p) || (p->listed && !members_any_usable(m)))
         p->dial_at = instant_after(m->now, member_back_off(m, p->failures, first));
-    else p->dial_at = INSTANT_NEVER; /* the reconnector's turn */
+    else p->dial_at = INSTANT_NEVER; /* left to reconnect() */
 }
 
 void contact_learned(struct members *m, int i)
 {
     struct member *p = &m->members[i];
     if (!member_live(p) || member_any_link(p) || p->dialling || m->now.ns < p->refused.ns) return;
-    p->failures = 0; /* the new address comes first */
+    p->failures = 0; /* the new address is tried first */
     p->dial_at =
         instant_min(p->dial_at, instant_max(m->now, instant_after(p->dialled, MEMBER_RETRY_FIRST)));
 }
@@ -62,7 +62,7 @@ static void all_lost(struct members *m)
 static void link_lost(struct members *m, int i, link_id before)
 {
     if (before == LINK_NONE || member_link(m, i) == before) return;
-    m->members[i].nonce = 0; /* its probe went over the lost link */
+    m->members[i].nonce = 0; /* its PING went over the lost link */
     members_tell(m, NEWS_UNLINKED, i);
     if (member_link(m, i) != LINK_NONE) members_tell(m, NEWS_LINKED, i);
     else if (!members_any_usable(m)) all_lost(m);
@@ -91,7 +91,7 @@ void contact_broken(struct members *m, link_id link)
     link_lost(m, i, before);
 }
 
-/* A peer that says nothing takes nobody's place for long. */
+/* Hangs up links without a HELLO, so that they do not occupy a slot for long. */
 static void drop_mute_links(struct members *m, int i, const struct sink *out)
 {
     for (int j = 0; j < MEMBER_LINKS; j++) {
@@ -104,7 +104,7 @@ static void drop_mute_links(struct members *m, int i, const struct sink *out)
     }
 }
 
-/* Links that did not end after all are used again. */
+/* Returns links to use that were marked broken and did not end. */
 static void mend_links(struct members *m, int i)
 {
     link_id before = member_link(m, i);
@@ -158,7 +158,7 @@ void contact_ended(struct members *m, int i, uint32_t code, const struct sink *o
     struct member *p = &m->members[i];
     if (code == CLOSE_GONE) {
         members_tell(m, NEWS_ENDED, i);
-        members_accuse(m, i, out); /* without a link nobody would probe it */
+        members_accuse(m, i, out); /* without a link nothing would probe it */
     }
     plan_dial(m, i, REDIAL);
     p->unreached = reach_reason_of(code, true);
@@ -203,7 +203,6 @@ void contact_note(const struct member *p, const char *name, const char *key, con
                                  .hex = {"peer", bytes_of(p->id, sizeof p->id)}});
 }
 
-/* It cannot be one of us: the link ends, and it is left alone for a while. */
 void contact_turn_away(struct members *m, int i, link_id link, uint32_t code, const char *text,
                        const struct sink *out)
 {
@@ -217,7 +216,7 @@ void contact_turn_away(struct members *m, int i, link_id link, uint32_t code, co
 
 /* ---- dialling ---- */
 
-/* The addresses known for it, in turn: what it says itself, the peer list's, where it was seen. */
+/* The addresses known for it, in turn: its own record's, the peer list's, where it was seen. */
 static struct address address_to_dial(const struct members *m, const struct member *p)
 {
     struct address all[RECORD_ADDRESSES_MAX + LISTED_ADDRESSES_MAX + 1];
@@ -238,7 +237,7 @@ static void dial(struct members *m, int i, const struct sink *out)
     struct action a = {.kind = ACTION_DIAL, .peer = p->sid, .address = address_to_dial(m, p)};
     p->dial_at = m->now.ns < p->refused.ns ? p->refused : INSTANT_NEVER;
     if (m->now.ns < p->refused.ns) return;
-    if (a.address.family == 0) { /* contact_learned comes back */
+    if (a.address.family == 0) { /* contact_learned will plan the dial */
         p->unreached = REACH_NOWHERE;
         return;
     }
@@ -248,7 +247,7 @@ static void dial(struct members *m, int i, const struct sink *out)
     sink_act(out, &a);
 }
 
-/* Of all who are gone, or on the peer list and not met yet, one. */
+/* Picks one gone member, or one entry of the peer list that is not a member, to dial. */
 static void reconnect(struct members *m)
 {
     uint64_t count = 0;

@@ -7,7 +7,7 @@
 #define PROOF span_s(5)
 #define AGAIN span_ms(400)
 
-/* The best of the links that have not been told to retire; NULL: there is one of them at most. */
+/* The best of the links that have not been told to retire; NULL: there are fewer than two. */
 static struct member_link *staying(const struct members *m, struct member *p)
 {
     struct member_link *best = NULL;

@@ -60,7 +60,7 @@ void members_link_up(struct members *m, const struct event *e, const struct sink
 
 /* ---- HELLO ---- */
 
-/* What a new neighbour has to know first; the rest it learns by SYNC. */
+/* The records that a new neighbour needs first; it learns the rest by SYNC. */
 static void inform(struct members *m, int i)
 {
     struct member *p = &m->members[i];
@@ -72,7 +72,8 @@ static void inform(struct members *m, int i)
     member_flush_soon(m);
 }
 
-/* Takes a HELLO as the peer's: its record, its link. False when the record is not this member's. */
+/* Accepts a HELLO: stores its record and greets its link. False when the record is not this
+ * member's. */
 static bool greet(struct members *m, int i, link_id link, const struct hello *h,
                   const struct sink *out)
 {
@@ -102,7 +103,7 @@ static bool greet(struct members *m, int i, link_id link, const struct hello *h,
     return true;
 }
 
-/* Another experiment, and what of it is another: for the log, and for whoever set it up. */
+/* Another experiment: notes which settings differ, for the log and for whoever set it up. */
 static void note_other_run(const struct members *m, int i, struct bytes theirs,
                            const struct sink *out)
 {
@@ -116,7 +117,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
 {
     m->now = now;
     int i = members_by_link(m, link);
-    if (i == NOBODY) return true; /* hung up already */
+    if (i == NOBODY) return true; /* already hung up */
     struct member *p = &m->members[i];
     struct member_link *l = member_link_of(p, link);
     struct reader r = reader_init(body);
@@ -155,7 +156,8 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
 
 /* ---- a second process with its key ---- */
 
-/* Time has passed, or a link is gone: does a HELLO that was kept back count now? */
+/* Time has passed, or a link is gone: accepts a held-back HELLO if the first process is given
+ * up. */
 static void look_at_twin(struct members *m, int i, const struct sink *out)
 {
     struct twin t;

@@ -1,5 +1,4 @@
-/* lineage.h -- the name of a history: a chain hash over every outer step, and which of two
- * histories counts more.
+/* lineage.h -- names a history by a chain hash over its outer steps, and orders two histories.
  *
  * Equal lineage means equal bits of anchor and momentum, since genesis follows from the run and
  * each outer step from its root (SPEC.md, "Lineage"). */
@@ -8,18 +7,18 @@
 
 #include "action.h"
 
-/* digest("shoal1 genesis" || run_id): epoch 0 of a run. */
+/* digest("shoal1 genesis" || run_id): the lineage of epoch 0. */
 void lineage_genesis(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                      uint8_t out[CRYPTO_DIGEST_BYTES]);
 
-/* digest("shoal1 step" || lineage || epoch u64 || root): after the outer step that leads to
- * `epoch`. `root` names the averaged bytes of all chunks. `out` may be `lineage`. */
+/* digest("shoal1 step" || lineage || epoch u64 || root): the lineage after the outer step to
+ * `epoch`, where `root` names the averaged bytes of all chunks. `out` may be `lineage`. */
 void lineage_next(const struct crypto *c, const uint8_t lineage[CRYPTO_DIGEST_BYTES],
                   uint64_t epoch, const uint8_t root[CRYPTO_DIGEST_BYTES],
                   uint8_t out[CRYPTO_DIGEST_BYTES]);
 
-/* Does history (tokens, lineage) a win over b? More tokens averaged win; at a tie the smaller
- * bytes. Antisymmetric; false for equal ones. */
+/* Does history (tokens, lineage) a win over b? More averaged tokens win; at a tie the smaller
+ * bytes. Antisymmetric; false for equal histories. */
 bool lineage_heavier(uint64_t tokens_a, const uint8_t a[CRYPTO_DIGEST_BYTES], uint64_t tokens_b,
                      const uint8_t b[CRYPTO_DIGEST_BYTES]);
 

@@ -2,7 +2,7 @@
 
 #include "member_table.h"
 
-#define LISTED_DIALS 16 /* at a time, of a list of thousands */
+#define LISTED_DIALS 16 /* at a time */
 
 static void add_address(struct listed *l, const struct address *a)
 {
@@ -10,7 +10,7 @@ static void add_address(struct listed *l, const struct address *a)
     if (a->family == 0) return;
     while (at < l->addresses_count && !address_equal(&l->addresses[at], a)) at++;
     if (at == l->addresses_count && at < LISTED_ADDRESSES_MAX) l->addresses_count++;
-    if (at == LISTED_ADDRESSES_MAX) at--; /* the oldest makes room */
+    if (at == LISTED_ADDRESSES_MAX) at--; /* replaces the oldest */
     for (; at > 0; at--) l->addresses[at] = l->addresses[at - 1];
     l->addresses[0] = *a;
 }
@@ -37,7 +37,7 @@ void listed_give_up(struct members *m, int i)
     l->failures = p->failures;
     l->again =
         instant_max(p->refused, instant_after(m->now, member_back_off(m, p->failures, span_s(1))));
-    m->listed_at = m->now; /* another may be dialled */
+    m->listed_at = m->now; /* the next entry may be dialled */
     members_remove(m, i);
 }
 
@@ -45,7 +45,7 @@ void listed_dial(struct members *m)
 {
     uint32_t under_way = 0;
     m->listed_at = INSTANT_NEVER;
-    if (members_any_usable(m)) return; /* the reconnector's turn */
+    if (members_any_usable(m)) return; /* left to reconnect() */
     for (int i = 0; i < MEMBERS_MAX; i++)
         under_way += m->members[i].used && m->members[i].listed && !m->members[i].known;
     for (size_t n = 0; n < m->listed_count && under_way < LISTED_DIALS; n++) {
@@ -103,6 +103,7 @@ void listed_init(struct members *m)
         add_address(&m->listed[k], &p->address);
     }
     m->listed_at = m->listed_count ? m->now : INSTANT_NEVER;
-    /* Not all who start from one list are to begin with the same entries. */
+    /* Start at a random entry, so that nodes with the same list do not all dial the same entries
+     * first. */
     if (m->listed_count) m->listed_turn = rng_below(&m->rng, m->listed_count);
 }

@@ -7,13 +7,14 @@
 #include "match_mates.h"
 #include "wire.h"
 
-#define GRACE_HINT_MS 300 /* SPEC.md, "Timers": once somebody else has closed */
-#define ATTEMPT_JUMP  64  /* nobody counts so fast: a READY so far ahead is not followed */
+#define GRACE_HINT_MS 300 /* SPEC.md, "Timers": grace once another member has closed */
+/* a READY further ahead than this is not followed: no honest node counts so fast */
+#define ATTEMPT_JUMP 64
 
-/* ---- what comes in ---- */
+/* ---- events ---- */
 
-/* Is `r` newer than what I hold of this mate? Two that differ in one attempt of one incarnation are
- * a lie. */
+/* Is `r` newer than what I hold of this mate? Two different ones of the same attempt and
+ * incarnation: the sender lies. */
 static bool newer(const struct match_ready *held, const struct match_ready *r)
 {
     if (!held->attempt) return true;
@@ -57,7 +58,7 @@ static bool on_ready(struct match *m, struct match_mate *mate, struct bytes fram
     struct match_signer s = match_signer(m);
     if (!match_read_ready(&s, mate->sid, mate->id, frame, &r, &pairs)) return false;
     if (!newer(&mate->ready, &r)) {
-        /* said again after a new link; it may not have mine */
+        /* repeated after a new link: it may not have mine */
         if (r.hash == mate->ready.hash) mate->unanswered = !match_under_way(m);
         return r.hash == mate->ready.hash || r.incarnation < mate->ready.incarnation ||
                r.attempt < mate->ready.attempt;
@@ -85,7 +86,7 @@ static bool on_ready(struct match *m, struct match_mate *mate, struct bytes fram
         }
     } else if (m->state == MATCH_COMMITTED) {
         if (match_group_index(m, mate->sid) >= 0 && r.attempt > m->group.attempt) {
-            mate->unanswered = false; /* it has signed, and missed that all have */
+            mate->unanswered = false; /* it has signed, and missed that all others have */
             match_say_cert(m, mate->sid, out);
         }
     } else m->called = true;
@@ -116,7 +117,7 @@ static bool on_notready(struct match *m, struct match_mate *mate, struct bytes f
     return true;
 }
 
-/* A mate that I have not heard of in this attempt, and others have, becomes hearsay. */
+/* Mates that others propose and from which I have heard nothing in this attempt become HEARSAY. */
 static void take_hearsay(struct match *m, struct bytes entries)
 {
     struct reader r = reader_init(entries);
@@ -181,8 +182,8 @@ static bool on_cert(struct match *m, const struct match_mate *mate, struct bytes
                 m->group.attempt == c.attempt && !memcmp(m->group.gid, c.gid, sizeof c.gid);
     if (same && m->state == MATCH_COMMITTED) return true;
     if (!same || m->accepted != c.attempt || m->state == MATCH_COMMITTED) {
-        /* not mine any more: I signed in a later attempt, or before a restart. I count as lost
-         * there. */
+        /* Not mine any more: I have signed in a later attempt, or it is from before a restart.
+         * Tells the sender that I do not take part in that group. */
         match_say_withdraw(mate->sid, c.round, c.attempt, c.gid, out);
         return true;
     }
@@ -211,7 +212,7 @@ static bool on_withdraw(struct match *m, const struct match_mate *mate, struct b
     return true;
 }
 
-/* ---- the cell, and where I am ---- */
+/* ---- the cell, and my position in history ---- */
 
 void match_init(struct match *m, const struct match_config *c)
 {
@@ -229,7 +230,7 @@ void match_rest(struct match *m, uint64_t round, const uint8_t lineage[CRYPTO_DI
         m->attempt = m->accepted = 0;
         m->blocked.count = 0;
     }
-    m->group.count = 0; /* a CERT that comes now comes too late */
+    m->group.count = 0; /* a CERT that arrives now is too late */
     m->round = round;
     m->lineage_tokens = lineage_tokens;
     memcpy(m->lineage, lineage, CRYPTO_DIGEST_BYTES);

@@ -7,7 +7,7 @@
 
 /* SPEC.md, "Timers". */
 #define GRACE_MIN_MS   3000
-#define GRACE_AGAIN_MS 1000 /* of later attempts */
+#define GRACE_AGAIN_MS 1000 /* in later attempts */
 #define ATTEMPTS_MAX   8
 #define DISTRUST_S     3600
 
@@ -67,7 +67,8 @@ static void distrust(struct match_mate *mate, instant now)
     mate->distrusted = instant_after(now, span_s(DISTRUST_S));
 }
 
-/* Who is in others' sets and has said nothing to me for so long is out of my reach. */
+/* Blocks mates that are in others' sets and have been silent to me for too long: I cannot reach
+ * them. */
 static void block_unheard(struct match *m, instant now)
 {
     for (uint32_t i = 0; i < m->mates_count; i++) {
@@ -106,8 +107,8 @@ static bool waits_for(const struct match *m, const struct match_mate *mate, inst
     return false;
 }
 
-/* The clique that I would average with, as mates' bits: a pure function of whom I know to be ready
- * and of the blocked pairs. */
+/* The set I would average with, as mates' bits: a pure function of the mates known to be ready and
+ * of the blocked pairs. */
 static uint32_t set_of(const struct match *m)
 {
     struct match_candidate all[NODE_GROUP_MAX] = {{.sid = m->self, .index = -1}};
@@ -121,10 +122,11 @@ static uint32_t set_of(const struct match *m)
     return match_set(&s, m->round, all, count, &m->blocked);
 }
 
-/* Is a set more than half of those who train, as I see them? Of two halves the one with the
- * smallest sid is. Two groups of one round would be two histories, so of disjoint sets one at most
- * may go on; and a history that few hold waits until they have given it up. The other group may
- * have lost members since it was signed: one who is still in it is enough. */
+/* Does a set hold more than half of those that train, by my view? Of two halves, the one with the
+ * smallest sid qualifies. Two groups in one round would create two histories, so at most one of
+ * disjoint sets may proceed; and a history that few hold waits until its holders have given it up.
+ * The other group may have lost members since it signed; one remaining member is enough for a
+ * fork. */
 static bool quorum(const struct match *m, uint32_t set)
 {
     uint32_t all = 1, in = 1;
@@ -159,7 +161,7 @@ void match_commit_if_signed(struct match *m, const struct sink *out)
     if (m->signed_mask == ((uint32_t)1 << m->group.count) - 1) match_commit(m, out);
 }
 
-/* Signs this set: the only signature of mine in this attempt, ever. */
+/* Signs this set. It is my only signature in this attempt. */
 static void lock(struct match *m, uint32_t set, instant now, const struct sink *out)
 {
     assert(m->attempt > m->accepted);
@@ -184,8 +186,6 @@ static void lock(struct match *m, uint32_t set, instant now, const struct sink *
     match_commit_if_signed(m, out);
 }
 
-/* CLOSED: locks when everyone proposes what I do, or when somebody signed what I have proposed in
- * this attempt. */
 void match_lock_if_agreed(struct match *m, instant now, const struct sink *out)
 {
     for (uint32_t p = 0; p < m->proposals_count; p++) {
@@ -221,7 +221,7 @@ static void remember_proposal(struct match *m)
     m->proposals[m->proposals_count++].set = m->set;
 }
 
-/* CLOSED: proposes anew when what I would propose has changed. */
+/* CLOSED: proposes again when my set has changed. */
 static void propose(struct match *m, bool first, instant now, const struct sink *out)
 {
     uint32_t set = set_of(m);
@@ -259,7 +259,7 @@ static void close_attempt(struct match *m, instant now, const struct sink *out)
     propose(m, true, now, out);
 }
 
-/* T_PROP: who has not proposed is out of my reach. */
+/* T_PROP is over: blocks mates that have not proposed, since I cannot reach them. */
 static void give_up_on_silent(struct match *m, instant now, const struct sink *out)
 {
     for (uint32_t i = 0; i < m->mates_count; i++) {
@@ -273,7 +273,7 @@ static void give_up_on_silent(struct match *m, instant now, const struct sink *o
     match_next(m, (uint16_t)(m->attempt + 1), now, out);
 }
 
-/* LOCKED: the group does not come about. */
+/* LOCKED: the group failed to form. */
 static void unlock(struct match *m, bool late, uint16_t attempt, instant now,
                    const struct sink *out)
 {
@@ -309,7 +309,6 @@ void match_review(struct match *m, instant now, const struct sink *out)
         unlock(m, true, (uint16_t)(m->attempt + 1), now, out);
 }
 
-/* A member of the locked group will not sign any more, unless it has. */
 void match_lost_while_locked(struct match *m, sid peer, uint16_t attempt, instant now,
                              const struct sink *out)
 {
@@ -318,7 +317,6 @@ void match_lost_while_locked(struct match *m, sid peer, uint16_t attempt, instan
         unlock(m, false, attempt, now, out);
 }
 
-/* Its former READY counts no longer: sets that held it are void. */
 void match_void_proposals(struct match *m, const struct match_mate *mate)
 {
     uint32_t bit = (uint32_t)1 << (mate - m->mates), kept = 0;

@@ -1,4 +1,4 @@
-/* match_attempt.h -- one attempt after the other: OPEN, CLOSED, LOCKED, COMMITTED or SOLO. Part of
+/* match_attempt.h -- the states of an attempt: OPEN, CLOSED, LOCKED, COMMITTED or SOLO. Part of
  * match.c, on the same struct. */
 #ifndef SHOAL_SWARM_MATCH_ATTEMPT_H
 #define SHOAL_SWARM_MATCH_ATTEMPT_H
@@ -8,24 +8,24 @@
 /* Makes my READY of the present attempt, m->mine, from the offer. */
 void match_make_ready(struct match *m);
 
-/* Begins an attempt, a later one than the present. */
+/* Begins an attempt with a higher number than the present one. */
 void match_open(struct match *m, uint16_t attempt, instant now, const struct sink *out);
 
-/* Gives the present attempt up for this one, or for SOLO when there were enough, or time is
- * over. */
+/* Gives up the present attempt for this one, or for SOLO when the attempts or the time are used
+ * up. */
 void match_next(struct match *m, uint16_t attempt, instant now, const struct sink *out);
 
-/* Goes on from OPEN, CLOSED or LOCKED if what it waits for is there, or its time is over. */
+/* Leaves OPEN, CLOSED or LOCKED if what it waits for has arrived, or its time is over. */
 void match_review(struct match *m, instant now, const struct sink *out);
 
-/* A READY of this mate counts no longer: sets that held it are void. */
+/* A READY of this mate no longer counts: sets that include it are void. */
 void match_void_proposals(struct match *m, const struct match_mate *mate);
 
-/* CLOSED: locks when everyone proposes what I do, or when somebody signed what I have proposed in
+/* CLOSED: locks when everyone proposes my set, or when somebody has signed a set that I proposed in
  * this attempt. */
 void match_lock_if_agreed(struct match *m, instant now, const struct sink *out);
 
-/* LOCKED: a member will not sign any more, unless it has; `attempt` comes next. */
+/* LOCKED: this member will not sign any more, unless it already has; `attempt` is the next one. */
 void match_lost_while_locked(struct match *m, sid peer, uint16_t attempt, instant now,
                              const struct sink *out);
 

@@ -4,8 +4,8 @@
 
 #include "wire.h"
 
-/* SPEC.md, "Timers": T_UNR, T_PROP, T_LOCK, or six round trips; with count_steps, as a reproducible
- * run waits rather than leaves out, longer. */
+/* SPEC.md, "Timers": T_UNR, T_PROP, T_LOCK, or six round trips. Longer with count_steps, because a
+ * reproducible run waits rather than leaving members out. */
 #define T_STEP_MS      1500
 #define T_STEP_LONG_MS 6000
 
@@ -36,7 +36,8 @@ bool match_under_way(const struct match *m)
     return m->state == MATCH_OPEN || m->state == MATCH_CLOSED || m->state == MATCH_LOCKED;
 }
 
-/* Makes room by forgetting whom membership does not list; indices move, so never in an attempt. */
+/* Frees slots by removing mates that membership does not list. Indices move, so never during an
+ * attempt. */
 static void forget_unlisted(struct match *m)
 {
     assert(!match_under_way(m));
@@ -55,7 +56,6 @@ struct match_mate *match_mate_add(struct match *m, sid s)
     return mate;
 }
 
-/* Does its latest READY speak of this round and my history? */
 bool match_same_history(const struct match *m, const struct match_ready *r)
 {
     return r->attempt && r->round == m->round &&
@@ -75,7 +75,6 @@ span match_patience(const struct match *m)
     return span_ms(ms < MATCH_GRACE_MAX_MS ? ms : MATCH_GRACE_MAX_MS);
 }
 
-/* Index in the latest group; -1: not in it. */
 int match_group_index(const struct match *m, sid s)
 {
     for (uint32_t i = 0; i < m->group.count; i++)
@@ -110,7 +109,7 @@ void match_group_of(const struct match *m, uint32_t set, struct match_group *g)
         if (g->members[i].sid == m->self) g->self = i;
 }
 
-/* ---- what they are told ---- */
+/* ---- frames to mates ---- */
 
 static void say(sid peer, uint8_t type, struct bytes body, const struct sink *out)
 {

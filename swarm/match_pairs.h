@@ -1,5 +1,5 @@
-/* match_pairs.h -- pairs of members that cannot average together in this round, as all who propose
- * tell each other. */
+/* match_pairs.h -- pairs of members that cannot average together in this round. Every PROPOSE
+ * carries them, so that all learn them. */
 #ifndef SHOAL_SWARM_MATCH_PAIRS_H
 #define SHOAL_SWARM_MATCH_PAIRS_H
 
@@ -21,12 +21,12 @@ struct match_pairs {
 /* In either order. */
 bool match_pairs_has(const struct match_pairs *p, sid a, sid b);
 
-/* Adds a pair, in either order; does nothing when it is there already, when a is b, and when the
- * list is full. */
+/* Adds a pair, in either order; does nothing when it is already there, a equals b, or the list is
+ * full. */
 void match_pairs_add(struct match_pairs *p, sid a, sid b);
 
 /* u16 count, then count x (first, second). match_pairs_take adds what follows the count, a multiple
- * of MATCH_PAIR_BYTES, to the pairs that are there. */
+ * of MATCH_PAIR_BYTES, to the list. */
 void match_pairs_write(const struct match_pairs *p, struct writer *w);
 void match_pairs_take(struct match_pairs *p, struct bytes list);
 

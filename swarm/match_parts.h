@@ -1,5 +1,5 @@
-/* match_parts.h -- the struct of match.c and its parts: match_pairs, match_wire and match_set,
- * which know nothing of it, mates, attempt. match.h describes the whole. */
+/* match_parts.h -- the struct of match.c and its parts: match_pairs, match_wire and match_set
+ * (these do not use the struct), mates, attempt. match.h describes the whole. */
 #ifndef SHOAL_SWARM_MATCH_PARTS_H
 #define SHOAL_SWARM_MATCH_PARTS_H
 
@@ -13,99 +13,100 @@ struct match_config {
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
     uint64_t incarnation;
     const struct crypto *crypto; /* lent for the life of the match */
-    uint32_t group_min;          /* a smaller group is SOLO; >= 2 */
+    uint32_t group_min;          /* a smaller set means SOLO; >= 2 */
     bool count_steps; /* wait for every live mate that still trains, at most MATCH_WAIT_S */
 };
 
 #define MATCH_WAIT_S 600 /* count_steps: the longest wait for a mate that trains */
 
-/* A member of my cell as membership sees it: alive or suspected, never dead. */
+/* A member of my cell by membership's view: alive or suspected, never dead. */
 struct match_peer {
     uint8_t id[CRYPTO_KEY_BYTES];
     uint32_t rtt_ms; /* round trip; 0: unknown */
-    /* It trains, on my history or another: a group needs more than half of those who do. */
+    /* It trains, on my history or another: a group needs more than half of all that do. */
     bool counts;
 };
 
-/* Of a mate, in the present attempt. */
+/* State of a mate in the present attempt. */
 enum match_status {
     MATE_UNKNOWN,
     MATE_READY,   /* I hold its READY */
-    MATE_HEARSAY, /* somebody proposes it; I hold no READY */
-    MATE_LATER,   /* NOTREADY: it trains, see `eta` */
+    MATE_HEARSAY, /* others propose it; I hold no READY of it */
+    MATE_LATER,   /* NOTREADY: it still trains, see `eta` */
     MATE_OUT      /* busy, silent, leaving, gone, or of another round or lineage */
 };
 
 /* A mate's latest PROPOSE in the present attempt. */
 enum match_proposed {
     PROPOSED_NOTHING,
-    PROPOSED_HEARSAY, /* it knows some of the set by what others say */
+    PROPOSED_HEARSAY, /* it knows some of the set only through others */
     PROPOSED_VERIFIED /* it holds the READY of every member of the set */
 };
 
-/* `counts` implies `listed`; `unanswered` that there is a READY; `busy` that `refused` is this
- * attempt; `left` that there is no READY, as what it said before counts no longer. Who has left may
- * still be listed; a READY of it, or its being listed anew, ends that. */
+/* Invariants: `counts` implies `listed`; `unanswered` implies a READY; `busy` implies that
+ * `refused` is this attempt; `left` implies no READY, since earlier messages no longer count. A
+ * member that has left may still be listed; a new READY, or being listed again, clears `left`. */
 struct match_mate {
     sid sid;
-    uint8_t id[CRYPTO_KEY_BYTES]; /* zeros: of a name that I only heard in a proposal */
+    uint8_t id[CRYPTO_KEY_BYTES]; /* zeros: known only from a proposal */
     bool listed;                  /* membership lists it */
     bool counts;                  /* as in match_peer */
     bool left;                    /* said that it leaves, or was dropped by match_gone */
     uint32_t rtt_ms;
-    /* Until then it is not waited for: it let me down, and has not been heard since. */
+    /* Not waited for until then: it timed out on me and has not been heard since. */
     instant distrusted;
     enum match_status status;
     instant asked;            /* when my READY of this attempt went out to it */
     instant eta;              /* MATE_LATER: when it will be ready */
     struct match_ready ready; /* the latest; attempt 0: none */
     bool unanswered;          /* it said READY and has had no answer: match_decline */
-    bool busy; /* it has signed for another group in this round, as it said in this attempt */
-    uint16_t refused; /* attempt in which it said NOTREADY itself: hearsay does not bring it back */
-    uint64_t hearsay; /* hash of its READY as others say it */
+    bool busy; /* it said in this attempt that it has signed for another group in this round */
+    /* latest attempt it refused by NOTREADY: hearsay does not make it eligible again */
+    uint16_t refused;
+    uint64_t hearsay; /* hash of its READY as others report it */
     enum match_proposed proposed;
-    uint8_t proposal[CRYPTO_DIGEST_BYTES]; /* gid of it */
-    uint16_t accepted;                     /* attempt of its latest ACCEPT; 0: none */
-    uint8_t accept[CRYPTO_DIGEST_BYTES];   /* gid of it */
+    uint8_t proposal[CRYPTO_DIGEST_BYTES]; /* its gid */
+    uint16_t accepted;                     /* attempt of its latest ACCEPT; 0: none yet */
+    uint8_t accept[CRYPTO_DIGEST_BYTES];   /* its gid */
     uint8_t signature[CRYPTO_SIGNATURE_BYTES];
 };
 
 enum match_state {
-    MATCH_IDLE,      /* training, or not part of this at all */
+    MATCH_IDLE,      /* training, or not taking part */
     MATCH_OPEN,      /* READY is sent */
     MATCH_CLOSED,    /* proposing */
     MATCH_LOCKED,    /* ACCEPT is signed */
     MATCH_COMMITTED, /* `group` is certified */
-    MATCH_SOLO /* nobody to average with; as IDLE, but a READY from another calls for a new start */
+    MATCH_SOLO       /* no one to average with; like IDLE, but a READY from a mate sets `called` */
 };
 
 struct match {
     struct match_config config;
     sid self;
     enum match_state state;
-    instant now; /* latest time heard of */
-    /* IDLE or SOLO: somebody of my lineage said READY for my round; match_start clears it */
+    instant now; /* latest time passed in */
+    /* IDLE or SOLO: a mate of my lineage sent READY for my round; match_start clears it */
     bool called;
-    struct { /* the heaviest history met in a READY that is not mine */
+    struct { /* the heaviest history seen in a READY, other than mine */
         bool seen;
         sid peer;
         uint64_t round, tokens;
         uint8_t lineage[CRYPTO_DIGEST_BYTES];
     } fork;
-    /* where I am in history */
+    /* my position in history */
     uint64_t round;
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     uint64_t lineage_tokens;
     /* the attempt */
     struct match_offer offer;
     struct match_ready mine;
-    uint16_t attempt;  /* the latest that I used for this lineage and round; 0: none */
-    uint16_t accepted; /* the latest that I signed an ACCEPT in */
+    uint16_t attempt;  /* latest number used for this lineage and round; 0: none */
+    uint16_t accepted; /* latest attempt in which I signed an ACCEPT */
     uint16_t attempts; /* since match_start */
     instant until;     /* when matching as a whole ends (T_MATCH) */
-    instant waits;     /* count_steps: mates that train are waited for until then */
-    instant grace;     /* OPEN: closes at the latest then */
-    instant over;      /* CLOSED, LOCKED: when the state's patience ends */
+    instant waits;     /* count_steps: wait for training mates until then */
+    instant grace;     /* OPEN: closes no later than this */
+    instant over;      /* CLOSED, LOCKED: when the state times out */
     uint32_t set;      /* CLOSED: mates I propose, by index */
     bool set_verified;
     struct {
@@ -114,7 +115,7 @@ struct match {
     } proposals[MATCH_PROPOSALS_MAX]; /* verified ones of this attempt */
     uint32_t proposals_count;
     struct match_pairs blocked;
-    struct match_group group; /* LOCKED, COMMITTED; kept for a CERT that comes late */
+    struct match_group group; /* LOCKED, COMMITTED; kept for a late CERT */
     uint8_t signatures[NODE_GROUP_MAX][CRYPTO_SIGNATURE_BYTES];
     uint32_t signed_mask;
     uint32_t withdrawn; /* COMMITTED: members that said WITHDRAW, by index: reduce_gone */

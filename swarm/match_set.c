@@ -32,7 +32,7 @@ static void sort(const struct match_signer *s, uint64_t round, struct match_cand
     }
 }
 
-/* Those whom at most half of all cannot reach; returns how many. */
+/* The members that at most half of all cannot reach; returns their number. */
 static uint32_t reachable(const struct match_candidate *all, uint32_t count,
                           const struct match_pairs *blocked, struct match_candidate *to)
 {
@@ -69,5 +69,5 @@ uint32_t match_set(const struct match_signer *s, uint64_t round, struct match_ca
         }
         if (mine) return set;
     }
-    return 0; /* I am the one whom most cannot reach */
+    return 0; /* most cannot reach me */
 }

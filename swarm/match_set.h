@@ -1,5 +1,5 @@
-/* match_set.h -- which of those who are ready average together: everybody who knows the same of
- * them chooses alike. */
+/* match_set.h -- chooses which of the ready members average together: a deterministic function of
+ * what is known, so everybody with the same knowledge chooses the same set. */
 #ifndef SHOAL_SWARM_MATCH_SET_H
 #define SHOAL_SWARM_MATCH_SET_H
 
@@ -8,12 +8,12 @@
 struct match_candidate {
     sid sid;
     int index;    /* its bit; -1: me */
-    uint64_t key; /* match_set's own */
+    uint64_t key; /* internal to match_set */
 };
 
-/* The bits of those I average with: the clique that holds me, filled in an order that is another
- * one each round, without those whom more than half cannot reach; 0 when I am one of
- * these. `all` holds me once, and is sorted in place; count <= NODE_GROUP_MAX. */
+/* The bits of the members I average with: the clique that contains me, built in an order that
+ * changes each round, without members that more than half cannot reach. 0 when I am one of those.
+ * `all` contains me once and is sorted in place; count <= NODE_GROUP_MAX. */
 uint32_t match_set(const struct match_signer *s, uint64_t round, struct match_candidate *all,
                    uint32_t count, const struct match_pairs *blocked);
 

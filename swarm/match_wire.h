@@ -1,8 +1,8 @@
-/* match_wire.h -- the frames of matchmaking: the plain values in them, and how these lie in bytes.
- * SPEC.md, "Matchmaking".
+/* match_wire.h -- the frames of matchmaking: their values and their encoding. SPEC.md,
+ * "Matchmaking".
  *
- * Knows no state. Writers return the bytes in `room`; readers refuse what nobody who follows the
- * protocol sends, and leave `to` unspecified then. Bytes in what a reader returns are lent by the
+ * Holds no state. Writers return the bytes written into `room`. Readers reject what no conforming
+ * node sends, and leave `to` unspecified then. Bytes in what a reader returns point into the
  * frame. */
 #ifndef SHOAL_SWARM_MATCH_WIRE_H
 #define SHOAL_SWARM_MATCH_WIRE_H
@@ -11,14 +11,14 @@
 #include "match_pairs.h"
 #include "peer.h"
 
-/* Why a node is not READY. */
+/* Why a node answers NOTREADY. */
 enum match_reason {
-    /* eta_ms: until it will be; also: still averaging the round before */
+    /* eta_ms: time until it is ready. Also used while it still averages the previous round. */
     MATCH_REASON_TRAINING = 1,
     MATCH_REASON_BUSY = 2, /* locked or committed in this round */
     MATCH_REASON_SYNC = 3, /* has no state yet, or the wrong one */
     MATCH_REASON_LEAVING = 4,
-    MATCH_REASON_ROUND = 5,   /* is at another epoch than the asker */
+    MATCH_REASON_ROUND = 5,   /* is at another epoch than the sender of READY */
     MATCH_REASON_LINEAGE = 6, /* same epoch, another history: a fork */
     MATCH_REASON_DONE = 7     /* the run is over for it */
 };
@@ -33,8 +33,7 @@ struct match_offer {
     uint32_t step_ms; /* of one inner step */
 };
 
-/* What a READY says. `round` is the epoch that the next outer step leads to; attempts count
- * from 1. */
+/* What a READY says. `round` is the epoch after the next outer step; attempts count from 1. */
 struct match_ready {
     uint64_t incarnation, round;
     uint16_t attempt;
@@ -51,16 +50,16 @@ struct match_member {
     uint64_t hash; /* of its READY */
 };
 
-/* The outcome: what every member of the group holds alike. */
+/* The result of matching, identical in every member of the group. */
 struct match_group {
     uint8_t gid[CRYPTO_DIGEST_BYTES];
-    uint64_t round; /* the epoch it leads to */
+    uint64_t round; /* the epoch after its outer step */
     uint16_t attempt;
     uint32_t count, self;                        /* members; my index */
-    struct match_member members[NODE_GROUP_MAX]; /* by rising sid */
+    struct match_member members[NODE_GROUP_MAX]; /* in ascending order of sid */
 };
 
-/* Whose signatures, under which run. */
+/* Keys and run under which signatures are made. */
 struct match_signer {
     const struct crypto *crypto;
     const uint8_t *run_id; /* [CRYPTO_DIGEST_BYTES] */
@@ -68,13 +67,14 @@ struct match_signer {
 
 /* ---- names ---- */
 
-#define MATCH_ENTRY_BYTES 16 /* of a proposed member: sid, hash of its READY */
+#define MATCH_ENTRY_BYTES 16 /* a proposed member: sid, hash of its READY */
 
-/* gid = digest("shoal1 group" || run || round || attempt || each (sid, hash), by rising sid) */
+/* gid = digest("shoal1 group" || run || round || attempt || each (sid, hash), in ascending order of
+ * sid) */
 void match_gid(const struct match_signer *s, uint64_t round, uint16_t attempt, struct bytes entries,
                uint8_t out[CRYPTO_DIGEST_BYTES]);
 
-/* Fills in the gid of a group from all else of it. */
+/* Computes the gid of a group from its other fields. */
 void match_name(const struct match_signer *s, struct match_group *g);
 
 /* ---- READY ---- */
@@ -83,14 +83,14 @@ void match_name(const struct match_signer *s, struct match_group *g);
 #define MATCH_READY_BYTES                                                                          \
     (2 + MATCH_READY_BODY_BYTES + CRYPTO_SIGNATURE_BYTES + 2 + MATCH_PAIR_BYTES * MATCH_PAIRS_MAX)
 
-/* Fills in `hash` from all else of a READY of `who`. */
+/* Computes `hash` of a READY of `who` from its other fields. */
 void match_hash_ready(const struct match_signer *s, sid who, struct match_ready *r);
 
 /* Signs with the node's own key. */
 struct bytes match_write_ready(const struct match_signer *s, sid who, const struct match_ready *r,
                                const struct match_pairs *pairs, uint8_t room[MATCH_READY_BYTES]);
 
-/* Of `who`, with this ID, by whom it must be signed. */
+/* Reads and verifies a READY of `who`, signed by the key `id`. */
 bool match_read_ready(const struct match_signer *s, sid who, const uint8_t id[CRYPTO_KEY_BYTES],
                       struct bytes frame, struct match_ready *to, struct bytes *pairs);
 
@@ -117,12 +117,12 @@ bool match_read_notready(struct bytes frame, struct match_notready *to);
 struct match_propose {
     uint64_t round;
     uint16_t attempt;
-    bool verified;        /* its writer holds the READY of each */
-    struct bytes entries; /* by rising sid */
+    bool verified;        /* its sender holds the READY of each */
+    struct bytes entries; /* in ascending order of sid */
     struct bytes pairs;
 };
 
-/* `g`: round, attempt and members of the set. */
+/* `g`: round, attempt and members are those of the set. */
 struct bytes match_write_propose(const struct match_group *g, bool verified,
                                  const struct match_pairs *pairs,
                                  uint8_t room[MATCH_PROPOSE_BYTES]);
@@ -145,13 +145,13 @@ struct match_accept {
     uint8_t signature[CRYPTO_SIGNATURE_BYTES];
 };
 
-/* What I sign to accept a group. */
+/* My signature that accepts a group. */
 void match_sign_accept(const struct match_signer *s, const struct match_group *g, sid self,
                        uint8_t out[CRYPTO_SIGNATURE_BYTES]);
 struct bytes match_write_accept(const struct match_group *g, sid self,
                                 const uint8_t signature[CRYPTO_SIGNATURE_BYTES],
                                 uint8_t room[MATCH_ACCEPT_BYTES]);
-/* Of `who`, with this ID, by whom it must be signed. */
+/* Reads and verifies an ACCEPT of `who`, signed by the key `id`. */
 bool match_read_accept(const struct match_signer *s, sid who, const uint8_t id[CRYPTO_KEY_BYTES],
                        struct bytes frame, struct match_accept *to);
 
@@ -171,10 +171,10 @@ struct match_cert {
 struct bytes match_write_cert(const struct match_group *g,
                               const uint8_t signatures[NODE_GROUP_MAX][CRYPTO_SIGNATURE_BYTES],
                               uint8_t room[MATCH_CERT_BYTES]);
-/* Looks at no signature: match_open_cert does. */
+/* Verifies no signature: match_open_cert does. */
 bool match_read_cert(struct bytes frame, struct match_cert *to);
-/* Takes the signatures out, if they are those of all members of this group; else false, and `out`
- * is unspecified. */
+/* Extracts the signatures if they are valid and those of all members of this group; otherwise
+ * false, and `out` is unspecified. */
 bool match_open_cert(const struct match_signer *s, const struct match_group *g,
                      const struct match_cert *c,
                      uint8_t out[NODE_GROUP_MAX][CRYPTO_SIGNATURE_BYTES]);
@@ -186,7 +186,7 @@ bool match_open_cert(const struct match_signer *s, const struct match_group *g,
 struct bytes match_write_withdraw(uint64_t round, uint16_t attempt,
                                   const uint8_t gid[CRYPTO_DIGEST_BYTES],
                                   uint8_t room[MATCH_WITHDRAW_BYTES]);
-/* gid: of the group that its writer takes its signature back from. */
+/* gid: the group from which the sender withdraws its signature. */
 bool match_read_withdraw(struct bytes frame, uint8_t gid[CRYPTO_DIGEST_BYTES]);
 
 #endif

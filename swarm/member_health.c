@@ -37,8 +37,8 @@ void member_lose(struct members *m, int i, enum peer_health how, const struct si
     members_tell(m, NEWS_GONE, i);
 }
 
-/* Lifeguard: patience shrinks with the number of accusers, from T_max to T_min, as their logarithm.
- * Rows: how many could accuse, 1 .. ACCUSERS_MAX. */
+/* Lifeguard: the timeout falls with the number of accusers from T_max to T_min, along their
+ * logarithm. Rows: number of possible accusers, 1 .. ACCUSERS_MAX. */
 static span suspicion_patience(uint32_t accusers, uint32_t possible)
 {
     static const uint32_t ms[ACCUSERS_MAX][ACCUSERS_MAX] = {
@@ -56,7 +56,7 @@ static span suspicion_patience(uint32_t accusers, uint32_t possible)
 
 instant member_suspicion_ends(const struct members *m, const struct member *p)
 {
-    uint32_t possible = 1; /* me, and all who are not suspected themselves */
+    uint32_t possible = 1; /* me, and all members that are not suspected themselves */
     for (int i = 0; i < MEMBERS_MAX; i++)
         possible += member_live(&m->members[i]) && m->members[i].health == HEALTH_ALIVE;
     return instant_after(p->suspected, suspicion_patience(p->accusers_count, possible));
@@ -104,8 +104,6 @@ void members_accuse(struct members *m, int i, const struct sink *out)
     (void)member_accused(m, i, m->self, p->incarnation, bytes, NOBODY, out);
 }
 
-/* Whoever is suspected or dead and still speaks must know, to refute: its accusation, or, for one
- * that left, its own goodbye. */
 void member_tell_suspect(struct members *m, int i, const struct sink *out)
 {
     struct member *p = &m->members[i];

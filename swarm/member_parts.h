@@ -6,44 +6,46 @@
 #include "base/rng.h"
 #include "wire.h"
 
-#define MEMBERS_MAX 64 /* live ones (NODE_GROUP_MAX with me), and those remembered as gone */
-/* To one peer: both sides may dial at once, and one link may be a dead one. */
+/* live members (at most NODE_GROUP_MAX with me), and gone ones still remembered */
+#define MEMBERS_MAX 64
+/* Links to one peer: both sides may dial at once, and one more may be stale. */
 #define MEMBER_LINKS 3
-#define ACCUSERS_MAX 4 /* Lifeguard's K: more accusers make a timer no shorter */
+#define ACCUSERS_MAX 4 /* Lifeguard's K: further accusers do not shorten the timer */
 #define NOBODY       (-1)
 
 enum stored_kind { STORED_PEER, STORED_PROGRESS, STORED_LEAVE, STORED_REACH, STORED_COUNT };
 
-struct stored {     /* a record as its writer signed it */
+struct stored {     /* a record, as signed */
     uint16_t count; /* 0: none */
     uint8_t bytes[RECORD_BYTES_MAX];
     struct version version;
-    instant at;      /* when it came here */
+    instant at;      /* when it arrived */
     uint32_t age_ms; /* how old it was then */
-    uint64_t push;   /* bit i: member i gets it with the next GOSSIP, PING or PONG */
+    uint64_t push;   /* bit i: member i is sent it with the next GOSSIP, PING or PONG */
 };
 
 struct member_link {
     link_id link;           /* LINK_NONE: free */
     bool dialled;           /* by me */
-    bool greeted;           /* its HELLO has come: it is of this run and this version */
-    bool retired;           /* it ends soon, another one stays */
-    instant heard;          /* when something last came on it */
+    bool greeted;           /* its HELLO has come: the peer has this run and this version */
+    bool retired;           /* closes soon, another one stays */
+    instant heard;          /* latest message on it */
     instant since;          /* when it came up */
     struct address address; /* where the peer was seen when it came up */
     uint64_t incarnation;   /* in its HELLO */
-    uint64_t life;  /* which process of the peer's it leads to; 0: it did not say (version 1.0) */
-    instant broken; /* until then: a parcel on it failed, so it is probably about to end */
-    uint64_t order; /* the newer of two links has the higher */
+    uint64_t life;          /* identifies the peer's process; 0: it did not say (version 1.0) */
+    instant broken; /* not used until then: a parcel on it failed, so it has probably ended */
+    uint64_t order; /* higher for newer links */
 };
 
-/* A HELLO that is not believed yet: another process with the same key has a link to us (twin.h). */
+/* A HELLO that is not accepted yet, because another process with the same key has a link to us
+ * (twin.h). */
 struct twin {
-    link_id link;         /* it came on this one; LINK_NONE: there is none */
-    instant until, again; /* how long the other process may take to answer; the next PING to it */
+    link_id link;         /* where it arrived; LINK_NONE: there is none */
+    instant until, again; /* deadline for the other process to answer; its next PING */
     uint32_t nonce;       /* of these PINGs */
-    uint64_t life;        /* of the process that said HELLO */
-    struct address seen;  /* where it sees me */
+    uint64_t life;        /* of the process that sent HELLO */
+    struct address seen;  /* the address at which it sees me */
     uint16_t count;       /* of its PEER record */
     uint8_t record[RECORD_BYTES_MAX];
 };
@@ -52,67 +54,67 @@ struct member {
     bool used;
     uint8_t id[CRYPTO_KEY_BYTES];
     sid sid;
-    bool known; /* holds a PEER record; else there is only an ID to dial */
+    bool known; /* there is a PEER record; otherwise only an ID to dial */
     enum peer_health health;
-    uint64_t incarnation; /* the highest it has signed */
+    uint64_t incarnation; /* the highest seen in a record signed by it */
     struct stored stored[STORED_COUNT];
     struct record_peer peer;
     struct record_progress progress; /* valid when stored[STORED_PROGRESS].count */
     instant heard;                   /* its latest record or message */
-    instant gone;                    /* DEAD, LEFT: since then */
+    instant gone;                    /* DEAD, LEFT: since when */
     /* suspicion */
-    instant suspected; /* since then */
+    instant suspected; /* since when */
     struct {
         sid accuser;
         uint64_t push; /* as in struct stored */
         uint8_t bytes[RECORD_SUSPECT_BYTES];
     } accusers[ACCUSERS_MAX];
     uint32_t accusers_count;
-    uint64_t suspected_incarnation; /* a higher one brings it back */
-    instant told;                   /* when it was last told that it is suspected */
+    uint64_t suspected_incarnation; /* a higher one refutes */
+    instant told;                   /* when the accusation was last sent to it */
     /* probing */
     uint32_t nonce;        /* of the PING under way; 0: none */
-    instant probed, again; /* when the probe began; its next PING */
+    instant probed, again; /* start of the probe; its next PING */
     uint32_t tries;        /* PINGs sent */
     uint32_t rtt_ms;       /* round trip; 0: unknown */
-    bool differs;          /* its digest was not mine when it last said it */
-    /* reaching it */
+    bool differs;          /* its latest digest differed from mine */
+    /* links and dialling */
     struct member_link links[MEMBER_LINKS];
-    /* doubles.h: since when it has two links, and when the next PING is due; 0: it has not. */
+    /* doubles.h: since when it has two links, and when the next PING is due; 0: it has one. */
     instant doubled, doubled_again;
     struct twin twin;
-    struct address observed; /* where it was seen; family 0: nowhere */
-    struct address sees_me;  /* where it sees me; family 0: it has not said so */
-    instant sees_me_at;      /* when it said so */
-    uint32_t listed;         /* its place in the peer list, from 1; 0: it is not there */
+    struct address observed; /* where it was last seen; family 0: never */
+    struct address sees_me;  /* where it sees me; family 0: not known */
+    instant sees_me_at;      /* when it reported that */
+    uint32_t listed;         /* its position in the peer list, from 1; 0: not listed */
     bool dialling;           /* a dial is under way */
-    uint32_t failures;       /* dials in a row that failed */
-    instant dialled;         /* the latest dial began */
+    uint32_t failures;       /* consecutive failed dials */
+    instant dialled;         /* start of the latest dial */
     /* dial_at: the next dial, INSTANT_NEVER: none is planned; refused: not dialled before, because
      * it refused me. */
     instant dial_at, refused;
-    enum reach_reason unreached; /* why the latest try failed; REACH_REASONS: it did not */
+    enum reach_reason unreached; /* why the latest dial failed; REACH_REASONS: it did not fail */
     struct record_reach reach;   /* valid when stored[STORED_REACH].count */
 };
 
 #define LISTED_ADDRESSES_MAX 4
 
-/* An entry of the peer list. While nothing is known of it but that, it has a place among the
- * members only for the time of a dial. */
+/* An entry of the peer list. While only its ID and addresses are known, it occupies a slot among
+ * the members only during a dial. */
 struct listed {
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address addresses[LISTED_ADDRESSES_MAX]; /* the newest first */
     uint32_t addresses_count;
-    uint32_t failures; /* dials in a row that failed */
-    instant again;     /* not dialled before */
+    uint32_t failures; /* consecutive failed dials */
+    instant again;     /* not dialled before then */
 };
 
 struct member_config {
     uint8_t id[CRYPTO_KEY_BYTES];
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
     uint64_t incarnation;
-    const struct crypto *crypto;          /* lent for the life of members, as `shared` is */
-    struct address advertise;             /* family 0: what peers observe */
+    const struct crypto *crypto;          /* lent for the life of members, like `shared` */
+    struct address advertise;             /* family 0: use what peers observe */
     const struct peer_address *bootstrap; /* the peer list, lent for members_init */
     size_t bootstrap_count;
     struct bytes shared; /* as in node_config */
@@ -121,15 +123,14 @@ struct member_config {
     struct listed *listed;
 };
 
-/* What a call to this module may have brought about, for the caller, who takes it by
- * members_news. */
+/* News for the caller, which collects it by members_news. */
 enum member_news {
-    NEWS_LINKED,   /* the first usable link to it is up, or another took the place of a lost one */
+    NEWS_LINKED,   /* its first usable link is up, or another link replaced a lost one */
     NEWS_UNLINKED, /* no usable link is left */
     NEWS_ENDED,    /* its process has ended, as far as the network can tell; after NEWS_UNLINKED */
     NEWS_GONE,     /* DEAD or LEFT */
     NEWS_PROGRESS, /* a newer PROGRESS of it */
-    NEWS_CHANGED   /* alive, suspected, refuted */
+    NEWS_CHANGED   /* became alive or suspected */
 };
 
 #define NEWS_MAX (MEMBERS_MAX * 8)
@@ -144,24 +145,24 @@ struct members {
     struct record_peer me;
     struct stored mine[STORED_COUNT]; /* my records */
     struct record_progress progress;  /* mine, as last published */
-    bool published;                   /* there is one */
+    bool published;                   /* there is a PROGRESS record of mine */
     struct member members[MEMBERS_MAX];
     struct record_reach reach; /* mine, as last published */
-    instant reach_at;          /* when it is published anew */
-    uint32_t health;           /* Lifeguard's local health, 1 (well) .. 8: multiplies patience */
+    instant reach_at;          /* when to publish it again */
+    uint32_t health;           /* Lifeguard's local health, 1 (well) .. 8: multiplies timeouts */
     uint32_t turn;             /* of the round robin */
     uint64_t order;            /* of the latest link */
     uint32_t nonce;            /* of the latest probe */
-    /* The next probe, push, SYNC, and dial to one who is gone. */
+    /* Next probe, push, SYNC, and dial to a gone member. */
     instant probe_at, flush_at, sync_at, reconnect_at;
     struct listed *listed;            /* the peer list without me */
-    size_t listed_count, listed_turn; /* entries; the next whose turn it is, modulo the count */
+    size_t listed_count, listed_turn; /* entries; index of the next one to dial, modulo the count */
     instant listed_at;                /* when the next of them may be dialled */
-    instant clone_at;   /* another process with my key is reported again, not before */
-    uint64_t ticket;    /* of the SYNC under way; 0: none */
-    uint64_t tickets;   /* given out so far */
-    int sync_with;      /* the member that was asked; NOBODY: none yet */
-    instant sync_until; /* when it is given up */
+    instant clone_at;                 /* next time that another process with my key is logged */
+    uint64_t ticket;                  /* of the SYNC under way; 0: none */
+    uint64_t tickets;                 /* issued so far */
+    int sync_with;                    /* the member that was asked; NOBODY: none yet */
+    instant sync_until;               /* its timeout */
     struct {
         enum member_news kind;
         int member;

@@ -5,9 +5,8 @@
 #include "member_table.h"
 #include "wire.h"
 
-#define PROBE_PATIENCE span_s(3) /* SPEC.md, "Membership": times local health */
+#define PROBE_PATIENCE span_s(3) /* SPEC.md, "Membership": multiplied by local health */
 
-/* Starts a probe at the next tick, unless one is under way. */
 void member_probe(struct members *m, int i)
 {
     struct member *p = &m->members[i];
@@ -57,7 +56,7 @@ void member_on_pong(struct members *m, int i, uint32_t nonce)
 
 void member_probe_tick(struct members *m, int i, const struct sink *out)
 {
-    static const uint32_t after_ms[] = {0, 250, 750, 1750}; /* transmissions since the first */
+    static const uint32_t after_ms[] = {0, 250, 750, 1750}; /* PINGs, from the first one */
     struct member *p = &m->members[i];
     if (p->nonce == 0 || m->now.ns < p->again.ns) return;
     uint32_t sends = sizeof after_ms / sizeof *after_ms;
@@ -71,5 +70,5 @@ void member_probe_tick(struct members *m, int i, const struct sink *out)
         return;
     }
     p->nonce = 0;
-    if (p->heard.ns < p->probed.ns) members_accuse(m, i, out); /* nobody has heard of it since */
+    if (p->heard.ns < p->probed.ns) members_accuse(m, i, out); /* nothing heard from it since */
 }

@@ -22,9 +22,8 @@ uint32_t member_age_ms(const struct stored *s, instant now)
 
 struct bytes member_stored_bytes(const struct stored *s) { return bytes_of(s->bytes, s->count); }
 
-/* ---- what waits ---- */
+/* ---- waiting records ---- */
 
-/* Everything that is to go to this member, as far as it fits. True when something is left. */
 bool member_pack(struct members *m, int member, struct writer *w)
 {
     uint64_t bit = (uint64_t)1 << member;
@@ -61,7 +60,6 @@ static uint64_t pushed_to(const struct members *m)
     return all;
 }
 
-/* Sends what is to be pushed, in as few datagrams as it takes. */
 void member_flush(struct members *m, const struct sink *out)
 {
     uint64_t all = pushed_to(m);
@@ -69,7 +67,7 @@ void member_flush(struct members *m, const struct sink *out)
     for (int i = 0; i < MEMBERS_MAX; i++) {
         if (!(all >> i & 1)) continue;
         if (member_link(m, i) == LINK_NONE) {
-            member_forget_pushes(m, i); /* it will ask, when it can be reached */
+            member_forget_pushes(m, i); /* it will SYNC once it is linked */
             continue;
         }
         bool left = true;
@@ -88,7 +86,7 @@ void member_flush_soon(struct members *m)
     m->flush_at = instant_min(m->flush_at, instant_after(m->now, MEMBER_FLUSH_DELAY));
 }
 
-/* FANOUT of those linked, chosen by chance, without the ones excluded. */
+/* FANOUT random linked members, without the excluded ones. */
 uint64_t member_some_linked(struct members *m, uint64_t excluded)
 {
     uint64_t left = member_linked(m) & ~excluded, chosen = 0;
@@ -155,7 +153,6 @@ void members_publish(struct members *m, const struct record_progress *mine, inst
     member_flush(m, out);
 }
 
-/* Above every incarnation of mine that others have heard of. */
 void member_outgrow(struct members *m, uint64_t incarnation)
 {
     if (incarnation >= m->incarnation && incarnation < UINT64_MAX - 1)

@@ -10,9 +10,9 @@
 
 #define CLONE_PERIOD span_s(10) /* SPEC.md, "Membership" */
 
-/* A record with my signature that I have not made in this life, and newer than mine: another
- * process has my key, or my clock went back. Rising above it settles the second; the first is for a
- * person to end. */
+/* A record signed with my key, newer than mine and not made in this life: another process has my
+ * key, or my clock went back. Raising my incarnation above it settles the second case; the first
+ * one needs a person. */
 static void meet_self(struct members *m, struct version v, const struct sink *out)
 {
     struct version mine = {m->incarnation, m->seq};
@@ -39,7 +39,7 @@ static void keep(struct members *m, int i, enum stored_kind k, struct version v,
     s->version = v;
     s->at = m->now;
     s->age_ms = age;
-    /* Progress comes from its writer to all who have a link to it; the others learn it by SYNC. */
+    /* A writer sends its PROGRESS to all its links itself; the others learn it by SYNC. */
     s->push = k == STORED_PROGRESS ? 0 : member_some_linked(m, member_bit(from) | member_bit(i));
     if (s->push) member_flush_soon(m);
     uint64_t ago = span_ms(age).ns;
@@ -48,8 +48,8 @@ static void keep(struct members *m, int i, enum stored_kind k, struct version v,
     if (v.incarnation > p->incarnation) p->incarnation = v.incarnation;
 }
 
-/* An incarnation above the one that is suspected, dead or gone brings it back, unless it is old
- * news itself. */
+/* An incarnation above the one that is suspected, dead or gone revives the member, unless the
+ * record is itself too old. */
 static void reconsider(struct members *m, int i, const struct sink *out)
 {
     struct member *p = &m->members[i];
@@ -87,14 +87,14 @@ static bool absorb_peer(struct members *m, const struct record_peer *r, uint32_t
     p->known = true;
     keep(m, i, STORED_PEER, r->version, age, bytes, from);
     reconsider(m, i, out);
-    if (moved)
-        contact_learned(m, i); /* often the first record names none: its writer knew none yet */
+    /* the first record often has no address: its writer did not know its own yet */
+    if (moved) contact_learned(m, i);
     return true;
 }
 
-/* Whose record this is, if it is news and its writer's. Else NOBODY, and `good` says whether
- * somebody who follows the protocol could have sent it. A member's PEER comes before all else of
- * it. */
+/* The member that this record belongs to, if it is new and properly signed. Otherwise NOBODY, and
+ * `good` says whether a conforming node could have sent it. A member's PEER record must arrive
+ * before its other records. */
 static int news_of(const struct members *m, sid writer, enum stored_kind k, struct version v,
                    struct bytes bytes, bool *good)
 {
@@ -158,7 +158,7 @@ static bool absorb_suspect(struct members *m, const struct record_suspect *r, st
     int target = members_find(m, r->target);
     bool me = r->target == m->self;
     if (me && r->incarnation < m->incarnation && from != NOBODY)
-        for (int k = 0; k < STORED_COUNT; k++) /* refuted already: it has not heard */
+        for (int k = 0; k < STORED_COUNT; k++) /* already refuted: the sender does not know yet */
             if (m->mine[k].count) m->mine[k].push |= member_bit(from), member_flush_soon(m);
     if (me ? r->incarnation != m->incarnation
            : target == NOBODY || r->incarnation != m->members[target].incarnation)
@@ -168,7 +168,7 @@ static bool absorb_suspect(struct members *m, const struct record_suspect *r, st
     if (!me) {
         if (member_accused(m, target, r->accuser, r->incarnation, bytes.data, from, out) &&
             from != NOBODY)
-            member_probe(m, target); /* is the rumour true? */
+            member_probe(m, target); /* check the rumour */
         return true;
     }
     if (m->health < MEMBER_HEALTH_WORST) m->health++;
@@ -194,15 +194,14 @@ static struct version version_of(const struct record *r)
     return (struct version){0, 0};
 }
 
-/* Takes a record that `from` sent on. False when nobody who follows the protocol could have sent
- * it. */
+/* Handles a record that `from` forwarded. False when no conforming node could have sent it. */
 static bool absorb(struct members *m, uint32_t age, struct bytes bytes, int from,
                    const struct sink *out)
 {
     struct record r;
     bool known_kind =
         bytes.count > 0 && bytes.data[0] >= RECORD_PEER && bytes.data[0] <= RECORD_REACH;
-    if (!known_kind) return bytes.count > 0; /* of a later minor */
+    if (!known_kind) return bytes.count > 0; /* from a later minor version */
     if (!record_read(bytes, &r)) return false;
     if (record_writer(&r) == m->self) {
         if (version_newer(version_of(&r), (struct version){m->incarnation, m->seq}) &&

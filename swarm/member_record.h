@@ -7,11 +7,11 @@
 /* Is this version newer than what is held? */
 bool member_fresh(const struct stored *s, struct version v);
 
-/* Takes the enveloped records that member `from` sent. False when one of them breaks the protocol;
- * those before it are taken. */
+/* Handles the enveloped records that member `from` sent. False when one of them violates the
+ * protocol; those before it have been stored. */
 bool member_absorb_all(struct members *m, struct reader *r, int from, const struct sink *out);
 
-/* Takes the PEER record of a HELLO. False when it is not this member's, or not signed by it. */
+/* Handles the PEER record of a HELLO. False when it is not this member's, or not signed by it. */
 bool members_absorb_hello(struct members *m, int member, struct bytes record,
                           const struct sink *out);
 

@@ -44,7 +44,7 @@ static void write_entry(struct writer *w, sid s, int k, const struct stored *sto
     (*count)++;
 }
 
-/* SYNC: what I hold. */
+/* Sends SYNC: the versions that I hold. */
 static void ask_sync(struct members *m, int i, const struct sink *out)
 {
     uint8_t room[3 + SYNC_ENTRY * SYNC_ENTRIES];
@@ -84,7 +84,7 @@ static bool read_entries(struct reader *r, struct entry *out, uint16_t *count)
     return !r->bad;
 }
 
-/* Packs my record when the other side's entry for it is older, or missing. */
+/* Packs my record when the peer's entry for it is older or missing. */
 static void pack_newer(struct members *m, sid s, int k, const struct stored *mine,
                        const struct entry *theirs, uint16_t count, struct writer *w)
 {
@@ -110,7 +110,7 @@ void members_sync(struct members *m, link_id link, uint64_t ticket, struct bytes
     (void)reader_u8(&r);
     if (from != NOBODY && read_entries(&r, theirs, &count)) {
         struct writer w = writer_init(room + 2, sizeof room - 2);
-        for (uint16_t j = 0; j < count; j++) { /* what I want */
+        for (uint16_t j = 0; j < count; j++) { /* the records I want */
             const struct stored *s = stored_of(m, theirs[j].sid, theirs[j].kind);
             bool unknown = theirs[j].sid != m->self && members_find(m, theirs[j].sid) == NOBODY;
             if (unknown || (s && member_fresh(s, theirs[j].version))) {

@@ -2,9 +2,9 @@
 
 #include <assert.h>
 
-#define RETRY_DOUBLINGS 3 /* 8 s at most */
+#define RETRY_DOUBLINGS 3 /* at most 8 s */
 
-/* ---- finding ---- */
+/* ---- lookup ---- */
 
 int members_find(const struct members *m, sid s)
 {
@@ -51,9 +51,10 @@ bool member_greeted(const struct member *p, link_id link)
     return false;
 }
 
-/* Both sides choose alike: the link that the smaller ID dialled, of those the newest. But one that
- * a restarted process has greeted on goes before those of its former life. (A peer of version 1.0
- * says with its incarnation alone which process it is; it grows in one process too.) */
+/* Both sides agree on the order: the links that the smaller ID dialled come first, and of those the
+ * newest. But a link on which a restarted process has sent HELLO beats those of its former life. (A
+ * peer of version 1.0 identifies its process only by its incarnation, which also grows within one
+ * process.) */
 bool member_better_link(const struct members *m, const struct member *p,
                         const struct member_link *a, const struct member_link *b)
 {
@@ -91,7 +92,7 @@ uint64_t member_linked(const struct members *m)
     return mask;
 }
 
-/* ---- what they are ---- */
+/* ---- state of a member ---- */
 
 bool member_live(const struct member *p)
 {
@@ -124,14 +125,13 @@ struct address members_address(const struct members *m)
     return m->me.addresses_count ? m->me.addresses[0] : (struct address){0};
 }
 
-/* ---- all of it, as one number ---- */
+/* ---- digest ---- */
 
 static uint64_t entry_digest(sid s, enum stored_kind k, struct version v)
 {
     return rng_mix(rng_mix(rng_mix(s + (uint64_t)k) ^ v.incarnation) ^ v.seq);
 }
 
-/* What I hold, as one number: equal at two nodes that hold the same records. */
 uint64_t member_view_digest(const struct members *m)
 {
     uint64_t d = 0;
@@ -151,7 +151,8 @@ uint64_t member_view_digest(const struct members *m)
 
 void members_tell(struct members *m, enum member_news kind, int member)
 {
-    if (m->news_count == NEWS_MAX) return; /* nobody reads; the states say the same */
+    /* nobody reads them; the members' states hold the same */
+    if (m->news_count == NEWS_MAX) return;
     uint32_t at = (m->news_first + m->news_count++) % NEWS_MAX;
     m->news[at].kind = kind;
     m->news[at].member = member;

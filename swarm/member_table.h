@@ -1,4 +1,5 @@
-/* member_table.h -- who is known, and the links to them. Part of member.c, on the same struct. */
+/* member_table.h -- the known members and the links to them. Part of member.c, on the same
+ * struct. */
 #ifndef SHOAL_SWARM_MEMBER_TABLE_H
 #define SHOAL_SWARM_MEMBER_TABLE_H
 
@@ -6,9 +7,9 @@
 
 static inline uint64_t member_bit(int member) { return member < 0 ? 0 : (uint64_t)1 << member; }
 
-#define MEMBER_RETRY_FIRST span_s(1) /* SPEC.md, "Membership": between two dials */
+#define MEMBER_RETRY_FIRST span_s(1) /* SPEC.md, "Membership": before the first retry of a dial */
 
-/* ---- looking ---- */
+/* ---- lookup ---- */
 
 /* Index of a member by name, ID or link; NOBODY: there is none. */
 int members_find(const struct members *m, sid s);
@@ -18,27 +19,27 @@ int members_by_link(const struct members *m, link_id link);
 link_id member_link(const struct members *m, int member);
 /* ALIVE or SUSPECT, with a PEER record. */
 bool member_live(const struct member *p);
-/* How old its progress is now. */
+/* Age of its progress record. */
 span member_progress_age(const struct member *p, instant now);
 /* Live members, me included. */
 uint32_t members_live(const struct members *m);
-/* Whom a member, or I (NOBODY), cannot reach, by its latest REACH record of this life; NULL: it has
- * sent none. */
+/* The members that a member, or I (NOBODY), cannot reach, by its latest REACH record of this life;
+ * NULL: it has sent none. */
 const struct record_reach *members_reach(const struct members *m, int member);
-/* Where I am known to be reached, or family 0. */
+/* The address at which I can be reached; family 0: unknown. */
 struct address members_address(const struct members *m);
 
 /* ---- links ---- */
 
 /* NULL: this link does not lead to it. */
 struct member_link *member_link_of(struct member *p, link_id link);
-/* Any link at all to it, greeted or not? */
+/* Is there any link to it, greeted or not? */
 bool member_any_link(const struct member *p);
-/* Has its HELLO come on this link? */
+/* Has its HELLO arrived on this link? */
 bool member_greeted(const struct member *p, link_id link);
-/* Is `a` to be used rather than `b`? Both sides choose alike: the link that the smaller ID dialled,
- * of those the newest. But one that a restarted process has greeted on goes before those of its
- * former life. */
+/* Is `a` preferred to `b`? Both sides agree on the order: the links that the smaller ID dialled
+ * come first, and of those the newest. But a link on which a restarted process has sent HELLO beats
+ * those of its former life. */
 bool member_better_link(const struct members *m, const struct member *p,
                         const struct member_link *a, const struct member_link *b);
 /* Is a HELLO on this link kept back (twin.h)? */
@@ -49,7 +50,7 @@ static inline bool member_held_back(const struct member *p, link_id link)
 
 /* Is there a usable link to anybody? */
 bool members_any_usable(const struct members *m);
-/* All to whom there is a usable link, as bits. */
+/* Bits of all members with a usable link. */
 uint64_t member_linked(const struct members *m);
 
 /* ---- news and notes ---- */
@@ -57,7 +58,7 @@ uint64_t member_linked(const struct members *m);
 /* Takes the next piece of news; false when there is none. */
 bool members_news(struct members *m, enum member_news *kind, int *member);
 
-/* Adds a piece of news; dropped when NEWS_MAX of them wait. */
+/* Adds a piece of news; dropped when NEWS_MAX are waiting. */
 void members_tell(struct members *m, enum member_news kind, int member);
 /* A note about a member, with a number. */
 void member_note(const struct sink *out, const char *name, const struct member *p, const char *key,
@@ -65,25 +66,25 @@ void member_note(const struct sink *out, const char *name, const struct member *
 
 /* ---- entries ---- */
 
-/* Its place in the peer list, from 1; 0: it is not there. */
+/* Its position in the peer list, from 1; 0: not listed. */
 uint32_t member_listed(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
 
 /* A new entry, not known yet; NOBODY when the table is full or the name is taken. */
 int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
-/* Forgets one that was never known. */
+/* Removes a member that has no PEER record. */
 void members_remove(struct members *m, int member);
-/* Nothing waits to be pushed to it any more. */
+/* Clears all pushes that wait for it. */
 void member_forget_pushes(struct members *m, int member);
 
-/* ---- numbers ---- */
+/* ---- digest and delays ---- */
 
-/* What I hold, as one number: equal at two nodes that hold the same records. */
+/* A digest of the records I hold: equal at two nodes that hold the same ones. */
 uint64_t member_view_digest(const struct members *m);
 
 /* Uniform in 3/4 .. 5/4 of `s`. */
 span member_jittered(struct members *m, span s);
-/* How long to wait before the next dial after this many failures in a row: 1, 2, 4, then 8 s;
- * `first` after none. With jitter. */
+/* Delay before the next dial after this many consecutive failures: 1, 2, 4, then 8 s; `first` after
+ * none. With jitter. */
 span member_back_off(struct members *m, uint32_t failures, span first);
 
 #endif

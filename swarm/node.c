@@ -13,11 +13,11 @@
 #include "node_say.h"
 
 /* SPEC.md, "A node's life". */
-/* With count_steps: a run that can be repeated begins with all of the list. */
+/* With count_steps: a repeatable run starts with everybody on the peer list. */
 #define JOIN_PATIENCE_COUNTED span_s(20)
 #define LATE                  span_ms(250)
 
-/* ---- the whole ---- */
+/* ---- after each event ---- */
 
 static void read_news(struct node *n)
 {
@@ -65,8 +65,8 @@ static void decline(struct node *n)
     match_decline(&n->match, why, node_eta_ms(n), &in);
 }
 
-/* After any event: news, time, and what follows from both, until nothing changes. Digests are
- * computed in ticks, so that no peer's message takes long. */
+/* After any event: news, timers, and the transitions that follow, until nothing changes. Digests
+ * are computed only in ticks, so that no peer's message takes long to handle. */
 static void settle(struct node *n, bool tick)
 {
     struct sink in = node_inner(n);
@@ -100,13 +100,13 @@ static void on_frame(struct node *n, const struct event *e)
 {
     struct sink in = node_inner(n);
     int i = members_by_link(&n->members, e->link);
-    if (i == NOBODY) return; /* hung up already */
+    if (i == NOBODY) return; /* already hung up */
     const struct member *p = &n->members.members[i];
     bool good = true;
     if (e->type == WIRE_HELLO) {
         good = members_hello(&n->members, e->link, e->bytes, n->now, &in);
     } else if (member_held_back(p, e->link)) {
-        return; /* nothing it says is taken until it is clear who it is */
+        return; /* nothing is accepted while its HELLO is held back */
     } else if (!member_greeted(p, e->link)) {
         good = false;
     } else if (e->type == WIRE_SEEN) {
@@ -205,14 +205,13 @@ static void on_network(struct node *n, const struct event *e)
 
 static void on_step(struct node *n, const struct event *e)
 {
-    /* A step that was under way when the trainer was told to hold still counts, should training go
-     * on. */
+    /* A step that was running when the trainer was paused counts if training continues. */
     bool lives = n->life == LIFE_TRAIN || n->life == LIFE_MATCH || n->life == LIFE_REDUCE ||
                  n->life == LIFE_JOIN || n->life == LIFE_SYNC;
     if (!lives) return;
     n->round = e->round;
     uint64_t said = n->members.progress.tokens_per_s, rate = n->round.tokens_per_s;
-    if (said > 2 * rate || rate > 2 * said) node_publish_soon(n); /* others reckon with it */
+    if (said > 2 * rate || rate > 2 * said) node_publish_soon(n); /* others extrapolate from it */
 }
 
 void node_step(struct node *n, const struct event *in, const struct sink *out)

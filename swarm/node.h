@@ -2,9 +2,9 @@
  * transfer as one machine.
  *
  *     JOIN --> TRAIN --> MATCH --> REDUCE --> APPLY --> TRAIN --> ...     at the end DONE, LEFT
- *      `--> SYNC --^ from JOIN, TRAIN or MATCH, when another's state counts for more
+ *      `--> SYNC --^ from JOIN, TRAIN or MATCH, when another member's state wins
  *
- * All transitions and what they wait for: node_life.h.
+ * node_life.h lists all transitions and what they wait for.
  *
  * Pure: no clock, socket, thread, malloc or rand. Events come in with their time, actions go out to
  * a sink (action.h). What it promises is in SPEC.md, "Guarantees". */
@@ -20,27 +20,28 @@
 struct node_config {
     uint8_t id[CRYPTO_KEY_BYTES];
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
-    /* max(unix milliseconds at the start, last one + 1); kept by the driver. */
+    /* max(unix milliseconds at the start, previous one + 1); the driver stores it. */
     uint64_t incarnation;
     const struct crypto *crypto;
     struct rng rng;        /* the node's own stream */
     uint64_t parameters;   /* of the model */
-    uint64_t every;        /* inner steps of an epoch of a worker of reference speed */
+    uint64_t every;        /* inner steps of one epoch, for a worker of reference speed */
     uint64_t batch_tokens; /* of one inner step */
-    uint64_t epochs;       /* after which the run ends */
-    /* Each worker does exactly `every` steps, and its trainer pauses after them: a run that can
-     * be repeated. Else the work-sum rule. */
+    uint64_t epochs;       /* of the run */
+    /* Each worker does exactly `every` steps, and its trainer pauses after them, which makes a run
+     * repeatable. Otherwise the work-sum rule. */
     bool count_steps;
     uint32_t group_min, group_max;
     uint32_t bandwidth_mbps; /* first guess of the uplink, >= 1 */
-    /* Family 0: what peers observe, until an EVENT_ADDRESS of my own id. */
+    /* Family 0: what peers observe, until an EVENT_ADDRESS of this node's own id. */
     struct address advertise;
-    /* What all members must share, as text for HELLO, at most NODE_SHARED_MAX bytes; lent for the
-     * life of the node. */
+    /* Settings that all members must share, as text for HELLO; at most NODE_SHARED_MAX bytes; lent
+     * for the life of the node. */
     struct bytes shared;
-    /* Says which of it differs from what a peer sent, which may be any bytes; NULL: nobody asks. */
+    /* Describes how a peer's settings, which may be any bytes, differ from ours; returns its
+     * length. NULL: not needed. */
     size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);
-    /* The peer list, copied. Family 0: its address is not known yet, EVENT_ADDRESS will name it. */
+    /* The peer list, copied. Family 0: its address is not known yet and comes by EVENT_ADDRESS. */
     const struct peer_address *bootstrap;
     size_t bootstrap_count; /* at most NODE_LISTED_MAX */
 };
@@ -51,8 +52,8 @@ struct node;
 size_t node_bytes(const struct node_config *c);
 
 /* A node that holds `state` (genesis at epoch 0, or a checkpoint's) and has done `round` since its
- * last outer step. All memory comes from `room`. Actions may go out at once. NULL with a reason
- * when the configuration cannot be. */
+ * last outer step. All memory comes from `room`. Actions may go out during the call. NULL with a
+ * reason when the configuration is invalid. */
 struct node *node_init(const struct node_config *c, const struct lineage_state *state,
                        const struct round_progress *round, struct arena *room, instant now,
                        const struct sink *out, struct why *w);
@@ -60,14 +61,14 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
 /* Takes one event; its actions go to `out` before this returns. */
 void node_step(struct node *n, const struct event *in, const struct sink *out);
 
-/* When the node wants an EVENT_TICK at the latest. */
+/* Latest time at which the node wants its next EVENT_TICK. */
 instant node_due(const struct node *n);
 
-/* Share of the present epoch that is done, 0 .. 1: the swarm's work against its target. For the
- * schedule. */
+/* Completed share of the present epoch, 0 .. 1: the swarm's work divided by its target. The
+ * learning rate schedule uses it. */
 double node_epoch_share(const struct node *n);
 
-/* Fills up to `room` entries, self first; returns how many there are: at most NODE_PEERS_MAX. */
+/* Fills up to `room` entries, self first; returns their number, at most NODE_PEERS_MAX. */
 size_t node_peers(const struct node *n, struct node_peer *out, size_t room);
 
 #endif

@@ -4,7 +4,7 @@
 #include "node_say.h"
 
 /* SPEC.md, "A node's life". */
-#define SYNC_RETRY     span_s(2) /* after a download that failed; twice as long after each more */
+#define SYNC_RETRY     span_s(2) /* after a failed download; doubled after each further one */
 #define SYNC_DOUBLINGS 3
 #define FORK_PERIOD    span_s(30)
 
@@ -19,13 +19,13 @@ void node_new_state(struct node *n, const struct lineage_state *s, bool keep)
     n->round.steps = n->round.tokens = 0;
     n->round_began = n->now;
     n->solo_until = n->now;
-    n->publish_at = n->now; /* others wait for this one */
+    n->publish_at = n->now; /* others wait for this record */
     sync_offer(&n->sync, s, keep);
     node_rest_match(n);
 }
 
-/* The digest that most of those who hold this history have, of as many the smallest: who has
- * another is damaged. 0 when nobody holds it. */
+/* The digest that most holders of this history announce; at a tie the smallest. A member with
+ * another one is damaged. 0 when nobody holds it. */
 static uint64_t sound_digest(const struct node *n, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
 {
     uint64_t digests[MEMBERS_MAX + 1], best = 0;
@@ -47,7 +47,6 @@ static uint64_t sound_digest(const struct node *n, const uint8_t lineage[CRYPTO_
     return best;
 }
 
-/* Names to the download all who hold its target, with the bits that count. */
 void node_offer_servers(struct node *n)
 {
     struct sink in = node_inner(n);
@@ -78,8 +77,8 @@ void node_download(struct node *n, const struct record_progress *r)
     node_offer_servers(n);
 }
 
-/* A history with the same number of outer steps that is not mine: somewhere behind us the swarm was
- * cut in two. Said when it is first seen, and now and then as long as it lasts. */
+/* Detects a history with the same number of outer steps that is not mine: the swarm was split
+ * earlier. Noted when first seen, and repeated while it lasts. */
 static void look_for_fork(struct node *n)
 {
     for (int i = 0; n->now.ns >= n->fork_again.ns && i < MEMBERS_MAX; i++) {
@@ -95,7 +94,7 @@ static void look_for_fork(struct node *n)
     }
 }
 
-/* A member that holds my history with the bits that count, when mine are others. */
+/* A member that holds my history with the majority's bits, when mine differ. */
 static const struct member *look_for_damage(const struct node *n)
 {
     uint64_t sound = sound_digest(n, n->state.lineage);
@@ -122,7 +121,7 @@ const struct member *node_ahead(struct node *n)
                                    .hex = {"peer", bytes_of(sound->id, sizeof sound->id)}});
         return sound;
     }
-    /* neither an outer step nor a download ends it: the swarm may have gone on meanwhile */
+    /* Neither an outer step nor a download resets this: the swarm may have advanced meanwhile. */
     if (n->behind_since.ns == INSTANT_NEVER.ns) n->behind_since = n->now;
     bool fork = p->progress.epoch <= n->state.epoch;
     bool now = n->life == LIFE_JOIN || fork || node_swarm_epoch(n) > n->state.epoch ||

@@ -1,34 +1,37 @@
-/* node_history.h -- states that are taken and given. Part of node.c, on the same struct. */
+/* node_history.h -- downloading, adopting and serving states. Part of node.c, on the same
+ * struct. */
 #ifndef SHOAL_SWARM_NODE_HISTORY_H
 #define SHOAL_SWARM_NODE_HISTORY_H
 
 #include "node_parts.h"
 
-/* Tells matchmaking which state I hold now. */
+/* Tells matchmaking which state I hold. */
 void node_rest_match(struct node *n);
 
-/* This is the state I hold from now on; `keep`: the one before is still served. */
+/* Makes this the state I hold; `keep`: the previous one is still served. */
 void node_new_state(struct node *n, const struct lineage_state *s, bool keep);
 
 /* The member whose state I must download, because I am behind, on the lighter side of a fork, or
- * damaged; NULL: none, or the pause after a failed download is not over. Notes a fork when it sees
+ * damaged. NULL: none, or still pausing after a failed download. Notes a fork when it detects
  * one. */
 const struct member *node_ahead(struct node *n);
 
-/* Has a heavier history got beyond the round that I look for a group for? Then that group would
- * make a fork. */
+/* Has a heavier history passed the round for which I look for a group? Then that group would create
+ * a fork. */
 bool node_overtaken(const struct node *n);
 
 /* ---- a download ---- */
 
-/* Begins with what a member says it holds; the trainer holds still. */
+/* Begins a download of the state that a member says it holds; pauses the trainer. */
 void node_download(struct node *n, const struct record_progress *r);
-/* Names to the download all linked members that hold its target, with the digest that most have. */
+/* Passes to the download all linked members that hold its target, with the digest that most of them
+ * announce. */
 void node_offer_servers(struct node *n);
-/* All of it is here: ORDER_ADOPT, and what the trainer says to it. */
+/* The download is complete: sends ORDER_ADOPT; node_applied handles the trainer's answer. */
 void node_order_adopt(struct node *n);
 void node_take_download(struct node *n, const struct event *e);
-/* It has failed, or there was nobody to ask. node_give_up_sync plans a pause before the next. */
+/* The download failed, or no member could serve it. node_give_up_sync schedules the pause before
+ * the next one. */
 bool node_sync_failed(const struct node *n);
 void node_give_up_sync(struct node *n);
 

@@ -7,7 +7,7 @@
 
 /* SPEC.md, "A node's life". */
 #define DONE_PATIENCE span_s(60)
-#define LEAVE_LINGER  span_ms(300) /* for the goodbye to get out */
+#define LEAVE_LINGER  span_ms(300) /* so that the goodbye is sent */
 
 void node_done(struct node *n)
 {

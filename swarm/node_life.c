@@ -10,7 +10,7 @@
 #define SIT_OUT        span_s(60)
 #define LEAVE_PATIENCE span_s(30)
 
-/* Another state: others are told if they see it. */
+/* Enters another state; publishes if others see a difference. */
 static void enter(struct node *n, enum life life)
 {
     enum peer_phase before = node_phase(n);
@@ -18,7 +18,7 @@ static void enter(struct node *n, enum life life)
     if (node_phase(n) != before) node_publish_soon(n);
 }
 
-/* Trains on, or is done. */
+/* Continues training, or is done. */
 static void to_train(struct node *n)
 {
     bool done = n->state.epoch >= n->config.epochs;
@@ -39,7 +39,7 @@ static void to_reduce(struct node *n)
     enter(n, LIFE_REDUCE);
 }
 
-/* Nothing to average with, or no average: a pause before the next attempt. */
+/* No group, or no average: a pause before the next attempt. */
 static void to_solo(struct node *n)
 {
     node_solo(n);
@@ -52,7 +52,7 @@ static void to_leaving(struct node *n)
     enter(n, LIFE_LEAVING);
 }
 
-/* ---- what each of them waits for ---- */
+/* ---- what each state waits for ---- */
 
 static void on_join(struct node *n)
 {
@@ -80,7 +80,7 @@ static void on_sync(struct node *n)
 
 static void on_train(struct node *n)
 {
-    /* what is under way when training begins: a round that begins later is not meant */
+    /* Counts from the start of training: only rounds that began before it are avoided. */
     (void)node_sits_out(n);
     if (n->match.state == MATCH_COMMITTED) {
         to_reduce(n);
@@ -159,7 +159,7 @@ static void look(struct node *n)
     }
 }
 
-/* The user wants out: at once, but for a round, which others count on. */
+/* The user wants to leave: at once, except in a round, which others depend on. */
 static void look_for_leave(struct node *n)
 {
     bool busy = n->life == LIFE_REDUCE || n->life == LIFE_APPLY;
@@ -169,7 +169,7 @@ static void look_for_leave(struct node *n)
 
 void node_live(struct node *n)
 {
-    for (int i = 0; i < 4; i++) { /* at most: committed alone, agreed, applied */
+    for (int i = 0; i < 4; i++) { /* bound: alone a node commits, agrees and applies in one call */
         enum life before = n->life;
         look(n);
         look_for_leave(n);
@@ -177,7 +177,7 @@ void node_live(struct node *n)
     }
 }
 
-/* ---- what ends them from outside ---- */
+/* ---- transitions from outside ---- */
 
 void node_applied(struct node *n, const struct event *e)
 {
@@ -200,8 +200,8 @@ void node_leave(struct node *n)
     n->leave_until = instant_after(n->now, LEAVE_PATIENCE);
 }
 
-/* Only at the start: later it is for the others to be refused, and a liar must not end a worker
- * that trains with everybody else. */
+/* Only before the first round: later the other members refuse the copy, and a lying peer must not
+ * be able to stop a worker in an active swarm. */
 void node_copied(struct node *n, struct bytes said)
 {
     if (n->averaged || n->leaving || members_any_usable(&n->members)) return;

@@ -2,7 +2,7 @@
 
 #include "lineage.h"
 
-/* SPEC.md, "A node's life": how long a record of the epoch before counts as of mine. */
+/* SPEC.md, "A node's life": how long a record of the previous epoch counts as one of mine. */
 #define STRAGGLERS span_s(60)
 
 const struct member *node_member(const struct node *n, int i)
@@ -21,7 +21,7 @@ bool node_same_lineage(const struct node *n, const struct record_progress *p)
     return memcmp(p->lineage, n->state.lineage, sizeof p->lineage) == 0;
 }
 
-/* Works on the epoch that I work on, or was about to when it was last heard. */
+/* Works on my epoch, or was about to when last heard from. */
 static bool participant(const struct node *n, const struct member *p)
 {
     const struct record_progress *r = &p->progress;
@@ -30,13 +30,11 @@ static bool participant(const struct node *n, const struct member *p)
     return r->epoch < n->state.epoch && instant_since(n->now, n->round_began).ns < STRAGGLERS.ns;
 }
 
-/* Trains, or is about to: who starts from the state that I hold has nothing to fetch first. */
 bool node_will_train(const struct node *n, const struct record_progress *r)
 {
     return node_takes_part(r->phase) || (r->phase == PHASE_JOIN && node_same_lineage(n, r));
 }
 
-/* Does nobody else train? Of another history or not: two who train are not each alone. */
 bool node_alone(const struct node *n)
 {
     for (int i = 0; i < MEMBERS_MAX; i++) {
@@ -83,8 +81,6 @@ uint64_t node_swarm_epoch(const struct node *n)
     return progress_epoch(epochs, count);
 }
 
-/* The heaviest history that a live member holds to whom there is a link, and that is heavier than
- * mine; NULL when mine is. */
 const struct member *node_heaviest(const struct node *n)
 {
     const struct member *best = NULL;

@@ -1,13 +1,13 @@
 /* node_parts.h -- the struct of node.c and its parts. node.h describes the whole.
  *
- *     look      what others are and do: participants, the heaviest history
- *     say       actions out, and what others see of me
- *     history   states that are taken and given: download, adoption, fork, damage
+ *     look      the other members: participants, the heaviest history
+ *     say       outgoing actions, and my own progress record
+ *     history   downloading and serving states: adoption, fork, damage
  *     round     from readiness to the outer step
- *     leave     the end
- *     life      one state after the other
- *     view      for status
- *     node      what comes in
+ *     leave     leaving the swarm
+ *     life      states and transitions
+ *     view      what `status` shows
+ *     node      events
  *
  * Each uses those above it. */
 #ifndef SHOAL_SWARM_NODE_PARTS_H
@@ -20,19 +20,20 @@
 #include "reduce.h"
 #include "sync.h"
 
-/* SPEC.md, "A node's life": to hear from the peer list before training from what is at hand. */
+/* How long JOIN waits for the peer list before training from the local state. SPEC.md, "A node's
+ * life". */
 #define NODE_JOIN_PATIENCE span_s(3)
-/* A heavier history that few hold: my own round may lead there too. */
+/* How long a heavier history that few hold is tolerated: my own round may lead to it too. */
 #define NODE_BEHIND_PATIENCE span_s(5)
 
 enum life {
-    LIFE_JOIN,  /* listens whether there is a swarm that is further on */
+    LIFE_JOIN,  /* listens for a swarm that is ahead */
     LIFE_SYNC,  /* downloads a state */
-    LIFE_ADOPT, /* ORDER_ADOPT is out */
+    LIFE_ADOPT, /* ORDER_ADOPT is sent */
     LIFE_TRAIN,
     LIFE_MATCH,
     LIFE_REDUCE,
-    LIFE_APPLY, /* ORDER_APPLY is out */
+    LIFE_APPLY, /* ORDER_APPLY is sent */
     LIFE_DONE,
     LIFE_LEAVING, /* goodbye is sent */
     LIFE_LEFT
@@ -44,27 +45,28 @@ struct node {
     struct match match;
     struct reduce reduce;
     struct sync sync;
-    struct lineage_state state;  /* the one I hold; its vectors are the driver's */
-    struct round_progress round; /* what the trainer did since the latest outer step */
+    struct lineage_state state;  /* the one I hold; the driver owns its vectors */
+    struct round_progress round; /* the trainer's work since the latest outer step */
     enum life life;
     const struct sink *out; /* the driver's, during a call */
-    instant now, promised;  /* latest time heard of; node_due then, to see how late a tick comes */
-    /* How long JOIN may last; the next and the latest PROGRESS; how long DONE, LEAVING, and a round
-     * that the user's wish to leave waits for may last. */
+    /* latest time passed in; node_due then, to measure how late a tick is */
+    instant now, promised;
+    /* End of JOIN; time of the next and of the latest PROGRESS; end of DONE, of LEAVING, or of
+     * waiting for a round after the user asked to leave. */
     instant join_until, publish_at, published, leave_until;
     instant round_began;    /* the latest outer step or adoption */
-    instant solo_until;     /* no attempt of mine before */
-    instant sit_out_until;  /* a round of my former life may be under way */
-    instant behind_since;   /* INSTANT_NEVER: I hold the heaviest history known */
-    uint32_t sync_failures; /* in a row */
-    instant sync_again;     /* no download before */
-    uint32_t snapshots;     /* ordered and not yet here */
-    bool training;          /* what the trainer was told */
-    bool averaged;          /* has begun a round with others, in this process */
-    bool leaving;           /* when the round is over */
-    bool cell_stale;        /* matchmaking must hear of a change among the members */
+    instant solo_until;     /* no attempt before then */
+    instant sit_out_until;  /* a round from before my restart may be under way */
+    instant behind_since;   /* INSTANT_NEVER: I hold the heaviest known history */
+    uint32_t sync_failures; /* consecutive */
+    instant sync_again;     /* no download before then */
+    uint32_t snapshots;     /* ordered and not yet answered */
+    bool training;          /* the latest order to the trainer */
+    bool averaged;          /* this process has begun a round with others */
+    bool leaving;           /* leave when the round is over */
+    bool cell_stale;        /* matchmaking has yet to be told of a change among the members */
     bool unsure;            /* my state comes from a round that ended without agreement */
-    instant fork_again;     /* a fork is reported again, not before */
+    instant fork_again;     /* no fork note before then */
     instant committed_at;   /* when the latest group was certified */
 };
 

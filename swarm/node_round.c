@@ -46,8 +46,8 @@ static struct note round_note(const struct node *n, const char *name, uint64_t m
                                      {"tokens", n->round.tokens}}};
 }
 
-/* A round of my former life may still be under way, in which I may have signed. Those who call me
- * to theirs are not in it: they would wait for me, and I for them. */
+/* A round from before my restart may still be under way, and I may have signed for it. Members that
+ * send READY to me now are not in it: they would wait for me, and I for them. */
 bool node_sits_out(struct node *n)
 {
     if (n->now.ns >= n->sit_out_until.ns) return false;

@@ -1,28 +1,29 @@
-/* node_round.h -- from readiness to the outer step. Part of node.c, on the same struct. */
+/* node_round.h -- one round, from readiness to the outer step. Part of node.c, on the same
+ * struct. */
 #ifndef SHOAL_SWARM_NODE_ROUND_H
 #define SHOAL_SWARM_NODE_ROUND_H
 
 #include "node_parts.h"
 
-/* Tells matchmaking who is in my cell. */
+/* Passes the members of my cell to matchmaking. */
 void node_refresh_cell(struct node *n);
 
-/* A round that I may have signed for before a restart may still be under way: I join none. */
+/* Must I stay out of this round, because I may have signed for it before a restart? */
 bool node_sits_out(struct node *n);
 
 /* Is enough trained, and may I look for a group? */
 bool node_round_due(struct node *n);
 void node_begin_match(struct node *n);
 
-/* No group came about, or no average: a pause before the next attempt. */
+/* No group, or no average: schedules the next attempt after a pause. */
 void node_solo(struct node *n);
 
-/* The group is committed: the average begins, and the trainer is asked for its snapshot. */
+/* The group is committed: starts averaging and orders a snapshot from the trainer. */
 void node_begin_reduce(struct node *n);
-/* EVENT_SNAPSHOT. */
+/* Handles EVENT_SNAPSHOT. */
 void node_snapshot(struct node *n, const struct event *e);
 
-/* The members agree: ORDER_APPLY, and what the trainer says to it. */
+/* The members agree: sends ORDER_APPLY; node_applied handles the trainer's answer. */
 void node_order_apply(struct node *n);
 void node_take_average(struct node *n, const struct event *e);
 

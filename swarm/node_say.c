@@ -4,10 +4,10 @@
 
 /* SPEC.md, "A node's life" and "Progress". */
 #define PUBLISH_PERIOD span_ms(PROGRESS_PERIOD_MS)
-#define PUBLISH_PAUSE  span_ms(500) /* between two records, whatever changes */
+#define PUBLISH_PAUSE  span_ms(500) /* between two records, even if something changes */
 
-/* Sub-machines name peers; the driver knows links. What has no link is dropped: its sender says it
- * again when there is one. */
+/* Sub-machines name peers; the driver knows links. An action to a peer without a link is dropped;
+ * its sender repeats it when there is a link. */
 static void act(void *self, struct action *a)
 {
     struct node *n = self;
@@ -37,7 +37,7 @@ void node_train(struct node *n, bool on)
     node_order(n, &(struct order){.kind = on ? ORDER_TRAIN : ORDER_HOLD});
 }
 
-/* ---- what others see of me ---- */
+/* ---- my phase and progress, as published ---- */
 
 enum peer_phase node_phase(const struct node *n)
 {

@@ -4,8 +4,8 @@
 
 #include "base/rng.h"
 
-/* How many of the fastest members own anything: the largest k with T b_k >= 1, T = (g - 2 + k) /
- * (b_1 + ... + b_k). `by` lists members by falling bandwidth; *sum is of those k. */
+/* How many of the fastest members own chunks: the largest k with T b_k >= 1, T = (g - 2 + k) / (b_1
+ * + ... + b_k). `by` lists members by descending bandwidth; *sum: bandwidth of those k. */
 static uint32_t owning(const struct match_group *g, const uint32_t by[NODE_GROUP_MAX],
                        uint64_t *sum)
 {
@@ -22,7 +22,7 @@ static uint32_t owning(const struct match_group *g, const uint32_t by[NODE_GROUP
     return k;
 }
 
-/* Hands the rest out, one each, by falling remainder; ties in member order. */
+/* Distributes the remaining chunks, one each, by descending remainder; ties in member order. */
 static void round_up(uint64_t remainder[NODE_GROUP_MAX], uint32_t count, uint32_t left,
                      uint32_t share[NODE_GROUP_MAX])
 {
@@ -40,7 +40,7 @@ void owners_share(const struct match_group *g, uint32_t chunks, uint32_t share[N
     uint32_t by[NODE_GROUP_MAX], given = 0;
     uint64_t remainder[NODE_GROUP_MAX] = {0};
     for (uint32_t i = 0; i < NODE_GROUP_MAX; i++) share[i] = 0;
-    if (g->count <= 2) { /* alone, or halves: with g = 2 what one owns costs it nothing */
+    if (g->count <= 2) { /* with g = 2 the load does not depend on the shares */
         for (uint32_t i = 0; i < g->count; i++) share[i] = (chunks + i) / g->count;
         return;
     }
@@ -104,7 +104,7 @@ span owners_estimate(const struct match_group *g, const uint32_t share[NODE_GROU
     for (uint32_t i = 0; i < g->count && g->count > 1; i++) {
         uint64_t owned = (uint64_t)((unsigned __int128)wire * share[i] / chunks);
         uint64_t bytes = wire + (g->count - 2) * owned;
-        uint64_t us = bytes * 8 / g->members[i].offer.up_mbps; /* Mbit/s: bits a microsecond */
+        uint64_t us = bytes * 8 / g->members[i].offer.up_mbps; /* Mbit/s: bits per microsecond */
         if (us > longest) longest = us;
     }
     return span_us(longest);

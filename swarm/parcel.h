@@ -1,4 +1,4 @@
-/* parcel.h -- a chunk on its way from member to member, and what names its bytes. SPEC.md,
+/* parcel.h -- the message that carries a chunk, and the digest of its bytes. SPEC.md,
  * "Averaging". */
 #ifndef SHOAL_SWARM_PARCEL_H
 #define SHOAL_SWARM_PARCEL_H
@@ -6,27 +6,27 @@
 #include "action.h"
 #include "outer/outer.h"
 
-#define PARCEL_HEAD_BYTES 44 /* before the chunk's wire bytes */
+#define PARCEL_HEAD_BYTES 44 /* precede the chunk's wire bytes */
 
 struct parcel {
     uint8_t type; /* WIRE_CONTRIBUTION, WIRE_RESULT */
-    uint8_t rank; /* of the owner it is for, or who made it */
+    uint8_t rank; /* of the owner that it is for, or that made it */
     uint8_t gid[CRYPTO_DIGEST_BYTES];
     uint32_t chunk;
     uint32_t mask;     /* bit i: member i's contribution is in it */
-    struct bytes wire; /* none when the mask is 0 */
+    struct bytes wire; /* empty when the mask is 0 */
 };
 
-/* Writes the head of a parcel, which its wire bytes follow; returns a view of `room`. */
+/* Writes the head of a parcel, which its wire bytes follow; returns the written part of `room`. */
 struct bytes parcel_head(const struct parcel *p, const struct outer_layout *l,
                          uint8_t room[PARCEL_HEAD_BYTES]);
 
-/* Reads a whole parcel of a group of `members`; `wire` stays a view. False when it does not fit its
- * chunk, its sum is wrong, or quantization cannot have made it. */
+/* Reads a whole parcel of a group of `members`; `wire` is a view of `all`. False when its size does
+ * not fit its chunk, its checksum is wrong, or quantization cannot produce such bytes. */
 bool parcel_read(struct bytes all, const struct outer_layout *l, uint32_t members,
                  struct parcel *out);
 
-/* digest(mask u32 || wire bytes): what is averaged, and whose contributions are in it. Zeros when
+/* digest(mask u32 || wire bytes): identifies the bytes and the contributions in them. Zeros when
  * the mask is 0. */
 void parcel_digest(const struct crypto *c, uint32_t mask, struct bytes wire,
                    uint8_t out[CRYPTO_DIGEST_BYTES]);

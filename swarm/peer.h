@@ -1,7 +1,5 @@
-/* peer.h -- what every part of swarm/ means by a peer: its names, how others see it, and how many
- * there may be.
- *
- * The floor of the folder: it includes nothing of it. */
+/* peer.h -- basic definitions of a peer for all of swarm/: names, phases and limits. Includes
+ * nothing else from swarm/. */
 #ifndef SHOAL_SWARM_PEER_H
 #define SHOAL_SWARM_PEER_H
 
@@ -22,21 +20,21 @@ typedef uint64_t sid;
 
 #define NODE_GROUP_MAX   20   /* members of one averaging group, and live members of a swarm */
 #define NODE_LISTED_MAX  4096 /* entries of a peer list */
-#define NODE_SHARED_MAX  2048 /* bytes: what all members must share, as text */
-#define NODE_STORY_BYTES 512  /* of a sentence about what differs */
+#define NODE_SHARED_MAX  2048 /* bytes of the settings that all members must share, as text */
+#define NODE_STORY_BYTES 512  /* bytes of a sentence about what differs */
 
-/* ---- what any one peer sees of another ---- */
+/* ---- what one peer sees of another ---- */
 
-/* What a peer does now. On the wire. */
+/* What a peer is doing. Wire values. */
 enum peer_phase {
-    PHASE_JOIN,    /* has started, and listens */
+    PHASE_JOIN,    /* has started and listens */
     PHASE_SYNC,    /* downloads a state */
     PHASE_TRAIN,   /* inner steps */
     PHASE_MATCH,   /* looks for a group */
     PHASE_REDUCE,  /* averages with its group, or does the outer step */
     PHASE_DONE,    /* the run is over for it */
     PHASE_LEAVING, /* has said goodbye, or will at once */
-    PHASE_OBSERVER /* takes part in no round and gives no state */
+    PHASE_OBSERVER /* takes part in no round and serves no state */
 };
 
 enum peer_health { HEALTH_ALIVE, HEALTH_SUSPECT, HEALTH_DEAD, HEALTH_LEFT };
@@ -46,13 +44,13 @@ struct peer_address {
     struct address address;
 };
 
-/* A member that another one cannot reach. */
+/* A member that another member cannot reach. */
 struct peer_unreached {
     sid sid;
     enum reach_reason reason;
 };
 
-#define NODE_PEERS_MAX 65 /* self, and the members that are remembered */
+#define NODE_PEERS_MAX 65 /* self and MEMBERS_MAX */
 
 /* What a node knows of a peer, for status and the peer list. */
 struct node_peer {
@@ -61,10 +59,10 @@ struct node_peer {
     enum peer_health health;
     enum peer_phase phase;
     uint64_t epoch, steps, tokens; /* outer steps; inner steps and tokens since the latest */
-    uint64_t lineage;              /* first 8 bytes, little-endian */
+    uint64_t lineage;              /* its first 8 bytes, little-endian */
     uint32_t tokens_per_s;
     float loss;               /* nats per token */
-    span age;                 /* of phase, epoch and what follows; 0 for self */
+    span age;                 /* of phase, epoch and the fields after it; 0 for self */
     bool self, linked;        /* linked: there is a usable link to it */
     uint32_t unreached_count; /* members that it says it cannot reach */
     struct peer_unreached unreached[NODE_GROUP_MAX];
@@ -78,9 +76,9 @@ static inline uint64_t first_eight(const uint8_t *bytes)
     return word;
 }
 
-#define FIRST_EIGHT_DIGITS 17 /* with the zero behind them */
+#define FIRST_EIGHT_DIGITS 17 /* with the terminating zero */
 
-/* The same as it stands in front of the ID or the digest in print: 16 hexadecimal digits. */
+/* The same as the first 16 hexadecimal digits of the ID or digest. */
 static inline const char *first_eight_print(uint64_t word, char out[FIRST_EIGHT_DIGITS])
 {
     snprintf(out, FIRST_EIGHT_DIGITS, "%016llx", (unsigned long long)__builtin_bswap64(word));

@@ -3,7 +3,7 @@
 uint64_t progress_epoch(uint64_t *epochs, size_t n)
 {
     if (n == 0) return 0;
-    for (size_t i = 1; i < n; i++) /* at most 20 */
+    for (size_t i = 1; i < n; i++) /* n <= 20 */
         for (size_t j = i; j > 0 && epochs[j] > epochs[j - 1]; j--) {
             uint64_t e = epochs[j];
             epochs[j] = epochs[j - 1];

@@ -15,13 +15,14 @@
 
 /* SPEC.md, "Timers". */
 #define T_REDUCE_S 10 /* and three estimates: from the snapshots to the end of GATHER */
-/* GATHER lasts this many times T_REDUCE at most, as long as chunks are settled. */
+/* While chunks are still being settled, GATHER lasts at most this many times T_REDUCE. */
 #define REDUCE_TIMES 4
-#define GAP_S        3 /* no tick for so long: this process stood still, and accuses nobody of it */
+/* no tick for so long: this process was suspended, so silence is nobody's fault */
+#define GAP_S 3
 
 /* ---- time ---- */
 
-/* Sets the start of the clock for transfers once all have taken their snapshots. */
+/* Starts the transfer timers once all have taken their snapshots. */
 static void start_clock(struct reduce *r)
 {
     if (r->base.ns != INSTANT_NEVER.ns) return;
@@ -37,7 +38,7 @@ static void start_clock(struct reduce *r)
     r->deadline = instant_after(r->now, span_ns(T_REDUCE_S * 1000000000ull + r->estimate.ns * 3));
 }
 
-/* T_REDUCE is over, but chunks go on being settled: the links are slower than was guessed. */
+/* T_REDUCE is over, but chunks are still being settled: the links are slower than estimated. */
 static void prolong(struct reduce *r)
 {
     if (!instant_reached(r->now, r->deadline)) return;
@@ -47,7 +48,7 @@ static void prolong(struct reduce *r)
     r->deadline = instant_max(r->deadline, instant_min(stalled, last));
 }
 
-/* Looks at everything that may have run its course. */
+/* Handles everything whose time is over or whose conditions are met. */
 static void review(struct reduce *r, const struct sink *out)
 {
     if (!reduce_running(r)) return;
@@ -74,8 +75,8 @@ static void review(struct reduce *r, const struct sink *out)
     reduce_fill_windows(r, out);
 }
 
-/* Takes the time. A process that stood still shifts its timers by that: it accuses nobody on waking
- * up. */
+/* Sets the time. After a suspension of the process, shifts its timers, so that it suspects nobody
+ * on waking up. */
 static void take_time(struct reduce *r, instant now)
 {
     span gap = instant_since(now, r->now);
@@ -89,12 +90,12 @@ static void take_time(struct reduce *r, instant now)
         r->peers[i].heard_at = instant_after(r->peers[i].heard_at, gap);
 }
 
-/* ---- what comes in ---- */
+/* ---- messages ---- */
 
 static void heard(struct reduce *r, uint32_t member)
 {
     r->peers[member].heard_at = r->now;
-    r->peers[member].suspect = false; /* I was wrong, and wait for it again */
+    r->peers[member].suspect = false; /* the suspicion was wrong: wait for it again */
 }
 
 static bool on_stage(struct reduce *r, uint32_t i, struct reader *in, const struct sink *out)
@@ -176,7 +177,7 @@ bool reduce_takes(uint8_t type)
     }
 }
 
-/* The member who sends this, when `gid` is of the group under way; -1: another group's. */
+/* The index of the sender, when `gid` is the present group's; -1: another group. */
 static int sender_of(const struct reduce *r, sid peer, struct reader *in)
 {
     struct bytes gid = reader_bytes(in, CRYPTO_DIGEST_BYTES);
@@ -201,7 +202,7 @@ bool reduce_frame(struct reduce *r, sid peer, uint8_t type, struct bytes body, i
     return good;
 }
 
-/* The work that a contribution of this rank belongs to; NULL: none under way. */
+/* The work that a contribution of this rank belongs to; NULL: there is none. */
 static struct reduce_work *work_of(struct reduce *r, const struct parcel *p)
 {
     if (p->rank > 0) {
@@ -231,7 +232,7 @@ static bool on_result(struct reduce *r, uint32_t i, const struct parcel *p, cons
 {
     const struct reduce_chunk *chunk = &r->chunks[p->chunk];
     if (owners_at_rank(&r->group, p->chunk, chunk->owner, p->rank) != i) return false;
-    if (r->state != REDUCE_GATHER) return true; /* frozen: only what is fetched counts */
+    if (r->state != REDUCE_GATHER) return true; /* frozen: only fetched chunks count */
     struct reduce_variant v = {.rank = p->rank, .mask = p->mask};
     parcel_digest(r->config.crypto, p->mask, p->wire, v.digest);
     if (!chunk->settled || reduce_variant_compare(&v, &chunk->best) < 0)
@@ -244,7 +245,8 @@ bool reduce_parcel(struct reduce *r, sid peer, struct bytes parcel, instant now,
 {
     take_time(r, now);
     struct reader in = reader_init(parcel);
-    reader_u32(&in); /* type, codec, rank: before the gid that says whether they concern me */
+    /* type, codec, rank: they precede the gid, which says whether the message concerns me */
+    reader_u32(&in);
     int i = sender_of(r, peer, &in);
     if (i < 0) return !in.bad;
     heard(r, (uint32_t)i);
@@ -344,7 +346,7 @@ bool reduce_reply(struct reduce *r, uint64_t ticket, bool ok, struct bytes bytes
     return good;
 }
 
-/* ---- what happens to it ---- */
+/* ---- events ---- */
 
 void reduce_snapshot(struct reduce *r, struct bytes wire, instant now, const struct sink *out)
 {
@@ -377,7 +379,7 @@ void reduce_gone(struct reduce *r, sid peer, instant now, const struct sink *out
     review(r, out);
 }
 
-/* Nothing came of late, and another has it all: what I miss may as well be fetched. */
+/* Nothing has arrived lately, and another member has everything: fetch what is missing from it. */
 static void ask_the_closed(struct reduce *r, const struct sink *out)
 {
     bool stalled = r->settled == r->settled_before && r->fetch_wanted + r->fetch_sent == 0;
@@ -398,7 +400,7 @@ void reduce_tick(struct reduce *r, instant now, const struct sink *out)
         reduce_say_stage_to_all(r, out);
         reduce_recover(r, true, out);
         if (r->state == REDUCE_GATHER) ask_the_closed(r, out);
-        for (uint32_t i = 0; i < r->group.count; i++) r->peers[i].examined = 0; /* ask once more */
+        for (uint32_t i = 0; i < r->group.count; i++) r->peers[i].examined = 0; /* ask again */
     }
     review(r, out);
 }

@@ -8,7 +8,7 @@
 #include "reduce_variant.h"
 #include "wire.h"
 
-#define T_CLOSE_S 10 /* SPEC.md, "Timers": and one estimate: the wait for agreement */
+#define T_CLOSE_S 10 /* SPEC.md, "Timers": the wait for agreement, plus one estimate */
 
 void reduce_freeze(struct reduce *r, const struct sink *out)
 {
@@ -30,7 +30,6 @@ void reduce_fail(struct reduce *r, const struct sink *out)
     reduce_note(r, out, "reduce.failed", "settled", r->settled);
 }
 
-/* What I hold is what I apply. */
 void reduce_agree(struct reduce *r, bool unsure, const struct sink *out)
 {
     uint32_t in_any = 0;
@@ -56,7 +55,7 @@ void reduce_agree(struct reduce *r, bool unsure, const struct sink *out)
     reduce_note(r, out, unsure ? "reduce.unsure" : "reduce.agreed", "tokens", r->tokens);
 }
 
-/* After a change of what I hold: says so. */
+/* My variants have changed: announces the new root. */
 static void close_again(struct reduce *r, const struct sink *out)
 {
     uint8_t root[CRYPTO_DIGEST_BYTES];
@@ -67,7 +66,6 @@ static void close_again(struct reduce *r, const struct sink *out)
     reduce_say_stage_to_all(r, out);
 }
 
-/* CLOSING, nothing on its way to me: compares roots. */
 void reduce_compare(struct reduce *r, const struct sink *out)
 {
     if (r->adopting >= 0) {
@@ -102,10 +100,10 @@ void reduce_compare(struct reduce *r, const struct sink *out)
     if (alike) reduce_agree(r, false, out);
 }
 
-/* ---- what others hold ---- */
+/* ---- vectors of others ---- */
 
-/* A peer's vector: what of it counts more than what I hold is wanted; when it has applied, all that
- * differs. */
+/* A peer's vector: fetches every chunk whose variant wins over mine; when the peer has applied,
+ * every chunk that differs. */
 bool reduce_on_vector(struct reduce *r, uint32_t i, struct bytes vector, const struct sink *out)
 {
     if (vector.count != (size_t)r->config.layout.chunks * REDUCE_VARIANT_BYTES) return false;
@@ -119,7 +117,7 @@ bool reduce_on_vector(struct reduce *r, uint32_t i, struct bytes vector, const s
         if (order == 0 || (order > 0 && r->adopting != (int)i)) continue;
         if (!reduce_no_bytes(&v)) reduce_want(r, c, i, &v);
         else if (v.rank == REDUCE_NULL) r->chunks[c].best = v;
-        else reduce_settle(r, c, &v, out); /* an agreed null has no bytes */
+        else reduce_settle(r, c, &v, out); /* a null chunk has no bytes */
     }
     return true;
 }

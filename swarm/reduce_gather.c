@@ -4,7 +4,7 @@
 #include "reduce_parts.h"
 #include "reduce_send.h"
 
-/* Chunks averaged in one call: some milliseconds each at the largest size. */
+/* Chunks averaged per call: some milliseconds each at the largest size. */
 #define AVERAGES_A_CALL 8
 
 /* ---- settling a chunk ---- */
@@ -34,18 +34,17 @@ void reduce_settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
     chunk->asked = 0;
 }
 
-/* Puts a mean that came from another in its place. */
 void reduce_take_mean(struct reduce *r, const struct parcel *p, const struct reduce_variant *v,
                       const struct sink *out)
 {
     if (p->wire.count) memcpy(reduce_mean(r, p->chunk), p->wire.data, p->wire.count);
-    r->chunks[p->chunk].told = UINT32_MAX; /* what I averaged myself, if anything, is superseded */
+    r->chunks[p->chunk].told = UINT32_MAX; /* replaces my own average, if any: no more to be sent */
     reduce_settle(r, p->chunk, v, out);
 }
 
 /* ---- chunks that I average ---- */
 
-/* Adds up the contributions that are there, in member order, and quantizes their mean. */
+/* Adds the contributions that have arrived, in member order, and quantizes their mean. */
 static void average(struct reduce *r, const struct reduce_work *w, const struct sink *out)
 {
     uint32_t c = w->chunk, mask = 0;
@@ -72,8 +71,8 @@ static void average(struct reduce *r, const struct reduce_work *w, const struct 
     reduce_settle(r, c, &v, out);
 }
 
-/* When contributions that are not there yet are given up: half of T_REDUCE, so that a late result
- * still gets round; but not before those whose turn has just come could send theirs. */
+/* When to stop waiting for contributions: after half of T_REDUCE, so that a late result still
+ * reaches everybody; but not before members whose turn has just come could send theirs. */
 static instant contributions_due(const struct reduce *r, const struct reduce_work *w)
 {
     if (r->base.ns == INSTANT_NEVER.ns) return INSTANT_NEVER;
@@ -82,7 +81,7 @@ static instant contributions_due(const struct reduce *r, const struct reduce_wor
         instant_after(w->began, span_s(REDUCE_STALL_S)));
 }
 
-/* Is this member's contribution to come still? */
+/* Is this member's contribution still expected? */
 static bool awaited(const struct reduce *r, const struct reduce_work *w, uint32_t i)
 {
     const struct reduce_peer *p = &r->peers[i];
@@ -91,7 +90,7 @@ static bool awaited(const struct reduce *r, const struct reduce_work *w, uint32_
     return !((w->arrived | w->absent) & reduce_bit(i)) && !p->suspect;
 }
 
-/* Is everybody's contribution there, or no longer waited for? */
+/* Has everybody's contribution arrived, or is no longer expected? */
 static bool complete(const struct reduce *r, const struct reduce_work *w)
 {
     for (uint32_t i = 0; i < r->group.count; i++)
@@ -99,8 +98,8 @@ static bool complete(const struct reduce *r, const struct reduce_work *w)
     return true;
 }
 
-/* Whoever lets a chunk wait for too long, and contributes nothing meanwhile, is not waited for in
- * the next ones either: what it still sends in time counts. */
+/* A member that delays a chunk for too long, and contributes nothing meanwhile, is not waited for
+ * in later chunks either; what arrives in time still counts. */
 static void give_up_on_late(struct reduce *r, const struct reduce_work *w)
 {
     if (!instant_reached(r->now, contributions_due(r, w))) return;
@@ -111,7 +110,6 @@ static void give_up_on_late(struct reduce *r, const struct reduce_work *w)
     }
 }
 
-/* Begins with chunks of mine up to the window's end. */
 void reduce_open_own(struct reduce *r)
 {
     const struct reduce_peer *me = &r->peers[reduce_self(r)];

@@ -1,24 +1,24 @@
-/* reduce_gather.h -- contributions become means, and chunks are settled. Part of reduce.c, on the
- * same struct. */
+/* reduce_gather.h -- averages contributions and settles chunks. Part of reduce.c, on the same
+ * struct. */
 #ifndef SHOAL_SWARM_REDUCE_GATHER_H
 #define SHOAL_SWARM_REDUCE_GATHER_H
 
 #include "parcel.h"
 #include "reduce_parts.h"
 
-/* Chunk c is settled: I hold this variant, whose bytes are in the average already. */
+/* Chunk c is settled: I hold this variant, and its bytes are already in the average. */
 void reduce_settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
                    const struct sink *out);
 
-/* Copies a mean that another has made into the average, and settles its chunk. */
+/* Copies a mean that another member computed into the average, and settles its chunk. */
 void reduce_take_mean(struct reduce *r, const struct parcel *p, const struct reduce_variant *v,
                       const struct sink *out);
 
-/* Begins with chunks of mine up to the window's end. */
+/* Starts work on chunks that I own, up to the end of the window. */
 void reduce_open_own(struct reduce *r);
 
-/* Averages chunks whose contributions are there, eight in a call at most; r->more: others are
- * ready. */
+/* Averages chunks whose contributions have arrived, at most eight per call; sets r->more when
+ * others are ready. */
 void reduce_work_on(struct reduce *r, const struct sink *out);
 
 #endif

@@ -1,12 +1,12 @@
 /* reduce_parts.h -- what all parts of an average share. reduce.h describes the whole.
  *
- *     variant    which bytes count, and the name of all of them
- *     send       frames and parcels out, as far as windows allow
- *     fetch      what another holds is asked for
- *     gather     contributions become means, chunks are settled
- *     rescue     lost members, and the chunks that they owned
- *     close      roots are compared until all are alike
- *     reduce     what comes in, and time; reduce_start: memory, and a new group
+ *     variant    which bytes win, and the root over all of them
+ *     send       sends frames and parcels, within the windows
+ *     fetch      requests what other members hold
+ *     gather     averages contributions, settles chunks
+ *     rescue     lost members and their chunks
+ *     close      compares roots until all are equal
+ *     reduce     events and timers; reduce_start: memory, and a new group
  *
  * Each uses those above it. */
 #ifndef SHOAL_SWARM_REDUCE_PARTS_H
@@ -17,36 +17,37 @@
 #include "match_wire.h"
 #include "outer/outer.h"
 
-#define REDUCE_WINDOW 8 /* parcels in flight to a peer; contributions an owner holds of one peer */
-#define REDUCE_RESCUE 4 /* chunks of lost owners that I gather at one time */
-#define REDUCE_FETCH  4 /* chunks I fetch at one time */
+#define REDUCE_WINDOW 8 /* parcels in flight to a peer; contributions an owner buffers per peer */
+#define REDUCE_RESCUE 4 /* chunks of lost owners that I gather at a time */
+#define REDUCE_FETCH  4 /* chunks I fetch at a time */
 
-/* Every ticket of reduce has this bit; no other ticket of the node has it. */
+/* Set in every ticket of reduce, and in no other ticket of the node. */
 #define REDUCE_TICKET ((uint64_t)1 << 63)
 
 enum reduce_state { REDUCE_IDLE, REDUCE_GATHER, REDUCE_CLOSING, REDUCE_AGREED, REDUCE_FAILED };
 
-/* How far a member is. On the wire. */
+/* How far a member is. Wire values. */
 enum reduce_stage {
     REDUCE_STAGE_COMMITTED = 0, /* waits for its snapshot */
     REDUCE_STAGE_GIVES = 1,     /* has taken it and contributes */
-    REDUCE_STAGE_EMPTY = 2,     /* has none: it was not finite */
-    REDUCE_STAGE_CLOSE = 3,     /* frozen; root says what it holds */
+    REDUCE_STAGE_EMPTY = 2,     /* contributes nothing: its snapshot was not finite */
+    REDUCE_STAGE_CLOSE = 3,     /* frozen; root names what it holds */
     REDUCE_STAGE_APPLIED = 4    /* root is what it applies */
 };
 
 struct reduce_config {
     const struct crypto *crypto;
     struct outer_layout layout;
-    uint32_t group_max; /* members of a group at most: room for their contributions */
+    uint32_t group_max; /* upper bound of a group's members: sizes the contribution buffers */
 };
 
-/* What a member holds for a chunk. Of two variants the lower rank counts, at the same rank the
- * smaller digest. */
+/* What a member holds for a chunk. Of two variants the one with the lower rank wins, at equal rank
+ * the one with the smaller digest. */
 struct reduce_variant {
-    uint8_t rank;  /* of the owner who averaged it; REDUCE_NULL: nobody has */
-    uint32_t mask; /* whose contributions are in it; 0: nobody's, and the chunk stays as it is */
-    uint8_t digest[CRYPTO_DIGEST_BYTES]; /* of mask u32 and wire bytes; zeros when mask is 0 */
+    uint8_t rank;  /* of the owner that averaged it; REDUCE_NULL: not averaged */
+    uint32_t mask; /* whose contributions are in it; 0: none, and the chunk stays as it is */
+    /* of the mask as u32 and the wire bytes; zeros when mask is 0 */
+    uint8_t digest[CRYPTO_DIGEST_BYTES];
 };
 #define REDUCE_NULL 255
 
@@ -56,13 +57,13 @@ struct reduce_chunk {
     uint8_t owner;
     bool settled;
     struct reduce_variant best;
-    uint32_t place; /* among its owner's chunks */
-    uint32_t given; /* members to whom my contribution went out */
-    uint32_t told;  /* I averaged it: members to whom that went out */
-    uint32_t asked; /* members who asked for it and have had no answer */
-    uint8_t sought; /* rank of the heir whom I have asked for it; 0: nobody */
+    uint32_t place; /* index among its owner's chunks */
+    uint32_t given; /* members that my contribution was sent to */
+    uint32_t told;  /* I averaged it: members that the mean was sent to */
+    uint32_t asked; /* members that asked for it and have no answer yet */
+    uint8_t sought; /* rank of the heir that I asked for it; 0: none */
     enum reduce_fetch fetch;
-    uint8_t fetch_from; /* member */
+    uint8_t fetch_from; /* member to fetch it from */
     struct reduce_variant wanted;
 };
 
@@ -71,74 +72,76 @@ struct reduce_work { /* a chunk that I average */
     uint32_t chunk;
     uint8_t rank;
     uint32_t arrived, absent; /* members, by index */
-    instant began;            /* when it was its turn */
+    instant began;            /* when work on it began */
     uint8_t *contributions;   /* [group_max] wire bytes of a chunk */
 };
 
-/* A member of the group. `suspect` comes and goes: a member that is heard is suspected no more,
- * and nothing is under way with one that is (`examining` is false). `lost` and `given_up` stay: a
- * second suspicion prolongs nothing, and a member that was late once is not waited for in later
- * chunks either, though what it sends in time counts. Until `heard` the stage is COMMITTED. */
+/* A member of the group. `suspect` is temporary: a member that is heard from is no longer
+ * suspected, and nothing is outstanding with a suspected one (`examining` is false). `lost` and
+ * `given_up` are permanent: a second suspicion prolongs nothing, and a member that was late once is
+ * not waited for in later chunks either, though what arrives in time counts. Until `heard` the
+ * stage is COMMITTED. */
 struct reduce_peer {
     bool linked, suspect;
-    bool lost;  /* it was suspected in GATHER, and GATHER prolonged for it */
-    bool heard; /* a STAGE of it has come: it is in the group and takes parcels */
+    bool lost;  /* it was suspected in GATHER, which was prolonged for it */
+    bool heard; /* its STAGE has arrived: it is in the group and accepts parcels */
     enum reduce_stage stage;
-    bool given_up; /* its contributions are not waited for: it has none (EMPTY), or was late */
+    bool given_up; /* not waited for: it contributes nothing (EMPTY), or was late */
     instant heard_at;
-    instant gave_at; /* its latest contribution came */
-    uint32_t close;  /* number of its latest root */
+    instant gave_at; /* arrival of its latest contribution */
+    uint32_t close;  /* sequence number of its latest root */
     uint8_t root[CRYPTO_DIGEST_BYTES];
     uint32_t examined;     /* `close` of the root that I have compared with mine; 0: none */
-    bool examining;        /* VEC is under way */
+    bool examining;        /* a VEC request is outstanding */
     uint32_t in_flight;    /* parcels to it that are not acknowledged yet */
     uint32_t first, owned; /* its chunks: order[first .. first + owned) */
-    uint32_t settled;      /* of them, from the first, how many are settled at me */
-    uint32_t results_next; /* of `results`: the first that may have to be sent to it */
+    uint32_t settled;      /* of those, from the first, how many are settled here */
+    /* index in `results` of the first that may still have to be sent to it */
+    uint32_t results_next;
 };
 
 struct reduce {
     struct reduce_config config;
     enum reduce_state state;
     struct match_group group;
-    instant now;      /* latest time heard of */
-    instant waits;    /* snapshots are waited for until then */
-    instant base;     /* when all had taken theirs, or time was over; INSTANT_NEVER: not yet */
+    instant now;      /* latest time passed in */
+    instant waits;    /* wait for snapshots until then */
+    instant base;     /* when all had their snapshot, or the wait ended; INSTANT_NEVER: not yet */
     instant deadline; /* GATHER: T_REDUCE; CLOSING: T_CLOSE */
-    instant beat;     /* next STAGE to all */
-    span estimate;    /* of the transfer */
+    instant beat;     /* time of the next STAGE to all */
+    span estimate;    /* of the transfer's duration */
     uint16_t serial;  /* of this group, in tickets */
     bool more;        /* work is left for the next tick */
-    bool rescued;     /* a chunk of a lost owner was settled: there is room for the next */
+    bool rescued;     /* a chunk of a lost owner was settled: the next may start */
     enum reduce_stage stage;
-    uint32_t close; /* number of my latest root */
+    uint32_t close; /* sequence number of my latest root */
     /* My contribution: wire bytes of all chunks; lent from reduce_snapshot on. */
     const uint8_t *mine;
     struct reduce_peer peers[NODE_GROUP_MAX];
     struct reduce_chunk *chunks; /* [layout.chunks] */
     uint32_t *order;             /* [layout.chunks] by owner, then by index */
-    uint32_t *results;           /* [layout.chunks] those I averaged */
+    uint32_t *results;           /* [layout.chunks] the chunks that I averaged */
     uint32_t results_count;
     uint32_t settled;                  /* chunks */
-    uint32_t settled_before;           /* at the latest beat */
-    instant settled_at;                /* the latest of them */
-    uint32_t fetch_wanted, fetch_sent; /* chunks */
+    uint32_t settled_before;           /* the same at the latest beat */
+    instant settled_at;                /* when the latest was settled */
+    uint32_t fetch_wanted, fetch_sent; /* chunks wanted, and of those requested */
     int adopting;                      /* member whose applied root I am taking over; -1: none */
     struct reduce_work work[REDUCE_WINDOW + REDUCE_RESCUE];
     float *accumulator; /* [layout.chunk_elements] */
-    uint8_t *scratch;   /* a VEC reply, or what the root is made of */
-    /* the outcome, in AGREED: for ORDER_APPLY */
+    uint8_t *scratch;   /* a VEC reply, or the input of the root's hash */
+    /* the result, in AGREED: for ORDER_APPLY */
     uint8_t root[CRYPTO_DIGEST_BYTES];
-    uint64_t tokens; /* sum of the weights of all who are in any mean */
+    uint64_t tokens; /* sum of the weights of all members in any mean */
     struct average average;
     bool unsure; /* T_CLOSE ran out: others may have applied something else */
 };
 
-/* ---- for the parts ---- */
+/* ---- shared by the parts ---- */
 
-#define REDUCE_STALL_S 5 /* T_STALL: a member without a word for so long is suspected */
+#define REDUCE_STALL_S 5 /* T_STALL: a member that is silent for this long is suspected */
 
-#define REDUCE_VARIANT_BYTES (1 + CRYPTO_DIGEST_BYTES) /* of a chunk in a VEC reply */
+#define REDUCE_VARIANT_BYTES (1 + CRYPTO_DIGEST_BYTES) /* per chunk in a VEC reply */
 
 static inline uint32_t reduce_bit(uint32_t i) { return (uint32_t)1 << i; }
 
@@ -167,7 +170,7 @@ static inline uint8_t *reduce_mean(const struct reduce *r, uint32_t c)
     return r->average.means + outer_wire_offset(&r->config.layout, c);
 }
 
-/* Nobody's contribution is in it: there are no bytes to fetch. */
+/* No contribution is in it: there are no bytes to fetch. */
 static inline bool reduce_no_bytes(const struct reduce_variant *v)
 {
     static const uint8_t zeros[CRYPTO_DIGEST_BYTES];

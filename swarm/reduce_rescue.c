@@ -7,10 +7,10 @@
 #include "reduce_parts.h"
 #include "reduce_send.h"
 
-/* SPEC.md, "Timers": and one estimate: GATHER lasts at least so long after a member was lost. */
+/* SPEC.md, "Timers": GATHER lasts at least this plus one estimate after a member was lost. */
 #define T_RESCUE_S 5
 
-#define ASKS_MAX 16 /* chunks asked of whoever has taken them over, at one time */
+#define ASKS_MAX 16 /* outstanding requests for chunks to members that took them over */
 
 static bool any_suspect(const struct reduce *r)
 {
@@ -19,7 +19,7 @@ static bool any_suspect(const struct reduce *r)
     return false;
 }
 
-/* The first in the chunk's order of owners whom I do not suspect. */
+/* The first member that I do not suspect, in the chunk's order of owners. */
 static uint32_t heir_of(const struct reduce *r, uint32_t c, uint8_t *rank)
 {
     for (uint32_t k = 0; k < r->group.count; k++) {
@@ -39,8 +39,8 @@ struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c)
     return NULL;
 }
 
-/* I am the heir of this chunk: everybody is asked for what it has of it. False: no room to gather
- * another one. */
+/* I am the heir of this chunk: asks everybody for its contribution or result. False: no room to
+ * gather another one. */
 static bool rescue(struct reduce *r, uint32_t c, uint8_t rank, bool again, const struct sink *out)
 {
     struct reduce_work *w = reduce_rescue_of(r, c);
@@ -60,8 +60,6 @@ static bool rescue(struct reduce *r, uint32_t c, uint8_t rank, bool again, const
     return true;
 }
 
-/* Goes for the chunks whose owners I suspect, some at a time: at a suspicion, whenever one of them
- * is settled, and `again` at each beat. */
 void reduce_recover(struct reduce *r, bool again, const struct sink *out)
 {
     r->rescued = false;
@@ -90,8 +88,8 @@ bool reduce_all_lost(const struct reduce *r)
     return r->group.count > 1;
 }
 
-/* The member as the first 16 digits of its ID: as a number it would not survive JSON, whose readers
- * keep 53 bits. */
+/* Names the member by the first 16 digits of its ID: as a number it would not survive JSON, whose
+ * readers keep 53 bits. */
 static void note_suspect(const struct reduce *r, const struct sink *out, sid member)
 {
     char digits[FIRST_EIGHT_DIGITS];
@@ -106,14 +104,14 @@ void reduce_suspect(struct reduce *r, uint32_t member, const struct sink *out)
     struct reduce_peer *p = &r->peers[member];
     if (p->suspect) return;
     p->suspect = true;
-    p->examining = false; /* answers of its that still come are as good as unasked */
+    p->examining = false; /* later answers are ignored */
     if (r->adopting == (int)member) r->adopting = -1;
     for (uint32_t c = 0; c < r->config.layout.chunks; c++)
         if (r->chunks[c].fetch_from == member) reduce_unwant(r, c);
     if (!reduce_running(r)) return;
     note_suspect(r, out, r->group.members[member].sid);
     if (r->state == REDUCE_GATHER && r->base.ns != INSTANT_NEVER.ns && !p->lost) {
-        /* time to gather its chunks; once a member, so that the bound stays one */
+        /* Time to gather its chunks; once per member, so that the total remains bounded. */
         instant gathered =
             instant_after(r->now, span_ns(T_RESCUE_S * 1000000000ull + r->estimate.ns));
         r->deadline = instant_max(r->deadline, gathered);

@@ -1,23 +1,23 @@
-/* reduce_rescue.h -- lost members, and the chunks that they owned. Part of reduce.c, on the same
+/* reduce_rescue.h -- lost members and the chunks they owned. Part of reduce.c, on the same
  * struct. */
 #ifndef SHOAL_SWARM_REDUCE_RESCUE_H
 #define SHOAL_SWARM_REDUCE_RESCUE_H
 
 #include "reduce_parts.h"
 
-/* The work on this chunk, which I have taken over from a lost owner; NULL: there is none. */
+/* My work on this chunk of a lost owner; NULL: there is none. */
 struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c);
 
-/* Gathers chunks whose owners I suspect, or asks their heirs for them, some at a time. Called at a
- * suspicion, whenever one of these chunks is settled, and at each beat, with `again`: asks once
- * more. */
+/* Gathers chunks whose owners I suspect, or asks their heirs for them, a few at a time. Called at a
+ * suspicion, whenever one of these chunks is settled, and at each beat; `again`: repeats
+ * requests. */
 void reduce_recover(struct reduce *r, bool again, const struct sink *out);
 
 /* Do I suspect all others? False in a group of one. */
 bool reduce_all_lost(const struct reduce *r);
 
-/* Suspects a member: nothing is under way with it until it is heard again. GATHER is prolonged,
- * once for each member. */
+/* Suspects a member: nothing is outstanding with it until it is heard from again. GATHER is
+ * prolonged, once for each member. */
 void reduce_suspect(struct reduce *r, uint32_t member, const struct sink *out);
 
 #endif

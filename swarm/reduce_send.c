@@ -5,7 +5,7 @@
 #include "reduce_parts.h"
 #include "wire.h"
 
-#define T_BEAT_S 1 /* SPEC.md, "Timers": STAGE goes to all members this often */
+#define T_BEAT_S 1 /* SPEC.md, "Timers": period of STAGE to all members */
 
 #define STAGE_BYTES (CRYPTO_DIGEST_BYTES + 1 + 4 + CRYPTO_DIGEST_BYTES)
 #define NEED_BYTES  (CRYPTO_DIGEST_BYTES + 4 + 1)
@@ -68,7 +68,6 @@ void reduce_say_need(const struct reduce *r, uint32_t member, uint32_t c, uint8_
     say(r, member, WIRE_NEED, writer_bytes(&w), out);
 }
 
-/* What I hold of this chunk; rank REDUCE_NULL: nothing, and I shall contribute nothing either. */
 void reduce_say_have(const struct reduce *r, uint32_t member, uint32_t c, const struct sink *out)
 {
     const struct reduce_variant *best = &r->chunks[c].best;
@@ -84,7 +83,6 @@ void reduce_say_have(const struct reduce *r, uint32_t member, uint32_t c, const 
 
 /* ---- parcels ---- */
 
-/* What I hold of a chunk, as a RESULT. */
 struct parcel reduce_result(const struct reduce *r, uint32_t c)
 {
     const struct reduce_variant *best = &r->chunks[c].best;
@@ -131,7 +129,7 @@ static void send_result(struct reduce *r, uint32_t member, uint32_t c, const str
     send(r, member, REDUCE_TICKET_RESULT, &p, out);
 }
 
-/* Results first: they let the others go on. */
+/* Results first: they unblock the others. */
 static void fill_window_of(struct reduce *r, uint32_t i, const struct sink *out)
 {
     struct reduce_peer *p = &r->peers[i];
@@ -141,8 +139,8 @@ static void fill_window_of(struct reduce *r, uint32_t i, const struct sink *out)
         if (!(r->chunks[c].told & reduce_bit(i))) send_result(r, i, c, out);
     }
     if (r->state != REDUCE_GATHER || !r->mine) return;
-    /* The owner holds what comes in for REDUCE_WINDOW of its chunks: so far ahead of its results
-     * may I be. */
+    /* The owner buffers contributions for REDUCE_WINDOW of its chunks: I may be that far ahead of
+     * its results. */
     for (uint32_t place = p->settled;
          place < p->owned && place < p->settled + REDUCE_WINDOW && p->in_flight < REDUCE_WINDOW;
          place++) {
@@ -155,7 +153,7 @@ static void fill_window_of(struct reduce *r, uint32_t i, const struct sink *out)
 void reduce_fill_windows(struct reduce *r, const struct sink *out)
 {
     if (r->state == REDUCE_IDLE || r->state == REDUCE_FAILED) return;
-    /* from the next member on, so that not all begin with the same one */
+    /* From the next member on, so that not all begin with the same one. */
     for (uint32_t j = 1; j < r->group.count; j++)
         fill_window_of(r, (reduce_self(r) + j) % r->group.count, out);
 }

@@ -1,4 +1,4 @@
-/* reduce_send.h -- what a member of the group is sent. Part of reduce.c, on the same struct. */
+/* reduce_send.h -- messages to the members of the group. Part of reduce.c, on the same struct. */
 #ifndef SHOAL_SWARM_REDUCE_SEND_H
 #define SHOAL_SWARM_REDUCE_SEND_H
 
@@ -12,25 +12,26 @@ enum reduce_ticket_kind {
     REDUCE_TICKET_FETCH
 };
 
-/* Names what was sent or asked for: kind, group, chunk and member. */
+/* A ticket that encodes kind, group, chunk and member. */
 uint64_t reduce_ticket(const struct reduce *r, enum reduce_ticket_kind kind, uint32_t c,
                        uint32_t member);
 
-/* A note with the round, one number and the group's name. */
+/* A note with the round, one number and the group's gid. */
 void reduce_note(const struct reduce *r, const struct sink *out, const char *name, const char *key,
                  uint64_t value);
 
-/* My stage and root, to one member. */
+/* Sends my stage and root to one member. */
 void reduce_say_stage(const struct reduce *r, uint32_t member, const struct sink *out);
-/* To all others; the next beat is T_BEAT from now. */
+/* The same to all others; the next beat is T_BEAT from now. */
 void reduce_say_stage_to_all(struct reduce *r, const struct sink *out);
-/* Asks the member that averages chunk c at this rank for it. */
+/* Asks the member that averages chunk c at this rank for its mean. */
 void reduce_say_need(const struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
                      const struct sink *out);
-/* What I hold of this chunk; rank REDUCE_NULL: nothing, and I contribute nothing either. */
+/* Tells a member what I hold of this chunk; rank REDUCE_NULL: nothing, and I contribute nothing
+ * either. */
 void reduce_say_have(const struct reduce *r, uint32_t member, uint32_t c, const struct sink *out);
 
-/* What I hold of a chunk, as a RESULT; its bytes are a view of the average. */
+/* What I hold of a chunk, as a RESULT; its bytes point into the average. */
 struct parcel reduce_result(const struct reduce *r, uint32_t c);
 
 /* Sends my contribution to chunk c to the member that averages it at this rank. r->mine is not
@@ -38,7 +39,7 @@ struct parcel reduce_result(const struct reduce *r, uint32_t c);
 void reduce_send_contribution(struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
                               const struct sink *out);
 
-/* Sends results and contributions to all, REDUCE_WINDOW parcels in flight to each at most. */
+/* Sends results and contributions to all, with at most REDUCE_WINDOW parcels in flight to each. */
 void reduce_fill_windows(struct reduce *r, const struct sink *out);
 
 #endif

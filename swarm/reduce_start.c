@@ -5,7 +5,7 @@
 #include "reduce_parts.h"
 #include "reduce_send.h"
 
-#define T_SNAPSHOT_S 10 /* SPEC.md, "Timers": and three inner steps: the wait for snapshots */
+#define T_SNAPSHOT_S 10 /* SPEC.md, "Timers": the wait for snapshots, plus three inner steps */
 
 /* ---- memory ---- */
 
@@ -48,13 +48,13 @@ bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *
 
 /* ---- a new group ---- */
 
-/* Who owns what, by owner and in order. */
+/* Assigns an owner to each chunk and lists the chunks by owner. */
 static void lay_out(struct reduce *r)
 {
     uint32_t share[NODE_GROUP_MAX], chunks = r->config.layout.chunks, first = 0;
     owners_share(&r->group, chunks, share);
     owners_assign(share, r->group.count, chunks,
-                  r->average.null); /* its place until the outcome needs it */
+                  r->average.null); /* this array is free until the result is written */
     for (uint32_t i = 0; i < r->group.count; i++) {
         r->peers[i].first = first;
         first += share[i];

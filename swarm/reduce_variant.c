@@ -10,7 +10,6 @@ int reduce_variant_compare(const struct reduce_variant *a, const struct reduce_v
     return memcmp(a->digest, b->digest, CRYPTO_DIGEST_BYTES);
 }
 
-/* rank u8 and digest of every chunk. */
 struct bytes reduce_vector(const struct reduce *r)
 {
     struct writer w =
@@ -23,7 +22,6 @@ struct bytes reduce_vector(const struct reduce *r)
     return writer_bytes(&w);
 }
 
-/* root = digest("shoal1 root" || gid || vector): names group, weights and every averaged byte. */
 void reduce_root(const struct reduce *r, uint8_t out[CRYPTO_DIGEST_BYTES])
 {
     static const char name[] = "shoal1 root";

@@ -9,8 +9,8 @@ struct place { /* an address that somebody sees me at */
     instant latest;
 };
 
-/* Does this member's word count for this address? A private address means something only to who has
- * one too. */
+/* Does this member's report count for this address? A private address means something only to peers
+ * that have one too. */
 static bool counts(const struct members *m, int i)
 {
     const struct member *p = &m->members[i];
@@ -18,7 +18,7 @@ static bool counts(const struct members *m, int i)
     return !address_private(&p->sees_me) || address_private(&p->observed);
 }
 
-/* All places with their votes; returns how many there are. */
+/* All addresses with their votes; returns their number. */
 static uint32_t places(const struct members *m, struct place out[MEMBERS_MAX], uint32_t *voters)
 {
     uint32_t count = 0;
@@ -36,7 +36,7 @@ static uint32_t places(const struct members *m, struct place out[MEMBERS_MAX], u
     return count;
 }
 
-/* The newest of them that have the votes. */
+/* The newest address with enough votes. */
 static const struct place *newest(const struct place *all, uint32_t count, uint32_t needed)
 {
     const struct place *best = NULL;
@@ -69,7 +69,7 @@ void seen_by(struct members *m, int member, const struct address *a)
         chosen[taken++] = p->address;
         all[p - all].votes = 0;
     }
-    /* Where nobody agrees, what was agreed before stays. */
+    /* Without agreement, the advertised addresses stay. */
     if (taken == 0 || (!news && taken == m->me.addresses_count)) return;
     for (uint32_t j = 0; j < taken; j++) m->me.addresses[j] = chosen[j];
     m->me.addresses_count = (uint8_t)taken;

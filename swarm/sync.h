@@ -1,60 +1,62 @@
-/* sync.h -- the state goes from those who have it to one who needs it, in chunks, from several at
- * once.
+/* sync.h -- state transfer: downloads the state in chunks from several members at once, and serves
+ * it.
  *
  *     IDLE --sync_start--> MANIFEST --most members agree--> CHUNKS --all verified--> WHOLE
  *                              `--nobody left to ask--> FAILED <--'
  *
  * A manifest is the digests of all chunks of anchor and momentum. Up to three members are asked for
- * it; what most of them say counts, and who says otherwise is asked for nothing more. Each
- * chunk is checked against it before it goes out as ACTION_STATE. SPEC.md, "State transfer".
+ * it; the majority's answer counts, and members that answered differently are not asked again. Each
+ * chunk is checked against the manifest before it goes out as ACTION_STATE. SPEC.md, "State
+ * transfer".
  *
- * The other side answers from the present state and the one before, as long as its buffers are
- * untouched. Pure. Requests go to action.peer with action.link 0. */
+ * The serving side answers from the present state and, as long as its buffers are untouched, the
+ * previous one. Pure. Requests go to action.peer with action.link 0. */
 #ifndef SHOAL_SWARM_SYNC_H
 #define SHOAL_SWARM_SYNC_H
 
 #include "sync_parts.h"
 
-/* Elements of a chunk: a power of two, small enough for eight chunks a vector where that can be. */
+/* Elements of a chunk: a power of two, small enough for eight chunks per vector where possible. */
 uint32_t sync_chunk_elements(uint64_t parameters);
 
-/* Bytes of arena that sync_init takes; false: the arena is too small. `crypto` stays lent. */
+/* Bytes of arena that sync_init allocates. sync_init: false when the arena is too small. `crypto`
+ * stays lent. */
 size_t sync_bytes(const struct sync_config *c);
 bool sync_init(struct sync *s, const struct sync_config *c, struct arena *room);
 
-/* ---- taking ---- */
+/* ---- downloading ---- */
 
-/* A download of `target` (epoch, lineage, tokens). Servers are named by sync_server. */
+/* Starts a download of `target` (epoch, lineage, tokens). sync_server adds the servers. */
 void sync_start(struct sync *s, const struct lineage_state *target, instant now);
 /* This member holds the target, and there is a link to it. */
 void sync_server(struct sync *s, sid peer, instant now, const struct sink *out);
 /* This member is gone, or there is no link to it any more. */
 void sync_gone(struct sync *s, sid peer, instant now, const struct sink *out);
-/* The reply to a ticket with SYNC_TICKET; one of an earlier download is ignored. ok false: none
- * came. */
+/* The reply to a ticket with SYNC_TICKET; a ticket of an earlier download is ignored. ok false: no
+ * reply came. */
 void sync_reply(struct sync *s, uint64_t ticket, bool ok, struct bytes reply, instant now,
                 const struct sink *out);
-/* Peers that gave at least one chunk. */
+/* Peers that served at least one chunk. */
 uint32_t sync_givers(const struct sync *s);
-/* IDLE: replies that still come are ignored. */
+/* To IDLE: later replies are ignored. */
 void sync_stop(struct sync *s);
 
-/* ---- giving ---- */
+/* ---- serving ---- */
 
-/* This is the state from now on; its vectors are lent as long as it is given. The one before is
- * given too, if `keep`, until sync_withdraw. */
+/* Serves this state from now on; its vectors are lent as long as it is served. The previous state
+ * is served too if `keep`, until sync_withdraw. */
 void sync_offer(struct sync *s, const struct lineage_state *state, bool keep);
-/* The buffers of the state before are about to be written to. */
+/* The buffers of the previous state are about to be overwritten. */
 void sync_withdraw(struct sync *s, const struct sink *out);
 
 /* Is this request type one of state transfer? */
 bool sync_takes(uint8_t type);
-/* Answers on that link and ticket, at once or from a later sync_tick; empty when it has not what is
- * asked for. */
+/* Answers on that link and ticket, at once or from a later sync_tick; empty when it does not hold
+ * what was requested. */
 void sync_request(struct sync *s, sid peer, link_id link, uint64_t ticket, struct bytes request,
                   instant now, const struct sink *out);
 
-/* Time has passed, or digests must be computed, some in each tick: due at sync_due. */
+/* Time has passed, or digests remain to be computed (a few per tick). Due at sync_due. */
 void sync_tick(struct sync *s, instant now, const struct sink *out);
 instant sync_due(const struct sync *s);
 

@@ -3,7 +3,7 @@
 #include "sync_parts.h"
 #include "wire.h"
 
-/* And a second for each MANIFEST_RATE bytes of the state, to hash them. */
+/* Plus a second for each MANIFEST_RATE bytes of the state, to hash them. */
 #define MANIFEST_PATIENCE span_s(5)
 #define MANIFEST_RATE     (256u << 20)
 #define CHUNK_PATIENCE    span_s(30)
@@ -58,7 +58,7 @@ static void ask(struct sync *s, uint32_t server, uint32_t chunk, instant now,
     sink_act(out, &a);
 }
 
-/* Takes back what was asked of a server, so that others are asked for it. */
+/* Cancels a request to a server, so that its chunk is requested elsewhere. */
 static void take_back(struct sync *s, struct sync_request *q)
 {
     if (q->chunk != WHOLE_MANIFEST) {
@@ -90,7 +90,7 @@ static uint32_t asked_for_manifest(const struct sync *s)
     return n;
 }
 
-/* The next chunk that nobody was asked for; UINT32_MAX when there is none. */
+/* The next chunk to request; UINT32_MAX when there is none. */
 static uint32_t next_chunk(struct sync *s)
 {
     for (uint32_t n = 0; n < 2 * s->chunks; n++) {
@@ -102,7 +102,7 @@ static uint32_t next_chunk(struct sync *s)
     return UINT32_MAX;
 }
 
-/* Asks for chunks, of the least busy first, so that the work is even. */
+/* Requests chunks, from the least busy server first, to balance the load. */
 static void ask_chunks(struct sync *s, instant now, const struct sink *out)
 {
     for (;;) {
@@ -142,8 +142,7 @@ static void go_on(struct sync *s, instant now, const struct sink *out)
 
 /* ---- the manifest ---- */
 
-/* The root that most have answered; of as many the smaller one, so that all who ask choose
- * alike. */
+/* The root with the most answers; at a tie the smaller one, so that all downloads choose alike. */
 static void choose_root(const struct sync *s, uint8_t out[CRYPTO_DIGEST_BYTES])
 {
     uint32_t best = 0;
@@ -181,7 +180,7 @@ static void settle_manifest(struct sync *s, instant now, const struct sink *out)
             lose(s, i);
             s->liars++;
         } else if (!held) {
-            v->asked = v->answered = false; /* once more: another's leaves were kept */
+            v->asked = v->answered = false; /* ask again: another server's leaves were kept */
             v->again = true;
         }
     }
@@ -216,7 +215,7 @@ static void take_manifest(struct sync *s, uint32_t server, struct bytes reply, i
     } else {
         sync_digest(s, leaves, v->root);
         if (v->again &&
-            memcmp(v->root, s->root, sizeof s->root) != 0) { /* it said otherwise before */
+            memcmp(v->root, s->root, sizeof s->root) != 0) { /* it answered differently before */
             s->liars++;
             lose(s, server);
             settle_manifest(s, now, out);
@@ -227,7 +226,7 @@ static void take_manifest(struct sync *s, uint32_t server, struct bytes reply, i
         for (uint32_t i = 0; i < s->servers_count; i++)
             first = first && (!s->servers[i].answered || s->servers[i].lost);
         v->answered = true;
-        /* Kept: the leaves of the first who answers, or those of the root that was chosen. */
+        /* Stores the leaves of the first answer, or those of the chosen root. */
         if (first && memcmp(s->root, (uint8_t[CRYPTO_DIGEST_BYTES]){0}, sizeof s->root) == 0)
             memcpy(s->root, v->root, sizeof s->root);
         if (memcmp(s->root, v->root, sizeof s->root) == 0)
@@ -298,7 +297,7 @@ void sync_start(struct sync *s, const struct lineage_state *target, instant now)
 void sync_stop(struct sync *s)
 {
     s->state = SYNC_IDLE;
-    memset(s->requests, 0, sizeof s->requests); /* answers to these are nobody's any more */
+    memset(s->requests, 0, sizeof s->requests); /* later answers to these are ignored */
 }
 
 void sync_server(struct sync *s, sid peer, instant now, const struct sink *out)

@@ -1,16 +1,16 @@
-/* sync_parts.h -- what both sides of a download share: how a state is cut. sync.h describes the
- * whole. */
+/* sync_parts.h -- what both sides of a download share: how a state is split into chunks. sync.h
+ * describes the whole. */
 #ifndef SHOAL_SWARM_SYNC_PARTS_H
 #define SHOAL_SWARM_SYNC_PARTS_H
 
 #include "action.h"
 #include "base/arena.h"
 
-#define SYNC_TICKET    ((uint64_t)1 << 62) /* every ticket of sync has this bit */
+#define SYNC_TICKET    ((uint64_t)1 << 62) /* set in every ticket of sync */
 #define SYNC_MANIFESTS 3                   /* members asked for the manifest */
-#define SYNC_SERVERS   8                   /* members of one download */
-#define SYNC_IN_FLIGHT 2                   /* chunks asked of one server at a time */
-#define SYNC_WAITING   20 /* manifest requests that wait for digests to be computed */
+#define SYNC_SERVERS   8                   /* servers of one download */
+#define SYNC_IN_FLIGHT 2                   /* outstanding chunk requests per server */
+#define SYNC_WAITING   20 /* manifest requests waiting for digests to be computed */
 
 #define SYNC_CHUNK_MIN (1u << 9)  /* elements */
 #define SYNC_CHUNK_MAX (1u << 18) /* 1 MiB */
@@ -24,20 +24,21 @@ enum sync_state { SYNC_IDLE, SYNC_MANIFEST, SYNC_CHUNKS, SYNC_WHOLE, SYNC_FAILED
 
 struct sync_server {
     sid sid;
-    bool asked, answered, again; /* for a manifest; once more, as another's leaves were kept */
-    bool lost; /* gone, has not got it, or lied: not asked again in this download */
+    /* for a manifest; `again`: ask once more, because another server's leaves were kept */
+    bool asked, answered, again;
+    bool lost; /* gone, without the state, or wrong: not asked again in this download */
     uint8_t root[CRYPTO_DIGEST_BYTES]; /* digest of the leaves it answered */
-    uint32_t in_flight, served;        /* chunks asked of it; chunks it gave */
+    uint32_t in_flight, served;        /* outstanding chunk requests; chunks received from it */
 };
 
-struct sync_request { /* under way */
+struct sync_request { /* an outstanding request */
     uint64_t ticket;  /* 0: free */
     uint32_t server;
     uint32_t chunk; /* UINT32_MAX: the manifest */
-    instant until;  /* the server is given up then */
+    instant until;  /* timeout, after which the server is lost */
 };
 
-struct sync_offer { /* a state that I give */
+struct sync_offer { /* a state that I serve */
     bool any;
     struct lineage_state state;
     uint8_t *leaves; /* [2 * chunks][16] */
@@ -46,21 +47,21 @@ struct sync_offer { /* a state that I give */
 
 struct sync {
     struct sync_config config;
-    uint32_t elements, chunks; /* of a chunk; chunks of one vector */
-    /* taking */
+    uint32_t elements, chunks; /* per chunk; chunks per vector */
+    /* downloading */
     enum sync_state state;
     struct lineage_state target; /* its pointers are not used */
     struct sync_server servers[SYNC_SERVERS];
     uint32_t servers_count;
     struct sync_request requests[SYNC_SERVERS * SYNC_IN_FLIGHT + SYNC_MANIFESTS];
-    instant manifest_until, began;     /* manifests are waited for until then; the download began */
-    uint8_t *leaves;                   /* [2 * chunks][16]: of the manifest that counts */
-    uint8_t root[CRYPTO_DIGEST_BYTES]; /* digest of `leaves`; zeros: there are none yet */
-    uint8_t *have;                     /* [2 * chunks] 0: needed, 1: under way, 2: written */
-    uint32_t written, next;  /* chunks written; the first to look at for the next request */
-    uint64_t tickets, bytes; /* given out so far; of chunks received */
+    instant manifest_until, began;     /* end of the wait for manifests; start of the download */
+    uint8_t *leaves;                   /* [2 * chunks][16]: of the accepted manifest */
+    uint8_t root[CRYPTO_DIGEST_BYTES]; /* digest of `leaves`; zeros: none accepted yet */
+    uint8_t *have;                     /* [2 * chunks] 0: needed, 1: requested, 2: written */
+    uint32_t written, next;  /* chunks written; where the search for the next request starts */
+    uint64_t tickets, bytes; /* issued so far; of chunks received */
     uint64_t liars;          /* servers banned since the start */
-    /* giving */
+    /* serving */
     struct sync_offer now, before;
     uint8_t *reply; /* a manifest */
     struct {
@@ -70,7 +71,7 @@ struct sync {
     } waiting[SYNC_WAITING];
 };
 
-/* ---- for the parts ---- */
+/* ---- shared by the parts ---- */
 
 #define SYNC_MANIFEST_HEAD (1 + 8 + CRYPTO_DIGEST_BYTES + 8 + 8 + 4 + 4)
 
@@ -111,9 +112,9 @@ instant sync_fetch_due(const struct sync *s);
 
 /* ---- sync_serve.c ---- */
 
-/* Computes digests that somebody waits for. */
+/* Computes digests for which a request waits. */
 void sync_serve_tick(struct sync *s, const struct sink *out);
-/* Does somebody wait for them? */
+/* Does a request wait for digests? */
 bool sync_serve_busy(const struct sync *s);
 
 #endif

@@ -103,7 +103,7 @@ static bool wanted(const struct sync *s, bool before)
     return false;
 }
 
-/* Computes some more leaves; true when all are done. */
+/* Computes further leaves; true when all are done. */
 static bool hash_some(struct sync *s, struct sync_offer *o)
 {
     for (uint32_t n = 0; n < HASH_STEP && o->hashed < 2 * s->chunks; n += s->elements) {

@@ -5,7 +5,8 @@
 #include "contact.h"
 #include "member_probe.h"
 
-#define PATIENCE span_s(5) /* with the first process; its link ends sooner if it is gone */
+/* for the first process to answer; if it is gone, its link may end sooner */
+#define PATIENCE span_s(5)
 #define AGAIN    span_ms(400)
 
 /* The link of another process than this one; NULL: there is none. */

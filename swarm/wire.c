@@ -44,8 +44,7 @@ void wire_write_address(struct writer *w, const struct address *a)
     writer_u16(w, a->port);
 }
 
-/* An address that can be: a known family, zeros where IPv4 has no bytes, a port unless there is no
- * address at all. */
+/* A valid address: a known family, zeros where IPv4 has no bytes, and a port, or all zeros. */
 bool wire_read_address(struct reader *r, struct address *out)
 {
     *out = (struct address){.family = reader_u8(r)};

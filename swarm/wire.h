@@ -1,22 +1,21 @@
-/* wire.h -- what travels between nodes: message types, records, signatures. SPEC.md, "Messages" and
- * "Records".
+/* wire.h -- the wire format: message types, records, signatures. SPEC.md, "Messages" and "Records".
  *
  *     carrier     first byte    body
  *     datagram    type          to the end, at most LINK_DATAGRAM_BYTES_MAX with the type
  *     frame       (driver)      action.type, action.bytes; on the wire type u8, length u24, body
- *     parcel      type          one whole chunk stream
- *     request     type          one reply, without a type; an empty one means "I have not got that"
+ *     parcel      type          one whole unidirectional stream
+ *     request     type          one reply, without a type; an empty one means "I do not have it"
  *
- * A record is what one node says to all, signed by it: passed on unchanged from node to node, with
- * its age. Of two of one writer and kind the newer version counts. Readers never trust a length;
- * what they refuse has no effect. */
+ * A record is a node's signed statement to all, forwarded unchanged from node to node with its age.
+ * Of two records of the same writer and kind the newer version counts. Readers never trust a
+ * length; what they reject has no effect. */
 #ifndef SHOAL_SWARM_WIRE_H
 #define SHOAL_SWARM_WIRE_H
 
 #include "action.h"
 
-#define WIRE_MAJOR 1 /* another major: another protocol */
-#define WIRE_MINOR 1 /* types of a later minor are skipped */
+#define WIRE_MAJOR 1 /* nodes with another major do not talk to each other */
+#define WIRE_MINOR 1 /* types of a later minor are ignored */
 
 #define WIRE_SIGNED_MAX 2048 /* bytes under one signature */
 
@@ -47,8 +46,7 @@ enum wire_type {
 /* ---- signatures ---- */
 
 /* Ed25519 over "shoal1" || run_id || kind || body; kind is the record kind or the message type. A
- * body is at most WIRE_SIGNED_MAX bytes: a longer one is a bug in wire_sign, false in
- * wire_verify. */
+ * body is at most WIRE_SIGNED_MAX bytes: wire_sign asserts that, wire_verify returns false. */
 void wire_sign(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES], uint8_t kind,
                struct bytes body, uint8_t out[CRYPTO_SIGNATURE_BYTES]);
 bool wire_verify(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES], uint8_t kind,
@@ -60,7 +58,8 @@ sid wire_sid(const uint8_t id[CRYPTO_KEY_BYTES]);
 
 /* ---- records ---- */
 
-/* Kinds are at 0x80 and above, apart from message types, as both are signed kinds. */
+/* Kinds are at 0x80 and above, so that they differ from message types: both serve as the signed
+ * kind. */
 enum record_kind {
     RECORD_PEER = 0x81,
     RECORD_PROGRESS = 0x82,
@@ -75,11 +74,11 @@ enum record_kind {
 #define RECORD_SUSPECT_BYTES  89
 #define RECORD_LEAVE_BYTES    85
 #define RECORD_REACH_MAX      NODE_GROUP_MAX
-#define RECORD_REACH_BYTES(n) (86 + 9 * (n)) /* that names n members */
+#define RECORD_REACH_BYTES(n) (86 + 9 * (n)) /* with n members */
 #define RECORD_BYTES_MAX      RECORD_REACH_BYTES(RECORD_REACH_MAX)
 #define RECORD_ENVELOPE_BYTES 6 /* in GOSSIP: length u16, age_ms u32 */
 
-struct version { /* the later incarnation is newer, within one the higher seq */
+struct version { /* ordered by incarnation, then by seq */
     uint64_t incarnation;
     uint32_t seq;
 };
@@ -98,8 +97,8 @@ struct record_peer {
 };
 
 enum progress_flag {
-    PROGRESS_UNSURE = 1, /* closed its latest round without agreement */
-    PROGRESS_SERVES = 2  /* holds a state and gives it to joiners */
+    PROGRESS_UNSURE = 1, /* its latest round ended without agreement */
+    PROGRESS_SERVES = 2  /* holds a state and serves it to joiners */
 };
 
 struct record_progress {
@@ -111,8 +110,8 @@ struct record_progress {
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     uint64_t lineage_tokens;
     uint32_t steps;                         /* inner steps since the latest outer step */
-    uint64_t tokens;                        /* since then */
-    uint32_t tokens_per_s, step_ms, eta_ms; /* eta: until `every` steps are done */
+    uint64_t tokens;                        /* since the latest outer step */
+    uint32_t tokens_per_s, step_ms, eta_ms; /* eta_ms: until `every` steps are done */
     float loss;                             /* nats per token */
     uint32_t digest_epoch;
     uint64_t digest; /* first 8 bytes of the state's digest at digest_epoch */
@@ -120,7 +119,7 @@ struct record_progress {
 
 struct record_suspect {
     sid accuser, target;
-    uint64_t incarnation; /* the target's that is suspected */
+    uint64_t incarnation; /* of the suspected target */
 };
 
 struct record_leave {
@@ -128,7 +127,7 @@ struct record_leave {
     struct version version;
 };
 
-/* Whom its writer cannot reach. */
+/* The members that its writer cannot reach. */
 struct record_reach {
     sid sid;
     struct version version;
@@ -147,31 +146,32 @@ struct record {
     };
 };
 
-/* Reads a record's fields; its signature is judged by record_verify, for which the writer's ID must
- * be known. False for anything but a whole record of a known kind with values that can be. */
+/* Reads a record's fields. It does not verify the signature: record_verify does, once the writer's
+ * ID is known. False unless the bytes are one whole record of a known kind with valid values. */
 bool record_read(struct bytes bytes, struct record *out);
 
-/* The short name of the writer; 0 for a kind that is not known. */
+/* The short name of the writer; 0 for an unknown kind. */
 sid record_writer(const struct record *r);
 
 /* Has the node with this ID signed the record? */
 bool record_verify(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                    struct bytes bytes, const uint8_t id[CRYPTO_KEY_BYTES]);
 
-/* Writes and signs a record with the node's own key; `out` has room for RECORD_BYTES_MAX. Returns
+/* Writes and signs a record with the node's own key; `out` holds RECORD_BYTES_MAX bytes. Returns
  * its size. */
 size_t record_write(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                     const struct record *r, uint8_t *out);
 
-/* Appends envelope and record, or nothing when there is no room: false. */
+/* Appends envelope and record; false, with nothing written, when they do not fit. */
 bool record_pack(struct writer *w, uint32_t age_ms, struct bytes record);
-/* The next of them, a view. False at the end, and with r->bad when what is left is no record. */
+/* The next record of a sequence, as a view. False at the end; also sets r->bad when what is left is
+ * not a record. */
 bool record_unpack(struct reader *r, uint32_t *age_ms, struct bytes *record);
 
 /* ---- fields ---- */
 
 void wire_write_address(struct writer *w, const struct address *a); /* family u8, ip 16, port u16 */
-/* False, and r->bad, unless it is one that can be: family 4 or 6 with a port, or all zeros. */
+/* False, and sets r->bad, unless it is valid: family 4 or 6 with a port, or all zeros. */
 bool wire_read_address(struct reader *r, struct address *out);
 
 #endif

@@ -56,7 +56,7 @@ void checkpoint_model_close(struct checkpoint_model *l)
     memset(l, 0, sizeof *l);
 }
 
-/* The first digits, which tell two hashes apart. */
+/* The first digits, enough to tell two hashes apart. */
 static const char *short_hex(const uint8_t hash[CRYPTO_HASH_BYTES], char out[9])
 {
     snprintf(out, 9, "%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);

@@ -67,7 +67,7 @@ static enum err open_gpu(struct backend *out, const struct device_options *o, st
 }
 
 static void close_gpu(struct backend *b) { (void)b; }
-static uint32_t count_gpus(void) { return 1; } /* to be told why it does not open */
+static uint32_t count_gpus(void) { return 1; } /* so that opening it reports the reason */
 static enum err join_gpus(struct devices *d, const struct experiment *x, struct why *w)
 {
     (void)d, (void)x, (void)w;
@@ -96,7 +96,7 @@ static double between_gpu(const struct backend *b, size_t from, size_t to)
 
 #endif
 
-/* An operation on a CPU is done when it returns. */
+/* CPU operations are done when they return, so a mark is a time. */
 static instant *marks;
 
 enum err device_marks(const struct backend *b, size_t count, struct why *w)
@@ -119,13 +119,13 @@ double device_between(const struct backend *b, size_t from, size_t to)
     return span_in_s(instant_since(marks[to], marks[from]));
 }
 
-/* The names of machine.kernels in c/cpu/. */
+/* Names in c/cpu/ of the values of machine.kernels. */
 static const char *const kernels_names[] = {[KERNELS_AVX2] = "AVX2",
                                             [KERNELS_AVX512] = "AVX-512",
                                             [KERNELS_AVX512_BF16] = "AVX-512 BF16",
                                             [KERNELS_AMX] = "AMX"};
 
-/* Those that the checkpoint was computed with; false where they are not to be had. */
+/* Opens the checkpoint's kernels; false where they are not available. */
 static bool open_kept(struct backend *out, const char *kept, bool bf16, struct pool *pool)
 {
     if (cpu_open_as(out, pool, kept, bf16, NULL) == ERR_OK) {
@@ -176,7 +176,7 @@ static enum err open_gpus(struct devices *out, const struct experiment *x, struc
 {
     const uint32_t named = x->machine.gpus_count;
     uint32_t count = named ? named : count_gpus();
-    if (count == 0) count = 1; /* to be told what is missing */
+    if (count == 0) count = 1; /* so that opening it reports what is missing */
     if (count > EXPERIMENT_GPUS_MAX)
         return why(w, ERR_UNSUPPORTED,
                    "this machine has %u GPUs and one worker takes at most %d: name them in "

@@ -25,10 +25,10 @@
 #include "swarm/node.h"
 #include "swarm/wire.h"
 
-/* Failures to report after the present event; a round has at most 20 x 8 parcels under way. */
+/* Failures to report after the present event; a round has at most 20 x 8 parcels in flight. */
 #define LATER_MAX 256
 
-#define UNREACHED_TOLD 32 /* of those whom it cannot reach, the latest */
+#define UNREACHED_TOLD 32 /* most recent unreachable peers shown */
 
 struct driver {
     struct driver_config c;
@@ -39,26 +39,26 @@ struct driver {
     struct sink sink;
     struct peers peers;
     bool peers_open;
-    struct loop_call resolved; /* a name of theirs was looked up */
+    struct loop_call resolved; /* a name of the peer lists was looked up */
     struct loop_timer tick, second;
-    struct loop_call heard; /* the trainer said something */
+    struct loop_call heard; /* the trainer has sent an event */
     struct loop_call closing;
     struct loop_socket signals;
     int signal_fd;
     struct stop stop;
-    struct event later[LATER_MAX]; /* what an action brought about at once, for after the event */
+    struct event later[LATER_MAX]; /* caused by an action during an event; handled after it */
     size_t later_first, later_count;
     bool stepping;
     pthread_t thread;
     bool started;
 };
 
-/* What cannot be carried out is reported to the node as an event of its own: it must not be called
- * back into. */
+/* An action that fails is reported to the node as a separate event, since the node must not be
+ * re-entered. */
 static void report_later(struct driver *d, const struct event *e)
 {
     if (d->later_count == LATER_MAX)
-        return; /* the link below goes down soon, which says the same */
+        return; /* the link is about to go down, which reports the same */
     d->later[(d->later_first + d->later_count++) % LATER_MAX] = *e;
 }
 
@@ -146,7 +146,7 @@ static void act(void *self, struct action *a)
         link_datagram(d->endpoint, a->link, a->bytes);
         break;
     case ACTION_FRAME:
-        /* A queue that is full of what a peer does not take is a dead link. */
+        /* A queue full of data that the peer does not acknowledge means a dead link. */
         if (!link_frame(d->endpoint, a->link, a->type, a->bytes))
             link_close(d->endpoint, a->link, CLOSE_BUSY, "takes no more frames");
         break;
@@ -254,7 +254,7 @@ static void on_heard(void *ctx)
     while (exchange_heard(d->c.exchange, &e)) step(d, &e);
 }
 
-/* Of the peer lists. */
+/* Handles an address found for a peer of the peer lists. */
 
 static void on_address(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a)
 {
@@ -281,7 +281,7 @@ static void wake(void *self)
     loop_post(d->loop, &d->heard);
 }
 
-/* Other members that are there, linked or not. */
+/* Number of other live members, linked or not. */
 static size_t living_peers(const struct node_peer *peers, size_t count)
 {
     size_t living = 0;
@@ -315,7 +315,7 @@ static void on_second(void *ctx, instant now)
     loop_timer_set(d->loop, &d->second, instant_after(now, span_s(1)));
 }
 
-/* HTTP/3: what any client may ask. */
+/* Answers the HTTP/3 requests of any client. */
 static void on_http(void *ctx, const char *path, struct http3_reply *to)
 {
     struct driver *d = ctx;
@@ -367,7 +367,7 @@ static void on_signal(void *ctx, uint32_t events)
 static void on_closing(void *ctx)
 {
     struct driver *d = ctx;
-    on_second(d, clock_now()); /* the last word on what was sent */
+    on_second(d, clock_now()); /* final counts of what was sent */
     loop_stop(d->loop);
 }
 

@@ -45,7 +45,7 @@ void exchange_tell(struct exchange *x, const struct event *e)
     struct event *last =
         x->event_count ? &x->events[(x->event_first + x->event_count - 1) % EXCHANGE_ROOM] : NULL;
     if (last && last->kind == EVENT_STEP && e->kind == EVENT_STEP) {
-        *last = *e; /* progress is cumulative: the newest says it all */
+        *last = *e; /* progress is cumulative: the newest is enough */
     } else {
         assert(x->event_count < EXCHANGE_ROOM);
         x->events[(x->event_first + x->event_count++) % EXCHANGE_ROOM] = *e;

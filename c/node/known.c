@@ -17,9 +17,9 @@ struct known {
     char first_line[sizeof FIRST_LINE + 2 * CRYPTO_DIGEST_BYTES + 1];
     struct peer_address *rows;
     size_t count;
-    bool changed; /* since the latest write began */
+    bool changed; /* since the start of the latest write */
     instant write_at;
-    struct { /* the thread that writes */
+    struct { /* the writing thread */
         pthread_t thread;
         bool started;
         atomic_bool done;
@@ -28,12 +28,12 @@ struct known {
         enum err err;
         struct why why;
     } write;
-    bool failed; /* said already */
+    bool failed; /* already reported */
 };
 
 /* ---- reading ---- */
 
-/* The list of this run in the file's text. ERR_FORMAT for one that is damaged. */
+/* Reads this run's list from the file's text. ERR_FORMAT when it is damaged. */
 static enum err take_text(struct known *k, struct bytes text, const uint8_t *self, struct why *w)
 {
     struct peerlist list;
@@ -42,7 +42,7 @@ static enum err take_text(struct known *k, struct bytes text, const uint8_t *sel
     if (text.count < head || memcmp(text.data, FIRST_LINE, head))
         return why(w, ERR_FORMAT, "%s is not a list of peers that were met", k->path);
     if (text.count < line || memcmp(text.data, k->first_line, line))
-        return ERR_OK; /* another run's */
+        return ERR_OK; /* of another run */
     enum err e = peerlist_init(&list, w);
     if (e) return e;
     peerlist_parse(&list, k->path, text, self, &faults);
@@ -100,7 +100,7 @@ static void *write_main(void *arg)
     return NULL;
 }
 
-/* Waits for the thread, if there is one. */
+/* Joins the thread, if there is one. */
 static enum err write_end(struct known *k, struct why *w)
 {
     if (!k->write.started) return ERR_OK;
@@ -110,7 +110,7 @@ static enum err write_end(struct known *k, struct why *w)
     k->write.text = NULL;
     enum err e = k->write.err;
     if (e) why(w, e, "the peers met so far are not kept: %.900s", k->write.why.text);
-    if (e) k->changed = true; /* again, later */
+    if (e) k->changed = true; /* retry later */
     return e;
 }
 
@@ -120,7 +120,7 @@ static void write_begin(struct known *k)
     size_t line = IDENTITY_TEXT_BYTES + ADDRESS_TEXT_BYTES + 2;
     size_t room = sizeof k->first_line + 1 + k->count * line;
     char *text = malloc(room);
-    if (!text) return; /* tried again */
+    if (!text) return; /* retried later */
     size_t used = (size_t)snprintf(text, room, "%s\n", k->first_line);
     for (size_t i = 0; i < k->count; i++)
         used +=
@@ -134,7 +134,7 @@ static void write_begin(struct known *k)
     else free(text);
 }
 
-/* Met now: it goes to the front. */
+/* The peer was met now: moves it to the front. */
 static void meet(struct known *k, const struct node_peer *p)
 {
     size_t at = 0;
@@ -143,7 +143,7 @@ static void meet(struct known *k, const struct node_peer *p)
     while (at < k->count && memcmp(k->rows[at].id, row.id, sizeof row.id)) at++;
     if (at == k->count || !address_equal(&k->rows[at].address, &row.address)) k->changed = true;
     if (at == k->count && k->count < KNOWN_MAX) k->count++;
-    if (at == KNOWN_MAX) at--; /* the one met longest ago makes room */
+    if (at == KNOWN_MAX) at--; /* replaces the one met longest ago */
     memmove(&k->rows[1], &k->rows[0], at * sizeof k->rows[0]);
     k->rows[0] = row;
 }

@@ -22,13 +22,13 @@
 struct live {
     char path[512];
     FILE *file;
-    long from;   /* what lay in the log before */
-    int pipe[2]; /* instead of a log; -1: there is one */
+    long from;   /* size of the log at the start */
+    int pipe[2]; /* instead of a log; -1: not used */
     char line[4096];
     size_t line_used;
     struct story story;
     struct terminal terminal;
-    instant shown; /* picture or plain line */
+    instant shown; /* time of the latest status lines or plain line */
     char latest[STORY_SENTENCE_BYTES + 16];
     atomic_bool ending;
     bool started;
@@ -52,7 +52,8 @@ static void take_line(struct live *l)
     json_t *event = json_loadb(l->line, l->line_used, 0, NULL);
     if (event && story_take(&l->story, event, sentence)) {
         say(l, sentence);
-        l->shown.ns = l->terminal.live ? 0 : l->shown.ns; /* the picture is gone: draw it now */
+        /* the status lines were erased: redraw now */
+        l->shown.ns = l->terminal.live ? 0 : l->shown.ns;
     }
     json_decref(event);
 }
@@ -112,7 +113,7 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Reading never waits; writing does, for a reader that looks five times a second. */
+/* Reading never blocks; writing does, until the reader's next poll, five per second. */
 static enum err open_pipe(struct live *l, struct why *w)
 {
     if (pipe2(l->pipe, O_CLOEXEC) || fcntl(l->pipe[0], F_SETFL, O_NONBLOCK))

@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 
-#define LINE_BYTES_MAX 512 /* an ID, a name and a port have 64 + 1 + 253 + 6 */
+#define LINE_BYTES_MAX 512 /* an ID, a name and a port need 64 + 1 + 253 + 6 */
 #define FAULTS_SAID    20
 
 enum err peerlist_init(struct peerlist *p, struct why *w)
@@ -56,7 +56,7 @@ static bool has_more(const struct peerlist *p, const struct peer_address *a)
     return false;
 }
 
-/* Keeps what is new. */
+/* Adds what is new. */
 static void keep(struct peerlist *p, const struct peer_address *a, const struct resolve_name *name)
 {
     struct peerlist_name n = {.name = *name};
@@ -113,8 +113,8 @@ static void fault(struct peerlist_faults *f, const struct why *w)
     f->say(f->ctx, w->text);
 }
 
-/* One line without its end: an entry, or nothing. Control characters and zeros end up in no
- * message. */
+/* One line without its line end: an entry, or nothing. Control characters and zeros never get into
+ * a message. */
 static enum err parse_line(struct peerlist *p, const char *line, size_t count,
                            const uint8_t self[CRYPTO_KEY_BYTES], struct why *w)
 {
@@ -182,8 +182,8 @@ enum err peerlist_read(struct peerlist *p, const char *const *sources, size_t co
         struct resolve_name name;
         struct why wrong = {0};
         bool file = !stat(s, &there);
-        /* What is neither a file nor anything like an entry is taken for a file's name with a
-         * mistake in it. */
+        /* A source that is neither a file nor resembles an entry is taken for a mistyped file
+         * name. */
         bool entry = strchr(s, '@') || strstr(s, "://") || !resolve_read(s, &a, &name, NULL);
         enum err e = ERR_OK;
         if (file) e = read_file(p, s, self, faults, &wrong);
@@ -201,10 +201,10 @@ void peerlist_put_first(struct peerlist *p, const struct peer_address *known, si
     struct resolve_name none = {0};
     size_t before = p->count, left_out = p->left_out;
     for (size_t i = 0; i < count; i++) keep(p, &known[i], &none);
-    p->left_out = left_out; /* nobody named those */
+    p->left_out = left_out; /* these are not the user's entries */
     size_t added = p->count - before;
     struct peer_address *front = calloc(added + 1, sizeof *front);
-    if (!front) return; /* then they come last */
+    if (!front) return; /* they stay last */
     memcpy(front, p->entries + before, added * sizeof *front);
     memmove(p->entries + added, p->entries, before * sizeof *front);
     memcpy(p->entries, front, added * sizeof *front);

@@ -13,7 +13,7 @@ static void say_fault(void *ctx, const char *text)
     fprintf(stderr, "shoal: %s\n", text);
 }
 
-/* Whoever was met before is tried first: most of a long list may be gone. */
+/* Peers met before are tried first: most of a long list may be gone. */
 static enum err add_known(struct peers *p, struct why *w)
 {
     char path[PATH_BYTES], warning[320];
@@ -90,7 +90,7 @@ static void begin_answer(struct peers *p, const char *event, const struct resolv
     event_log_text(p->c.log, "name", a->of.name.host);
 }
 
-/* The first failure is said to the user, all are in the log. */
+/* The first failure is shown to the user; all are logged. */
 static void no_answer(struct peers *p, const struct resolver_answer *a)
 {
     const bool own = !memcmp(a->of.id, p->c.self, sizeof p->c.self);
@@ -128,7 +128,7 @@ void peers_answers(struct peers *p)
     }
 }
 
-/* ---- whom we reach ---- */
+/* ---- reached and unreached peers ---- */
 
 void peers_ended(struct peers *p, const struct link_end *end)
 {

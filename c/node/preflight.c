@@ -48,7 +48,7 @@ struct preflight_disk preflight_disk_of(const struct experiment *x)
     char path[EXPERIMENT_PATH_BYTES];
     struct statvfs s;
     snprintf(path, sizeof path, "%s", x->checkpoint.dir);
-    while (statvfs(path, &s)) { /* the folder may have to be made yet: where it will be */
+    while (statvfs(path, &s)) { /* the folder may not exist yet: try its parent */
         char *slash = strrchr(path, '/');
         if (!slash || slash == path) return d;
         *slash = 0;

@@ -1,23 +1,22 @@
-/* preflight.h -- what can be known to go wrong before a run begins; `run`, `train` and `plan` ask
- * the same. */
+/* preflight.h -- checks before a run begins, shared by `run`, `train` and `plan`. */
 #ifndef SHOAL_NODE_PREFLIGHT_H
 #define SHOAL_NODE_PREFLIGHT_H
 
 #include "config/experiment.h"
 #include "data/corpus.h"
 
-/* Files and folders of the experiment are there, and its corpus, which is opened, fits it. All that
- * is wrong with files is printed in one go (settings.h). The caller closes *corpus; NULL after an
+/* Checks that the experiment's files and folders exist, and opens its corpus, which must fit it.
+ * Prints all mistakes about files at once (settings.h). The caller closes *corpus; NULL after an
  * error. */
 enum err preflight_data(const char *command, struct experiment *x, struct corpus **corpus,
                         struct why *w);
 
-/* Each entry of swarm.peers, in files too, is ID@host:port. Nobody is contacted, no name is looked
- * up. */
+/* Checks that each entry of swarm.peers, including those in files, is ID@host:port. Contacts nobody
+ * and looks up no name. */
 enum err preflight_peers(const char *command, const struct experiment *x, struct why *w);
 
-/* Bytes of one checkpoint, of all that a run keeps and the one being written, and what is free
- * where they go. */
+/* Bytes of one checkpoint, of all that a run keeps plus the one being written, and of free space in
+ * their folder. */
 struct preflight_disk {
     uint64_t checkpoint, all, free; /* free: 0 when the system does not tell */
 };

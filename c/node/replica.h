@@ -1,8 +1,10 @@
-/* replica.h -- a worker's copy of what the whole swarm holds alike: anchor and momentum, twice.
+/* replica.h -- a worker's copy of the state that the whole swarm shares: anchor and momentum,
+ * twice.
  *
- * One pair of buffers is the state: the network's thread serves it to joiners, nobody writes to it.
- * The other is the spare: an outer step or a download is written there and becomes the state in one
- * move, so a worker always holds one whole epoch. Only the trainer's thread flips. */
+ * One pair of buffers is the state: the network's thread serves it to joiners, and it is not
+ * written to. The other is the spare: an outer step or a download is written there and becomes the
+ * state at once, so a worker always holds one complete epoch. Only the trainer's thread swaps the
+ * pairs. */
 #ifndef SHOAL_NODE_REPLICA_H
 #define SHOAL_NODE_REPLICA_H
 
@@ -16,7 +18,7 @@ struct replica {
     struct outer_layout layout;
     struct outer_rule rule;
     const struct crypto *crypto;
-    const struct backend *backend; /* holds the parameters; the trainer is idle meanwhile */
+    const struct backend *backend; /* holds the parameters; the trainer is idle during the calls */
     float *anchor[2], *momentum[2];
     int current;                /* index of the pair that is the state */
     uint8_t *wire;              /* our own contribution, all chunks (outer_wire_offset) */
@@ -33,27 +35,26 @@ enum err replica_init(struct replica *r, struct arena *room, const struct outer_
                       const uint8_t run_id[CRYPTO_DIGEST_BYTES], const struct crypto *crypto,
                       const struct backend *b, struct why *w);
 
-/* Takes the current pair's content as the state of this epoch, after it was filled from a
- * checkpoint. */
+/* Makes the current pair's content, filled from a checkpoint, the state of this epoch. */
 void replica_restored(struct replica *r, uint64_t epoch, const uint8_t lineage[CRYPTO_DIGEST_BYTES],
                       uint64_t lineage_tokens);
 
-/* Quantizes anchor - parameters into `wire`; *finite false: a difference was not finite, and `wire`
- * is unspecified. ERR_DEVICE, ERR_MEMORY. */
+/* Quantizes anchor - parameters into `wire`; *finite is false, and `wire` unspecified, when a
+ * difference was not finite. ERR_DEVICE, ERR_MEMORY. */
 enum err replica_snapshot(struct replica *r, const float *parameters, bool *finite, struct why *w);
 
-/* The outer step of ORDER_APPLY; `parameters` restart from the new anchor, or keep what they
- * learned where our contribution was not in the mean. ERR_DEVICE. */
+/* The outer step of ORDER_APPLY; `parameters` restart from the new anchor, or keep their local
+ * progress where our contribution is not in the mean. ERR_DEVICE. */
 enum err replica_apply(struct replica *r, const struct order *o, float *parameters, struct why *w);
 
-/* Part of a download, into the spare pair: fp32 from element `offset` of the anchor (`vector` 0) or
- * the momentum (1). False when it does not fit the vector. */
+/* Writes part of a download to the spare pair: fp32 from element `offset` of the anchor (`vector`
+ * 0) or the momentum (1). False when it does not fit the vector. */
 bool replica_take(struct replica *r, uint8_t vector, uint64_t offset, struct bytes floats);
 
-/* ORDER_ADOPT: the spare pair is the state; parameters = anchor. */
+/* ORDER_ADOPT: makes the spare pair the state; parameters = anchor. */
 void replica_adopt(struct replica *r, const struct order *o, float *parameters);
 
-/* parameters = anchor: what was learned since is dropped. */
+/* parameters = anchor: drops local progress. */
 void replica_restart(const struct replica *r, float *parameters);
 
 #endif

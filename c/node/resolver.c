@@ -10,10 +10,10 @@
 #define THREADS_MAX 8
 
 struct job {
-    struct resolver_answer answer; /* the latest */
+    struct resolver_answer answer; /* the latest one */
     instant due;
-    bool asked;    /* a thread is at it */
-    bool waiting;  /* for somebody to take the answer: no new question until then */
+    bool asked;    /* a thread is looking it up */
+    bool waiting;  /* its answer is not taken yet: no new look-up until then */
     bool answered; /* at least once */
 };
 
@@ -23,8 +23,8 @@ struct resolver {
     pthread_cond_t changed;
     struct rng rng;
     struct job *jobs;
-    size_t count, next; /* next: where resolver_take looks first */
-    size_t holders;     /* the owner and the threads: the last one frees */
+    size_t count, next; /* next: where resolver_take starts looking */
+    size_t holders;     /* references by the owner and the threads: the last one frees */
     bool closing;
 };
 
@@ -38,7 +38,7 @@ struct resolver_config resolver_defaults(const struct peerlist *p)
                                     .look_up = resolve_look_up};
 }
 
-/* Gives up one hold; the lock is held, and is free afterwards. */
+/* Drops one reference. Called with the lock held, returns with it released. */
 static void let_go(struct resolver *r)
 {
     bool last = --r->holders == 0;
@@ -69,7 +69,7 @@ static span wait_after(struct resolver *r, const struct resolver_answer *a)
     return span_ns(ns * 3 / 4 + rng_below(&r->rng, ns / 2 + 1));
 }
 
-/* Asks for one name; the lock is held, but not while the question is open. */
+/* Looks up one name. Called with the lock held, which is released during the look-up. */
 static void ask(struct resolver *r, struct job *j)
 {
     struct resolver_answer a = {.of = j->answer.of};
@@ -89,7 +89,7 @@ static void ask(struct resolver *r, struct job *j)
     if (!r->closing) r->c.wake(r->c.ctx);
 }
 
-/* The one that is due first, or NULL when all are being asked or wait to be taken. */
+/* The job that is due first, or NULL when all are being looked up or wait to be taken. */
 static struct job *first_due(struct resolver *r)
 {
     struct job *first = NULL;
@@ -120,7 +120,7 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Detached, and deaf to signals: those are for others. */
+/* Detached, with signals blocked: other threads handle those. */
 static enum err start_thread(struct resolver *r, struct why *w)
 {
     sigset_t all, before;
@@ -141,7 +141,7 @@ static enum err start_thread(struct resolver *r, struct why *w)
 
 static void init_lock(struct resolver *r)
 {
-    pthread_condattr_t monotonic; /* as clock_now is */
+    pthread_condattr_t monotonic; /* like clock_now */
     pthread_mutex_init(&r->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -166,7 +166,7 @@ enum err resolver_open(struct resolver **out, const struct resolver_config *c, s
     pthread_mutex_lock(&r->lock);
     for (size_t i = 0; i < c->count && i < THREADS_MAX && !e; i++) {
         e = start_thread(r, w);
-        if (i) e = ERR_OK; /* fewer will do */
+        if (i) e = ERR_OK; /* fewer threads suffice */
     }
     if (e) {
         r->closing = true;

@@ -12,7 +12,7 @@
 
 static double ms_since(instant t) { return span_in_s(instant_since(clock_now(), t)) * 1e3; }
 
-/* Lines on stdout: a worker's stand among those of others. */
+/* Prefix of lines on stdout: a worker's may be mixed with those of others. */
 static const char *prefix(const struct session *s) { return s->config.of_swarm ? "shoal: " : ""; }
 
 void session_init(struct session *s, struct experiment *x, const struct session_config *c)
@@ -34,15 +34,14 @@ static enum err choose_paths(const struct session *s, struct why *w)
     if (strlen(dir) > EXPERIMENT_PATH_BYTES - 32)
         return why(w, ERR_USAGE, "--dir %.64s... is too long", dir);
     snprintf(x->checkpoint.dir, sizeof x->checkpoint.dir, "%s/checkpoints", dir);
-    if (x->metrics.log[0]) /* empty: none is wanted */
+    if (x->metrics.log[0]) /* empty: no log */
         snprintf(x->metrics.log, sizeof x->metrics.log, "%s/log.jsonl", dir);
     if (s->config.of_swarm)
         snprintf(x->swarm.identity, sizeof x->swarm.identity, "%s/node.key", dir);
     return ERR_OK;
 }
 
-/* A folder with checkpoints of a swarm is not for a worker alone, which would write into it what
- * holds no anchor. */
+/* `train` must not use a folder with checkpoints of a swarm: its own hold no anchor. */
 static enum err check_folder(const struct session *s, struct why *w)
 {
     struct checkpoint c;
@@ -71,7 +70,7 @@ enum err session_claim(struct session *s, struct why *w)
 
 /* Opening the rest. */
 
-/* All that can have changed since a checkpoint was written. */
+/* Everything that can change after a checkpoint was written. */
 static struct session_saved saved_as(const struct checkpoint *c)
 {
     struct session_saved s = {.step = c->step, .position = c->position};
@@ -79,7 +78,7 @@ static struct session_saved saved_as(const struct checkpoint *c)
     return s;
 }
 
-/* The run's name, and what it computes with; both depend on the newest checkpoint. */
+/* Opens the run's name and its devices; both depend on the newest checkpoint. */
 static enum err open_setup(struct session *s, struct why *w)
 {
     struct checkpoint newest;
@@ -98,7 +97,7 @@ enum err session_open(struct session *s, const uint8_t identity[CRYPTO_KEY_BYTES
 {
     enum err e = open_setup(s, w);
     const struct devices *d = &s->setup.devices;
-    if (!e) /* all that `plan` counts, before any of it is taken */
+    if (!e) /* everything that `plan` counts, before any of it is allocated */
         e = budget_check_host(s->x, d->ranks, d->count, more_bytes, machine_memory_available(), w);
     if (!e) setup_warn_disk(s->x, vectors);
     if (!e) e = trainer_open(s->x, d->ranks, d->count, s->setup.corpus, identity, &s->trainer, w);
@@ -106,7 +105,7 @@ enum err session_open(struct session *s, const uint8_t identity[CRYPTO_KEY_BYTES
     s->state = trainer_state(s->trainer);
     e = start_apply(&s->start, s->trainer, identity, w);
     start_close(&s->start);
-    s->saved.position = s->state->position; /* what a run begins with needs no checkpoint */
+    s->saved.position = s->state->position; /* the start of a run needs no checkpoint */
     return e;
 }
 
@@ -128,7 +127,7 @@ struct checkpoint session_describe(struct session *s, uint64_t step)
     return c;
 }
 
-/* --fresh: what is there is kept, out of the way. */
+/* --fresh: moves existing checkpoints out of the way, without deleting them. */
 static enum err set_aside(const struct session *s, struct why *w)
 {
     size_t count;

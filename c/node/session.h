@@ -1,16 +1,16 @@
-/* session.h -- what a process that trains opens, writes and closes: `train` alone, and a swarm's
+/* session.h -- what a training process opens, writes and closes, shared by `train` and a swarm's
  * worker (worker.h).
  *
- *     session_claim     folder of the checkpoints: where it is, its lock, leftovers of killed saves
+ *     session_claim     folder of the checkpoints: its path, its lock, leftovers of killed saves
  *     (the caller opens the event log, and a worker its identity)
- *     session_open      checkpoint to begin with, corpus, threads, devices, trainer
+ *     session_open      checkpoint to start from, corpus, threads, devices, trainer
  *     (a worker makes its replica)
  *     session_resume    the newest checkpoint of this run, or all of them set aside
  *     session_evaluate, session_save ...
  *     session_close     everything, in reverse
  *
- * A checkpoint is described twice: session_describe fills in what both have, a worker adds what the
- * swarm holds alike. One thread uses a session. */
+ * session_describe fills in what both kinds of checkpoint have; a worker adds the swarm's shared
+ * state. One thread uses a session. */
 #ifndef SHOAL_NODE_SESSION_H
 #define SHOAL_NODE_SESSION_H
 
@@ -24,15 +24,15 @@
 
 struct session_config {
     const char *command; /* "train" or "run", as command_failed names it */
-    const char *dir; /* checkpoints and log lie in it, instead of the experiment's paths; or NULL */
-    const char *from; /* begin with the parameters of this checkpoint (start.h); or NULL */
-    bool of_swarm;    /* its checkpoints hold an anchor; with `dir`, its key lies there too */
-    bool fresh;       /* move the checkpoints that are there aside */
+    const char *dir; /* folder of checkpoints and log, instead of the experiment's paths; or NULL */
+    const char *from; /* start with the parameters of this checkpoint (start.h); or NULL */
+    bool of_swarm;    /* its checkpoints hold an anchor; with `dir`, its key is there too */
+    bool fresh;       /* move existing checkpoints aside */
 };
 
 struct session {
-    struct experiment *x;         /* the caller's, as long as the session */
-    struct session_config config; /* likewise its texts */
+    struct experiment *x;         /* the caller's; outlives the session */
+    struct session_config config; /* its texts likewise */
     struct event_log *log;        /* opened by the caller, closed by session_close */
     struct crypto hash;           /* hashes only, no key */
     struct setup setup;
@@ -42,43 +42,44 @@ struct session {
     struct session_saved {
         uint64_t step, position;
         uint8_t lineage[CRYPTO_DIGEST_BYTES];
-    } saved;      /* what the newest checkpoint holds: all that can have changed since */
+    } saved;      /* of the newest checkpoint: everything that can change afterwards */
     bool unsaved; /* the latest checkpoint could not be written */
     int lock;     /* descriptor of the folder's lock; -1: not held */
 };
 
-/* At rest, so that session_close is right from here on. */
+/* Sets all to closed, so that session_close is valid from here on. */
 void session_init(struct session *s, struct experiment *x, const struct session_config *c);
 
-/* Puts the paths under `dir` where that is given, makes the folder and takes its lock. ERR_USAGE
- * when `dir` is too long, or for a worker alone when the folder holds a swarm's checkpoints;
- * ERR_STOPPED when another process holds it; ERR_IO. */
+/* Puts the paths under `dir` if given, creates the folder and takes its lock. ERR_USAGE when `dir`
+ * is too long, or for `train` when the folder holds a swarm's checkpoints; ERR_STOPPED when another
+ * process holds it; ERR_IO. */
 enum err session_claim(struct session *s, struct why *w);
 
-/* Opens all the rest. `identity` decides what text is read (trainer_open); `more_bytes`: of host
- * memory that the caller takes as well; `vectors`: of one checkpoint, to see if the disk has room.
- * Errors of start_open, setup_open, start_check, budget_check_host and trainer_open. */
+/* Opens everything else. `identity` decides what text is read (trainer_open); `more_bytes`: host
+ * memory that the caller allocates itself; `vectors`: fp32 vectors per checkpoint, to check the
+ * disk's space. Errors of start_open, setup_open, start_check, budget_check_host and
+ * trainer_open. */
 enum err session_open(struct session *s, const uint8_t identity[CRYPTO_KEY_BYTES],
                       uint64_t more_bytes, size_t vectors, struct why *w);
 
-/* A checkpoint of now but for what the swarm holds alike; its sections point into the trainer's
- * memory, which session_save brings up to date. */
+/* A checkpoint of the present moment, except for the swarm's shared state; its sections point into
+ * the trainer's memory, which session_save updates. */
 struct checkpoint session_describe(struct session *s, uint64_t step);
 
-/* Goes on from the newest checkpoint of this run, when there is one: it is read into `c`, sections
- * where c->sections points to. `found` false: there is none, or `fresh` moved it aside. ERR_FORMAT,
- * ERR_IO. */
+/* Resumes from the newest checkpoint of this run, if there is one: reads it into `c`, and its
+ * sections to where c->sections points. `found` false: there is none, or `fresh` moved it aside.
+ * ERR_FORMAT, ERR_IO. */
 enum err session_resume(struct session *s, struct checkpoint *c, bool *found, struct why *w);
 
-/* Writes a checkpoint, and the event. A failure is printed on stderr; it is an error only with
+/* Writes a checkpoint and logs the event. A failure is printed on stderr; it is an error only with
  * checkpoint.required. ERR_IO, ERR_DEVICE. */
 enum err session_save(struct session *s, const struct checkpoint *c, struct why *w);
 
-/* At the end: the same, unless the newest checkpoint holds the same already. */
+/* At the end: the same, unless the newest checkpoint already holds the same. */
 enum err session_save_last(struct session *s, const struct checkpoint *c, struct why *w);
 
-/* Validation loss in nats per token, into the log as of this epoch (EVENTS_ALONE: none) and step.
- * Errors of trainer_evaluate. */
+/* Validation loss in nats per token, logged with this epoch (EVENTS_ALONE: none) and step. Errors
+ * of trainer_evaluate. */
 enum err session_evaluate(struct session *s, uint64_t epoch, uint64_t step, double *loss,
                           uint64_t *tokens, struct why *w);
 

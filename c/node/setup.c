@@ -16,8 +16,7 @@
 #include "node/device.h"
 #include "node/preflight.h"
 
-/* The tokenizer's bytes are part of what names the run: workers with different ones must not
- * mix. */
+/* The tokenizer's bytes are part of the run's name: workers with different ones must not mix. */
 static enum err hash_tokenizer(struct setup *t, const struct crypto *hash, struct why *w)
 {
     uint8_t *text;
@@ -60,7 +59,7 @@ void setup_describe(const struct setup *t, const struct experiment *x, struct ch
     if (b->host) snprintf(out->kernels, sizeof out->kernels, "%s", device_describe(b));
 }
 
-/* Checkpoints that are there already: they go when new ones come. */
+/* Bytes of existing checkpoints: they are deleted as new ones are written. */
 static uint64_t checkpoints_in(const char *folder)
 {
     uint64_t n = 0;
@@ -78,7 +77,7 @@ void setup_warn_disk(const struct experiment *x, size_t vectors)
     struct statvfs s;
     struct rlimit r;
     const char *dir = x->checkpoint.dir;
-    /* A new one is written before the oldest goes (checkpoint.h). */
+    /* A new one is written before the oldest is deleted (checkpoint.h). */
     uint64_t one =
         4096 + vectors * align_up(model_shape_parameters(&x->model) * sizeof(float), 4096);
     uint64_t wanted = x->checkpoint.keep + 1, have = checkpoints_in(dir);

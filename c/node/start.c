@@ -59,7 +59,7 @@ enum err start_apply(const struct start *s, struct trainer *t,
                      const uint8_t identity[CRYPTO_KEY_BYTES], struct why *w)
 {
     if (!s->parameters) return ERR_OK;
-    enum err e = trainer_pull(t, w); /* for the moments, which are pushed too */
+    enum err e = trainer_pull(t, w); /* for the moments, which trainer_push uploads too */
     if (e) return e;
     memcpy(trainer_host(t, TRAINER_PARAMETERS), s->parameters,
            s->head.parameters * sizeof *s->parameters);

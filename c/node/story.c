@@ -33,7 +33,7 @@ static const char *text(const json_t *e, const char *key)
     return s ? s : "";
 }
 
-/* Remembers a dial that failed. False when it was told already. */
+/* Remembers a failed dial. False when it was already reported. */
 static bool fail(struct story *s, const json_t *e)
 {
     const char *address = text(e, "address"), *why = text(e, "why");
@@ -83,7 +83,7 @@ static void take_net(struct story *s, const json_t *e)
     s->unreachable = whole(e, "unreachable");
 }
 
-/* Of members and links. */
+/* Events of members and links. */
 static bool tell_member(struct story *s, const char *event, const json_t *e, char *out)
 {
     static const struct {
@@ -108,7 +108,7 @@ static bool tell_member(struct story *s, const char *event, const json_t *e, cha
     if (!strcmp(event, "link_down")) {
         snprintf(out, STORY_SENTENCE_BYTES, "lost the link to %.60s: %.200s", text(e, "address"),
                  text(e, "why"));
-        return strcmp(text(e, "why"), "goodbye") != 0; /* told with "left" */
+        return strcmp(text(e, "why"), "goodbye") != 0; /* reported with "left" */
     }
     if (!strcmp(event, "unresolved")) {
         snprintf(out, STORY_SENTENCE_BYTES, "cannot reach %.60s: %.200s", text(e, "name"),
@@ -137,7 +137,7 @@ static void name_group(struct story *s, const json_t *e)
                          json_string_value(one));
 }
 
-/* Of rounds. */
+/* Events of rounds. */
 static bool tell_round(struct story *s, const char *event, const json_t *e, char *out)
 {
     const size_t room = STORY_SENTENCE_BYTES;
@@ -156,7 +156,7 @@ static bool tell_round(struct story *s, const char *event, const json_t *e, char
     else if (!strcmp(event, "outer")) {
         s->epoch = epoch;
         s->step = fmax(s->step, number(e, "step"));
-        if (!s->members) return false; /* told with "joined" */
+        if (!s->members) return false; /* reported with "joined" */
         snprintf(out, room, "epoch %llu: averaged with %s; training paused for %.0f ms", epoch,
                  s->with, number(e, "paused_ms"));
         s->members = 0;
@@ -170,7 +170,7 @@ static bool tell_round(struct story *s, const char *event, const json_t *e, char
     return true;
 }
 
-/* Of state and disk. */
+/* Events of state and disk. */
 static bool tell_state(struct story *s, const char *event, const json_t *e, char *out)
 {
     const size_t room = STORY_SENTENCE_BYTES;

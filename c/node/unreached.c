@@ -33,13 +33,13 @@ void unreached_add(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES]
         row.first_ms = t->rows[at].first_ms;
     }
     if (at == t->count && t->count < UNREACHED_MAX) t->count++;
-    if (at == UNREACHED_MAX) at--; /* the one tried longest ago makes room */
+    if (at == UNREACHED_MAX) at--; /* replaces the one tried longest ago */
     memmove(&t->rows[1], &t->rows[0], at * sizeof t->rows[0]);
     t->rows[0] = row;
     pthread_mutex_unlock(&t->lock);
 }
 
-/* REACH_REASONS: whatever the reason is. */
+/* REACH_REASONS: for any reason. */
 static void drop(struct unreached_table *t, const uint8_t id[CRYPTO_KEY_BYTES],
                  enum reach_reason reason)
 {

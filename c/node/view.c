@@ -32,7 +32,7 @@ static const struct address *address_of(const struct node_peer *p, const struct 
     return p->self && !p->address.family ? &f->listen : &p->address;
 }
 
-/* By its whole ID where that is known, else by its first 16 digits. */
+/* Named by the whole ID where that is known, otherwise by its first 16 digits. */
 static json_t *member_unreached_json(const struct peer_unreached *u, const struct node_peer *all,
                                      size_t count)
 {
@@ -72,7 +72,7 @@ static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
                           reach_word(u->reason), "tries", (json_int_t)u->count, "seconds", seconds);
     json_t *why = json_string(u->why);
     json_object_set_new(o, "why",
-                        why ? why : json_string("?")); /* a peer's bytes may be no UTF-8 */
+                        why ? why : json_string("?")); /* a peer's bytes may not be UTF-8 */
     return o;
 }
 

@@ -1,4 +1,5 @@
-/* view.h -- the swarm as one peer sees it, as text: what HTTP/3 serves at /status and /peers. */
+/* view.h -- the swarm as one peer sees it, as JSON and text: what HTTP/3 serves at /status and
+ * /peers. */
 #ifndef SHOAL_NODE_VIEW_H
 #define SHOAL_NODE_VIEW_H
 
@@ -9,16 +10,16 @@
 #include "swarm/peer.h"
 
 struct view_facts {
-    const struct node_peer *peers; /* the swarm, ourselves first */
+    const struct node_peer *peers; /* the swarm, self first */
     size_t peers_count;
     const char *experiment; /* its name */
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
     uint64_t epochs;       /* of the whole run */
-    uint64_t epoch_tokens; /* that each worker owes in an epoch on average */
+    uint64_t epoch_tokens; /* of an epoch per worker, on average */
     uint64_t parameters;
     uint64_t sent, received;           /* bytes of UDP payload so far */
-    struct address listen;             /* our own, for when no peer has told us another */
-    const struct unreached *unreached; /* whom we cannot reach */
+    struct address listen;             /* our own address, used until a peer reports another */
+    const struct unreached *unreached; /* peers that we cannot reach */
     size_t unreached_count;
     uint64_t now_ms; /* unix milliseconds */
 };
@@ -26,11 +27,12 @@ struct view_facts {
 /* A JSON object: experiment, run, epochs, epoch_tokens, parameters, sent, received, peers: [{id,
  * address, self, linked, health, phase, epoch, steps, tokens, tokens_per_s, loss, lineage, age,
  * unreachable: [{id, reason}]}], unreachable: [{id, address, reason, why, tries, seconds (since the
- * latest try)}]: whom each of them says it cannot reach, and whom we cannot. The caller frees it
- * with free(); NULL without memory. */
+ * latest try)}]. The inner `unreachable` lists the members that a member reports as unreachable,
+ * the outer one the peers that we cannot reach. The caller frees it with free(); NULL without
+ * memory. */
 char *view_status(const struct view_facts *f);
 
-/* A peer list: ID@host:port lines of all who are alive and have an address, ourselves first.
+/* A peer list: ID@host:port lines of all live members that have an address, self first.
  * Likewise. */
 char *view_peers(const struct view_facts *f);
 

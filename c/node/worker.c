@@ -27,7 +27,7 @@ struct worker {
     const struct worker_options *options;
     struct session session;
     struct identity *identity;
-    struct crypto sign; /* of the network's thread; the session's only hashes */
+    struct crypto sign; /* used by the network's thread; the session's can only hash */
     struct arena room;
     struct replica replica;
     struct exchange exchange;
@@ -35,9 +35,9 @@ struct worker {
     struct live *live;
     struct round_progress round; /* since the last outer step */
     uint64_t epoch_evaluated;    /* epoch + 1 of the latest evaluation; 0: none */
-    uint32_t restarts;           /* from the anchor, since a round of ours was averaged */
-    instant rests_until;         /* no step before that */
-    instant still_since;         /* training stands still for the swarm since; 0: it does not */
+    uint32_t restarts;           /* restarts from the anchor since our latest averaged round */
+    instant rests_until;         /* no step before then */
+    instant still_since;         /* since when training is paused for the swarm; 0: not paused */
     bool training, finished;
     bool refused; /* another worker has this one's key: nothing of this process counts */
     char farewell[200];
@@ -45,8 +45,8 @@ struct worker {
 
 static double ms_since(instant t) { return span_in_s(instant_since(clock_now(), t)) * 1e3; }
 
-/* The step that the schedule counts: epoch x every + the share of the present epoch that is
- * done. */
+/* The step for the learning rate schedule: (epoch + completed share of the present epoch) x
+ * every. */
 static double schedule_step(struct worker *k)
 {
     double every = (double)k->x->outer.every;
@@ -72,8 +72,8 @@ static void drop_round(struct worker *k, const char *reason)
     k->round.steps = k->round.tokens = 0;
 }
 
-/* A round of ours is averaged or given up after so many restarts in a row, half a minute after the
- * first. */
+/* The worker ends after this many consecutive restarts without an averaged round; the last follows
+ * the first by half a minute. */
 #define RESTARTS_MAX 6
 
 static enum err give_up(struct worker *k, const char *reason, struct why *w)
@@ -87,14 +87,14 @@ static enum err give_up(struct worker *k, const char *reason, struct why *w)
                x->train.optimizer.lr, (unsigned long long)x->train.schedule.warmup);
 }
 
-/* A loss, gradient or parameter that is not finite: nothing of this round can be trusted, nor the
- * moments it left. The next try waits 1, 2, 4 ... s, in which the others may bring a better anchor.
- * ERR_NUMBER after too many. */
+/* A loss, gradient or parameter is not finite: nothing of this round can be trusted, including the
+ * optimizer's moments. The next try waits 1, 2, 4 ... s, in which others may provide a better
+ * anchor. ERR_NUMBER after too many. */
 static enum err restart_from_anchor(struct worker *k, const char *what, struct why *w)
 {
     char reason[200];
     unsigned rest_s = 1u << k->restarts++;
-    snprintf(reason, sizeof reason, "%s", what); /* it may lie in `w` */
+    snprintf(reason, sizeof reason, "%s", what); /* it may point into `w` */
     event_log_begin(k->session.log, "not_finite");
     event_log_u64(k->session.log, "epoch", k->replica.state.epoch);
     event_log_u64(k->session.log, "in_a_row", k->restarts);
@@ -124,7 +124,7 @@ static enum err evaluate(struct worker *k, struct why *w)
     return e;
 }
 
-/* After an outer step: does a multiple of evaluate.every lie in it, or is it the last? */
+/* After an outer step: did it pass a multiple of evaluate.every, or was it the last? */
 static bool evaluation_due(const struct worker *k)
 {
     uint64_t step = k->replica.state.epoch * k->x->outer.every;
@@ -135,7 +135,7 @@ static bool evaluation_due(const struct worker *k)
 
 static enum err save(struct worker *k, struct why *w);
 
-/* checkpoint.every within a round; at its end the outer step is about to be saved. */
+/* checkpoint.every within a round; at its end the outer step will be saved anyway. */
 static bool checkpoint_due(const struct worker *k)
 {
     const uint64_t every = k->x->checkpoint.every;
@@ -148,7 +148,7 @@ static enum err inner_step(struct worker *k, struct why *w)
     double at = schedule_step(k);
     struct events_step step = {.epoch = k->replica.state.epoch, .step = at, .report = &r};
     instant began = clock_now();
-    if (began.ns < k->rests_until.ns) { /* orders are looked at between these naps */
+    if (began.ns < k->rests_until.ns) { /* orders are checked between these naps */
         usleep(50000);
         return ERR_OK;
     }
@@ -163,7 +163,8 @@ static enum err inner_step(struct worker *k, struct why *w)
     k->round.tokens += r.tokens;
     k->round.loss = (float)r.loss;
     k->round.step_ms = (uint32_t)fmax(1, ms);
-    /* Smoothed over about eight steps: the rate extrapolates our work between two records. */
+    /* Smoothed over about eight steps: others extrapolate our work between two records from this
+     * rate. */
     double rate = (double)r.tokens / fmax(ms, 1e-3) * 1e3;
     k->round.tokens_per_s =
         (uint32_t)(k->round.tokens_per_s ? 0.875 * k->round.tokens_per_s + 0.125 * rate : rate);
@@ -174,8 +175,8 @@ static enum err inner_step(struct worker *k, struct why *w)
     return checkpoint_due(k) ? save(k, w) : ERR_OK;
 }
 
-/* With count: steps a worker stops at `every` and waits for the others; else it trains on while
- * they meet. */
+/* With count: steps a worker stops at `every` and waits for the others; otherwise it continues
+ * training while a group forms. */
 static bool may_step(const struct worker *k)
 {
     return k->training &&
@@ -209,7 +210,7 @@ static void event_log_outer(struct worker *k)
     event_log_end(k->session.log);
 }
 
-/* What follows a new epoch: tell the swarm first, so that nobody waits for our disk. */
+/* What follows a new epoch: tell the swarm first, so that our disk delays nobody. */
 static enum err new_epoch(struct worker *k, enum event_kind kind, struct why *w)
 {
     k->round.steps = k->round.tokens = 0;
@@ -272,8 +273,8 @@ static enum err train(struct worker *k, struct why *w)
 
 /* Setting up. */
 
-/* max(unix milliseconds, last + 1), the last kept beside the key: a node that died and came back is
- * told from the one that it was, even if the clock went backwards. */
+/* max(unix milliseconds, last + 1), the last one saved next to the key: distinguishes a restarted
+ * node from its previous life, even if the clock went backwards. */
 static enum err next_incarnation(const struct worker *k, uint64_t *out, struct why *w)
 {
     char path[EXPERIMENT_PATH_BYTES + 16], text[32];
@@ -310,7 +311,7 @@ static void log_start(struct worker *k)
     fflush(stdout);
 }
 
-/* Everything a run depends on, with pointers to where it lies. */
+/* Everything a run depends on, with pointers to its vectors. */
 static struct checkpoint describe(struct worker *k)
 {
     const struct lineage_state *r = &k->replica.state;
@@ -339,7 +340,6 @@ static enum err save_last(struct worker *k, struct why *w)
     return session_save_last(&k->session, &c, w);
 }
 
-/* Goes on from the newest checkpoint of this run, when there is one. */
 static enum err resume(struct worker *k, struct why *w)
 {
     bool found;
@@ -368,7 +368,7 @@ static enum err open_replica(struct worker *k, struct why *w)
     return e;
 }
 
-/* Bytes of host memory for what the session does not have. */
+/* Bytes of host memory for what the session does not include. */
 static uint64_t bytes_besides(const struct worker *k)
 {
     uint64_t parameters = model_shape_parameters(&k->x->model);
@@ -422,7 +422,7 @@ static enum err open_all(struct worker *k, struct why *w)
 
 static void close_all(struct worker *k)
 {
-    live_stop(k->live); /* what follows on stderr stands below it */
+    live_stop(k->live); /* so that later lines on stderr come below it */
     driver_close(k->driver);
     session_close(&k->session);
     if (k->identity) identity_close(k->identity);
@@ -430,11 +430,11 @@ static void close_all(struct worker *k)
     arena_close(&k->room);
 }
 
-/* The last words of a worker that ends in order. */
+/* The last line of a worker that ends normally. */
 static enum err say_goodbye(struct worker *k, struct why *w)
 {
     enum err e = k->refused ? ERR_OK : save_last(k, w);
-    driver_close(k->driver); /* what it sent until now is in the log before "end" */
+    driver_close(k->driver); /* its traffic is logged before "end" */
     k->driver = NULL;
     events_end(k->session.log, k->replica.state.epoch, schedule_step(k), k->farewell);
     live_stop(k->live);
@@ -459,12 +459,12 @@ enum err worker_run(struct experiment *x, const struct worker_options *o, struct
         .command = "run", .dir = o->dir, .from = o->from, .of_swarm = true, .fresh = o->fresh};
     session_init(&k->session, x, &c);
     exchange_init(&k->exchange);
-    sigset_t set; /* they come in by the driver; threads made from here on inherit the block */
+    sigset_t set; /* the driver receives them; threads created from here on inherit the block */
     stop_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     enum err e = open_all(k, w);
     if (!e) {
-        pool_add_niceness(TRAINER_NICENESS); /* the network's thread comes first */
+        pool_add_niceness(TRAINER_NICENESS); /* the network's thread has priority */
         log_start(k);
         if (k->replica.state.epoch == 0 && k->round.steps == 0) e = evaluate(k, w);
         if (!e) e = train(k, w);

@@ -10,22 +10,22 @@
 #include "config/experiment.h"
 
 struct worker_options {
-    const char *dir;    /* identity, checkpoints and log lie in it instead of where the experiment
-                        says; or NULL */
-    const char *listen; /* instead of the experiment's; or NULL */
+    /* identity, checkpoints and log are here instead of the experiment's paths; or NULL */
+    const char *dir;
+    const char *listen;       /* instead of the experiment's; or NULL */
     const char *const *peers; /* more entries of a peer list: files or ID@host:port */
     size_t peers_count;
     const char *device; /* instead of machine.device; or NULL */
-    bool fresh;         /* move the checkpoints that are there aside, and begin anew */
-    const char *from;   /* begin with the parameters of this checkpoint (start.h); or NULL */
+    bool fresh;         /* move existing checkpoints aside and start over */
+    const char *from;   /* start with the parameters of this checkpoint (start.h); or NULL */
     bool quiet;         /* show nothing between the first line and the last (live.h) */
-    bool json;          /* print the events of the log as they come (object_stdout) */
+    bool json;          /* print log events as they occur (object_stdout) */
 };
 
-/* How it ended. */
+/* How the worker ended. */
 struct worker_end {
     bool stopped; /* a signal asked it to leave before the end of the run */
-    bool unsaved; /* the last checkpoint could not be written: what was learned since is lost */
+    bool unsaved; /* the last checkpoint could not be written: later progress is lost */
 };
 
 /* Runs a worker to the end of the run, or until a signal (stop.h) asks it to leave. `end` is filled
