@@ -1,23 +1,22 @@
-/* backend.h -- what a compute device can do, as a table of operations. c/model/ is written once, as
- * calls of these.
+/* backend.h -- the operations of a compute device, as a table. c/model/ is written once, in terms
+ * of these.
  *
  * Operations are queued in order on the device and return at once; sum, norm and download wait for
- * what was queued before them and report its failures. (The CPU backend has done each when it
- * returns.) Shapes are the caller's promise: ops check nothing that a peer or a file can influence.
- * The same calls on the same machine give the same bits, with any number of threads: no summation
- * order depends on how many there are.
+ * what was queued before them and report its failures. (The CPU backend completes each before
+ * returning.) The caller guarantees valid shapes: ops check nothing. The same calls on the same
+ * machine give the same bits, with any number of threads: no summation order depends on how many
+ * there are.
  *
  * Memory belongs to the device: pointers handed to ops come from `alloc` (or point into it), and
- * the host may follow them only where `host` is true. Two kinds of numbers live there: fp32
+ * the host may dereference them only where `host` is true. There are two kinds of numbers: fp32
  * (`float *`: parameters, gradients, moments, statistics, losses), and activations (`void *`, of
- * activation_bytes each: a device that computes in bf16 keeps them in 2). Matrices that multiply,
- * and the embedding's table, are the fp32 parameters themselves; where a backend says
- * `bf16_weights`, they come as activations that `round` and `adamw` wrote. All arrays are row-major
- * and dense unless a stride is named; a row is one token of one sequence, rows = sequences x
- * length, sequence after sequence.
+ * activation_bytes each: 2 on a device that computes in bf16). Matrices that multiply, and the
+ * embedding's table, are the fp32 parameters themselves; with `bf16_weights` they are passed as
+ * activations written by `round` and `adamw`. All arrays are row-major and dense unless a stride is
+ * named; a row is one token of one sequence, rows = sequences x length, sequence after sequence.
  *
- * Gradients of gains and of the embedding's table are added to what is there (accumulation over
- * micro-batches); others are written, except where a field says add. */
+ * Gradients of gains and of the embedding's table are accumulated (over micro-batches); others are
+ * overwritten, unless a field says add. */
 #ifndef SHOAL_BACKEND_H
 #define SHOAL_BACKEND_H
 
@@ -27,7 +26,7 @@
 
 #include "base/err.h"
 
-/* What a model will ask for at most: the backend takes its scratch memory by it, once. */
+/* Upper bounds of a model's operations: the backend allocates its scratch memory for them, once. */
 struct op_sizes {
     size_t rows, dim, heads, kv_heads, head_dim, ffn, vocab, length;
 };
@@ -60,11 +59,11 @@ struct op_norm {
     float eps;
 };
 
-/* x is op_norm's sum (x where nothing was added). */
+/* x is the `sum` of op_norm (its `x` if nothing was added). */
 struct op_norm_backward {
-    void *out;    /* what op_norm gave, once more: the same bits */
+    void *out;    /* op_norm's `out`, recomputed with the same bits */
     void *x_grad; /* [rows, dim] */
-    /* Add to what x_grad holds, the gradient that came by the residual path; otherwise written. */
+    /* Add to x_grad, which holds the gradient of the residual path; otherwise overwrite it. */
     bool add;
     float *gain_grad;            /* [dim], added to */
     const void *out_grad, *x;    /* [rows, dim] */
@@ -73,14 +72,14 @@ struct op_norm_backward {
 };
 
 /* Rotary embedding (arXiv 2104.09864), in place on the first `heads` heads of each row. The pair
- * (i, i + head_dim/2) of a head at position p turns by the angle p * theta^(-2i / head_dim):
+ * (i, i + head_dim/2) of a head at position p is rotated by the angle p * theta^(-2i / head_dim):
  * Hugging Face's pairing of halves, not neighbours. The row's position is start + row % length. */
 struct op_rotary {
     void *x; /* [rows, stride] */
     size_t rows, length, start;
     size_t heads, head_dim, stride;
     const float *cosine, *sine; /* [positions, head_dim / 2] */
-    bool inverse;               /* turn back: the gradient */
+    bool inverse;               /* rotate back: the gradient */
 };
 
 /* Causal softmax(q k^T / sqrt(head_dim)) v. A row of qkv holds heads queries, then kv_heads keys,
@@ -99,8 +98,8 @@ struct op_attention_backward {
     size_t sequences, length, heads, kv_heads, head_dim;
 };
 
-/* One sequence that goes on: appends the keys and values of `rows` new tokens to the cache, behind
- * the `past` that are there, and attends from each new token to all up to itself. */
+/* Continues one sequence: appends the keys and values of `rows` new tokens to the cache, after the
+ * `past` existing ones, and attends from each new token to all up to itself. */
 struct op_attention_cached {
     void *out;           /* [rows, heads * head_dim] */
     const void *qkv;     /* [rows, (heads + 2 kv_heads) * head_dim], rotated */
@@ -116,7 +115,7 @@ struct op_swiglu {
 };
 
 struct op_swiglu_backward {
-    void *out;                      /* what op_swiglu gave, once more: the same bits */
+    void *out;                      /* op_swiglu's `out`, recomputed with the same bits */
     void *gate_up_grad;             /* as gate_up */
     const void *out_grad, *gate_up; /* [rows, ffn]; [rows, 2 ffn] */
     size_t rows, ffn;
@@ -137,7 +136,7 @@ struct op_linear_input { /* x_grad = y_grad w */
 };
 struct op_linear_weight { /* w_grad = y_grad^T x */
     float *w_grad;
-    bool add; /* to what is there */
+    bool add; /* add to w_grad */
     const void *y_grad, *x;
     size_t rows, n_in, n_out;
 };
@@ -177,8 +176,9 @@ struct op_round {
     size_t count;
 };
 
-/* DiLoCo's outer step on the whole vector, chunk by chunk: anchor, momentum and wire bytes lie in
- * host memory, the parameters in the backend's. outer/outer.h defines both, bit for bit. */
+/* DiLoCo's outer step on the whole vector, chunk by chunk: anchor, momentum and wire bytes are in
+ * host memory, the parameters in the backend's. outer/outer.h defines both operations, bit for
+ * bit. */
 struct outer_layout;
 struct outer_rule;
 struct op_outer_quantize { /* wire = quantize(anchor - parameters) */
@@ -187,19 +187,19 @@ struct op_outer_quantize { /* wire = quantize(anchor - parameters) */
     const float *anchor, *parameters;
 };
 /* outer_step of each chunk that is not null; anchor and momentum of the others are copied. Where
- * our contribution is in the mean, parameters restart from the new anchor; else they keep what they
- * learned since the old one. Those of a null chunk stay. */
+ * our contribution is in the mean, parameters restart from the new anchor; otherwise they keep
+ * their local progress. Those of a null chunk stay. */
 struct op_outer_step {
     const struct outer_layout *layout;
     const struct outer_rule *rule;
     const float *anchor, *momentum;
-    float *anchor_out, *momentum_out; /* others than those read */
+    float *anchor_out, *momentum_out; /* not those that are read */
     const uint8_t *means;             /* all chunks' wire bytes (outer_wire_offset) */
     const uint8_t *null, *mine;       /* [chunks]: no mean; our contribution is in it */
     float *parameters;
 };
 
-/* GPUs that compute as one: the ranks of a trainer. */
+/* Maximum ranks of a trainer: GPUs that compute together. */
 #define BACKEND_RANKS_MAX 16
 
 #define BACKEND_ALIGNMENT 256 /* bytes */
@@ -208,19 +208,20 @@ struct backend {
     const char *name;        /* "cpu" */
     bool host;               /* its memory is the host's */
     size_t activation_bytes; /* 4: fp32 */
-    bool bf16_weights;       /* of matrices, as activations */
+    bool bf16_weights;       /* matrices are passed as activations */
     void *self;
 
     /* Bytes of the device's memory that were free when it was opened; NULL where `host`. */
     size_t (*memory)(void *self);
 
-    /* Takes scratch for ops up to these sizes; again for larger ones. ERR_MEMORY, ERR_DEVICE. */
+    /* Allocates scratch for ops up to these sizes; call it again for larger ones. ERR_MEMORY,
+     * ERR_DEVICE. */
     enum err (*prepare)(void *self, const struct op_sizes *sizes, struct why *w);
 
     /* Zeroed memory, aligned to BACKEND_ALIGNMENT bytes. ERR_MEMORY. */
     enum err (*alloc)(void *self, size_t bytes, void **out, struct why *w);
     /* `bytes` as in `alloc`. `upload` has read `host` when it returns, except for memory given to
-     * `pin`, which must stay as it is until a call that waits. ERR_DEVICE. */
+     * `pin`, which must not change until a call that waits. ERR_DEVICE. */
     void (*free)(void *self, void *memory, size_t bytes);
     void (*upload)(void *self, void *device, const void *host, size_t bytes);
     enum err (*download)(void *self, void *host, const void *device, size_t bytes, struct why *w);
@@ -243,14 +244,14 @@ struct backend {
     void (*adamw)(void *self, const struct op_adamw *o);
     void (*round)(void *self, const struct op_round *o); /* NULL without bf16_weights */
 
-    /* Sum of x, and the Euclidean norm of x, accumulated in fp64 and given to the host.
+    /* Sum of x, and the Euclidean norm of x, accumulated in fp64 and returned to the host.
      * ERR_DEVICE. */
     enum err (*sum)(void *self, const float *x, size_t count, double *out, struct why *w);
     enum err (*norm2)(void *self, const float *x, size_t count, double *out, struct why *w);
 
-    /* Host memory that the outer step reads and writes: pinned, copies of it overlap. Once; it must
-     * outlive the backend. If that fails stderr says so, and only time is lost. NULL where
-     * `host`. */
+    /* Pins the host memory that the outer step reads and writes, so that copies overlap. Call it
+     * once; the memory must outlive the backend. A failure is reported on stderr and costs only
+     * time. NULL where `host`. */
     void (*pin)(void *self, void *host_memory, size_t bytes);
 
     /* `finite`: false, and the wire bytes unspecified, when a difference was not. ERR_DEVICE,
@@ -259,12 +260,12 @@ struct backend {
                                struct why *w);
     enum err (*outer_step)(void *self, const struct op_outer_step *o, struct why *w);
 
-    /* Over the ranks that this backend was joined with, itself the first of them; NULL where it was
-     * not. x[i] is the vector of rank i, in its memory, in the order in which they were joined:
+    /* Collectives over the ranks that this backend was joined with, itself the first; NULL if it
+     * was not joined. x[i] is the vector of rank i, in its memory, in the order in which they were
+     * joined:
      *     all_reduce   x[i] = x[0] + x[1] + ...   in some order, the same bits in every rank
      *     broadcast    x[i] = x[0]
-     * Queued on every rank behind what is queued there. ERR_DEVICE when they could not be
-     * queued. */
+     * Queued on every rank after earlier work. ERR_DEVICE when they could not be queued. */
     enum err (*all_reduce)(void *self, float *const *x, size_t count, struct why *w);
     enum err (*broadcast)(void *self, float *const *x, size_t count, struct why *w);
 };

@@ -3,9 +3,9 @@
  *     m = b1 m + (1 - b1) g     v = b2 v + (1 - b2) g^2
  *     p = (1 - lr decay) p - lr / c1 * m / (sqrt(v) / sqrt(c2) + eps)
  *
- * and the matrices' copies in bf16, which the next products read; round writes those alone.
- * Roofline: 16 B read and 12 to 14 B written an element: only bandwidth matters, so a thread takes
- * four elements where lengths allow it (pack.h). */
+ * and the bf16 copies of the matrices, for the next products; `round` writes only those. Roofline:
+ * 16 B read and 12 to 14 B written per element: memory-bound, so a thread handles four elements if
+ * lengths allow it (pack.h). */
 #include "ops.h"
 #include "pack.h"
 

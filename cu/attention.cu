@@ -5,10 +5,10 @@
  *     with D = dot(out_grad, out):  ds = p (dot(out_grad, v) - D) / sqrt(d)
  *     q_grad = sum over keys of ds k     k_grad = sum over queries of ds q     v_grad = sum over queries of p out_grad
  *
- * One warp a query, and backward also one a key: 32 scores at once, one a lane, with the softmax
- * kept up to date on the way (FlashAttention-2, arXiv 2307.08691); then each lane adds up its part
- * of the 32 vectors. Memory is linear in the length. The plain version, for fp32 and for head_dim
- * that attention_bf16.cu does not know; and the test's second opinion. */
+ * One warp per query, in backward also one per key: 32 scores at a time, one per lane, with an
+ * online softmax (FlashAttention-2, arXiv 2307.08691); then each lane accumulates its part of the
+ * 32 vectors. Memory is linear in the length. The plain version, for fp32 and for values of
+ * head_dim that attention_bf16.cu does not support; and the tests' reference. */
 #include <assert.h>
 
 #include "ops.h"
@@ -18,7 +18,7 @@
 #define WARPS        4
 #define THREADS      (WARPS * WARP)
 #define HEAD_DIM_MAX 256
-#define PARTS        (HEAD_DIM_MAX / WARP) /* elements of a head that a lane holds */
+#define PARTS        (HEAD_DIM_MAX / WARP) /* elements of a head per lane */
 
 /* Rows of one kind: that of (sequence, row, head) starts at data[(sequence * rows + row) * stride +
  * head * d]. */
@@ -29,7 +29,7 @@ template <class T> struct heads {
 
 struct shape {
     size_t sequences, rows, heads, kv_heads, head_dim;
-    size_t past; /* keys before the first row's own */
+    size_t past; /* keys before that of the first row */
     float scale;
 };
 
@@ -78,7 +78,7 @@ __device__ __forceinline__ void store_parts(T *to, const float parts[PARTS], flo
     }
 }
 
-/* Warp `n` of the grid: which (sequence, head, row) is its. */
+/* The (sequence, head, row) of warp `n` of the grid. */
 struct place {
     size_t sequence, head, row;
 };
@@ -164,8 +164,8 @@ __global__ void __launch_bounds__(THREADS)
                 s.head_dim);
 }
 
-/* One warp a key: adds up over the queries of all heads that share it, head after head. Unless told
- * that 4 blocks of an SM are enough, the compiler keeps to 64 registers and spills
+/* One warp per key: sums over the queries of all heads that share it, head by head. Without the
+ * hint of 4 blocks per SM the compiler limits itself to 64 registers and spills
  * (test/cuda/gate.py). */
 template <class T>
 __global__ void __launch_bounds__(THREADS, 4)
@@ -264,7 +264,7 @@ template <class T> static void attention_cached(struct cuda *c, const struct op_
            heads<T>{keys, width}, heads<T>{values, width}, s);
 }
 
-/* Are the tensor cores' kernels for this? */
+/* Do the kernels for tensor cores support this? */
 static bool has_tensor_version(const struct cuda *c, size_t head_dim)
 {
     return c->bf16 && (head_dim == 32 || head_dim == 64 || head_dim == 128);

@@ -8,17 +8,17 @@
  *
  * FlashAttention-2 (arXiv 2307.08691): activations in bf16, sums in fp32, p and ds in bf16 for the
  * second product. A block of four warps owns 64 rows, each warp 16 of them: queries forward and for
- * q_grad, keys for k_grad and v_grad. What they meet streams by in tiles through shared memory, one
- * ahead by asynchronous copies. A warp's products of its rows with a tile stay in registers, where
- * they are the left operand of the next product as they lie. Keys add up over the queries of all
- * heads that share them, head after head: no atomics, the same bits always. Memory is linear in the
- * length.
+ * q_grad, keys for k_grad and v_grad. The other rows stream through shared memory in tiles,
+ * prefetched one ahead by asynchronous copies. A warp's products of its rows with a tile stay in
+ * registers, where they already have the layout of the next product's left operand. Gradients of
+ * keys are summed over the queries of all heads that share them, head by head: no atomics, always
+ * the same bits. Memory is linear in the length.
  *
- * Tiles that lie wholly beyond the diagonal are left out, and blocks with most to do come first.
- * exp2 stands for exp, with log2(e) in the scale. Rows in shared memory are 16 bytes longer than
- * they need, so that the eight of an ldmatrix fall into different banks. Roofline, 64 rows a block:
- * 64 flops for a byte of keys and values, mostly from the L2. Not tried: 32 rows a warp, which
- * halves the reads of shared memory; wgmma (sm_90). */
+ * Tiles entirely beyond the diagonal are skipped, and blocks with the most work come first. exp is
+ * computed as exp2, with log2(e) in the scale. Rows in shared memory are padded by 16 bytes, so
+ * that the eight rows of an ldmatrix fall into different banks. Roofline, 64 rows per block: 64
+ * flops per byte of keys and values, mostly from L2. Not tried: 32 rows per warp, which halves the
+ * reads of shared memory; wgmma (sm_90). */
 #include "ops.h"
 #include "ptx.h"
 
@@ -45,7 +45,7 @@ struct shape {
     float scale; /* 1 / sqrt(d) */
 };
 
-struct pass { /* what the kernels read and write */
+struct pass { /* arguments of the kernels */
     const struct bf16 *qkv, *out_grad;
     const float *logsum, *delta; /* [sequences, heads, length] */
     struct bf16 *out, *qkv_grad;
@@ -53,7 +53,7 @@ struct pass { /* what the kernels read and write */
     struct shape s;
 };
 
-/* The part of a block: `first` is the first of its OWN rows. */
+/* The work of a block: `first` is the first of its OWN rows. */
 struct place {
     size_t sequence, head;
     int first;
@@ -80,12 +80,12 @@ __device__ __forceinline__ struct rows out_grad_rows(const struct pass &p, size_
     return {p.out_grad + sequence * p.s.length * stride + head * D, stride};
 }
 
-/* A thread's part in copying one tile of rows after the other: chunks of eight elements. */
+/* A thread's part in copying tiles of rows: chunks of eight elements. */
 template <int D> struct reader {
     static constexpr int chunks = D / 8, rows_between = THREADS / chunks;
     const struct bf16 *at; /* the first chunk */
     size_t stride;
-    int rows; /* to the sequence's end from there; may be negative */
+    int rows; /* from there to the sequence's end; may be negative */
 };
 
 template <int D>
@@ -96,7 +96,7 @@ __device__ __forceinline__ reader<D> reader_at(struct rows from, int first, int 
             length - row};
 }
 
-/* Begins to copy the next ROWS rows; zeros beyond the end, which is not read. */
+/* Starts copying the next ROWS rows, with zeros beyond the end, which is not read. */
 template <int D, int ROWS>
 __device__ __forceinline__ void read_tile(tile<D, ROWS> *to, reader<D> *r)
 {
@@ -145,7 +145,7 @@ __device__ __forceinline__ void multiply(float s[ROWS / 8][4], const OWN_FRAGMEN
     }
 }
 
-/* sum += p x tile: every own row adds up the tile's rows, each p times. */
+/* sum += p x tile: every own row accumulates the tile's rows, weighted by p. */
 template <int D, int ROWS>
 __device__ __forceinline__ void add_rows(float sum[D / 8][4], const float p[ROWS / 8][4],
                                          const tile<D, ROWS> &other)
@@ -167,7 +167,7 @@ __device__ __forceinline__ void add_rows(float sum[D / 8][4], const float p[ROWS
 }
 
 /* Own rows are queries, the tile's are keys, the first of them `ahead` of this warp's first query:
- * none looks ahead. */
+ * masks later keys. */
 template <int ROWS> __device__ __forceinline__ void hide_later_keys(float s[ROWS / 8][4], int ahead)
 {
     const int lane = threadIdx.x % WARP;
@@ -188,7 +188,7 @@ __device__ __forceinline__ void hide_earlier_queries(float s[ROWS / 8][4], int a
             if (ahead + j * 8 + lane % 4 * 2 + i % 2 < lane / 4 + i / 2 * 8) s[j][i] = -INFINITY;
 }
 
-/* Over the four lanes that share a row of a fragment. */
+/* The maximum over the four lanes that share a row of a fragment. */
 __device__ __forceinline__ float row_max(float x)
 {
     x = fmaxf(x, __shfl_xor_sync(LANES, x, 1));
@@ -200,8 +200,8 @@ __device__ __forceinline__ float row_sum(float x)
     return x + __shfl_xor_sync(LANES, x, 2);
 }
 
-/* Writes this warp's rows, the first of which is row `first` of the sequence; rows g and g + 8 get
- * their own factors. */
+/* Writes this warp's rows, starting at row `first` of the sequence; rows g and g + 8 have their own
+ * factors. */
 template <int D>
 __device__ __forceinline__ void store_rows(struct bf16 *to, size_t stride, int first, int length,
                                            const float x[D / 8][4], const float factor[2])
@@ -217,7 +217,7 @@ __device__ __forceinline__ void store_rows(struct bf16 *to, size_t stride, int f
     }
 }
 
-/* Queries: later ones see more keys and come first. */
+/* Queries: later ones see more keys and are scheduled first. */
 __device__ __forceinline__ struct place queries_place(const struct shape &s)
 {
     const size_t parts = s.sequences * s.heads, part = blockIdx.x % parts;
@@ -255,7 +255,7 @@ template <int D, int ROWS> struct forward_room {
     tile<D, ROWS> keys[2], values[2];
 };
 
-/* p = exp(s - top), and what was summed up shrinks to the new top. `scale` has log2(e) in it. */
+/* p = exp(s - top), and rescales the sums to the new top. `scale` has log2(e) in it. */
 template <int D, int ROWS>
 __device__ __forceinline__ void softmax(float s[ROWS / 8][4], float sum[D / 8][4], float top[2],
                                         float total[2], float scale)
@@ -287,7 +287,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_tiles(struct pass p)
     const struct place at = queries_place(p.s);
     const int length = p.s.length;
     auto keys = keys_seen<D, ROWS>(p, at);
-    const int first = at.first + threadIdx.x / WARP * 16; /* this warp's */
+    const int first = at.first + threadIdx.x / WARP * 16; /* first row of this warp */
     const float scale = p.s.scale * LOG2_E;
     float s[ROWS / 8][4], sum[D / 8][4] = {}, top[2] = {-INFINITY, -INFINITY}, total[2] = {};
     uint32_t own[D / 16][4];
@@ -296,7 +296,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_tiles(struct pass p)
     read_keys(room, 0, &keys);
     for (int n = 0; n < keys.tiles; n++) {
         copy_wait<0>();
-        __syncthreads(); /* tile n is there, and nobody reads tile n - 1 any more */
+        __syncthreads(); /* tile n has arrived, and tile n - 1 is no longer read */
         if (n + 1 < keys.tiles) read_keys(room, (n + 1) % 2, &keys);
         if (n == 0)
 #pragma unroll
@@ -324,7 +324,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_tiles(struct pass p)
                   length, sum, inverse);
 }
 
-/* delta[sequence, head, row] = dot(out_grad, out), a warp each. */
+/* delta[sequence, head, row] = dot(out_grad, out), one warp each. */
 template <int D>
 __global__ void __launch_bounds__(THREADS)
     attention_delta_bf16(float *delta, const struct bf16 *out_grad, const struct bf16 *out,
@@ -369,7 +369,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_queries_grad(struct pass
     }
     for (int n = 0; n < keys.tiles; n++) {
         copy_wait<0>();
-        __syncthreads(); /* tile n is there, and nobody reads tile n - 1 any more */
+        __syncthreads(); /* tile n has arrived, and tile n - 1 is no longer read */
         if (n + 1 < keys.tiles) read_keys(room, (n + 1) % 2, &keys);
         multiply<D, ROWS>(
             s, [&](int k, uint32_t r[4]) { own_fragment(r, room.queries, k); }, room.keys[n % 2]);
@@ -431,7 +431,7 @@ __device__ __forceinline__ void read_queries(keys_room<D, ROWS> &room, int half,
     if (from->sums && from->row + ahead < p.s.length)
         from->kept = from->sums[ahead] * (is_logsum ? LOG2_E : 1.0f);
     if (++from->at < from->each) return;
-    from->at = 0; /* the next head's first */
+    from->at = 0; /* first row of the next head */
     from->queries.at = from->queries.at - all * from->queries.stride + D;
     from->grads.at = from->grads.at - all * from->grads.stride + D;
     from->queries.rows += all;
@@ -439,7 +439,8 @@ __device__ __forceinline__ void read_queries(keys_room<D, ROWS> &room, int half,
     if (from->sums) from->sums += p.s.length;
 }
 
-/* Own rows are keys; the queries of all heads that share them stream by, from the diagonal on. */
+/* Own rows are keys; the queries of all heads that share them stream through, from the diagonal
+ * on. */
 template <int D, int ROWS>
 __global__ void __launch_bounds__(THREADS, 2) attention_keys_grad(struct pass p)
 {
@@ -454,7 +455,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_keys_grad(struct pass p)
     float s[ROWS / 8][4], d[ROWS / 8][4], key_sum[D / 8][4] = {}, value_sum[D / 8][4] = {};
     auto queries = queries_after<D, ROWS>(p, sequence, kv_head * group, begin);
     const int tiles = (int)group * queries.each;
-    int query = begin; /* the first of the present tile */
+    int query = begin; /* first query of the present tile */
 
     read_own(&room.keys, qkv_rows<D>(p, sequence, keys_at), begin, length);
     read_own(&room.values, qkv_rows<D>(p, sequence, keys_at + p.s.kv_heads), begin, length);
@@ -462,7 +463,7 @@ __global__ void __launch_bounds__(THREADS, 2) attention_keys_grad(struct pass p)
     for (int n = 0; n < tiles; n++) {
         if (queries.sums) room.sums[n % 2][threadIdx.x] = queries.kept;
         copy_wait<0>();
-        __syncthreads(); /* tile n is there, and nobody reads tile n - 1 any more */
+        __syncthreads(); /* tile n has arrived, and tile n - 1 is no longer read */
         if (n + 1 < tiles) read_queries(room, (n + 1) % 2, p, &queries);
         const float *sums = room.sums[n % 2];
         multiply<D, ROWS>(
@@ -501,7 +502,7 @@ template <int D> static void forward(struct cuda *c, const struct pass &p)
 template <int D>
 static void backward(struct cuda *c, const struct pass &p, const struct op_attention_backward *o)
 {
-    constexpr int rows = D > 64 ? 32 : 64; /* with more, registers spill */
+    constexpr int rows = D > 64 ? 32 : 64; /* with more rows, registers spill */
     const size_t queries_bytes = sizeof(queries_room<D, rows>);
     const size_t keys_bytes = sizeof(keys_room<D, rows>);
     const size_t tiles = tiles_of((size_t)p.s.length) * p.s.sequences;

@@ -8,7 +8,7 @@
 
 struct head {
     char magic[8];
-    uint64_t sum; /* of all that follows */
+    uint64_t sum; /* checksum of everything after it */
     uint64_t count;
     char machine[CHOICES_MACHINE_BYTES];
 };
@@ -16,7 +16,7 @@ static const char magic[8] = {'s', 'h', 'o', 'a', 'l', 'L', 't', '1'};
 static_assert(sizeof(struct head) % 8 == 0 && sizeof(struct choice) % 8 == 0,
               "no padding, neither within nor between");
 
-/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/: finds damage, not malice. */
+/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/: detects damage, not tampering. */
 static uint64_t sum_of(uint64_t sum, const void *data, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) sum = (sum ^ ((const uint8_t *)data)[i]) * 0x100000001b3u;
@@ -51,7 +51,7 @@ static bool add(struct choices *c, const struct choice *one)
     return true;
 }
 
-/* What the file has and we have not. False when it is damaged; a missing one is fine. */
+/* Adds the file's choices that we lack. False when it is damaged; a missing one is fine. */
 static bool merge(struct choices *c)
 {
     uint8_t *text;
@@ -67,8 +67,8 @@ static bool merge(struct choices *c)
     return good;
 }
 
-/* What could not go into a file, of each machine: GPUs that compute as one, driven by one thread,
- * have to choose alike. Until the process ends. */
+/* Choices that could not be written to a file, per machine, until the process ends: the GPUs of one
+ * group, driven by one thread, must choose alike. */
 struct unwritten {
     struct unwritten *next;
     struct choices c;
@@ -100,7 +100,7 @@ static void keep_unwritten(struct choices *c)
         unwritten = u;
         to = &u->c;
     }
-    take(c, to); /* ours are the newest: they come first */
+    take(c, to); /* ours are newer, so they come first */
     memcpy(to->all, c->all, c->count * sizeof *c->all);
     to->count = c->count;
 }
@@ -170,7 +170,7 @@ void choices_keep(struct choices *c, const void *shape, const void *value,
     memcpy(one.shape, shape, sizeof one.shape);
     if (value) memcpy(one.value, value, sizeof one.value);
     one.none = !value;
-    /* Ours are the newest: first, and instead of what was known of the shape. */
+    /* Ours is the newest: it comes first and replaces a known choice for the shape. */
     size_t kept = 0;
     for (size_t i = 0; i < c->count; i++)
         if (memcmp(c->all[i].shape, shape, sizeof one.shape)) c->all[kept++] = c->all[i];

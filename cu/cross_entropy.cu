@@ -1,10 +1,9 @@
-/* cross_entropy.cu -- softmax and cross-entropy in one, and the gradient in the place of the
- * logits.
+/* cross_entropy.cu -- softmax and cross-entropy in one, with the gradient written over the logits.
  *
  *     loss = log(sum_j exp(x_j)) - x_target     gradient = scale * (softmax(x) - onehot(target))
  *
- * One block a row. Its first pass finds the largest logit and the sum together: a thread scales its
- * sum anew when a larger one comes (arXiv 1805.02867); the second finds the row in the cache. */
+ * One block per row. The first pass computes maximum and sum together: a thread rescales its sum
+ * when it meets a larger logit (arXiv 1805.02867); the second pass finds the row in the cache. */
 #include "ops.h"
 #include "pack.h"
 
@@ -30,7 +29,7 @@ __global__ void __launch_bounds__(THREADS)
     const float own = top;
     top = block_max(top, tops, THREADS / WARP);
     const float wanted =
-        float_of(x[target]); /* block_sum's barrier lies before it is overwritten */
+        float_of(x[target]); /* block_sum's barrier comes before it is overwritten */
     sum = own == -INFINITY ? sum : sum * expf(own - top);
     sum = block_sum(sum, sums, THREADS / WARP);
     if (threadIdx.x == 0) loss[blockIdx.x] = logf(sum) + (top - wanted);

@@ -9,26 +9,26 @@
 #include "ops.h"
 
 #define WORKSPACE_BYTES                                                                            \
-    ((size_t)32 << 20)       /* what NVIDIA advises for sm_90, and enough for all others */
-#define SUGGESTIONS   8      /* to measure, for each shape */
-#define TIMES         3      /* each is measured, in turns with the others; the least counts */
-#define WARM_PRODUCTS 100000 /* at most */
-#define WARM_MS       50     /* an idle GPU takes about as long to raise its clock */
-#define SHAPES_MAX    256    /* of one process; our own product makes what is beyond */
-#define ALIGNMENT_MAX 16     /* bytes; to know of more gains nothing */
+    ((size_t)32 << 20)       /* NVIDIA's recommendation for sm_90, and enough for others */
+#define SUGGESTIONS   8      /* algorithms to measure per shape */
+#define TIMES         3      /* measurements of each, in turns; the minimum counts */
+#define WARM_PRODUCTS 100000 /* maximum */
+#define WARM_MS       50     /* about the time that an idle GPU needs to raise its clock */
+#define SHAPES_MAX    256    /* per process; further ones use our own product */
+#define ALIGNMENT_MAX 16     /* bytes; detecting more gains nothing */
 #define WHERE         "a product by cuBLASLt"
 
-struct shape { /* what the choice depends on; no padding, so that bytes can be compared */
+struct shape { /* what the choice depends on; no padding, so that it can be compared bytewise */
     uint32_t form, alignment, c_bf16, add;
     uint64_t rows, columns, depth, c_stride, a_stride, b_stride;
 };
 static_assert(sizeof(struct shape) == CHOICES_SHAPE_BYTES, "all of it is the key");
 static_assert(sizeof(struct lt_algorithm) == CHOICES_VALUE_BYTES, "it is kept whole");
 
-struct known { /* a shape of this process, and what was chosen for it */
+struct known { /* a shape met in this process, and the algorithm chosen for it */
     struct shape shape;
     struct lt_algorithm algorithm;
-    bool ours; /* the library has none: our own product serves */
+    bool ours; /* the library has none: use our own product */
     struct lt_product product;
 };
 
@@ -43,8 +43,8 @@ struct cublaslt {
     struct known known[SHAPES_MAX];
     size_t count;
     void (*say)(const char *);
-    bool refused;      /* was said */
-    char failure[300]; /* what the library said of the first product that failed */
+    bool refused;      /* already reported */
+    char failure[300]; /* the library's error for the first product that failed */
     char text[32];
 };
 
@@ -57,7 +57,7 @@ static const char *const names[] = {"libcublaslt_fiber.so", "libcublaslt_fiber_o
 static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
 #endif
 
-/* By the second name alone, where `old`. */
+/* `old`: only by the second name. */
 static enum err load(struct library *out, struct lt_functions *f, const char *path, bool old,
                      struct why *w)
 {
@@ -127,7 +127,7 @@ void cublaslt_forget(const struct lt_functions *f, struct lt_product *p)
 int cublaslt_prefer(const struct lt_functions *f, uint32_t alignment, void **preference)
 {
     const uint64_t bytes = WORKSPACE_BYTES;
-    const uint32_t reductions = LT_REDUCTION_FP32; /* besides none at all */
+    const uint32_t reductions = LT_REDUCTION_FP32; /* allowed besides none */
     *preference = NULL;
     int s = f->preference_create(preference);
     if (!s) s = f->preference_set(*preference, LT_PREFER_WORKSPACE_BYTES, &bytes, sizeof bytes);
@@ -138,7 +138,7 @@ int cublaslt_prefer(const struct lt_functions *f, uint32_t alignment, void **pre
     return s;
 }
 
-/* ---- a shape is met for the first time ---- */
+/* ---- choosing an algorithm for a new shape ---- */
 
 static uint32_t alignment_of(const struct op_product *o)
 {
@@ -152,7 +152,7 @@ static struct shape shape_of(const struct op_product *o)
             o->columns,        o->depth,        o->c_stride, o->a_stride, o->b_stride};
 }
 
-/* Into `to`, which lies as o->c. */
+/* Computes the product into `to`, laid out like o->c. */
 static int multiply(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
                     const struct lt_algorithm *algorithm, void *to)
 {
@@ -170,8 +170,8 @@ static bool reproducible(const struct cublaslt *lt, const struct lt_algorithm *a
            (reduction == LT_REDUCTION_NONE || reduction == LT_REDUCTION_FP32);
 }
 
-/* An algorithm that may be taken, and its least time in milliseconds; FLT_MAX when the library
- * refuses it after all. */
+/* A candidate algorithm, and its minimum time in milliseconds; FLT_MAX if the library rejects
+ * it. */
 struct candidate {
     const struct lt_algorithm *algorithm;
     float least;
@@ -185,13 +185,13 @@ static float time_of(struct cublaslt *lt, const struct op_product *o, const stru
     cudaEventRecord(lt->begin, lt->c->stream);
     if (multiply(lt, o, p, algorithm, to) != LT_SUCCESS) return FLT_MAX;
     cudaEventRecord(lt->end, lt->c->stream);
-    if (cudaEventSynchronize(lt->end) != cudaSuccess) return FLT_MAX; /* cuda_wait will say it */
+    if (cudaEventSynchronize(lt->end) != cudaSuccess) return FLT_MAX; /* cuda_wait will report it */
     cudaEventElapsedTime(&took, lt->begin, lt->end);
     return took;
 }
 
-/* Each once for nothing, as kernels are loaded at their first launch; then long enough for the
- * clock to rise, once. */
+/* Runs each once, since kernels are loaded at their first launch; then, once, long enough for the
+ * clock to rise. */
 static void warm_up(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
                     struct candidate *all, int count, void *to)
 {
@@ -209,7 +209,7 @@ static void warm_up(struct cublaslt *lt, const struct op_product *o, const struc
     lt->warm = lt->warm || good;
 }
 
-/* In turns: what slows the GPU for a while slows all of them. */
+/* In turns: a temporary slowdown of the GPU affects all of them. */
 static void time_all(struct cublaslt *lt, const struct op_product *o, const struct lt_product *p,
                      struct candidate *all, int count, void *to)
 {
@@ -223,8 +223,8 @@ static void time_all(struct cublaslt *lt, const struct op_product *o, const stru
         }
 }
 
-/* Where products may go while they are measured: c itself, where it is about to be written anyhow.
- * NULL: no memory. */
+/* Output memory while measuring: c itself if the product will overwrite it anyway. NULL: no
+ * memory. */
 static void *scratch_of(struct cublaslt *lt, const struct op_product *o)
 {
     const size_t count = (o->rows - 1) * o->c_stride + o->columns;
@@ -233,8 +233,8 @@ static void *scratch_of(struct cublaslt *lt, const struct op_product *o)
     return cuda_take(lt->c, count * sizeof(float), &to, NULL) ? NULL : to;
 }
 
-/* Of `count` suggestions, the fastest; NULL: none. `measured`: false when there was no memory for
- * that; then it is the first, which the library expects to be the fastest. */
+/* The fastest of `count` suggestions; NULL: none. `measured` is false without memory to measure;
+ * then it is the first, which the library expects to be the fastest. */
 static const struct lt_algorithm *fastest(struct cublaslt *lt, const struct op_product *o,
                                           const struct lt_product *p,
                                           const struct lt_result *results, int count,
@@ -276,7 +276,7 @@ static void choose(struct cublaslt *lt, const struct op_product *o, struct known
         choices_keep(&lt->choices, &k->shape, k->ours ? NULL : &k->algorithm, lt->say);
 }
 
-/* What an earlier start has chosen, if the library still agrees. */
+/* Uses the choice of an earlier start, if the library still accepts it. */
 static bool chosen_before(struct cublaslt *lt, struct known *k)
 {
     const struct lt_product *p = &k->product;
@@ -312,13 +312,12 @@ static struct known *meet(struct cublaslt *lt, const struct op_product *o,
     k->shape = *shape;
     if (cublaslt_describe(&lt->f, o, &k->product) != LT_SUCCESS) k->ours = true;
     else if (!chosen_before(lt, k)) choose(lt, o, k);
-    if (k->ours &&
-        cudaStreamSynchronize(lt->c->stream) == cudaSuccess) /* a GPU that failed has no say */
-        say_refused(lt, o);
+    /* do not store a choice after a failure */
+    if (k->ours && cudaStreamSynchronize(lt->c->stream) == cudaSuccess) say_refused(lt, o);
     return k;
 }
 
-/* As a failed launch: the next operation that waits reports it. */
+/* Records it like a failed launch: the next operation that waits reports it. */
 static void note(struct cublaslt *lt, int status)
 {
     if (lt->c->failed != cudaSuccess) return;
@@ -356,7 +355,7 @@ static enum err create(struct cublaslt *lt, const char *path, bool old, struct w
     return e;
 }
 
-/* The newest may be too new for the driver: where none is named, the older one is tried next. */
+/* The newest may be too new for the driver: if no path is named, the older one is tried next. */
 static enum err open_one(struct cublaslt *lt, const char *path, struct why *w)
 {
     struct why second;
@@ -406,13 +405,13 @@ void cublaslt_close(struct cublaslt *lt)
 
 const char *cublaslt_text(const struct cublaslt *lt) { return lt->text; }
 
-/* ---- are our declarations the library's? ---- */
+/* ---- do our declarations match the library's? ---- */
 
 #if !defined SHOAL_FIBER && __has_include(<cublasLt.h>)
 #include <cublasLt.h>
 #include <type_traits>
 
-/* Do arguments of these types look the same to who is called? */
+/* Are arguments of these types passed in the same way? */
 template <class A, class B>
 constexpr bool alike = sizeof(A) == sizeof(B) &&
                        std::is_pointer_v<A> == std::is_pointer_v<B> &&std::is_floating_point_v<A> ==

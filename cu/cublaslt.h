@@ -1,14 +1,14 @@
-/* cublaslt.h -- NVIDIA's matrix products, where this machine has them: cuBLASLt 12 or 13, opened at
- * run time (library.h).
+/* cublaslt.h -- NVIDIA's matrix products, if installed: cuBLASLt 12 or 13, opened at run time
+ * (library.h).
  *
- * What is declared here of the library is what we use of it, so that no CUDA header is needed;
- * where there are some, cublaslt.cu compares. Numbers and meanings:
- * https://docs.nvidia.com/cuda/cublas/, "Using the cublasLt API".
+ * Only what we use is declared here, so that no CUDA header is needed; where there are headers,
+ * cublaslt.cu compares. Numbers and meanings: https://docs.nvidia.com/cuda/cublas/, "Using the
+ * cublasLt API".
  *
- * For each product the library offers several algorithms, and their bits differ. Of those whose
- * bits are the same always the fastest is taken, measured once for each shape, in turns, on a warm
- * GPU and memory that is nobody's. What was found is kept in a file of the user's cache folder, for
- * this GPU, library and driver, so that the next start takes the same. */
+ * For each product the library offers several algorithms, and their bits differ. The fastest
+ * deterministic one is used, measured once per shape, in turns, on a warm GPU and scratch memory.
+ * The choice is stored in a file of the user's cache folder, for this GPU, library and driver, so
+ * that the next start makes the same one. */
 #ifndef SHOAL_CU_CUBLASLT_H
 #define SHOAL_CU_CUBLASLT_H
 
@@ -32,17 +32,17 @@ enum { LT_AS_IT_IS = 0, LT_TRANSPOSED = 1 };
 enum { LT_DESC_TRANSPOSE_A = 3, LT_DESC_TRANSPOSE_B = 4 }; /* int32_t */
 enum {
     LT_PREFER_WORKSPACE_BYTES = 1, /* uint64_t */
-    LT_PREFER_REDUCTIONS = 3,      /* uint32_t, a mask of the following */
+    LT_PREFER_REDUCTIONS = 3,      /* uint32_t, a mask of the values below */
     LT_PREFER_ALIGNMENT_A = 5,     /* uint32_t, bytes; then b's, c's and d's */
     LT_PREFER_ALIGNMENT_D = 8,
 };
-/* How partial sums come together. In place they do so in the order in which blocks are done, and in
- * the output's type they are rounded to bf16 first: neither is allowed. */
+/* How partial sums are reduced. IN_PLACE adds them in the order in which blocks finish, and in the
+ * output's type they would be rounded to bf16 first: neither is allowed. */
 enum { LT_REDUCTION_NONE = 0, LT_REDUCTION_IN_PLACE = 1, LT_REDUCTION_FP32 = 2 };
 enum { LT_CONFIG_REDUCTION = 3 }; /* uint32_t */
 
 struct lt_algorithm {
-    uint64_t data[8]; /* may be stored, for the same version of the library */
+    uint64_t data[8]; /* may be stored and used with the same version of the library */
 };
 struct lt_result {
     struct lt_algorithm algorithm;
@@ -78,42 +78,42 @@ struct lt_functions {
                     size_t workspace_bytes, void *stream);
 };
 
-/* Opens the library at `path`, or wherever it is when that is NULL or empty. ERR_DEVICE. */
+/* Opens the library at `path`; if NULL or empty, searches for it. ERR_DEVICE. */
 enum err cublaslt_load(struct library *out, struct lt_functions *functions, const char *path,
                        struct why *w);
 
-/* A product as the library wants it described. */
+/* A product in the library's descriptors. */
 struct lt_product {
     void *desc, *a, *b, *c; /* c is d as well; a is the library's, our b: see cublaslt_describe */
 };
 
-/* LT_SUCCESS, or what the library said. A row-major matrix is a column-major one transposed, and
- * c^T = b^T a^T: so the library's a is our b, and its b our a. `out` is for cublaslt_forget, after
- * a failure as well. */
+/* LT_SUCCESS, or the library's error. A row-major matrix is a column-major one transposed, and c^T
+ * = b^T a^T: so the library's a is our b, and its b our a. Release `out` with cublaslt_forget, also
+ * after a failure. */
 int cublaslt_describe(const struct lt_functions *f, const struct op_product *o,
                       struct lt_product *out);
 void cublaslt_forget(const struct lt_functions *f, struct lt_product *p);
 
-/* Reproducible algorithms that need no more than our workspace, for operands that start on
- * boundaries of `alignment` bytes. */
+/* Asks for deterministic algorithms that need no more than our workspace, for operands aligned to
+ * `alignment` bytes. */
 int cublaslt_prefer(const struct lt_functions *f, uint32_t alignment, void **preference);
 
-/* ---- the backend's part ---- */
+/* ---- for the backend ---- */
 
 struct cuda;
 struct cublaslt;
 
-/* For the backend's device: what `path` names, or else what is there, the older one where the
- * newest does not start. `device` names the GPU and its driver; algorithms chosen for another are
- * not taken. `say`, which may be NULL, gets a sentence when a file of choices cannot be used.
+/* Opens it for the backend's device: the library at `path`, or the installed one, the older one if
+ * the newest does not start. `device` names the GPU and its driver; algorithms chosen for another
+ * are not used. `say`, which may be NULL, gets a sentence when the file of choices cannot be used.
  * ERR_DEVICE, ERR_MEMORY. */
 enum err cublaslt_open(struct cublaslt **out, struct cuda *c, const char *path, const char *device,
                        void (*say)(const char *sentence), struct why *w);
 void cublaslt_close(struct cublaslt *lt);             /* NULL is fine */
 const char *cublaslt_text(const struct cublaslt *lt); /* "cuBLASLt 13.1" */
 
-/* Queues the product. False when the library has no algorithm for its shape: then nothing was done,
- * and never is. */
+/* Queues the product. False, with nothing done, when the library has no algorithm for its shape;
+ * then always so. */
 bool cublaslt_product(struct cublaslt *lt, const struct op_product *o);
 
 #ifdef __cplusplus

@@ -8,7 +8,7 @@
 #include "cublaslt.h"
 #include "ops.h"
 
-/* The runtime that we link wants a driver for its major version: CUDA 13.x for 13.0. */
+/* The runtime that we link requires a driver for its major version: CUDA 13.x for 13.0. */
 #define DRIVER_MIN (CUDART_VERSION / 1000 * 1000)
 #define SM_MIN     80
 #define MEBIBYTE   0x1p20
@@ -48,7 +48,7 @@ enum err cuda_wait(struct cuda *c, struct why *w)
 enum err cuda_download(struct cuda *c, void *host, const void *device, size_t bytes,
                        const char *where, struct why *w)
 {
-    /* The copy waits for what is before it, but not in the manner of cuda_wait. */
+    /* The copy would wait for earlier work, but not watch the group as cuda_wait does. */
     enum err e = c->group ? cuda_wait(c, w) : ERR_OK;
     if (e) return e;
     cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, c->stream);
@@ -64,7 +64,7 @@ enum err cuda_take(struct cuda *c, size_t bytes, void **out, struct why *w)
     if (e == cudaSuccess) return ERR_OK;
     if (e != cudaErrorMemoryAllocation)
         return why(w, ERR_DEVICE, "GPU %d gave no memory: %s", c->device, said(e));
-    (void)cudaGetLastError(); /* it is told; the next launch did not cause it */
+    (void)cudaGetLastError(); /* reported; the next launch must not report it again */
     cudaMemGetInfo(&available, &total);
     return why(w, ERR_MEMORY,
                "%.1f MiB of memory are needed at once, and GPU %d has %.1f of its %.1f left",
@@ -160,11 +160,12 @@ int cuda_devices(void)
     cudaDriverGetVersion(&driver);
     const cudaError_t e = cudaGetDeviceCount(&count);
     if (e == cudaSuccess) return count;
-    /* A driver that is too old or does not answer may have GPUs: cuda_open says what is wrong. */
+    /* With a driver that is too old or does not answer there may be GPUs: cuda_open reports what is
+     * wrong. */
     return driver && e != cudaErrorNoDevice ? 1 : 0;
 }
 
-/* Is there what we need? */
+/* Checks driver, device and its generation. */
 static enum err look(int device, struct cudaDeviceProp *p, struct why *w)
 {
     int driver = 0, count = 0;
@@ -198,12 +199,12 @@ static enum err look(int device, struct cudaDeviceProp *p, struct why *w)
     return ERR_OK;
 }
 
-/* Are there kernels for it? The device is the current one. */
+/* Checks that there are kernels for it. The device is the current one. */
 static enum err look_at_kernels(int device, const struct cudaDeviceProp *p, struct why *w)
 {
     cudaError_t e = cuda_kernels_here();
     if (e == cudaSuccess) return ERR_OK;
-    (void)cudaGetLastError(); /* it is told; the next launch did not cause it */
+    (void)cudaGetLastError(); /* reported; the next launch must not report it again */
     if (e != cudaErrorNoKernelImageForDevice)
         return why(w, ERR_DEVICE, "asking GPU %d for its kernels: %s", device, said(e));
     return why(
@@ -213,7 +214,7 @@ static enum err look_at_kernels(int device, const struct cudaDeviceProp *p, stru
         device, p->name, p->major, p->minor);
 }
 
-/* What is left of its memory now that the driver, the kernels and cuBLASLt have theirs. */
+/* Free memory after the driver, the kernels and cuBLASLt have allocated theirs. */
 static enum err measure_memory(struct cuda *c, struct why *w)
 {
     size_t total = 0;
@@ -222,7 +223,7 @@ static enum err measure_memory(struct cuda *c, struct why *w)
     return why(w, ERR_DEVICE, "asking GPU %d for its free memory: %s", c->device, said(e));
 }
 
-/* What the choice of an algorithm is worth anything for. */
+/* The configuration for which the choice of an algorithm is valid. */
 static void name_machine(const struct cudaDeviceProp *p, char *out, size_t room)
 {
     int driver = 0;
@@ -231,7 +232,7 @@ static void name_machine(const struct cudaDeviceProp *p, char *out, size_t room)
              p->multiProcessorCount, driver);
 }
 
-/* A library that is named must serve; of one that is looked for it is said when it does not. */
+/* A named library must work; if a searched one does not, that is only reported. */
 static enum err open_products(struct cuda *c, const struct cuda_options *o,
                               const struct cudaDeviceProp *p, struct why *w)
 {
@@ -323,7 +324,7 @@ const char *cuda_describe(const struct backend *b) { return ((struct cuda *)b->s
 
 double cuda_peak(const struct backend *b)
 {
-    /* Without sparsity. The first that the name holds counts. */
+    /* Without sparsity. The first entry contained in the GPU's name counts. */
     static const struct {
         const char *name;
         double tera;

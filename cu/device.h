@@ -1,9 +1,9 @@
-/* device.h -- what a kernel file may use: CUDA, or its stand-in that runs kernels on the host
+/* device.h -- what kernel files use: CUDA, or its stand-in that runs kernels on the host
  * (test/cuda/fiber.h).
  *
  * A launch is written LAUNCH(kernel, grid, block, shared bytes, stream, arguments...), since <<<>>>
- * is not C++. The kernel finds those bytes by SHARED_BYTES(name); ALLOW_SHARED comes before a
- * launch with more than 48 KiB of them. */
+ * is not C++. The kernel accesses its shared memory by SHARED_BYTES(name); ALLOW_SHARED must
+ * precede a launch with more than 48 KiB of it. */
 #ifndef SHOAL_CU_DEVICE_H
 #define SHOAL_CU_DEVICE_H
 
@@ -29,8 +29,8 @@
 #define WARP  32
 #define LANES 0xffffffffu
 
-/* The sum over a warp, in every lane, always added up in the same order; warp_max and block_max are
- * the same with the maximum. */
+/* The sum over a warp, in every lane, always in the same order; warp_max and block_max do the same
+ * with the maximum. */
 __device__ __forceinline__ float warp_sum(float x)
 {
     for (int step = WARP / 2; step; step /= 2) x += __shfl_xor_sync(LANES, x, step);
@@ -43,8 +43,8 @@ __device__ __forceinline__ float warp_max(float x)
     return x;
 }
 
-/* The sum over a block of `warps` warps, in every thread. `room` is shared, one float a warp; it
- * may be used again after the next barrier. */
+/* The sum over a block of `warps` warps, in every thread. `room` is shared memory, one float per
+ * warp; it may be reused after the next barrier. */
 __device__ __forceinline__ float block_sum(float x, float *room, int warps)
 {
     x = warp_sum(x);

@@ -2,17 +2,17 @@
  *
  *     out[r] = table[tokens[r]]     table_grad[tokens[r]] += out_grad[r], in the order of r
  *
- * Backward without atomics: each row finds the next one of the same token, and whether it is the
- * first; the first one's blocks, one for each 128 columns, walk along that chain. Finding costs
- * rows^2 / 2 comparisons at most, of tokens that lie in the cache. The walk along a frequent token
- * (4 % of a text are the same one) is what all wait for, so a link and a row of gradients are
- * always on their way while the row before is added. */
+ * Backward without atomics: each row finds the next one with the same token, and whether it is the
+ * first; the first one's blocks, one per 128 columns, walk along that chain. Finding costs at most
+ * rows^2 / 2 comparisons, of cached tokens. The chain of a frequent token (4 % of a text are the
+ * same one) is the critical path, so the next link and row of gradients are prefetched while a row
+ * is added. */
 #include "ops.h"
 #include "pack.h"
 
 #define THREADS 128
 #define FIRST   0x80000000u /* in chain: no earlier row has this token */
-#define END     0x7fffffffu /* in chain: no later one has */
+#define END     0x7fffffffu /* in chain: no later row has */
 
 template <class T, int EACH>
 __global__ void __launch_bounds__(THREADS)
@@ -70,7 +70,7 @@ template <class T> static void embed_backward(struct cuda *c, const struct op_em
 {
     LAUNCH(embed_chain, dim3((o->rows + THREADS - 1) / THREADS), dim3(THREADS), 0, c->stream,
            c->chain, o->tokens, (uint32_t)o->rows);
-    const size_t columns = (o->dim + THREADS - 1) / THREADS; /* blocks of them */
+    const size_t columns = (o->dim + THREADS - 1) / THREADS; /* blocks of columns */
     LAUNCH(embed_add<T>, dim3(o->rows, columns), dim3(THREADS), 0, c->stream, o->table_grad,
            (const T *)o->out_grad, o->tokens, c->chain, o->dim);
 }

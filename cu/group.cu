@@ -1,11 +1,10 @@
 /* group.cu -- GPUs of one machine that compute together: sums and copies of a vector over all of
  * them, by NCCL.
  *
- * One thread drives them all, so what concerns each is queued on each within one NCCL group, and
- * nothing waits. Every GPU gets the same bits: NCCL computes each element of a sum once and passes
- * it on. Which order it adds up in follows from the library and how the GPUs are connected, so the
- * same machine gives the same bits; not with NVLS, where the switch between them adds up, so that
- * is left out. */
+ * One thread drives them all, so a collective is queued on each within one NCCL group, and nothing
+ * waits. Every GPU gets the same bits: NCCL computes each element of a sum once and distributes it.
+ * The order of summation follows from the library and the topology, so the same machine gives the
+ * same bits; not with NVLS, where the switch does the sum, so that is disabled. */
 #include "cuda.h"
 
 #include <sched.h>
@@ -19,7 +18,7 @@ struct cuda_group {
     size_t count;
     struct cuda *members[BACKEND_RANKS_MAX];
     nccl_comm comms[BACKEND_RANKS_MAX];
-    bool ended; /* there are no comms (any more) */
+    bool ended; /* there are no communicators (any more) */
 };
 
 static const char *text_of(const struct cuda_group *g, int result)
@@ -28,8 +27,7 @@ static const char *text_of(const struct cuda_group *g, int result)
     return last && *last ? last : g->nccl.get_error_string(result);
 }
 
-/* Without what it waits for, a kernel of NCCL would never end, and neither would whoever waits for
- * it. */
+/* Otherwise a kernel of NCCL that waits for a failed GPU would never end, nor would its waiters. */
 static void end(struct cuda_group *g, bool in_order)
 {
     for (size_t i = 0; i < g->count && !g->ended; i++)
@@ -53,7 +51,7 @@ void cuda_leave(struct cuda *c)
     free(g);
 }
 
-/* Looks after all: what has failed, and whether c has come to its end. */
+/* Checks all GPUs for failures, and whether c has finished its work. */
 static int look(struct cuda_group *g, const struct cuda *c, bool *done)
 {
     int result = NCCL_OK;
@@ -124,7 +122,8 @@ static enum err join(struct cuda_group *g, const char *library, struct why *w)
     int devices[BACKEND_RANKS_MAX];
     for (size_t i = 0; i < g->count; i++) devices[i] = g->members[i]->device;
     setenv("NCCL_NVLS_ENABLE", "0", 0);
-    setenv("NCCL_RUNTIME_CONNECT", "0", 0); /* takes its memory now, before others share the rest */
+    /* allocates its memory now, before the rest is divided */
+    setenv("NCCL_RUNTIME_CONNECT", "0", 0);
     enum err e = nccl_load(&g->nccl, library, w);
     if (e)
         return why_while(w, e, "%zu GPUs need NCCL, --device cuda:%d would take one of them",

@@ -7,13 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PIP       "/../lib*/python3*/*-packages/nvidia/*/lib" /* from the folder of a Python */
+/* relative to the folder of a Python */
+#define PIP       "/../lib*/python3*/*-packages/nvidia/*/lib"
 #define LINKS_MAX 8
 
-/* Folders: a pattern of glob(3), behind each part of an environment variable where one is named. */
+/* Folders: a pattern of glob(3), appended to each part of an environment variable if one is
+ * named. */
 static const struct place {
     const char *variable, *pattern;
-    const char *said; /* NULL: as the one before it */
+    const char *said; /* NULL: the same as the previous one */
 } places[] = {
     {"CUDA_HOME", "/lib64", "$CUDA_HOME/lib64"},
     {"CUDA_PATH", "/lib64", "$CUDA_PATH/lib64"},
@@ -34,13 +36,13 @@ static const struct place {
 struct search {
     const struct library_wish *wish;
     struct library *out;
-    char unopened[800]; /* why the first that is there cannot be opened; empty: none is */
+    char unopened[800]; /* why the first existing one cannot be opened; empty: none exists */
 };
 
 static bool try_path(struct search *s, const char *path)
 {
-    /* It stays when it is closed: cuBLASLt takes 0.1 s to load, and may not be unloaded while its
-     * context lives. */
+    /* It stays loaded when closed: cuBLASLt takes 0.1 s to load, and must not be unloaded while its
+     * context exists. */
     s->out->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (s->out->handle) snprintf(s->out->path, sizeof s->out->path, "%s", path);
     return s->out->handle;
@@ -59,7 +61,7 @@ static bool try_folder(struct search *s, const char *folder)
     return false;
 }
 
-/* In the folders that match the first `bytes` of `root` with `pattern` behind them. */
+/* Searches the folders that match the first `bytes` of `root` followed by `pattern`. */
 static bool try_pattern(struct search *s, const char *root, int bytes, const char *pattern)
 {
     char whole[LIBRARY_PATH_BYTES];
@@ -86,7 +88,7 @@ static bool try_place(struct search *s, const struct place *p)
 }
 
 /* A Python may be a link to that of a virtual environment, and that one a link to the system's:
- * beside each is looked. */
+ * searches next to each. */
 static bool try_links(struct search *s, const char *folder, int bytes)
 {
     char path[LIBRARY_PATH_BYTES], to[LIBRARY_PATH_BYTES];
@@ -145,7 +147,8 @@ enum err library_open(struct library *out, const struct library_wish *wish, stru
     struct search s = {wish, out, ""};
     *out = {};
     if (wish->path && wish->path[0]) {
-        char path[LIBRARY_PATH_BYTES + 2]; /* to the loader a path has a '/' */
+        /* the loader treats a name as a path only if it has a '/' */
+        char path[LIBRARY_PATH_BYTES + 2];
         snprintf(path, sizeof path, "%s%s", strchr(wish->path, '/') ? "" : "./", wish->path);
         if (try_path(&s, path)) return ERR_OK;
         return why(w, ERR_DEVICE, "%s: %s cannot be opened: %s", wish->key, wish->path, dlerror());

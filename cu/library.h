@@ -1,8 +1,8 @@
-/* library.h -- a shared library that a machine may have in one of many places, opened at run time.
+/* library.h -- finds and opens a shared library that may be installed in one of many places.
  *
- * A path that the user names is the only one that is tried. Without one it is looked for where the
- * loader looks, then in CUDA toolkits, then in what pip has installed for the Pythons of this user,
- * those behind links too; in each by one name after the other. */
+ * If the user names a path, only that is tried. Otherwise the search covers the loader's paths,
+ * then CUDA toolkits, then the packages that pip has installed for this user's Pythons, including
+ * linked ones; in each place the names are tried in order. */
 #ifndef SHOAL_CU_LIBRARY_H
 #define SHOAL_CU_LIBRARY_H
 
@@ -18,21 +18,22 @@ extern "C" {
 #define LIBRARY_NAMES_MAX  4
 
 struct library_wish {
-    const char *what; /* "cuBLASLt", for sentences */
+    const char *what; /* "cuBLASLt", for messages */
     const char *key;  /* the setting that names a path, "machine.cublaslt" */
     const char *path; /* its value; NULL or empty: search */
-    const char *names[LIBRARY_NAMES_MAX + 1]; /* "libcublasLt.so.13", ...: the best first, NULL */
+    /* "libcublasLt.so.13", ...: the best first, ended by NULL */
+    const char *names[LIBRARY_NAMES_MAX + 1];
 };
 
 struct library {
     void *handle;
-    char path[LIBRARY_PATH_BYTES]; /* what was opened: a path, or a name that the loader knows */
+    char path[LIBRARY_PATH_BYTES]; /* what was opened: a path, or a name known to the loader */
 };
 
-/* ERR_DEVICE says in one sentence what was tried, why one that is there cannot be opened, and which
+/* ERR_DEVICE says in one sentence what was tried, why an existing one cannot be opened, and which
  * setting names another. */
 enum err library_open(struct library *out, const struct library_wish *wish, struct why *w);
-/* One that is not open is fine. The library stays in the process, so that the next opening is
+/* Closing one that is not open is fine. The library stays loaded, so that the next opening is
  * quick. */
 void library_close(struct library *l);
 
@@ -41,7 +42,7 @@ struct library_function {
     void (**at)(void);
 };
 
-/* Sets all of them, or says in ERR_DEVICE which one the library does not have. */
+/* Sets all functions, or says in ERR_DEVICE which one the library lacks. */
 enum err library_find(const struct library *l, const struct library_function *functions,
                       size_t count, struct why *w);
 

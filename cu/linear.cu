@@ -2,10 +2,9 @@
  *
  *     y = x w^T     x_grad = y_grad w     w_grad += y_grad^T x
  *
- * In bf16 they are cuBLASLt's (cublaslt.h) or product_bf16.cu's. In fp32 one kernel makes all
- * three: C (+)= A B, where A and B are read by two strides each. A block makes 64 x 64 of C from
- * slices of 16 in shared memory, a thread 4 x 4 of them; each sum runs over k in ascending
- * order. */
+ * In bf16 they are done by cuBLASLt (cublaslt.h) or product_bf16.cu. In fp32 one kernel does all
+ * three: C (+)= A B, where A and B have two strides each. A block computes 64 x 64 of C from slices
+ * of 16 in shared memory, a thread 4 x 4 of them; each sum runs over k in ascending order. */
 #include "cublaslt.h"
 #include "ops.h"
 #include "tensor.h"
@@ -13,15 +12,15 @@
 #define TILE    64
 #define SLICE   16
 #define THREADS 256
-#define EACH    4 /* rows and columns of a thread */
+#define EACH    4 /* rows and columns per thread */
 
 struct matrix { /* element (i, j) at data[i * row + j * column] */
     const float *data;
     size_t row, column;
 };
 
-/* Elements [i, i + TILE) x [k, k + SLICE) of m, seen as rows x depth; zeros beyond. Neighbouring
- * threads read neighbouring addresses, whichever way m lies. */
+/* Elements [i, i + TILE) x [k, k + SLICE) of m, viewed as rows x depth; zeros beyond. Neighbouring
+ * threads read neighbouring addresses in either layout of m. */
 __device__ __forceinline__ void load_tile(float tile[SLICE][TILE + 1], struct matrix m, size_t i,
                                           size_t k, size_t rows, size_t depth)
 {
@@ -33,7 +32,7 @@ __device__ __forceinline__ void load_tile(float tile[SLICE][TILE + 1], struct ma
     }
 }
 
-/* b is given transposed: its rows are C's columns. */
+/* b is passed transposed: its rows are C's columns. */
 __global__ void __launch_bounds__(THREADS)
     product(float *c, struct matrix a, struct matrix b, size_t rows, size_t columns, size_t depth,
             bool add)

@@ -1,5 +1,5 @@
-/* marks.h -- moments in a GPU's queue, for measuring: an event each. Of one backend at a time,
- * which is what a bench has. */
+/* marks.h -- timestamps in a GPU's queue, for measuring: an event each. For one backend at a
+ * time. */
 #ifndef SHOAL_CU_MARKS_H
 #define SHOAL_CU_MARKS_H
 
@@ -9,13 +9,13 @@
 extern "C" {
 #endif
 
-/* Makes `count` of them, in place of those before; 0 only frees those. ERR_MEMORY, ERR_DEVICE. */
+/* Creates `count` marks, replacing existing ones; 0 only frees those. ERR_MEMORY, ERR_DEVICE. */
 enum err cuda_marks(const struct backend *b, size_t count, struct why *w);
 
-/* Sets mark number `mark` to the moment when all that was queued so far is done. */
+/* Queues mark `mark`, reached when everything queued before it is done. */
 void cuda_mark(const struct backend *b, size_t mark);
 
-/* Seconds from one to the other, once both have passed: it waits for them. */
+/* Waits for both marks and returns the seconds between them. */
 double cuda_between(const struct backend *b, size_t from, size_t to);
 
 #ifdef __cplusplus

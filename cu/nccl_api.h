@@ -1,7 +1,7 @@
-/* nccl_api.h -- what we call of NCCL, NVIDIA's library for sums over several GPUs, which is loaded
- * at run time.
+/* nccl_api.h -- the functions we use of NCCL, NVIDIA's library for reductions over several GPUs,
+ * loaded at run time.
  *
- * Our own declarations, so that it need not be there when shoal is built; where its header is, the
+ * Our own declarations, so that it is not needed when shoal is built; if its header is present, the
  * compiler compares them (nccl_api.cu). Version 2.13 or later. */
 #ifndef SHOAL_CU_NCCL_API_H
 #define SHOAL_CU_NCCL_API_H
@@ -12,7 +12,7 @@
 #include "device.h"
 #include "library.h"
 
-typedef struct ncclComm *nccl_comm; /* one GPU's place among those that were joined */
+typedef struct ncclComm *nccl_comm; /* one GPU's communicator in a group */
 
 enum { NCCL_OK = 0, NCCL_IN_PROGRESS = 7 }; /* of ncclResult_t */
 enum { NCCL_FLOAT = 7 };                    /* of ncclDataType_t */
@@ -43,8 +43,8 @@ struct nccl {
     struct library library;
 };
 
-/* Loads it: the file `path`, or where it usually is when that is empty. It stays for the rest of
- * the process, as it may have threads. ERR_DEVICE with what was tried. */
+/* Loads it: the file `path`; if empty, searches for it. It stays loaded until the process ends,
+ * since it may have threads. ERR_DEVICE naming what was tried. */
 enum err nccl_load(struct nccl *out, const char *path, struct why *w);
 
 #endif

@@ -4,10 +4,10 @@
  *     with n = x * inverse and h = out_grad * gain:
  *     x_grad = inverse * (h - n * mean(h * n))     gain_grad += sum over rows of out_grad * n
  *
- * Backward gives out once more, so that nobody has to keep it. One block a row. The gain's gradient
+ * Backward recomputes `out`, so that it need not be stored. One block per row. The gain's gradient
  * is summed in blocks of 64 rows, and those in order: the same bits on any device. Roofline: 2
- * reads and 2 writes of [rows, dim] forward, so only bandwidth matters: sixteen bytes a thread
- * where rows allow it (pack.h). */
+ * reads and 2 writes of [rows, dim] forward, so memory-bound: sixteen bytes per thread if rows
+ * allow it (pack.h). */
 #include "ops.h"
 #include "pack.h"
 
@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(THREADS)
             load<EACH>(more, add + at + i);
             for (int e = 0; e < EACH; e++) v[e] += more[e];
             store<EACH>(sum + at + i, v);
-            load<EACH>(v, sum + at + i); /* as rounded: backward sees no other */
+            load<EACH>(v, sum + at + i); /* the rounded value, which is what backward sees */
         }
         for (int e = 0; e < EACH; e++) squares += v[e] * v[e];
     }
@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/* One thread a column of a block of rows. */
+/* One thread per column of a block of rows. */
 template <class T>
 __global__ void __launch_bounds__(GAIN_COLUMNS)
     norm_gain_partial(float *partials, const T *out_grad, const T *x, const float *inverse,

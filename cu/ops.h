@@ -1,4 +1,4 @@
-/* ops.h -- the operations of the CUDA backend, one file each, and what they share. */
+/* ops.h -- the operations of the CUDA backend, one file each, and their shared state. */
 #ifndef SHOAL_CU_OPS_H
 #define SHOAL_CU_OPS_H
 
@@ -13,48 +13,49 @@ struct cuda {
     int device;
     bool bf16; /* activations; else fp32 */
     cudaStream_t stream;
-    /* The first failure of a queued operation; reported by the next that waits. */
+    /* The first failure of a queued operation; reported by the next operation that waits. */
     cudaError_t failed;
     const char *failed_where; /* its operation */
-    struct op_sizes sizes;    /* what the scratch memory is for */
+    struct op_sizes sizes;    /* for which the scratch memory suffices */
     float *partials;          /* norm: gains of each block of rows */
     float *delta;             /* attention: rows of out_grad * out */
-    uint32_t *chain; /* embedding: the next row of the same token, and whether it is the first */
-    double *sums;    /* [CUDA_SUMS], sum and norm2: of each piece */
-    double sums_host[CUDA_SUMS]; /* what was downloaded of them */
-    struct {                     /* the outer step's: outer_step.cu */
+    /* embedding: the next row with the same token, and whether this is the first */
+    uint32_t *chain;
+    double *sums;                /* [CUDA_SUMS], sum and norm2: one per piece */
+    double sums_host[CUDA_SUMS]; /* downloaded sums */
+    struct {                     /* of the outer step: outer_step.cu */
         void *memory, *pinned;
         size_t bytes;
         cudaStream_t in, out;
         cudaEvent_t come[CUDA_OUTER_SLOTS], computed[CUDA_OUTER_SLOTS], gone[CUDA_OUTER_SLOTS];
     } outer;
-    struct cublaslt *cublaslt; /* NULL: our own products serve */
-    struct cuda_group *group;  /* the GPUs that it was joined with (group.cu); NULL for none */
-    size_t memory;             /* bytes of the device's, free when it had been opened */
+    struct cublaslt *cublaslt; /* NULL: our own products are used */
+    struct cuda_group *group;  /* its group of GPUs (group.cu); NULL: none */
+    size_t memory;             /* bytes of device memory that were free when it was opened */
     char text[300];
 };
 
-/* `self` of an operation. Its GPU is the current one from here on: a thread that drives several
- * comes from another. No operation gets at its struct cuda otherwise. */
+/* `self` of an operation. Makes its GPU the current one, since a thread that drives several may
+ * have used another. Operations get their struct cuda only this way. */
 struct cuda *cuda_of(void *self);
 
-/* Zeroed device memory. ERR_MEMORY, ERR_DEVICE. */
+/* Allocates zeroed device memory. ERR_MEMORY, ERR_DEVICE. */
 enum err cuda_take(struct cuda *c, size_t bytes, void **out, struct why *w);
 
-/* Brings device memory to the host, `where` being the operation that wants it. ERR_DEVICE. */
+/* Copies device memory to the host; `where`: the operation, for messages. ERR_DEVICE. */
 enum err cuda_download(struct cuda *c, void *host, const void *device, size_t bytes,
                        const char *where, struct why *w);
 
-/* Notes a failed launch of `where`. */
+/* Records a failed launch of `where`. */
 void cuda_launched(struct cuda *c, const char *where);
 
-/* Notes the first failure; nothing when `e` is none. */
+/* Records the first failure; does nothing if `e` is success. */
 void cuda_note(struct cuda *c, cudaError_t e, const char *where);
 
-/* ERR_DEVICE with what was noted, or ERR_OK. */
+/* ERR_DEVICE with the recorded failure, or ERR_OK. */
 enum err cuda_said(const struct cuda *c, struct why *w);
 
-/* cudaErrorNoKernelImageForDevice where they were compiled for others than the current device. */
+/* cudaErrorNoKernelImageForDevice if the kernels were not compiled for the current device. */
 cudaError_t cuda_kernels_here(void);
 
 /* The operations; `self` is the backend's, prepared for these sizes. */
@@ -80,19 +81,19 @@ enum err cuda_norm2(void *self, const float *x, size_t count, double *out, struc
 enum err cuda_outer_quantize(void *self, const struct op_outer_quantize *o, bool *finite,
                              struct why *w);
 enum err cuda_outer_step(void *self, const struct op_outer_step *o, struct why *w);
-/* Makes the streams and events of the outer step; closing frees its memory too, and unpins. */
+/* Creates the streams and events of the outer step; closing also frees its memory, and unpins. */
 cudaError_t cuda_outer_open(struct cuda *c);
 void cuda_outer_close(struct cuda *c);
 void cuda_pin(void *self, void *host, size_t bytes);
 
-/* Waits for all that was queued; ERR_DEVICE with the first failure, of a GPU that it was joined
- * with too: when one fails, what they have begun together would end on none of them. */
+/* Waits for everything queued; ERR_DEVICE with the first failure, also of another GPU of its group:
+ * if one fails, a collective operation would not end on any of them. */
 enum err cuda_wait(struct cuda *c, struct why *w);
 
-/* The same for a GPU that was joined with others. */
+/* The same for a GPU in a group. */
 enum err cuda_wait_together(struct cuda *c, struct why *w);
 
-/* Ends the group that it was joined to, if it was. */
+/* Ends its group, if it is in one. */
 void cuda_leave(struct cuda *c);
 
 #endif

@@ -1,15 +1,15 @@
-/* outer.cu -- DiLoCo's outer step (arXiv 2311.08105), bit for bit that of c/outer/outer.c and
+/* outer.cu -- DiLoCo's outer step (arXiv 2311.08105), with the same bits as c/outer/outer.c and
  * SPEC.md.
  *
  *     wire = quantize(anchor - theta)     acc += weight * dequantize(wire)
  *     mean = quantize(acc / weights)      m' = mu m + d     a' = a - lr (d + mu m')
- *     theta = a', or a' + (theta - a) where the mean is without ours
+ *     theta = a', or a' + (theta - a) if our contribution is not in the mean
  *
- * Each operation is rounded by itself: the intrinsics keep the compiler from fusing two. One warp a
- * block of 256, eight elements a lane; a block's bytes are written once. Roofline: 8 B read and 1 B
- * written an element to quantize, 13 B read and 12 B written for the step: only bandwidth matters,
- * and here that of PCIe, since anchor and momentum live in host memory, where peers are served
- * from. */
+ * Each operation is rounded separately: the intrinsics keep the compiler from fusing two. One warp
+ * per block of 256, eight elements per lane; a block's bytes are written once. Roofline: 8 B read
+ * and 1 B written per element to quantize, 13 B read and 12 B written for the step:
+ * bandwidth-bound, and by PCIe, since anchor and momentum are in host memory, from which peers are
+ * served. */
 #include "outer.h"
 
 #include "ops.h"
@@ -20,11 +20,11 @@ extern "C" {
 
 #define WARPS      4
 #define THREADS    (WARPS * WARP)
-#define EACH       (OUTER_BLOCK / WARP) /* elements of a lane */
+#define EACH       (OUTER_BLOCK / WARP) /* elements per lane */
 #define ABSMAX_MIN 0x1p-100f
 #define INFINITE   0x7f800000u
 
-/* The block of this warp: its first element, and how many it has. False: none. */
+/* The block of this warp: its index, first element and number of elements. False: none. */
 __device__ __forceinline__ bool block_at(size_t n, size_t *block, size_t *first, size_t *count)
 {
     *block = (size_t)blockIdx.x * WARPS + threadIdx.x / WARP;
@@ -50,14 +50,14 @@ __device__ __forceinline__ void quantize_block(const float x[EACH], size_t n, si
         most = other > most ? other : most;
     }
     if (most >= INFINITE) {
-        if (lane == 0) *bad = 1; /* whoever writes it writes the same */
+        if (lane == 0) *bad = 1; /* all writers write the same */
         return;
     }
     const float absmax = __uint_as_float(most);
     const float scale = absmax < ABSMAX_MIN ? 0.0f : __fdiv_rn(absmax, 127.0f);
     if (lane == 0) {
         const uint32_t bits = __float_as_uint(scale);
-        for (size_t byte = 0; byte < 4; byte++) /* a chunk's bytes may start anywhere */
+        for (size_t byte = 0; byte < 4; byte++) /* a chunk's bytes may be unaligned */
             wire[block * 4 + byte] = (uint8_t)(bits >> 8 * byte);
     }
     for (size_t k = 0; k < EACH; k++) {

@@ -1,10 +1,10 @@
-/* outer_step.cu -- the outer step on whole vectors: anchor, momentum and wire bytes lie in host
- * memory and pass through the device chunk after chunk.
+/* outer_step.cu -- the outer step on whole vectors: anchor, momentum and wire bytes are in host
+ * memory and pass through the device chunk by chunk.
  *
- * Three streams and SLOTS chunks on the way: while one is computed the next comes in and the one
- * before goes out. The bus is the limit: an element brings 8 to 9 bytes in and takes 8 out
- * (quantizing: 4 in, 1 out), and computes next to nothing. Copies overlap where the host's memory
- * is pinned; elsewhere the driver makes them one by one. */
+ * Three streams and SLOTS chunks in flight: while one is computed the next is uploaded and the
+ * previous one downloaded. The bus is the limit: each element uploads 8 to 9 bytes and downloads 8
+ * (quantizing: 4 and 1), with little computation. Copies overlap if the host's memory is pinned;
+ * otherwise the driver does them one by one. */
 #include "ops.h"
 #include "outer.h"
 
@@ -17,7 +17,7 @@ extern "C" {
 
 #define SLOTS CUDA_OUTER_SLOTS
 
-/* The device memory of one chunk on its way. */
+/* The device memory of one chunk in flight. */
 struct slot {
     float *anchor, *momentum;
     uint8_t *wire;
@@ -30,7 +30,7 @@ static struct slot slot_at(const struct cuda *c, const struct outer_layout *l, u
     return slot{(float *)at, (float *)(at + vector), at + 2 * vector};
 }
 
-/* Whether something was not finite: behind the slots. */
+/* The flag that something was not finite; stored after the slots. */
 static uint32_t *flag_of(const struct cuda *c)
 {
     return (uint32_t *)((uint8_t *)c->outer.memory + SLOTS * (c->outer.bytes / (SLOTS + 1)));
@@ -47,7 +47,7 @@ static enum err ready(struct cuda *c, const struct outer_layout *l, struct why *
     enum err e = cuda_take(c, bytes, &c->outer.memory, w);
     if (e) return why_while(w, e, "taking the memory of %d chunks for the outer step", SLOTS);
     c->outer.bytes = bytes;
-    return cuda_wait(c, w); /* it is zeroed by now: the other streams may write */
+    return cuda_wait(c, w); /* zeroing is done: the other streams may write */
 }
 
 static void up(struct cuda *c, void *to, const void *from, size_t bytes)
@@ -62,8 +62,8 @@ static void down(struct cuda *c, void *to, const void *from, size_t bytes)
     cuda_launched(c, "outer download");
 }
 
-/* A chunk's way: room is made before it comes in, it has come before it is computed, it is computed
- * before it goes. */
+/* The stages of a chunk: upload once its slot is free, compute once it is uploaded, download once
+ * it is computed. */
 static void comes(struct cuda *c, uint32_t chunk)
 {
     cudaStreamWaitEvent(c->outer.in, c->outer.gone[chunk % SLOTS], 0);
@@ -83,7 +83,7 @@ static void goes(struct cuda *c, uint32_t chunk)
     cudaEventRecord(c->outer.gone[chunk % SLOTS], c->outer.out);
 }
 
-/* For all three streams. */
+/* Waits for all three streams. */
 static enum err finish(struct cuda *c, struct why *w)
 {
     cuda_note(c, cudaStreamSynchronize(c->outer.out), "the outer step");
@@ -173,7 +173,7 @@ void cuda_pin(void *self, void *host, size_t bytes)
         c->outer.pinned = host;
         return;
     }
-    (void)cudaGetLastError(); /* it is told; the next launch did not cause it */
+    (void)cudaGetLastError(); /* reported; the next launch must not report it again */
     fprintf(stderr,
             "shoal: %.1f MiB of the outer step's memory could not be pinned (%s): its copies to "
             "and from the GPU are slower\n",

@@ -1,8 +1,8 @@
-/* pack.h -- sixteen bytes a thread at once: what bounds a kernel that only moves numbers is how
- * many bytes are on their way, and a warp that asks for two a lane has too few.
+/* pack.h -- loads and stores of sixteen bytes per thread: a memory-bound kernel needs many bytes in
+ * flight, and a warp that loads two per lane has too few.
  *
- * A kernel is written for EACH elements a thread: pack_of<T> where all that it touches allows it,
- * else 1. */
+ * A kernel is written for EACH elements per thread: pack_of<T> if all its arrays allow it,
+ * otherwise 1. */
 #ifndef SHOAL_CU_PACK_H
 #define SHOAL_CU_PACK_H
 
@@ -16,8 +16,8 @@ template <class T, int EACH> struct alignas(EACH * sizeof(T)) pack {
     T at[EACH];
 };
 
-/* EACH numbers from or to an address that is a multiple of their bytes, widened to fp32 and rounded
- * from it. */
+/* Loads or stores EACH numbers, aligned to their total size, widening to fp32 or rounding from
+ * it. */
 template <int EACH, class T> __device__ __forceinline__ void load(float to[EACH], const T *from)
 {
     const pack<T, EACH> p = *(const pack<T, EACH> *)from;
@@ -25,7 +25,7 @@ template <int EACH, class T> __device__ __forceinline__ void load(float to[EACH]
     for (int e = 0; e < EACH; e++) to[e] = float_of(p.at[e]);
 }
 
-/* As many numbers that are fp32 beside elements of another type, sixteen bytes at a time. */
+/* Loads EACH fp32 numbers that accompany elements of another type, sixteen bytes at a time. */
 template <int EACH> __device__ __forceinline__ void load_floats(float to[EACH], const float *from)
 {
     constexpr int at_once = EACH < pack_of<float> ? EACH : pack_of<float>;
@@ -45,7 +45,7 @@ template <int EACH, class T> __device__ __forceinline__ void store(T *to, const 
     } else *(pack<T, EACH> *)to = p;
 }
 
-/* Do rows of `width` elements from `p` on all begin where sixteen bytes may be read? */
+/* Do rows of `width` elements from `p` on all start on boundaries of sixteen bytes? */
 template <class T> static inline bool packs(const void *p, size_t width)
 {
     return (uintptr_t)p % 16 == 0 && width % pack_of<T> == 0;

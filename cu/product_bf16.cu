@@ -1,15 +1,15 @@
 /* product_bf16.cu -- matrix products on tensor cores: c (+)= a b, operands in bf16, sums in fp32
  * (tensor.h).
  *
- * A block of four warps makes TILE x TILE of c, each warp a quarter of it. The operands come in
- * slices of 32 along the sum by asynchronous copies, STAGES - 1 slices ahead of the one that is
- * multiplied; a slice lies in shared memory as in global, and ldmatrix turns it where the form asks
- * for it. Rows there are 16 bytes longer than what they hold, so that the eight rows of an ldmatrix
- * fall into different banks. Each sum runs in ascending order: the bits depend on neither tile nor
- * grid.
+ * A block of four warps computes TILE x TILE of c, each warp a quarter of it. The operands are
+ * loaded in slices of 32 along the sum by asynchronous copies, STAGES - 1 slices ahead of the one
+ * being multiplied; a slice has the same layout in shared as in global memory, and ldmatrix
+ * transposes it where the form requires it. Rows there are padded by 16 bytes, so that the eight
+ * rows of an ldmatrix fall into different banks. Each sum runs in ascending order: the bits depend
+ * on neither tile nor grid.
  *
- * Roofline, of 128 x 128 a block: 64 flops for a byte from global memory, mostly the L2: blocks go
- * over c in groups of eight rows of tiles, which share what they read. Not tried: wgmma (sm_90),
+ * Roofline, with 128 x 128 per block: 64 flops per byte from global memory, mostly L2: blocks cover
+ * c in groups of eight rows of tiles, which share what they read. Not tried: wgmma (sm_90),
  * splitting the sum where c is small. */
 #include "ops.h"
 #include "ptx.h"
@@ -17,11 +17,11 @@
 #include <assert.h>
 
 #define THREADS    128
-#define DEEP       32 /* a slice's part of the sum */
+#define DEEP       32 /* length of a slice along the sum */
 #define STAGES     3
 #define PAD        8                 /* elements */
-#define SIZE_LIMIT ((size_t)1 << 30) /* positions along one side are int; offsets are not */
-#define GROUP      8                 /* rows of tiles that blocks go through together */
+#define SIZE_LIMIT ((size_t)1 << 30) /* positions along a side are int; offsets are not */
+#define GROUP      8                 /* rows of tiles that neighbouring blocks share */
 
 /* An operand's slice in shared memory: rows of DEEP along the sum, or ACROSS: DEEP rows along c. */
 template <int TILE, bool ACROSS> struct slice {
@@ -41,14 +41,14 @@ struct operand {
     int rows, width; /* as stored */
 };
 
-/* A thread's part in copying one slice after the other: chunks of eight elements, `hop` apart. What
- * a slice costs beside the copies are a few additions: counted in SASS, addresses made anew were
- * twice the instructions of all the rest. */
+/* A thread's part in copying slices: chunks of eight elements, `hop` apart. Besides the copies a
+ * slice costs only a few additions: in SASS, recomputing addresses took twice the instructions of
+ * everything else. */
 template <class SLICE> struct reader {
     static constexpr int chunks = SLICE::width / 8, rows_between = THREADS / chunks;
     const struct bf16 *at; /* the first chunk */
     size_t hop, step;      /* step: to the next slice */
-    int rows, width;       /* what is stored from there on; may be negative */
+    int rows, width;       /* stored from there on; may be negative */
     int down, along;       /* its place in the slice */
 };
 
@@ -68,8 +68,8 @@ __device__ __forceinline__ reader<SLICE> reader_at(const struct operand &m, int 
     return r;
 }
 
-/* Begins to copy the next slice; zeros beyond what is stored, which is not read. Aligned: chunks
- * begin on boundaries of 16 bytes in global memory as well. */
+/* Starts copying the next slice, with zeros beyond the stored elements, which are not read.
+ * ALIGNED: chunks are aligned to 16 bytes in global memory, too. */
 template <bool ALIGNED, class SLICE>
 __device__ __forceinline__ void read_slice(SLICE *to, reader<SLICE> *r)
 {
@@ -92,7 +92,7 @@ __device__ __forceinline__ void read_slice(SLICE *to, reader<SLICE> *r)
     else r->width -= DEEP;
 }
 
-/* Rows [i, i + 16) of a, at k of the slice. */
+/* Rows [i, i + 16) of a, at position k of the slice. */
 template <int TILE, bool ACROSS>
 __device__ __forceinline__ void a_fragment(uint32_t r[4], const slice<TILE, ACROSS> &s, int i,
                                            int k)
@@ -112,7 +112,7 @@ __device__ __forceinline__ void b_fragments(uint32_t r[4], const slice<TILE, ACR
     else ldmatrix(r, &s.at[j + lane / 16 * 8 + lane % 8][k + lane / 8 % 2 * 8]);
 }
 
-/* Two neighbouring elements of c, of which the second may lie beyond the end. */
+/* Two neighbouring elements of c, of which the second may be beyond the end. */
 __device__ __forceinline__ void store_two(const struct op_product &o, size_t row, size_t column,
                                           float first, float second)
 {
@@ -160,7 +160,8 @@ __global__ void __launch_bounds__(THREADS, 2)
     auto a_reader = reader_at<slice<TILE, A_ACROSS>>(a, (int)row);
     auto b_reader = reader_at<slice<TILE, B_ACROSS>>(b, (int)column);
     float sum[highs][2 * wides][4] = {};
-    int ahead = 0, place = 0, now = 0; /* the next slice to read and its stage; the present stage */
+    /* ahead, place: next slice to read and its stage; now: present stage */
+    int ahead = 0, place = 0, now = 0;
 
     auto read = [&] {
         if (ahead < slices) {
@@ -174,7 +175,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     for (int n = 0; n < STAGES - 1; n++) read();
     for (int n = 0; n < slices; n++) {
         copy_wait<STAGES - 2>();
-        __syncthreads(); /* slice n is there, and nobody reads the stage of slice n - 1 any more */
+        __syncthreads(); /* slice n has arrived, and the stage of slice n - 1 is no longer read */
         read();
         const stage_t &s = stages[now];
         now = now + 1 < STAGES ? now + 1 : 0;
@@ -220,7 +221,7 @@ static void launch(struct cuda *c, const struct op_product *o)
     LAUNCH(product, dim3(blocks), dim3(THREADS), bytes, c->stream, *o, a, b);
 }
 
-/* Below some 256 blocks of 128 x 128 a large GPU has multiprocessors without work. */
+/* With fewer than about 256 blocks of 128 x 128 a large GPU has idle multiprocessors. */
 static bool small(const struct op_product *o)
 {
     if (o->tile) return o->tile == 64;

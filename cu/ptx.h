@@ -1,8 +1,8 @@
-/* ptx.h -- the instructions that CUDA C++ has no word for, sm_80 and later; no other file holds
+/* ptx.h -- instructions that CUDA C++ cannot express, sm_80 and later; no other file contains
  * inline PTX.
  *
  * bf16 is the upper half of an fp32, rounded to the nearest, ties to even. A warp multiplies
- * matrices in fragments, spread over its lanes as the PTX ISA says ("Matrix Fragments for
+ * matrices in fragments, distributed over its lanes as in the PTX ISA ("Matrix Fragments for
  * mma.m16n8k16"), with g = lane / 4 and t = lane % 4:
  *
  *     a[4]   16 x 16   rows g, g + 8, g, g + 8; columns 2t and 2t + 1, in the last two registers 8 further
@@ -20,7 +20,7 @@ struct bf16 {
     uint16_t bits;
 };
 
-/* Sixteen bytes, moved at once. */
+/* Sixteen bytes, moved by one instruction. */
 struct alignas(16) bf16_eight {
     struct bf16 at[8];
 };
@@ -62,8 +62,8 @@ __device__ __forceinline__ float exp2_fast(float x)
     return y;
 }
 
-/* Four 8 x 8 matrices from shared memory: lane l names row l % 8 of matrix l / 8, 16 bytes on a
- * boundary of 16. Register m gets elements 2t and 2t + 1 of row g of matrix m. */
+/* Four 8 x 8 matrices from shared memory: lane l passes the address of row l % 8 of matrix l / 8,
+ * 16 aligned bytes. Register m receives elements 2t and 2t + 1 of row g of matrix m. */
 __device__ __forceinline__ void ldmatrix(uint32_t r[4], const void *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -90,8 +90,8 @@ __device__ __forceinline__ void mma(float c[4], const uint32_t a[4], const uint3
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-/* Begins to copy `bytes` of 16 from global to shared memory, both on boundaries of 16, and zeros
- * for the rest: only those bytes are read. */
+/* Starts an asynchronous copy of `bytes` <= 16 bytes from global to shared memory, both aligned to
+ * 16, with zeros for the rest of the 16: only `bytes` are read. */
 __device__ __forceinline__ void copy_async(void *to, const void *from, unsigned bytes)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(ptx_shared(to)), "l"(from),
@@ -99,8 +99,8 @@ __device__ __forceinline__ void copy_async(void *to, const void *from, unsigned 
                  : "memory");
 }
 
-/* Writes 16 bytes of global memory, on a boundary of 16, by one instruction: a struct that is
- * assigned may be taken apart. */
+/* Writes 16 aligned bytes of global memory by one instruction: the compiler may split the
+ * assignment of a struct. */
 __device__ __forceinline__ void store_whole(void *to, const uint32_t words[4])
 {
     asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)),
@@ -114,7 +114,7 @@ __device__ __forceinline__ void copy_commit()
     asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
-/* Waits for all of this thread's groups but the latest N; other threads see the bytes after the
+/* Waits for all of this thread's groups except the latest N; other threads see the bytes after the
  * next barrier. */
 template <int N> __device__ __forceinline__ void copy_wait()
 {
@@ -123,7 +123,7 @@ template <int N> __device__ __forceinline__ void copy_wait()
 
 #endif
 
-/* Kernels that are written once for both kinds of activations, T being float or struct bf16. */
+/* For kernels written once for both kinds of activations, with T = float or struct bf16. */
 __device__ __forceinline__ float float_of(float x) { return x; }
 template <class T> __device__ __forceinline__ T number_of(float x);
 template <> __device__ __forceinline__ float number_of<float>(float x) { return x; }

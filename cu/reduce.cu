@@ -1,8 +1,8 @@
 /* reduce.cu -- the sum and the Euclidean norm of a vector, in fp64.
  *
- * A block adds up a piece of 65536 elements, the host the pieces' sums in order: the same bits on
- * any device. One launch and one download whatever the length: a vector of more than 2^32 elements
- * has longer pieces, no more of them. */
+ * A block sums a piece of 65536 elements, the host the pieces' sums in order: the same bits on any
+ * device. One launch and one download for any length: a vector of more than 2^32 elements has
+ * longer pieces, not more of them. */
 #include "base/whole.h"
 #include "ops.h"
 
@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(THREADS)
     double sum = 0;
     size_t i = first + threadIdx.x;
     for (; i + (AHEAD - 1) * THREADS < last; i += AHEAD * THREADS) {
-        float v[AHEAD]; /* on their way at the same time */
+        float v[AHEAD]; /* loaded concurrently */
 #pragma unroll
         for (int a = 0; a < AHEAD; a++) v[a] = x[i + a * THREADS];
 #pragma unroll

@@ -3,8 +3,8 @@
  *     out = silu(gate) * up     silu(z) = z s     s = 1 / (1 + exp(-z))
  *     gate_grad = out_grad * up * (s + silu(z) (1 - s))     up_grad = out_grad * silu(z)
  *
- * Backward gives out once more, so that nobody has to keep it. Roofline: only bandwidth matters, so
- * a thread takes sixteen bytes of each array where rows allow it (pack.h), else one element. */
+ * Backward recomputes `out`, so that it need not be stored. Roofline: memory-bound, so a thread
+ * handles sixteen bytes of each array if rows allow it (pack.h), otherwise one element. */
 #include "ops.h"
 #include "pack.h"
 

@@ -1,4 +1,4 @@
-/* amount.h -- amounts as a person reads them. */
+/* amount.h -- human-readable amounts. */
 #ifndef SHOAL_BASE_AMOUNT_H
 #define SHOAL_BASE_AMOUNT_H
 

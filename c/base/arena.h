@@ -1,7 +1,7 @@
-/* arena.h -- memory taken once, at start, and handed out from front to back.
+/* arena.h -- memory allocated once, at start, and handed out from front to back.
  *
- * Sizes follow from the configuration, so a part of the program asks for all it needs while it is
- * set up; then its arena is sealed and asking again is a bug. */
+ * Sizes follow from the configuration, so a part of the program allocates everything while it is
+ * set up; then its arena is sealed, and allocating again is a bug. */
 #ifndef SHOAL_BASE_ARENA_H
 #define SHOAL_BASE_ARENA_H
 
@@ -17,22 +17,21 @@ struct arena {
     bool sealed, owned; /* owned: arena_close unmaps the storage */
 };
 
-/* Over the caller's storage, which must outlive the arena. */
+/* Uses the caller's storage, which must outlive the arena. */
 void arena_init(struct arena *a, void *storage, size_t bytes);
 
-/* Takes `bytes` of zeroed address space from the system; pages count when they are touched.
- * ERR_MEMORY. */
+/* Maps `bytes` of zeroed memory; pages are allocated when touched. ERR_MEMORY. */
 enum err arena_open(struct arena *a, size_t bytes, struct why *w);
 void arena_close(struct arena *a);
 
-/* `bytes` zeroed bytes aligned to `align` (a power of two up to 4096), or NULL when the arena is
- * full. The arena must not be sealed. */
+/* Allocates `bytes` zeroed bytes aligned to `align` (a power of two up to 4096), or NULL when the
+ * arena is full. The arena must not be sealed. */
 void *arena_take(struct arena *a, size_t bytes, size_t align);
 
-/* Room for `n` of a type, aligned to 64 bytes for vector code. */
+/* Allocates `n` of a type, aligned to 64 bytes for vector code. */
 #define arena_array(a, type, n) ((type *)arena_take((a), sizeof(type) * (size_t)(n), 64))
 
-/* From here on arena_take is a bug. */
+/* From now on arena_take is a bug. */
 void arena_seal(struct arena *a);
 
 #endif

@@ -42,7 +42,7 @@ static bool folder_empty(const char *dir)
 
 bool aside_free(const struct aside *a) { return !file_exists(a->out) || folder_empty(a->out); }
 
-/* What file_write_atomic leaves of a file of ours when it is killed counts as ours. */
+/* A temporary file of file_write_atomic for one of our files also counts as ours. */
 static bool known(const struct aside *a, const char *name)
 {
     char whole[NAME_MAX + 1];
@@ -56,7 +56,7 @@ static bool known(const struct aside *a, const char *name)
 bool aside_foreign(const struct aside *a, char name[NAME_MAX + 1])
 {
     DIR *d = opendir(a->out);
-    bool found = d == NULL; /* a file, or a folder that may not be read */
+    bool found = d == NULL; /* not a folder, or not readable */
     name[0] = 0;
     if (!d) snprintf(name, NAME_MAX + 1, "what cannot be listed (%s)", strerror(errno));
     for (struct dirent *x; !found && (x = readdir(d));) {
@@ -68,8 +68,8 @@ bool aside_foreign(const struct aside *a, char name[NAME_MAX + 1])
     return found;
 }
 
-/* Deletes our files in `dir`, and the lock unless it is kept. False when there are other things
- * too. */
+/* Deletes our files in `dir`, and the lock unless it is kept. False when there are other
+ * entries. */
 static bool clear_folder(const struct aside *a, const char *dir, bool keep_lock)
 {
     DIR *d = opendir(dir);
@@ -107,21 +107,22 @@ static enum err rename_folder(const char *from, const char *to, struct why *w)
                             : ERR_OK;
 }
 
-/* The old one out of the way, the new one in. */
+/* Renames OUT to OUT.old, and OUT.part to OUT. */
 static enum err swap(const struct aside *a, struct why *w)
 {
-    if (clear_folder(a, a->old, false)) rmdir(a->old); /* of a process that was killed right here */
+    if (clear_folder(a, a->old, false)) rmdir(a->old); /* left by a process killed right here */
     if (folder_empty(a->out)) return rename_folder(a->part, a->out, w);
     enum err e = rename_folder(a->out, a->old, w);
     if (e) return e;
     e = rename_folder(a->part, a->out, w);
-    /* Without the new one the old one back; if that fails too, the story of the first is the better
+    /* If that failed, restore the old one; if that fails too, the first error is the more useful
      * one. */
     if (e && rename(a->old, a->out)) return e;
     return e;
 }
 
-/* The lock goes with the folder, so that nobody takes OUT.part for a leftover before the rename. */
+/* The lock moves with the folder, so that no process takes OUT.part for a leftover before the
+ * rename. */
 enum err aside_keep(struct aside *a, struct why *w)
 {
     char lock[PATH_MAX + sizeof LOCK_NAME];

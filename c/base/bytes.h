@@ -1,7 +1,7 @@
-/* bytes.h -- views of bytes, a reader that checks every length, a writer that never runs over.
+/* bytes.h -- views of bytes, a reader that checks every length, a writer that never overflows.
  *
  * All integers are little-endian and of fixed width. Reader and writer remember the first failure
- * and stay failed, so that a message is read field by field and judged once, at its end. */
+ * and stay failed, so that a message is read field by field and checked once, at its end. */
 #ifndef SHOAL_BASE_BYTES_H
 #define SHOAL_BASE_BYTES_H
 
@@ -34,7 +34,7 @@ static inline const char *bytes_hex(const uint8_t *from, size_t count, char *out
 
 struct reader {
     const uint8_t *at, *end;
-    bool bad; /* something was asked that is not there; all later reads give zeros */
+    bool bad; /* read past the end; all later reads return zeros */
 };
 
 static inline struct reader reader_init(struct bytes b)
@@ -44,8 +44,8 @@ static inline struct reader reader_init(struct bytes b)
 }
 static inline size_t reader_left(const struct reader *r) { return (size_t)(r->end - r->at); }
 
-/* The next `count` bytes as a view into the message; an empty view and `bad` when they are not
- * there. */
+/* The next `count` bytes as a view into the message; an empty view and `bad` when there are
+ * fewer. */
 static inline struct bytes reader_bytes(struct reader *r, size_t count)
 {
     if (r->bad || reader_left(r) < count) {
@@ -56,7 +56,7 @@ static inline struct bytes reader_bytes(struct reader *r, size_t count)
     r->at += count;
     return b;
 }
-/* Copies `count` bytes; zeros when they are not there. */
+/* Copies `count` bytes; zeros when there are fewer. */
 static inline void reader_copy(struct reader *r, void *to, size_t count)
 {
     struct bytes b = reader_bytes(r, count);
@@ -81,13 +81,13 @@ static inline float reader_f32(struct reader *r)
     memcpy(&f, &u, sizeof f);
     return f;
 }
-/* True when all was there and nothing is left over. */
+/* True when all reads succeeded and nothing is left over. */
 static inline bool reader_done(const struct reader *r) { return !r->bad && r->at == r->end; }
 
 struct writer {
     uint8_t *start;
     size_t room, used;
-    bool full; /* something did not fit; what fit before it is whole */
+    bool full; /* something did not fit; everything before it is complete */
 };
 
 static inline struct writer writer_init(void *to, size_t room)

@@ -1,5 +1,5 @@
-/* carve.h -- one piece of memory cut into many: the same walk over all that is needed runs twice,
- * first to count, then to hand out. */
+/* carve.h -- divides one piece of memory: the same function carves all arrays twice, first to count
+ * bytes, then to assign addresses. */
 #ifndef SHOAL_BASE_CARVE_H
 #define SHOAL_BASE_CARVE_H
 
@@ -8,14 +8,14 @@
 
 #include "base/whole.h"
 
-#define CARVE_ALIGNMENT 256 /* bytes; of each piece, from the start on */
+#define CARVE_ALIGNMENT 256 /* bytes; of each piece, relative to the start */
 
 struct carver {
     uint8_t *start; /* NULL: only count */
     size_t used;
 };
 
-/* The next `bytes` bytes; NULL while only counting. The memory stays its owner's. */
+/* The next `bytes` bytes; NULL while only counting. The memory's owner does not change. */
 static inline void *carve(struct carver *c, size_t bytes)
 {
     void *at = c->start ? c->start + c->used : NULL;

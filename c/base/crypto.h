@@ -1,7 +1,7 @@
-/* crypto.h -- the cryptography that the rest of shoal may ask for, as a table of functions.
+/* crypto.h -- the cryptography used by the rest of shoal, as a table of functions.
  *
  * net/ fills it from wolfSSL, the simulator with cheap stand-ins: c/ and swarm/ see neither. Hashes
- * are SHA-256 (FIPS 180-4) everywhere; a 16-byte digest is the first half of one. Signatures are
+ * are SHA-256 (FIPS 180-4) everywhere; a 16-byte digest is the first half of a hash. Signatures are
  * Ed25519 (RFC 8032). */
 #ifndef SHOAL_BASE_CRYPTO_H
 #define SHOAL_BASE_CRYPTO_H
@@ -19,8 +19,8 @@
 #define CRYPTO_DIGEST_BYTES    16
 
 struct crypto {
-    void *self; /* handed to each function; for the node's own key and generator */
-    /* SHA-256 of the parts, one after the other. */
+    void *self; /* passed to each function; for the node's own key and generator */
+    /* SHA-256 of the concatenated parts. */
     void (*hash)(void *self, const struct bytes *parts, size_t count,
                  uint8_t out[CRYPTO_HASH_BYTES]);
     /* Signs with the node's own key. */
@@ -28,7 +28,7 @@ struct crypto {
     /* Is this the signature of the message by the key's owner? */
     bool (*verify)(void *self, const uint8_t key[CRYPTO_KEY_BYTES], struct bytes message,
                    const uint8_t signature[CRYPTO_SIGNATURE_BYTES]);
-    /* Bytes nobody can guess (in the simulator: bytes the seed decides). */
+    /* Unpredictable bytes (in the simulator determined by the seed). */
     void (*random)(void *self, void *to, size_t count);
 };
 

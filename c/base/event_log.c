@@ -14,11 +14,11 @@
 #include "base/clock.h"
 #include "base/object.h"
 
-#define ROOM_BYTES ((size_t)1 << 20) /* of lines that wait: some 5,000 events */
-#define GAP_BYTES  512               /* kept free for a log_gap */
-#define LOOK_EACH  span_s(2)         /* is the file still the one at its path? */
+#define ROOM_BYTES ((size_t)1 << 20) /* of waiting lines: about 5,000 events */
+#define GAP_BYTES  512               /* reserved for a log_gap */
+#define LOOK_EACH  span_s(2)         /* how often to check whether the path still names our file */
 
-/* Lines on their way to the file. */
+/* Lines waiting to be written. */
 struct lines {
     char *data;
     size_t count, done;
@@ -27,18 +27,18 @@ struct lines {
 struct event_log {
     char *path;
     pthread_t writer;
-    pthread_mutex_t lock; /* from begin to end, and for what follows */
+    pthread_mutex_t lock; /* held from event_log_begin to event_log_end; guards the fields below */
     pthread_cond_t wake;  /* the writer has something to do */
-    json_t *event;        /* the line that is being filled */
+    json_t *event;        /* the line being built */
     struct lines waiting; /* whole lines */
-    uint64_t lost;        /* events that found no room, not yet told in the log */
+    uint64_t lost;        /* dropped events, not yet reported in the log */
     uint64_t lost_ever;
     bool closing;
-    /* The writer's own. */
+    /* Used only by the writer. */
     int fd;
-    bool regular, torn; /* torn: the file ends in half a line that is not ours to complete */
+    bool regular, torn; /* torn: the file ends in half a line of another process */
     bool failing, said;
-    int failed; /* errno of the latest write that failed */
+    int failed; /* errno of the latest failed write */
     instant looked;
     int echo; /* -1: none */
     struct lines going;
@@ -46,8 +46,8 @@ struct event_log {
 
 /* ---- the file ---- */
 
-/* Opens the file at the path. Reading is for its last byte alone; a log that may only be written
- * has none to look at. */
+/* Opens the file at the path. Read access is only for its last byte; a write-only log works without
+ * it. */
 static bool open_file(struct event_log *j)
 {
     int fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
@@ -64,7 +64,7 @@ static bool open_file(struct event_log *j)
     return true;
 }
 
-/* Between two lines: has somebody put another file, or none, in the place of ours? */
+/* Between two lines: was our file replaced or removed? */
 static void look_for_file(struct event_log *j)
 {
     if (!j->regular || !instant_reached(clock_now(), instant_after(j->looked, LOOK_EACH))) return;
@@ -72,10 +72,10 @@ static void look_for_file(struct event_log *j)
     j->looked = clock_now();
     bool same = !fstat(j->fd, &ours) && !stat(j->path, &there) && ours.st_ino == there.st_ino &&
                 ours.st_dev == there.st_dev;
-    if (!same) open_file(j); /* where that fails, the old file goes on taking lines */
+    if (!same) open_file(j); /* if that fails, keep writing to the old file */
 }
 
-/* True when all of it is written; else errno says why not. */
+/* True when everything is written; otherwise errno is set. */
 static bool write_some(int fd, const char *data, size_t count, size_t *done)
 {
     while (*done < count) {
@@ -87,7 +87,7 @@ static bool write_some(int fd, const char *data, size_t count, size_t *done)
     return true;
 }
 
-/* Writes as much of what is going as the file takes. */
+/* Writes as many of the waiting bytes as the file accepts. */
 static void write_lines(struct event_log *j)
 {
     size_t ended = 0;
@@ -109,8 +109,8 @@ static void write_lines(struct event_log *j)
             j->path, strerror(j->failed));
 }
 
-/* The same lines for whoever reads --json, once they are in the file. SIGPIPE is blocked here: a
- * worker does not die because its reader went away. */
+/* Writes the same lines to `echo`, once they are in the file. SIGPIPE is blocked here, so that a
+ * worker survives when its reader exits. */
 static void write_echo(struct event_log *j)
 {
     size_t done = 0;
@@ -120,8 +120,8 @@ static void write_echo(struct event_log *j)
     j->echo = -1;
 }
 
-/* The process ends and the disk is still full: what stands of a line is taken back. Returns the
- * events not written. */
+/* The process ends and the disk is still full: removes a partial line. Returns the number of
+ * unwritten events. */
 static uint64_t give_up(struct event_log *j)
 {
     struct lines *l = &j->going;
@@ -133,14 +133,14 @@ static uint64_t give_up(struct event_log *j)
     const off_t half = (off_t)(l->done - whole);
     if (half && j->regular && !fstat(j->fd, &s) && s.st_size >= half &&
         ftruncate(j->fd, s.st_size - half))
-        j->torn = true; /* the next process to open it sees to that */
+        j->torn = true; /* the next process that opens it adds a newline */
     l->count = l->done = 0;
     return events;
 }
 
 /* ---- the writer ---- */
 
-/* Puts a line behind those that wait; false when there is no room for it. */
+/* Appends a line to the waiting ones; false when there is no room. */
 static bool add_line(struct event_log *j, const json_t *o, size_t kept_free)
 {
     char *line = object_line(o);
@@ -163,7 +163,7 @@ static json_t *event_now(const char *event)
     return o;
 }
 
-/* What was lost comes after the lines that waited before it: tells it there. */
+/* Reports lost events, in their place after the lines that were waiting then. */
 static void add_gap(struct event_log *j)
 {
     json_t *o = event_now("log_gap");
@@ -173,8 +173,8 @@ static void add_gap(struct event_log *j)
     json_decref(o);
 }
 
-/* Sleeps until there is something to write or, after a failure, for a second. With the lock held.
- * */
+/* Sleeps until there is something to write or, after a failure, for a second. Called with the lock
+ * held. */
 static void sleep_writer(struct event_log *j)
 {
     struct timespec until;
@@ -214,7 +214,7 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
-/* ---- what others call ---- */
+/* ---- interface ---- */
 
 static void free_all(struct event_log *j)
 {
@@ -227,7 +227,7 @@ static void free_all(struct event_log *j)
     free(j);
 }
 
-/* The writer takes no signals: they belong to the program. */
+/* The writer blocks all signals: other threads handle them. */
 static int start_writer(struct event_log *j)
 {
     sigset_t all, before;

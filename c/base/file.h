@@ -1,5 +1,4 @@
-/* file.h -- whole files: read, mapped, written so that a crash leaves the old or the new one,
- * locked. */
+/* file.h -- whole files: reading, mapping, atomic writing, locking. */
 #ifndef SHOAL_BASE_FILE_H
 #define SHOAL_BASE_FILE_H
 
@@ -22,26 +21,27 @@ enum err file_read(const char *path, size_t bytes_max, uint8_t **out, size_t *co
 enum err file_map(const char *path, struct bytes *out, struct why *w);
 void file_unmap(struct bytes mapped);
 
-/* Writes the parts to `path` with `mode`: aside, synced, renamed over the old file, the folder
- * synced. ERR_IO; then the old file is untouched and nothing is left behind, except that
- * when only syncing the folder fails the new file is in place. */
+/* Writes the parts to `path` with `mode`: to a temporary file, which is synced and renamed over the
+ * old file; then syncs the folder. ERR_IO; then the old file is untouched and nothing is left
+ * behind, except if only syncing the folder fails: then the new file is in place. */
 enum err file_write_atomic(const char *path, const struct bytes *parts, size_t count, unsigned mode,
                            struct why *w);
 
-/* Makes a folder and its parents; one that exists is fine. ERR_IO. */
+/* Creates a folder and its parents; an existing one is fine. ERR_IO. */
 enum err file_make_dirs(const char *path, struct why *w);
 
 /* Takes an exclusive lock on `path` (created if missing) without waiting. ERR_STOPPED, with the
- * holder's process ID where it wrote one, when somebody holds it. The lock ends with file_unlock or
- * with the process. */
+ * holder's process ID if it wrote one, when another process holds it. The lock ends with
+ * file_unlock or with the process. */
 enum err file_lock(const char *path, int *out_fd, struct why *w);
 void file_unlock(int fd);
 
-/* Is there a file, folder or anything else at the path? False also when that cannot be seen. */
+/* Is there a file, folder or anything else at the path? Also false when that cannot be
+ * determined. */
 bool file_exists(const char *path);
 
-/* The folder of what was measured on this machine, $XDG_CACHE_HOME/shoal or $HOME/.cache/shoal; it
- * need not exist yet. False where there is none, or no room for its path. */
+/* The folder for results measured on this machine, $XDG_CACHE_HOME/shoal or $HOME/.cache/shoal; it
+ * need not exist yet. False if there is none, or its path is too long. */
 bool file_cache(char *path, size_t room);
 
 #ifdef __cplusplus

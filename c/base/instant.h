@@ -1,4 +1,4 @@
-/* instant.h -- moments and lengths of time as types that cannot be confused.
+/* instant.h -- moments and durations as types that cannot be confused.
  *
  * Adding two moments, or passing bare milliseconds, does not compile. Nothing here reads a clock:
  * clock.h does, and swarm/ must not include it. */
@@ -13,7 +13,7 @@ typedef struct {
 } instant; /* since some origin; monotonic */
 typedef struct {
     uint64_t ns;
-} span; /* a length, never negative */
+} span; /* a duration, never negative */
 
 #define INSTANT_NEVER ((instant){UINT64_MAX})
 
@@ -29,7 +29,7 @@ static inline instant instant_after(instant t, span s)
 {
     return (instant){t.ns + s.ns < t.ns ? UINT64_MAX : t.ns + s.ns};
 }
-/* How long after `since` the moment `t` is; 0 when it is not after it. */
+/* The time from `since` to `t`; 0 when `t` is not after `since`. */
 static inline span instant_since(instant t, instant since)
 {
     return (span){t.ns > since.ns ? t.ns - since.ns : 0};

@@ -8,7 +8,7 @@
 
 static const char mark[] = ".tmp-";
 
-/* The name of the file that `name` was to become. */
+/* The name that the temporary file `name` would have got. */
 static bool stem_of(const char *name, char out[NAME_MAX + 1])
 {
     const char *at = NULL;

@@ -18,8 +18,8 @@ static FILE *open_in(const char *folder, const char *file)
     return bytes < (int)sizeof path ? fopen(path, "re") : NULL;
 }
 
-/* The number that follows `key` and spaces in the first line that begins so. False where none does,
- * and for words and -1, which say in control groups that there is no limit. */
+/* The number that follows `key` and spaces in the first line that begins with them. False if there
+ * is none, and for words and -1, which mean no limit in control groups. */
 static bool number_in(const char *folder, const char *file, const char *key, uint64_t *out)
 {
     char line[256];
@@ -41,8 +41,8 @@ static void limit_processors(struct machine_limits *l, uint64_t quota, uint64_t 
     if (period) l->processors = fmin(l->processors, (double)quota / (double)period);
 }
 
-/* By what these files of a group say. The kernel drops cached pages of files, `cached` in
- * memory.stat, when it needs room. */
+/* Applies the limit in these files of a group. The kernel drops cached pages of files (`cached` in
+ * memory.stat) when it needs memory. */
 static void limit_memory(struct machine_limits *l, const char *folder, const char *limit_file,
                          const char *used_file, const char *cached_key)
 {
@@ -54,7 +54,7 @@ static void limit_memory(struct machine_limits *l, const char *folder, const cha
     l->memory = min_u64(l->memory, limit - min_u64(limit, used));
 }
 
-/* One group: its files, of version 2 and of version 1, have different names. */
+/* One group: the files of versions 2 and 1 have different names. */
 static void limit_by_group(const char *folder, struct machine_limits *l)
 {
     char line[64];
@@ -73,9 +73,9 @@ static void limit_by_group(const char *folder, struct machine_limits *l)
                  "total_inactive_file ");
 }
 
-/* A group and those that it lies in. `group` is the path of a line of proc/self/cgroup, "/" for the
- * outermost; in a container it may name folders that exist outside alone: their limits are those of
- * the outermost that is seen. */
+/* A group and its ancestors. `group` is the path in a line of proc/self/cgroup, "/" for the root;
+ * in a container it may name folders that exist only outside: their limits apply to the outermost
+ * visible one. */
 static void limit_by_groups(const char *root, const char *controller, const char *group,
                             struct machine_limits *l)
 {
@@ -93,7 +93,7 @@ static void limit_by_groups(const char *root, const char *controller, const char
     }
 }
 
-/* Is `name` in a list with commas? */
+/* Is `name` in a comma-separated list? */
 static bool listed(const char *list, const char *name)
 {
     const size_t bytes = strlen(name);
@@ -129,7 +129,7 @@ size_t machine_processors(void)
     return limit < (double)count ? (size_t)max_u64((uint64_t)limit, 1) : count;
 }
 
-/* What ulimit -v leaves of the address space. */
+/* The address space left by ulimit -v. */
 static uint64_t address_space_left(void)
 {
     struct rlimit r;

@@ -10,7 +10,7 @@
 size_t near_distance(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
 {
     if (a_bytes > DISTANCE_BYTES_MAX || b_bytes > DISTANCE_BYTES_MAX) return SIZE_MAX;
-    /* Three rows of the table of distances between beginnings of a and b: two before, one before,
+    /* Three rows of the table of distances between prefixes of a and b: the two previous ones and
      * this one. */
     size_t rows[3][DISTANCE_BYTES_MAX + 1];
     for (size_t j = 0; j <= b_bytes; j++) rows[0][j] = j;

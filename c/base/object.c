@@ -49,12 +49,12 @@ void object_hex(json_t *o, const char *key, const void *data, size_t count)
 void object_json(json_t *o, const char *key, const char *text)
 {
     json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    if (!value) /* a whole number of 64 bits, as a seed may be, loses its last digits */
+    if (!value) /* a 64-bit number, such as a seed, loses its last digits */
         value = json_loads(text, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
     json_object_set_new(o, key, value ? value : json_null());
 }
 
-/* Fifteen digits: all of a decimal that object_f64 rounded, and no more. */
+/* Fifteen digits: enough for a decimal rounded by object_f64, and no more. */
 char *object_line(const json_t *o) { return json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(15)); }
 
 static int claimed = -1;

@@ -9,7 +9,7 @@
 
 #include "base/near.h"
 
-#define LONG_BASE   256 /* what getopt_long returns for row i is LONG_BASE + i */
+#define LONG_BASE   256 /* getopt_long returns LONG_BASE + i for row i */
 #define COLUMNS     80
 #define HELP_COLUMN 24
 
@@ -25,7 +25,7 @@ static size_t count_rows(const struct options *o)
 
 static const char *or_empty(const char *s) { return s ? s : ""; }
 
-/* What a value may be: "a whole number from 1 to 20". */
+/* The allowed values: "a whole number from 1 to 20". */
 static const char *allowed(const struct option_row *r, char out[OPTION_ALLOWED_BYTES])
 {
     size_t at = 0, room = OPTION_ALLOWED_BYTES;
@@ -57,7 +57,7 @@ static bool parse_real(const struct option_row *r, const char *text)
     char *end;
     double v = strtod(text, &end);
     bool fits = r->above ? v > r->low : v >= r->low;
-    fits = fits && (r->below ? v < r->high : v <= r->high); /* neither is true of a NaN */
+    fits = fits && (r->below ? v < r->high : v <= r->high); /* neither holds for a NaN */
     if (end == text || *end || !fits || strchr(" \t\n", *text)) return false;
     *r->real = v;
     return true;
@@ -70,7 +70,7 @@ static bool is_word(const char *const *words, const char *text)
     return false;
 }
 
-/* `name`: how it was written, "-n" or "--workers". */
+/* `name`: as written, "-n" or "--workers". */
 static enum err take(const struct option_row *r, const char *name, const char *text, struct why *w)
 {
     char fits[OPTION_ALLOWED_BYTES];
@@ -100,7 +100,7 @@ static const struct option_row *row_of_letter(const struct options *o, int lette
     return NULL;
 }
 
-/* What getopt_long did not understand: `given` is where it stood. */
+/* Reports what getopt_long did not accept; `given`: the word. */
 static enum err refuse(const struct options *o, const char *given, struct why *w)
 {
     const char *words[OPTIONS_MAX + 2], *name = given;
@@ -108,7 +108,7 @@ static enum err refuse(const struct options *o, const char *given, struct why *w
     if (optopt >= LONG_BASE)
         return why(w, ERR_USAGE, "--%s takes no value; see %s --help",
                    o->rows[optopt - LONG_BASE].name, o->command);
-    if (optopt) /* one letter, perhaps of several */
+    if (optopt) /* a single letter, possibly one of several */
         return why(w, ERR_USAGE,
                    "there is no option -%c; see %s --help, and write -- before what only looks "
                    "like an option",
@@ -151,12 +151,12 @@ static enum err take_arguments(const struct options *o, int argc, char **argv, s
                last->name, argv[at - 1], o->command);
 }
 
-/* The forms that getopt_long reads. */
+/* Converts the table for getopt_long. */
 static void spell(const struct options *o, size_t count, char letters[2 * OPTIONS_MAX + 8],
                   struct option *names)
 {
     *letters++ = '-'; /* keeps the order of argv; skipped where arguments move to its end */
-    *letters++ = ':'; /* tells a missing value from an unknown option */
+    *letters++ = ':'; /* distinguishes a missing value from an unknown option */
     *letters++ = 'h';
     size_t used = 0;
     for (size_t i = 0; i < count; i++) {
@@ -173,11 +173,11 @@ static void spell(const struct options *o, size_t count, char letters[2 * OPTION
     *letters = 0;
 }
 
-/* Is help asked for, whatever else is wrong? */
+/* Is help requested, even if something else is wrong? */
 static bool wants_help(int argc, char **argv, const char *letters, const struct option *names)
 {
     bool help = false;
-    optind = 0; /* glibc: start anew */
+    optind = 0; /* glibc: reset */
     for (int c; (c = getopt_long(argc, argv, letters, names, NULL)) != -1;) help |= c == 'h';
     return help;
 }
@@ -244,7 +244,7 @@ void options_wrap(FILE *to, const char *text, size_t at, size_t indent)
     fprintf(to, "\n");
 }
 
-/* The default of a row as the usage tells it; empty when there is none to tell. */
+/* The default of a row, as shown in the usage; empty when there is none. */
 static void print_default(const struct option_row *r, char *out, size_t room)
 {
     out[0] = 0;

@@ -18,18 +18,18 @@ struct helper {
     pthread_t thread;
 };
 
-/* A thread's part of a job: neighbouring pieces, and in the next job of the same kind the same
- * ones, which lie in its cache. Whoever is done with his helps the others. */
+/* A thread's part of a job: neighbouring pieces, the same ones in the next job of the same kind, so
+ * that its data is in the thread's cache. A thread that is done helps the others. */
 struct share {
     _Alignas(64) atomic_size_t next;
     size_t last;
 };
 
-/* Where the present job stands, in one word: its number, whether it still takes helpers, and how
+/* The state of the present job in one word: its number, whether helpers may still enter, and how
  * many are inside. */
 #define INSIDE 0xffffffffu
 #define OPEN   ((uint64_t)1 << 32)
-#define NUMBER ((uint64_t)1 << 33) /* one more job */
+#define NUMBER ((uint64_t)1 << 33) /* increment for a new job */
 
 struct pool {
     size_t threads;
@@ -37,7 +37,7 @@ struct pool {
     pthread_mutex_t lock;
     pthread_cond_t begin, end;
     _Atomic uint64_t state;
-    bool stop; /* the last job was none */
+    bool stop; /* the helpers must exit */
     void (*piece)(void *, size_t, size_t);
     void *ctx;
     struct share *shares; /* of each thread */
@@ -57,10 +57,9 @@ static void work(struct pool *p, size_t thread)
 }
 
 /* Ops of a model follow one another within microseconds, and waking a thread takes as long as a
- * small op. So whoever waits does not sleep at once: first it watches, then it offers the processor
- * to others, and then it lies down, so that several pools on few processors do not keep them from
- * one another. */
-#define WATCH_ROUNDS 2000 /* some 40 us */
+ * small op. So a waiting thread first spins, then yields the processor, and then sleeps, so that
+ * several pools on few processors do not block each other. */
+#define WATCH_ROUNDS 2000 /* about 40 us */
 #define OFFER_ROUNDS 10
 
 static bool comes_soon(const struct pool *p, bool (*come)(uint64_t, uint64_t), uint64_t seen)
@@ -83,7 +82,7 @@ static bool all_have_left(uint64_t state, uint64_t seen)
     return (state & INSIDE) == 0;
 }
 
-/* Enters the next job after `seen`: its number. */
+/* Waits for and enters the next job after `seen`; returns its number. */
 static uint64_t enter(struct pool *p, uint64_t seen)
 {
     for (;;) {
@@ -102,7 +101,7 @@ static uint64_t enter(struct pool *p, uint64_t seen)
 
 void pool_add_niceness(int niceness)
 {
-    errno = 0; /* -1 is a level, too */
+    errno = 0; /* -1 is also a valid level */
     int level = getpriority(PRIO_PROCESS, 0);
     if (niceness > 0 && errno == 0)
         setpriority(PRIO_PROCESS, 0, level + niceness > 19 ? 19 : level + niceness);
@@ -119,7 +118,8 @@ static void *helper_main(void *arg)
         if (!stop) work(p, h->index);
         const uint64_t before = atomic_fetch_sub_explicit(&p->state, 1, memory_order_acq_rel);
         if (!(before & OPEN) && (before & INSIDE) == 1) {
-            pthread_mutex_lock(&p->lock); /* whoever waits has either seen it, or hears this */
+            /* a waiter has either seen the change, or gets this signal */
+            pthread_mutex_lock(&p->lock);
             pthread_cond_signal(&p->end);
             pthread_mutex_unlock(&p->lock);
         }
@@ -127,7 +127,7 @@ static void *helper_main(void *arg)
     }
 }
 
-/* The caller has written what the job is. */
+/* The caller has already stored the job's description. */
 static void open_job(struct pool *p)
 {
     pthread_mutex_lock(&p->lock);
@@ -136,7 +136,7 @@ static void open_job(struct pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* No more helpers may enter: those that the system has not let run yet are not waited for. */
+/* No more helpers may enter: those that the system has not scheduled yet are not waited for. */
 static void close_job(struct pool *p)
 {
     atomic_fetch_and_explicit(&p->state, ~OPEN, memory_order_acq_rel);

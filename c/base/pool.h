@@ -1,9 +1,9 @@
-/* pool.h -- a few threads that share out the pieces of one job at a time.
+/* pool.h -- a few threads that share the pieces of one job at a time.
  *
- * Pieces may run in any order on any thread, so a piece must depend on its index alone: then
- * results do not depend on the number of threads. A thread that the system does not let run in time
- * is not waited for: the others do its share. Between jobs threads watch for the next one for some
- * tens of microseconds, and then sleep. */
+ * Pieces may run in any order on any thread, so a piece must depend only on its index: then results
+ * do not depend on the number of threads. A thread that the system does not schedule in time is not
+ * waited for: the others do its share. Between jobs threads spin for some tens of microseconds, and
+ * then sleep. */
 #ifndef SHOAL_BASE_POOL_H
 #define SHOAL_BASE_POOL_H
 
@@ -13,14 +13,13 @@
 
 struct pool;
 
-/* A pool of `threads` >= 1, the calling thread counted: pool_run's caller works too. ERR_MEMORY
- * when the system gives no thread. `niceness` >= 0 is added to the nice level of the helpers:
- * training threads give way to the network thread. */
+/* A pool of `threads` >= 1, including the calling thread: pool_run's caller works too. ERR_MEMORY
+ * when no thread can be created. `niceness` >= 0 is added to the nice level of the other threads:
+ * training threads yield to the network thread. */
 enum err pool_open(struct pool **out, size_t threads, int niceness, struct why *w);
 void pool_close(struct pool *p);
 
-/* Adds to the nice level that the calling thread has from its process, up to the system's 19; never
- * lowers it. */
+/* Adds to the calling thread's nice level, up to the maximum of 19; never lowers it. */
 void pool_add_niceness(int niceness);
 
 size_t pool_threads(const struct pool *p);

@@ -12,8 +12,8 @@
 
 extern char **environ;
 
-/* A child gets signals as if a shell had started it: what blocks or handles them here is not its
- * own. */
+/* Resets the child's signals as if a shell had started it: it must not inherit our mask or
+ * handlers. */
 static int spawn(const char *const *argv, const posix_spawn_file_actions_t *files, short flags,
                  pid_t *out)
 {
@@ -44,7 +44,7 @@ enum err process_start(const char *const *argv, const char *output, pid_t *out, 
               : ERR_OK;
 }
 
-/* All that comes until the end, as much of it as fits. */
+/* Reads until the end of the input, and keeps as much as fits. */
 static size_t read_all(int fd, char *to, size_t room)
 {
     char more[4096];

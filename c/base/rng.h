@@ -1,8 +1,9 @@
-/* rng.h -- random numbers that can be repeated: a counter behind a key, mixed by SplitMix64's
- * finalizer (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
+/* rng.h -- reproducible random numbers: a counter with a key, mixed by SplitMix64's finalizer
+ * (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
  *
- * The n-th number of a stream is a pure function of (key, n): streams can be read at any place, in
- * any order, on any number of threads. Not for secrets: keys and nonces come from struct crypto. */
+ * The n-th number of a stream is a pure function of (key, n): streams can be read at any position,
+ * in any order, on any number of threads. Not for secrets: keys and nonces come from struct
+ * crypto. */
 #ifndef SHOAL_BASE_RNG_H
 #define SHOAL_BASE_RNG_H
 
@@ -11,7 +12,7 @@
 
 struct rng {
     uint64_t key;
-    uint64_t count; /* how many numbers were drawn: the whole state */
+    uint64_t count; /* numbers drawn so far: the whole state */
 };
 
 static inline uint64_t rng_mix(uint64_t x)
@@ -30,7 +31,7 @@ static inline uint64_t rng_at(uint64_t key, uint64_t index)
 
 static inline struct rng rng_init(uint64_t key) { return (struct rng){.key = key}; }
 
-/* A stream of its own for `label`: drawing from one does not move the other. */
+/* An independent stream for `label`: drawing from one does not affect the other. */
 static inline struct rng rng_split(struct rng r, uint64_t label)
 {
     return (struct rng){.key = rng_at(r.key ^ 0x5851f42d4c957f2du, label)};
@@ -38,7 +39,7 @@ static inline struct rng rng_split(struct rng r, uint64_t label)
 
 static inline uint64_t rng_next(struct rng *r) { return rng_at(r->key, r->count++); }
 
-/* Uniform in [0, n), n > 0, without bias worth a name: off by less than n / 2^64. */
+/* Uniform in [0, n), n > 0, with negligible bias: less than n / 2^64. */
 static inline uint64_t rng_below(struct rng *r, uint64_t n)
 {
     assert(n > 0);

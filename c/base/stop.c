@@ -13,7 +13,7 @@ bool stop_take(struct stop *s, instant now)
 {
     uint64_t latest = atomic_load(&s->latest);
     if (latest && instant_since(now, (instant){latest}).ns < span_s(1).ns) return false;
-    /* Two threads may each be in a handler: the one that is late took part in the same wish. */
+    /* Two threads may be in the handler at once: the later one belongs to the same request. */
     if (!atomic_compare_exchange_strong(&s->latest, &latest, now.ns ? now.ns : 1)) return false;
     atomic_fetch_add(&s->count, 1);
     return true;
@@ -31,12 +31,12 @@ void stop_signals(sigset_t *set)
 static void on_signal(int number)
 {
     (void)number;
-    const int before = errno; /* of what was interrupted */
+    const int before = errno; /* of the interrupted code */
     if (stop_take(&of_process, clock_now())) {
         const unsigned count = atomic_load(&of_process.count);
         const char *said = sentences[count > 1];
         if (said && write(STDERR_FILENO, said, strlen(said)) < 0)
-            errno = 0; /* where nobody reads it, it need not be said */
+            errno = 0; /* a failed write to stderr is ignored */
         if (count > 1 && sentences[1]) _exit(STOP_CODE_AT_ONCE);
     }
     errno = before;

@@ -13,7 +13,7 @@
 
 #define ERASE_BELOW "\r\033[J"
 
-/* The locale as setlocale would choose it for characters. */
+/* The locale that setlocale would choose for characters. */
 static bool speaks_utf8(void)
 {
     static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
@@ -39,7 +39,7 @@ void terminal_size(const struct terminal *t, size_t *columns, size_t *rows)
     *rows = max_u64(size.ws_row ? size.ws_row : 24, 4);
 }
 
-/* Bytes of the character that begins here; 0 for a byte that begins none. */
+/* Bytes of the character that begins here; 0 for an invalid first byte. */
 static size_t character(const unsigned char *s)
 {
     size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
@@ -95,7 +95,7 @@ void terminal_flow(struct terminal_picture *p, const char *const *fields, size_t
     if (line[0]) terminal_line(p, "%s", line);
 }
 
-/* A terminal that is gone takes nothing, and nobody misses it. */
+/* Errors are ignored: the terminal may be gone. */
 static void put(const struct terminal *t, const char *text, size_t bytes)
 {
     while (bytes) {
@@ -116,10 +116,10 @@ void terminal_draw(struct terminal *t, const struct terminal_picture *p)
     size_t columns, rows, used = (size_t)snprintf(out, room, ERASE_BELOW);
     terminal_size(t, &columns, &rows);
     const size_t count =
-        min_u64(p->count, rows - 2); /* and the empty line, and one for the shell */
+        min_u64(p->count, rows - 2); /* plus the empty line, and one for the shell */
     for (size_t i = 0; i < count; i++) {
         out[used++] = '\n';
-        /* The last column stays free: some terminals break the line there, some do not. */
+        /* The last column stays free: some terminals wrap the line there, some do not. */
         terminal_clean(t, p->lines[i], columns - 1, out + used, TERMINAL_LINE_BYTES);
         used += strlen(out + used);
     }

@@ -1,19 +1,19 @@
-/* terminal.h -- a few lines at the bottom of a terminal that are drawn again in place, while other
+/* terminal.h -- a few lines at the bottom of a terminal that are redrawn in place, while other
  * lines scroll by above.
  *
- *     14:03:22 joined: 5c0cc73f                              lines that stay
+ *     14:03:22 joined: 5c0cc73f                              permanent lines
  *     14:03:25 epoch 3: averaged with 3 others
- *     _                                                      an empty line, where the cursor rests
+ *     _                                                      an empty line with the cursor
  *     epoch 3 of 20  step 61 of 400  loss 3.4567             the picture
  *     3 peers met, 4 known  12.3 kB/s sent
  *
- * The cursor rests above the picture, so that a terminal that breaks lines anew when it is made
- * narrower leaves nothing of them behind: from the cursor on all is erased before each drawing. For
- * the same reason what another part of the program writes meanwhile gets a line of its own. The
- * width is asked for at each drawing; no line is longer.
+ * The cursor stays above the picture, so that a terminal that rewraps lines when made narrower
+ * leaves no remains: everything from the cursor on is erased before each drawing. Also, output of
+ * other parts of the program gets a line of its own. The width is queried at each drawing; no line
+ * is longer.
  *
- * A pipe, a file and TERM=dumb get no picture and no escape sequence: they are not live. No colour
- * is used anywhere. */
+ * A pipe, a file and TERM=dumb are not live: they get no picture and no escape sequences. No
+ * colours are used. */
 #ifndef SHOAL_BASE_TERMINAL_H
 #define SHOAL_BASE_TERMINAL_H
 
@@ -26,8 +26,8 @@
 struct terminal {
     int fd;
     bool live;  /* the cursor can be moved */
-    bool utf8;  /* characters beyond ASCII are shown as they are, else as '?' */
-    bool drawn; /* a picture stands there */
+    bool utf8;  /* characters beyond ASCII are shown unchanged, otherwise as '?' */
+    bool drawn; /* a picture is on the screen */
 };
 
 struct terminal_picture {
@@ -37,31 +37,31 @@ struct terminal_picture {
 
 void terminal_init(struct terminal *t, int fd);
 
-/* Columns and rows now; 80 and 24 where the system does not tell. At least 20 and 4. */
+/* Present columns and rows; 80 and 24 if unknown. At least 20 and 4. */
 void terminal_size(const struct terminal *t, size_t *columns, size_t *rows);
 
-/* Copies text so that it is safe to show: control characters, and what a terminal without UTF-8
- * cannot show, as '?'; at most `columns` columns, of one character each. */
+/* Copies text so that it is safe to show: control characters, and characters that a terminal
+ * without UTF-8 cannot show, become '?'; at most `columns` columns, of one character each. */
 void terminal_clean(const struct terminal *t, const char *text, size_t columns, char *to,
                     size_t room);
 
-/* Adds a line; one too many is left out. */
+/* Adds a line; dropped if there are too many. */
 void terminal_line(struct terminal_picture *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Adds fields that stand two spaces apart, on as many lines as `columns` need. */
+/* Adds fields two spaces apart, on as many lines as `columns` need. */
 void terminal_flow(struct terminal_picture *p, const char *const *fields, size_t count,
                    size_t columns);
 
-/* Draws the picture, or as much of it as fits, in place of the one before. Nothing where it is not
+/* Draws the picture, or as much of it as fits, replacing the previous one. Does nothing if not
  * live. */
 void terminal_draw(struct terminal *t, const struct terminal_picture *p);
 
-/* Writes a line that stays, above the picture, which is gone until the next drawing. Where it is
- * not live: just the line. */
+/* Writes a permanent line above the picture, which is erased until the next drawing. If not live:
+ * only the line. */
 void terminal_say(struct terminal *t, const char *text);
 
-/* Takes the picture away. */
+/* Erases the picture. */
 void terminal_clear(struct terminal *t);
 
 #endif

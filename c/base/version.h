@@ -1,4 +1,4 @@
-/* version.h -- of the program, as it stands in logs, manifests and `shoal version`. */
+/* version.h -- the program's version, for logs, manifests and `shoal version`. */
 #ifndef SHOAL_BASE_VERSION_H
 #define SHOAL_BASE_VERSION_H
 

@@ -7,10 +7,10 @@
 static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
-/* How many pieces of `each` > 0 hold n; n + each may not overflow. */
+/* n / each, rounded up; each > 0, and n + each must not overflow. */
 static inline uint64_t ceil_div(uint64_t n, uint64_t each) { return (n + each - 1) / each; }
 
-/* The least multiple of `each` that is no less than n. */
+/* n rounded up to a multiple of `each`. */
 static inline uint64_t align_up(uint64_t n, uint64_t each) { return ceil_div(n, each) * each; }
 
 #endif

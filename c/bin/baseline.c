@@ -1,5 +1,5 @@
-/* baseline.c -- says in a sentence that a processor is too old, before the first instruction that
- * it does not know.
+/* baseline.c -- reports that the processor is too old, before the first instruction that it does
+ * not support.
  *
  * The rest of shoal is compiled for x86-64-v3 with AES and PCLMUL (build.zig), this file for any
  * x86-64; it runs before all other constructors and main. */

@@ -1,4 +1,4 @@
-/* bench.c -- `shoal bench`: how fast this machine is, subject by subject. */
+/* bench.c -- `shoal bench`: measures this machine, subject by subject. */
 #include "bin/bench.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* bench.h -- `shoal bench WHAT`: one function a subject. */
+/* bench.h -- `shoal bench WHAT`: one function per subject. */
 #ifndef SHOAL_BIN_BENCH_H
 #define SHOAL_BIN_BENCH_H
 
@@ -9,8 +9,8 @@ int bench_cpu(int argc, char **argv);
 int bench_gpu(int argc, char **argv);
 int bench_net(int argc, char **argv);
 
-/* Tokens a second that this machine trains the experiment's model with, on machine.device (its
- * first GPU), measured for some seconds. */
+/* Measures for some seconds how many tokens per second this machine trains of the experiment's
+ * model, on machine.device (its first GPU). */
 enum err bench_speed(const struct experiment *x, double *tokens_per_s, struct why *w);
 
 #endif

@@ -16,8 +16,8 @@
 #include "net/endpoint.h"
 
 #define LINKS_MAX 16
-#define QUEUE_BYTES                                                                                \
-    (8u << 20) /* kept in flight on each link: more than a window's worth on loopback */
+/* in flight per link: more than a window on loopback */
+#define QUEUE_BYTES (8u << 20)
 
 struct wishes {
     uint64_t megabytes, parcel_kib, links;
@@ -36,7 +36,7 @@ struct sender {
     char reason[160];
 };
 
-/* One link of the sender's; the handlers' ctx. */
+/* One of the sender's links; the handlers' ctx. */
 struct lane {
     struct sender *s;
     size_t index;
@@ -107,7 +107,7 @@ static enum err open_side(const struct wishes *o, uint8_t number, struct identit
     return e ? e : loop_open(loop, w);
 }
 
-/* The other process: takes parcels until the links end, then tells what it spent. */
+/* The other process: receives parcels until the links end, then reports its CPU time. */
 static void on_gone(void *ctx, link_id l, const struct link_end *end)
 {
     struct sender *s = ctx;
@@ -135,8 +135,8 @@ static int receive(const struct wishes *o, int tell)
     return 0;
 }
 
-/* One endpoint a link: a port each, as links that are to have congestion windows of their own need
- * them. The receiver tells them apart by their keys. */
+/* One endpoint per link, each with its own port, so that every link has its own congestion window.
+ * The receiver tells them apart by their keys. */
 static enum err open_lanes(const struct wishes *o, struct sender *s, struct lane *lanes,
                            struct identity **selves, const struct address *to, struct why *w)
 {

@@ -1,4 +1,4 @@
-/* bench_ops.c -- each operation on operands larger than any cache, called again and again. */
+/* bench_ops.c -- each operation on operands larger than any cache, called repeatedly. */
 #include "bin/bench_ops.h"
 
 #include <assert.h>
@@ -14,11 +14,12 @@
 #define DIM        ((size_t)2048) /* the 1b preset's */
 #define FFN        ((size_t)5632)
 #define VOCAB      ((size_t)32000)
-#define CALLS_S    0.2 /* calls in a row until so long is measured */
+#define CALLS_S    0.2 /* minimum measured time */
 #define CALLS_MAX  ((size_t)1 << 20)
-#define BLOCK      ((size_t)1 << 20) /* bytes of chance made at a time */
+#define BLOCK      ((size_t)1 << 20) /* bytes of random numbers made at a time */
 #define LEASES_MAX 16
-#define BACKWARD   2.5 /* products of attention backward, for 1 forward: five instead of two */
+/* flops of attention's backward relative to forward: five products instead of two */
+#define BACKWARD 2.5
 
 struct bench {
     const struct backend *b;
@@ -29,11 +30,11 @@ struct bench {
     size_t count;
     void *leases[LEASES_MAX];
     size_t lease_bytes[LEASES_MAX], lease_count;
-    enum err err; /* the first; what follows is left out */
+    enum err err; /* the first one; later operations are skipped */
     struct why *why;
 };
 
-/* What is called; the operation behind `op` is its own. */
+/* Calls one operation; `op` is its struct. */
 typedef void call(const struct backend *b, const void *op);
 
 static void release(struct bench *k)
@@ -44,7 +45,7 @@ static void release(struct bench *k)
     }
 }
 
-/* Memory of the device, zero; NULL after a failure. */
+/* Zeroed memory of the device; NULL after a failure. */
 static void *room(struct bench *k, size_t bytes)
 {
     void *p = NULL;
@@ -62,7 +63,7 @@ static void upload_again_and_again(struct bench *k, void *p, size_t bytes, const
         k->b->upload(k->b->self, (char *)p + at, block, bytes - at < BLOCK ? bytes - at : BLOCK);
 }
 
-/* The same, with numbers of [-1, 1): fp32, or activations as the backend keeps them. */
+/* The same, filled with random numbers in [-1, 1): fp32, or the backend's activations. */
 static void *numbers(struct bench *k, size_t n, size_t each)
 {
     uint8_t *block = malloc(BLOCK);
@@ -86,7 +87,7 @@ static void *matrix(struct bench *k, size_t n)
     return k->b->bf16_weights ? activations(k, n) : floats(k, n);
 }
 
-/* The logarithm of 1 + n is uniform. */
+/* log(1 + n) is uniform. */
 uint32_t bench_token(struct rng *rng, size_t vocab)
 {
     const double x = exp(rng_unit(rng) * log((double)vocab + 1)) - 1;
@@ -103,7 +104,7 @@ static uint32_t *tokens(struct bench *k, size_t n)
     return p;
 }
 
-/* Waits until all that was queued is done. */
+/* Waits until everything queued is done. */
 static void wait(struct bench *k)
 {
     char byte;
@@ -151,7 +152,7 @@ CALL(cross_entropy)
 CALL(adamw)
 CALL(round)
 
-/* Rows whose operands take the room, `width` bytes a row. */
+/* Number of rows whose operands fill the memory, at `width` bytes per row. */
 static size_t rows_of(const struct bench *k, size_t width)
 {
     return k->room / width ? k->room / width : 1;
@@ -186,7 +187,7 @@ static void norms(struct bench *k)
     release(k);
 }
 
-/* Queries and keys turn, values lie between. */
+/* Queries and keys are rotated; values lie between them. */
 static void rotary(struct bench *k)
 {
     const size_t d = 64, heads = DIM / d, rows = rows_of(k, 3 * DIM * k->act);
@@ -229,8 +230,8 @@ static void swiglu(struct bench *k)
     release(k);
 }
 
-/* The products of the ffn's first layer, narrower where the weights would take more than half of
- * the room. */
+/* The products of the ffn's first layer, narrower where the weights would fill more than half of
+ * the memory. */
 static void linear(struct bench *k)
 {
     const size_t widest = k->room / (2 * sizeof(float) * DIM), least = 64;
@@ -279,7 +280,7 @@ static void norm2_call(const struct backend *b, const void *o)
     if (!s->k->err) s->k->err = e;
 }
 
-/* Of the four vectors of a model, and the copies of its matrices. */
+/* Operations on a model's vectors, and the bf16 copies of its matrices. */
 static void vectors(struct bench *k)
 {
     const size_t n = rows_of(k, 4 * sizeof(float));
@@ -328,8 +329,8 @@ static void outer_step_call(const struct backend *b, const void *o)
     if (!u->k->err) u->k->err = e;
 }
 
-/* Anchor, momentum and wire bytes lie in host memory: on a GPU what they move goes between host and
- * device. */
+/* Anchor, momentum and wire bytes lie in host memory: on a GPU they are transferred between host
+ * and device. */
 static void outer(struct bench *k)
 {
     const size_t n = rows_of(k, 4 * sizeof(float));
@@ -337,7 +338,7 @@ static void outer(struct bench *k)
     const struct outer_rule rule = {0.7f, 0.9f, true};
     const size_t wire_bytes =
         outer_wire_offset(&l, l.chunks - 1) + outer_wire_bytes(outer_chunk_count(&l, l.chunks - 1));
-    static float *host; /* kept until the program ends: a device holds on to what it has pinned */
+    static float *host; /* kept until the program ends: a device keeps pinned memory */
     const size_t host_bytes = 4 * n * sizeof(float) + wire_bytes;
     uint8_t *flags = calloc(2, l.chunks);
     float *parameters = floats(k, n);

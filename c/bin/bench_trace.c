@@ -7,7 +7,7 @@
 
 #include "node/device.h"
 
-#define CALLS_MAX ((size_t)1 << 15) /* of a step; those beyond are not timed */
+#define CALLS_MAX ((size_t)1 << 15) /* per step; further ones are not timed */
 
 static struct {
     struct backend real;

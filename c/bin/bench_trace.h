@@ -1,9 +1,9 @@
-/* bench_trace.h -- how long each operation of a backend takes inside a training step: part of
+/* bench_trace.h -- measures the time of each operation of a backend inside a training step: part of
  * `shoal bench cpu|gpu --trace`.
  *
- * Between the two calls every operation of the backend is called with a mark before and one behind
- * it. On a GPU the marks are events in its queue, so nothing waits; what a mark itself takes is
- * some microseconds a call. */
+ * Between the two calls every operation of the backend is called with a mark before it and one
+ * after it. On a GPU the marks are events in its queue, so nothing waits; each costs some
+ * microseconds per call. */
 #ifndef SHOAL_BIN_BENCH_TRACE_H
 #define SHOAL_BIN_BENCH_TRACE_H
 
@@ -14,13 +14,13 @@
 struct bench_traced {
     const char *name;
     size_t calls;
-    double seconds; /* of all of them */
+    double seconds; /* of all its calls */
 };
 
-/* Of one backend at a time, for which device_open was called. ERR_MEMORY, ERR_DEVICE. */
+/* For one backend at a time, opened by device_open. ERR_MEMORY, ERR_DEVICE. */
 enum err bench_trace_begin(struct backend *b, struct why *w);
 
-/* Returns how many operations were called; those that take longest first. */
+/* Returns how many operations were called; longest first. */
 size_t bench_trace_end(struct backend *b, struct bench_traced out[BENCH_TRACE_MAX]);
 
 #endif

@@ -41,13 +41,13 @@ struct result {
     size_t traced_count;
     double traced_s; /* the step that was traced */
     double loss, seconds, tokens_per_s, flops, peak;
-    double *step_s; /* [steps], sorted in the end */
+    double *step_s; /* [steps], sorted at the end */
     uint64_t steps, room;
-    /* Of resident memory, of the whole process until now; 0 where the system does not tell. */
+    /* Peak resident memory of the process until now; 0 where the system does not report it. */
     uint64_t peak_bytes;
 };
 
-/* What a step works on. */
+/* Everything that a step uses. */
 struct bench {
     struct experiment x;
     struct backend b;
@@ -84,8 +84,8 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
         {"threads", .whole = &o->threads, .least = 1, .most = 1024, .value = "N",
          .help = "how many", .otherwise = "the processors that this process may use"},
         {"precision", .text = &o->precision, .value = "P",
-         .words = schema_keys[schema_index("train.precision")].words,
-         .help = "fp32, bf16 or auto", .otherwise = o->gpu ? "bf16" : "fp32"},
+         .words = schema_keys[schema_index("train.precision")].words, .help = "fp32, bf16 or auto",
+         .otherwise = o->gpu ? "bf16" : "fp32"},
         {"micro-batch", .whole = &o->micro_batch, .least = 1, .most = UINT32_MAX, .value = "N",
          .help = "sequences at once", .otherwise = "as train.micro_batch: auto"},
         {"seconds", .whole = &o->seconds, .least = 1, .most = UINT32_MAX, .value = "N",
@@ -119,7 +119,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
     return true;
 }
 
-/* The experiment named, or the smallest one that has these options. */
+/* The named experiment, or the smallest one with these options. */
 static enum err experiment_of(const struct wishes *o, struct experiment *x, struct why *w)
 {
     const struct settings s = {.path = o->experiment};
@@ -211,7 +211,7 @@ static enum err measure(struct bench *k, const struct wishes *o, struct result *
 {
     const double least = o->seconds ? (double)o->seconds : 5;
     r->peak = device_peak(&k->b);
-    enum err e = step(k, &r->loss, w); /* memory is touched, caches are warm */
+    enum err e = step(k, &r->loss, w); /* to touch memory and warm the caches */
     const instant began = clock_now();
     while (!e && (r->seconds < least || r->steps < 3)) {
         const double before = r->seconds;
@@ -360,7 +360,7 @@ static enum err tokens_make(struct bench *k, struct why *w)
     return ERR_OK;
 }
 
-/* Opens all that a step of k->x works on. bench_give closes it, after an error too. */
+/* Opens everything that a step of k->x uses. bench_give closes it, also after an error. */
 static enum err bench_take(struct bench *k, const struct device_options *d, struct pool *pool,
                            struct why *w)
 {
@@ -435,7 +435,7 @@ static int bench(int argc, char **argv, bool gpu)
 }
 
 /* A batch of 524288 tokens would take a CPU minutes: a step of one micro-batch of some thousand
- * tokens is a fair sample, a little slow because AdamW comes once for each. */
+ * tokens is a fair sample, slightly slow because each includes AdamW. */
 #define SAMPLE_TOKENS 4096
 
 enum err bench_speed(const struct experiment *x, double *tokens_per_s, struct why *w)

@@ -2,7 +2,7 @@
  *
  * A subcommand gets argv[0] = its own name, takes its options from a table (options.h), prints
  * results on stdout and errors as one sentence on stderr through command_failed, and returns the
- * exit code: 0 only when it is complete. */
+ * exit code: 0 only on full success. */
 #ifndef SHOAL_BIN_COMMAND_H
 #define SHOAL_BIN_COMMAND_H
 
@@ -22,12 +22,12 @@ struct command {
  * CODE_ERROR. */
 int command_failed(const char *name, const struct why *w);
 
-/* Takes the command line as the table says. False: help or a mistake was printed, and the command
- * ends with *code. `name` is the subcommand's, as for command_failed. With a row "json" that was
- * given, stdout is claimed for JSON (object_claim_stdout). */
+/* Parses the command line by the table. False: help or a mistake was printed, and the command ends
+ * with *code. `name` is the subcommand's, as for command_failed. If the option "json" was given,
+ * claims stdout for JSON (object_claim_stdout). */
 bool command_options(const char *name, struct options *o, int argc, char **argv, int *code);
 
-/* Rows that several commands have. */
+/* Rows shared by several commands. */
 #define COMMAND_DEVICE(to)                                                                         \
     {                                                                                              \
         "device",                                                                                  \
@@ -64,7 +64,7 @@ bool command_options(const char *name, struct options *o, int argc, char **argv,
         "json", .flag = (to),                                                                      \
                 .help = "print JSON for a program, and nothing else (docs/events.md)"              \
     }
-#define COMMAND_STEPS_MAX 1000000000000u /* as train.steps */
+#define COMMAND_STEPS_MAX 1000000000000u /* limit of train.steps */
 
 /* The subcommands, by name: argv[0] is the name; each returns the exit code. */
 int bench_main(int argc, char **argv);

@@ -62,7 +62,7 @@ static enum err evaluate(struct checkpoint_model *l, const struct corpus *c, uin
     return e;
 }
 
-/* A worker alone has steps and no epochs. */
+/* A checkpoint of `train` has steps and no epochs. */
 static enum err print(const struct wishes *o, const struct checkpoint_model *l, double loss,
                       uint64_t tokens, struct why *w)
 {

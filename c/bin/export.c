@@ -99,12 +99,12 @@ static enum err write_config(const char *dir, const struct model_shape *s, uint3
                       s->context, s->tied ? "true" : "false", s->rope_theta, s->rms_eps, end, end);
 }
 
-/* The tokenizer with a post_processor that puts the end of a text in front, as the training text
- * and `generate` have it. */
+/* The tokenizer with a post_processor that prepends the end-of-text token, as in the training text
+ * and `generate`. */
 static enum err with_beginning(const char *text, uint32_t end, char **out, struct why *w)
 {
     const char *name = VOCABULARY_END_OF_TEXT;
-    json_t *root = json_loads(text, 0, NULL); /* it was parsed before */
+    json_t *root = json_loads(text, 0, NULL); /* already parsed successfully */
     json_t *template =
         json_pack("{s:s, s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}],"
                   " s:[{s:{s:s, s:i}}, {s:{s:s, s:i}}, {s:{s:s, s:i}}, {s:{s:s, s:i}}],"
@@ -122,7 +122,7 @@ static enum err with_beginning(const char *text, uint32_t end, char **out, struc
     return *out ? ERR_OK : why(w, ERR_MEMORY, "no memory for tokenizer.json");
 }
 
-/* After it was read once: what cannot be used is not handed on. */
+/* Reads the tokenizer first: an unusable one is not exported. */
 static enum err write_tokenizer(const char *dir, const char *corpus,
                                 const struct checkpoint_model *l, uint32_t *end, struct why *w)
 {
@@ -174,7 +174,7 @@ static enum err write_model(const struct checkpoint_model *l, const char *dir, s
     return e;
 }
 
-/* Whether `name` is a file that an export has. */
+/* Is `name` a file of an export? */
 static bool ours(const char *name)
 {
     static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json",
@@ -184,7 +184,7 @@ static bool ours(const char *name)
     return false;
 }
 
-/* Only what an export made may go, and only when the user says so. */
+/* Only files made by an export may be replaced, and only when the user says so. */
 static enum err check_out(const struct wishes *o, struct aside *a, struct why *w)
 {
     char foreign[NAME_MAX + 1], config[PATH_BYTES];

@@ -64,8 +64,8 @@ static int by_likelihood(const void *a, const void *b)
     return likelier(*(const struct candidate *)a, *(const struct candidate *)b) ? -1 : 1;
 }
 
-/* The k likeliest in order, in `room` of at least `count`: a few by insertion, for a whole sort of
- * a vocabulary takes longer than a small model does. */
+/* The k likeliest in order, in `room` of at least `count`: by insertion for small k, because
+ * sorting a whole vocabulary takes longer than running a small model. */
 static void find_likeliest(const float *logits, size_t count, size_t k, struct candidate *room)
 {
     if (k > 256) {
@@ -82,7 +82,7 @@ static void find_likeliest(const float *logits, size_t count, size_t k, struct c
     }
 }
 
-/* How many of the k likeliest have top_p of their probability together; 1 at least. */
+/* How many of the k likeliest together have top_p of their probability; at least 1. */
 static size_t nucleus(const double *weights, size_t k, double sum, double top_p)
 {
     double have = 0;
@@ -91,8 +91,7 @@ static size_t nucleus(const double *weights, size_t k, double sum, double top_p)
     return n;
 }
 
-/* Draws from the softmax over the top_k likeliest at this temperature, and of these those of
- * top_p. */
+/* Draws from the softmax over the top_k likeliest at this temperature, restricted to top_p. */
 static uint32_t draw(const float *logits, size_t count, const struct wishes *o,
                      struct candidate *room, double *weights, struct rng *chance)
 {
@@ -112,8 +111,8 @@ static uint32_t draw(const float *logits, size_t count, const struct wishes *o,
     return room[n - 1].id;
 }
 
-/* Prints what is whole in `held`; a start that later bytes may complete stays there. Leads are C2
- * .. F4 (RFC 3629). */
+/* Prints the complete characters in `held`; a prefix that later bytes may complete stays there.
+ * Leading bytes are C2 .. F4 (RFC 3629). */
 static void print_whole(FILE *to, uint8_t held[4], size_t *held_count)
 {
     while (*held_count) {
@@ -128,7 +127,7 @@ static void print_whole(FILE *to, uint8_t held[4], size_t *held_count)
     }
 }
 
-/* A token may begin or end within a character, and hold bytes that are none. */
+/* A token may begin or end within a character, and hold invalid bytes. */
 static void print_token(FILE *to, struct bytes token, uint8_t held[4], size_t *held_count)
 {
     for (size_t i = 0; i < token.count; i++) {
@@ -144,7 +143,7 @@ struct window {
     size_t count, context;
 };
 
-/* Appends a token; a full window keeps its newer half, which the model reads anew. */
+/* Appends a token; a full window keeps its newer half, which the model processes again. */
 static enum err feed_next(struct checkpoint_model *l, struct window *v, uint32_t next,
                           float *logits, struct why *w)
 {
@@ -160,7 +159,7 @@ static enum err feed_next(struct checkpoint_model *l, struct window *v, uint32_t
     return model_feed(l->model, l->parameters, v->ids, v->count, logits, w);
 }
 
-/* Writes what follows the prompt; `made`: how many tokens. */
+/* Prints the continuation of the prompt; `made`: number of tokens. */
 static enum err go_on(struct checkpoint_model *l, struct tokenizer *t, const struct wishes *o,
                       struct window *v, FILE *to, uint64_t *made, struct why *w)
 {

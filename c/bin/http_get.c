@@ -56,7 +56,7 @@ enum err http_get(const char *peer, const char *path, char **out, struct why *w)
     struct answer a = {.why = w, .peer = peer};
     struct loop *loop = NULL;
     struct identity *nobody =
-        NULL; /* an HTTP/3 client shows no certificate; the endpoint wants one all the same */
+        NULL; /* an HTTP/3 client shows no certificate, but the endpoint needs an identity */
     struct endpoint *endpoint = NULL;
     struct endpoint_config c = endpoint_defaults("*:0");
     struct endpoint_handlers none = {0};

@@ -1,4 +1,4 @@
-/* init.c -- `shoal init`: an experiment for a corpus, to begin with. */
+/* init.c -- `shoal init`: writes a first experiment for a corpus. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -51,7 +51,7 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
     return command_options("init", &table, argc, argv, code);
 }
 
-/* Without the slashes at its end, and as it is called from the experiment's folder. */
+/* The corpus's path without trailing slashes, relative to the experiment's folder. */
 static enum err place_corpus(const char *corpus, const struct paths *paths,
                              char out[EXPERIMENT_PATH_BYTES], struct why *w)
 {
@@ -68,8 +68,8 @@ static enum err place_corpus(const char *corpus, const struct paths *paths,
                       EXPERIMENT_PATH_BYTES - 1);
 }
 
-/* What is there is kept, and with --force only an experiment is replaced: `-o` before another
- * file's name would cost that file. */
+/* An existing file is kept, and --force replaces only an experiment: otherwise `-o` followed by the
+ * wrong name would destroy that file. */
 static enum err check_output(const struct wishes *o, const char *path, struct why *w)
 {
     struct stat s;
@@ -112,7 +112,7 @@ static enum err check_words(const struct wishes *o, struct why *w)
     return ERR_OK;
 }
 
-/* What `plan` and `run` would refuse is refused before it is written, by the same checks. */
+/* Refuses, before writing it, what `plan` and `run` would refuse, by the same checks. */
 static enum err check_text(const char *path, struct bytes text, const struct paths *paths,
                            const struct corpus *corpus, struct why *w)
 {
@@ -123,7 +123,7 @@ static enum err check_text(const char *path, struct bytes text, const struct pat
     return e ? e : preflight_peers("init", &x, w);
 }
 
-/* What was written, for a person or, with --json, for a program. */
+/* Reports what was written, as text or, with --json, as JSON. */
 static enum err tell(const struct draft *d, const struct experiment *x, const char *path, bool json,
                      struct why *w)
 {

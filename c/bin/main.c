@@ -112,7 +112,7 @@ static int unknown(const char *name)
     return CODE_USAGE;
 }
 
-/* `shoal help [COMMAND [SUBJECT]]`: as COMMAND [SUBJECT] --help. */
+/* `shoal help [COMMAND [SUBJECT]]`: the same as COMMAND [SUBJECT] --help. */
 static int help(int argc, char **argv)
 {
     char *asked[4] = {NULL};
@@ -128,20 +128,19 @@ static int help(int argc, char **argv)
     return c->main(count, asked);
 }
 
-/* Where standard output, input or error is closed, the next file that is opened would take its
- * number, and messages would go into a checkpoint. Writing to what stands there instead fails, as
- * it should. */
+/* If a standard descriptor is closed, the next opened file would get its number, and messages would
+ * go into a checkpoint. So closed ones are filled with a descriptor on which writing fails. */
 static void fill_standard_files(void)
 {
     for (int fd = 0; fd <= 2; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0) return;
 }
 
-/* A result that did not reach its reader is no success: a full disk, a closed descriptor. */
+/* Output that could not be written is a failure: a full disk, a closed descriptor. */
 static int close_output(const char *name, int code)
 {
     errno = 0;
-    const bool failed = ferror(stdout); /* earlier; the reason is gone */
+    const bool failed = ferror(stdout); /* an earlier error, whose errno is lost */
     if (!fflush(stdout) && !failed) return code;
     fprintf(stderr, "shoal%s%s: not all of the output could be written%s%s\n",
             *name == '-' ? "" : " ", *name == '-' ? "" : name, errno ? ": " : "",

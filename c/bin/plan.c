@@ -1,4 +1,4 @@
-/* plan.c -- `shoal plan`: what an experiment takes, before anything is spent. */
+/* plan.c -- `shoal plan`: what an experiment will need, before starting it. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -22,37 +22,37 @@
 
 #define TRAFFIC_ROWS 4
 
-static const unsigned gpu_sizes[] = {24, 40, 80, 141}; /* GiB that GPUs are sold with */
+static const unsigned gpu_sizes[] = {24, 40, 80, 141}; /* GiB of common GPUs */
 #define GPU_ROWS (sizeof gpu_sizes / sizeof *gpu_sizes)
 
 struct plan {
     uint64_t parameters, epochs;
-    uint32_t micro_batch; /* sequences at once */
-    uint32_t gpus;        /* that machine.device names to share the batch; 1 when it names none */
-    struct {              /* bytes that a worker takes at its start */
+    uint32_t micro_batch; /* sequences */
+    uint32_t gpus;        /* named in machine.device, which share the batch; 1 when it names none */
+    struct {              /* bytes that a worker allocates at its start */
         uint64_t parameters, gradients, moments, activations, replica, swarm, total;
     } memory;
     double step_flops;    /* of one inner step of one worker */
     struct plan_traffic { /* what a worker sends; it receives as much */
         unsigned members; /* g of one group */
-        uint64_t
-            epoch; /* bytes of one average: 2 (g-1)/g times the vector's wire form, out and back */
+        /* bytes of one average: 2 (g-1)/g times the vector's wire form, sent and returned */
+        uint64_t epoch;
         uint64_t run;       /* bytes of all averages */
         double alternative; /* bytes of averaging fp32 gradients after each inner step of the run */
         double seconds;     /* of one average at swarm.bandwidth_mbps */
     } traffic[TRAFFIC_ROWS];
     struct budget fits[GPU_ROWS]; /* the settings for each GPU; micro_batch 0: none */
-    uint64_t corpus_tokens;       /* to train on; 0: nobody asked */
+    uint64_t corpus_tokens;       /* of the training part; 0: not read */
     struct preflight_disk disk;
-    double speed; /* tokens a second of this machine; 0: not measured */
-    bool named;   /* the corpus is here, and with it the tokenizer: the run's ID is known */
+    double speed; /* tokens per second on this machine; 0: not measured */
+    bool named;   /* corpus and tokenizer are here, so the run's ID is known */
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
 };
 
 static size_t stated(void *self) { return *(size_t *)self; }
 
-/* What the settings come to, and which others GPUs that may not be here have room for. `gpu`: GiB
- * of the one to plan for; 0: the host computes. */
+/* What the settings require, and which settings fit other GPUs. `gpu`: GiB of the GPU to plan for;
+ * 0: the host computes. */
 static enum err plan_settings(struct plan *p, const struct experiment *x, const struct backend *cpu,
                               unsigned gpu, struct why *w)
 {
@@ -73,14 +73,14 @@ static enum err plan_settings(struct plan *p, const struct experiment *x, const 
     return gpu ? budget_check(x, &b, p->gpus, bytes, name, w) : ERR_OK;
 }
 
-/* The memory that trainer, replica and swarm say they take. */
+/* The memory that trainer, replica and swarm report to need. */
 static enum err plan_memory(struct plan *p, const struct experiment *x, unsigned gpu, struct why *w)
 {
     struct pool *pool;
     struct backend cpu;
     enum err e = pool_open(&pool, 1, 0, w);
     if (e) return e;
-    /* Auto is bf16 on a GPU; on the host it may come to fp32, which takes more. */
+    /* auto is bf16 on a GPU; on the host it may become fp32, which needs more. */
     const enum precision asked = x->train.precision;
     e = cpu_open(&cpu, pool, asked == PRECISION_BF16 || (asked == PRECISION_AUTO && gpu), w);
     if (!e) {
@@ -131,7 +131,7 @@ static void plan_name(struct plan *p, const struct experiment *x)
     free(text);
 }
 
-/* What `run` would refuse is refused here by the same checks. */
+/* Refuses what `run` would refuse, by the same checks. */
 static enum err plan_files(struct plan *p, struct experiment *x, struct why *w)
 {
     struct corpus *c;
@@ -183,7 +183,7 @@ static const char *time_text(double seconds, char out[32])
     return out;
 }
 
-/* What a GPU has to hold; scratch of some 100 MB comes to it. */
+/* Bytes that a GPU must hold, plus scratch of some 100 MB. */
 static uint64_t gpu_bytes(const struct plan *p)
 {
     return p->memory.parameters + p->memory.gradients + p->memory.moments + p->memory.activations;
@@ -341,7 +341,7 @@ static json_t *json_of(const struct plan *p, const struct experiment *x)
         "seconds_run", p->speed ? json_real(tokens_worker(x) / p->speed) : json_null());
 }
 
-/* The experiment goes in by hand: a seed of 64 bits does not fit jansson's integers. */
+/* The experiment is printed by hand: a 64-bit seed does not fit jansson's integers. */
 static enum err print_json(const struct plan *p, const struct experiment *x, struct why *w)
 {
     json_t *rest = json_of(p, x);
@@ -352,7 +352,7 @@ static enum err print_json(const struct plan *p, const struct experiment *x, str
     if (to) {
         fprintf(to, "{\"schema\": %d, \"experiment\": ", OBJECT_SCHEMA);
         experiment_print_json(x, to);
-        fprintf(to, ", %s\n", line + 1); /* without its brace */
+        fprintf(to, ", %s\n", line + 1); /* without its opening brace */
         fclose(to);
     }
     enum err e = text ? object_print_text(text, w) : why(w, ERR_MEMORY, "no memory for the plan");
@@ -373,7 +373,7 @@ static void print_presets(void)
     }
 }
 
-/* The manual of the format, from the table that is the format. */
+/* Prints the manual of the format, from the schema table. */
 static void print_keys(void)
 {
     printf("A relative path in an experiment starts from the folder of its file, one in --set from "

@@ -17,7 +17,7 @@
 #include "base/version.h"
 #include "bin/command.h"
 
-/* Where we are, on stderr: a line drawn in place on a terminal, else a line every few seconds. */
+/* Progress on stderr: a line redrawn in place on a terminal, otherwise a line every few seconds. */
 struct meter {
     struct terminal terminal;
     char stage[32];
@@ -60,7 +60,7 @@ static bool take_options(int argc, char **argv, struct prepare *p, bool *json, i
 {
     struct option_rest texts = {0};
     uint64_t vocab = 0, threads = p->threads;
-    bool listed = false; /* --files-from, also shortened, names texts too */
+    bool listed = false; /* --files-from, also abbreviated, names texts too */
     for (int i = 1; i < argc; i++) listed |= !strncmp(argv[i], "--fil", 5);
     const struct option_row rows[] = {
         {"TEXT", .argument = true, .rest = &texts,

@@ -46,8 +46,8 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
     return command_options("report", &table, argc, argv, code);
 }
 
-/* What is there may be an older report, and nothing else: `-o` before a log's name would cost the
- * log. */
+/* Only an older report may be overwritten: otherwise `-o` followed by a log's name would destroy
+ * the log. */
 static enum err check_output(const char *path, struct why *w)
 {
     static const char begin[] = "<!doctype html>";

@@ -1,11 +1,11 @@
-/* run.c -- `shoal run`: one worker of a swarm; what a cloud machine runs. */
+/* run.c -- `shoal run`: one worker of a swarm, as run on a cloud machine. */
 #include <stdlib.h>
 
 #include "bin/command.h"
 #include "config/settings.h"
 #include "node/worker.h"
 
-/* What --help says, and where the options go. */
+/* The options: their help, and where their values go. */
 static bool take_options(int argc, char **argv, const char **experiment, struct worker_options *o,
                          struct option_texts *peers, struct option_texts *sets, int *code)
 {

@@ -1,4 +1,4 @@
-/* status.c -- `shoal status` and `shoal peers`: the swarm as any one peer sees it. */
+/* status.c -- `shoal status` and `shoal peers`: the swarm as one peer sees it. */
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -32,13 +32,13 @@ static long long whole_of(const json_t *o, const char *key)
     return json_integer_value(json_object_get(o, key));
 }
 
-/* The table's columns in the order in which they are given room; all but the last two fit into
+/* The table's columns in the order in which they are given space; all but the last two fit into
  * 80. */
 enum column { ID, HEALTH, EPOCH, LOSS, PHASE, RATE, AGE, ADDRESS, STEPS, LINEAGE, COLUMNS };
 
 static const struct {
     const char *title, *key;
-    int width; /* negative: to the left, as printf has it */
+    int width; /* negative: left-aligned, as in printf */
 } columns[COLUMNS] = {
     [ID] = {"id", "id", -8},
     [HEALTH] = {"health", "health", -7},
@@ -46,13 +46,13 @@ static const struct {
     [LOSS] = {"loss", "loss", 7},
     [PHASE] = {"phase", "phase", -8},
     [RATE] = {"tok/s", "tokens_per_s", 7},
-    [AGE] = {"age", "age", 5}, /* of what is known of it, in seconds */
+    [AGE] = {"age", "age", 5}, /* of the latest news of it, in seconds */
     [ADDRESS] = {"address", "address", -21},
     [STEPS] = {"steps", "steps", 6},
     [LINEAGE] = {"lineage", "lineage", -8},
 };
 
-/* A row; NULL: the titles. */
+/* Adds a row; NULL: the titles. */
 static void add_row(struct terminal_picture *to, const json_t *peer, size_t shown)
 {
     char line[TERMINAL_LINE_BYTES] = "", text[80];
@@ -73,9 +73,8 @@ static void add_row(struct terminal_picture *to, const json_t *peer, size_t show
     terminal_line(to, "%s%s", line, json_is_true(json_object_get(peer, "self")) ? " *" : "");
 }
 
-/* How far the run is, as its share that is done, and how long it still takes at today's rate: each
- * of `workers` owes epoch_tokens in an epoch on average, and `tokens` of them are done in the
- * present one. */
+/* The completed share of the run, and the remaining time at the present rate: an epoch takes
+ * `workers` x epoch_tokens, of which `tokens` are done in the present one. */
 static size_t add_progress(const json_t *o, long long epoch, long long workers, double tokens,
                            double rate, char fields[2][80])
 {
@@ -102,7 +101,7 @@ static long long latest_epoch(const json_t *o)
     return latest;
 }
 
-/* What all of the swarm does, as far as the one that was asked knows. */
+/* Totals of the swarm, as known to the peer that was asked. */
 static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
 {
     char fields[9][80], bytes[32];
@@ -133,7 +132,8 @@ static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
     terminal_flow(to, list, n, width - 1);
 }
 
-/* Whom a member says it cannot reach; those of the one that was asked are told with more words. */
+/* The members that a member reports as unreachable; for the peer that was asked, with more
+ * detail. */
 static void add_unreached(struct terminal_picture *to, const json_t *peer, size_t width)
 {
     char fields[NODE_GROUP_MAX][80];
@@ -189,7 +189,7 @@ static enum err print_json(const char *text, const char *peer, struct why *w)
     return why(w, ERR_WIRE, "%s answered with something that is not JSON: %s", peer, wrong.text);
 }
 
-/* Lines of ID@address. */
+/* `text`: lines of ID@address. */
 static enum err print_peers_json(const char *text, struct why *w)
 {
     json_t *list = json_array(), *out = json_object();
@@ -208,7 +208,7 @@ static enum err print_peers_json(const char *text, struct why *w)
     return object_print(out, w);
 }
 
-/* Lines that stay; what peers wrote in them is cleaned. */
+/* Prints permanent lines; text from peers is cleaned. */
 static void print_picture(struct terminal *t, const struct terminal_picture *p)
 {
     fflush(stdout);
@@ -228,7 +228,7 @@ static void on_end(int number)
     _exit(0);
 }
 
-/* Asks again and again. A peer that does not answer may come back. */
+/* Asks repeatedly. A peer that does not answer may come back. */
 static enum err watch_peer(const char *peer, bool raw, struct why *w)
 {
     for (;;) {

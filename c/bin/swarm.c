@@ -1,8 +1,8 @@
 /* swarm.c -- `shoal swarm`: a whole swarm on this machine, watched in one terminal.
  *
- * Each worker is a process of its own, started as `shoal run` with a folder and a peer list, and
- * left alone: this program only starts them, reads their logs, draws, and does the harm it was
- * asked to do. It takes no part in the swarm; if it dies, the swarm goes on. */
+ * Each worker is a process of its own, started as `shoal run` with a folder and a peer list, : this
+ * program only starts them, reads their logs, displays them, and kills or adds workers on request.
+ * It takes no part in the swarm; if it dies, the swarm continues. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,14 +67,15 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
     return command_options("swarm", &table, argc, argv, code);
 }
 
-/* An epoch that the run never reaches would be waited for in vain. */
+/* An epoch beyond the end of the run would never be reached. */
 static enum err check_epochs(const struct wishes *o, const struct experiment *x, struct why *w)
 {
     const struct {
         const char *name;
         uint64_t epoch, most;
     } epochs[] = {{"kill", o->kill, experiment_epochs(x)},
-                  {"join", o->join, experiment_epochs(x) - 1}}; /* to do a part of the last */
+                  /* so that it does part of the last */
+                  {"join", o->join, experiment_epochs(x) - 1}};
     for (size_t i = 0; i < 2; i++)
         if (epochs[i].epoch > epochs[i].most)
             return why(w, ERR_USAGE,
@@ -109,7 +110,7 @@ static void reap_all(struct fleet *f, struct fleet_view *v)
     }
 }
 
-/* Kills a worker whose log says it has committed to a group and not yet applied: the worst moment
+/* Kills a worker that, by its log, has committed to a group and not yet applied: the worst moment
  * for the others. */
 static void do_harm(struct fleet *f, struct wishes *o, struct fleet_view *v)
 {
@@ -137,7 +138,7 @@ static enum err let_join(struct fleet *f, struct wishes *o, struct fleet_view *v
     return e ? e : start(f, i, o, w);
 }
 
-/* The first wish to stop lets the workers leave, the second ends them. */
+/* The first request to stop lets the workers leave, the second kills them. */
 static void pass_on(struct fleet *f, struct fleet_view *v, unsigned *passed_on)
 {
     const unsigned wishes = stop_wishes();
@@ -169,7 +170,7 @@ static enum err watch_all(struct fleet *f, struct wishes *o, struct why *w)
     return e;
 }
 
-/* What all workers would end with at once, each into a file of its own. */
+/* Checks for mistakes on which all workers would end at once, each reporting to its own file. */
 static enum err check_corpus(struct experiment *x, struct why *w)
 {
     struct corpus *c;
@@ -178,7 +179,7 @@ static enum err check_corpus(struct experiment *x, struct why *w)
     return e;
 }
 
-/* As it stands in summary.json, in one line. */
+/* Prints summary.json in one line. */
 static enum err print_summary(const struct fleet *f, struct why *w)
 {
     char path[EXPERIMENT_PATH_BYTES + 16];
@@ -188,7 +189,7 @@ static enum err print_summary(const struct fleet *f, struct why *w)
     return object_print(summary, w);
 }
 
-/* The experiment, and what of it and of the wishes cannot be, before anything is written. */
+/* Reads the experiment and checks it and the options, before anything is written. */
 static enum err open_experiment(const struct wishes *o, struct experiment *x, struct why *w)
 {
     const struct settings from = {.path = o->experiment,
@@ -207,7 +208,7 @@ static enum err open_experiment(const struct wishes *o, struct experiment *x, st
     return e;
 }
 
-/* From the folder to the last worker's start. */
+/* Everything from the folder to the start of the last worker. */
 static enum err start_all(struct wishes *o, struct fleet *f, struct why *w)
 {
     static char copy[FLEET_PATH_BYTES];
@@ -223,7 +224,7 @@ static enum err start_all(struct wishes *o, struct fleet *f, struct why *w)
     return e;
 }
 
-/* Says what came of it; an error where that is not the whole run with the same bits everywhere. */
+/* Reports the result; an error unless the whole run was done with the same bits everywhere. */
 static enum err conclude(const struct wishes *o, struct fleet *f, struct why *w)
 {
     struct summary s;
@@ -270,7 +271,7 @@ int swarm_main(int argc, char **argv)
     struct wishes o = {0};
     int code;
     if (!take_options(argc, argv, &o, &code)) return code;
-    stop_watch(NULL, NULL); /* what follows is watch_all's to do */
+    stop_watch(NULL, NULL); /* from now on watch_all handles signals */
     struct fleet *f = calloc(1, sizeof *f);
     struct experiment *x = calloc(1, sizeof *x);
     enum err e = f && x ? run(&o, f, x, &w) : why(&w, ERR_MEMORY, "no memory to watch a swarm");

@@ -1,9 +1,9 @@
-/* train.c -- `shoal train`: one worker alone, the baseline: inner steps to the end, no peers, no
+/* train.c -- `shoal train`: a single worker, the baseline: inner steps to the end, no peers, no
  * outer step.
  *
- * All it depends on lies in the checkpoint, so a run that is stopped at any step and goes on ends
- * in the same bits as one that never stopped, on the same machine. It reads what a node with an ID
- * of zeros would read. */
+ * Everything it depends on is in the checkpoint, so a run that is stopped at any step and resumed
+ * ends in the same bits as one that never stopped, on the same machine. It reads the text of a node
+ * with an ID of zeros. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,9 +31,9 @@ struct wishes {
 struct alone {
     struct experiment x;
     struct session session;
-    uint64_t step; /* global: how many are done */
+    uint64_t step; /* global number of steps done */
     struct terminal terminal;
-    instant shown; /* where it stands */
+    instant shown; /* when progress was last shown */
 };
 
 static bool take_options(int argc, char **argv, struct wishes *o, int *code)
@@ -61,7 +61,6 @@ static bool take_options(int argc, char **argv, struct wishes *o, int *code)
     return command_options("train", &table, argc, argv, code);
 }
 
-/* Goes on from the newest checkpoint, when there is one. */
 static enum err resume(struct alone *a, struct why *w)
 {
     bool found;
@@ -112,7 +111,7 @@ static enum err evaluate(struct alone *a, struct why *w)
     return ERR_OK;
 }
 
-/* On a terminal where it stands, drawn in place at most ten times a second, elsewhere a line every
+/* Shows progress: on a terminal redrawn in place at most ten times a second, elsewhere a line every
  * ten seconds. */
 static void show(struct alone *a, uint64_t last, const struct trainer_report *r, double seconds)
 {
@@ -135,7 +134,7 @@ static void show(struct alone *a, uint64_t last, const struct trainer_report *r,
     else terminal_say(&a->terminal, p.lines[0]);
 }
 
-/* The sentence of a step that gave no number, and where the run can be taken up before it. */
+/* The error for a step that was not finite, with the checkpoint to resume from. */
 static enum err not_finite(struct alone *a, struct why *w)
 {
     char path[CHECKPOINTS_PATH_BYTES], reason[200];
@@ -182,7 +181,7 @@ static enum err train(struct alone *a, uint64_t last, struct why *w)
     return e ? e : save_last(a, w);
 }
 
-/* Trains to step `last`, with the first and last event of the log around it. */
+/* Trains to step `last`, and logs the first and last event. */
 static enum err train_to(struct alone *a, uint64_t last, struct why *w)
 {
     struct event_log *j = a->session.log;

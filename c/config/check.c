@@ -8,9 +8,9 @@
 #include "config/tree.h"
 #include "config/value.h"
 
-typedef unsigned long long big; /* what %llu takes */
+typedef unsigned long long big; /* for %llu */
 
-/* Are these keys (ended by NULL) good, so that something may follow from their values? */
+/* Are these keys (ended by NULL) free of mistakes, so that their values may be used? */
 static bool good(const struct experiment *x, const char *const *keys)
 {
     for (; *keys; keys++)
@@ -20,7 +20,7 @@ static bool good(const struct experiment *x, const char *const *keys)
 
 #define GOOD(...) good(x, (const char *const[]){__VA_ARGS__, NULL})
 
-/* A contradiction: always of the user's making. */
+/* A contradiction: always a user's mistake. */
 #define CONTRADICTION(key, ...) COMPLAIN(key, ERR_USAGE, __VA_ARGS__)
 #define UNBUILT(key, ...)       COMPLAIN(key, ERR_UNSUPPORTED, __VA_ARGS__)
 #define COMPLAIN(key, e, ...)                                                                      \
@@ -92,7 +92,7 @@ static void outer_check(struct experiment *x)
         else if (left)
             CONTRADICTION("outer.every", "%llu is more than train.steps, which is %llu",
                           (big)x->outer.every, (big)x->train.steps);
-        else if (experiment_epochs(x) > UINT32_MAX) /* they go on the wire as 32 bits */
+        else if (experiment_epochs(x) > UINT32_MAX) /* 32 bits on the wire */
             CONTRADICTION("outer.every", "%llu makes %llu epochs of train.steps, more than %u",
                           (big)x->outer.every, (big)experiment_epochs(x), UINT32_MAX);
     }
@@ -115,7 +115,7 @@ void check_contradictions(struct experiment *x)
                       (big)x->evaluate.tokens, x->model.context);
 }
 
-/* Of the list swarm.peers this entry. */
+/* Reports a mistake in an entry of swarm.peers. */
 #define COMPLAIN_PEER(i, e, ...)                                                                   \
     complain(x, &schema_keys[schema_index("swarm.peers")], x->peers_places[i], e, __VA_ARGS__)
 

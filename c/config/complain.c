@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* "file:line:column: KEY: story", or "--set KEY: story" for what the command line gave. */
+/* "file:line:column: KEY: story", or "--set KEY: story" for the command line. */
 static void add(struct mistakes *m, const char *file, const char *key, struct experiment_place at,
                 enum err e, const char *story)
 {

@@ -12,12 +12,13 @@
 #define ROWS       17
 #define SETS_MAX   512
 #define ROW_BYTES  (EXPERIMENT_PATH_BYTES + SCHEMA_PATH_BYTES + 1)
-#define EPOCHS_MIN 10   /* fewer averages than this teach a swarm nothing */
-#define STEPS_MIN  100  /* of any run: a tenth of them warms up */
-#define BATCH_MIN  1024 /* tokens; less is noise */
+#define EPOCHS_MIN 10   /* with fewer averages a swarm learns too little */
+#define STEPS_MIN  100  /* of any run: a tenth of them is warmup */
+#define BATCH_MIN  1024 /* tokens; smaller batches are too noisy */
 #define EVALUATE   16384
 
-/* What a CPU or a small GPU does in seconds, and a learning rate for such a batch. */
+/* Recipes that a CPU or a small GPU computes in seconds per step, with a learning rate for such a
+ * batch. */
 static const struct recipe {
     const char *preset;
     uint64_t context, batch_tokens;
@@ -74,7 +75,7 @@ static void choose_batch(struct draft *d, const struct recipe *r)
         d->batch_tokens < d->context ? d->context : d->batch_tokens / d->context * d->context;
 }
 
-/* The longest time between averages that divides the steps and leaves enough of them. */
+/* The longest interval between averages that divides the steps and leaves at least EPOCHS_MIN. */
 static uint64_t choose_every(uint64_t steps)
 {
     uint64_t every = steps / EPOCHS_MIN < 500 ? steps / EPOCHS_MIN : 500;
@@ -102,7 +103,7 @@ void draft_choose(struct draft *d)
     d->steps = epochs * d->every;
 }
 
-/* What --set gives for a key as it stands there; NULL: nothing. */
+/* The text that --set gives for a key; NULL: none. */
 static const char *set_text(const struct draft *d, const char *key)
 {
     size_t n = strlen(key);
@@ -111,7 +112,7 @@ static const char *set_text(const struct draft *d, const char *key)
     return NULL;
 }
 
-/* The same as a number from 1 on; 0: nothing, or what the checks will refuse. */
+/* The same as a number >= 1; 0: none, or an invalid one, which the checks will refuse. */
 static uint64_t set_whole(const struct draft *d, const char *key)
 {
     const char *text = set_text(d, key);
@@ -129,7 +130,8 @@ static void path_place(const struct draft *d, char path[EXPERIMENT_PATH_BYTES])
         memcpy(path, there, sizeof there);
 }
 
-/* Paths of `sets` start from the working folder; in the file they start from its own. */
+/* Paths in `sets` are relative to the working folder; in the file they become relative to its
+ * own. */
 static void paths_place(const struct draft *d, struct experiment *x)
 {
     for (size_t i = 0; i < schema_count; i++) {
@@ -194,13 +196,13 @@ enum err draft_make(struct draft *d, struct experiment *x, struct why *w)
     return e;
 }
 
-/* How many passes the steps come to. */
+/* Number of passes that the steps make. */
 static double passes_of(const struct draft *d, const struct experiment *x)
 {
     return (double)x->train.steps * (double)x->train.batch_tokens / (double)d->tokens;
 }
 
-struct comments { /* those that hold figures */
+struct comments { /* the comments with numbers in them */
     const struct draft *d;
     char text[160];
 };
@@ -226,7 +228,7 @@ static const char *figures(struct comments *c, const struct experiment *x, const
     return c->text[0] ? c->text : NULL;
 }
 
-/* Only what is given gets a line. */
+/* Only given keys get a line. */
 static const char *comment(void *self, const struct experiment *x, size_t key)
 {
     static const char *const words[][2] = {

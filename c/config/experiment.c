@@ -19,7 +19,7 @@ struct walk {
     struct experiment *x;
 };
 
-/* Something is wrong at this node. */
+/* Reports a mistake at this node. */
 #define WRONG(k, node, ...)                                                                        \
     mistakes_add(&(k)->x->mistakes, (k)->x->path, (node)->at.line, (node)->at.column, ERR_USAGE,   \
                  __VA_ARGS__)
@@ -37,8 +37,8 @@ static bool path_join(const char *mapping, const struct tree_node *name,
     return strlen(out) == n + dot + name->bytes && !memchr(name->text, '.', name->bytes);
 }
 
-/* What was meant for this key or mapping is known to be wrong: that it is missing need not be said,
- * and nothing follows from what it holds. */
+/* The user meant this key or mapping, with a mistake: do not report it as missing, and do not use
+ * its value. */
 static void excuse(struct experiment *x, const char *path)
 {
     size_t n = strlen(path);
@@ -58,7 +58,7 @@ static void unknown(const struct walk *k, const char *mapping, const struct tree
     else if (schema_meant(mapping, name->text, name->bytes, meant)) excuse(k->x, meant);
 }
 
-/* Is this key in the mapping before `key`, too? */
+/* Does this key also occur before `key` in the mapping? */
 static bool twice(const struct walk *k, const struct tree_node *mapping, size_t key)
 {
     const struct tree_node *nodes = k->d->nodes, *n = &nodes[key];
@@ -74,7 +74,7 @@ static bool twice(const struct walk *k, const struct tree_node *mapping, size_t 
     return false;
 }
 
-/* Until something better is known, keys stand where the mapping around them begins. */
+/* Until a better place is known, the place of a key is the start of the mapping around it. */
 static void place_all(struct experiment *x, const char *mapping, struct tree_place at)
 {
     size_t n = strlen(mapping);
@@ -123,7 +123,7 @@ static void walk_mapping(const struct walk *k, const char *path, const struct tr
     }
 }
 
-/* One `key=value` of the command line. */
+/* Handles one `key=value` of the command line. */
 static void set_take(struct experiment *x, const char *text)
 {
     char shown[TREE_SHOWN_BYTES], advice[512], name[TREE_SHOWN_BYTES + 8];
@@ -174,7 +174,7 @@ static void access_complete(struct experiment *x)
     if (ticket) x->swarm.access = ACCESS_TICKET;
 }
 
-/* The keys of the model that are not given, from the preset that is. */
+/* Fills in missing keys of the model from the given preset. */
 static void preset_apply(struct experiment *x)
 {
     const struct schema_preset *p = schema_presets;
@@ -207,7 +207,7 @@ static void derive(struct experiment *x)
         snprintf(x->checkpoint.dir, sizeof x->checkpoint.dir, "runs/%s", x->name);
 }
 
-/* A default like the others, but it may be too long. */
+/* A default like the others, except that it may be too long. */
 static void log_derive(struct experiment *x)
 {
     static const char name[] = "/log.jsonl";
@@ -222,7 +222,7 @@ static void log_derive(struct experiment *x)
     memcpy(x->metrics.log + n, name, sizeof name);
 }
 
-/* Without any model, one sentence says so, for all of its keys. */
+/* Without any model, one sentence reports all of its keys as missing. */
 static void missing(struct experiment *x, size_t i)
 {
     const struct schema_key *k = &schema_keys[i];
@@ -237,7 +237,7 @@ static void missing(struct experiment *x, size_t i)
     if (model && !any) excuse(x, "model");
 }
 
-/* Fills in all that is not given. */
+/* Fills in everything that is not given. */
 static void complete(struct experiment *x)
 {
     size_t preset = schema_index("model.preset");

@@ -1,11 +1,11 @@
-/* near.c -- what schema.h says in words: bounds, and the nearest known key. */
+/* near.c -- words for messages about keys: bounds, and the nearest known key. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/near.h"
 #include "config/schema.h"
 
-/* A path that ends in ".name", one within `mapping` before others; NULL when there is none. */
+/* A path that ends in ".name", preferably within `mapping`; NULL when there is none. */
 static const char *elsewhere(const char *mapping, const char *name, size_t bytes)
 {
     const char *found = NULL;
@@ -19,7 +19,7 @@ static const char *elsewhere(const char *mapping, const char *name, size_t bytes
     return found;
 }
 
-/* What nanoGPT, llm.c, litgpt, transformers and OpenDiLoCo call it. */
+/* Names of our keys in nanoGPT, llm.c, litgpt, transformers and OpenDiLoCo. */
 static const struct {
     const char *name, *path;
 } others[] = {

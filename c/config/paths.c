@@ -29,7 +29,7 @@ bool paths_join(const char *base, const char *path, char out[EXPERIMENT_PATH_BYT
 
 bool paths_relative(const char *folder, const char *path, char out[EXPERIMENT_PATH_BYTES])
 {
-    size_t same = 0, n = 0; /* bytes of whole names that both begin with */
+    size_t same = 0, n = 0; /* bytes of whole path components that both begin with */
     if (!strcmp(folder, "/")) folder = "";
     for (size_t i = 0;; i++) {
         bool ends = (!folder[i] || folder[i] == '/') && (!path[i] || path[i] == '/');
@@ -64,7 +64,8 @@ enum err paths_of(const char *file, struct paths *out, struct why *w)
 static void resolve(struct experiment *x, const struct schema_key *k, struct experiment_place at,
                     const struct paths *from, char path[EXPERIMENT_PATH_BYTES])
 {
-    char whole[EXPERIMENT_PATH_BYTES] = ""; /* what lies behind the zero is compared, too */
+    /* zero-filled, because bytes after the end are compared, too */
+    char whole[EXPERIMENT_PATH_BYTES] = "";
     const char *base = at.set ? from->working : from->file;
     if (!*path || *path == '/') return;
     if (paths_join(base, path, whole)) memcpy(path, whole, sizeof whole);

@@ -10,11 +10,11 @@
 #include "config/schema.h"
 #include "config/value.h"
 
-/* One line of the output as it grows; comments are set in a column of their own. */
+/* One line of output under construction; comments are aligned in a column. */
 struct line {
     FILE *to;
     int column;
-    bool json; /* all words in quotes */
+    bool json; /* quote all words */
 };
 
 static void say(struct line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -27,7 +27,7 @@ static void say(struct line *l, const char *format, ...)
     if (n > 0) l->column += n;
 }
 
-/* The fewest digits that read back to the same number; 4e-4, not 4e-04, and 10000, not 1e+04. */
+/* The fewest digits that read back to the same number; as 4e-4, not 4e-04, and 10000, not 1e+04. */
 static void say_number(struct line *l, double v)
 {
     char text[32];
@@ -44,7 +44,7 @@ static void say_number(struct line *l, double v)
     say(l, "%s", text);
 }
 
-/* Plain where YAML and value_look see a word in it, else in quotes. */
+/* Unquoted where YAML and value_look read it as a word, otherwise in quotes. */
 static void say_text(struct line *l, const char *text)
 {
     bool word = isalpha((unsigned char)*text) && value_look(text, strlen(text)) == VALUE_WORD;
@@ -141,7 +141,7 @@ void value_print(FILE *to, const struct schema_key *k, const struct experiment *
     say_value(&l, k, x);
 }
 
-/* Is the key there only in another form of its mapping, or of the model? */
+/* Does the key exist only in another form of its mapping, or of the model? */
 static bool absent(const struct schema_key *k, const struct experiment *x)
 {
     if (!strcmp(k->path, "model.preset")) return !x->preset[0];
@@ -152,7 +152,7 @@ static bool absent(const struct schema_key *k, const struct experiment *x)
     return false;
 }
 
-/* How many bytes of both paths, up to and with a dot, are the same. */
+/* Length of the common prefix of both paths, up to and including a dot. */
 static size_t shared_bytes(const char *a, const char *b)
 {
     size_t shared = 0;

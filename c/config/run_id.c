@@ -1,12 +1,12 @@
-/* run_id.c -- the first layout of what names a swarm (shared.h has the second), and how large its
- * model is. */
+/* run_id.c -- the first layout of the run's ID (shared.h has the second), and the size of its
+ * model. */
 #include <assert.h>
 #include <string.h>
 
 #include "config/experiment.h"
 
 #define RUN_ID_LAYOUT 1
-#define RUN_ID_MAJOR  1 /* of the protocol when the layout was made; it stays */
+#define RUN_ID_MAJOR  1 /* of the protocol when the layout was defined; never changes */
 #define RUN_ID_BYTES  213
 
 static void write_f64(struct writer *w, double v)
@@ -60,7 +60,7 @@ void experiment_run_id(const struct experiment *x, const uint8_t tokenizer[CRYPT
      *
      *     at   bytes  what
      *      0       2  layout: 1
-     *      2       2  1: the protocol's major version when this was made
+     *      2       2  1: the protocol's major version when this was defined
      *      4       8  experiment.seed
      *     12     7x4  model: layers, dim, heads, kv_heads, ffn, vocab, context
      *     40     2x8  model: rope_theta, rms_eps
@@ -77,7 +77,7 @@ void experiment_run_id(const struct experiment *x, const uint8_t tokenizer[CRYPT
      *    172       1  outer.wire: 0 fp32, 1 bf16, 2 int8, 3 int4
      *    173     2x4  outer: overlap, fragments
      *    181      32  SHA-256 of tokenizer.json
-     *    213          end; the run's ID is the first 16 bytes of the SHA-256 of all that */
+     *    213          end; the run's ID is the first 16 bytes of the SHA-256 of all of it */
     uint8_t canonical[RUN_ID_BYTES];
     struct writer w = writer_init(canonical, sizeof canonical);
     writer_u16(&w, RUN_ID_LAYOUT);

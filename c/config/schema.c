@@ -19,9 +19,9 @@ static const char *const congestion_words[] = {"bbr", "cubic", NULL};
 static const char *const kernels_words[] = {"auto", "avx2", "avx512", "avx512_bf16", "amx", NULL};
 static const char *const access_words[] = {"open", NULL};
 
-/* One row a key, in the order in which they are printed. Defaults are OpenDiLoCo's (arXiv
- * 2407.07852, section 3) where it has them: batch of 512 sequences, lr 4e-4, cosine after 1000
- * steps, outer lr 0.7 and momentum 0.9. */
+/* One row per key, in printing order. Defaults are those of OpenDiLoCo (arXiv 2407.07852, section
+ * 3) where it has the key: batch of 512 sequences, lr 4e-4, cosine after 1000 steps, outer lr 0.7
+ * and momentum 0.9. */
 // clang-format off
 const struct schema_key schema_keys[] = {
     {"experiment.name", "letters, digits, '-', '_', '.'", SCHEMA_TEXT, AT(name), .least = 1, .most = EXPERIMENT_NAME_BYTES - 1, .form = SCHEMA_FORM_NAME, .required = true},
@@ -129,7 +129,7 @@ size_t schema_index(const char *path)
     return i;
 }
 
-/* The part of `path` below the mapping, or NULL when it is not in there. */
+/* The part of `path` below the mapping, or NULL when it is not within it. */
 static const char *below(const char *path, const char *mapping, size_t bytes)
 {
     if (bytes == 0) return path;
@@ -164,7 +164,7 @@ bool schema_child(const char *path, size_t index, const char **name, size_t *byt
         const char *at = below(schema_keys[i].path, path, strlen(path));
         if (!at) continue;
         size_t n = strcspn(at, ".");
-        /* Keys of one mapping stand together in the table, so that comparing with the last one is
+        /* Keys of one mapping are contiguous in the table, so comparing with the last one is
          * enough. */
         if (last && last_bytes == n && !memcmp(last, at, n)) continue;
         last = at;

@@ -8,15 +8,15 @@
 #include "config/schema.h"
 #include "config/value.h"
 
-#define VALUE_BYTES 64 /* of a value that a message shows, with its zero; longer ones are cut */
-#define SHOWN_MAX   4  /* keys that a message names */
+#define VALUE_BYTES 64 /* of a value in a message, with its zero; longer ones are cut */
+#define SHOWN_MAX   4  /* keys named in a message */
 
-/* The text, written. */
+/* Writing the text. */
 
 static FILE *open_text(char *text, size_t room)
 {
     FILE *f = fmemopen(text, room, "w");
-    assert(f); /* of 2 KiB that are there already */
+    assert(f); /* in memory that already exists */
     return f;
 }
 
@@ -45,7 +45,7 @@ void shared_of(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_B
     assert(out->count < sizeof out->text);
 }
 
-/* The text, read. */
+/* Reading the text. */
 
 struct line {
     struct bytes key, value;
@@ -56,8 +56,8 @@ static bool same(struct bytes a, struct bytes b)
     return a.count == b.count && !memcmp(a.data, b.data, a.count);
 }
 
-/* The next "key: value" of `rest`, which is left behind it. False at the end, or where there is
- * none. */
+/* The next "key: value" of `rest`, which is advanced past it. False at the end, or at a malformed
+ * line. */
 static bool next_line(struct bytes *rest, struct line *out)
 {
     const uint8_t *end = rest->count ? memchr(rest->data, '\n', rest->count) : NULL;
@@ -107,7 +107,7 @@ bool shared_start(const struct shared *s, uint8_t out[CRYPTO_DIGEST_BYTES])
     return true;
 }
 
-/* Is that the value that holds without the key? */
+/* Does this line have the key's default? */
 static bool is_default(struct line l)
 {
     size_t i = schema_find((const char *)l.key.data, l.key.count);
@@ -121,7 +121,7 @@ static bool is_default(struct line l)
     return same(l.value, bytes_of(text, strlen(text)));
 }
 
-/* Both texts, told apart. */
+/* Comparing both texts. */
 
 struct story {
     char *text;
@@ -138,7 +138,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct story *s, const cha
     if (s->used >= s->room) s->used = s->room - 1;
 }
 
-/* What a message may show of foreign bytes. */
+/* Untrusted bytes in a form for messages. */
 static const char *shown(struct bytes b, bool digest, char out[VALUE_BYTES])
 {
     size_t most = digest ? 8 : VALUE_BYTES - 4, n = b.count < most ? b.count : most;
@@ -189,9 +189,9 @@ size_t shared_compare(struct bytes here, struct bytes there, char out[SHARED_STO
     return s.count;
 }
 
-/* What names a run. */
+/* Identifying a run. */
 
-/* Has a key that layout 1 does not know another value than its default? */
+/* Does a key that layout 1 does not cover differ from its default? */
 static bool beyond_layout1(const struct shared *all)
 {
     struct bytes rest = bytes_of(all->text, all->count);

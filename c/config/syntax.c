@@ -32,7 +32,7 @@ static struct span_of_text line_number(struct bytes text, size_t number)
 static bool word_char(char c) { return (c >= 'a' && c <= 'z') || c == '_'; }
 
 /* Where a `key:value` begins in the line, from byte `from` on; the line's length when there is
- * none. Keys begin a line or follow '{' or ','; what is in quotes or behind '#' is none. */
+ * none. Keys begin a line or follow '{' or ','; text in quotes or after '#' does not count. */
 static size_t find_glued(struct span_of_text l, size_t from,
                          bool (*is_key)(const char *word, size_t bytes), size_t *colon)
 {
@@ -70,7 +70,7 @@ bool syntax_mend(const char *name, struct bytes *text,
                  bool (*is_key)(const char *word, size_t bytes), uint8_t **copy,
                  struct mistakes *found)
 {
-    size_t to = 0, kept = 0; /* bytes of the copy; bytes of the text that are in it */
+    size_t to = 0, kept = 0; /* bytes of the copy; bytes of the text copied so far */
     uint32_t number = 1;
     for (size_t from = 0; from < text->count; number++) {
         struct span_of_text l = line_at(*text, from);
@@ -99,7 +99,7 @@ bool syntax_mend(const char *name, struct bytes *text,
     return true;
 }
 
-/* Tabs that indent; true when there are any. */
+/* Reports tabs in indentation; true when there are any. */
 static bool tabs_explain(const char *name, struct bytes text, struct mistakes *found)
 {
     uint32_t number = 1;
@@ -118,7 +118,7 @@ static bool tabs_explain(const char *name, struct bytes text, struct mistakes *f
     return any;
 }
 
-/* Does only blank stand before the mark in its line? */
+/* Is there only white space before the mark in its line? */
 static bool first_in_line(struct bytes text, yaml_mark_t m)
 {
     struct span_of_text l = line_number(text, m.line);

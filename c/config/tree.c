@@ -16,7 +16,7 @@ static bool no_memory(const char *name, struct mistakes *m)
     return false;
 }
 
-/* What is open while the tree grows: the containers around the next node. */
+/* The open containers around the next node. */
 struct growth {
     const char *name;
     struct mistakes *found;
@@ -70,7 +70,7 @@ static const char anchors[] =
     "anchors and aliases are not used in an experiment: write the value out";
 static const char tags[] = "tags are not used in an experiment: leave it out, keys know their type";
 
-/* Takes one event of libyaml into the tree. */
+/* Adds one event of libyaml to the tree. */
 static bool event_take(struct growth *g, yaml_event_t *v)
 {
     struct tree_node n = {.at = place(v->start_mark)};
@@ -112,7 +112,7 @@ static bool event_take(struct growth *g, yaml_event_t *v)
     }
 }
 
-/* Parses to the end, or to the first thing that is wrong. */
+/* Parses to the end, or to the first mistake. */
 static bool grow(struct growth *g, yaml_parser_t *p, struct bytes text)
 {
     for (bool end = false; !end;) {

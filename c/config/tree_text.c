@@ -2,7 +2,8 @@
 
 #include <stdio.h>
 
-/* The bytes of the UTF-8 character at `p`, and which one it is; 0 for what is none (RFC 3629). */
+/* The length of the UTF-8 character at `p`, and its code point in *out; 0 when it is invalid (RFC
+ * 3629). */
 static size_t character(const uint8_t *p, size_t left, uint32_t *out)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
@@ -18,15 +19,14 @@ static size_t character(const uint8_t *p, size_t left, uint32_t *out)
     return n;
 }
 
-/* The characters YAML knows as printable (YAML 1.1, 5.1). */
+/* The characters that YAML calls printable (YAML 1.1, 5.1). */
 static bool printable(uint32_t c)
 {
     return c == '\t' || c == '\n' || c == '\r' || (c >= 0x20 && c < 0x7f) || c == 0x85 ||
            (c >= 0xa0 && c < 0xfffe) || c >= 0x10000;
 }
 
-/* Does it stand for itself within a line? Not a control character, a line's end or a byte order
- * mark. */
+/* May it occur within a line? Not a control character, a line's end or a byte order mark. */
 static bool in_line(uint32_t c)
 {
     return printable(c) && c >= 0x20 && c != 0x85 && c != 0x2028 && c != 0x2029 && c != 0xfeff;
@@ -58,7 +58,8 @@ const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES
     size_t cut = bytes;
     if (bytes > 40) {
         cut = 40;
-        while (cut > 0 && ((uint8_t)text[cut] & 0xc0) == 0x80) cut--; /* not within a character */
+        /* do not cut within a character */
+        while (cut > 0 && ((uint8_t)text[cut] & 0xc0) == 0x80) cut--;
     }
     size_t at = 0;
     out[at++] = '\'';
@@ -73,7 +74,7 @@ const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES
     return out;
 }
 
-/* libyaml would refuse these too, but without saying where. */
+/* libyaml would also refuse these, but without a place. */
 bool tree_text_check(const char *name, struct bytes text, struct mistakes *m)
 {
     struct tree_place at = {1, 1};

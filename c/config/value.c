@@ -10,7 +10,7 @@
 #include "base/near.h"
 #include "config/complain.h"
 
-/* What is being stored; handed down to whoever may complain. */
+/* The value being stored; passed to every function that may report a mistake. */
 struct take {
     const struct schema_key *k;
     const struct tree *d;
@@ -273,7 +273,7 @@ static const char *form_advice(enum schema_form form, const char *s)
     }
 }
 
-/* A text that may stand in a path, an address or a name: one line. */
+/* A text that is allowed in a path, an address or a name: one line. */
 static bool text_check(const struct take *t, const struct tree_node *n)
 {
     if (n->kind != TREE_SCALAR) return unfit(t, n, NULL);
@@ -281,7 +281,7 @@ static bool text_check(const struct take *t, const struct tree_node *n)
     if (l == VALUE_NOTHING) return unfit(t, n, NULL);
     if (l != VALUE_WORD) return unfit(t, n, "put it in quotes if it is meant as text");
     if (n->bytes < t->k->least || n->bytes > t->k->most) return unfit(t, n, NULL);
-    /* A folder may have any name, and what is read must read back when it is printed. */
+    /* A folder may have any name, but it must read back unchanged when printed. */
     bool path = t->k->form == SCHEMA_FORM_PATH && strlen(n->text) == n->bytes;
     if (!path && !tree_fits_line(n->text, n->bytes))
         return unfit(t, n, "without control characters and line separators");
@@ -363,8 +363,7 @@ bool value_store(const struct schema_key *k, const struct tree *d, const struct 
     return true;
 }
 
-/* Only a list needs YAML; anything else is one scalar, and a text needs no quotes but the
- * shell's. */
+/* Only a list needs YAML; anything else is one scalar, and a text needs only the shell's quotes. */
 bool value_set(const struct schema_key *k, const char *text, struct experiment *x)
 {
     char name[96];
@@ -386,7 +385,7 @@ bool value_set(const struct schema_key *k, const char *text, struct experiment *
 
 void value_store_initial(const struct schema_key *k, struct experiment *x)
 {
-    if (!*k->initial || !strcmp(k->initial, "[]")) return; /* zeros say so already */
+    if (!*k->initial || !strcmp(k->initial, "[]")) return; /* already zeros */
     bool good = value_set(k, k->initial, x);
     assert(good);
 }

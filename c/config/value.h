@@ -8,27 +8,27 @@
 #include "config/schema.h"
 #include "config/tree.h"
 
-/* Stores what `node` says where the row wants it. False when something is wrong with it: then
- * x->mistakes has the place, what was found and what is allowed. */
+/* Stores the value of `node` in the row's field. False for an invalid value: then x->mistakes has
+ * the place, what was found and what is allowed. */
 bool value_store(const struct schema_key *k, const struct tree *d, const struct tree_node *node,
                  struct experiment *x);
 
-/* Stores the text of a `--set KEY=TEXT`; x->places says already that it was set. */
+/* Stores the text of a `--set KEY=TEXT`; x->places already marks it as set. */
 bool value_set(const struct schema_key *k, const char *text, struct experiment *x);
 
-/* Stores the row's `initial`, which is there and valid. */
+/* Stores the row's `initial`, which exists and is valid. */
 void value_store_initial(const struct schema_key *k, struct experiment *x);
 
-/* Prints the row's value as a file says it, and as `experiment_print` does: numbers with the fewest
- * digits that read back to the same. */
+/* Prints the row's value as in a file, like `experiment_print`: numbers with the fewest digits that
+ * read back to the same value. */
 void value_print(FILE *to, const struct schema_key *k, const struct experiment *x);
 
-/* Sets x->machine.device from "auto", "cpu", "cuda" or "cuda:N,N...", different N up to `most`,
- * EXPERIMENT_GPUS_MAX of them at most; otherwise leaves it. */
+/* Sets x->machine.device from "auto", "cpu", "cuda" or "cuda:N,N...", distinct N up to `most`, at
+ * most EXPERIMENT_GPUS_MAX of them; otherwise leaves it unchanged. */
 enum value_fit { VALUE_FITS, VALUE_OTHER, VALUE_OUTSIDE };
 enum value_fit value_device(struct experiment *x, const char *text, uint64_t most);
 
-/* Is this "host:port", a name, an IPv4 address or an IPv6 address in brackets, with a port from
+/* Is this "host:port", with a name, an IPv4 address or an IPv6 address in brackets, and a port >=
  * `port_least`? */
 bool value_is_address(const char *text, uint32_t port_least);
 

@@ -7,9 +7,9 @@
 #include "base/carve.h"
 #include "base/whole.h"
 
-/* Strips of queries in a block: three are what the micro-kernel takes at once, tiles take two;
- * backward several such, so that the products along the queries are long enough to be worth loading
- * what they add to. */
+/* Strips of queries per block: the micro-kernel processes three at a time, tiles two; backward a
+ * multiple, so that the products along the queries are long enough to pay for loading their
+ * sums. */
 #define FORWARD_STRIPS  3
 #define TILES_STRIPS    4
 #define BACKWARD_STRIPS 6
@@ -17,7 +17,7 @@
 #define LANES_MAX       16
 #define COLUMNS_MAX     (STRIPS_MAX * LANES_MAX)
 
-/* Keys of a block, a multiple of a strip's: scores and probabilities fill some 36 KiB. */
+/* Keys per block, a multiple of a strip's rows: scores and probabilities take about 36 KiB. */
 #define FORWARD_KEYS  128
 #define BACKWARD_KEYS 64
 
@@ -32,9 +32,9 @@ static uint32_t *carve_strips(struct carver *c, const struct kernels *k, size_t 
     return carve(c, align_up(rows, k->lanes) * kernels_steps(k, depth) * sizeof(uint32_t));
 }
 
-/* The scratch of both directions; backward alone has the second half. */
+/* The scratch of both directions; the second half is for backward only. */
 struct room {
-    uint32_t *keys;    /* rows are keys, along head_dim */
+    uint32_t *keys;    /* packed: rows are keys, along head_dim */
     uint32_t *values;  /* forward: rows are head_dim, along keys; backward like keys */
     uint32_t *queries; /* of a block: rows are queries, along head_dim */
     float *scores;     /* [keys, columns] */
@@ -95,8 +95,8 @@ size_t attention_scratch(const struct kernels *k, size_t length, size_t head_dim
     return max_u64(forward, backward);
 }
 
-/* Packs [rows, dim] activations that lie `stride` apart, for a left operand or a right one: as they
- * are (rows stay rows), or turned. */
+/* Packs [rows, dim] activations `stride` apart, for a left or right operand: as they are (rows stay
+ * rows), or transposed. */
 static void pack(const struct kernels *k, bool left, uint32_t *to, const void *x, size_t stride,
                  size_t rows, size_t dim)
 {
@@ -108,19 +108,19 @@ static void pack_turned(const struct kernels *k, bool left, uint32_t *to, const 
     k->pack(&(struct kernel_pack){to, x, stride, false, false, left, dim, rows});
 }
 
-/* From where a product takes an operand: strips, from a row or a step on, or rows as they lie. */
+/* An operand of a product: strips, starting at a row or a step, or unpacked rows. */
 struct operand {
     const void *at;
     size_t stride; /* words from strip to strip, or activations from row to row */
-    bool along;    /* rows as they lie */
+    bool along;    /* unpacked rows */
 };
 static struct operand strips_of(const struct kernels *k, const uint32_t *strips, size_t depth)
 {
     return (struct operand){strips, kernels_steps(k, depth) * k->lanes, false};
 }
 
-/* A left operand of [rows, depth] activations that lie `stride` apart: as they lie where tiles can
- * take them so, or packed. */
+/* A left operand of [rows, depth] activations `stride` apart: unpacked where tiles support it,
+ * otherwise packed. */
 static struct operand left_of(const struct kernels *k, uint32_t *room, const void *x, size_t stride,
                               size_t rows, size_t depth)
 {
@@ -129,8 +129,8 @@ static struct operand left_of(const struct kernels *k, uint32_t *room, const voi
     return strips_of(k, room, depth);
 }
 
-/* Strips from a row on, the first of one; and from a number along them on, the first of a
- * square. */
+/* The operand starting at a row, the first of a strip; and starting at a number along k, the first
+ * of a square. */
 static struct operand from_row(const struct kernels *k, struct operand o, size_t row)
 {
     o.at = (const uint32_t *)o.at + row / k->lanes * o.stride;
@@ -198,11 +198,11 @@ void attention_forward(const struct kernels *k, const struct attention_head *h, 
     kernels_leave(k);
 }
 
-/* Backward: a block of queries of one head, under way. */
+/* Backward: the present block of queries of one head. */
 struct queries {
     const struct kernels *k;
     const struct room *r;
-    size_t first, rows, columns; /* columns: rows, up to whole strips */
+    size_t first, rows, columns; /* columns: rows, rounded up to whole strips */
     size_t dim, length;
     float logsum[COLUMNS_MAX], delta[COLUMNS_MAX];
 };

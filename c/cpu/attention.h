@@ -1,34 +1,35 @@
 /* attention.h -- causal attention of one head, block by block (FlashAttention-2, arXiv 2307.08691,
  * for a CPU).
  *
- * Keys and values are packed once. Then a block of queries meets block after block of keys: their
- * scores are a product with the queries in the lanes, become probabilities (online softmax) in the
- * first-level cache, and meet the values in another product. Backward as well, where the gradients
- * of keys and values are summed up in fp32 on the way. Scratch is linear in the length; the square
- * of scores never exists. */
+ * Keys and values are packed once. Then for a block of queries, block by block of keys: scores are
+ * a product with the queries in the lanes, become probabilities (online softmax) in the L1 cache,
+ * and are multiplied with the values in another product. Backward works alike, accumulating the
+ * gradients of keys and values in fp32. Scratch is linear in the length; the full matrix of scores
+ * never exists. */
 #ifndef SHOAL_CPU_ATTENTION_H
 #define SHOAL_CPU_ATTENTION_H
 
 #include "cpu/kernels.h"
 
 /* Bytes of scratch (aligned to 64) that one call, forward or backward, needs for up to `length`
- * keys; not to be shared by threads. */
+ * keys; one per thread. */
 size_t attention_scratch(const struct kernels *k, size_t length, size_t head_dim);
 
-/* One head: queries and outputs of `rows` tokens at positions past, past + 1, ..., keys and values
- * of past + rows. Rows are *_stride activations apart. */
+/* One head: queries and outputs of `rows` tokens at positions past, past + 1, ...; keys and values
+ * of past + rows tokens. Rows are *_stride activations apart. */
 struct attention_head {
     const void *queries, *keys, *values;
     void *out;
     size_t rows, past, head_dim;
-    size_t queries_stride, keys_stride, out_stride; /* of keys and values alike */
-    float *logsum; /* [rows]: log of the softmax's denominator; NULL: not wanted */
+    size_t queries_stride, keys_stride, out_stride; /* keys_stride also for values */
+    float *logsum; /* [rows]: log of the softmax's denominator; NULL: not needed */
 };
 void attention_forward(const struct kernels *k, const struct attention_head *h, void *scratch);
 
 /* The gradients of `group` neighbouring query heads that share keys and values, with past = 0:
- * `forward` and the pointers here are of the first, the next head's lie head_dim further (logsum's:
- * rows). All gradients are written; they lie as far apart as what they are gradients of. */
+ * `forward` and the pointers here are those of the first head, the next head's are head_dim further
+ * (logsum's: rows). All gradients are written, with the strides of the arrays that they are
+ * gradients of. */
 struct attention_gradient {
     struct attention_head forward; /* its `out` is read */
     size_t group;

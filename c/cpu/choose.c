@@ -16,12 +16,13 @@
 static_assert(CHOOSE_TEXT_BYTES <= OPS_CHOICE_BYTES, "cpu_choice holds all that a choice says");
 
 #define CHOOSE_TIME   span_ms(100)
-#define CHOOSE_ROUNDS 2 /* at least */
+#define CHOOSE_ROUNDS 2 /* minimum */
 
-/* What the layer is measured on: activations and weights of zeros, which take as long as others. */
+/* The layer used for measuring: activations and weights are zeros, which take as long as other
+ * values. */
 struct layer {
     size_t rows, dim, ffn, heads, kv_heads, head_dim;
-    void *x, *y, *z;   /* [rows, widest] activations, of fp32 at most */
+    void *x, *y, *z;   /* [rows, widest] activations, at most fp32 */
     float *w, *w_grad; /* [widest, dim] */
     float *logsum;     /* [heads, rows] */
 };
@@ -37,7 +38,7 @@ static struct layer layer_of(const struct op_sizes *s)
                       .dim = min_u64(s->dim, CHOOSE_WIDTH),
                       .ffn = min_u64(s->ffn, CHOOSE_WIDTH),
                       .head_dim = s->head_dim};
-    /* As many heads as are that wide, in groups as the model's. */
+    /* As many heads as fit that width, grouped as in the model. */
     const size_t group = min_u64(s->heads / s->kv_heads, max_u64(1, CHOOSE_WIDTH / s->head_dim));
     l.kv_heads = max_u64(1, min_u64(s->heads, CHOOSE_WIDTH / s->head_dim) / group);
     l.heads = l.kv_heads * group;
@@ -118,7 +119,7 @@ size_t choose_fastest(const struct choice_time *times, size_t count)
     return fastest;
 }
 
-/* "AMX", or "bf16 AMX" where both precisions are at choice. */
+/* "AMX", or "bf16 AMX" if both precisions are candidates. */
 static const char *label(const struct choice_of *of, const struct choice_time *t, char out[32])
 {
     const char *const precision = !of->fp32 || !of->bf16 ? "" : t->bf16 ? "bf16 " : "fp32 ";
@@ -126,12 +127,12 @@ static const char *label(const struct choice_of *of, const struct choice_time *t
     return out;
 }
 
-/* The cache: lines of a key and, behind a blank, a label. */
+/* The cache: lines of a key, a space and a label. */
 
 #define PATH_BYTES      4096
 #define CACHE_BYTES_MAX ((size_t)1 << 16)
 #define KEY_BYTES       240
-#define KEY_VERSION     1 /* of the kernels: raised when they become faster */
+#define KEY_VERSION     1 /* of the kernels: increase it when they become faster */
 
 static void key_of(const struct choice *c, const struct choice_of *of, size_t threads,
                    const struct op_sizes *s, char out[KEY_BYTES])
@@ -158,7 +159,7 @@ static bool cache_path(char *out, size_t room)
            (size_t)snprintf(out, room, "%s/kernels", folder) < room;
 }
 
-/* Which one stands behind the key; `count`: none of those at choice. */
+/* The index of the candidate stored for the key; `count`: none of the candidates. */
 static size_t cache_find(const char *text, const char *key, const struct choice_of *of,
                          const struct choice *c)
 {
@@ -176,8 +177,8 @@ static size_t cache_find(const char *text, const char *key, const struct choice_
     return c->count;
 }
 
-/* What the cache says, to be freed; NULL where there is none, or one beyond its size, which begins
- * anew. */
+/* The content of the cache, to be freed; NULL if there is none, or it is too large and will be
+ * started over. */
 static char *cache_read(const char *path)
 {
     uint8_t *text;
@@ -207,7 +208,7 @@ static void say(const struct choice_of *of, struct choice *c)
                                label(of, &c->times[i], name), c->times[i].seconds * 1e3);
 }
 
-/* All that are at choice, those of bf16 first. */
+/* All candidates, those of bf16 first. */
 static void list(const struct choice_of *of, struct choice *out)
 {
     for (int bf16 = 1; bf16 >= 0; bf16--) {

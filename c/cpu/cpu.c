@@ -11,10 +11,10 @@
 #include "cpu/ops.h"
 
 #define MEMORY_ASKED                                                                               \
-    ((size_t)2 << 20) /* bytes from which on it is worth asking how much there is */
+    ((size_t)2 << 20) /* bytes from which it is worth checking the available memory */
 
-/* Touches every page, so that what does not fit is refused here and not killed later; all threads
- * do, so that the pages are spread over the memories of a machine that has several. */
+/* Touches every page, so that a lack of memory fails here instead of killing the process later; all
+ * threads do, so that pages are spread over the NUMA nodes. */
 static enum err memory_alloc(void *self, size_t bytes, void **out, struct why *w)
 {
     size_t rounded = align_up(bytes, BACKEND_ALIGNMENT);

@@ -1,5 +1,5 @@
-/* features.h -- what this processor can do, asked by CPUID (Intel SDM volume 2A) and XGETBV:
- * compilers' own tables (__builtin_cpu_supports) stay empty in a program that Zig links. */
+/* features.h -- features of this processor, from CPUID (Intel SDM volume 2A) and XGETBV; the
+ * compiler's tables (__builtin_cpu_supports) stay empty in a program linked by Zig. */
 #ifndef SHOAL_CPU_FEATURES_H
 #define SHOAL_CPU_FEATURES_H
 
@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Does the system save the registers that `mask` of XCR0 names? */
+/* Does the operating system save the registers in `mask` of XCR0? */
 static inline bool features_saved(uint32_t mask)
 {
     uint32_t a, b, c, d;
@@ -47,10 +47,9 @@ static inline bool features_avx512_bf16(void)
     return features_avx512() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
 }
 
-/* AMX's tiles and their products of bf16 (leaf 7, bits 24 and 22 of EDX). The system saves tiles
- * for those that asked (Documentation/arch/x86/xstate.rst): once for all threads of the process,
- * those that run already too, and refused where one of them has an alternate signal stack on which
- * tiles have no room. */
+/* AMX's tiles and bf16 products (leaf 7, bits 24 and 22 of EDX). Linux requires a request for
+ * permission (Documentation/arch/x86/xstate.rst): once for all threads of the process, including
+ * running ones; it fails if a thread has an alternate signal stack too small for tiles. */
 static inline bool features_amx(void)
 {
 #ifdef AVX512_IN_C

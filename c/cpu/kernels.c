@@ -4,7 +4,7 @@
 
 #include "cpu/features.h"
 
-/* The narrowest first. */
+/* Narrowest first. */
 static const struct {
     const char *name;
     bool (*here)(void);

@@ -1,4 +1,5 @@
-/* kernels_amx.c -- AVX-512 with AVX512-BF16, and products on AMX's tiles (Sapphire Rapids on). */
+/* kernels_amx.c -- AVX-512 with AVX512-BF16, and products on AMX's tiles (since Sapphire
+ * Rapids). */
 #include <assert.h>
 #include <immintrin.h>
 #include <math.h>

@@ -1,8 +1,7 @@
-/* kernels_attention.h -- what attention does between its products, on a block of scores with
- * queries in the lanes.
+/* kernels_attention.h -- the softmax of attention, on a block of scores with queries in the lanes.
  *
- * Largest score, sum and mask then work lane by lane, without a sum across a vector; and the
- * probabilities come out in the order of a strip, ready for the product with the values. */
+ * Maximum, sum and mask then work lane by lane, without reductions across a vector; and the
+ * probabilities are in the order of a strip, ready for the product with the values. */
 #ifndef SHOAL_CPU_KERNELS_ATTENTION_H
 #define SHOAL_CPU_KERNELS_ATTENTION_H
 
@@ -12,8 +11,8 @@
 #include "cpu/kernels_product.h"
 #include "cpu/vector.h"
 
-/* Of `keys` keys, those that each of LANES queries from the strip's first on sees, and those that
- * any sees. */
+/* Of `keys` keys, the number that all of the strip's LANES queries see, and the number that at
+ * least one sees. */
 struct seen {
     size_t by_all, by_any;
     ptrdiff_t ahead; /* first key - first query */
@@ -31,8 +30,7 @@ INLINE struct seen seen_in(const struct kernel_scores *s, size_t column)
                          ahead};
 }
 
-/* v where the query in the lane sees this key, which some do and others do not; elsewhere
- * `other`. */
+/* v in the lanes whose query sees this key, elsewhere `other`. */
 INLINE vec seen_or(struct seen seen, size_t key, vec v, float other)
 {
     ivec lane;
@@ -109,8 +107,7 @@ static void softmax(const struct kernel_scores *s, float *top, float *total, uin
         softmax_strip(s, column, top, total, strips, sums, depth);
 }
 
-/* Key k: probability and gradient of a strip's lanes, written as rows of `p` and `ds`; returns
- * ds. */
+/* Probability and gradient of key k for a strip's lanes, written to `p` and `ds`; returns ds. */
 INLINE vec gradient_of(const struct kernel_scores *s, const float *d, size_t at, vec p, vec delta,
                        number *ps, number *dss)
 {

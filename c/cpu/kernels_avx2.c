@@ -1,4 +1,4 @@
-/* kernels_avx2.c -- the kernels for x86-64-v3, the least that shoal runs on. */
+/* kernels_avx2.c -- the kernels for x86-64-v3, the minimum for shoal. */
 #define LANES   8
 #define BF16    0
 #define PAIRS   0

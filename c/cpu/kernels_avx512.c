@@ -1,5 +1,5 @@
-/* kernels_avx512.c -- the kernels for AVX-512 (F, BW, DQ, VL). The attribute stands here and not
- * in build.zig because Zig's -mcpu overrides flags such as -mavx512f; system headers come before
+/* kernels_avx512.c -- the kernels for AVX-512 (F, BW, DQ, VL). The attribute is here and not in
+ * build.zig because Zig's -mcpu overrides flags such as -mavx512f; system headers come before
  * it. */
 #include <assert.h>
 #include <immintrin.h>

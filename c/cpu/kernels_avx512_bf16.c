@@ -1,4 +1,4 @@
-/* kernels_avx512_bf16.c -- AVX-512 without its bf16: activations of bf16 are widened for every
+/* kernels_avx512_bf16.c -- AVX-512 without AVX512-BF16: activations of bf16 are widened for every
  * computation. */
 #include <assert.h>
 #include <immintrin.h>

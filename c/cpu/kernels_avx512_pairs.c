@@ -1,5 +1,5 @@
-/* kernels_avx512_pairs.c -- AVX-512 with AVX512-BF16 (Zen 4 and Cooper Lake on): products of pairs
- * of bf16. */
+/* kernels_avx512_pairs.c -- AVX-512 with AVX512-BF16 (since Zen 4 and Cooper Lake): products of
+ * pairs of bf16. */
 #include <assert.h>
 #include <immintrin.h>
 #include <math.h>

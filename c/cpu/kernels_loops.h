@@ -1,7 +1,7 @@
 /* kernels_loops.h -- the loops of kernels.h, on vectors of LANES floats (vector.h); included by
- * kernels_*.c, which define KERNELS (the table's name) and NAME besides. Sums run in LANES strands
- * that are added at the end; activations are fp32 in registers, whatever they are in memory.
- * Not-a-number in gives not-a-number out: the trainer finds a diverged model by it. */
+ * kernels_*.c, which also define KERNELS (the table's name) and NAME. Sums use LANES accumulators
+ * that are added at the end; activations are fp32 in registers, regardless of memory. NaN inputs
+ * give NaN outputs: the trainer detects a diverged model by them. */
 #include <assert.h>
 #include <math.h>
 
@@ -105,8 +105,7 @@ static void swiglu_backward(const struct op_swiglu_backward *o, size_t first, si
     }
 }
 
-/* The largest of n >= 1 numbers. A NaN may be ignored: it shows in the sum
- * of exponentials. */
+/* The largest of n >= 1 numbers. A NaN may be ignored: it appears in the sum of exponentials. */
 INLINE float max_in(const number *x, size_t n)
 {
     vec best = splat(-INFINITY);
@@ -122,7 +121,7 @@ INLINE float max_in(const number *x, size_t n)
 }
 
 /* Three passes over a row that stays in the cache: exponentials are computed twice, which is
- * cheaper than keeping them in fp32 where the row is bf16. */
+ * cheaper than storing them in fp32 when the row is bf16. */
 static void cross_entropy(const struct op_cross_entropy *o, size_t first, size_t last)
 {
     for (size_t r = first; r < last; r++) {
@@ -210,20 +209,20 @@ static double square_sum(const float *x, size_t n)
 }
 
 #if !TILES /* kernels_tiles.h */
-/* More chains than latency times units needs (4 cycles, 6 of pairs, x 2), and few enough for 16
+/* More chains than latency times units (4 cycles, 6 for pairs, x 2), and few enough for 16
  * registers, or 32. */
 static double multiply_add(size_t rounds)
 {
     enum { CHAINS = LANES == 16 ? 24 : 12 };
-    static volatile uint32_t start =
-        0x3a803a80; /* 2^-10, as a pair; or the compiler would know the end */
+    /* 2^-10, as a pair; volatile, so that the compiler cannot compute the result */
+    static volatile uint32_t start = 0x3a803a80;
     const uint32_t factor = start;
     const vec factors = (vec)((uvec){0} + factor);
     vec chain[CHAINS] = {0}, total = {0};
     for (size_t r = 0; r < rounds; r++)
         UNROLL for (size_t c = 0; c < CHAINS; c++) chain[c] = multiplied(chain[c], factor, factors);
     for (size_t c = 0; c < CHAINS; c++) total += chain[c];
-    /* Asking what came of the chains keeps them from being left out. */
+    /* Using the result keeps the chains from being optimized away. */
     return isfinite(add_lanes(total)) ? 2.0 * NUMBERS_OF_STEP * LANES * CHAINS * (double)rounds : 0;
 }
 #endif

@@ -1,14 +1,14 @@
 /* kernels_product.h -- packing and the micro-kernel of matrix products (kernels.h says what a strip
  * is).
  *
- * The micro-kernel keeps ROWS x STRIPS vectors of the result in registers and goes along k: a step
- * loads STRIPS vectors of b and ROWS single words of a, broadcast, for ROWS * STRIPS multiply-adds.
- * AVX-512: 8 x 3 of its 32 registers, 24 multiply-adds for 11 loads, where two of each can be done
- * in a cycle: bound by arithmetic, with more chains than latency (4 cycles, 6 of a pair) times
- * units needs. AVX2: 4 x 3 of 16. Three strips of b for 192 steps (36 KiB) stay in the first-level
- * cache while a's strips pass by.
+ * The micro-kernel keeps ROWS x STRIPS vectors of the result in registers and proceeds along k: a
+ * step loads STRIPS vectors of b and ROWS single words of a, broadcast, for ROWS * STRIPS
+ * multiply-adds. AVX-512: 8 x 3 of its 32 registers, 24 multiply-adds for 11 loads, with two of
+ * each per cycle: compute-bound, with more chains than latency (4 cycles, 6 for pairs) times units.
+ * AVX2: 4 x 3 of 16. Three strips of b for 192 steps (36 KiB) stay in the L1 cache while a's strips
+ * stream through.
  *
- * Roofline of a Zen 5 at 4.1 GHz: 2 x 16 x 2 = 64 fp32 operations a cycle, 265 GFLOP/s; pairs of
+ * Roofline of a Zen 5 at 4.1 GHz: 2 x 16 x 2 = 64 fp32 operations per cycle, 265 GFLOP/s; pairs of
  * bf16 twice that. */
 #ifndef SHOAL_CPU_KERNELS_PRODUCT_H
 #define SHOAL_CPU_KERNELS_PRODUCT_H
@@ -18,16 +18,16 @@
 #include "cpu/kernels.h"
 #include "cpu/vector.h"
 
-/* Rows enough that reading three strips of b into the cache does not show. On tiles every product
- * wants both operands from the second-level cache: a strip of a for many of b, and these, 1 MiB of
- * 512 steps, for all rows. */
+/* Enough rows that loading three strips of b into the cache is negligible. With tiles every product
+ * reads both operands from the L2 cache: a strip of a for many of b, and those, 1 MiB for 512
+ * steps, for all rows. */
 #define TILE_ROWS   (TILES ? 32 : 64)
 #define TILE_STRIPS 6
 
 #define ROWS   (LANES / 2)
 #define STRIPS 3
 
-/* Element `n` of an operand: numbers, or floats. */
+/* Address of element `n` of an operand: activations, or floats. */
 INLINE const void *element(const void *x, size_t n, bool floats)
 {
     return (const uint8_t *)x + n * (floats ? sizeof(float) : sizeof(number));
@@ -35,7 +35,7 @@ INLINE const void *element(const void *x, size_t n, bool floats)
 
 INLINE size_t lanes_at_most(size_t n) { return n < LANES ? n : LANES; }
 
-/* Words of one row, for LANES steps of which the first `depth` numbers are there. */
+/* Words of one row for LANES steps, of which the first `depth` numbers exist. */
 INLINE uvec words_along(const void *x, bool floats, size_t depth)
 {
 #if PAIRS
@@ -57,14 +57,14 @@ INLINE uvec words_along(const void *x, bool floats, size_t depth)
 #define NUMBERS_OF_SQUARE (LANES * NUMBERS_OF_STEP)
 #define SQUARE            (TILES ? LANES : 1) /* kernels.h */
 
-/* Steps of `depth` numbers, up to whole squares. */
+/* Steps for `depth` numbers, rounded up to whole squares. */
 INLINE size_t steps_of(size_t depth)
 {
     const size_t numbers = SQUARE * NUMBERS_OF_STEP;
     return (depth + numbers - 1) / numbers * SQUARE;
 }
 
-/* A square of a strip: where `turned`, steps follow one another, and else rows. */
+/* Stores a square of a strip, step by step if `turned`, otherwise row by row. */
 INLINE void put_square(uint32_t *to, uvec square[LANES], bool turned, size_t steps)
 {
     if (turned) transpose(square);
@@ -72,7 +72,7 @@ INLINE void put_square(uint32_t *to, uvec square[LANES], bool turned, size_t ste
         memcpy(to + s * LANES, &square[s], sizeof square[s]);
 }
 
-/* LANES rows and LANES steps. */
+/* Packs LANES rows and LANES steps. */
 INLINE void pack_square(uint32_t *to, const void *x, bool floats, bool left, size_t stride)
 {
     uvec square[LANES];
@@ -84,7 +84,7 @@ INLINE void pack_square(uint32_t *to, const void *x, bool floats, bool left, siz
     put_square(to, square, !left, LANES);
 }
 
-/* The same of fewer rows or steps. */
+/* The same for fewer rows or steps. */
 INLINE void pack_corner(uint32_t *to, const void *x, bool floats, bool left, size_t stride,
                         size_t rows, size_t depth)
 {
@@ -94,7 +94,7 @@ INLINE void pack_corner(uint32_t *to, const void *x, bool floats, bool left, siz
     put_square(to, square, !left, lanes_at_most(steps_of(depth)));
 }
 
-/* A strip whose rows lie along k in memory. */
+/* Packs a strip whose rows are contiguous along k in memory. */
 INLINE void pack_along(uint32_t *strip, const void *x, bool floats, bool left, size_t stride,
                        size_t rows, size_t depth)
 {
@@ -111,8 +111,8 @@ INLINE hvec bits_as(const void *x, bool floats, size_t count)
 }
 #endif
 
-/* The words of one step whose rows lie side by side in memory, k by k: `left` numbers along k are
- * still there. */
+/* The words of one step when, for each k, the rows are contiguous in memory; `left` numbers along k
+ * remain. */
 INLINE uvec words_across(const void *x, bool floats, size_t stride, size_t rows, size_t left)
 {
 #if PAIRS
@@ -127,7 +127,7 @@ INLINE uvec words_across(const void *x, bool floats, size_t stride, size_t rows,
 #endif
 }
 
-/* Some steps ahead, maybe a page each. */
+/* Prefetches a later step, which may be on another page. */
 INLINE void fetch_step(const void *x, bool floats, size_t stride, size_t rows)
 {
     const size_t in_line = 64 / (floats ? sizeof(float) : sizeof(number));
@@ -136,8 +136,8 @@ INLINE void fetch_step(const void *x, bool floats, size_t stride, size_t rows)
             __builtin_prefetch(element(x, (8 * NUMBERS_OF_STEP + n) * stride + line, floats));
 }
 
-/* Strips of such rows, all at once: neighbours share cache lines, and the next k may be a page
- * away. */
+/* Packs all strips of such rows together: neighbours share cache lines, and the next k may be on
+ * another page. */
 INLINE void pack_across(uint32_t *strips, size_t words, const void *x, bool floats, size_t stride,
                         size_t rows, size_t depth)
 {
@@ -214,7 +214,7 @@ static void pack(const struct kernel_pack *p)
     else pack_as(p, false, false);
 }
 
-/* sum + a b, where `a` is a word for all lanes. */
+/* sum + a b, with `a` broadcast to all lanes. */
 INLINE vec multiplied(vec sum, uint32_t a, vec b)
 {
 #if PAIRS
@@ -228,7 +228,7 @@ INLINE vec multiplied(vec sum, uint32_t a, vec b)
 #endif
 }
 
-/* One vector of the result: `count` numbers of it, in row `row` from column `at` on. */
+/* Stores `count` numbers of a vector of the result, in row `row` from column `at` on. */
 INLINE void put_result(const struct kernel_tile *t, size_t row, size_t at, vec v, size_t count)
 {
     const size_t here = row * t->sum_stride + at;
@@ -240,8 +240,8 @@ INLINE void put_result(const struct kernel_tile *t, size_t row, size_t at, vec v
 #if TILES
 #include "cpu/kernels_tiles.h"
 #else
-/* The first words of ROWS rows of a from `row` on. Rows that are not there are the last one again:
- * nobody asks for what comes of them. */
+/* The first words of ROWS rows of a from `row` on. Missing rows repeat the last one; their results
+ * are not used. */
 INLINE void words_of_rows(const struct kernel_tile *t, size_t row, bool along,
                           const uint8_t *out[ROWS])
 {
@@ -255,8 +255,8 @@ INLINE void words_of_rows(const struct kernel_tile *t, size_t row, bool along,
     }
 }
 
-/* Rows of the result from `row` on, ROWS of them or what is left, and `strips` strips of columns
- * from `column` on. */
+/* Rows of the result from `row` on, ROWS or the remaining ones, and `strips` strips of columns from
+ * `column` on. */
 INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const size_t strips,
                   const bool along)
 {
@@ -266,7 +266,8 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
     const uint32_t *b = t->b + column / LANES * b_stride;
     vec sums[ROWS][STRIPS] = {0};
     words_of_rows(t, row, along, a);
-    for (size_t r = 0; t->add && r < ROWS && row + r < t->rows; r++) /* it may come from afar */
+    /* prefetch: it may not be in a cache */
+    for (size_t r = 0; t->add && r < ROWS && row + r < t->rows; r++)
         for (size_t s = 0; s < strips; s++)
             __builtin_prefetch(t->sum + (row + r) * t->sum_stride + column + s * LANES, 1);
     UNROLL_BY_4 for (size_t k = 0; k < steps; k++, b += LANES)
@@ -281,8 +282,7 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
             UNROLL for (size_t s = 0; s < strips; s++) sums[r][s] =
                 multiplied(sums[r][s], word, columns[s]);
 #if LANES == 8
-            /* One row after the other: 12 sums, 3 columns and one row's word are all registers
-             * there are. */
+            /* Row by row: 12 sums, 3 columns and one row's word use all 16 registers. */
             __asm__ volatile("" : "+x"(sums[r][0]), "+x"(sums[r][1]), "+x"(sums[r][2]));
 #endif
         }
@@ -307,9 +307,8 @@ INLINE void multiply_tile(const struct kernel_tile *t, const bool along)
 {
     size_t left = (t->columns + LANES - 1) / LANES; /* strips */
     for (size_t column = 0; left;) {
-        const size_t strips = left == 4 ? 2
-                              : left < STRIPS ? left
-                                              : STRIPS; /* 3 and 1 would be slower */
+        /* 4 as 2 and 2, since 3 and 1 are slower */
+        const size_t strips = left == 4 ? 2 : left < STRIPS ? left : STRIPS;
         for (size_t row = 0; row < t->rows; row += ROWS) {
             if (strips == 3) micro(t, row, column, 3, along);
             else if (strips == 2) micro(t, row, column, 2, along);

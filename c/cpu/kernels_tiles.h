@@ -3,12 +3,13 @@
  *
  * A tile is 16 rows of 64 bytes: 16 x 16 sums, 16 rows of a for 16 steps (a pair each), or 16 steps
  * of a strip of b. One instruction adds the product of the latter two to the first, 16,384
- * operations in 16 cycles. Of the eight tiles four are sums, 2 x 2, so that four loads of operands
- * serve four products; each of the four adds to sums of its own, or would wait for the one before.
+ * operations in 16 cycles. Of the eight tiles four hold sums, 2 x 2, so that four loads of operands
+ * serve four products; each of the four has its own sums, otherwise it would wait for the previous
+ * one.
  *
- * Roofline of a Sapphire Rapids at 2.7 GHz: 1,024 operations a cycle, 2.8 TFLOP/s a core, from
- * registers; with operands from the second-level cache, which gives some 48 of the 64 bytes a cycle
- * that it takes, 1.8 were reached. */
+ * Roofline of a Sapphire Rapids at 2.7 GHz: 1,024 operations per cycle, 2.8 TFLOP/s per core, from
+ * registers; with operands from the L2 cache, which delivers about 48 of the required 64 bytes per
+ * cycle, 1.8 were measured. */
 #ifndef SHOAL_CPU_KERNELS_TILES_H
 #define SHOAL_CPU_KERNELS_TILES_H
 
@@ -21,13 +22,13 @@
 
 #define TILE_WORDS (LANES * LANES)
 #define TILE_BYTES (LANES * sizeof(uint32_t)) /* of a row */
-#define AHEAD      (2 * TILE_WORDS) /* of what is fetched of b, from the second-level cache */
+#define AHEAD      (2 * TILE_WORDS)           /* prefetch distance for b, from the L2 cache */
 
 /* Instructions name their tiles: sums of row tile i and strip j are tile 2 i + j, those of a 4 and
  * 5, those of b 6 and 7. */
 
-/* All eight tiles in full. Palette 1 of TILECFG: bytes of a row from byte 16 on, rows from byte 48
- * on. */
+/* Configures all eight tiles at full size. Palette 1 of TILECFG: bytes per row from byte 16 on,
+ * rows from byte 48 on. */
 static void enter(void)
 {
     static const struct {
@@ -44,11 +45,11 @@ static void enter(void)
 
 static void leave(void) { _tile_release(); }
 
-/* Where a tile's rows of a begin, and how far apart they are. */
+/* Address and strides of a tile's rows of a. */
 struct left {
     const uint8_t *at;
     size_t stride, step; /* bytes from row to row, and from square to square */
-    size_t rows;         /* that are there */
+    size_t rows;         /* existing rows */
 };
 INLINE struct left left_at(const struct kernel_tile *t, size_t row, const bool along)
 {
@@ -60,8 +61,7 @@ INLINE struct left left_at(const struct kernel_tile *t, size_t row, const bool a
                          t->a_stride * sizeof(number), TILE_BYTES, rows};
 }
 
-/* Tiles 4 and 5 where rows are missing, which must not be read: the others are brought to a place
- * of their own. */
+/* Copies rows of a for tiles 4 and 5 when some are missing, since those must not be read. */
 static const void *gather(uint8_t *to, const struct left *a, size_t square)
 {
     for (size_t r = 0; r < a->rows; r++)
@@ -75,7 +75,7 @@ static void load_edge(const struct left *a0, const struct left *a1, size_t down,
     if (down > 1) _tile_loadd(5, gather(rows, a1, square), TILE_BYTES);
 }
 
-/* What came of a tile, by way of memory. */
+/* Stores the result of a tile, by way of memory. */
 static void put_tile(const struct kernel_tile *t, const float *sums, size_t row, size_t column)
 {
     const size_t rows = lanes_at_most(t->rows - row), columns = lanes_at_most(t->columns - column);
@@ -83,7 +83,7 @@ static void put_tile(const struct kernel_tile *t, const float *sums, size_t row,
         put_result(t, row + r, column, take(sums + r * LANES, LANES), columns);
 }
 
-/* The same of two whole tiles side by side, as activations. */
+/* The same for two whole adjacent tiles, as activations. */
 INLINE void put_pair(const struct kernel_tile *t, const float *sums, const float *right, size_t row,
                      size_t column)
 {
@@ -186,8 +186,8 @@ static void multiply(const struct kernel_tile *t)
     else multiply_tile(t, false);
 }
 
-/* Sums of four tiles, over and over; a round of 24 vectors takes some 12 cycles, one of these 64.
- */
+/* Products of four tiles, repeatedly; a round of 24 vectors takes about 12 cycles, one of these
+ * 64. */
 static double multiply_add(size_t rounds)
 {
     rounds /= 5;
@@ -209,7 +209,7 @@ static double multiply_add(size_t rounds)
     }
     _tile_stored(0, sums, TILE_BYTES);
     leave();
-    /* Asking what came of it keeps it from being left out. */
+    /* Using the result keeps the products from being optimized away. */
     return isfinite(sums[0]) ? 2.0 * NUMBERS_OF_STEP * TILE_WORDS * LANES * 4 * (double)rounds : 0;
 }
 

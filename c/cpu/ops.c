@@ -12,9 +12,9 @@
 #include "cpu/product.h"
 
 #define ROWS_BLOCK     64                /* rows of one piece of an elementwise op */
-#define ENTROPY_BLOCK  8                 /* of cross-entropy, whose rows are long */
+#define ENTROPY_BLOCK  8                 /* for cross-entropy, whose rows are long */
 #define COLUMNS_BLOCK  64                /* columns of one piece of a reduction over rows */
-#define FEW_ROWS       4                 /* so few are not worth packing for */
+#define FEW_ROWS       4                 /* up to this many rows packing does not pay */
 #define ELEMENTS_BLOCK ((size_t)1 << 16) /* of one piece of an op on a flat vector */
 
 /* A range of rows, columns or elements that is one piece of an op. */
@@ -26,7 +26,7 @@ static struct range range_at(size_t index, size_t block, size_t n)
     return (struct range){index * block, min_u64((index + 1) * block, n)};
 }
 
-/* What a piece gets: the backend and the op. */
+/* Argument of a piece: the backend and the op. */
 struct job {
     struct cpu *cpu;
     const void *op;
@@ -59,7 +59,7 @@ void *ops_allocate(size_t bytes)
     void *memory;
     const bool huge = bytes >= 2 * HUGE_PAGE;
     if (posix_memalign(&memory, huge ? HUGE_PAGE : BACKEND_ALIGNMENT, bytes)) return NULL;
-    if (huge) madvise(memory, bytes, MADV_HUGEPAGE); /* a wish; fewer page faults */
+    if (huge) madvise(memory, bytes, MADV_HUGEPAGE); /* optional; fewer page faults */
     return memory;
 }
 
@@ -121,7 +121,7 @@ void ops_embed(void *self, const struct op_embed *o)
     share_out(self, o, embed_piece, ceil_div(o->rows, ROWS_BLOCK));
 }
 
-/* A piece is a band of columns, so that rows of one token add up in order. */
+/* A piece is a band of columns, so that rows of one token are added in order. */
 static void embed_backward_piece(void *ctx, size_t index, size_t thread)
 {
     (void)thread;
@@ -137,7 +137,7 @@ void ops_embed_backward(void *self, const struct op_embed_backward *o)
     share_out(self, o, embed_backward_piece, ceil_div(o->dim, COLUMNS_BLOCK));
 }
 
-/* Rows on their own: a piece is a block of them. */
+/* Ops on independent rows: a piece is a block of rows. */
 #define ROWS_OP(name, block)                                                                       \
     static void name##_piece(void *ctx, size_t index, size_t thread)                               \
     {                                                                                              \
@@ -158,7 +158,7 @@ ROWS_OP(swiglu, ROWS_BLOCK)
 ROWS_OP(swiglu_backward, ROWS_BLOCK)
 ROWS_OP(cross_entropy, ENTROPY_BLOCK)
 
-/* Norm's gradients: the gain's is summed over all rows, block after block. */
+/* Norm's gradients: that of the gain is summed over all rows, block by block. */
 
 static void norm_backward_piece(void *ctx, size_t index, size_t thread)
 {
@@ -168,7 +168,7 @@ static void norm_backward_piece(void *ctx, size_t index, size_t thread)
     struct range r = range_at(index, ROWS_BLOCK, o->rows);
     j->cpu->kernels->norm_backward(o, r.first, r.last, j->cpu->gain_partials + index * o->dim);
 }
-/* The blocks' parts of the gain's gradient, in the order of blocks. */
+/* Adds the blocks' parts of the gain's gradient, in the order of blocks. */
 static void norm_gain_piece(void *ctx, size_t index, size_t thread)
 {
     (void)thread;
@@ -260,7 +260,7 @@ void ops_attention_backward(void *self, const struct op_attention_backward *o)
     share_out(self, o, attention_backward_piece, o->sequences * o->kv_heads);
 }
 
-/* Few new tokens: each attends by itself, for packing all keys would cost more than it saves. */
+/* Few new tokens: each attends separately, since packing all keys would cost more than it saves. */
 static void attend_piece(struct cpu *c, const struct op_attention_cached *o, size_t head,
                          float *scratch)
 {
@@ -441,8 +441,8 @@ enum err ops_norm2(void *self, const float *x, size_t count, double *out, struct
     return ERR_OK;
 }
 
-#define PEAK_ROUNDS ((size_t)1 << 22) /* of multiply_add: some 10 ms */
-#define PEAK_PIECES 8                 /* a thread */
+#define PEAK_ROUNDS ((size_t)1 << 22) /* of multiply_add: about 10 ms */
+#define PEAK_PIECES 8                 /* per thread */
 
 static void peak_piece(void *ctx, size_t index, size_t thread)
 {

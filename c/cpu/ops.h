@@ -1,7 +1,7 @@
-/* ops.h -- the ops of the CPU backend: each is cut into pieces, which the pool's threads share out.
+/* ops.h -- the ops of the CPU backend: each is divided into pieces, which the pool's threads share.
  *
- * Where the cuts are depends on the shape alone, and a piece on its index alone: results do not
- * depend on how many threads there are. backend.h says what each op does. */
+ * The division depends only on the shape, and a piece only on its index: results do not depend on
+ * the number of threads. backend.h says what each op does. */
 #ifndef SHOAL_CPU_OPS_H
 #define SHOAL_CPU_OPS_H
 
@@ -10,7 +10,7 @@
 #include "cpu/kernels.h"
 #include "cpu/product.h"
 
-#define OPS_PARTIALS     1024 /* parts of a sum over a flat vector, at most */
+#define OPS_PARTIALS     1024 /* maximum parts of a sum over a flat vector */
 #define OPS_CHOICE_BYTES 320
 
 struct cpu {
@@ -19,17 +19,17 @@ struct cpu {
     const struct kernels *kernels;
     float *gain_partials; /* [blocks of rows, dim] */
     void **scratch;       /* [threads], for attention */
-    size_t scratch_bytes; /* of one of them */
+    size_t scratch_bytes; /* bytes of each */
     struct product_room product;
-    struct op_sizes sizes; /* that these suffice for */
+    struct op_sizes sizes; /* for which the scratch suffices */
     double partials[OPS_PARTIALS];
 };
 
-/* Memory aligned to BACKEND_ALIGNMENT bytes, on huge pages where it fills some; NULL when there is
- * none. free() takes it back. */
+/* Memory aligned to BACKEND_ALIGNMENT bytes, on huge pages if it is large enough; NULL without
+ * memory. Free it with free(). */
 void *ops_allocate(size_t bytes);
 
-/* backend.prepare, and freeing what it took. */
+/* backend.prepare, and freeing its memory. */
 enum err ops_prepare(void *self, const struct op_sizes *sizes, struct why *w);
 void ops_release(struct cpu *c);
 
@@ -56,8 +56,8 @@ enum err ops_outer_quantize(void *self, const struct op_outer_quantize *o, bool 
                             struct why *w);
 enum err ops_outer_step(void *self, const struct op_outer_step *o, struct why *w);
 
-/* Operations a second of all threads together (cpu.h, cpu_peak); `at_once`: threads that can run at
- * the same time. */
+/* Operations per second of all threads together (cpu.h, cpu_peak); `at_once`: threads that can run
+ * simultaneously. */
 double ops_peak(struct cpu *c, size_t at_once);
 
 #endif

@@ -1,5 +1,5 @@
-/* outer.c -- the outer step on the CPU: the chunks of outer/outer.h, each by itself, shared out to
- * the pool's threads. */
+/* outer.c -- the outer step on the CPU: the chunks of outer/outer.h are divided among the pool's
+ * threads. */
 #include "outer/outer.h"
 
 #include <stdatomic.h>

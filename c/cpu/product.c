@@ -4,10 +4,10 @@
 
 #include "base/whole.h"
 
-#define PACK_STRIPS     4 /* of one piece */
-#define TILES_OF_THREAD 2 /* at least, where tiles can be narrower */
+#define PACK_STRIPS     4 /* strips per piece of packing */
+#define TILES_OF_THREAD 2 /* minimum tiles per thread, if tiles can be narrower */
 
-/* A block under way: rows [row, row + rows) of the product, columns and steps alike. */
+/* The present block: rows [row, row + rows) of the product; columns and steps likewise. */
 struct block {
     const struct kernels *kernels;
     const struct product_room *room;
@@ -15,17 +15,17 @@ struct block {
     size_t row, rows, column, columns, k, depth;
     size_t strip; /* words of one strip */
     size_t tile_columns, tiles_down, tiles_across;
-    /* The pool gives each a part of all pieces: neighbouring rows, as in the operations around a
+    /* The pool gives each thread a part of all pieces: adjacent rows, as in the operations around a
      * product. */
     size_t threads;
     bool pack_a, pack_b;
     bool a_lies; /* a is not packed */
-    float *sums; /* of the block's first row and column; NULL where one block of steps is all */
+    float *sums; /* at the block's first row and column; NULL if there is only one block of steps */
     size_t sums_stride;
-    bool add, last; /* to what is in sums; the result goes to p->out */
+    bool add, last; /* add: to `sums`; last: write the result to p->out */
 };
 
-/* Strips [first, first + PACK_STRIPS) of an operand, the left one or not, of which the block takes
+/* Packs strips [first, first + PACK_STRIPS) of the left or right operand, of which the block uses
  * `rows` rows from `row` on. */
 static void pack(const struct block *b, bool left, const void *x, size_t stride, bool along,
                  bool floats, size_t row, size_t rows, size_t first, uint32_t *to)
@@ -48,7 +48,7 @@ static size_t pack_pieces(const struct block *b, size_t rows)
     return ceil_div(rows, PACK_STRIPS * b->kernels->lanes);
 }
 
-/* Where part `t` of n things in `parts` begins. */
+/* Start of part `t` when n items are divided into `parts`. */
 static size_t part(size_t n, size_t t, size_t parts) { return n * t / parts; }
 
 static void pack_piece(void *ctx, size_t index, size_t thread)
@@ -73,8 +73,8 @@ static void pack_piece(void *ctx, size_t index, size_t thread)
     }
 }
 
-/* Which tile piece `index` is. A thread's rows come first; among these, tiles of the same columns
- * follow one another: b's strips stay in the cache. */
+/* The tile of piece `index`. Pieces are ordered by thread (rows), then by columns, so that b's
+ * strips stay in the cache. */
 static void tile_at(const struct block *b, size_t index, size_t *down, size_t *across)
 {
     for (size_t t = 0;; t++) {
@@ -120,9 +120,9 @@ static void tile_piece(void *ctx, size_t index, size_t thread)
     kernels_leave(b->kernels);
 }
 
-/* Columns of a tile: as the caches want it, and fewer where the threads would have too few tiles.
- * Pairs of strips stay together: a kernel may add up pairs and single ones otherwise, and bits must
- * not depend on the number of threads. */
+/* Columns of a tile: chosen for the caches, fewer if the threads would have too few tiles. Pairs of
+ * strips stay together: a kernel may sum pairs and single strips differently, and bits must not
+ * depend on the number of threads. */
 static size_t tile_columns(const struct block *b)
 {
     const struct kernels *k = b->kernels;
@@ -147,7 +147,7 @@ static void run_block(struct pool *pool, struct block *b)
 static_assert((PRODUCT_WORDS / PRODUCT_STEPS) * (PRODUCT_WORDS / PRODUCT_STEPS) <= PRODUCT_SUMS,
               "sums of a block of the most steps have room");
 
-/* As many rows as a packed operand may have, a multiple of `tile`. */
+/* Maximum rows of a packed operand, a multiple of `tile`. */
 static size_t rows_at_most(size_t steps, size_t tile)
 {
     return PRODUCT_WORDS / steps / tile * tile;

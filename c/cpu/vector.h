@@ -1,13 +1,13 @@
-/* vector.h -- vectors of LANES floats, for the kernels; included by kernels_*.c, which define
- * before:
+/* vector.h -- vectors of LANES floats, for the kernels; included by kernels_*.c, which first
+ * define:
  *
  *     LANES  8 (AVX2) or 16 (AVX-512)
  *     BF16   0: activations are fp32; 1: bf16 (the upper half of an fp32), widened when loaded
  *     PAIRS  1: the processor multiplies pairs of bf16 (AVX512-BF16); needs both of the above
- *     TILES  1: and tiles of such pairs (AMX)
+ *     TILES  1: also tiles of such pairs (AMX)
  *
- * GCC's vector extensions: the compiler picks the instructions; intrinsics only where it would not
- * find them. A tail that fills no vector is padded with zeros. */
+ * Uses GCC's vector extensions: the compiler picks the instructions; intrinsics only where it does
+ * not find them. A partial vector at the end is padded with zeros. */
 #ifndef SHOAL_CPU_VECTOR_H
 #define SHOAL_CPU_VECTOR_H
 
@@ -20,20 +20,20 @@
 #include "test/cpu/avx512.h"
 #endif
 
-/* Fused multiply-adds are welcome here: only the outer step has to agree between machines. */
+/* Fused multiply-adds are allowed here: only the outer step must agree between machines. */
 #pragma STDC FP_CONTRACT ON
 
 #define INLINE static inline __attribute__((always_inline))
 
 /* Arrays of vectors become registers when loops over them are unrolled. Not under a sanitizer,
- * which looks at each access: clang 14 would need minutes for what comes of it. */
+ * which checks each access: clang 14 would need minutes to compile the result. */
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define UNROLL
 #define UNROLL_BY_4
 #else
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define UNROLL_BY_4                                                                                \
-    _Pragma("clang loop unroll_count(4)") /* of a number of rounds that is not known: fewer jumps */
+    _Pragma("clang loop unroll_count(4)") /* for an unknown number of rounds: fewer jumps */
 #endif
 
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
@@ -42,7 +42,7 @@ typedef uint32_t uvec __attribute__((vector_size(LANES * sizeof(uint32_t))));
 typedef uint16_t hvec __attribute__((vector_size(LANES * sizeof(uint16_t))));
 typedef double dvec __attribute__((vector_size(LANES * sizeof(double))));
 
-/* An activation, as it lies in memory. */
+/* An activation in memory. */
 #if BF16
 typedef uint16_t number;
 #else
@@ -65,14 +65,14 @@ INLINE vec root_of(vec x) { return (vec)_mm256_sqrt_ps((__m256)x); }
 
 INLINE vec widen(hvec h) { return (vec)(__builtin_convertvector(h, uvec) << 16); }
 
-/* To the nearest bf16, ties to even; a NaN stays one, made quiet. */
+/* To the nearest bf16, ties to even; NaN becomes a quiet NaN. */
 INLINE hvec narrow_exactly(vec v)
 {
     const uvec bits = (uvec)v, rounded = bits + 0x7fff + ((bits >> 16) & 1), nan = (uvec)(v != v);
     return __builtin_convertvector(((nan & (bits | 0x400000)) | (~nan & rounded)) >> 16, hvec);
 }
 
-/* The same, but AVX512-BF16 gives 0 for subnormal numbers. */
+/* The same, except that AVX512-BF16 flushes subnormal numbers to 0. */
 INLINE hvec narrow(vec v)
 {
 #if PAIRS
@@ -82,7 +82,7 @@ INLINE hvec narrow(vec v)
 #endif
 }
 
-/* What is read again of a number that was stored as an activation. */
+/* v rounded as by a store and load of an activation. */
 INLINE vec stored(vec v)
 {
 #if BF16
@@ -92,8 +92,8 @@ INLINE vec stored(vec v)
 #endif
 }
 
-/* Loads and stores of the first `count` <= LANES numbers. (No memcpy of a number of bytes that is
- * not known: the compiler makes one of both ways, a call for each vector.) */
+/* Loads and stores of the first `count` <= LANES numbers. (No memcpy of an unknown number of bytes:
+ * the compiler would merge both cases into a call for each vector.) */
 
 #if LANES == 8
 INLINE ivec first_lanes(size_t count) { return (ivec){0, 1, 2, 3, 4, 5, 6, 7} < (int32_t)count; }
@@ -151,7 +151,7 @@ INLINE void put_bits(uint16_t *p, hvec h, size_t count)
 INLINE vec take_halves(const uint16_t *p, size_t count) { return widen(take_bits(p, count)); }
 INLINE void put_halves(uint16_t *p, vec v, size_t count) { put_bits(p, narrow(v), count); }
 
-/* Subnormal ones too. */
+/* The same, preserving subnormal numbers. */
 INLINE void put_exactly(number *p, vec v, size_t count)
 {
 #if BF16
@@ -161,7 +161,7 @@ INLINE void put_exactly(number *p, vec v, size_t count)
 #endif
 }
 
-/* Of fp32 or of bf16, as the pointer says. */
+/* fp32 or bf16, by the type of the pointer. */
 #define take(p, count)                                                                             \
     _Generic((p),                                                                                  \
         float *: take_floats,                                                                      \
@@ -171,15 +171,15 @@ INLINE void put_exactly(number *p, vec v, size_t count)
 #define put(p, v, count)                                                                           \
     _Generic((p), float * : put_floats, uint16_t * : put_halves)((p), (v), (count))
 
-/* Numbers, or floats that are rounded to such. */
+/* Loads activations, or floats rounded to activations. */
 INLINE vec take_as(const void *p, bool floats, size_t count)
 {
     if (floats) return stored(take_floats(p, count));
     return take((const number *)p, count);
 }
 
-/* One number. (Not as a vector of which the mask leaves one: clang 22 makes 4 bytes of a masked
- * store of one 16-bit lane.) */
+/* One number. (Not as a vector with one lane masked in: clang 22 turns a masked store of one 16-bit
+ * lane into 4 bytes.) */
 INLINE float take_one(const number *p)
 {
 #if BF16
@@ -197,7 +197,7 @@ INLINE void put_one(number *p, float x)
 #endif
 }
 
-/* Calls `body` with `at` and `count` for each vector of [0, n): count is LANES but for the last.
+/* Calls `body` with `at` and `count` for each vector of [0, n): count is LANES except for the last.
  * The two copies let the compiler see full vectors in the first. */
 #define EACH(n, body)                                                                              \
     do {                                                                                           \
@@ -229,10 +229,10 @@ INLINE float max_lanes(vec v)
     return best;
 }
 
-/* exp(x) to 2 ulp for -87.3 <= x <= 88; outside, that of the nearer bound; NaN of NaN (the bounds
- * come first: of two operands of which one is NaN, max and min give the second). x = n ln 2 + r
- * with |r| <= ln 2 / 2 (Cody and Waite's split of ln 2), the series of exp(r) to r^7 / 7! (the next
- * term is 5e-9 of the sum at most), then n goes into the exponent. */
+/* exp(x) to 2 ulp for -87.3 <= x <= 88; outside, the value at the nearer bound; NaN for NaN (the
+ * bounds are the first operands: if one operand is NaN, max and min return the second). x = n ln 2
+ * + r with |r| <= ln 2 / 2 (Cody and Waite's split of ln 2), the series of exp(r) to r^7 / 7! (the
+ * next term is 5e-9 of the sum at most), then n goes into the exponent. */
 INLINE vec exp_of(vec x)
 {
     x = min_of(splat(88.0f), max_of(splat(-87.3f), x));
@@ -254,8 +254,7 @@ INLINE vec exp_of(vec x)
     return p * (vec)((n + 127) << 23);
 }
 
-/* Element (i, j) of the square goes to (j, i): interleaving the rows of both halves, log2(LANES)
- * times. */
+/* Transposes a square by interleaving the rows of both halves, log2(LANES) times. */
 #if LANES == 16
 #define STAGES 4
 #define FIRST_HALVES(a, b)                                                                         \

@@ -15,16 +15,17 @@ struct text_word {
     int64_t times;
 };
 
-struct pair {     /* two ids that stand next to each other somewhere */
+struct pair {     /* two ids that are adjacent somewhere */
     uint64_t ids; /* left << 32 | right */
     int64_t times;
-    uint32_t *words; /* where it may be: none is missing, some may be out of date or twice there */
+    /* words that may contain it: complete, but with outdated and duplicate entries */
+    uint32_t *words;
     size_t count, room;
-    uint32_t grown; /* the round that last made it grow */
+    uint32_t grown; /* the last round in which it grew */
 };
 
 struct candidate {
-    int64_t times; /* when it was entered: never less than what the pair has now */
+    int64_t times; /* count at insertion: never less than the pair's present count */
     uint64_t ids;
 };
 
@@ -38,15 +39,15 @@ struct bpe {
     size_t slot_count;
     struct candidate *heap; /* most frequent first */
     size_t heap_count, heap_room;
-    uint32_t *grown; /* pairs that the present round made grow */
-    uint32_t round;  /* one for the words as they are, then one a merge */
+    uint32_t *grown; /* pairs that grew in the present round */
+    uint32_t round;  /* one for the initial words, then one per merge */
     size_t grown_count, grown_room;
     struct lexicon known; /* tokens; their `times` is the id */
     struct vocabulary_merge *merges;
     size_t merge_count, merge_room;
 };
 
-/* Makes room for one more in an array; false without memory. */
+/* Grows an array to hold one more element; false without memory. */
 static bool grow(void *array, size_t count, size_t *room, size_t bytes)
 {
     void **p = array;
@@ -77,7 +78,7 @@ static bool grow_slots(struct bpe *t)
     return true;
 }
 
-/* The pair, made if it is new; NULL without memory. Valid until the next call. */
+/* Finds or creates a pair; NULL without memory. Valid until the next call. */
 static struct pair *pair_of(struct bpe *t, uint32_t left, uint32_t right)
 {
     uint64_t ids = (uint64_t)left << 32 | right;
@@ -98,7 +99,7 @@ static bool lose(struct bpe *t, uint32_t left, uint32_t right, int64_t times)
     return p;
 }
 
-/* The pair occurs `times` times more, in this word; it is noted as grown in this round. */
+/* Adds the occurrences of a pair in this word, and records it as grown in this round. */
 static bool gain(struct bpe *t, uint32_t left, uint32_t right, uint32_t word)
 {
     struct pair *p = pair_of(t, left, right);
@@ -109,7 +110,7 @@ static bool gain(struct bpe *t, uint32_t left, uint32_t right, uint32_t word)
         if (!grow(&t->grown, t->grown_count, &t->grown_room, sizeof *t->grown)) return false;
         t->grown[t->grown_count++] = (uint32_t)(p - t->pairs);
     }
-    if (p->count && p->words[p->count - 1] == word) return true; /* twice in one word */
+    if (p->count && p->words[p->count - 1] == word) return true; /* twice in the same word */
     if (!grow(&p->words, p->count, &p->room, sizeof *p->words)) return false;
     p->words[p->count++] = word;
     return true;
@@ -143,7 +144,7 @@ static void sift_down(struct bpe *t, struct candidate x)
     t->heap[i] = x;
 }
 
-/* Enters what has grown; an entry's count may become too high later, never too low. */
+/* Pushes the pairs that have grown; an entry's count may become too high later, never too low. */
 static bool enter_grown(struct bpe *t)
 {
     for (size_t i = 0; i < t->grown_count; i++) {
@@ -156,7 +157,7 @@ static bool enter_grown(struct bpe *t)
     return true;
 }
 
-/* Takes the most frequent pair off the heap; NULL when none occurs often enough. */
+/* Pops the most frequent pair; NULL when none occurs often enough. */
 static struct pair *most_frequent(struct bpe *t)
 {
     while (t->heap_count) {
@@ -231,7 +232,7 @@ static enum err merge(struct bpe *t, struct pair *p, struct why *w)
     if (e) return e;
     uint32_t *words = p->words;
     size_t count = p->count;
-    p->words = NULL; /* all of its occurrences end now */
+    p->words = NULL; /* all of its occurrences are merged now */
     p->count = p->room = 0;
     bool good = grow(&t->merges, t->merge_count, &t->merge_room, sizeof *t->merges);
     for (size_t i = 0; i < count && good; i++) good = merge_in(t, words[i], m);
@@ -242,7 +243,7 @@ static enum err merge(struct bpe *t, struct pair *p, struct why *w)
     return enter_grown(t) ? ERR_OK : why(w, ERR_MEMORY, "no memory for the pairs of a text");
 }
 
-/* ---- Beginning and end ---- */
+/* ---- Start and end ---- */
 
 /* <|endoftext|> and the bytes get their ids. */
 static enum err begin_tokens(struct bpe *t, uint32_t byte_ids[256], struct why *w)
@@ -278,7 +279,7 @@ static enum err begin_words(struct bpe *t, const struct lexicon *l, const uint32
     return good ? ERR_OK : why(w, ERR_MEMORY, "no memory for the %zu words of a text", l->count);
 }
 
-/* Hands the tokens and merges over to `out`. */
+/* Moves the tokens and merges to `out`. */
 static enum err finish(struct bpe *t, const uint32_t *byte_ids, struct vocabulary *out,
                        struct why *w)
 {

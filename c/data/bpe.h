@@ -2,10 +2,10 @@
  * 1508.07909).
  *
  * Id 0 is <|endoftext|>, 1 .. 256 are the bytes in the order of their letters (vocabulary.h), then
- * one token a merge. The pair that occurs most often is merged next; of equals the one with the
- * smaller left id, then the smaller right id. A pair that occurs once is no pattern: training ends
- * there even if fewer than `vocab` tokens were found. This is the rule of Hugging Face's BpeTrainer
- * with min_frequency 2 and the full byte alphabet, and gives its merges. */
+ * one token per merge. The most frequent pair is merged next; at a tie the one with the smaller
+ * left id, then the smaller right id. Pairs that occur only once are not merged: training then ends
+ * with fewer than `vocab` tokens. This is the rule of Hugging Face's BpeTrainer with min_frequency
+ * 2 and the full byte alphabet, and produces the same merges. */
 #ifndef SHOAL_DATA_BPE_H
 #define SHOAL_DATA_BPE_H
 
@@ -15,9 +15,9 @@
 #include "data/lexicon.h"
 #include "data/vocabulary.h"
 
-/* `vocab` from VOCABULARY_MIN to VOCABULARY_MAX; out->count is at most that. The order of
- * the words does not matter. The caller frees `out` with vocabulary_fini. ERR_MEMORY;
- * ERR_STOPPED soon after stop() is not 0 (it may be NULL). */
+/* `vocab` from VOCABULARY_MIN to VOCABULARY_MAX; out->count is at most `vocab`. The order of the
+ * words does not matter. The caller frees `out` with vocabulary_fini. ERR_MEMORY; ERR_STOPPED soon
+ * after stop() returns nonzero (it may be NULL). */
 enum err bpe_train(const struct lexicon *words, uint32_t vocab, unsigned (*stop)(void),
                    struct vocabulary *out, struct why *w);
 

@@ -7,12 +7,12 @@
 #include "base/whole.h"
 #include "data/utf8.h"
 
-#define FINER_DOCUMENTS 16 /* of texts that are short in all */
+#define FINER_DOCUMENTS 16 /* number of documents for which short texts are split */
 
 struct document_rule document_finer(uint64_t bytes)
 {
     size_t target = (size_t)max_u64(1, min_u64(bytes / FINER_DOCUMENTS, DOCUMENT_TARGET_BYTES));
-    /* No document is more than half of all, so that there are two. */
+    /* No document is more than half of the total, so that there are at least two. */
     size_t window = (size_t)max_u64(1, min_u64(8 * (uint64_t)target, bytes / 2));
     return (struct document_rule){0, target, window};
 }
@@ -30,9 +30,9 @@ static size_t blank_line_end(const uint8_t *text, size_t count, size_t target)
     return 0;
 }
 
-/* The length of the document that `text` begins with; 0 when more of the text must be seen to know.
- * Looks at the first window and the character at its end alone, so that it gives the same answer
- * however much follows. */
+/* The length of the document that `text` begins with; 0 when more of the text is needed to decide.
+ * Looks only at the first window and the character at its end, so that the result does not depend
+ * on how much is buffered. */
 static size_t document_length(const struct document_rule *rule, const uint8_t *text, size_t count,
                               bool ended)
 {
@@ -90,7 +90,7 @@ static enum err emit(struct document_reader *r, size_t bytes, struct why *w)
     return ERR_OK;
 }
 
-/* Goes on to the next text, of this source or of the next one. */
+/* Goes to the next text, of this source or of the next one. */
 static enum err next_text(struct document_reader *r, struct why *w)
 {
     enum err e = ERR_OK;
@@ -108,7 +108,7 @@ static enum err next_text(struct document_reader *r, struct why *w)
     return ERR_OK;
 }
 
-/* Cuts off all documents that are certain. */
+/* Splits off all documents whose end is known. */
 static enum err cut(struct document_reader *r, struct why *w)
 {
     enum err e = ERR_OK;
@@ -136,7 +136,7 @@ enum err document_next(struct document_reader *r, struct why *w)
             continue;
         }
         size_t n, rest = r->batch_bytes + DOCUMENT_WHOLE_BYTES + DOCUMENT_WINDOW_BYTES - r->used;
-        assert(rest > 0); /* what is not cut yet is shorter than a document that must be */
+        assert(rest > 0); /* the rest is shorter than a document that must be split off */
         e = stream_read(r->stream, r->text + r->used, rest, &n, w);
         if (e) break;
         r->used += n;

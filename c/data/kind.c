@@ -56,7 +56,7 @@ static struct kind_found foreign(const char *what, const char *remedy)
     return (struct kind_found){KIND_FOREIGN, what, remedy};
 }
 
-/* Control characters that text has no use for, in particular zero. */
+/* Control characters that do not occur in text, in particular zero. */
 static bool control(uint8_t c)
 {
     return (c < 0x20 && (c < 0x07 || c > 0x0d) && c != 0x1b) || c == 0x7f;
@@ -69,7 +69,7 @@ bool kind_noise(struct bytes b)
     return n > b.count / 20 + 2;
 }
 
-/* UTF-16 and UTF-32 of mostly Latin letters, by where their zeros are. */
+/* UTF-16 and UTF-32 of mostly Latin letters, recognized by the positions of zeros. */
 static const struct kind_found *wide(struct bytes b)
 {
     static const struct kind_found
@@ -88,7 +88,7 @@ static const struct kind_found *wide(struct bytes b)
     return NULL;
 }
 
-/* Bytes that are no UTF-8. The last character may be cut off and does not count. */
+/* Number of bytes that are not UTF-8. The last character may be incomplete and does not count. */
 static size_t invalid_bytes(struct bytes b)
 {
     size_t sum = 0;

@@ -1,9 +1,9 @@
-/* kind.h -- what the first bytes of a file say that it is: text, packed text, or something that no
- * model should read.
+/* kind.h -- recognizes a file by its first bytes: text, compressed text, or something that no model
+ * should be trained on.
  *
  * A file is text unless it begins like one of the known kinds, or is noise: UTF-16 and UTF-32
- * without a mark, other encodings whose bytes are mostly not UTF-8, programs, pictures. Some bytes
- * that are not UTF-8 are no reason. */
+ * without a byte order mark, other encodings that are mostly not UTF-8, programs, images. A few
+ * bytes that are not UTF-8 do not matter. */
 #ifndef SHOAL_DATA_KIND_H
 #define SHOAL_DATA_KIND_H
 
@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 
-#define KIND_HEAD_BYTES 8192u /* are looked at */
+#define KIND_HEAD_BYTES 8192u /* bytes examined */
 
 enum kind { KIND_TEXT, KIND_GZIP, KIND_ZSTD, KIND_FOREIGN };
 

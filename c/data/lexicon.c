@@ -17,7 +17,7 @@ static uint32_t *slot_of(const struct lexicon *l, uint64_t hash, struct bytes wo
     return &l->slots[i];
 }
 
-/* Enters all words into the slots, which are empty; the words differ from each other. */
+/* Inserts all words, which are distinct, into the empty slots. */
 static void fill_slots(struct lexicon *l)
 {
     for (size_t k = 0; k < l->count; k++) {

@@ -1,5 +1,5 @@
-/* lexicon.h -- different words and how often each was met. Keeps copies of the words, in the order
- * they came. */
+/* lexicon.h -- distinct words and the number of occurrences of each. Keeps copies of the words, in
+ * order of arrival. */
 #ifndef SHOAL_DATA_LEXICON_H
 #define SHOAL_DATA_LEXICON_H
 
@@ -11,7 +11,7 @@
 
 struct lexicon_word {
     uint64_t hash;  /* XXH3-64 of the bytes */
-    uint64_t times; /* how often; or what the caller keeps with the word */
+    uint64_t times; /* occurrences; or the caller's value for the word */
     size_t offset;  /* of its bytes in `text` */
     size_t bytes;
 };
@@ -25,7 +25,7 @@ struct lexicon { /* all zeros: empty */
     size_t slot_count;
 };
 
-/* Adds `times` to the word, which joins if it is new. ERR_MEMORY. */
+/* Adds `times` to the word, inserting it if it is new. ERR_MEMORY. */
 enum err lexicon_add(struct lexicon *l, struct bytes word, uint64_t times, struct why *w);
 
 /* Adds all of `from`, in its order. ERR_MEMORY. */
@@ -39,8 +39,8 @@ static inline struct bytes lexicon_bytes(const struct lexicon *l, const struct l
     return bytes_of(l->text + x->offset, x->bytes);
 }
 
-/* Forgets the words met only once; if more than `words_max` words or `bytes_max` bytes remain,
- * those met up to twice, four times, and so on. */
+/* Removes the words that occur only once; if more than `words_max` words or `bytes_max` bytes
+ * remain, those that occur up to twice, four times, and so on. */
 void lexicon_prune(struct lexicon *l, size_t words_max, size_t bytes_max);
 
 void lexicon_clear(struct lexicon *l); /* empty again, memory kept */

@@ -13,7 +13,8 @@
 
 static const char *const split_names[SHARD_SPLITS] = {"train", "validation"};
 
-/* The checksum of all but itself: XXH3-64 of the JSON with sorted keys and no white space. */
+/* The checksum of everything except itself: XXH3-64 of the JSON with sorted keys and no white
+ * space. */
 static bool checksum(json_t *root, char out[17])
 {
     json_object_del(root, "checksum");
@@ -177,7 +178,7 @@ static json_t *print_shards(const struct manifest *m)
         json_t *o = json_pack(
             "{s:s, s:I, s:o}", "file", shard_name(m->shards[i].split, m->shards[i].index, name),
             "tokens", (json_int_t)m->shards[i].count, "xxh3_64", print_hex(m->shards[i].checksum));
-        if (json_array_append_new(list, o)) { /* a list with a gap would be a lie */
+        if (json_array_append_new(list, o)) { /* an incomplete list would be wrong */
             json_decref(list);
             return NULL;
         }

@@ -19,29 +19,29 @@
 #include "data/utf8.h"
 #include "data/word.h"
 
-#define PIECE_BYTES (256u << 10) /* documents that a thread takes at once */
+#define PIECE_BYTES (256u << 10) /* documents that a thread processes at a time */
 
-/* How the documents of these texts are told apart from those held out, so that there are some of
- * both. */
+/* How the documents of these texts are split into training and held-out ones, so that there are
+ * some of both. */
 struct parting {
     struct document_rule rule;
     /* Index of a document that the share would put into the wrong split; UINT64_MAX: none. */
     uint64_t other;
 };
 
-/* What a look at all documents, or at the first of them, has seen. */
+/* Result of examining the documents, or the first of them. */
 struct seen {
     uint64_t documents, bytes, held;
     uint64_t least, least_at; /* smallest hash, and the index of the first document that has it */
     uint64_t most, most_at;
 };
 
-/* Documents first .. first + count of a batch, and what came of them. Which documents a piece has
- * does not depend on the threads, and pieces are taken up in order. */
+/* Documents first .. first + count of a batch, and their results. Pieces do not depend on the
+ * number of threads, and their results are used in order. */
 struct piece {
     size_t first, count, bytes;
-    struct lexicon words;                /* counting */
-    uint32_t *ids[SHARD_SPLITS];         /* encoding */
+    struct lexicon words;                /* result of counting */
+    uint32_t *ids[SHARD_SPLITS];         /* result of encoding */
     size_t id_count[SHARD_SPLITS], room; /* room: ids that fit in each */
     struct manifest_split splits[SHARD_SPLITS];
     uint64_t invalid;
@@ -66,13 +66,13 @@ struct work {
     struct source_list sources;
     struct parting parting;
     struct document_reader reader;
-    uint64_t before; /* documents of the batches before */
+    uint64_t before; /* documents of the previous batches */
     struct piece *pieces;
     size_t piece_count, piece_room;
     struct scratch *scratch;
     struct tokenizer *tokenizer;
     struct lexicon words;
-    uint64_t *seen; /* times that each id occurs in the validation split */
+    uint64_t *seen; /* occurrences of each id in the validation split */
     struct output outputs[SHARD_SPLITS];
     struct manifest *m;
     struct aside aside;
@@ -94,7 +94,7 @@ static enum err stopped(const struct work *k, struct why *w)
     return why(w, ERR_STOPPED, "stopped: nothing was written");
 }
 
-/* Shares the batch out into pieces; what they held before is gone, its memory stays. */
+/* Divides the batch into pieces; discards their previous contents but keeps the memory. */
 static enum err cut_pieces(struct work *k, struct why *w)
 {
     const struct document_reader *r = &k->reader;
@@ -124,7 +124,7 @@ static enum err open_reader(struct work *k, struct why *w)
     return document_open(&k->reader, &k->sources, k->parting.rule, batch, w);
 }
 
-/* The next batch; what came of the last one is forgotten. */
+/* Reads the next batch; discards the results of the previous one. */
 static enum err next_batch(struct work *k, const char *stage, struct why *w)
 {
     const struct prepare *p = k->p;
@@ -158,7 +158,7 @@ static enum err pass(struct work *k, const char *stage, void (*each)(void *, siz
 
 /* ---- What is held out ---- */
 
-/* Looks at documents until there are some of both splits, or at all of them. */
+/* Examines documents until there are some of both splits, or until the end. */
 static enum err look(struct work *k, struct seen *s, struct why *w)
 {
     *s = (struct seen){.least = UINT64_MAX};
@@ -181,9 +181,10 @@ static enum err look(struct work *k, struct seen *s, struct why *w)
 
 static bool parted(const struct seen *s) { return s->held > 0 && s->held < s->documents; }
 
-/* Decides how to cut and what to hold out, so that at least one document is held out and one
- * trains. Texts whose documents fall into both splits are left as they are; else all are cut finer,
- * and if that does not help either, the document that is nearest to the other split goes there. */
+/* Decides how to split texts and what to hold out, so that at least one document is held out and
+ * one trains. If the documents already fall into both splits, nothing changes; otherwise all texts
+ * are split finer, and if that does not help either, the document nearest to the other split is
+ * moved there. */
 static enum err part(struct work *k, struct why *w)
 {
     struct seen s;
@@ -229,7 +230,7 @@ static enum err count_words(struct lexicon *l, struct bytes text, struct why *w)
     return e;
 }
 
-/* Counts what stands between the names of <|endoftext|>, which are tokens already. */
+/* Counts the text between occurrences of <|endoftext|>, which is already a token. */
 static enum err count_document(struct lexicon *l, struct bytes text, struct why *w)
 {
     const size_t mark = strlen(VOCABULARY_END_OF_TEXT);
@@ -298,7 +299,7 @@ static enum err read_tokenizer(struct work *k, char **json, struct why *w)
 
 /* ---- Encoding ---- */
 
-/* A document's ids and the end of a text, behind those of the piece. */
+/* Appends a document's ids and <|endoftext|> to those of the piece. */
 static enum err encode_document(struct work *k, struct piece *x, struct scratch *s, size_t index)
 {
     uint32_t split = split_of(k, index);
@@ -348,8 +349,7 @@ static enum err finish_shard(struct work *k, struct output *o, struct why *w)
         realloc(k->m->shards, (k->m->shard_count + 1) * sizeof *k->m->shards);
     if (!shards) return why(w, ERR_MEMORY, "no memory for the list of shards");
     k->m->shards = shards;
-    /* Training first, as the manifest has it: a shard of training goes before those of
-     * validation. */
+    /* Training first, as in the manifest: insert a training shard before those of validation. */
     size_t at = k->m->shard_count++;
     for (; at > 0 && shards[at - 1].split > done.split; at--) shards[at] = shards[at - 1];
     shards[at] = done;
@@ -422,14 +422,14 @@ static enum err encode_all(struct work *k, struct why *w)
     for (int i = 0; i < SHARD_SPLITS && !e; i++)
         if (k->outputs[i].writer) e = finish_shard(k, &k->outputs[i], w);
     if (e) return e;
-    assert(k->m->splits[0].documents && k->m->splits[1].documents); /* part() saw to it */
+    assert(k->m->splits[0].documents && k->m->splits[1].documents); /* part() ensures it */
     k->m->unigram_entropy = entropy(k->seen, vocab, k->m->splits[1].tokens);
     return ERR_OK;
 }
 
 /* ---- The folder ---- */
 
-/* Whether `name` is a file that a corpus may hold. */
+/* Is `name` a file of a corpus? */
 static bool ours(const char *name)
 {
     if (!strcmp(name, MANIFEST_NAME) || !strcmp(name, MANIFEST_TOKENIZER)) return true;
@@ -442,7 +442,7 @@ static bool ours(const char *name)
     return false;
 }
 
-/* Whether `out` may be written at all, before hours of work. */
+/* Checks that `out` may be written, before hours of work. */
 static enum err check_out(struct work *k, struct why *w)
 {
     char manifest[PATH_MAX + sizeof MANIFEST_NAME];

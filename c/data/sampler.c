@@ -33,7 +33,7 @@ enum err sampler_init(struct sampler *s, const struct corpus *corpus, uint64_t s
     return ERR_OK;
 }
 
-/* Where `index` of [0, count) goes: a bijection of [0, count) that `key` decides. */
+/* Maps `index` of [0, count) by the bijection of [0, count) that belongs to `key`. */
 static uint64_t permute(uint64_t key, uint64_t count, uint64_t index)
 {
     unsigned half = 0;
@@ -47,9 +47,7 @@ static uint64_t permute(uint64_t key, uint64_t count, uint64_t index)
             right = next;
         }
         index = left << half | right;
-    } while (
-        index >=
-        count); /* comes back into [0, count): it started there and the network is a bijection */
+    } while (index >= count); /* ends: a bijection returns to [0, count) when iterated from there */
     return index;
 }
 

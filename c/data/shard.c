@@ -117,7 +117,7 @@ struct shard_writer {
     int fd;
     struct shard_header header;
     XXH3_state_t *sum;
-    size_t used; /* ids that wait */
+    size_t used; /* buffered ids */
     uint32_t ids[WRITE_IDS];
     uint16_t narrow[WRITE_IDS];
 };

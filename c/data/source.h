@@ -8,11 +8,11 @@
 #include "data/kind.h"
 
 struct source {
-    char *name;     /* for the user, and the path unless `fd` is one */
+    char *name;     /* name in messages, and the path unless there is an `fd` */
     int fd;         /* the copy of standard input; -1: open `name` */
-    uint64_t bytes; /* on the disk, packed as it is */
+    uint64_t bytes; /* on disk, compressed */
     enum kind kind; /* any but KIND_FOREIGN */
-    bool lines;     /* of JSON */
+    bool lines;     /* it holds JSON lines */
 };
 
 #endif

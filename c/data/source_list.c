@@ -15,12 +15,12 @@
 #include "data/stream.h"
 #include "data/unpack.h"
 
-#define LIST_BYTES_MAX (256u << 20) /* of the names in a file of --files-from */
+#define LIST_BYTES_MAX (256u << 20) /* limit of a file of --files-from */
 #define INPUT_NAME     "standard input"
 
 /* ---- Standard input ---- */
 
-/* read(2) that ends when the user wants it to, however long the input lets us wait. */
+/* read(2) that ends when the user stops the program, even while waiting for input. */
 static enum err read_input(const struct source_list *l, int fd, uint8_t *to, size_t room,
                            size_t *count, struct why *w)
 {
@@ -36,7 +36,7 @@ static enum err read_input(const struct source_list *l, int fd, uint8_t *to, siz
     }
 }
 
-/* A file without a name: nothing is left of it, however the process ends. */
+/* A file without a name, which disappears when the process ends in any way. */
 static int open_nameless(const char *folder)
 {
     char path[PATH_MAX];
@@ -109,7 +109,7 @@ static bool ends(const char *name, size_t n, const char *ending)
     return n > m && !strncasecmp(name + n - m, ending, m);
 }
 
-/* Whether its name says that it is JSON, one object a line. */
+/* Does its name mean JSON lines? */
 static bool named_lines(const char *name, bool field)
 {
     size_t n = strlen(name);
@@ -118,7 +118,7 @@ static bool named_lines(const char *name, bool field)
     return ends(name, n, ".jsonl") || ends(name, n, ".ndjson") || (field && ends(name, n, ".json"));
 }
 
-/* The first bytes of what is in it, unpacked as far as its kind is known. */
+/* The first bytes of its content, decompressed if its kind is already known. */
 static enum err read_head(const struct source *s, uint8_t *head, size_t *count, struct why *w)
 {
     struct unpack *u;
@@ -131,7 +131,7 @@ static enum err read_head(const struct source *s, uint8_t *head, size_t *count, 
     return e;
 }
 
-/* A file's kind, and then that of the text that it packs. */
+/* A file's kind, and then that of its decompressed content. */
 static enum err find_kind(struct source *s, struct why *w)
 {
     uint8_t head[KIND_HEAD_BYTES];
@@ -152,7 +152,7 @@ static enum err find_kind(struct source *s, struct why *w)
     return ERR_OK;
 }
 
-/* Of JSON lines the first: a field that is not there is best said before hours of reading. */
+/* Checks the first of the JSON lines, to report a missing field before hours of reading. */
 static enum err try_line(const struct source *s, const char *field, struct why *w)
 {
     struct stream *t;
@@ -249,7 +249,7 @@ enum err source_add(struct source_list *l, const char *name, struct why *w)
     return e;
 }
 
-/* All of a list, ended by a zero that is not counted. */
+/* Reads a whole list, and adds a zero that is not counted. */
 static enum err read_list(const struct source_list *l, const char *path, char **out, size_t *count,
                           struct why *w)
 {

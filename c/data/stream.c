@@ -14,20 +14,20 @@ struct stream {
     const struct source *source;
     const char *field;
     struct unpack *unpack;
-    bool begun; /* the text of a plain file */
+    bool begun; /* the text of a plain file has begun */
     uint64_t text_at;
 
     /* JSON lines */
-    uint8_t *held; /* bytes first .. used are read and belong to no line yet */
+    uint8_t *held; /* bytes first .. used are not part of a returned line yet */
     size_t first, used, room;
     bool ended;
-    uint64_t line;      /* number of the present one, from 1 */
+    uint64_t line;      /* present line number, from 1 */
     json_t *object;     /* of the present line */
-    const char *string; /* in it */
-    size_t left;        /* bytes of it that were not handed out */
+    const char *string; /* the text within it */
+    size_t left;        /* bytes of it not read yet */
 };
 
-/* Room for another chunk behind what is held, which moves to the front. */
+/* Makes room for another chunk after the held bytes, which move to the front. */
 static enum err make_room(struct stream *t, struct why *w)
 {
     if (t->first) memmove(t->held, t->held + t->first, t->used - t->first);
@@ -63,7 +63,7 @@ enum err stream_open(const struct source *s, const char *field, struct stream **
 static enum err next_line(struct stream *t, struct bytes *out, bool *more, struct why *w)
 {
     enum err e = ERR_OK;
-    size_t seen = 0; /* bytes behind `first` that hold no line end */
+    size_t seen = 0; /* bytes after `first` known to hold no line end */
     t->line++;
     for (;;) {
         const uint8_t *line = t->held + t->first;
@@ -86,7 +86,7 @@ static enum err next_line(struct stream *t, struct bytes *out, bool *more, struc
     }
 }
 
-/* A mark of UTF-8 in front of the first line, as Windows has it, is none of the JSON. */
+/* Skips the byte order mark that Windows programs write before the first line. */
 static struct bytes without_mark(const struct stream *t, struct bytes line)
 {
     bool mark = t->line == 1 && line.count >= 3 && !memcmp(line.data, "\xef\xbb\xbf", 3);
@@ -100,7 +100,7 @@ static bool blank(struct bytes line)
     return true;
 }
 
-/* The names of an object's fields, for the user who named another. */
+/* The names of an object's fields, for the message about a missing one. */
 static void list_fields(json_t *object, char *to, size_t room)
 {
     const char *key;

@@ -73,7 +73,8 @@ static bool copy_rules(struct tokenizer *t, const struct vocabulary *v)
     if (!t->rules) return false;
     t->rule_mask = room - 1;
     for (size_t i = 0; i < room; i++) t->rules[i].pair = NO_PAIR;
-    for (size_t i = 0; i < v->merge_count; i++) { /* of two rules for one pair the later counts */
+    /* of two rules for one pair the later one applies */
+    for (size_t i = 0; i < v->merge_count; i++) {
         const struct vocabulary_merge *m = &v->merges[i];
         uint64_t pair = pair_of(m->left, m->right);
         *rule_slot(t, pair) = (struct rule){pair, (uint32_t)i, m->result};
@@ -151,25 +152,25 @@ size_t tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t c
 
 /* ---- One word ---- */
 
-#define WORD_BYTES 30 /* longest word that is kept */
+#define WORD_BYTES 30 /* longest cached word */
 #define WORD_IDS   8
 #define WORD_SLOTS                                                                                 \
-    65536u /* 4 MiB: nearly every word of a language is met again before its slot is taken over */
+    65536u /* 4 MiB: nearly every word of a language occurs again before its slot is overwritten */
 
 struct kept_word {
-    uint8_t bytes, ids; /* counts; bytes 0: empty */
+    uint8_t bytes, ids; /* lengths; bytes 0: empty */
     uint8_t text[WORD_BYTES];
     uint32_t id[WORD_IDS];
 };
 static_assert(sizeof(struct kept_word) == 64, "one cache line");
 
-struct symbol { /* a part of the word that is being merged, in a list; dead when id is NONE */
+struct symbol { /* a part of the word being merged, in a linked list; removed when id is NONE */
     uint32_t id;
     uint32_t before, after; /* NONE at the ends */
 };
 #define NONE UINT32_MAX
 
-struct wish { /* a merge of symbol `at` with the one after it, if they are still what they were */
+struct wish { /* a possible merge of symbol `at` with the next one, if both are unchanged */
     uint32_t rank, at;
 };
 
@@ -177,7 +178,7 @@ struct tokenizer_cache {
     struct kept_word *words;
     struct symbol *symbols;
     struct wish *heap; /* smallest (rank, at) first */
-    size_t room;       /* bytes of the longest word that fits */
+    size_t room;       /* capacity in bytes of a word */
     size_t heap_count;
 };
 
@@ -211,7 +212,7 @@ static enum err make_room(struct tokenizer_cache *c, size_t bytes, struct why *w
     free(c->heap);
     c->room = 0;
     c->symbols = malloc(bytes * sizeof *c->symbols);
-    c->heap = malloc(3 * bytes * sizeof *c->heap); /* a wish a pair, two more a merge */
+    c->heap = malloc(3 * bytes * sizeof *c->heap); /* one wish per pair, two more per merge */
     if (!c->symbols || !c->heap)
         return why(w, ERR_MEMORY, "no memory to encode a word of %zu bytes", bytes);
     c->room = bytes;
@@ -244,7 +245,7 @@ static struct wish heap_pop(struct tokenizer_cache *c)
     return top;
 }
 
-/* Wishes for the merge of symbol `at` with the one after it, if there is a rule for that. */
+/* Pushes the merge of symbol `at` with the next one, if there is a rule for it. */
 static void wish_for(const struct tokenizer *t, struct tokenizer_cache *c, uint32_t at)
 {
     if (at == NONE || c->symbols[at].after == NONE) return;
@@ -252,7 +253,7 @@ static void wish_for(const struct tokenizer *t, struct tokenizer_cache *c, uint3
     if (r) heap_push(c, (struct wish){r->rank, at});
 }
 
-/* Merges a word, lowest rank first and leftmost first among equals, in O(n log n). */
+/* Merges a word, lowest rank first and at equal rank leftmost first, in O(n log n). */
 static size_t merge_word(const struct tokenizer *t, struct tokenizer_cache *c, struct bytes word,
                          uint32_t *out)
 {

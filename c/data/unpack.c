@@ -15,7 +15,7 @@
 struct unpack {
     const struct source *source;
     int fd;
-    uint64_t at; /* in the file */
+    uint64_t at; /* position in the file */
     z_stream gzip;
     bool gzip_open;
     ZSTD_DStream *zstd;
@@ -47,7 +47,7 @@ enum err unpack_open(const struct source *s, struct unpack **out, struct why *w)
     if (!u) return why(w, ERR_MEMORY, "no memory to read %s", s->name);
     memset(u, 0, offsetof(struct unpack, packed));
     u->source = s;
-    /* O_NONBLOCK: should a pipe have taken the file's place, nobody waits for its other end. */
+    /* O_NONBLOCK: if the file was replaced by a pipe, do not wait for its other end. */
     u->fd = s->fd >= 0 ? s->fd : open(s->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     enum err e =
         u->fd < 0 ? why(w, ERR_IO, "opening %s: %s", s->name, strerror(errno)) : open_codec(u, w);
@@ -67,7 +67,7 @@ static enum err read_file(struct unpack *u, uint8_t *to, size_t room, size_t *co
     return ERR_OK;
 }
 
-/* One call of zlib. Zeros behind the last member are padding, as gzip(1) has it. */
+/* One call of zlib. Zeros after the last member are padding, as in gzip(1). */
 static enum err inflate_some(struct unpack *u, uint8_t *to, size_t room, size_t *count,
                              struct why *w)
 {
@@ -111,7 +111,7 @@ enum err unpack_read(struct unpack *u, uint8_t *to, size_t room, size_t *count, 
     if (kind == KIND_TEXT) return read_file(u, to, room, count, w);
     while (!e && *count == 0) {
         bool ended = false;
-        /* What the codec holds back comes first: it may have more to give without another byte. */
+        /* First the codec's buffered output: it may produce more without further input. */
         if (u->first < u->used || u->inside) {
             e = kind == KIND_GZIP ? inflate_some(u, to, room, count, w)
                                   : zstd_some(u, to, room, count, w);

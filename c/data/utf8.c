@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* Table 3-7 of the standard, "Well-Formed UTF-8 Byte Sequences": after this lead byte how many
- * bytes follow, and the bounds of the first of them; all others are 80 .. BF. */
+/* Table 3-7 of the standard, "Well-Formed UTF-8 Byte Sequences": the number of bytes after this
+ * lead byte, and the bounds of the first of them; the others are 80 .. BF. */
 static size_t follow(uint8_t lead, uint8_t *low, uint8_t *high)
 {
     *low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
@@ -45,7 +45,7 @@ size_t utf8_write(uint32_t c, uint8_t out[4])
     return more + 1;
 }
 
-/* How many of the bytes from data[0] on are ASCII, in whole words of 8. */
+/* Number of leading ASCII bytes, in whole words of 8. */
 static size_t ascii(const uint8_t *data, size_t count)
 {
     size_t n = 0;

@@ -22,7 +22,7 @@ int vocabulary_byte(uint32_t letter)
     return letter == 256 + 67 ? 0xad : -1;
 }
 
-/* What the parts of the parser share. */
+/* State shared by the parts of the parser. */
 struct parse {
     const char *name;
     json_t *model_vocab, *added;
@@ -44,7 +44,7 @@ static enum err refused(const struct parse *p, const char *what)
                what);
 }
 
-/* Each key of `o` must be among `known`: one that is not might change what an encoding is. */
+/* Each key of `o` must be among `known`: an unknown one might change the encoding. */
 static enum err keys_known(const struct parse *p, json_t *o, const char *where,
                            const char *const *known)
 {
@@ -68,8 +68,8 @@ static bool is_byte_level(const json_t *v)
     return type && !strcmp(type, "ByteLevel");
 }
 
-/* What export writes: the end of a text goes in front of a text. Here prompts get it by hand, so
- * ids are the same. */
+/* Is this the post_processor that `shoal export` writes, which prepends <|endoftext|>? Here
+ * generate prepends it itself, so ids are the same. */
 static bool adds_end_in_front(const json_t *v)
 {
     const char *type = json_string_value(json_object_get(v, "type"));
@@ -89,7 +89,8 @@ static enum err check_around(const struct parse *p, json_t *root)
     enum err e = keys_known(p, root, "it", known);
     if (e) return e;
     json_t *pre = json_object_get(root, "pre_tokenizer");
-    json_t *regex = json_object_get(pre, "use_regex"); /* files before 2022 lack it and mean true */
+    /* missing in files before 2022, meaning true */
+    json_t *regex = json_object_get(pre, "use_regex");
     json_t *post = json_object_get(root, "post_processor");
     if (!absent(json_object_get(root, "normalizer"))) return refused(p, "it has a normalizer");
     if (!is_byte_level(pre)) return refused(p, "its pre_tokenizer is not ByteLevel");
@@ -142,8 +143,8 @@ static enum err check_model(const struct parse *p, json_t *model)
     return keys_known(p, model, "its model", known);
 }
 
-/* Writes the bytes that a token of the model stands for; its own UTF-8 when a character is outside
- * the alphabet. */
+/* Writes the bytes of a token of the model; if a character is outside the alphabet, the token's own
+ * UTF-8. */
 static size_t unspell(const char *text, size_t count, uint8_t *to)
 {
     size_t used = 0;
@@ -263,7 +264,7 @@ static enum err take_tokens(const struct parse *p)
     return e;
 }
 
-/* The two halves of a merge: ["a", "b"], or "a b" as files before 2024 have it. */
+/* The two halves of a merge: ["a", "b"], or "a b" in files before 2024. */
 static bool halves(const json_t *merge, struct bytes half[2])
 {
     if (json_is_array(merge)) {
@@ -313,7 +314,7 @@ static enum err take_merges(const struct parse *p, json_t *merges)
     {
         const char *text = json_string_value(merge);
         if (text && !strncmp(text, "#version", 8))
-            continue; /* `tokenizers` takes it for a heading */
+            continue; /* `tokenizers` treats it as a header */
         enum err e = take_merge(p, merge, &v->merges[v->merge_count++]);
         if (e) return e;
     }
@@ -352,8 +353,7 @@ void vocabulary_fini(struct vocabulary *v)
     *v = (struct vocabulary){0};
 }
 
-/* A token in the byte alphabet; the end of a text, which is ASCII, by its name. NULL without
- * memory. */
+/* A token in the byte alphabet; <|endoftext|> as it is. NULL without memory. */
 static json_t *spell(struct bytes token)
 {
     uint8_t *text = malloc(token.count * 2 + 1); /* no letter is longer than two bytes */

@@ -18,7 +18,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static enum err failed;
 static struct why failure;
 
-/* All characters in order, as UTF-8; returns the bytes. */
+/* Writes all characters in order, as UTF-8; returns the number of bytes. */
 static size_t write_all(uint8_t *out)
 {
     size_t used = 0;
@@ -27,8 +27,8 @@ static size_t write_all(uint8_t *out)
     return used;
 }
 
-/* The group that matched is the class; none is WORD_OTHER. That one is matched too since runs are
- * fast, and looking for the next start is not. */
+/* The group that matched gives the class; no group: WORD_OTHER. That one is matched too because
+ * runs are fast, unlike searching for the next start. */
 static const char pattern[] =
     "(\\p{L}+)|(\\p{N}+)|(\\p{White_Space}+)|[^\\p{L}\\p{N}\\p{White_Space}]+";
 
@@ -85,14 +85,14 @@ static enum word_class class_at(const uint8_t *text, size_t count, size_t *lengt
     return c == UTF8_INVALID ? WORD_OTHER : (enum word_class)classes[c];
 }
 
-/* Where the characters of class `c` end that begin at `at`. */
+/* The end of the run of characters of class `c` that begins at `at`. */
 static size_t run_end(const uint8_t *text, size_t at, size_t count, enum word_class c)
 {
     for (size_t n; at < count && class_at(text + at, count - at, &n) == c;) at += n;
     return at;
 }
 
-/* 's 't 'm 'd 're 've 'll: its length, or 0. */
+/* The length of 's 't 'm 'd 're 've 'll, or 0. */
 static size_t contraction(const uint8_t *text, size_t count)
 {
     if (text[0] != '\'' || count < 2) return 0;

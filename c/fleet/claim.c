@@ -44,7 +44,7 @@ static enum err each_worker(const char *dir,
     return e;
 }
 
-/* A worker outlives the swarm's program where that was killed. */
+/* A worker survives when the swarm's program is killed. */
 static enum err not_running(void *ctx, const char *path, const char *name, struct why *w)
 {
     (void)ctx, (void)name;
@@ -57,7 +57,7 @@ static enum err not_running(void *ctx, const char *path, const char *name, struc
     return e;
 }
 
-/* Is the run that lies here one of this experiment? Tokenizers are the workers' matter. */
+/* Is the run in this folder of the same experiment? Does not compare tokenizers; the workers do. */
 static enum err same_run(const char *dir, const struct experiment *x, struct why *w)
 {
     static const uint8_t tokenizer[CRYPTO_HASH_BYTES];
@@ -73,7 +73,7 @@ static enum err same_run(const char *dir, const struct experiment *x, struct why
     free(old);
     if (!readable ||
         !shared_compare(bytes_of(here.text, here.count), bytes_of(there.text, there.count), story))
-        return ERR_OK; /* one that cannot be read is none that ran */
+        return ERR_OK; /* an experiment that cannot be read has never run */
     return why(
         w, ERR_USAGE,
         "%s holds a run of another experiment (here is the new one, there the one that ran): %s; "

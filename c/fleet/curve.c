@@ -40,7 +40,7 @@ void curve_add(struct curve *c, const double *row)
     }
     if (++c->summed < c->stride) return;
     if (c->count == CURVE_ROWS_MAX) {
-        halve(c); /* what is summed is half a row from now on */
+        halve(c); /* the pending sum is now half a row */
         return;
     }
     for (size_t k = 0; k < c->columns; k++) c->rows[c->count][k] = summed(c, k);

@@ -1,9 +1,9 @@
-/* curve.h -- a curve of bounded size, however many points go in: rows of up to six numbers, in the
- * order of time.
+/* curve.h -- a curve of bounded size for any number of points: rows of up to six numbers, in order
+ * of time.
  *
- * Each row kept stands for `stride` rows given, by their mean. When CURVE_ROWS_MAX are kept,
- * neighbours are merged and the stride doubles: half of CURVE_ROWS_MAX to all of it are kept of any
- * longer series, evenly spread. A number that is not finite has no part in a mean. */
+ * Each stored row is the mean of `stride` added rows. When CURVE_ROWS_MAX are stored, neighbours
+ * are merged and the stride doubles: so a longer series is stored as between half of CURVE_ROWS_MAX
+ * and CURVE_ROWS_MAX evenly spaced rows. Numbers that are not finite are left out of the means. */
 #ifndef SHOAL_FLEET_CURVE_H
 #define SHOAL_FLEET_CURVE_H
 
@@ -19,8 +19,8 @@ struct curve {
     double (*rows)[CURVE_COLUMNS_MAX]; /* [CURVE_ROWS_MAX] */
     size_t count;
     uint64_t stride;
-    double sums[CURVE_COLUMNS_MAX];             /* of rows that are not yet one that is kept */
-    uint64_t finite[CURVE_COLUMNS_MAX], summed; /* numbers in each sum; rows in all of them */
+    double sums[CURVE_COLUMNS_MAX];             /* of rows not yet merged into a stored one */
+    uint64_t finite[CURVE_COLUMNS_MAX], summed; /* numbers in each sum; rows summed */
 };
 
 /* False without memory. */
@@ -30,8 +30,8 @@ void curve_fini(struct curve *c);
 /* Adds a row of `columns` numbers. */
 void curve_add(struct curve *c, const double *row);
 
-/* Rows to read: those kept and, as the last, what has been summed since. NAN where no number was
- * finite. */
+/* Rows to read: the stored ones and, as the last, the mean of those summed since. NAN where no
+ * number was finite. */
 size_t curve_count(const struct curve *c);
 double curve_at(const struct curve *c, size_t row, size_t column);
 

@@ -20,8 +20,8 @@ static double unix_now(void) { return (double)clock_unix_ms() * 1e-3; }
 
 /* Settling. */
 
-/* A port nobody has now. Between this and the worker's own bind somebody else may take it; then
- * that worker says so and ends. */
+/* A free port. Another process may take it before the worker binds it; then that worker reports it
+ * and ends. */
 static enum err free_port(uint16_t *out, struct why *w)
 {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -37,8 +37,8 @@ static enum err free_port(uint16_t *out, struct why *w)
     return e;
 }
 
-/* The identity of worker `i` of a run that must repeat: SHA-256("shoal worker" || seed u64 || i
- * u64) is its secret. */
+/* The identity of worker `i` of a repeatable run: its secret is SHA-256("shoal worker" || seed u64
+ * || i u64). */
 static enum err create_repeatable(const char *path, uint64_t seed, uint64_t i,
                                   struct identity **out, struct why *w)
 {
@@ -118,7 +118,7 @@ enum err fleet_start(struct fleet *f, size_t i, const struct fleet_start *how, s
     size_t n = 8;
     if (how->from) argv[n++] = "--from", argv[n++] = how->from;
     if (how->device) argv[n++] = "--device", argv[n++] = how->device;
-    argv[n++] = "--"; /* a name may begin with a dash */
+    argv[n++] = "--"; /* a file name may begin with a dash */
     argv[n++] = how->experiment;
     enum err e = process_start(argv, said, &k->pid, w);
     if (e) {

@@ -11,7 +11,7 @@
 #define DRAW_MS     500
 #define CELL_BYTES  24
 #define SAID_BYTES  320
-#define OUTERS_PACE 5 /* the rest is told from so many of the latest epochs */
+#define OUTERS_PACE 5 /* latest epochs from which the remaining time is estimated */
 
 void fleet_view_init(struct fleet_view *v, const struct fleet *f, int fd)
 {
@@ -28,7 +28,7 @@ void fleet_view_say(struct fleet_view *v, const char *format, ...)
     vsnprintf(line, sizeof line, format, list);
     va_end(list);
     terminal_say(&v->terminal, line);
-    v->due.ns = 0; /* the table is gone: at once */
+    v->due.ns = 0; /* the table was erased: redraw at once */
 }
 
 static double loss_of(const struct watch *w)
@@ -41,12 +41,12 @@ static const char *state_of(const struct fleet_worker *k)
     return k->pid > 0 ? k->watch.phase : k->crashed ? "dead" : "ended";
 }
 
-/* The table's columns in the order in which they are given room. */
+/* The table's columns in the order in which they are given space. */
 enum column { WORKER, STATE, EPOCH, LOSS, RATE, STEP, PEERS, SENT, LAG, COLUMNS };
 
 static const struct {
     const char *title;
-    int width; /* negative: to the left, as printf has it */
+    int width; /* negative: left-aligned, as in printf */
 } columns[COLUMNS] = {
     [WORKER] = {"worker", -6}, [STATE] = {"state", -6}, [EPOCH] = {"epoch", 5},
     [LOSS] = {"loss", 8},      [RATE] = {"tok/s", 7},   [STEP] = {"step", 7},
@@ -105,7 +105,7 @@ static void draw_row(const struct fleet_view *v, struct terminal_picture *p, siz
     terminal_line(p, "%s", line);
 }
 
-/* Seconds until the last epoch, from the pace of the latest; NAN while that is not known. */
+/* Estimated seconds until the last epoch, from the pace of the latest ones; NAN while unknown. */
 static double left_of(const struct fleet_view *v, double now_s)
 {
     const struct watch_series *s = NULL;
@@ -126,7 +126,7 @@ static void measure_sent(struct fleet_view *v, double now_s)
     double sent = 0;
     for (size_t i = 0; i < v->fleet->count; i++)
         sent += (double)(v->fleet->workers[i].watch.sent + v->fleet->workers[i].watch.sent_before);
-    if (v->sent_t && now_s - v->sent_t < 2) return; /* the logs tell once a second */
+    if (v->sent_t && now_s - v->sent_t < 2) return; /* the logs report once a second */
     if (v->sent_t) v->sent_per_s = fmax(0, sent - v->sent) / (now_s - v->sent_t);
     v->sent = sent;
     v->sent_t = now_s;
@@ -164,7 +164,7 @@ static void draw(struct fleet_view *v, double now_s)
     terminal_draw(&v->terminal, &p);
 }
 
-/* What the logs say that is worth a line. Outer steps only where no table shows them. */
+/* Prints the events of the logs that are worth a line; outer steps only if no table shows them. */
 static void tell(struct fleet_view *v)
 {
     for (size_t i = 0; i < v->fleet->count; i++) {

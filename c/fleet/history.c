@@ -64,7 +64,7 @@ static const char *text_of(const json_t *line, const char *key)
     return s ? s : "";
 }
 
-/* Some at a time, so that a log of very many moves them seldom. */
+/* Forgets several at a time, so that a log with very many marks rarely moves them. */
 static void forget_oldest(struct history *h)
 {
     const size_t some = HISTORY_MARKS_MAX / 4;
@@ -135,7 +135,8 @@ static void take_outer(struct history *h, const json_t *e, double t)
     if (isfinite(paused)) h->paused_ms += paused;
     h->epoch = whole(e, "epoch");
     snprintf(h->digest, sizeof h->digest, "%s", text_of(e, "digest"));
-    if (h->round_tokens || h->round_dropped) { /* else it came from peers without having trained */
+    /* otherwise it comes from peers, without own training */
+    if (h->round_tokens || h->round_dropped) {
         h->planned += h->every * h->batch_tokens;
         h->done += h->round_tokens;
     }
@@ -234,7 +235,7 @@ static bool make_room(struct history *h, size_t more)
     return true;
 }
 
-/* Takes a piece of a line; `ends`: the end of the line comes after it. */
+/* Handles a piece of a line; `ends`: it is the last one. */
 static void take_piece(struct history *h, const char *piece, size_t count, bool ends)
 {
     if (!h->line_too_long && make_room(h, count)) {

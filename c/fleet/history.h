@@ -1,7 +1,7 @@
-/* history.h -- one worker's event log as curves and sums, of bounded size however long the log is.
+/* history.h -- one worker's event log as curves and sums, of bounded size for any length of log.
  *
- * Lines are taken as docs/events.md describes them; what is no such line is counted and
- * ignored. The log may still grow: history_read goes on where it stopped. */
+ * docs/events.md describes the lines; others are counted and ignored. The log may still grow:
+ * history_read continues where it stopped. */
 #ifndef SHOAL_FLEET_HISTORY_H
 #define SHOAL_FLEET_HISTORY_H
 
@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "fleet/curve.h"
 
-#define HISTORY_MARKS_MAX 2000 /* of each log, the latest; those left out are counted */
+#define HISTORY_MARKS_MAX 2000 /* latest ones kept per log; dropped ones are counted */
 
 /* Columns of the curves; `t` is the time in unix seconds. */
 enum { STEP_T, STEP_STEP, STEP_LOSS, STEP_LR, STEP_RATE, STEP_TOKENS, STEP_COLUMNS };
@@ -22,15 +22,15 @@ enum { NET_T, NET_SENT, NET_RECEIVED, NET_PEERS, NET_COLUMNS };
 enum { OUTER_T, OUTER_EPOCH, OUTER_PAUSED_MS, OUTER_COLUMNS };
 enum { EVALUATION_T, EVALUATION_STEP, EVALUATION_LOSS, EVALUATION_COLUMNS };
 
-/* What happened to a worker, to be marked in time. */
+/* Events of a worker that are marked on the time axis. */
 enum mark_kind {
     MARK_START,
-    MARK_JOIN,  /* its state came from peers */
-    MARK_CRASH, /* its log goes on with another start, or not at all, without an end */
-    MARK_DEATH, /* it gave up another member */
+    MARK_JOIN,  /* downloaded its state from peers */
+    MARK_CRASH, /* the log continues with another start, or ends without an "end" */
+    MARK_DEATH, /* it declared another member dead */
     MARK_FORK,
-    MARK_DROP, /* steps whose result was not kept */
-    MARK_FAIL, /* a step that was not finite, a checkpoint that was not written, lines lost */
+    MARK_DROP, /* discarded steps */
+    MARK_FAIL, /* a non-finite step, an unwritten checkpoint, lost lines */
     MARK_END,
     MARK_KINDS
 };
@@ -56,13 +56,13 @@ struct history {
     struct mark *marks;
     size_t marks_count, marks_left_out;
 
-    double first_t, last_t;   /* of its lines; 0: none */
-    bool ended;               /* the latest process ended in order */
-    uint64_t inner_steps;     /* all that were done */
-    uint64_t tokens, dropped; /* processed; of them not kept */
+    double first_t, last_t;   /* times of its first and last line; 0: none */
+    bool ended;               /* the latest process ended normally */
+    uint64_t inner_steps;     /* all steps computed */
+    uint64_t tokens, dropped; /* processed; of those, discarded */
     uint64_t round_tokens;    /* since the latest outer step */
-    bool round_dropped;       /* steps since then were not kept */
-    uint64_t planned, done;   /* tokens of the epochs that it was part of: planned, kept */
+    bool round_dropped;       /* some steps since then were discarded */
+    uint64_t planned, done;   /* tokens of the epochs it took part in: planned, and kept */
     uint64_t epoch, every, batch_tokens;
     double step; /* global */
     double step_ms, paused_ms, loss_first, loss_last;
@@ -70,14 +70,14 @@ struct history {
     char digest[65]; /* after the latest outer step */
 };
 
-/* `path` must be there. ERR_IO, ERR_MEMORY. */
+/* `path` must exist. ERR_IO, ERR_MEMORY. */
 enum err history_open(struct history *h, const char *path, struct why *w);
 void history_close(struct history *h);
 
-/* Reads what is new; true when something was. */
+/* Reads new lines; true when there were any. */
 bool history_read(struct history *h);
 
-/* As the report shows it; static. */
+/* The name shown in the report; static. */
 const char *mark_name(enum mark_kind k);
 
 #endif

@@ -1,6 +1,6 @@
-/* page.c -- the files themselves. Zig's compiler reads them by C23's #embed and compiles anew when
- * one changes; clang 14, which builds for the sanitizers, has .incbin, whose names start at the
- * folder that it runs in, the tree's root. Where dygraphs lies, the build says (sources.lock). */
+/* page.c -- the embedded files. Zig's compiler reads them by C23's #embed and recompiles when one
+ * changes; clang 14, which builds for the sanitizers, has .incbin, whose paths are relative to its
+ * working directory, the tree's root. The build passes the path of dygraphs (sources.lock). */
 #include "fleet/page.h"
 
 #include <string.h>
@@ -37,7 +37,7 @@ FILE(license_file, DYGRAPHS_LICENSE);
     bytes_of(page_##name##_file, (size_t)(page_##name##_file_end - page_##name##_file))
 #endif
 
-/* Up to `end`, where it stands in the file. */
+/* The part of the file before `end`, if that occurs. */
 static struct bytes until(struct bytes file, const char *end)
 {
     const uint8_t *at = memmem(file.data, file.count, end, strlen(end));

@@ -1,5 +1,5 @@
-/* page.h -- what every report is made of, linked into the program: style, script, and dygraphs with
- * its license. */
+/* page.h -- the files embedded in every report, linked into the program: style, script, and
+ * dygraphs with its license. */
 #ifndef SHOAL_FLEET_PAGE_H
 #define SHOAL_FLEET_PAGE_H
 

@@ -12,7 +12,8 @@
 #include "base/object.h"
 #include "fleet/page.h"
 
-/* A log without an end is of a crash when others go on for so long, and when others have ended. */
+/* Silence after which a log without an "end" counts as a crash: while others continue, and when
+ * another worker has ended. */
 #define SILENT_S 60
 #define ENDED_S  15
 
@@ -46,13 +47,13 @@ bool report_read(struct report *r)
 /* ---- sums ---- */
 
 struct sums {
-    bool ended; /* some worker has, in order */
+    bool ended; /* some worker has ended normally */
     double first_t, last_t;
     uint64_t steps, tokens, dropped, sent, epoch;
     double step_ms, paused_ms, loss;
     double validation_first, validation, validation_first_t, validation_t;
-    const struct history *named; /* one with a "start": what is the same in all */
-    /* holders: of the latest epoch; alike: with the first one's digest. */
+    const struct history *named; /* a log with a "start": for what all have in common */
+    /* holders: workers at the latest epoch; alike: those of them with the first one's digest. */
     size_t runs, holders, alike;
 };
 
@@ -242,7 +243,7 @@ static void put_facts(FILE *to, const struct report *r, const struct sums *s,
     fprintf(to, "</dl>\n");
 }
 
-/* "worker-3" of out/worker-3/log.jsonl, else the file's own name. */
+/* "worker-3" of out/worker-3/log.jsonl, otherwise the file's own name. */
 static void name_of(const struct history *h, char to[64])
 {
     char folder[4096], file[4096];
@@ -405,7 +406,8 @@ static enum err put_data(FILE *to, const struct report *r, const struct sums *s,
     if (!text) return why(w, ERR_MEMORY, "no memory for the report's data");
     fprintf(to, "<script type=\"application/json\" id=data>");
     for (const char *c = text; *c; c++) {
-        if (*c == '<') fputs("\\u003c", to); /* only in strings: no name may end the element */
+        /* occurs only in strings: no name may close the element */
+        if (*c == '<') fputs("\\u003c", to);
         else fputc(*c, to);
     }
     fprintf(to, "</script>\n");

@@ -2,10 +2,9 @@
  *
  *     logs --history.h--> curves and sums --> report.html: text, data, report.js, dygraphs
  *
- * The file holds all it needs and asks for nothing from outside. Each curve has at most
- * CURVE_ROWS_MAX points, so its size is bounded, and the time to write it by reading each log once.
- * Logs of any number of machines may be given, of workers of one run or of several; their clocks
- * are taken to agree. */
+ * The file is self-contained. Each curve has at most CURVE_ROWS_MAX points, so its size is bounded,
+ * and writing it reads each log once. The logs may come from any number of machines and from
+ * workers of several runs; their clocks are assumed to agree. */
 #ifndef SHOAL_FLEET_REPORT_H
 #define SHOAL_FLEET_REPORT_H
 
@@ -16,7 +15,7 @@ struct report_fact {
     const char *name, *value; /* "validation loss", "3.81 nats" */
 };
 
-/* What the logs do not say. All may be left out. */
+/* Information that is not in the logs. All of it is optional. */
 struct report_more {
     const struct report_fact *facts;
     size_t facts_count;
@@ -28,19 +27,19 @@ struct report {
     size_t count;
 };
 
-/* Opens the logs and reads them. ERR_IO names one that cannot be opened. */
+/* Opens the logs and reads them. ERR_IO names the log that cannot be opened. */
 enum err report_open(struct report *r, const char *const *logs, size_t count, struct why *w);
 void report_close(struct report *r);
 
-/* Reads what the logs hold since; true when there was something. */
+/* Reads new lines of the logs; true when there were any. */
 bool report_read(struct report *r);
 
-/* Tokens that the workers' epochs called for, and those that they did and kept: with outer.count:
- * tokens a busy machine ends epochs early (README, "What the quickstart shows"). */
+/* Tokens that the workers' epochs required, and those processed and kept: with outer.count: tokens
+ * a busy machine ends epochs early (README, "What the quickstart shows"). */
 uint64_t report_planned(const struct report *r);
 uint64_t report_done(const struct report *r);
 
-/* Writes the file. `live`: an open page looks for a newer one each few seconds. */
+/* Writes the file. `live`: an open page checks for a newer version every few seconds. */
 enum err report_write(const struct report *r, const char *path, const struct report_more *more,
                       bool live, struct why *w);
 

@@ -15,7 +15,7 @@
 #include "net/identity.h"
 #include "outer/outer.h"
 
-/* Workers whose process was alive at a moment: g of the data-parallel comparison. */
+/* Workers whose process was alive at time `t`: g of the data-parallel comparison. */
 static size_t alive_at(const struct fleet *f, double t)
 {
     size_t g = 0;
@@ -120,7 +120,7 @@ static enum err digest_of(const char *dir, char out[65], uint64_t *epoch, struct
     return e;
 }
 
-/* Checks by the checkpoints themselves that all who finished hold the same bits. */
+/* Checks, from the checkpoints themselves, that all finished workers hold the same bits. */
 static enum err sum_digests(const struct fleet *f, struct summary *s, struct why *w)
 {
     size_t seen = 0;
@@ -170,7 +170,7 @@ enum err summary_of_disk(const struct fleet *f, struct summary *out, struct why 
 
 static json_t *real(double v) { return isfinite(v) ? json_real(v) : json_null(); }
 
-/* A sample may end in the middle of a character: then it is cut back to whole ones. */
+/* A sample may end in the middle of a character: then the partial one is cut off. */
 static json_t *text(const char *s)
 {
     size_t n = strlen(s);
@@ -224,7 +224,7 @@ static enum err write_json(const struct fleet *f, const struct summary *s, struc
     return e;
 }
 
-/* What the logs do not say, for the report. */
+/* Adds what the logs do not contain to the report. */
 static enum err write_report(const struct fleet *f, const struct summary *s, const struct report *r,
                              struct why *w)
 {
@@ -246,7 +246,7 @@ static enum err write_report(const struct fleet *f, const struct summary *s, con
 enum err summary_write(const struct fleet *f, struct summary *s, struct why *w)
 {
     const char *logs[FLEET_MAX + 1];
-    size_t count = 0; /* one that could not start has no log */
+    size_t count = 0; /* a worker that could not start has no log */
     for (size_t i = 0; i < f->count; i++)
         if (file_exists(f->workers[i].watch.path)) logs[count++] = f->workers[i].watch.path;
     struct report r;

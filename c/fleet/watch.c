@@ -24,7 +24,7 @@ static void append(struct watch_series *s, struct watch_point p)
     if (s->count == s->room) {
         size_t room = s->room ? 2 * s->room : 256;
         struct watch_point *points = realloc(s->points, room * sizeof *points);
-        if (!points) return; /* a curve with a gap is better than no swarm */
+        if (!points) return; /* without memory: a gap in a curve is better than no swarm */
         s->points = points;
         s->room = room;
     }
@@ -77,7 +77,7 @@ static void take_outer(struct watch *w, const json_t *line)
     strcpy(w->phase, "train");
 }
 
-/* The swarm's own notes move the phase that a person sees. */
+/* Updates the displayed phase from notes of swarm/. */
 static void take_note(struct watch *w, const char *event, const json_t *line)
 {
     static const struct {
@@ -152,7 +152,8 @@ bool watch_update(struct watch *w)
         json_t *line =
             w->line_used < sizeof w->line ? json_loadb(w->line, w->line_used, 0, NULL) : NULL;
         w->line_used = 0;
-        if (!line) continue; /* not a line of ours: the log may hold a crashed worker's half line */
+        /* not one of our lines: the log may hold half a line of a crashed worker */
+        if (!line) continue;
         take_line(w, line);
         json_decref(line);
         any = true;

@@ -30,14 +30,15 @@ size_t budget_bytes(const struct experiment *x, const struct backend *b, size_t 
                        budget_at_once(x, ranks, micro_batch));
 }
 
-/* The busiest rank, which the others wait for, has at most a sixteenth more to do than need be. */
+/* The busiest rank, which the others wait for, has at most a sixteenth more work than necessary. */
 static bool is_even(uint64_t sequences, uint64_t micro_batch, size_t ranks)
 {
     const uint64_t most = ceil_div(ceil_div(sequences, micro_batch), ranks) * micro_batch;
     return most * 16 <= ceil_div(sequences, ranks) * 17;
 }
 
-/* May so many sequences be taken at once, of at most `tokens` tokens? One always may. */
+/* May a micro-batch have this many sequences, with at most `tokens` tokens? One is always
+ * allowed. */
 static bool divides(const struct experiment *x, uint64_t n, size_t ranks, uint64_t tokens)
 {
     const uint64_t sequences = experiment_batch_sequences(x);
@@ -45,7 +46,7 @@ static bool divides(const struct experiment *x, uint64_t n, size_t ranks, uint64
                       sequences % n == 0 && is_even(sequences, n, ranks));
 }
 
-/* The largest that is allowed and fits into `bytes`, up to `most`; 0: none. */
+/* The largest allowed micro-batch that fits into `bytes`, up to `most`; 0: none. */
 static uint32_t largest(const struct experiment *x, const struct backend *b, enum recompute r,
                         size_t ranks, uint64_t tokens, uint64_t most, size_t bytes)
 {

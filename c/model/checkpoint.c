@@ -15,7 +15,7 @@ static const char magic[] = "SHOALCKP"; /* without its zero */
 static const char *const section_names[CHECKPOINT_SECTIONS] = {"parameters", "moment1", "moment2",
                                                                "anchor", "momentum"};
 
-/* As they stand in the file. */
+/* Numbers in the file. */
 static const uint32_t precision_numbers[] = {
     [PRECISION_FP32] = 1, [PRECISION_BF16] = 2, [PRECISION_AUTO] = 0};
 
@@ -93,7 +93,7 @@ static void encode(const struct checkpoint *c, const struct section table[CHECKP
 static_assert(HEADER_BYTES - SUM_BYTES >= 1024 + SHARED_BYTES_MAX,
               "a header has room for the fields, which need less than 1 KiB, and the values");
 
-/* A shape that layout and model can be made of: what model_shape.h says of its fields. */
+/* A valid shape: all fields within the bounds of model_shape.h. */
 static bool shape_can_be(const struct model_shape *s)
 {
     bool counts = s->layers && s->layers <= 256 && s->heads && s->heads <= 256 && s->kv_heads &&
@@ -103,7 +103,7 @@ static bool shape_can_be(const struct model_shape *s)
            s->rope_theta > 1 && s->rms_eps > 0;
 }
 
-/* What version 2 added. */
+/* Fields added in version 2. */
 static void decode_shared(struct reader *r, struct checkpoint *c)
 {
     reader_copy(r, c->tokenizer, sizeof c->tokenizer);
@@ -113,7 +113,7 @@ static void decode_shared(struct reader *r, struct checkpoint *c)
     c->shared.count = r->bad ? 0 : count;
 }
 
-/* What version 3 added. */
+/* Fields added in version 3. */
 static void decode_computed(struct reader *r, struct checkpoint *c)
 {
     reader_copy(r, c->kernels, sizeof c->kernels);

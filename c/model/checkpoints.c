@@ -12,9 +12,9 @@
 #include "base/leftover.h"
 
 #define NAME_FORMAT "step-%012llu.ckpt"
-#define NAME_BYTES  32 /* of any such name: a step has 20 digits at most */
+#define NAME_BYTES  32 /* of any such name: a step has at most 20 digits */
 
-typedef unsigned long long big; /* what %llu takes */
+typedef unsigned long long big; /* for %llu */
 
 static bool is_checkpoint(const char *name)
 {
@@ -73,7 +73,7 @@ static enum err path_in(const char *dir, const char *name, char out[CHECKPOINTS_
 
 /* Saving. */
 
-/* Is the file at `path` of the kind of c? One whose header cannot be read is not. */
+/* Is the file at `path` of the kind of c? A file with an unreadable header is not. */
 static bool same_kind(const char *path, const struct checkpoint *c)
 {
     struct checkpoint there = {0};
@@ -88,7 +88,7 @@ static bool readable(const char *path)
     return !checkpoint_peek(path, &there, NULL);
 }
 
-/* Another kind's file of that name gets another one. */
+/* Renames a file of another kind that has this name. */
 static enum err make_way(const char *path, const struct checkpoint *c, struct why *w)
 {
     char kept[CHECKPOINTS_PATH_BYTES + 16];
@@ -156,7 +156,7 @@ static enum fault judge(const char *path, const struct checkpoints_want *want, s
     return FAULT_NONE;
 }
 
-/* What can be done when no file of the folder is usable. */
+/* What the user can do when no file of the folder is usable. */
 static const char *advice(enum fault f)
 {
     switch (f) {
@@ -239,7 +239,7 @@ bool checkpoints_peek(const char *dir, bool of_swarm, struct checkpoint *out)
     return found;
 }
 
-/* Out of the way. */
+/* Moving aside. */
 
 enum err checkpoints_set_aside(const char *dir, size_t *count, char aside[CHECKPOINTS_PATH_BYTES],
                                struct why *w)

@@ -6,10 +6,10 @@
 
 #include "base/rng.h"
 
-#define STREAM_GENESIS 1    /* label of the stream that genesis is drawn from */
-#define SIGMA          0.02 /* of every matrix that does not write into the residual stream */
+#define STREAM_GENESIS 1    /* label of the random stream for genesis */
+#define SIGMA          0.02 /* for every matrix that does not write into the residual stream */
 
-/* Four digits of 16 bits as one integer about zero: nearly normal, exact in fp32. */
+/* The sum of four 16-bit words, centred on zero: nearly normal, exact in fp32. */
 static float draw(uint64_t key, uint64_t index)
 {
     uint64_t r = rng_at(key, index);

@@ -1,7 +1,8 @@
-/* init.h -- genesis parameters: a pure function of the seed, bit for bit the same on every machine.
+/* init.h -- genesis parameters: a pure function of the seed, identical bits on every machine.
  *
  * Element i of the flat vector (layout.h), drawn from r = rng_at(key, i), key =
- * rng_split(rng_init(seed), 1).key (base/rng.h), r's four 16-bit digits summed to one integer:
+ * rng_split(rng_init(seed), 1).key (base/rng.h), with the four 16-bit words of r summed to one
+ * integer:
  *
  *     s = (r & 65535) + (r >> 16 & 65535) + (r >> 32 & 65535) + (r >> 48) - 131070
  *     value = fl32(s) * fl32(sigma / D),   D = sqrt((2^32 - 1) / 3), sigma / D in fp64
@@ -16,10 +17,10 @@
 #include "backend.h"
 #include "model/layout.h"
 
-/* Elements [first, first + count) of the vector into `out`. */
+/* Writes elements [first, first + count) of the vector to `out`. */
 void init_parameters(const struct layout *l, uint64_t seed, size_t first, size_t count, float *out);
 
-/* The whole vector into a device's `parameters`, a block at a time. ERR_MEMORY. */
+/* Writes the whole vector to a device's `parameters`, a block at a time. ERR_MEMORY. */
 enum err init_device(const struct layout *l, uint64_t seed, const struct backend *b,
                      float *parameters, struct why *w);
 

@@ -57,7 +57,7 @@ static size_t elements_of(const struct model_shape *s, enum layout_kind kind)
     return rows_of(s, kind) * columns_of(s, kind);
 }
 
-/* Elements of one layer's matrices that come before `kind`; of all of them for LAYOUT_HEAD. */
+/* Elements of a layer's matrices before `kind`; for LAYOUT_HEAD, of all of them. */
 static size_t before_in_layer(const struct model_shape *s, enum layout_kind kind)
 {
     size_t sum = 0;
@@ -98,7 +98,7 @@ size_t layout_offset(const struct layout *l, enum layout_kind kind, uint32_t lay
     }
 }
 
-/* Which tensor is the `index`-th in the order of offsets. */
+/* The kind of the `index`-th tensor in the order of offsets. */
 static enum layout_kind kind_at(const struct layout *l, size_t index, uint32_t *layer)
 {
     const struct model_shape *s = &l->shape;

@@ -1,4 +1,4 @@
-/* layout.h -- where each tensor of a model lies in the one flat fp32 vector that holds them all.
+/* layout.h -- the place of each tensor of a model in one flat fp32 vector.
  *
  * Parameters, gradients and both Adam moments are vectors of this layout, and so are anchor and
  * momentum of the outer step. No padding: the length is model_shape_parameters(). Order:
@@ -10,8 +10,8 @@
  *     each layer:  input_layernorm, post_attention_layernorm [dim]
  *     norm [dim]
  *
- * with hd = dim / heads. Matrices come first, so weight decay covers a prefix; q, k, v and gate, up
- * are neighbours, so each is one matrix product. Names are Hugging Face's
+ * with hd = dim / heads. Matrices come first, so weight decay covers a prefix; q, k, v are
+ * adjacent, and gate, up, so that each group is one matrix product. Names are Hugging Face's
  * (model.layers.0.self_attn.q_proj.weight). */
 #ifndef SHOAL_MODEL_LAYOUT_H
 #define SHOAL_MODEL_LAYOUT_H
@@ -42,7 +42,7 @@ enum layout_kind {
 struct layout_tensor {
     char name[LAYOUT_NAME_BYTES];
     enum layout_kind kind;
-    uint32_t layer;       /* 0 where it belongs to none */
+    uint32_t layer;       /* 0 for a tensor outside the layers */
     size_t rows, columns; /* a norm's gain: 1 x dim, of rank 1 in files */
     size_t offset;        /* elements from the start */
     bool decay;           /* weight decay applies: matrices */

@@ -5,28 +5,28 @@
 
 #include "base/whole.h"
 
-/* Tokens that model_feed takes through the layers at once. */
+/* Tokens that model_feed processes at a time. */
 #define FEED_ROWS 256
 
 const struct layout *model_layout(const struct model *m) { return &m->layout; }
 
-/* One pass: what the ops below work on. */
+/* One pass: the arguments of the functions below. */
 struct pass {
     struct model *m;
     const float *parameters;
     float *gradients;
     size_t sequences, length, rows;
-    bool cached;  /* generation: attend to the cache, behind what is there */
+    bool cached;  /* generation: append to the cache and attend to it */
     size_t start; /* position of the first row of each sequence */
 };
 
-/* Element `n` of an array of activations. */
+/* Address of element `n` of an array of activations. */
 static void *at(const struct model *m, const void *x, size_t n)
 {
     return (uint8_t *)x + n * m->b->activation_bytes;
 }
 
-/* A matrix, as products take it. */
+/* A matrix, in the form that products use. */
 static const void *weight(const struct pass *p, enum layout_kind kind, uint32_t layer)
 {
     const struct model *m = p->m;
@@ -91,8 +91,8 @@ static void norm(const struct pass *p, void *sum, void *out, float *inverse, con
                                                    .eps = (float)s->rms_eps});
 }
 
-/* Of m->residual; m->normed is what it was forward. Adds to the stream's gradient, but that of the
- * last norm is all there is. */
+/* Norm whose forward output is m->normed and whose output gradient is m->residual. Adds to the
+ * gradient of the stream, except for the last norm, which writes it. */
 static void norm_backward(const struct pass *p, const void *x, const float *inverse,
                           enum layout_kind kind, uint32_t layer)
 {
@@ -110,7 +110,7 @@ static void norm_backward(const struct pass *p, const void *x, const float *inve
                                                    .dim = m->layout.shape.dim});
 }
 
-/* Queries and keys lie side by side in a row of qkv, so one call turns both. */
+/* Queries and keys are adjacent in a row of qkv, so one call rotates both. */
 static void rotate(const struct pass *p, void *qkv, bool inverse)
 {
     const struct model_shape *s = &p->m->layout.shape;
@@ -151,7 +151,7 @@ static void attend(const struct pass *p, const struct activations *a, uint32_t l
                                                      .head_dim = head_dim(s)});
 }
 
-/* A layer from its stream's norm to what goes into its activation. */
+/* A layer from its input norm to the input of its activation function. */
 static void layer_inside(const struct pass *p, uint32_t l)
 {
     struct model *m = p->m;
@@ -166,8 +166,7 @@ static void layer_inside(const struct pass *p, uint32_t l)
     linear(p, a->gate_up, m->normed, weight(p, LAYOUT_GATE, l), s->dim, 2 * s->ffn);
 }
 
-/* The norm of the stream as it enters a layer: x, plus what the layer before wants added (or
- * NULL). */
+/* The norm at the input of a layer: of x, plus what the previous layer adds (or NULL). */
 static void norm_of_attention(const struct pass *p, uint32_t l, const void *x, const void *add)
 {
     struct activations *a = &p->m->layers[l];
@@ -175,7 +174,7 @@ static void norm_of_attention(const struct pass *p, uint32_t l, const void *x, c
          gain(p, LAYOUT_NORM_ATTENTION, l));
 }
 
-/* One layer. The stream leaves as a->ffn_in plus m->residual. */
+/* One layer. The output stream is a->ffn_in plus m->residual. */
 static void layer_forward(const struct pass *p, uint32_t l, const void *x, const void *add)
 {
     struct model *m = p->m;
@@ -189,7 +188,7 @@ static void layer_forward(const struct pass *p, uint32_t l, const void *x, const
     linear(p, m->residual, m->gated, weight(p, LAYOUT_DOWN, l), s->ffn, s->dim);
 }
 
-/* Computes once more what the layer did not remember. */
+/* Recomputes what the layer did not store. */
 static void layer_recompute(const struct pass *p, uint32_t l)
 {
     if (p->m->use == MODEL_TRAIN) return;
@@ -197,7 +196,7 @@ static void layer_recompute(const struct pass *p, uint32_t l)
     layer_inside(p, l);
 }
 
-/* Embedding, layers and last norm: m->normed. */
+/* Embedding, layers and last norm; the output is m->normed. */
 static void forward(const struct pass *p)
 {
     struct model *m = p->m;
@@ -216,8 +215,8 @@ static void forward(const struct pass *p)
     norm(p, m->final_in, m->normed, m->final_inverse, x, add, gain(p, LAYOUT_NORM_FINAL, 0));
 }
 
-/* Gains' and the table's, which are added to: what earlier calls made of them stays, but not where
- * activations may have been. */
+/* Zeroes gradients that operations add to (of gains and the embedding's table) if activations may
+ * have been stored in their memory; otherwise they accumulate over calls. */
 static void clear_gradients(const struct pass *p, size_t first, size_t last)
 {
     const struct model *m = p->m;
@@ -225,8 +224,8 @@ static void clear_gradients(const struct pass *p, size_t first, size_t last)
         m->b->zero(m->b->self, p->gradients + first, (last - first) * sizeof(float));
 }
 
-/* Logits, losses and, with gradients, those of the head and of m->normed (into m->residual), chunk
- * by chunk. */
+/* Logits, losses and, with gradients, those of the head and of m->normed (written to m->residual),
+ * chunk by chunk. */
 static void head(const struct pass *p, float scale)
 {
     struct model *m = p->m;
@@ -251,9 +250,10 @@ static void head(const struct pass *p, float scale)
     }
 }
 
-/* m->x_grad holds the gradient of what leaves the layer, and then that of what enters it. Both
- * halves end in a projection whose output is added to the stream: its gradient is the stream's. A
- * weight's gradient comes after that of what made its input, which makes this once more. */
+/* m->x_grad holds the gradient of the layer's output, and then that of its input. Both halves end
+ * in a projection whose output is added to the stream, so its gradient is that of the stream. A
+ * weight's gradient is computed after the backward of the operation that made its input, since that
+ * recomputes the input. */
 static void layer_backward(const struct pass *p, uint32_t l)
 {
     struct model *m = p->m;
@@ -309,7 +309,7 @@ static void backward(const struct pass *p)
                                                      .dim = m->layout.shape.dim});
 }
 
-/* Splits rows of length + 1 tokens into what goes in and what should come out. */
+/* Splits rows of length + 1 tokens into inputs and targets. */
 static void load(struct model *m, const struct model_batch *batch)
 {
     const size_t length = batch->length, rows = batch->sequences * length;
@@ -325,7 +325,7 @@ static void load(struct model *m, const struct model_batch *batch)
     m->b->upload(m->b->self, m->targets, m->host_targets, rows * sizeof(uint32_t));
 }
 
-/* Sees to it that the copies of the matrices are those of `parameters`. */
+/* Updates the bf16 copies of the matrices from `parameters` if necessary. */
 static void copy_matrices(struct model *m, const float *parameters)
 {
     if (m->bf16_weights && !m->copied)
@@ -388,7 +388,7 @@ enum err model_loss_and_gradients(struct model *m, const float *parameters, floa
 size_t model_fed(const struct model *m) { return m->fed; }
 void model_restart(struct model *m) { m->fed = 0; }
 
-/* Activations to host memory, as fp32. */
+/* Downloads activations to host memory, as fp32. */
 static enum err download_numbers(const struct model *m, float *to, const void *from, size_t count,
                                  struct why *w)
 {

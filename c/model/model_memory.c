@@ -1,4 +1,5 @@
-/* The memory of a model: one walk over all that it needs, run twice: to count, then to hand out. */
+/* The memory of a model: one function carves all arrays, run twice: first to count bytes, then to
+ * assign addresses. */
 #include "model/model_parts.h"
 
 #include <assert.h>
@@ -8,10 +9,10 @@
 #include "base/carve.h"
 #include "base/whole.h"
 
-/* Rows whose logits exist at once: at least so many, in which products run well, and more as their
- * bytes allow. The head is packed, and its gradient read and written, once for all of them: a
- * twentieth of a step of a 150m model lies between 256 rows and 1024. More than those is no faster
- * on a CPU, where they leave the cache; a GPU takes what it can. */
+/* Rows whose logits exist at a time: at least HEAD_ROWS, with which products run well, and more as
+ * their bytes allow. The head is packed, and its gradient read and written, once per chunk: between
+ * 256 rows and 1024 this makes a twentieth of a step of a 150m model. More than 1024 is no faster
+ * on a CPU, because they leave the cache; a GPU takes as many as fit. */
 #define HEAD_ROWS       256
 #define HEAD_HOST_ROWS  1024
 #define HEAD_HOST_BYTES ((size_t)64 << 20)
@@ -19,7 +20,7 @@
 
 static_assert(CARVE_ALIGNMENT % BACKEND_ALIGNMENT == 0, "operations get what they ask for");
 
-/* The arrays of one layer; those that are not remembered are the first layer's. */
+/* The arrays of one layer; those that are not stored are shared with the first layer. */
 static void carve_layer(struct carver *c, const struct model *m, struct activations *a)
 {
     const struct model_shape *s = &m->layout.shape;
@@ -43,16 +44,16 @@ static size_t gradients_at(const struct model *m, uint32_t layer)
     return layout_offset(&m->layout, LAYOUT_Q, layer) * sizeof(float);
 }
 
-/* May so many bytes more lie in the memory of gradients, of which those from `border` on are
- * written before? */
+/* Can so many more bytes be placed in the memory of gradients, when those from `border` on are
+ * written earlier? */
 static bool fits(const struct model *m, const struct carver *gradients, size_t bytes, size_t border)
 {
     return m->in_gradients && gradients->used + bytes <= border;
 }
 
-/* All layers, each in the memory of gradients that are written after it is done with, where such
- * are left: those of the layers before it, and of the embedding unless the head, which comes first,
- * has the same. */
+/* Places all layers, each in the memory of gradients that are written after the layer is done,
+ * while there is some: the gradients of earlier layers, and of the embedding unless the head, whose
+ * gradients are written first, shares them. */
 static void carve_layers(struct carver *c, struct carver *gradients, struct model *m)
 {
     for (uint32_t l = 0; l < m->layout.shape.layers; l++) {
@@ -71,8 +72,7 @@ size_t model_head_rows(const struct model *m)
     return m->b->host ? min_u64(rows, HEAD_HOST_ROWS) : rows;
 }
 
-/* The end of the layers' gradients, of which the head, whose gradients are written first, has
- * none. */
+/* The end of the layers' gradients; those of the head, written first, cannot be used. */
 static size_t layers_end(const struct layout *l)
 {
     return l->shape.tied ? l->decayed_count : layout_offset(l, LAYOUT_HEAD, 0);
@@ -157,7 +157,7 @@ size_t model_bytes(const struct model_shape *s, const struct backend *b, size_t 
     return bytes;
 }
 
-/* Angles in fp64, rounded once. */
+/* Angles computed in fp64, rounded once. */
 static enum err rope_tables(struct model *m, struct why *w)
 {
     const struct model_shape *s = &m->layout.shape;

@@ -4,7 +4,7 @@
  *     8    header: a JSON object, padded with spaces to a multiple of 8: name -> {"dtype", "shape", "data_offsets"}
  *     ...  the tensors, fp32, without gaps; offsets count from here
  *
- * The flat vector of layout.h has the tensors in a row already: it is written as it is. */
+ * The flat vector of layout.h already has the tensors in this order, so it is written unchanged. */
 #ifndef SHOAL_MODEL_SAFETENSORS_H
 #define SHOAL_MODEL_SAFETENSORS_H
 
@@ -12,7 +12,7 @@
 #include "model/layout.h"
 
 /* Writes `parameters` [layout.parameters], in host memory, to `path`; a crash leaves the old file
- * or the new one. A tied model's head is not repeated. ERR_IO, ERR_MEMORY. */
+ * or the new one. A tied model's head is not written. ERR_IO, ERR_MEMORY. */
 enum err safetensors_write(const char *path, const struct layout *l, const float *parameters,
                            struct why *w);
 

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <math.h>
 
-/* The share of lr at a step after warmup, warmup <= step <= steps. */
+/* The factor of lr at a step after warmup, warmup <= step <= steps. */
 static double factor(const struct experiment *e, double step)
 {
     double steps = (double)e->train.steps, warmup = (double)e->train.schedule.warmup;

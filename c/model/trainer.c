@@ -13,14 +13,14 @@
 #include "model/init.h"
 #include "model/schedule.h"
 
-/* One device with all that an inner step needs. */
+/* One device with everything that an inner step needs. */
 struct rank {
     const struct backend *b;
     struct model *model;
-    void *memory; /* of which all this is made */
+    void *memory; /* one allocation that holds all of these */
     size_t bytes;
     float *parameters, *moment1, *moment2, *gradients;
-    bool busy; /* its model was given something, and nobody asked for the loss yet */
+    bool busy; /* its model has queued work whose loss is not collected yet */
 };
 
 struct trainer {
@@ -31,10 +31,10 @@ struct trainer {
     struct trainer_state state; /* its vectors are rank 0's */
     struct rank ranks[BACKEND_RANKS_MAX];
     size_t ranks_count;
-    bool stale;       /* the other ranks do not have rank 0's parameters */
+    bool stale;       /* the other ranks lack rank 0's latest parameters */
     uint32_t *tokens; /* host: [micro_batch, context + 1] */
     uint32_t micro_batch;
-    float *copies[TRAINER_VECTORS]; /* in host memory, of a backend that is not the host */
+    float *copies[TRAINER_VECTORS]; /* in host memory, for a backend that is not the host */
 };
 
 static size_t vector_bytes(const struct experiment *x)
@@ -42,7 +42,7 @@ static size_t vector_bytes(const struct experiment *x)
     return layout_of(&x->model).parameters * sizeof(float);
 }
 
-/* Has each rank something to do? */
+/* Does each rank get at least one micro-batch? */
 static enum err check_ranks(const struct experiment *x, size_t ranks, struct why *w)
 {
     const uint64_t sequences = experiment_batch_sequences(x);
@@ -113,8 +113,8 @@ static enum err genesis(struct trainer *t, struct why *w)
     return e;
 }
 
-/* Takes all that a rank needs in one piece, and lays it out: parameters, moments, gradients, and
- * what the model works in. */
+/* Allocates all of a rank's memory in one piece and divides it: parameters, moments, gradients, and
+ * the model's memory. */
 static enum err rank_open(struct rank *rank, const struct trainer *t, const struct backend *b,
                           struct why *w)
 {
@@ -185,7 +185,7 @@ void trainer_close(struct trainer *t)
     free(t);
 }
 
-/* Sees to it that all ranks have rank 0's parameters. */
+/* Copies rank 0's parameters to all ranks if necessary. */
 static enum err share_parameters(struct trainer *t, struct why *w)
 {
     float *parameters[BACKEND_RANKS_MAX];
@@ -200,7 +200,7 @@ static enum err share_parameters(struct trainer *t, struct why *w)
     return e;
 }
 
-/* gradients of each rank = the sum of all. */
+/* Gradients of each rank = the sum over all ranks. */
 static enum err add_gradients(struct trainer *t, struct why *w)
 {
     float *gradients[BACKEND_RANKS_MAX];
@@ -209,7 +209,7 @@ static enum err add_gradients(struct trainer *t, struct why *w)
     return t->b->all_reduce(t->b->self, gradients, model_layout(t->ranks[0].model)->parameters, w);
 }
 
-/* Waits for what the rank computes and adds its losses to `total`. */
+/* Waits for the rank's queued work and adds its losses to `total`. */
 static enum err collect(struct rank *rank, double *total, struct why *w)
 {
     double sum;
@@ -220,7 +220,7 @@ static enum err collect(struct rank *rank, double *total, struct why *w)
     return e;
 }
 
-/* `sequences` of the text to train on, or of what is held out, from the `first` on. */
+/* `sequences` sequences of the training or the held-out text, starting at `first`. */
 struct text {
     uint64_t first, sequences;
     bool training;
@@ -236,8 +236,8 @@ static void fill(struct trainer *t, const struct text *from, uint64_t done, size
             sampler_validation(t->corpus, context, first + i, t->tokens + i * (context + 1));
 }
 
-/* The sum of the text's losses and, of text to train on, what each rank has of its gradients.
- * Micro-batch after micro-batch is dealt out in turn; losses are added up in that order. */
+/* Computes the sum of the text's losses and, for training text, each rank's part of the gradients.
+ * Micro-batches are dealt to the ranks in turn; losses are added in that order. */
 static enum err deal(struct trainer *t, const struct text *from, double *total, struct why *w)
 {
     const float scale = (float)(1.0 / (double)t->x->train.batch_tokens);
@@ -264,7 +264,7 @@ static enum err deal(struct trainer *t, const struct text *from, double *total, 
     return e;
 }
 
-/* Mean loss of the batch and its gradients, the same in each rank. Moves the position on in any
+/* Mean loss of the batch and its gradients, the same in each rank. Advances the position in any
  * case. */
 static enum err accumulate(struct trainer *t, double *loss, struct why *w)
 {

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Compiled without UBSan (build/components.zig) so that the loops become vector code; each operation
- * is rounded by itself, since -ffp-contract=off keeps the compiler from fusing any two. */
+/* Compiled without UBSan (build/components.zig) so that the loops are vectorized; each operation is
+ * rounded separately, since -ffp-contract=off keeps the compiler from fusing any two. */
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "floats go on the wire as they lie");
 static_assert(OUTER_BLOCK % 32 == 0, "whole vectors");
@@ -57,7 +57,7 @@ static float scale_at(const uint8_t *wire, size_t block)
     return s;
 }
 
-/* The largest magnitude of x as bits: an unsigned comparison orders non-negative floats, and NaNs
+/* The largest magnitude of x, as bits: unsigned comparison orders non-negative floats, with NaNs
  * above infinity. */
 static uint32_t magnitude(const float *x, size_t n)
 {
@@ -71,7 +71,7 @@ static uint32_t magnitude(const float *x, size_t n)
     return most;
 }
 
-/* One block of x: its scale and its q. False when something in it is not finite. */
+/* Quantizes one block of x: its scale and its q. False when a number is not finite. */
 static bool quantize_block(const float *x, size_t n, uint8_t *scale, uint8_t *to)
 {
     uint32_t most = magnitude(x, n);
@@ -108,7 +108,7 @@ bool outer_wire_valid(const uint8_t *wire, size_t n)
     for (size_t b = 0; b < blocks_of(n); b++) {
         uint32_t bits;
         memcpy(&bits, wire + b * sizeof bits, sizeof bits);
-        if (bits >= BITS_INFINITE) return false; /* a sign makes it larger still */
+        if (bits >= BITS_INFINITE) return false; /* a sign bit makes it even larger */
     }
     const uint8_t *q = wire + blocks_of(n) * sizeof(float);
     uint8_t bad = 0;

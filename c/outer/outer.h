@@ -8,10 +8,10 @@
  *     m'    = mu * m + d                          d = dequantize(mean)
  *     a'    = a - lr * (d + mu * m')              Nesterov; without it a' = a - lr * m'
  *
- * All in fp32, round to nearest even, each operation rounded by itself (no fused multiply-add, no
+ * All in fp32, round to nearest even, each operation rounded separately (no fused multiply-add, no
  * flush to zero), in the order written in SPEC.md: any machine that follows it gets the same bits.
- * Pure functions, no allocation; the vector is handled a range at a time, so that threads may share
- * it and a chunk may be averaged alone. */
+ * Pure functions, no allocation; the vector is processed in ranges, so that threads may share it
+ * and a chunk may be averaged alone. */
 #ifndef SHOAL_OUTER_OUTER_H
 #define SHOAL_OUTER_OUTER_H
 
@@ -25,7 +25,7 @@
 /* Elements that share a scale: one warp times eight on a GPU; 1.6 % overhead. */
 #define OUTER_BLOCK 256
 
-/* How the flattened vector is cut. Chunks are what one owner averages: 2^18 elements for large
+/* How the flattened vector is divided. A chunk is what one owner averages: 2^18 elements for large
  * models; small models get smaller ones, at least 64 where they can be 2^12 elements, so that every
  * member owns some. */
 struct outer_layout {
@@ -45,14 +45,14 @@ static inline size_t outer_wire_bytes(size_t n)
     return ceil_div(n, OUTER_BLOCK) * sizeof(float) + n;
 }
 
-/* Offset of chunk `c` in a buffer that holds all chunks' wire bytes one after the other. */
+/* Offset of chunk `c` in a buffer that holds all chunks' wire bytes contiguously. */
 size_t outer_wire_offset(const struct outer_layout *l, uint32_t c);
 
 /* Quantizes anchor[i] - parameters[i] for i < n. False, with `wire` unspecified, when a difference
  * is not finite. */
 bool outer_quantize_delta(const float *anchor, const float *parameters, size_t n, uint8_t *wire);
 
-/* Is this a payload that quantization can have made: finite non-negative scales, no q of -128? */
+/* Can quantization produce this payload: finite non-negative scales, no q of -128? */
 bool outer_wire_valid(const uint8_t *wire, size_t n);
 
 /* acc[i] = fl(acc[i] + fl(weight * fl(scale * q[i]))). The weight is a token count converted to
@@ -68,7 +68,7 @@ struct outer_rule {
     bool nesterov;
 };
 
-/* One outer step on n elements; *_out may be *_in. */
+/* One outer step on n elements; *_out may equal *_in. */
 void outer_step(const struct outer_rule *rule, const float *anchor_in, const float *momentum_in,
                 const uint8_t *mean, size_t n, float *anchor_out, float *momentum_out);
 

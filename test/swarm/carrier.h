@@ -1,8 +1,7 @@
-/* carrier.h -- messages on their way between the machines of a test, and the time that passes
- * meanwhile.
+/* carrier.h -- messages in flight between the machines of a test, and the simulated time.
  *
- * Nothing is random but the jitter, and that has a seed. Of two messages due at one moment the one
- * posted first comes first; frames from one machine to another keep their order. */
+ * Only the jitter is random, with a seed. Of two messages due at the same moment the one posted
+ * first is delivered first; frames from one machine to another keep their order. */
 #ifndef SHOAL_TEST_SWARM_CARRIER_H
 #define SHOAL_TEST_SWARM_CARRIER_H
 
@@ -15,25 +14,25 @@
 #include "base/rng.h"
 
 #define CARRIER_MACHINES_MAX 20
-#define CARRIER_MAX          65536 /* messages at one time */
+#define CARRIER_MAX          65536 /* messages at a time */
 
 struct carried {
     instant at;
-    uint64_t number; /* the carrier's */
-    int kind;        /* the test's */
-    int from, to;    /* machines of the test's */
+    uint64_t number; /* set by the carrier */
+    int kind;        /* defined by the test */
+    int from, to;    /* machines of the test */
     uint8_t type;    /* of a frame */
     bool ok;
     uint64_t ticket;
-    uint8_t *data; /* the carrier's; after carrier_take the caller's, to free */
+    uint8_t *data; /* owned by the carrier; after carrier_take by the caller, who frees it */
     size_t count;
 };
 
 struct carrier {
     instant now;
-    span delay, jitter; /* of each message: delay, and up to `jitter` more */
+    span delay, jitter; /* of each message: `delay` plus up to `jitter` */
     struct rng rng;
-    instant latest[CARRIER_MACHINES_MAX][CARRIER_MACHINES_MAX]; /* frame */
+    instant latest[CARRIER_MACHINES_MAX][CARRIER_MACHINES_MAX]; /* arrival of the latest frame */
     struct carried *queue;
     size_t count;
     uint64_t posted;
@@ -42,9 +41,9 @@ struct carrier {
 /* The machines of a test. */
 struct carrier_machines {
     int count;
-    instant (*due)(int i); /* of its next tick; INSTANT_NEVER: it stands still */
+    instant (*due)(int i); /* of its next tick; INSTANT_NEVER: it is stopped */
     void (*tick)(int i);
-    bool (*takes)(int i); /* false: what is for it waits; NULL: all take */
+    bool (*takes)(int i); /* false: its messages wait; NULL: all accept */
     void (*deliver)(const struct carried *m);
 };
 
@@ -54,7 +53,7 @@ static inline void carrier_init(struct carrier *c, span delay, uint64_t seed)
     c->queue = malloc(sizeof *c->queue * CARRIER_MAX);
 }
 
-/* What is under way is lost. */
+/* Drops all messages in flight. */
 static inline void carrier_clear(struct carrier *c)
 {
     for (size_t i = 0; i < c->count; i++) free(c->queue[i].data);
@@ -68,7 +67,7 @@ static inline void carrier_fini(struct carrier *c)
     c->queue = NULL;
 }
 
-/* When a message that leaves now arrives. */
+/* Arrival time of a message sent now. */
 static inline instant carrier_arrival(struct carrier *c)
 {
     span way = c->delay;
@@ -76,7 +75,7 @@ static inline instant carrier_arrival(struct carrier *c)
     return instant_after(c->now, way);
 }
 
-/* The same, but not before what left earlier for the same machine. */
+/* The same, but not before earlier messages to the same machine. */
 static inline instant carrier_arrival_in_order(struct carrier *c, int from, int to)
 {
     instant at = instant_max(carrier_arrival(c), c->latest[from][to]);
@@ -84,7 +83,7 @@ static inline instant carrier_arrival_in_order(struct carrier *c, int from, int 
     return at;
 }
 
-/* Puts m on its way with a copy of `body`, then `more`. */
+/* Sends m with a copy of `body` followed by `more`. */
 static inline void carrier_post(struct carrier *c, struct carried m, struct bytes body,
                                 struct bytes more)
 {
@@ -97,7 +96,7 @@ static inline void carrier_post(struct carrier *c, struct carried m, struct byte
     c->queue[c->count++] = m;
 }
 
-/* Index of the next message for a machine that takes it; SIZE_MAX: there is none. */
+/* Index of the next message for a machine that accepts it; SIZE_MAX: there is none. */
 static inline size_t carrier_first(const struct carrier *c, bool (*takes)(int i))
 {
     size_t first = SIZE_MAX;
@@ -111,7 +110,7 @@ static inline size_t carrier_first(const struct carrier *c, bool (*takes)(int i)
     return first;
 }
 
-/* Takes it out. */
+/* Removes and returns it. */
 static inline struct carried carrier_take(struct carrier *c, size_t index)
 {
     struct carried m = c->queue[index];
@@ -119,7 +118,7 @@ static inline struct carried carrier_take(struct carrier *c, size_t index)
     return m;
 }
 
-/* Delivers and ticks in the order of time, until then. */
+/* Delivers and ticks in order of time, for this long. */
 static inline void carrier_run(struct carrier *c, const struct carrier_machines *all, span length)
 {
     instant end = instant_after(c->now, length);

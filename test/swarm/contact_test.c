@@ -23,7 +23,7 @@ static size_t dials(void) { return stage_count(&stage, ACTION_DIAL, -1); }
 
 static const struct action *last_dial(void) { return stage_find(&stage, ACTION_DIAL, -1); }
 
-/* A PEER record of `of` with this address; port 0: with none. */
+/* A PEER record of `of` with this address; port 0: without an address. */
 static struct bytes peer_record(struct stranger *of, uint16_t port)
 {
     static uint8_t bytes[RECORD_BYTES_MAX];
@@ -74,7 +74,7 @@ Test(contact, a_member_that_moved_is_dialled_at_its_new_address_first)
     fail_dial(y.id);
     stage_forget(&stage);
     stranger_says(&x, &stage, 0, peer_record(&y, 5544));
-    pass(1100); /* no sooner than a second after the dial before */
+    pass(1100); /* not earlier than a second after the previous dial */
     cr_assert(eq(sz, dials(), (size_t)1));
     cr_assert(eq(int, last_dial()->address.port, 5544));
 }

@@ -3,7 +3,7 @@
 
 #include "test/swarm/stage.h"
 
-/* x has the smaller ID: of two links of ours the one that it dialled stays. */
+/* x has the smaller ID: of two links between us the one that it dialled stays. */
 static struct stage stage;
 static struct stranger x;
 
@@ -35,7 +35,7 @@ TestSuite(doubles, .init = set_up, .fini = tear_down);
 
 static void pass(unsigned ms) { stage_pass(&stage, span_ms(ms)); }
 
-/* The link that was told to end in this way, if exactly one was. */
+/* The link that was ended by this kind of action, if exactly one was. */
 static link_id only(enum action_kind kind)
 {
     const struct action *a = stage_find(&stage, kind, -1);
@@ -104,7 +104,8 @@ Test(doubles, an_older_link_without_a_sign_of_life_ends_and_the_other_serves)
     cr_assert(eq(u32, pinged(), OURS));
 }
 
-/* Each side must come to the same end, whatever the peer refuted between its two HELLOs. */
+/* Both sides must choose the same link, even if the peer raised its incarnation between its two
+ * HELLOs. */
 Test(doubles, a_grown_incarnation_of_one_process_changes_nothing)
 {
     greets(ITS, false);

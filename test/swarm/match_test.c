@@ -18,10 +18,10 @@ struct one {
     struct standin standin;
     struct crypto crypto;
     uint8_t id[CRYPTO_KEY_BYTES];
-    bool dead, willing; /* willing: starts as soon as somebody calls */
-    uint32_t eta_ms;    /* what it answers while it is not */
+    bool dead, willing; /* willing: starts as soon as `called` is set */
+    uint32_t eta_ms;    /* its answer while it is not willing */
     instant committed_at;
-    uint32_t accepts; /* ACCEPTs of its own making */
+    uint32_t accepts; /* ACCEPTs that it signed */
     struct {
         uint64_t round;
         uint16_t attempt;
@@ -36,11 +36,11 @@ struct cell {
     int count, acting;
     struct carrier carrier;
     bool blocked[NODES_MAX][NODES_MAX];
-    /* what a frame may meet: true drops it */
+    /* filter for frames: true drops it */
     bool (*drop)(struct cell *c, int from, int to, uint8_t type);
     size_t sent;
     uint64_t sent_of[256];
-    size_t bytes_of[256]; /* of the latest of this type */
+    size_t bytes_of[256]; /* size of the latest frame of this type */
 };
 
 static struct cell cell;
@@ -103,7 +103,7 @@ static void start(int i)
     match_start(&cell.nodes[i].match, &offer, cell.carrier.now, &sink);
 }
 
-/* What node.c does after every event. */
+/* Does what node.c does after every event. */
 static void settle_node(int i)
 {
     struct one *n = &cell.nodes[i];
@@ -186,7 +186,8 @@ static void run_for(span how_long)
                 how_long);
 }
 
-/* Whoever has committed agrees with every member of its group that has. Returns how many have. */
+/* Every committed node agrees with every committed member of its group. Returns the number of
+ * committed nodes. */
 static int check_groups(void)
 {
     int committed = 0;
@@ -317,7 +318,7 @@ Test(match, with_counted_steps_a_mate_that_trains_is_waited_for_long)
     for (int i = 0; i < 4; i++)
         if (i != 1) start(i);
     run_for(span_s(MATCH_WAIT_S + 20));
-    assert_group_of(3, 1); /* not for ever */
+    assert_group_of(3, 1); /* not forever */
 }
 
 Test(match, with_counted_steps_a_mate_that_died_holds_nobody_up)
@@ -336,7 +337,7 @@ Test(match, with_counted_steps_a_mate_that_died_holds_nobody_up)
     assert_group_of(3, 1);
 }
 
-/* ---- a node dies just after, or in the middle of, what it says ---- */
+/* ---- a node dies just after, or while, sending ---- */
 
 static int victim, victim_frames;
 static uint8_t victim_type;
@@ -408,7 +409,7 @@ Test(match, a_pair_that_cannot_reach_each_other_is_never_in_one_group)
                  "nobody signs a list with one who does not know all of it");
 }
 
-/* Membership tells these nodes that those are gone. */
+/* Tells nodes [from, to) that the nodes selected by `gone` are gone. */
 static void declare_gone(int from, int to, bool (*gone)(int))
 {
     for (int i = from; i < to; i++) {
@@ -529,7 +530,7 @@ Test(match, a_signature_that_never_comes_ends_in_withdrawal_and_a_smaller_group)
     for (int i = 0; i < 3; i++) cr_assert(cell.nodes[i].commits);
 }
 
-/* Node 0 alone gets the signature of node 3, and nobody hears that it has. */
+/* Only node 0 gets the signature of node 3, and no other node learns of it. */
 static bool holds_certs(struct cell *c, int from, int to, uint8_t type)
 {
     (void)c;
@@ -564,7 +565,7 @@ Test(match, a_late_cert_counts_until_one_has_signed_anew)
     struct bytes cert;
     cert_of(0, &cert, room);
     uint16_t attempt = cell.nodes[1].match.attempt;
-    /* T_LOCK has run out: node 1 has withdrawn and opened the next attempt, but signed nothing in
+    /* T_LOCK has expired: node 1 has withdrawn and opened the next attempt, but signed nothing in
      * it */
     cell.acting = 1;
     cell.carrier.now = match_due(&cell.nodes[1].match);
@@ -574,7 +575,7 @@ Test(match, a_late_cert_counts_until_one_has_signed_anew)
                           &sink));
     cr_assert_eq(cell.nodes[1].match.state, MATCH_COMMITTED);
     cr_assert(!memcmp(cell.nodes[1].match.group.gid, cell.nodes[0].match.group.gid, 16));
-    /* node 2 goes on and signs in a later attempt: the old CERT binds it no more */
+    /* node 2 continues and signs in a later attempt: the old CERT no longer binds it */
     cell.nodes[2].match.accepted = (uint16_t)(attempt + 1);
     uint64_t withdrawals = cell.sent_of[WIRE_WITHDRAW];
     cell.acting = 2;
@@ -607,7 +608,7 @@ Test(match, a_fork_is_seen_and_its_sides_do_not_mix)
     cell_init(4, false);
     uint8_t other[CRYPTO_DIGEST_BYTES] = {8};
     for (int i = 2; i < 4; i++) match_rest(&cell.nodes[i].match, 1, other, 777);
-    for (int i = 0; i < 4; i++) /* membership knows who works on what */
+    for (int i = 0; i < 4; i++) /* membership knows who trains on which history */
         for (uint32_t j = 0; j < 3; j++) {
             struct match_mate *mate = &cell.nodes[i].match.mates[j];
             mate->counts = (i < 2) == (node_named(mate->sid) < 2);
@@ -669,7 +670,7 @@ Test(match, a_restarted_mate_is_taken_with_its_new_ready)
     assert_group_of(3, -1);
 }
 
-/* A process that was started again holds none of what its former life proposed and signed. */
+/* A restarted process does not have what its previous life proposed and signed. */
 Test(match, what_was_said_before_a_new_link_counts_no_more)
 {
     cell_init(3, false);
@@ -737,7 +738,8 @@ Test(match, one_who_leaves_is_not_waited_for)
     assert_group_of(3, 3);
 }
 
-/* ---- safety by chance: loss of whole frames, deaths, blocked pairs, uneven delays ---- */
+/* ---- safety under random faults: loss of whole frames, deaths, blocked pairs, uneven delays
+ * ---- */
 
 static bool loses_some(struct cell *c, int from, int to, uint8_t type)
 {
@@ -775,7 +777,7 @@ Test(match, whatever_gets_lost_no_two_groups_of_an_attempt_overlap_and_every_wai
         for (int i = 0; i < n; i++) {
             dead += cell.nodes[i].dead;
             if (cell.nodes[i].dead) continue;
-            /* a new start, called by another, may wait for those who train anew */
+            /* a restart, called by another node, may wait for those that train again */
             if (seed % 5 == 0 && cell.nodes[i].match.waits.ns > cell.carrier.now.ns) continue;
             enum match_state s = cell.nodes[i].match.state;
             cr_assert(s == MATCH_COMMITTED || s == MATCH_SOLO,
@@ -826,8 +828,7 @@ Test(match, a_weight_that_cannot_be_is_refused)
         cell.nodes[1].willing = false;
         struct one *n = &cell.nodes[0];
         start(0);
-        n->match.mine.offer.weight =
-            weights[i]; /* said again, truly signed, when the link is new */
+        n->match.mine.offer.weight = weights[i]; /* repeated, properly signed, on a new link */
         carrier_clear(&cell.carrier);
         match_link(&n->match, wire_sid(cell.nodes[1].id), cell.carrier.now, &sink);
         cr_assert_eq(cell.carrier.count, 1);

@@ -26,7 +26,7 @@ static uint8_t record[RECORD_BYTES_MAX];
 
 static void pass(unsigned ms) { stage_pass(&stage, span_ms(ms)); }
 
-/* One more inner step of the node's trainer. */
+/* The node's trainer does another inner step. */
 static void inner_step(uint64_t steps)
 {
     struct event e = {.kind = EVENT_STEP,
@@ -34,7 +34,7 @@ static void inner_step(uint64_t steps)
     stage_give(&stage, e);
 }
 
-/* What its trainer was told last. */
+/* The latest order to its trainer. */
 static bool trains(void)
 {
     bool on = false;
@@ -211,7 +211,7 @@ Test(node, a_second_hello_on_a_link_is_hung_up_on)
 Test(node, of_two_links_the_one_that_the_smaller_id_dialled_is_used)
 {
     uint8_t hello[512];
-    stage_start(&stage); /* its ID begins with 0x80, x's with 1: x's own link stays */
+    stage_start(&stage); /* its ID begins with 0x80, x's with 1: the link that x dialled stays */
     stranger_joins(&x, &stage);
     struct event e = {.kind = EVENT_LINK_UP, .link = 50, .address = {4, {10}, 1}, .dialled = true};
     memcpy(e.id, x.id, sizeof e.id);
@@ -238,7 +238,7 @@ Test(node, a_restarted_peer_is_spoken_to_on_its_new_link)
 {
     uint8_t hello[512];
     stage_start(&stage);
-    stranger_joins(&x, &stage); /* its own link, which would stay */
+    stranger_joins(&x, &stage); /* the link that x dialled, which would stay */
     x.version = (struct version){501, 0};
     struct event e = {.kind = EVENT_LINK_UP, .link = 50, .address = {4, {10}, 1}, .dialled = true};
     memcpy(e.id, x.id, sizeof e.id);
@@ -311,7 +311,7 @@ Test(node, a_second_key_with_the_same_short_name_is_refused)
 {
     stage_start(&stage);
     stranger_joins(&x, &stage);
-    memcpy(y.id, x.id, 8); /* its short name */
+    memcpy(y.id, x.id, 8); /* its sid */
     memcpy(y.standin.key, y.id, sizeof y.id);
     stranger_link(&y, &stage);
     const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
@@ -365,12 +365,12 @@ Test(node, two_processes_with_one_key_are_named)
     stranger_says(&x, &stage, 0, bytes_of(record, stranger_peer(&twin, &stage, record)));
     cr_assert_not_null(stage_note(&stage, "clone"));
     stage_forget(&stage);
-    pass(100); /* it rises above the other */
+    pass(100); /* it raises its incarnation above the other's */
     const struct action *a = stage_find(&stage, ACTION_DATAGRAM, WIRE_GOSSIP);
     cr_assert_not_null(a);
 }
 
-/* To how many members a record of this kind by this writer was sent. */
+/* The number of members that a record of this kind by this writer was sent to. */
 static size_t sent_on(enum record_kind kind, sid writer, link_id except)
 {
     size_t times = 0;
@@ -436,7 +436,7 @@ Test(node, whoever_asks_for_everything_gets_what_it_has_not)
     struct writer w = writer_init(request, sizeof request);
     writer_u8(&w, WIRE_SYNC);
     writer_u16(&w, 1);
-    writer_u64(&w, wire_sid(y.id)); /* this it has, and newer */
+    writer_u64(&w, wire_sid(y.id)); /* it has this one, and a newer version */
     writer_u8(&w, RECORD_PROGRESS);
     writer_u64(&w, 777);
     writer_u32(&w, 1);
@@ -606,7 +606,7 @@ Test(node, a_second_accuser_makes_it_quicker)
     keep_alive(&x, NULL, 9000);
     stranger_says(&x, &stage, 0,
                   bytes_of(record, stranger_suspects(&x, &stage, wire_sid(y.id), 500, record)));
-    keep_alive(&x, NULL, 10000); /* T_min: both who could have accused it */
+    keep_alive(&x, NULL, 10000); /* T_min: both possible accusers did */
     cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_DEAD));
 }
 
@@ -675,7 +675,7 @@ Test(node, the_dead_come_back_only_with_a_higher_incarnation)
 {
     stage_start(&stage);
     stranger_joins(&x, &stage);
-    keep_alive(NULL, NULL, 20000); /* nobody else could accuse it: T_min */
+    keep_alive(NULL, NULL, 20000); /* T_min: there are no other possible accusers */
     cr_assert(eq(int, stage_view(&stage, &x)->health, HEALTH_DEAD));
     x.link = 77;
     stranger_joins(&x, &stage);
@@ -776,7 +776,7 @@ static void first_ready_frame(void *self, struct action *a)
         *to = bytes_of(memcpy(record, a->bytes.data, a->bytes.count), a->bytes.count);
 }
 
-/* What a stranger says that is ready for the node's round. */
+/* The READY of a stranger for the node's round. */
 static struct bytes stranger_ready(struct stranger *s)
 {
     struct match match;
@@ -922,7 +922,7 @@ Test(node, it_fetches_a_heavier_history_from_those_who_hold_it)
     x.progress.lineage[0] ^= 1;
     x.progress.lineage_tokens = 4000;
     stranger_joins(&x, &stage);
-    pass(5100); /* of two one is no majority: patience */
+    pass(5100); /* one of two is not a majority: it waits */
     cr_assert_not_null(stage_note(&stage, "behind"));
     cr_assert(asked(&x, WIRE_GET_MANIFEST));
     cr_assert_not(asked(&y, WIRE_GET_MANIFEST));
@@ -960,7 +960,7 @@ Test(node, a_fork_gives_way_to_the_heavier_side_at_once)
 Test(node, a_damaged_replica_is_repaired_from_those_that_are_sound)
 {
     stage_start(&stage);
-    z.progress.digest = x.progress.digest; /* as damaged as mine */
+    z.progress.digest = x.progress.digest; /* the same damage as mine */
     x.progress.digest++;
     y.progress.digest++;
     stranger_joins(&z, &stage);
@@ -992,7 +992,7 @@ Test(node, when_a_download_fails_it_trains_on_from_what_it_has)
     cr_assert(trains());
 }
 
-/* A giver behind a stranger: answers the requests that the node has sent it. */
+/* A server for a stranger: answers the requests that the node has sent it. */
 static struct sync giver;
 static struct lineage_state given;
 

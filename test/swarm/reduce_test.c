@@ -10,8 +10,8 @@
 #include "test/swarm/sizes.h"
 #include "test/sim/standin.h"
 
-/* A committed group and what its members say to each other; deaths, duplicates and delays as the
- * test wants them. */
+/* A committed group and the messages between its members, with deaths, duplicates and delays as
+ * required by the test. */
 
 #define MEMBERS_MAX 8
 #define PARAMETERS  300000 /* 74 chunks, the last one short */
@@ -47,7 +47,7 @@ struct world {
 
 static struct world world;
 
-/* The file is read once for each type. */
+/* Reads the file once per type. */
 static size_t sizes_in_spec_once(uint8_t type, size_t wire)
 {
     static size_t known[256];
@@ -260,7 +260,7 @@ static void run_for(span how_long)
         how_long);
 }
 
-/* The mean of a chunk against an independent float64 sum of the contributions its mask names. */
+/* The mean of a chunk against an independent float64 sum of the contributions in its mask. */
 static void check_mean(const struct one *n, uint32_t c)
 {
     const struct reduce *r = &n->reduce;
@@ -285,7 +285,8 @@ static void check_mean(const struct one *n, uint32_t c)
     }
 }
 
-/* Survivors who agreed hold the same bits; their means are means. Returns how many agreed. */
+/* Checks that survivors who agreed hold the same bits, and that these are correct means. Returns
+ * the number that agreed. */
 static int check_agreement(void)
 {
     const struct reduce *first = NULL;
@@ -419,7 +420,7 @@ Test(reduce, links_far_slower_than_was_guessed_cost_time_and_no_contribution)
 {
     world_init(3);
     world.carrier.delay =
-        span_s(1); /* one window of chunks takes four seconds, and there are some */
+        span_s(1); /* one window of chunks takes four seconds, and there are several */
     begin();
     run_for(span_s(100));
     cr_assert_eq(check_agreement(), 3);
@@ -491,9 +492,9 @@ Test(reduce, a_death_that_membership_reports_is_acted_on_at_once)
     world_fini();
 }
 
-/* One member dies after each possible number of actions, in steps: as contributor, as owner
- * before, while and after it broadcasts results, and in closing. All survivors agree, whatever
- * had got out. */
+/* One member dies after each possible number of actions, in steps: as contributor, as owner before,
+ * while and after it broadcasts results, and in closing. All survivors agree, whatever had been
+ * sent. */
 static void deaths(int n, uint64_t from, uint64_t to, uint64_t step, bool duplicates)
 {
     uint64_t with_some = 0;
@@ -629,7 +630,7 @@ Test(reduce, every_round_ends_even_when_the_group_is_cut_in_two)
         run_for(span_ms(cut));
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < 4; j++) world.blocked[i][j] = (i < 2) != (j < 2);
-        for (size_t i = 0; i < world.carrier.count;) { /* what is on its way is lost, too */
+        for (size_t i = 0; i < world.carrier.count;) { /* messages in flight are lost, too */
             const struct carried *m = &world.carrier.queue[i];
             if ((m->from < 2) == (m->to < 2)) i++;
             else free(carrier_take(&world.carrier, i).data);
@@ -665,7 +666,7 @@ Test(reduce, a_second_round_reuses_the_memory_and_old_completions_are_nothing_to
     world_fini();
 }
 
-/* ---- what a peer must not get away with ---- */
+/* ---- misbehaving peers ---- */
 
 static struct carried *first_parcel(uint8_t type)
 {
@@ -753,15 +754,15 @@ Test(owners, shares_add_up_and_follow_the_bandwidth)
         }
         cr_assert_eq(total, chunks);
         if (n <= 2) continue;
-        /* no other division ends earlier: moving a chunk from the last to finish to any other makes
-         * that one later */
+        /* no other division is faster: moving a chunk from the last to finish to any other member
+         * makes that one later */
         double finish[NODE_GROUP_MAX], last = 0;
         uint32_t slowest = 0;
         for (uint32_t i = 0; i < n; i++) {
             finish[i] = (1.0 + (n - 2.0) * share[i] / chunks) / mbps[i];
             if (finish[i] > last) last = finish[i], slowest = i;
         }
-        if (share[slowest] == 0) continue; /* its own vector alone takes that long */
+        if (share[slowest] == 0) continue; /* its own vector alone takes this long */
         for (uint32_t i = 0; i < n; i++) {
             double more = (1.0 + (n - 2.0) * (share[i] + 2) / chunks) / mbps[i];
             cr_assert_gt(more, last * (1 - 1e-12), "seed %lu: %u could take over from %u", seed, i,
@@ -795,5 +796,5 @@ Test(owners, every_chunk_has_each_member_at_exactly_one_rank)
         }
         for (uint32_t i = 0; i < n; i++) cr_assert_eq(owned[i], share[i]);
     }
-    for (int i = 0; i < 20; i++) cr_assert_gt(heirs[i], 3); /* 15 on average */
+    for (int i = 0; i < 20; i++) cr_assert_gt(heirs[i], 3); /* expected 15 */
 }

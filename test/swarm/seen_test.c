@@ -23,7 +23,7 @@ static void tear_down(void) { stage_fini(&stage); }
 
 TestSuite(seen, .init = set_up, .fini = tear_down);
 
-/* What the node says of itself: its first address. */
+/* The first address that the node advertises. */
 static struct address advertised(void)
 {
     struct node_peer self;
@@ -74,7 +74,7 @@ Test(seen, a_moved_path_is_advertised_once_two_have_said_so)
     cr_assert(advertises(home));
     sees(&y, moved);
     cr_assert(advertises(moved));
-    sees(&z, moved); /* nobody sees the old one any more */
+    sees(&z, moved); /* nobody reports the old one any more */
     struct node_peer self;
     node_peers(stage.node, &self, 1);
     cr_assert(advertises(moved));

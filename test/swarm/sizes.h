@@ -1,5 +1,4 @@
-/* sizes.h -- what SPEC.md's tables say of the size of a message, for tests that compare it with the
- * encoder. */
+/* sizes.h -- message sizes from SPEC.md's tables, for tests that compare them with the encoder. */
 #ifndef SHOAL_TEST_SWARM_SIZES_H
 #define SHOAL_TEST_SWARM_SIZES_H
 
@@ -8,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of "| 0x22 | PROPOSE | 15 + 16 n + 16 p | ...": 15 + 16 n + 16 p; 0 when no line of this type has
- * a size. `wire` stands for itself. */
+/* The value of "15 + 16 n + 16 p" in "| 0x22 | PROPOSE | 15 + 16 n + 16 p | ..."; 0 when no line of
+ * this type has a size. `wire`: the value of that word. */
 static inline size_t sizes_in_spec(uint8_t type, size_t n, size_t p, size_t wire)
 {
     char line[1024], head[16];

@@ -1,4 +1,4 @@
-/* stage.h -- one real node, and strangers played by the test: they have keys and links, and say
+/* stage.h -- one real node, and strangers simulated by the test: they have keys and links, and send
  * what the test wants. */
 #ifndef SHOAL_TEST_SWARM_STAGE_H
 #define SHOAL_TEST_SWARM_STAGE_H
@@ -39,9 +39,9 @@ struct stranger {
     link_id link;
     struct version version;
     struct record_progress progress;
-    uint64_t life;       /* of its process, said in HELLO; 0: it speaks version 1.0 */
-    char shared[64];     /* what it says that members share */
-    struct address sees; /* where it says that it sees the node */
+    uint64_t life;       /* identifies its process in HELLO; 0: it has version 1.0 */
+    char shared[64];     /* the shared settings it sends */
+    struct address sees; /* the address at which it claims to see the node */
 };
 
 static inline struct bytes stage_copy(struct stage *s, struct bytes b)
@@ -53,7 +53,7 @@ static inline struct bytes stage_copy(struct stage *s, struct bytes b)
     return bytes_of(s->pool + s->pool_used - b.count, b.count);
 }
 
-/* A message: type, bytes, more. */
+/* Does the action carry a message: type, bytes, more? */
 static inline bool stage_carries(const struct action *a)
 {
     return a->kind >= ACTION_DATAGRAM && a->kind <= ACTION_REPLY;
@@ -80,7 +80,7 @@ static inline void stage_give(struct stage *s, struct event e)
     node_step(s->node, &e, &out);
 }
 
-/* Lets time pass; ticks come when the node wants them. */
+/* Lets time pass, with ticks when the node wants them. */
 static inline void stage_pass(struct stage *s, span length)
 {
     instant end = instant_after(s->now, length);
@@ -178,7 +178,7 @@ static inline const struct note *stage_note(const struct stage *s, const char *n
     return NULL;
 }
 
-/* The trainer carries out an order, if it is one that it answers; `wire` is its contribution. */
+/* Answers an order as the trainer would, if it needs an answer; `wire`: the contribution. */
 static inline void stage_obey(struct stage *s, const struct order *o, struct bytes wire)
 {
     if (o->kind == ORDER_SNAPSHOT)
@@ -191,7 +191,7 @@ static inline void stage_obey(struct stage *s, const struct order *o, struct byt
                                  .state = s->state});
 }
 
-/* What the node thinks of a stranger; NULL: nothing. */
+/* The node's view of a stranger; NULL: unknown. */
 static inline const struct node_peer *stage_view(const struct stage *s, const struct stranger *x)
 {
     static struct node_peer peers[64];
@@ -201,7 +201,7 @@ static inline const struct node_peer *stage_view(const struct stage *s, const st
     return NULL;
 }
 
-/* The dial of this peer comes to nothing. */
+/* Makes the dial of this peer fail. */
 static inline void stage_fail_dial(struct stage *s, const uint8_t id[CRYPTO_KEY_BYTES],
                                    uint32_t code)
 {
@@ -240,7 +240,7 @@ static inline size_t stranger_sign(struct stranger *x, const struct stage *s, st
     return record_write(&x->crypto, s->config.run_id, &r, out);
 }
 
-/* Its PEER, with an address at this port; 0: with none. */
+/* Its PEER record, with an address at this port; 0: without an address. */
 static inline size_t stranger_peer_at(struct stranger *x, const struct stage *s, uint16_t port,
                                       uint8_t *out)
 {
@@ -262,7 +262,7 @@ static inline void stranger_frame(struct stranger *x, struct stage *s, uint8_t t
     stage_give(s, (struct event){.kind = EVENT_FRAME, .link = x->link, .type = type, .bytes = b});
 }
 
-/* One record, as GOSSIP. */
+/* Sends one record as GOSSIP. */
 static inline void stranger_says(struct stranger *x, struct stage *s, uint32_t age_ms,
                                  struct bytes record)
 {
@@ -319,7 +319,7 @@ static inline void stranger_link(struct stranger *x, struct stage *s)
     stage_give(s, e);
 }
 
-/* A link, HELLO and PROGRESS: a member. */
+/* Makes it a member, by a link, HELLO and PROGRESS. */
 static inline void stranger_joins(struct stranger *x, struct stage *s)
 {
     uint8_t hello[512];

@@ -1,4 +1,4 @@
-/* The simulator's cryptography serves the tests of swarm/ too; it is compiled here, once. */
+/* The tests of swarm/ also use the simulator's cryptography; it is compiled here, once. */
 #include "test/sim/standin.c"
 
 #include <criterion/criterion.h>

@@ -8,7 +8,7 @@
 #include "test/sim/standin.h"
 #include "test/swarm/carrier.h"
 
-/* One who takes and some who give. Requests arrive at once, in the order they were sent in. */
+/* One downloader and several servers. Requests arrive immediately, in the order they were sent. */
 
 #define GIVERS 4
 
@@ -30,7 +30,7 @@ static struct standin standin;
 static struct crypto crypto;
 static struct giver givers[GIVERS];
 static struct sync taker;
-static struct carrier carrier; /* requests of the taker */
+static struct carrier carrier; /* requests of the downloader */
 static float *anchor, *momentum;
 static uint64_t parts;
 static struct arena room;
@@ -119,7 +119,7 @@ static void answer(struct giver *g, const struct carried *q)
     sync_reply(&taker, q->ticket, true, bytes_of(reply, reply_count), now, &to_taker);
 }
 
-/* Carries requests, first come first served, until it ends or nobody answers any more. */
+/* Delivers requests in order until the download ends or nobody answers. */
 static void carry(size_t at_most)
 {
     for (size_t n = 0; n < at_most && carrier.count > 0; n++) {

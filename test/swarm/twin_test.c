@@ -3,7 +3,7 @@
 
 #include "test/swarm/stage.h"
 
-/* x joins; `copy` has the same key, another process, another link. */
+/* x joins; `copy` has the same key, but another process and link. */
 static struct stage stage;
 static struct stranger x, copy;
 
@@ -48,7 +48,7 @@ static const struct action *hung_up(link_id link)
 static link_id link_used(void)
 {
     stage_forget(&stage);
-    pass(3000); /* somebody is probed each second */
+    pass(3000); /* one member is probed each second */
     const struct action *ping = stage_find(&stage, ACTION_DATAGRAM, WIRE_PING);
     return ping ? ping->link : LINK_NONE;
 }

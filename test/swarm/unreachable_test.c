@@ -24,7 +24,7 @@ static void fail_dial(const struct stranger *of, uint32_t code)
     stage_fail_dial(&stage, of->id, code);
 }
 
-/* x is linked, and tells of y, at this port; 0: without an address. */
+/* x is linked and gossips y's record, with this port; 0: without an address. */
 static void hear_of_y(uint16_t port)
 {
     uint8_t bytes[RECORD_BYTES_MAX];
@@ -34,7 +34,7 @@ static void hear_of_y(uint16_t port)
     pass(100);
 }
 
-/* Records REACH that went to x since stage_forget, the latest one in `out`. */
+/* Number of REACH records sent to x since stage_forget, the latest one in `out`. */
 static int told(struct record_reach *out)
 {
     int count = 0;
@@ -68,7 +68,7 @@ static void says(struct stranger *of, struct version version, uint8_t count,
     stranger_says(&x, &stage, 0, bytes_of(bytes, stranger_sign(of, &stage, r, bytes)));
 }
 
-/* ---- mine ---- */
+/* ---- my own REACH record ---- */
 
 Test(unreachable, a_member_that_cannot_be_dialled_is_named_after_five_seconds)
 {
@@ -136,7 +136,7 @@ Test(unreachable, a_member_that_has_only_just_lost_its_link_is_not)
     cr_assert(eq(int, told(&r), 0));
 }
 
-/* ---- of others ---- */
+/* ---- REACH records of others ---- */
 
 Test(unreachable, everybodys_word_is_shown_while_they_live_the_same_life)
 {

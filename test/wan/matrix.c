@@ -8,14 +8,14 @@
 #include "config/tree.h"
 #include "config/value.h"
 
-/* What is being read; handed down to whoever may complain. */
+/* The file being read; passed to every function that may report a mistake. */
 struct reading {
     const char *path;
     const struct tree *d;
     struct mistakes *found;
 };
 
-/* A key that holds a number, and where it belongs. */
+/* A key with a numeric value, and the field for it. */
 struct key {
     const char *name;
     size_t offset; /* of a double: in struct head, or in struct matrix_link */
@@ -131,7 +131,7 @@ static enum err rule(const struct reading *r, const struct tree_node *n, uint32_
     return out->named ? ERR_OK : COMPLAIN(r, n, "this rule sets nothing: delay_ms, cut, ...?");
 }
 
-/* Inserts by time, behind those of the same moment. */
+/* Inserts by time, after rules of the same moment. */
 static void keep(struct matrix *m, const struct matrix_rule *r)
 {
     uint32_t i = m->count++;

@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NET_FD_FIRST 300 /* of the namespaces: whoever knows our process ID finds them in /proc */
+#define NET_FD_FIRST 300 /* of the namespaces: found in /proc by our process ID */
 
-/* linux/ipv6.h has it, and cannot be included beside netinet/in.h. */
+/* Declared in linux/ipv6.h, which cannot be included together with netinet/in.h. */
 struct address6_request {
     struct in6_addr address;
     uint32_t prefix;
@@ -31,7 +31,7 @@ static enum err write_word(const char *path, const char *word, struct why *w)
     return good ? ERR_OK : why(w, ERR_UNSUPPORTED, "%s: %s", path, strerror(code));
 }
 
-/* A user namespace in which we are root. */
+/* Enters a user namespace in which we are root. */
 static enum err become_root(struct why *w)
 {
     char map[64];
@@ -81,7 +81,7 @@ static enum err address4_set(int s, uint32_t index, struct why *w)
     return ERR_OK;
 }
 
-/* False where the kernel has no IPv6. */
+/* False if the kernel has no IPv6. */
 static bool address6_set(uint32_t index)
 {
     char text[SPACE_ADDRESS_BYTES];
@@ -94,7 +94,7 @@ static bool address6_set(uint32_t index)
     return good;
 }
 
-/* Addresses after it is up: only then may it have IPv6 ones. */
+/* Addresses are set once the device is up: only then may it have IPv6 ones. */
 static enum err configure(struct space *n, uint32_t index, uint32_t mtu, struct why *w)
 {
     struct ifreq r = {.ifr_name = SPACE_TUN, .ifr_mtu = (int)mtu};
@@ -102,8 +102,9 @@ static enum err configure(struct space *n, uint32_t index, uint32_t mtu, struct 
     if (s < 0) return why(w, ERR_UNSUPPORTED, "no socket: %s", strerror(errno));
     enum err e = ERR_OK;
     if (ioctl(s, SIOCSIFMTU, &r)) e = why(w, ERR_UNSUPPORTED, "mtu %u: %s", mtu, strerror(errno));
-    r.ifr_qlen = 10000; /* we may be late by some ms: the losses are the matrix's, not ours */
-    if (!e) (void)ioctl(s, SIOCSIFTXQLEN, &r); /* in a user namespace we may not: 500 packets */
+    r.ifr_qlen = 10000; /* we may be late by some ms: only the matrix may cause losses */
+    /* not allowed in a user namespace: then 500 packets */
+    if (!e) (void)ioctl(s, SIOCSIFTXQLEN, &r);
     if (!e) e = up(s, "lo", w);
     if (!e) e = up(s, SPACE_TUN, w);
     if (!e) e = address4_set(s, index, w);

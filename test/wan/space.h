@@ -1,9 +1,8 @@
-/* space.h -- a network namespace for each node, with one TUN device that leads to whoever holds it.
+/* space.h -- a network namespace for each node, with a TUN device held by this process.
  *
- * As root directly; otherwise in a user namespace, in which the caller is root from then on.
- * Addresses of node i: 10.77.0.(i+1) and, where the kernel has IPv6, fd77::(i+1); loopback is up.
- * What the node sends comes out of `tun` packet by packet, what is written there arrives at the
- * node. */
+ * As root directly, otherwise in a user namespace in which the caller becomes root. Addresses of
+ * node i: 10.77.0.(i+1) and, where the kernel has IPv6, fd77::(i+1); loopback is up. Packets that
+ * the node sends are read from `tun`; packets written to it arrive at the node. */
 #ifndef SHOAL_TEST_WAN_SPACE_H
 #define SHOAL_TEST_WAN_SPACE_H
 
@@ -17,23 +16,23 @@
 #define SPACE_TUN "wan0"
 
 struct space {
-    int tun;  /* packets, without waiting */
+    int tun;  /* reads and writes packets, non-blocking */
     int net;  /* the namespace */
     bool six; /* has an IPv6 address */
 };
 
-/* Must be called once, before the first space_open and before any thread. ERR_UNSUPPORTED: this
- * machine does not let us make network namespaces. */
+/* Must be called once, before the first space_open and before any thread. ERR_UNSUPPORTED: network
+ * namespaces are not allowed on this machine. */
 enum err space_begin(struct why *w);
 
-/* Makes node `index`; leaves the caller in its namespace. ERR_UNSUPPORTED: no TUN devices here. The
- * files are closed with the process. */
+/* Creates node `index`; leaves the caller in its namespace. ERR_UNSUPPORTED: no TUN devices here.
+ * The descriptors are closed when the process ends. */
 enum err space_open(struct space *s, uint32_t index, uint32_t mtu, struct why *w);
 
-/* For a child process: goes into the node's namespace. */
+/* For a child process: enters the node's namespace. */
 enum err space_enter(const struct space *s, struct why *w);
 
-/* For another process: goes into the namespace of node `index` of the process `pid`. */
+/* For another process: enters the namespace of node `index` of the process `pid`. */
 enum err space_enter_of(pid_t pid, uint32_t index, struct why *w);
 
 #define SPACE_ADDRESS_BYTES 16

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A test program: without memory there is nothing to go on with. */
+/* In a test program, running out of memory is fatal. */
 static void *memory(void *p)
 {
     if (!p) abort();
@@ -41,7 +41,7 @@ void traffic_rule(struct traffic *t, const struct matrix_rule *r)
             if (matrix_covers(r, i, j)) matrix_apply(r, &traffic_link(t, i, j)->is);
 }
 
-/* Ties fall by the order of offering: a link without a rate keeps its packets in order. */
+/* At a tie in the order of offering: a link without a rate keeps its packets in order. */
 static bool before(const struct traffic_packet *a, const struct traffic_packet *b)
 {
     return a->at.ns != b->at.ns ? a->at.ns < b->at.ns : a->order < b->order;
@@ -72,7 +72,7 @@ static struct traffic_packet *pop(struct traffic *t)
     return first;
 }
 
-/* When the link's rate lets the packet pass, or INSTANT_NEVER: the queue is full. */
+/* When the link's rate allows the packet to pass; INSTANT_NEVER: the queue is full. */
 static instant passes(struct traffic_link *l, instant now, size_t bytes)
 {
     if (l->is.rate_mbit <= 0) return now;
@@ -90,7 +90,8 @@ void traffic_offer(struct traffic *t, instant now, uint32_t from, uint32_t to, c
     struct traffic_link *l = traffic_link(t, from, to);
     l->count.packets++;
     l->count.bytes += bytes;
-    bool lost = rng_unit(&l->chance) < l->is.loss; /* drawn always: a cut does not shift the luck */
+    /* always drawn: a cut does not change later losses */
+    bool lost = rng_unit(&l->chance) < l->is.loss;
     if (l->is.cut) {
         l->count.cut++;
         return;

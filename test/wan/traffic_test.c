@@ -45,7 +45,7 @@ static void offer(uint64_t ns, uint32_t from, uint32_t to, size_t bytes)
     traffic_offer(&t, (instant){ns}, from, to, data, bytes);
 }
 
-/* Takes all there is; the time of the last. */
+/* Takes all packets; returns the time of the last. */
 static uint64_t drain(uint32_t to, unsigned *count)
 {
     uint64_t at = 0;
@@ -77,15 +77,15 @@ Test(traffic, a_packet_arrives_after_the_delay_and_not_a_nanosecond_before)
 
 Test(traffic, a_burst_leaves_at_the_rate_and_the_queue_holds_what_it_may)
 {
-    begin("{nodes: 2, rules: [{rate_mbit: 8, queue_kib: 10, delay_ms: 1}]}"); /* 1000 ns a byte */
+    begin("{nodes: 2, rules: [{rate_mbit: 8, queue_kib: 10, delay_ms: 1}]}"); /* 1000 ns per byte */
     for (int i = 0; i < 20; i++) offer(0, 0, 1, 1000);
     unsigned count;
     uint64_t last = drain(1, &count);
-    cr_assert(eq(uint, count, 10)); /* 10,240 bytes wait at most */
+    cr_assert(eq(uint, count, 10)); /* at most 10,240 bytes are queued */
     cr_assert(eq(u64, last, 10 * 1000000 + 1000000));
     cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.full, 10));
     cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.delivered_bytes, 10000));
-    offer(20000000, 0, 1, 1000); /* an idle line saves nothing up */
+    offer(20000000, 0, 1, 1000); /* an idle link accumulates no credit */
     cr_assert(eq(u64, drain(1, &count), 22000000));
 }
 

@@ -1,26 +1,25 @@
-/* wan.c -- machines far apart, on one machine: network namespaces, and packets between them that
- * take their time.
+/* wan.c -- a wide area network on one machine: network namespaces, and delayed packets between
+ * them.
  *
  *     wan MATRIX.yaml [OPTION...] [-- COMMAND...]    makes the nodes; runs COMMAND in each of them
- *     wan --enter PID NODE COMMAND...                runs COMMAND in a node of a wan that runs
+ *     wan --enter PID NODE COMMAND...                runs COMMAND in a node of a running wan
  *
  *     --seed N        which packets are lost; the seed of each run is printed
- *     --report FILE   what became of the packets of each pair, written at the end
+ *     --report FILE   packet counts of each pair, written at the end
  *
- * The format of a matrix stands in matrix.h, the addresses in space.h. COMMAND finds WAN_NODE (0,
- * 1, ...), WAN_NODES, WAN_ADDRESS and, where the kernel has IPv6, WAN_ADDRESS6 in its environment.
- * One process holds all TUN devices and forwards what comes out of them. "wan: 4 nodes, seed 7,
- * process 123" says that all is there.
+ * matrix.h describes the matrix, space.h the addresses. COMMAND gets WAN_NODE (0, 1, ...),
+ * WAN_NODES, WAN_ADDRESS and, where the kernel has IPv6, WAN_ADDRESS6 in its environment. One
+ * process holds all TUN devices and forwards their packets. "wan: 4 nodes, seed 7, process 123"
+ * means that everything is set up.
  *
  * With COMMAND it lives as long as one of the commands; otherwise until a signal, or until its
- * parent ends (so does what --enter started). SIGTERM and SIGINT are handed on to the commands,
- * which may still speak to each other until they end, GRACE_S at the longest; a second signal ends
- * all at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again"): all pairs anew, at_s counts
- * from then. Whatever the commands started ends with wan.
+ * parent ends (as does what --enter started). SIGTERM and SIGINT are passed to the commands, which
+ * can still reach each other until they end, for at most GRACE_S; a second signal ends everything
+ * at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again"): all pairs start over, at_s counts
+ * from then. All descendants of the commands end with wan.
  *
- * Exit codes: 0; that of the first command that failed; 124 at the matrix's time limit; 2 for a
- * wrong word; 77 where the machine does not allow namespaces or TUN devices: nothing was tried
- * then. */
+ * Exit codes: 0; that of the first command that failed; 124 at the matrix's time limit; 2 for wrong
+ * usage; 77 if the machine does not allow namespaces or TUN devices: nothing was run then. */
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
@@ -40,8 +39,8 @@
 #include "traffic.h"
 
 #define GRACE_S      30
-#define BURST        64    /* packets read from one node before the others have their turn */
-#define PACKET_BYTES 65536 /* what a TUN device may hand out at most */
+#define BURST        64    /* packets read from one node before the others get their turn */
+#define PACKET_BYTES 65536 /* maximum packet of a TUN device */
 #define CODE_USAGE   2
 #define CODE_SKIP    77
 #define CODE_LIMIT   124
@@ -56,10 +55,10 @@ struct wan {
     pid_t children[MATRIX_NODES_MAX]; /* 0: none, or gone */
     uint32_t alive;                   /* children */
     int signals;                      /* a signalfd */
-    sigset_t mask;                    /* from before it */
-    instant read, end;                /* when the matrix was read; when all is killed */
-    uint32_t rule;                    /* the next that was not applied */
-    bool asked;                       /* a signal asked us to end */
+    sigset_t mask;                    /* signal mask before that */
+    instant read, end;                /* when the matrix was read; when everything is killed */
+    uint32_t rule;                    /* the next one to apply */
+    bool asked;                       /* a signal has asked us to end */
     int code;
 };
 
@@ -76,7 +75,7 @@ static void set_number(const char *name, uint32_t n)
     setenv(name, text, 1);
 }
 
-/* In the child. */
+/* Runs in the child. */
 static void be_node(const struct wan *w, uint32_t index)
 {
     char address[SPACE_ADDRESS_BYTES];
@@ -107,7 +106,7 @@ static void start(struct wan *w)
             w->code = 1;
             return;
         }
-        setpgid(child, child); /* as the child does: whoever is first */
+        setpgid(child, child); /* also done by the child: whichever is first */
         w->children[i] = child;
         w->alive++;
     }
@@ -127,13 +126,13 @@ static void reap(struct wan *w)
             if (w->children[i] != gone) continue;
             int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
             if (code && !w->code) w->code = code;
-            kill(-gone, SIGKILL); /* what it left behind in its group */
+            kill(-gone, SIGKILL); /* its remaining process group */
             w->children[i] = 0;
             w->alive--;
         }
 }
 
-/* Kills every descendant: those whose parents are gone are ours, since we are their subreaper. */
+/* Kills every descendant: orphans become our children, since we are their subreaper. */
 static void kill_all(struct wan *w)
 {
     char path[64];
@@ -289,7 +288,7 @@ static int run(struct wan *w)
     sigprocmask(SIG_BLOCK, &mine, &w->mask);
     w->signals = signalfd(-1, &mine, SFD_NONBLOCK | SFD_CLOEXEC);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    setpriority(PRIO_PROCESS, 0, -10); /* where we may: on a busy machine packets are in time */
+    setpriority(PRIO_PROCESS, 0, -10); /* if allowed: keeps packets in time on a busy machine */
 
     traffic_init(&w->traffic, w->matrix.nodes, w->seed);
     w->read = clock_now();
@@ -319,7 +318,7 @@ static int enter(int count, char **words)
     int pid = atoi(words[0]), node = atoi(words[1]);
     if (pid <= 0 || node < 0 || node >= MATRIX_NODES_MAX) return usage();
     if (space_enter_of(pid, (uint32_t)node, &y)) return told(&y);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user namespace would take it back */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user namespace would clear it */
     execvp(words[2], words + 2);
     fprintf(stderr, "wan: %s: %s\n", words[2], strerror(errno));
     return 127;
