@@ -46,7 +46,7 @@
 #define SIM_LEAVE_S (SIM_ROUND_S + 10)
 
 #define SIM_ROUNDS_MIN 10
-#define SIM_LIMIT_S    5000 /* no world lasts longer */
+#define SIM_LIMIT_S    5000 /* no world lasts longer; a far one ten times that */
 
 #define SIM_LINKS_MAX    64         /* of one node at a time */
 #define SIM_QUEUED_MAX   (32 << 20) /* bytes on their way from one node */
@@ -94,6 +94,7 @@ struct check {
     struct snapshot snapshots[CHECK_SNAPSHOTS]; /* a ring */
     uint32_t snapshot_next;
     instant forked_since[SIM_NODES_MAX][SIM_NODES_MAX]; /* and in contact; INSTANT_NEVER: not */
+    uint32_t second; /* histories that were made from a past that had a successor already */
     instant calm_since;
     uint64_t grouped_before;         /* the calm */
     uint64_t same_count, same_epoch; /* epochs after the calm at which all were identical */

@@ -33,7 +33,7 @@ struct choice {
     uint64_t first, last;
     uint32_t nodes, jobs;
     uint64_t salt;
-    bool trace, quiet;
+    bool trace, quiet, far;
     bool stop; /* at the first failure */
     bool said; /* print what the golden file holds, and nothing else */
     const char *golden;
@@ -66,7 +66,7 @@ static void start(struct job *j, uint64_t seed, const struct choice *c)
         for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) signal(signals[i], on_signal);
         setitimer(ITIMER_VIRTUAL, &(struct itimerval){.it_value.tv_sec = LIMIT_S}, NULL);
         struct sim_options o = {
-            .seed = seed, .nodes = c->nodes, .salt = c->salt, .trace = c->trace};
+            .seed = seed, .nodes = c->nodes, .salt = c->salt, .trace = c->trace, .far = c->far};
         sim_run(&o, &report);
         _exit(write(ends[1], &report, sizeof report) == sizeof report ? 0 : 2);
     }
@@ -87,7 +87,7 @@ static void print_faults(const uint64_t faults[FAULT_COUNT])
 
 static void print_repeat(const struct choice *c, uint64_t seed)
 {
-    printf("  repeat: zig build sim -- %llu", (unsigned long long)seed);
+    printf("  repeat: zig build sim -- %s%llu", c->far ? "--far " : "", (unsigned long long)seed);
     if (c->nodes) printf(" --nodes %u", c->nodes);
     if (c->salt) printf(" --salt %llu", (unsigned long long)c->salt);
     printf(" --trace\n");
@@ -179,9 +179,10 @@ static bool read_seeds(const char *s, struct choice *c)
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: sim [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] [--trace] [--jobs "
-                    "N] [--quiet] [--stop] [--golden FILE] [--said]\n"
-                    "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
+    fprintf(stderr,
+            "usage: sim [--far] [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] [--trace] [--jobs "
+            "N] [--quiet] [--stop] [--golden FILE] [--said]\n"
+            "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
     exit(2);
 }
 
@@ -196,6 +197,7 @@ static void choose(int argc, char **argv, struct choice *c)
         bool has = i + 1 < argc && read_number(argv[i + 1], &end, &number) && *end == 0;
         if (strcmp(argv[i], "--trace") == 0) c->trace = true;
         else if (strcmp(argv[i], "--quiet") == 0) c->quiet = true;
+        else if (strcmp(argv[i], "--far") == 0) c->far = true;
         else if (strcmp(argv[i], "--stop") == 0) c->stop = true;
         else if (strcmp(argv[i], "--said") == 0) c->said = true;
         else if (strcmp(argv[i], "--golden") == 0 && i + 1 < argc) c->golden = argv[++i];

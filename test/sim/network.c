@@ -37,6 +37,22 @@ static bool blocked(const struct world *w, const struct link_end *from, const st
     return w->network.blocked[from->node][to->node] > 0;
 }
 
+/* Does this message wait until the path is whole again? */
+static bool barred(const struct world *w, const struct message *m, const struct link_end *from,
+                   const struct link_end *to)
+{
+    return blocked(w, from, to) || (w->network.deaf[to->node] && m->count > PACKET_BYTES);
+}
+
+/* In a burst of loss from one node to another: until then. Far worlds only. */
+static instant burst(struct world *w, int from, int to)
+{
+    instant *until = &w->network.burst_until[from][to];
+    if (w->network.burst > 0 && w->now.ns >= until->ns && chance(w) < w->network.burst)
+        *until = instant_after(w->now, span_ms((uint64_t)(NETWORK_BURST_MS * chance(w))));
+    return *until;
+}
+
 static void happen(struct world *w, enum happening_kind kind, instant at, uint32_t link, int side,
                    uint64_t stamp)
 {
@@ -105,14 +121,22 @@ static void send_reliable(struct world *w, struct message *m, bool bulk)
 {
     struct link *l = &w->network.links[m->link];
     struct link_end *to = &l->end[m->side], *from = &l->end[!m->side];
-    struct network_card *card = &node_of(w, from)->card;
+    struct network_card *card = &node_of(w, from)->card, *theirs = &node_of(w, to)->card;
     span wire = span_ns((uint64_t)((double)(m->count + 40) * 8e3 / card->mbps));
+    if (w->scenario.far && !bulk) wire = span_ns(0);
     instant start = bulk ? instant_max(w->now, card->uplink_free) : w->now;
     instant done = instant_after(start, wire);
     if (bulk) card->uplink_free = done;
+    if (!bulk) done = instant_max(done, burst(w, from->node, to->node));
     span one_way = latency(w, from->node, to->node);
     m->left = instant_after(done, recovery(w, m->count, span_ns(2 * one_way.ns)));
     instant at = instant_max(instant_after(m->left, one_way), to->up_at);
+    if (bulk && theirs->down_mbps > 0) { /* its first byte waits for its turn at the downlink */
+        span read = span_ns((uint64_t)((double)(m->count + 40) * 8e3 / theirs->down_mbps));
+        instant first = instant_max(instant_after(start, one_way), theirs->downlink_free);
+        at = instant_max(at, instant_after(first, read));
+        theirs->downlink_free = at;
+    }
     if (m->kind == EVENT_FRAME) {
         m->number = to->frame_sent++;
         at = instant_max(at, instant_after(to->frame_at, span_ns(1)));
@@ -127,7 +151,8 @@ static void send_datagram(struct world *w, struct message *m)
     struct link_end *to = &l->end[m->side], *from = &l->end[!m->side];
     m->number = to->datagram_sent++;
     m->left = w->now;
-    if (chance(w) < w->network.loss) {
+    bool lost = chance(w) < w->network.loss;
+    if (lost || burst(w, from->node, to->node).ns > w->now.ns) {
         w->report->faults[FAULT_LOSS]++;
         message_free(w, m);
         return;
@@ -313,8 +338,13 @@ static void unstall(struct world *w, struct link *l, int side)
     struct link_end *e = &l->end[side], *from = &l->end[!side];
     if (e->stalled_count == 0 || blocked(w, from, e)) return;
     instant at = instant_after(w->now, scaled(span_s(5), chance(w)));
+    size_t stay = 0;
     for (size_t i = 0; i < e->stalled_count; i++) {
         struct message *m = e->stalled[i];
+        if (barred(w, m, from, e)) {
+            e->stalled[stay++] = m;
+            continue;
+        }
         m->left = instant_max(m->left, at);
         instant then = instant_after(at, latency(w, from->node, e->node));
         if (m->kind == EVENT_FRAME) {
@@ -323,7 +353,7 @@ static void unstall(struct world *w, struct link *l, int side)
         }
         arrive_at(w, m, then);
     }
-    e->stalled_count = 0;
+    e->stalled_count = stay;
 }
 
 /* Acknowledges a parcel. */
@@ -392,7 +422,7 @@ static bool held_back(struct world *w, struct message *m)
         arrive_at(w, m, instant_after(sender->paused_until, latency(w, from->node, e->node)));
         return true;
     }
-    if (blocked(w, from, e)) {
+    if (barred(w, m, from, e)) {
         if (m->kind == EVENT_DATAGRAM || !e->up) message_free(w, m);
         else stall(e, m);
         return true;

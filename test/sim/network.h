@@ -22,10 +22,11 @@
 
 #define SIM_NODES_MAX 24
 
-#define NETWORK_IDLE_S 30 /* idle time-out of a connection */
-#define NETWORK_DIAL_S 10 /* a handshake without answer is given up */
-#define NETWORK_KEEP_S 10 /* keep-alive: how late a restarted peer's reset may come */
-#define NETWORK_INBOX  64 /* datagrams that a stopped process's socket holds */
+#define NETWORK_IDLE_S   30   /* idle time-out of a connection */
+#define NETWORK_DIAL_S   10   /* a handshake without answer is given up */
+#define NETWORK_KEEP_S   10   /* keep-alive: how late a restarted peer's reset may come */
+#define NETWORK_BURST_MS 3000 /* a burst of loss lasts no longer */
+#define NETWORK_INBOX    64   /* datagrams that a stopped process's socket holds */
 #define NETWORK_RETIRE_S                                                                           \
     1 /* how often the worse of two links is looked at: it goes once it is quiet */
 
@@ -80,8 +81,9 @@ struct link {
 };
 
 struct network_card { /* a node's */
-    double mbps;
-    instant uplink_free;
+    double mbps;      /* up */
+    double down_mbps; /* 0: no limit */
+    instant uplink_free, downlink_free;
     uint32_t inbox;      /* datagrams that wait while it is paused */
     uint64_t queued;     /* bytes on their way from it */
     uint64_t queued_max; /* for check.h */
@@ -93,6 +95,9 @@ struct network {
     uint32_t link_count, link_room;
     uint32_t link_first;             /* all before it are over */
     double loss, duplicate, reorder; /* probability a packet; 0 in the calm */
+    double burst;                    /* probability a datagram that a burst of loss begins */
+    instant burst_until[SIM_NODES_MAX][SIM_NODES_MAX]; /* [from][to] */
+    bool deaf[SIM_NODES_MAX]; /* what needs more than one packet does not reach this node */
     uint32_t damage,
         served; /* every so manieth part of a state has a bit flipped; how many were served */
     span latency[SIM_NODES_MAX][SIM_NODES_MAX];    /* one way */

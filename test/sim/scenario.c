@@ -3,31 +3,23 @@
 #include <assert.h>
 #include <string.h>
 
+#include "draw.h"
 #include "world.h"
 
-static const char *const kind_names[SCENARIO_COUNT] = {
-    "quiet",   "lossy", "crash", "restart",    "partition",
-    "one-way", "pause", "churn", "everything", "end of the run",
+static const char *const kind_names[FAR_COUNT_END] = {
+    "quiet",     "lossy",     "crash",      "restart",        "partition", "one-way",
+    "pause",     "churn",     "everything", "end of the run", "far: slow", "far: uneven",
+    "far: long", "far: join", "far: deaf",  "far: hang",
 };
 
 const char *scenario_name(enum scenario_kind k) { return kind_names[k]; }
 
 static const char *const fault_names[FAULT_COUNT] = {
-    "loss",    "duplicate", "reorder", "crash", "restart", "empty",  "partition",
-    "one-way", "pause",     "slow",    "join",  "leave",   "damage",
+    "loss",  "duplicate", "reorder", "crash", "restart", "empty", "partition", "one-way",
+    "pause", "slow",      "join",    "leave", "damage",  "deaf",  "hang",
 };
 
 const char *fault_name(enum fault f) { return fault_names[f]; }
-
-static uint64_t between(struct rng *r, uint64_t low, uint64_t high)
-{
-    return low + rng_below(r, high - low + 1);
-}
-
-static span milliseconds(struct rng *r, uint64_t low, uint64_t high)
-{
-    return span_ms(between(r, low, high));
-}
 
 /* ---- who takes part ---- */
 
@@ -103,7 +95,7 @@ static void draw_meeting(uint64_t seed, struct scenario *s)
 
 /* ---- what goes wrong ---- */
 
-static struct planned *plan(struct scenario *s, enum fault kind, uint64_t needed[FAULT_COUNT])
+struct planned *scenario_plan(struct scenario *s, enum fault kind, uint64_t needed[FAULT_COUNT])
 {
     assert(s->plan_count < SCENARIO_PLAN_MAX);
     struct planned *p = &s->plan[s->plan_count++];
@@ -116,7 +108,7 @@ static void plan_crashes(struct rng *r, struct scenario *s, uint64_t count, bool
                          uint64_t needed[FAULT_COUNT])
 {
     for (uint64_t i = 0; i < count; i++) {
-        struct planned *p = plan(s, FAULT_CRASH, needed);
+        struct planned *p = scenario_plan(s, FAULT_CRASH, needed);
         p->actions = between(r, 1, 200);
         if (!back) continue;
         p->length = milliseconds(r, 500, rng_below(r, 2) ? 10000 : 60000);
@@ -138,7 +130,7 @@ static void plan_partitions(struct rng *r, struct scenario *s, enum fault kind, 
                             uint64_t needed[FAULT_COUNT])
 {
     for (uint64_t i = 0; i < count; i++) {
-        struct planned *p = plan(s, kind, needed);
+        struct planned *p = scenario_plan(s, kind, needed);
         p->sides = draw_sides(r, s->nodes);
         p->length = milliseconds(r, 5000, 90000);
     }
@@ -148,11 +140,11 @@ static void plan_pauses(struct rng *r, struct scenario *s, uint64_t count,
                         uint64_t needed[FAULT_COUNT])
 {
     for (uint64_t i = 0; i < count; i++)
-        plan(s, FAULT_PAUSE, needed)->length = milliseconds(r, 1000, 60000);
+        scenario_plan(s, FAULT_PAUSE, needed)->length = milliseconds(r, 1000, 60000);
 }
 
-static void plan_joins(struct rng *r, struct scenario *s, uint64_t count,
-                       uint64_t needed[FAULT_COUNT])
+void scenario_plan_joins(struct rng *r, struct scenario *s, uint64_t count,
+                         uint64_t needed[FAULT_COUNT])
 {
     for (uint32_t i = s->nodes; i-- > 1 && count > 0; count--) {
         s->late[i] = true;
@@ -162,7 +154,7 @@ static void plan_joins(struct rng *r, struct scenario *s, uint64_t count,
 }
 
 /* Shuffles the plan, so that kinds alternate, and gives each fault its time. */
-static void plan_times(struct rng *r, struct scenario *s)
+void scenario_plan_times(struct rng *r, struct scenario *s)
 {
     for (uint32_t i = s->plan_count; i > 1; i--) {
         uint32_t j = (uint32_t)rng_below(r, i);
@@ -212,22 +204,22 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
         plan_pauses(&r, s, 4, needed);
         break;
     case SCENARIO_CHURN:
-        plan_joins(&r, s, between(&r, 1, s->nodes - 1) / 2 + 1, needed);
+        scenario_plan_joins(&r, s, between(&r, 1, s->nodes - 1) / 2 + 1, needed);
         s->damage = 400; /* the first, and one in some downloads: whoever joins meets it */
         needed[FAULT_DAMAGE] = 1;
-        if (s->nodes > 2) plan(s, FAULT_LEAVE, needed);
+        if (s->nodes > 2) scenario_plan(s, FAULT_LEAVE, needed);
         plan_crashes(&r, s, 2, true, needed);
         break;
     case SCENARIO_ALL:
-        plan_joins(&r, s, 1, needed);
+        scenario_plan_joins(&r, s, 1, needed);
         plan_crashes(&r, s, 2, true, needed);
         plan_partitions(&r, s, FAULT_PARTITION, 1, needed);
         plan_partitions(&r, s, FAULT_ONE_WAY, 1, needed);
         plan_pauses(&r, s, 2, needed);
-        if (s->nodes > 3) plan(s, FAULT_LEAVE, needed);
+        if (s->nodes > 3) scenario_plan(s, FAULT_LEAVE, needed);
         break;
     case SCENARIO_END:
-        if (pair) plan_joins(&r, s, 1, needed);
+        if (pair) scenario_plan_joins(&r, s, 1, needed);
         plan_crashes(&r, s, 1, true, needed);
         /* It must be back before the others have ended the run and left: alone it would finish
          * another one. */
@@ -238,7 +230,7 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
     default:
         break;
     }
-    plan_times(&r, s);
+    scenario_plan_times(&r, s);
 }
 
 /* ---- when it happens ---- */
@@ -303,6 +295,13 @@ static bool passed(const struct world *w)
     return true;
 }
 
+/* Is its end a happening of its own? */
+static bool heals(enum fault kind)
+{
+    return kind == FAULT_PARTITION || kind == FAULT_ONE_WAY || kind == FAULT_DEAF ||
+           kind == FAULT_HANG;
+}
+
 static void begin(struct world *w, struct planned *p, uint64_t index)
 {
     struct sim_node *n = NULL;
@@ -341,6 +340,17 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
             &w->queue,
             (struct happening){.at = heal, .kind = HAPPEN_WAKE, .node = n->index, .life = n->life});
         break;
+    case FAULT_DEAF:
+    case FAULT_HANG:
+        n = victim(w, true);
+        if (!n) break;
+        p->node = n->index;
+        w->report->faults[p->kind]++;
+        if (p->kind == FAULT_DEAF) w->network.deaf[n->index] = true;
+        else n->trainer.hung_until = heal;
+        queue_push(&w->queue,
+                   (struct happening){.at = heal, .kind = HAPPEN_HEAL, .node = -1, .stamp = index});
+        break;
     case FAULT_LEAVE: {
         n = victim(w, false);
         if (!n) break;
@@ -358,7 +368,7 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
         postpone(w, index);
         return;
     }
-    p->done = p->kind != FAULT_PARTITION && p->kind != FAULT_ONE_WAY; /* those: when healed */
+    p->done = !heals(p->kind);
     world_trace(w, "fault: %s, node %d, %.1f s", fault_name(p->kind), n ? n->index : -1,
                 span_in_s(p->length));
 }
@@ -370,7 +380,7 @@ void scenario_happen(struct world *w, const struct happening *h)
             postpone(w, h->stamp);
             return;
         }
-        w->network.loss = w->network.duplicate = w->network.reorder = 0;
+        w->network.loss = w->network.duplicate = w->network.reorder = w->network.burst = 0;
         w->network.damage = 0;
         w->calm = true;
         world_trace(w, "calm: the faults have ended");
@@ -379,7 +389,9 @@ void scenario_happen(struct world *w, const struct happening *h)
     struct planned *p = &w->scenario.plan[h->stamp];
     if (h->kind == HAPPEN_FAULT) begin(w, p, h->stamp);
     else {
-        block(w, p, -1);
+        if (p->kind == FAULT_DEAF) w->network.deaf[p->node] = false;
+        if (p->kind == FAULT_DEAF) network_review(w);
+        if (p->kind == FAULT_PARTITION || p->kind == FAULT_ONE_WAY) block(w, p, -1);
         p->done = true;
         world_trace(w, "healed: %s", fault_name(p->kind));
     }

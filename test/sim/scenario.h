@@ -21,7 +21,15 @@ enum scenario_kind { /* seed modulo their number, so that 200 seeds have 20 of e
                      SCENARIO_CHURN,     /* joins, leaves, crashes, restarts */
                      SCENARIO_ALL,       /* everything at once */
                      SCENARIO_END, /* the run ends after some epochs; a crash and a join on the way */
-                     SCENARIO_COUNT
+                     SCENARIO_COUNT,
+                     /* far.h */
+                     FAR_SLOW = SCENARIO_COUNT, /* all links are slow */
+                     FAR_UNEVEN,                /* some are fifty times slower than others */
+                     FAR_LONG, /* round trips of up to 0.8 s, loss of up to 20 % in bursts */
+                     FAR_JOIN, /* who comes late needs many rounds to download the state */
+                     FAR_DEAF, /* large messages do not reach one member for a while */
+                     FAR_HANG, /* a trainer stands still for up to two minutes */
+                     FAR_COUNT_END
 };
 
 struct planned {
@@ -42,8 +50,15 @@ struct scenario {
     bool count_steps; /* each worker does exactly `every` steps, then waits for the others */
     double loss, duplicate, reorder;
     uint32_t damage; /* of so many parts of a state one is damaged where it is served; 0: none */
-    span step[SIM_NODES_MAX]; /* of an inner step */
-    double mbps[SIM_NODES_MAX];
+    span step[SIM_NODES_MAX];        /* of an inner step */
+    double mbps[SIM_NODES_MAX];      /* up, in truth */
+    double down_mbps[SIM_NODES_MAX]; /* down, in truth; 0: no limit */
+    uint32_t guess_mbps;             /* what all were configured with; 0: the truth */
+    bool far;
+    span slack;    /* what slow links add to the time in which a round or a download must end */
+    span download; /* of a state, on the slowest link */
+    uint32_t forks_allowed; /* second histories from one past; checked in far worlds */
+    double burst; /* probability a message that a burst of loss begins; in it most is lost */
     instant start[SIM_NODES_MAX];
     bool late[SIM_NODES_MAX]; /* joins when the others are under way */
     bool
@@ -57,6 +72,12 @@ struct scenario {
 };
 
 void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);
+
+/* For far.c: one more fault, without a time; members who come late; a time for each fault. */
+struct planned *scenario_plan(struct scenario *s, enum fault kind, uint64_t needed[FAULT_COUNT]);
+void scenario_plan_joins(struct rng *r, struct scenario *s, uint64_t count,
+                         uint64_t needed[FAULT_COUNT]);
+void scenario_plan_times(struct rng *r, struct scenario *s);
 
 const char *scenario_name(enum scenario_kind k);
 

@@ -3,6 +3,7 @@
  *
  *     zig build sim                       seeds 1 .. 200, on all cores
  *     zig build sim -- 17                 one seed
+ *     zig build sim -- --far 1..200       other worlds: links so slow that a round's bytes take minutes (far.h)
  *     zig build sim -- 17 --trace         the same, with every note, fault and state change on the way
  *     zig build sim -- 17 --nodes 5       the same dice for five nodes
  *     zig build sim -- 1..200 --golden test/golden/sim.txt   all messages and notes are those of the time when that was written
@@ -52,6 +53,8 @@ enum fault {
     FAULT_JOIN,      /* a node came later, with genesis */
     FAULT_LEAVE,     /* a node said goodbye */
     FAULT_DAMAGE,    /* part of a state was served with a bit that had flipped */
+    FAULT_DEAF,      /* large messages did not reach a node, small ones did: an MTU hole */
+    FAULT_HANG,      /* a trainer stood still, and its node talked on */
     FAULT_COUNT
 };
 
@@ -63,6 +66,7 @@ struct sim_options {
     uint64_t
         salt; /* other dice for network and timing, the same run: where nothing depends on them, the same bits */
     bool trace; /* to stderr */
+    bool far;   /* worlds of slow, uneven and long links (far.h) instead of the ordinary ones */
 };
 
 struct sim_report {

@@ -262,6 +262,10 @@ void trainer_order(struct world *w, struct sim_node *n, const struct order *o)
 void trainer_happen(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
+    if (t->hung_until.ns > w->now.ns) {
+        start_job(w, n, t->job, instant_since(t->hung_until, w->now));
+        return;
+    }
     enum trainer_job job = t->job;
     uint32_t life = n->life;
     t->job = JOB_NONE;

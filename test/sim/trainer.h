@@ -39,6 +39,7 @@ struct trainer {
     bool held;      /* a snapshot was ordered, and nothing after it yet */
     instant held_since;
     enum trainer_job job;
+    instant hung_until; /* its present job ends no earlier */
     struct order order; /* of JOB_APPLY and JOB_ADOPT */
     struct order orders[TRAINER_ORDERS];
     size_t order_count;

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "base/err.h"
+#include "far.h"
 
 #define TICKS_AT_ONCE 100 /* more at one moment is a loop that spins */
 
@@ -225,7 +226,7 @@ static void configure(struct world *w, struct sim_node *n)
         .count_steps = w->scenario.count_steps,
         .group_min = 2,
         .group_max = NODE_GROUP_MAX,
-        .bandwidth_mbps = (uint32_t)n->card.mbps,
+        .bandwidth_mbps = w->scenario.far ? w->scenario.guess_mbps : (uint32_t)n->card.mbps,
         .bootstrap = n->bootstrap,
     };
     memcpy(c->id, n->id, sizeof c->id);
@@ -369,6 +370,7 @@ static void place_nodes(struct world *w)
         n->address =
             (struct address){.family = 4, .ip = {10, 0, 0, (uint8_t)(i + 1)}, .port = 4433};
         n->card.mbps = w->scenario.mbps[i];
+        n->card.down_mbps = w->scenario.down_mbps[i];
         n->standin = (struct standin){.world = rng_at(w->options.seed, 77), .rng = rng_split(r, i)};
         memcpy(n->standin.key, n->id, sizeof n->id);
         n->trainer.step = w->scenario.step[i];
@@ -400,12 +402,14 @@ static void plan(struct world *w)
 static void world_init(struct world *w)
 {
     w->rng = rng_split(rng_init(w->options.seed), 3);
-    scenario_of(w->options.seed, w->options.nodes, &w->scenario, w->report->needed);
+    (w->options.far ? far_of : scenario_of)(w->options.seed, w->options.nodes, &w->scenario,
+                                            w->report->needed);
     for (size_t i = 0; i < sizeof w->run_id; i++) w->run_id[i] = (uint8_t)rng_next(&w->rng);
     w->network.loss = w->scenario.loss;
     w->network.duplicate = w->scenario.duplicate;
     w->network.reorder = w->scenario.reorder;
     w->network.damage = w->scenario.damage;
+    w->network.burst = w->scenario.burst;
     w->report->nodes = w->scenario.nodes;
     w->report->scenario = scenario_name(w->scenario.kind);
     w->report->faults[FAULT_SLOW] = w->report->needed[FAULT_SLOW];

@@ -1,0 +1,73 @@
+#include "far.h"
+
+#include <string.h>
+
+#include "draw.h"
+#include "outer/outer.h"
+
+#define KINDS (FAR_COUNT_END - SCENARIO_COUNT)
+
+static void draw_workers(struct rng *r, struct scenario *s)
+{
+    s->parameters = between(r, 5000, s->nodes <= 8 ? 40000 : 20000);
+    if (s->parameters % 4096 < 512) s->parameters += 512;
+    s->every = between(r, 8, 24);
+    s->batch_tokens = 64u << rng_below(r, 5);
+    s->epochs = 1u << 30;
+    s->checkpoint_every = span_s(0);
+    /* A round lasts long enough to meet in. */
+    uint64_t step_ms = between(r, 12000, 30000) / s->every;
+    for (uint32_t i = 0; i < s->nodes; i++) {
+        s->step[i] = milliseconds(r, step_ms * 6 / 10, step_ms * 14 / 10);
+        s->start[i] = (instant){milliseconds(r, 0, 2000).ns};
+    }
+    s->round = span_ms(step_ms * s->every + 4000);
+}
+
+/* Rates such that the slowest link moves what it has to in so many seconds: a contribution out,
+ * means in, and as much again for the chunks that it owns. */
+static void draw_rates(struct rng *r, struct scenario *s)
+{
+    static const uint32_t guesses[] = {1, 10, 100, 1000};
+    double bits = 2 * 8.0 * (double)outer_wire_bytes((size_t)s->parameters);
+    double seconds = s->kind == FAR_LONG ? 1 : log_between(r, 3, 120);
+    double slowest = bits / seconds * 1e-6, most = s->kind == FAR_UNEVEN ? 50 : 2;
+    for (uint32_t i = 0; i < s->nodes; i++) {
+        s->mbps[i] = i == 0 ? slowest : slowest * log_between(r, 1, most);
+        s->down_mbps[i] = s->mbps[i] * (double)(1 + 3 * rng_below(r, 3));
+    }
+    s->guess_mbps = guesses[rng_below(r, 4)];
+    span transfer = span_ms((uint64_t)(1e3 * seconds));
+    s->round = span_ns(s->round.ns + 2 * transfer.ns);
+    s->slack = span_ns(4 * transfer.ns);
+    s->download =
+        span_ms((uint64_t)(64e-3 * (double)s->parameters / slowest)); /* 8 B a parameter */
+}
+
+void far_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])
+{
+    struct rng r = rng_split(rng_init(seed), 7);
+    memset(s, 0, sizeof *s);
+    s->far = true;
+    s->kind = (enum scenario_kind)(SCENARIO_COUNT + seed % KINDS);
+    s->nodes = nodes ? nodes : (uint32_t)between(&r, 2, rng_below(&r, 4) ? 8 : 20);
+    if (s->nodes < 2) s->nodes = 2;
+    if (s->kind == FAR_JOIN && s->nodes < 3) s->nodes = 3;
+    draw_workers(&r, s);
+    draw_rates(&r, s);
+    s->one_way = rng_below(&r, 2) ? span_ms(0) : milliseconds(&r, 5, 150);
+    if (s->kind == FAR_LONG) {
+        s->one_way = milliseconds(&r, 100, 400);
+        s->loss = 0.05 * rng_unit(&r);
+        s->burst = 0.002;
+        s->duplicate = s->reorder = 0.05;
+        needed[FAULT_LOSS] = 1;
+    }
+    if (s->kind == FAR_JOIN) scenario_plan_joins(&r, s, 1, needed);
+    if (s->kind == FAR_DEAF)
+        scenario_plan(s, FAULT_DEAF, needed)->length = milliseconds(&r, 20000, 120000);
+    if (s->kind == FAR_HANG)
+        for (int i = 0; i < 2; i++)
+            scenario_plan(s, FAULT_HANG, needed)->length = milliseconds(&r, 10000, 120000);
+    scenario_plan_times(&r, s);
+}
