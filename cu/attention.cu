@@ -3,7 +3,8 @@
  *
  *     s = q k / sqrt(d)     p = exp(s - L), L = log(sum exp(s))     out = sum p v
  *     with D = dot(out_grad, out):  ds = p (dot(out_grad, v) - D) / sqrt(d)
- *     q_grad = sum over keys of ds k     k_grad = sum over queries of ds q     v_grad = sum over queries of p out_grad
+ *     q_grad = sum over keys of ds k     k_grad = sum over queries of ds q
+ *     v_grad = sum over queries of p out_grad
  *
  * One warp per query, in backward also one per key: 32 scores at a time, one per lane, with an
  * online softmax (FlashAttention-2, arXiv 2307.08691); then each lane accumulates its part of the

@@ -225,7 +225,7 @@ __device__ __forceinline__ struct place queries_place(const struct shape &s)
     return {part / s.heads, part % s.heads, (int)(tiles - 1 - blockIdx.x / parts) * OWN};
 }
 
-/* The keys and values that a block of queries sees, tile after tile. */
+/* The keys and values that a block of queries sees, tile by tile. */
 template <int D> struct keys_stream {
     reader<D> keys, values;
     int tiles; /* up to the diagonal */
@@ -241,7 +241,7 @@ __device__ __forceinline__ keys_stream<D> keys_seen(const struct pass &p, const 
             (end + ROWS - 1) / ROWS};
 }
 
-/* Begins to copy the next tile of each into that half of the room. */
+/* Starts copying the next tile of each into that half of shared memory. */
 template <int D, class ROOM>
 __device__ __forceinline__ void read_keys(ROOM &room, int half, keys_stream<D> *from)
 {
@@ -393,12 +393,12 @@ template <int D, int ROWS> struct keys_room {
     float sums[2][2 * ROWS]; /* logsum, log2(e) in it; then delta */
 };
 
-/* The queries that a block of keys is seen by, from the diagonal on, head after head, with their
- * gradients and sums. Thread t of the first 2 * ROWS reads logsum or delta of one query of a tile. */
+/* The queries that see a block of keys, from the diagonal on, head by head, with their gradients
+ * and sums. Thread t of the first 2 * ROWS reads logsum or delta of one query of a tile. */
 template <int D> struct queries_stream {
     reader<D> queries, grads;
-    const float *sums; /* this thread's of the head's first tile; NULL: it reads none */
-    float kept;        /* the sum read ahead, for the tile that is next in turn */
+    const float *sums; /* this thread's, of the head's first tile; NULL: it reads none */
+    float kept;        /* the sum read ahead, for the next tile */
     int row, each, at; /* that sum's row in the first tile; tiles of a head; the next to read */
 };
 
@@ -417,7 +417,7 @@ __device__ __forceinline__ queries_stream<D> queries_after(const struct pass &p,
             0};
 }
 
-/* Begins to copy the next tile of each into that half of the room, and reads its sums. */
+/* Starts copying the next tile of each into that half of shared memory, and reads its sums. */
 template <int D, int ROWS>
 __device__ __forceinline__ void read_queries(keys_room<D, ROWS> &room, int half,
                                              const struct pass &p, queries_stream<D> *from)
@@ -431,7 +431,7 @@ __device__ __forceinline__ void read_queries(keys_room<D, ROWS> &room, int half,
     if (from->sums && from->row + ahead < p.s.length)
         from->kept = from->sums[ahead] * (is_logsum ? LOG2_E : 1.0f);
     if (++from->at < from->each) return;
-    from->at = 0; /* first row of the next head */
+    from->at = 0; /* first tile of the next head */
     from->queries.at = from->queries.at - all * from->queries.stride + D;
     from->grads.at = from->grads.at - all * from->grads.stride + D;
     from->queries.rows += all;

@@ -28,8 +28,8 @@ __global__ void __launch_bounds__(THREADS)
     }
     const float own = top;
     top = block_max(top, tops, THREADS / WARP);
-    const float wanted =
-        float_of(x[target]); /* block_sum's barrier comes before it is overwritten */
+    /* block_sum's barrier comes before it is overwritten */
+    const float wanted = float_of(x[target]);
     sum = own == -INFINITY ? sum : sum * expf(own - top);
     sum = block_sum(sum, sums, THREADS / WARP);
     if (threadIdx.x == 0) loss[blockIdx.x] = logf(sum) + (top - wanted);

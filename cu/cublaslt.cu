@@ -8,15 +8,15 @@
 #include "choices.h"
 #include "ops.h"
 
-#define WORKSPACE_BYTES                                                                            \
-    ((size_t)32 << 20)       /* NVIDIA's recommendation for sm_90, and enough for others */
-#define SUGGESTIONS   8      /* algorithms to measure per shape */
-#define TIMES         3      /* measurements of each, in turns; the minimum counts */
-#define WARM_PRODUCTS 100000 /* maximum */
-#define WARM_MS       50     /* about the time that an idle GPU needs to raise its clock */
-#define SHAPES_MAX    256    /* per process; further ones use our own product */
-#define ALIGNMENT_MAX 16     /* bytes; detecting more gains nothing */
-#define WHERE         "a product by cuBLASLt"
+/* NVIDIA's recommendation for sm_90, and enough for others */
+#define WORKSPACE_BYTES ((size_t)32 << 20)
+#define SUGGESTIONS     8      /* algorithms to measure per shape */
+#define TIMES           3      /* measurements of each, in turns; the minimum counts */
+#define WARM_PRODUCTS   100000 /* maximum */
+#define WARM_MS         50     /* about the time that an idle GPU needs to raise its clock */
+#define SHAPES_MAX      256    /* per process; further ones use our own product */
+#define ALIGNMENT_MAX   16     /* bytes; detecting more gains nothing */
+#define WHERE           "a product by cuBLASLt"
 
 struct shape { /* what the choice depends on; no padding, so that it can be compared bytewise */
     uint32_t form, alignment, c_bf16, add;

@@ -5,8 +5,8 @@
  * matrices in fragments, distributed over its lanes as in the PTX ISA ("Matrix Fragments for
  * mma.m16n8k16"), with g = lane / 4 and t = lane % 4:
  *
- *     a[4]   16 x 16   rows g, g + 8, g, g + 8; columns 2t and 2t + 1, in the last two registers 8 further
- *     b[2]   16 x 8    rows 2t and 2t + 1, in the second register 8 further; column g
+ *     a[4]   16 x 16   rows g, g + 8, g, g + 8; columns 2t and 2t + 1, plus 8 in a[2] and a[3]
+ *     b[2]   16 x 8    rows 2t and 2t + 1, plus 8 in b[1]; column g
  *     c[4]   16 x 8    rows g, g, g + 8, g + 8; columns 2t, 2t + 1, 2t, 2t + 1
  *
  * All lanes of a warp take part in ldmatrix and mma. On the host test/cuda/fiber_ptx.h stands

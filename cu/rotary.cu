@@ -1,7 +1,8 @@
 /* rotary.cu -- rotary embedding (arXiv 2104.09864), in place; halves are paired, as in Hugging
  * Face.
  *
- *     (a, b) = (x[i], x[i + d/2]) of a head, d = head_dim:  (a cos - b sin, b cos + a sin);  inverse: sin -> -sin
+ *     (a, b) = (x[i], x[i + d/2]) of a head, d = head_dim:  (a cos - b sin, b cos + a sin)
+ *     inverse: sin -> -sin
  *
  * A thread handles sixteen bytes of each half if heads allow it (pack.h), otherwise one pair. */
 #include "ops.h"

@@ -13,7 +13,7 @@
 #define RETIRE_S       30
 #define RETIRE_LOOK_MS 200
 
-/* --- the protocol ------------------------------------------------------------------------------------------------ */
+/* ---- the protocol ---- */
 
 static bool start(struct connection *c)
 {
@@ -114,8 +114,8 @@ static void deliver(struct connection *c, struct stream *s)
         s->asked = false;
         if (h->reply) h->reply(h->ctx, c->id, s->ticket, true, message);
     }
-    if (!s->kind_known && !s->ours)
-        streams_refuse(c, s, STREAM_UNKNOWN); /* it ended without a kind */
+    /* it ended without a kind */
+    if (!s->kind_known && !s->ours) streams_refuse(c, s, STREAM_UNKNOWN);
     streams_release_in(c, s);
 }
 

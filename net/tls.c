@@ -81,8 +81,8 @@ WOLFSSL *tls_session(struct tls *t, bool server, const char *alpn, ngtcp2_crypto
     if (!s) return NULL;
     wolfSSL_set_app_data(s, ref);
     wolfSSL_SetCertCbCtx(s, peer);
-    wolfSSL_set_quic_transport_version(
-        s, 0x39); /* the transport parameters' code point of RFC 9001, 8.2 */
+    /* the transport parameters' code point of RFC 9001, 8.2 */
+    wolfSSL_set_quic_transport_version(s, 0x39);
     char offered[2 * TLS_ALPN_BYTES];
     snprintf(offered, sizeof offered, "%s", alpn);
     if (wolfSSL_UseALPN(s, offered, (unsigned)strlen(offered), WOLFSSL_ALPN_FAILED_ON_MISMATCH) !=

@@ -131,8 +131,7 @@ static bool on_need(struct reduce *r, uint32_t i, struct reader *in, const struc
     struct reduce_chunk *chunk = &r->chunks[c];
     uint32_t heir = owners_at_rank(&r->group, c, chunk->owner, rank);
     if (chunk->settled) reduce_say_have(r, i, c, out);
-    else if (heir == reduce_self(r))
-        chunk->asked |= reduce_bit(i); /* answered when it is settled */
+    else if (heir == reduce_self(r)) chunk->asked |= reduce_bit(i); /* answer once settled */
     else if (heir != i) return true;
     else if (r->state == REDUCE_GATHER && r->mine) {
         if (!(chunk->given & reduce_bit(i))) reduce_send_contribution(r, i, c, rank, out);

@@ -214,8 +214,8 @@ static void take_manifest(struct sync *s, uint32_t server, struct bytes reply, i
         lose(s, server);
     } else {
         sync_digest(s, leaves, v->root);
-        if (v->again &&
-            memcmp(v->root, s->root, sizeof s->root) != 0) { /* it answered differently before */
+        /* it answered differently before */
+        if (v->again && memcmp(v->root, s->root, sizeof s->root) != 0) {
             s->liars++;
             lose(s, server);
             settle_manifest(s, now, out);

@@ -55,8 +55,8 @@ enum err http_get(const char *peer, const char *path, char **out, struct why *w)
     enum err e = named ? resolve_peer(peer, id, &to, w) : resolve_address(peer, &to, w);
     struct answer a = {.why = w, .peer = peer};
     struct loop *loop = NULL;
-    struct identity *nobody =
-        NULL; /* an HTTP/3 client shows no certificate, but the endpoint needs an identity */
+    /* an HTTP/3 client shows no certificate, but the endpoint needs an identity */
+    struct identity *nobody = NULL;
     struct endpoint *endpoint = NULL;
     struct endpoint_config c = endpoint_defaults("*:0");
     struct endpoint_handlers none = {0};

@@ -4,9 +4,9 @@
  *
  *     experiment.seed: 7
  *     model.layers: 12
- *     ...                              one line for each shared key (schema.h), in the order of the schema
- *     tokenizer: 5f1c...               SHA-256 of tokenizer.json, 64 digits
- *     start: 9a03...                   32 digits; only if started from a checkpoint's parameters
+ *     ...                   one line for each shared key, in the order of schema.h
+ *     tokenizer: 5f1c...    SHA-256 of tokenizer.json, 64 digits
+ *     start: 9a03...        32 digits; only if started from a checkpoint's parameters
  *
  * Numbers have the fewest digits that read back to the same value; each line ends in a newline. Two
  * experiments have the same text exactly when they may train together. */
@@ -34,7 +34,8 @@ bool shared_start(const struct shared *s, uint8_t out[CRYPTO_DIGEST_BYTES]);
 
 /* Describes the difference as part of a sentence, at most SHARED_STORY_BYTES with its zero:
  *
- *     train.optimizer.lr is 0.002 here and 0.003 there, train.steps is 60 here and 90 there, and 2 keys more
+ *     train.optimizer.lr is 0.002 here and 0.003 there, train.steps is 60 here and 90 there,
+ *     and 2 keys more
  *
  * A key that one side lacks is equal where the other has the default. Both sides may be any bytes
  * (a peer sent them): only printable ASCII is shown. The text is "which keys differ is not known"

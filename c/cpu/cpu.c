@@ -10,8 +10,8 @@
 #include "cpu/kernels.h"
 #include "cpu/ops.h"
 
-#define MEMORY_ASKED                                                                               \
-    ((size_t)2 << 20) /* bytes from which it is worth checking the available memory */
+/* bytes from which it is worth checking the available memory */
+#define MEMORY_ASKED ((size_t)2 << 20)
 
 /* Touches every page, so that a lack of memory fails here instead of killing the process later; all
  * threads do, so that pages are spread over the NUMA nodes. */

@@ -31,9 +31,9 @@
 #define UNROLL
 #define UNROLL_BY_4
 #else
-#define UNROLL _Pragma("clang loop unroll(full)")
-#define UNROLL_BY_4                                                                                \
-    _Pragma("clang loop unroll_count(4)") /* for an unknown number of rounds: fewer jumps */
+#define UNROLL      _Pragma("clang loop unroll(full)")
+/* for an unknown number of rounds: fewer jumps */
+#define UNROLL_BY_4 _Pragma("clang loop unroll_count(4)")
 #endif
 
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
@@ -236,8 +236,8 @@ INLINE float max_lanes(vec v)
 INLINE vec exp_of(vec x)
 {
     x = min_of(splat(88.0f), max_of(splat(-87.3f), x));
-    const float round =
-        12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+    /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+    const float round = 12582912.0f;
     vec shifted = x * 1.44269504f + round;
     ivec n = (ivec)shifted - (ivec)splat(round);
     vec whole = shifted - round;

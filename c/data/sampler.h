@@ -5,7 +5,7 @@
  * at a random place of the ring; the worker reads them in a random order, each once. The next pass
  * starts at another place and has another order:
  *
- *     pass = position / windows        window = permutation[seed, identity, pass](position % windows)
+ *     pass = position / windows    window = permutation[seed, identity, pass](position % windows)
  *     first token = (turn[seed, identity, pass] + window * context) mod N,  turn uniform in [0, N)
  *
  * So in each pass every token is read at most once, fewer than `context` tokens are left out, and

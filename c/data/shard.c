@@ -70,8 +70,8 @@ static uint32_t largest(const uint8_t *at, const struct shard_header *h)
 {
     uint32_t most = 0;
     if (h->id_bytes == 2) {
-        const uint16_t *ids =
-            (const uint16_t *)at; /* a mapping is aligned, and so is byte 64 of it */
+        /* a mapping is aligned, and so is byte 64 of it */
+        const uint16_t *ids = (const uint16_t *)at;
         uint16_t most16 = 0;
         for (size_t i = 0; i < h->count; i++) most16 = ids[i] > most16 ? ids[i] : most16;
         most = most16;

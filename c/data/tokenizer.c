@@ -154,8 +154,8 @@ size_t tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t c
 
 #define WORD_BYTES 30 /* longest cached word */
 #define WORD_IDS   8
-#define WORD_SLOTS                                                                                 \
-    65536u /* 4 MiB: nearly every word of a language occurs again before its slot is overwritten */
+/* 4 MiB: nearly every word of a language occurs again before its slot is overwritten */
+#define WORD_SLOTS 65536u
 
 struct kept_word {
     uint8_t bytes, ids; /* lengths; bytes 0: empty */

@@ -313,8 +313,8 @@ static enum err take_merges(const struct parse *p, json_t *merges)
     json_array_foreach(merges, i, merge)
     {
         const char *text = json_string_value(merge);
-        if (text && !strncmp(text, "#version", 8))
-            continue; /* `tokenizers` treats it as a header */
+        /* `tokenizers` treats it as a header */
+        if (text && !strncmp(text, "#version", 8)) continue;
         enum err e = take_merge(p, merge, &v->merges[v->merge_count++]);
         if (e) return e;
     }

@@ -1,10 +1,11 @@
 /* checkpoint.h -- everything that a worker needs to continue as if it had never stopped, in one
  * file (checkpoints.h: the folder).
  *
- *     0      header, 4096 bytes, little-endian: the fields of struct checkpoint in the order of checkpoint.c's codec,
- *            the table of sections, and an XXH3-128 of the preceding 4080 bytes
- *     4096   parameters, moment1, moment2, anchor, momentum: [parameters] fp32 each, each from a multiple of 4096;
- *            the table holds offset and XXH3-128 of each
+ *     0      header, 4096 bytes, little-endian: the fields of struct checkpoint in the order of
+ *            checkpoint.c's codec, the table of sections, and an XXH3-128 of the preceding 4080
+ *            bytes
+ *     4096   parameters, moment1, moment2, anchor, momentum: [parameters] fp32 each, each starting
+ *            at a multiple of 4096; the table holds offset and XXH3-128 of each
  *
  * Version 2 added the tokenizer's hash and the shared values (shared.h) to version 1, version 3 the
  * kernels and the precision; all are read. The rest of the header is zeros.

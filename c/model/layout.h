@@ -4,8 +4,8 @@
  * momentum of the outer step. No padding: the length is model_shape_parameters(). Order:
  *
  *     embed_tokens [vocab, dim]
- *     each layer:  q_proj [heads*hd, dim]  k_proj, v_proj [kv_heads*hd, dim]  o_proj [dim, heads*hd]
- *                  gate_proj, up_proj [ffn, dim]  down_proj [dim, ffn]
+ *     each layer:  q_proj [heads*hd, dim]  k_proj, v_proj [kv_heads*hd, dim]
+ *                  o_proj [dim, heads*hd]  gate_proj, up_proj [ffn, dim]  down_proj [dim, ffn]
  *     lm_head [vocab, dim]                          unless tied
  *     each layer:  input_layernorm, post_attention_layernorm [dim]
  *     norm [dim]

@@ -1,7 +1,8 @@
 /* safetensors.h -- a model's parameters as Hugging Face's safetensors file.
  *
  *     0    u64, little-endian: bytes of the header
- *     8    header: a JSON object, padded with spaces to a multiple of 8: name -> {"dtype", "shape", "data_offsets"}
+ *     8    header: a JSON object, name -> {"dtype", "shape", "data_offsets"}, padded with spaces
+ *          to a multiple of 8
  *     ...  the tensors, fp32, without gaps; offsets count from here
  *
  * The flat vector of layout.h already has the tensors in this order, so it is written unchanged. */

@@ -57,8 +57,8 @@ struct driver {
  * re-entered. */
 static void report_later(struct driver *d, const struct event *e)
 {
-    if (d->later_count == LATER_MAX)
-        return; /* the link is about to go down, which reports the same */
+    /* the link is about to go down, which reports the same */
+    if (d->later_count == LATER_MAX) return;
     d->later[(d->later_first + d->later_count++) % LATER_MAX] = *e;
 }
 

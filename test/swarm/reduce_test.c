@@ -419,8 +419,8 @@ Test(reduce, nothing_to_average_is_no_average)
 Test(reduce, links_far_slower_than_was_guessed_cost_time_and_no_contribution)
 {
     world_init(3);
-    world.carrier.delay =
-        span_s(1); /* one window of chunks takes four seconds, and there are several */
+    /* one window of chunks takes four seconds, and there are several */
+    world.carrier.delay = span_s(1);
     begin();
     run_for(span_s(100));
     cr_assert_eq(check_agreement(), 3);
