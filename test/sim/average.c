@@ -1,20 +1,20 @@
-/* average.c -- is a mean what it says? Recomputed in float64 from what the trainers handed over.
+/* average.c -- checks the means: recomputed in float64 from the trainers' contributions.
  *
- * Which contributions are in a mean is not taken from anybody's word. A mean is a weighted sum
- * of vectors that are known, so least squares finds the weights: those of whoever is in it come
- * out as its share of the tokens, the others' as 0, a contribution that counts twice as twice
- * its share. */
+ * Which contributions are in a mean is determined independently of the nodes. A mean is a weighted
+ * sum of known vectors, so least squares finds the weights: for a contribution in it its share of
+ * the tokens, for others 0, for one counted twice twice its share. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "world.h"
 
-struct fit { /* y as a sum of k vectors: the factors that explain it best */
+struct fit { /* y as a sum of k vectors: the best-fitting factors */
     uint32_t k;
     const struct snapshot *of[CHECK_SNAPSHOTS];
     double factor[CHECK_SNAPSHOTS];
-    uint32_t sure; /* of them: surely in the mean; of the others the factor is what it would be */
+    /* the number certainly in the mean; for the others it is the factor they would have */
+    uint32_t sure;
 };
 
 /* Least squares by the normal equations, Cholesky. Contributions of different workers are nearly
@@ -56,11 +56,11 @@ static double absmax(const float *x, size_t n)
     return most;
 }
 
-#define SLACK                                                                                      \
-    5e-4 /* of a block's largest value: what the factors are off by, and fp32's rounding */
+/* of a block's largest value: tolerance for the factors' error and fp32's rounding */
+#define SLACK 5e-4
 
-/* Largest share of the quantization error that the sum of the counted contributions allows: > 1 is
- * too much. */
+/* The largest deviation in units of the allowed quantization error, given the counted
+ * contributions: > 1 is too much. */
 static double fit_error(const struct fit *f, size_t at, size_t n, const double *y)
 {
     double worst = 0;
@@ -82,7 +82,7 @@ static double fit_error(const struct fit *f, size_t at, size_t n, const double *
     return worst;
 }
 
-/* Into float64; returns the mean of the blocks' scales: what one step of q is worth. */
+/* Converts to float64; returns the mean of the blocks' scales: the size of one step of q. */
 static double dequantize(const uint8_t *wire, size_t n, double *y)
 {
     size_t blocks = (n + OUTER_BLOCK - 1) / OUTER_BLOCK;
@@ -101,7 +101,7 @@ static uint64_t least_tokens(const struct snapshot *s)
     return s->offers.before ? s->offers.before : s->offers.latest;
 }
 
-/* A member of any mean adds its tokens to the lineage, once. It may have handed over more than one
+/* A member of any mean adds its tokens to the lineage, once. It may have made more than one
  * contribution. */
 static void count_tokens(struct means *m, const struct snapshot *s, bool surely)
 {
@@ -110,10 +110,10 @@ static void count_tokens(struct means *m, const struct snapshot *s, bool surely)
     if (s->tokens > m->high[s->node]) m->high[s->node] = s->tokens;
 }
 
-#define STRONG 0.02 /* a factor that is no noise, to begin with */
-#define HIDDEN 2.0  /* steps of the mean's scale: a share of less may be rounded away as a whole */
+#define STRONG 0.02 /* initially a factor above this is not noise */
+#define HIDDEN 2.0  /* steps of the mean's scale: a smaller share may be rounded away completely */
 
-/* Tokens behind a factor of 1, from those who are surely in the mean. */
+/* Tokens that correspond to a factor of 1, from the contributions certainly in the mean. */
 static double tokens_of_all(const struct fit *f)
 {
     double tokens = 0, factors = 0;
@@ -132,8 +132,8 @@ static double rms(const float *x, size_t n)
     return sqrt(sum / (double)n);
 }
 
-/* Keeps those that were counted, and those of whom it cannot be told, at the end. False, with the
- * run ended, when one node was counted twice. */
+/* Keeps the contributions that were counted, with undecidable ones at the end. False, with the run
+ * ended, when a node was counted twice. */
 static bool fit_members(struct world *w, struct sim_node *n, uint32_t chunk, struct fit *f,
                         size_t at, size_t count, double step)
 {
@@ -170,7 +170,7 @@ static bool fit_members(struct world *w, struct sim_node *n, uint32_t chunk, str
     return true;
 }
 
-/* Sum 1, and in proportion to the tokens that each was READY with. */
+/* Checks that weights sum to 1 and are proportional to the tokens in each READY. */
 static bool fit_weights(struct world *w, struct sim_node *n, uint32_t chunk, const struct fit *f)
 {
     double sum = 0, low = 0, high = INFINITY, hidden = 0;
@@ -197,7 +197,7 @@ static bool fit_weights(struct world *w, struct sim_node *n, uint32_t chunk, con
     return true;
 }
 
-/* One chunk's mean against the contributions to this round. */
+/* Checks one chunk's mean against the contributions to this round. */
 static void check_chunk(struct world *w, struct sim_node *n, uint32_t chunk)
 {
     const struct trainer *t = &n->trainer;
@@ -230,7 +230,8 @@ void check_means(struct world *w, struct sim_node *n)
     int32_t known = check_history(&w->check, t->order.lineage);
     struct means *m = &n->watch.means;
     memset(m, 0, sizeof *m);
-    /* Equal lineage means equal bits, which check_applied sees to: what is known holds here too. */
+    /* Equal lineage means equal bits, which check_applied verifies: so the known means apply here,
+     * too. */
     if (known >= 0) *m = w->check.histories[known].means;
     for (uint32_t c = 0; c < t->layout.chunks && !w->over; c++) {
         if (t->order.average.null[c]) continue;
@@ -258,7 +259,7 @@ void check_snapshot(struct world *w, struct sim_node *n)
     for (uint64_t i = 0; i < count; i++) new.delta[i] = t->state.anchor[i] - t->parameters[i];
     struct snapshot *s = NULL;
     for (uint32_t i = 0; i < CHECK_SNAPSHOTS;
-         i++) { /* the same again, after an attempt that failed */
+         i++) { /* the same snapshot again, after a failed attempt */
         struct snapshot *o = &w->check.snapshots[i];
         if (o->delta && o->node == new.node &&
             o->base == new.base &&memcmp(o->delta, new.delta, count * sizeof(float)) == 0)

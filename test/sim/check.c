@@ -8,7 +8,7 @@
 #include "swarm/wire.h"
 #include "world.h"
 
-/* ---- histories: which lineages there are, and their bits ---- */
+/* ---- histories: all lineages and their bits ---- */
 
 int32_t check_history(const struct check *c, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
 {
@@ -55,7 +55,8 @@ static bool forked(const struct check *c, int32_t a, int32_t b)
     return !past(c, a, b) && !past(c, b, a);
 }
 
-/* A node holds this state now: has anybody held another one by the same name? */
+/* Records the state that a node holds now; has any node held a different one under the same
+ * lineage? */
 static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent, const char *how)
 {
     const struct lineage_state *s = &n->trainer.state;
@@ -83,10 +84,11 @@ void check_state(struct world *w, struct sim_node *n, const char *how)
     n->watch.history = history_hold(w, n, -1, how);
 }
 
-#define MEETING_S                                                                                  \
-    10 /* from the start of the one whom all know until all know each other (SPEC.md, "Membership") */
+/* from the start of the node that all know until all know each other (SPEC.md, "Membership") */
+#define MEETING_S 10
 
-/* Everybody's list names the first node alone, and it was not there yet, or not for long? */
+/* Does everybody's list name only the first node, and was that not started yet, or only
+ * recently? */
 static bool too_early(const struct world *w)
 {
     const struct sim_node *first = &w->nodes[0];
@@ -94,8 +96,8 @@ static bool too_early(const struct world *w)
            (first->life == 0 || w->now.ns < instant_after(first->born, span_s(MEETING_S)).ns);
 }
 
-/* Was one of the two histories made by somebody who may not have heard of the others, since they
- * parted? */
+/* Since the two histories diverged, was a step of one made by a node that may not have known the
+ * others? */
 static bool parted_apart(const struct check *c, int32_t a, int32_t b)
 {
     const int32_t both[] = {a, b};
@@ -105,7 +107,7 @@ static bool parted_apart(const struct check *c, int32_t a, int32_t b)
     return false;
 }
 
-/* Where only crashes happen, those who were never touched by one are on one line. */
+/* If the only faults are crashes, nodes that never crashed share one history. */
 static void check_survivors(struct world *w, struct sim_node *n)
 {
     enum scenario_kind k = w->scenario.kind;
@@ -123,7 +125,7 @@ static void check_survivors(struct world *w, struct sim_node *n)
     }
 }
 
-/* All live nodes, when they hold one history; -1 otherwise. */
+/* The history that all live nodes hold; -1 if they differ. */
 static int32_t sameness(const struct world *w)
 {
     int32_t same = -1;
@@ -160,7 +162,7 @@ static void check_tokens(struct world *w, struct sim_node *n, uint64_t added)
                        (unsigned long long)high);
 }
 
-/* Does a live node hold this history, or one that comes from it? */
+/* Does a live node hold this history, or a descendant of it? */
 static bool held(const struct world *w, int32_t history)
 {
     for (uint32_t i = 0; i < w->node_count; i++)
@@ -168,15 +170,15 @@ static bool held(const struct world *w, int32_t history)
     return false;
 }
 
-/* Another history from the same past: had one of the two a reason to think that the other's members
- * are gone? */
+/* A second history from the same past: did one of the two have a reason to consider the other's
+ * members gone? */
 static void check_cause(struct world *w, struct sim_node *n, int32_t now)
 {
     struct check *c = &w->check;
     struct history *h = &c->histories[now];
     h->blind = n->watch.blind;
     for (uint32_t i = 0; i < w->node_count; i++) h->born += w->nodes[i].life > 0;
-    for (uint32_t i = 0; i < w->node_count; i++) /* one member who counts too few is enough */
+    for (uint32_t i = 0; i < w->node_count; i++) /* one member that knows too few is enough */
         for (uint32_t k = 0; k < SIM_CHUNKS_MAX; k++)
             if (h->means.members[k] >> i & 1) h->blind = h->blind || w->nodes[i].watch.blind;
     for (int32_t i = 0; i < now && !h->blind; i++)
@@ -302,7 +304,7 @@ void check_frame(struct world *w, struct sim_node *n, const struct action *a)
 
 static bool busy(enum peer_phase p) { return p == PHASE_MATCH || p == PHASE_REDUCE; }
 
-/* Is there a fork that is not healed yet? While it is, those who fetch the heavier history do not
+/* Is there an unhealed fork? Until it heals, nodes that download the heavier history do not
  * count. */
 static bool healing(const struct world *w)
 {
@@ -316,7 +318,7 @@ static bool healing(const struct world *w)
     return false;
 }
 
-/* Is there a live process that this node holds for dead, or does not know? */
+/* Is there a live process that this node considers dead, or does not know? */
 static bool blind(const struct world *w, const struct sim_node *n)
 {
     struct node_peer seen[SIM_NODES_MAX];
@@ -353,12 +355,12 @@ static void check_bounds(struct world *w, struct sim_node *n)
     span slowest = span_s(0);
     for (uint32_t i = 0; i < w->node_count; i++)
         if (w->scenario.step[i].ns > slowest.ns) slowest = w->scenario.step[i];
-    /* A process that stood still has its bound from when it woke. */
+    /* The bound of a paused process starts when it resumes. */
     instant awake = n->paused_until;
     instant busy_since = instant_max(n->watch.busy_since, awake);
     span slack = w->scenario.slack;
     span allowed = span_ns(span_s(SIM_ROUND_S).ns + 4 * slowest.ns + slack.ns);
-    /* Who has done its steps waits in MATCH for the others to do theirs. */
+    /* A node that has done its steps waits in MATCH for the others to do theirs. */
     if (w->scenario.count_steps) allowed.ns += w->scenario.every * slowest.ns * 5 / 4;
     if (n->watch.busy_since.ns != INSTANT_NEVER.ns &&
         instant_since(w->now, busy_since).ns > allowed.ns)
@@ -411,7 +413,7 @@ static void check_forks(struct world *w)
         }
 }
 
-/* ---- the end ---- */
+/* ---- end of the run ---- */
 
 static void check_proof(struct world *w)
 {

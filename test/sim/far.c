@@ -15,7 +15,7 @@ static void draw_workers(struct rng *r, struct scenario *s)
     s->batch_tokens = 64u << rng_below(r, 5);
     s->epochs = 1u << 30;
     s->checkpoint_every = span_s(0);
-    /* A round lasts long enough to meet in. */
+    /* Rounds long enough for all nodes to meet in one. */
     uint64_t step_ms = between(r, 12000, 30000) / s->every;
     for (uint32_t i = 0; i < s->nodes; i++) {
         s->step[i] = milliseconds(r, step_ms * 6 / 10, step_ms * 14 / 10);
@@ -24,8 +24,8 @@ static void draw_workers(struct rng *r, struct scenario *s)
     s->round = span_ms(step_ms * s->every + 4000);
 }
 
-/* Rates such that the slowest link moves what it has to in so many seconds: a contribution out,
- * means in, and as much again for the chunks that it owns. */
+/* Rates at which the slowest link needs a random number of seconds for its bytes per round: a
+ * contribution sent, means received, and as much again for the chunks that it owns. */
 static void draw_rates(struct rng *r, struct scenario *s)
 {
     static const uint32_t guesses[] = {1, 10, 100, 1000};
@@ -40,8 +40,8 @@ static void draw_rates(struct rng *r, struct scenario *s)
     span transfer = span_ms((uint64_t)(1e3 * seconds));
     s->round = span_ns(s->round.ns + 2 * transfer.ns);
     s->slack = span_ns(4 * transfer.ns);
-    s->download =
-        span_ms((uint64_t)(64e-3 * (double)s->parameters / slowest)); /* 8 B a parameter */
+    /* 8 B per parameter */
+    s->download = span_ms((uint64_t)(64e-3 * (double)s->parameters / slowest));
 }
 
 void far_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])

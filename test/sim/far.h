@@ -1,11 +1,12 @@
-/* far.h -- worlds in which the network is slow, as the swarm's is meant to be.
+/* far.h -- worlds with slow links, for which the swarm is made.
  *
- * A round's bytes take from seconds to minutes on the slowest link, and nobody was told: all are
- * configured with one guess that is wrong by any factor. Up and down differ, and what comes to a
- * node shares its downlink. Vectors are short here, so rates are lower by as much, and frames and
- * datagrams cost no time of a link: beside real vectors they are as good as nothing.
+ * A round's bytes take from seconds to minutes on the slowest link, and the nodes do not know: all
+ * are configured with the same guess, which is wrong by any factor. Uplink and downlink differ, and
+ * everything sent to a node shares its downlink. Vectors are short here, so rates are
+ * proportionally lower; frames and datagrams take no link time, since next to real vectors they are
+ * negligible.
  *
- * No process dies and nobody is cut off, so the swarm must never have two histories. */
+ * No process dies and no node is cut off, so the swarm must never have two histories. */
 #ifndef SHOAL_SIM_FAR_H
 #define SHOAL_SIM_FAR_H
 

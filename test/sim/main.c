@@ -1,4 +1,4 @@
-/* main.c -- zig build sim: runs seeds, each in a process of its own, and says what they showed
+/* main.c -- zig build sim: runs seeds, each in a process of its own, and reports the results
  * (sim.h). */
 #include <errno.h>
 #include <signal.h>
@@ -16,7 +16,7 @@
 #define SEED_FIRST 1
 #define SEED_LAST  200
 #define JOBS_MAX   64
-#define LIMIT_S    300 /* of processor time for one seed: it would otherwise be an endless loop */
+#define LIMIT_S    300 /* processor time for one seed: catches endless loops */
 
 struct job {
     pid_t child;
@@ -35,11 +35,11 @@ struct choice {
     uint64_t salt;
     bool trace, quiet, far;
     bool stop; /* at the first failure */
-    bool said; /* print what the golden file holds, and nothing else */
+    bool said; /* print only the lines of a golden file */
     const char *golden;
 };
 
-static struct sim_report report; /* of the child: a signal handler looks at its time */
+static struct sim_report report; /* in the child: a signal handler reads its time */
 
 static void on_signal(int number)
 {
@@ -114,7 +114,7 @@ static void print_report(const struct choice *c, uint64_t seed, const struct sim
     if (!r->ok) print_repeat(c, seed);
 }
 
-/* Is `said` what the golden file holds for this seed, in lines of both? */
+/* Does the golden file hold `said` for this seed? */
 static bool as_golden(const struct choice *c, uint64_t seed, uint64_t said)
 {
     unsigned long long its, was;
@@ -126,7 +126,7 @@ static bool as_golden(const struct choice *c, uint64_t seed, uint64_t said)
     return same;
 }
 
-/* Waits for one child and adds what it says to the totals. */
+/* Waits for one child and adds its report to the totals. */
 static void collect(struct job *j, const struct choice *c, struct totals *t)
 {
     struct sim_report r;
@@ -222,8 +222,8 @@ int main(int argc, char **argv)
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    /* Seeds end in the order they were started, so the output is the same whatever the number of
-     * jobs. */
+    /* Seeds are reported in the order they were started, so the output is the same whatever the
+     * number of jobs. */
     uint64_t count = c.last - c.first + 1;
     for (uint64_t i = 0; i < count + c.jobs; i++) {
         struct job *j = &jobs[i % c.jobs];

@@ -7,8 +7,8 @@
 #include "swarm/wire.h"
 #include "world.h"
 
-#define PACKET_BYTES 1200       /* of payload in one packet */
-#define ALWAYS       UINT64_MAX /* HAPPEN_IDLE: whatever was heard */
+#define PACKET_BYTES 1200       /* payload of a packet */
+#define ALWAYS       UINT64_MAX /* HAPPEN_IDLE: regardless of what was heard */
 
 static link_id id_of(uint32_t link, int side) { return 1 + 2 * link + (uint32_t)side; }
 
@@ -98,8 +98,8 @@ static void arrive_at(struct world *w, struct message *m, instant at)
                (struct happening){.at = at, .kind = HAPPEN_ARRIVE, .node = -1, .message = m});
 }
 
-/* What lost packets cost a reliable message: a probe time-out that doubles, for each time in a
- * row. */
+/* Delay of a reliable message by lost packets: a probe timeout, doubled for each consecutive
+ * loss. */
 static span recovery(struct world *w, size_t count, span round_trip)
 {
     double keep = 1.0;
@@ -115,8 +115,7 @@ static span recovery(struct world *w, size_t count, span round_trip)
     return cost;
 }
 
-/* Sends a reliable message. Bulk waits for its turn at the sender's uplink; frames slip in
- * between. */
+/* Sends a reliable message. Bulk data queues for the sender's uplink; frames go ahead. */
 static void send_reliable(struct world *w, struct message *m, bool bulk)
 {
     struct link *l = &w->network.links[m->link];
@@ -183,7 +182,7 @@ static uint32_t pending_new(struct link *l, enum event_kind kind, int side, uint
     }
     l->pending[l->pending_count] =
         (struct pending){.open = true, .side = (uint8_t)side, .kind = kind, .ticket = ticket};
-    return (uint32_t)l->pending_count++; /* never used again: an answer may still be on its way */
+    return (uint32_t)l->pending_count++; /* never used again: an answer may still be in flight */
 }
 
 static uint32_t link_new(struct network *n)
@@ -202,8 +201,8 @@ static uint32_t link_new(struct network *n)
     return n->link_count++;
 }
 
-/* Each event may move the list of links, kill the node, or open a link: everything is looked up
- * anew. What the node sends because of them comes later. */
+/* Each event may move the list of links, kill the node, or open a link: so everything is looked up
+ * again. What the node sends in response comes later. */
 static void fail_pending(struct world *w, uint32_t link, int side)
 {
     size_t count = w->network.links[link].pending_count;
@@ -217,7 +216,7 @@ static void fail_pending(struct world *w, uint32_t link, int side)
     }
 }
 
-/* An end is gone: its process hears what failed, then that the link is down. */
+/* An end is gone: its process is told what failed, then that the link is down. */
 static void end_down(struct world *w, uint32_t link, int side, uint32_t code)
 {
     struct link_end *e = &w->network.links[link].end[side];
@@ -232,7 +231,7 @@ static void end_down(struct world *w, uint32_t link, int side, uint32_t code)
         struct event v = {.kind = EVENT_LINK_DOWN, .link = id_of(link, side), .code = code};
         world_give(w, node_of(w, e), &v);
     }
-    fail_pending(w, link, side); /* what was sent in vain meanwhile */
+    fail_pending(w, link, side); /* sent meanwhile, without a link */
     network_review(w);
 }
 
@@ -310,7 +309,7 @@ static void hang_up(struct world *w, uint32_t link, int side, uint32_t code)
                code);
 }
 
-/* A link that retires goes once nothing is under way on it. */
+/* A retiring link closes once nothing is in flight on it. */
 static void retire(struct world *w, uint32_t link, int side)
 {
     struct link *l = &w->network.links[link];
@@ -332,7 +331,7 @@ static void stall(struct link_end *e, struct message *m)
     e->stalled[e->stalled_count++] = m;
 }
 
-/* The path is open again: what waited comes when the sender's next probe is due. */
+/* The path is open again: waiting messages arrive when the sender's next probe is due. */
 static void unstall(struct world *w, struct link *l, int side)
 {
     struct link_end *e = &l->end[side], *from = &l->end[!side];
@@ -397,7 +396,7 @@ static void hand_over(struct world *w, struct message *m)
     world_give(w, node_of(w, &w->network.links[m->link].end[m->side]), &v);
 }
 
-/* A message is for a process that knows no such link: it says so, if it can. */
+/* A message for a process without this link: it answers with a reset, if it can. */
 static void refuse(struct world *w, const struct message *m)
 {
     const struct link *l = &w->network.links[m->link];
@@ -407,13 +406,13 @@ static void refuse(struct world *w, const struct message *m)
                !m->side, 0);
 }
 
-/* True when the message must wait, is lost or was refused: nothing is left to do with it here. */
+/* True when the message must wait, is lost or was refused: the caller is done with it. */
 static bool held_back(struct world *w, struct message *m)
 {
     struct link *l = &w->network.links[m->link];
     struct link_end *e = &l->end[m->side], *from = &l->end[!m->side];
     struct sim_node *sender = node_of(w, from), *receiver = node_of(w, e);
-    if (!lives(w, from) && sender->died_at.ns < m->left.ns) { /* it never left */
+    if (!lives(w, from) && sender->died_at.ns < m->left.ns) { /* it was never sent */
         message_free(w, m);
         return true;
     }
@@ -449,7 +448,7 @@ static void arrive(struct world *w, struct message *m)
     if (held_back(w, m)) return;
     struct link_end *e = &w->network.links[m->link].end[m->side];
     if (m->kind == EVENT_FRAME && m->number != e->frame_next) {
-        /* One before it comes later, or never: then neither does this one. */
+        /* An earlier one arrives later, or never: so this one must wait. */
         if (!lives(w, &w->network.links[m->link].end[!m->side])) {
             message_free(w, m);
             return;
@@ -462,7 +461,7 @@ static void arrive(struct world *w, struct message *m)
     message_free(w, m);
 }
 
-/* ---- what the world asks for ---- */
+/* ---- interface ---- */
 
 static void act_request(struct world *w, uint32_t link, int side, const struct action *a)
 {
@@ -476,7 +475,7 @@ static void act_request(struct world *w, uint32_t link, int side, const struct a
     send_reliable(w, m, true);
 }
 
-/* QUIC would notice it on the way: this is the memory of whoever serves. */
+/* Damage in the server's memory; QUIC would detect it in transit. */
 static void damage(struct world *w, struct message *m)
 {
     struct network *n = &w->network;
@@ -508,7 +507,7 @@ static void act_reply(struct world *w, struct sim_node *n, const struct action *
     send_reliable(w, m, true);
 }
 
-/* The link is down, and the machine may not know it yet: what it sends fails, as with a real
+/* The link is down, which the machine may not know yet: what it sends fails, as with a real
  * driver. */
 static void act_in_vain(struct world *w, const struct action *a)
 {
@@ -576,7 +575,7 @@ void network_act(struct world *w, struct sim_node *n, const struct action *a)
     }
 }
 
-/* Puts a happening off while its process stands still; true when it is void or put off. */
+/* Postpones a happening while its process is paused; true when it is void or postponed. */
 static bool not_now(struct world *w, const struct happening *h, const struct link_end *e)
 {
     if (!lives(w, e)) return true;
@@ -669,7 +668,7 @@ void network_paused(struct world *w, struct sim_node *n)
 
 void network_crashed(struct world *w, struct sim_node *n)
 {
-    if (chance(w) < 0.3) return; /* with its machine, or behind a firewall that says nothing */
+    if (chance(w) < 0.3) return; /* the machine died too, or a firewall drops the answer */
     for (uint32_t i = w->network.link_first; i < w->network.link_count; i++)
         for (int s = 0; s < 2; s++) {
             struct link_end *e = &w->network.links[i].end[s], *peer = &w->network.links[i].end[!s];

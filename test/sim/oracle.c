@@ -9,7 +9,7 @@
 #define LINKS_MAX  512
 #define PARCEL_BIG 60000
 
-struct talk { /* on one link */
+struct talk { /* messages on one link */
     link_id link;
     uint32_t frame_next, frame_sent, datagram_latest, datagram_sent;
     bool over; /* its link is down */
@@ -22,7 +22,7 @@ struct node {
     enum peer_phase phase;
     bool alive, ready, applying, finished;
     uint64_t weight;
-    uint8_t *contribution; /* all chunks, and the one of the round before */
+    uint8_t *contribution; /* all chunks; `old`: of the previous round */
     uint8_t *old;
     uint8_t *means, *null, *mine;
     float *acc;
@@ -89,7 +89,7 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
     return n;
 }
 
-/* ---- averaging, by looking into each other ---- */
+/* ---- averaging, by direct access to each other ---- */
 
 static bool all_ready(const struct node *n)
 {
@@ -138,7 +138,7 @@ static void apply(struct node *n, const struct sink *out)
     struct order o = {.kind = ORDER_APPLY, .average = {n->means, n->null, n->mine}};
     memset(n->null, 0, n->layout.chunks);
     memset(n->mine, 1, n->layout.chunks);
-    /* Those who are still at this epoch have their contribution; those ahead kept it in `old`. */
+    /* Nodes still at this epoch have their contribution; those ahead kept it in `old`. */
     for (uint32_t c = 0; c < n->layout.chunks; c++) average_chunk(n, c);
     bool odd = n->slot == 1 && n->state.epoch == 4;
     if (odd && cheat == CHEAT_BITS) n->means[outer_wire_offset(&n->layout, 1) - 1] ^= 1;
@@ -189,7 +189,7 @@ static void trained(struct node *n, const struct event *e, const struct sink *ou
         return;
     }
     n->phase = PHASE_MATCH;
-    n->applying = true; /* until the snapshot is there */
+    n->applying = true; /* until the snapshot has arrived */
     sink_note(out, (struct note){.name = "ready"});
     order((struct order){.kind = ORDER_SNAPSHOT}, out);
 }
@@ -305,7 +305,7 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
     case EVENT_LINK_UP:
         oracle_counts.ups++;
         chat(n, in->link, out);
-        /* all dial all: the links that the smaller ID dialled stay */
+        /* all dial all: the links dialled by the smaller ID stay */
         if (in->dialled != (memcmp(n->config.id, in->id, CRYPTO_KEY_BYTES) < 0))
             sink_act(out, &(struct action){.kind = ACTION_RETIRE, .link = in->link});
         break;

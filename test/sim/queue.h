@@ -1,5 +1,5 @@
-/* queue.h -- what will happen in the simulated world, in order of time; ties fall by the order of
- * asking.
+/* queue.h -- future events of the simulated world, in order of time, at a tie in the order they
+ * were pushed.
  *
  * A binary heap. Nothing in it depends on an address or on the clock of the machine it runs on. */
 #ifndef SHOAL_SIM_QUEUE_H
@@ -15,20 +15,20 @@ struct message;
 
 enum happening_kind {
     HAPPEN_START,   /* node: its process starts */
-    HAPPEN_TICK,    /* node: its timer runs out */
+    HAPPEN_TICK,    /* node: its timer expires */
     HAPPEN_TRAINER, /* node: the trainer's present job is done */
     HAPPEN_ARRIVE,  /* message */
     HAPPEN_DIAL,    /* link: the dialler tries to reach the other side */
     HAPPEN_UP,      /* link, side: the handshake is complete there */
-    HAPPEN_GONE,    /* link, side: the network says that nobody listens at the peer's address */
-    HAPPEN_IDLE, /* link, side: nothing was heard for the idle time-out, if `stamp` still says so */
-    HAPPEN_RESET,  /* link, side: the peer answers that it knows no such connection */
-    HAPPEN_CLOSE,  /* link, side: a close arrives there */
-    HAPPEN_RETIRE, /* link, side: to be closed when it is quiet */
-    HAPPEN_WAKE,   /* node: a pause ends */
-    HAPPEN_FAULT,  /* stamp: index into the plan */
-    HAPPEN_HEAL,   /* stamp: index into the plan; its effect ends */
-    HAPPEN_WATCH,  /* once a second: what must come true within a bound is looked at */
+    HAPPEN_GONE,    /* link, side: the network reports that nobody listens at the peer's address */
+    HAPPEN_IDLE,    /* link, side: idle timeout, if `stamp` is still current */
+    HAPPEN_RESET,   /* link, side: the peer answers that it knows no such connection */
+    HAPPEN_CLOSE,   /* link, side: a close arrives there */
+    HAPPEN_RETIRE,  /* link, side: close it when it is quiet */
+    HAPPEN_WAKE,    /* node: a pause ends */
+    HAPPEN_FAULT,   /* stamp: index into the plan */
+    HAPPEN_HEAL,    /* stamp: index into the plan; its effect ends */
+    HAPPEN_WATCH,   /* once a second: checks of what must happen within a bound */
 };
 
 struct happening {
@@ -36,8 +36,8 @@ struct happening {
     uint64_t sequence; /* given by queue_push */
     enum happening_kind kind;
     uint8_t side;
-    int node;      /* whom it concerns; -1: nobody, or see the link */
-    uint32_t life; /* of the node's process: happenings of an earlier one are void; 0: any */
+    int node;      /* the node concerned; -1: none, or see the link */
+    uint32_t life; /* of the node's process: void for a later process; 0: any */
     uint32_t link;
     uint64_t stamp;
     struct message *message; /* owned by the happening */
@@ -55,8 +55,8 @@ void queue_push(struct queue *q, struct happening h);
 /* Takes the earliest; false when there is none. */
 bool queue_next(struct queue *q, struct happening *out);
 
-/* Gives back the heap's storage; what messages are still in it is the caller's affair (queue_next
- * until false). */
+/* Frees the heap's storage; the caller first frees the messages still in it (queue_next until
+ * false). */
 void queue_fini(struct queue *q);
 
 #endif

@@ -28,7 +28,7 @@ static void draw_kind(struct rng *r, uint64_t seed, uint32_t nodes, struct scena
     s->kind = (enum scenario_kind)(seed % SCENARIO_COUNT);
     s->nodes = nodes ? nodes : (uint32_t)between(r, 1, 20);
     bool alone = s->nodes == 1;
-    /* Most faults need somebody to meet them: alone there is only to die and to come back. */
+    /* Most faults need other nodes: a single node can only die and come back. */
     if (alone && s->kind != SCENARIO_QUIET && s->kind != SCENARIO_END) s->kind = SCENARIO_RESTART;
 }
 
@@ -56,7 +56,7 @@ static void draw_workers(struct rng *r, uint64_t seed, struct scenario *s,
     bool plain =
         s->kind == SCENARIO_QUIET || s->kind == SCENARIO_LOSSY || s->kind == SCENARIO_CRASH;
     s->count_steps = plain && seed / SCENARIO_COUNT % 2 == 1;
-    /* Nobody has to be there from the start, unless the run is to repeat. */
+    /* Nodes need not be present from the start, unless the run must be repeatable. */
     for (uint32_t i = 0; s->kind == SCENARIO_QUIET && !s->count_steps && i < s->nodes; i++)
         s->start[i].ns *= 1 + rng_below(r, 4);
 }
@@ -70,14 +70,14 @@ static void draw_packets(struct rng *r, struct scenario *s, uint64_t needed[FAUL
                 s->kind == SCENARIO_ONE_WAY || s->kind == SCENARIO_PAUSE || s->kind == SCENARIO_END;
     if (!some) return;
     s->loss = all ? losses[rng_below(r, 4)] : losses[rng_below(r, 2)] * (double)rng_below(r, 2);
-    s->duplicate = all || s->nodes < 6 ? 0.05 : 0.01; /* a few talk less */
+    s->duplicate = all || s->nodes < 6 ? 0.05 : 0.01; /* few nodes send fewer messages */
     s->reorder = all || s->nodes < 6 ? 0.2 : 0.05;
     if (s->loss > 0) needed[FAULT_LOSS] = s->nodes > 2 ? 5 : 1;
     needed[FAULT_DUPLICATE] = needed[FAULT_REORDER] = s->nodes > 2;
 }
 
-/* How they are to find each other. Only where whoever is named comes back, and nobody comes later.
- * Dice of its own. */
+/* How the nodes find each other; only if the listed node comes back after faults, and nobody joins
+ * late. Uses its own random stream. */
 static void draw_meeting(uint64_t seed, struct scenario *s)
 {
     struct rng r = rng_split(rng_init(seed), 6);
@@ -88,7 +88,7 @@ static void draw_meeting(uint64_t seed, struct scenario *s)
     if (s->kind != SCENARIO_QUIET) return;
     uint64_t pattern = rng_below(&r, 3);
     s->one_way = span_us(pattern == 2 ? 0 : 50 + rng_below(&r, 150000));
-    /* All at the same moment, or within 300 ms; else as drawn before. */
+    /* All start at the same moment, or within 300 ms; otherwise as drawn before. */
     for (uint32_t i = 0; pattern < 2 && i < s->nodes; i++)
         s->start[i] = (instant){pattern == 0 ? 0 : span_ms(rng_below(&r, 301)).ns};
 }
@@ -117,7 +117,7 @@ static void plan_crashes(struct rng *r, struct scenario *s, uint64_t count, bool
     }
 }
 
-/* Neither none nor all. */
+/* A random set of nodes, neither empty nor all. */
 static uint32_t draw_sides(struct rng *r, uint32_t nodes)
 {
     uint32_t all = (1u << nodes) - 1, sides;
@@ -167,7 +167,7 @@ void scenario_plan_times(struct rng *r, struct scenario *s)
         struct planned *p = &s->plan[i];
         at.ns += (uint64_t)((double)s->round.ns * (0.2 + rng_unit(r)));
         p->at = at;
-        /* Partitions of one world follow one another, and a lonely node must be back before it dies
+        /* Partitions of one world do not overlap, and a single node must be back before it dies
          * again. */
         bool alone = p->kind == FAULT_PARTITION || p->kind == FAULT_ONE_WAY || s->nodes == 1;
         if (alone) at.ns += p->length.ns + span_s(25).ns * (s->nodes == 1);
@@ -205,7 +205,7 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
         break;
     case SCENARIO_CHURN:
         scenario_plan_joins(&r, s, between(&r, 1, s->nodes - 1) / 2 + 1, needed);
-        s->damage = 400; /* the first, and one in some downloads: whoever joins meets it */
+        s->damage = 400; /* the first part, and one in some downloads: every joiner meets it */
         needed[FAULT_DAMAGE] = 1;
         if (s->nodes > 2) scenario_plan(s, FAULT_LEAVE, needed);
         plan_crashes(&r, s, 2, true, needed);
@@ -221,8 +221,8 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
     case SCENARIO_END:
         if (pair) scenario_plan_joins(&r, s, 1, needed);
         plan_crashes(&r, s, 1, true, needed);
-        /* It must be back before the others have ended the run and left: alone it would finish
-         * another one. */
+        /* It must be back before the others have ended the run and left: alone it would finish a
+         * different one. */
         for (uint32_t i = 0; i < s->plan_count; i++)
             s->plan[i].length = milliseconds(&r, 500, 5000);
         s->epochs += span_s(60).ns / (s->round.ns - span_s(3).ns);
@@ -235,8 +235,8 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
 
 /* ---- when it happens ---- */
 
-/* A node that runs, is not on its way out and is not about to die; NULL when one must be left and
- * there is no other. */
+/* A running node that is neither leaving nor about to die; NULL when the only one must be
+ * spared. */
 static struct sim_node *victim(struct world *w, bool last_too)
 {
     struct sim_node *found[SIM_NODES_MAX];
@@ -260,7 +260,7 @@ static void block(struct world *w, const struct planned *p, int by)
     network_review(w);
 }
 
-/* Does it come between any two that run? */
+/* Does it separate any two running nodes? */
 static bool divides(const struct world *w, const struct planned *p)
 {
     bool in = false, out = false;
@@ -272,7 +272,7 @@ static bool divides(const struct world *w, const struct planned *p)
     return in && out;
 }
 
-/* Nobody is there to meet it: later. */
+/* No node is affected: tries later. */
 static void postpone(struct world *w, uint64_t index)
 {
     queue_push(&w->queue, (struct happening){.at = instant_after(w->now, span_s(5)),
@@ -319,7 +319,8 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
     case FAULT_PARTITION:
     case FAULT_ONE_WAY:
         if (!divides(w, p)) {
-            p->sides = draw_sides(&w->rng, w->node_count); /* those may have left for good */
+            /* the drawn ones may have left for good */
+            p->sides = draw_sides(&w->rng, w->node_count);
             break;
         }
         w->report->faults[p->kind]++;

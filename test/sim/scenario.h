@@ -1,5 +1,5 @@
-/* scenario.h -- what a seed decides before the world starts: who takes part, and what will go wrong
- * when. */
+/* scenario.h -- what a seed decides before the world starts: the nodes, and the faults with their
+ * times. */
 #ifndef SHOAL_SIM_SCENARIO_H
 #define SHOAL_SIM_SCENARIO_H
 
@@ -10,26 +10,27 @@
 
 #define SCENARIO_PLAN_MAX 64
 
-enum scenario_kind { /* seed modulo their number, so that 200 seeds have 20 of each */
-                     SCENARIO_QUIET, /* no fault at all */
-                     SCENARIO_LOSSY, /* packets lost, doubled, reordered; slow nodes; otherwise all is well */
-                     SCENARIO_CRASH, /* crashes only; the dead stay dead */
-                     SCENARIO_RESTART, /* crashes; the dead come back with their checkpoint or without */
-                     SCENARIO_PARTITION, /* the swarm is cut in two, and healed */
-                     SCENARIO_ONE_WAY,   /* some do not hear some others */
-                     SCENARIO_PAUSE,     /* processes stand still for up to a minute */
-                     SCENARIO_CHURN,     /* joins, leaves, crashes, restarts */
-                     SCENARIO_ALL,       /* everything at once */
-                     SCENARIO_END, /* the run ends after some epochs; a crash and a join on the way */
-                     SCENARIO_COUNT,
-                     /* far.h */
-                     FAR_SLOW = SCENARIO_COUNT, /* all links are slow */
-                     FAR_UNEVEN,                /* some are fifty times slower than others */
-                     FAR_LONG, /* round trips of up to 0.8 s, loss of up to 20 % in bursts */
-                     FAR_JOIN, /* who comes late needs many rounds to download the state */
-                     FAR_DEAF, /* large messages do not reach one member for a while */
-                     FAR_HANG, /* a trainer stands still for up to two minutes */
-                     FAR_COUNT_END
+/* seed modulo their number, so that 200 seeds have 20 of each */
+enum scenario_kind {
+    SCENARIO_QUIET,     /* no fault at all */
+    SCENARIO_LOSSY,     /* packets lost, doubled, reordered; slow nodes; no other faults */
+    SCENARIO_CRASH,     /* crashes only; the dead stay dead */
+    SCENARIO_RESTART,   /* crashes; the dead come back with their checkpoint or without */
+    SCENARIO_PARTITION, /* the swarm is cut in two, then healed */
+    SCENARIO_ONE_WAY,   /* some do not hear some others */
+    SCENARIO_PAUSE,     /* processes are paused for up to a minute */
+    SCENARIO_CHURN,     /* joins, leaves, crashes, restarts */
+    SCENARIO_ALL,       /* everything at once */
+    SCENARIO_END,       /* the run ends after some epochs; a crash and a join on the way */
+    SCENARIO_COUNT,
+    /* far.h */
+    FAR_SLOW = SCENARIO_COUNT, /* all links are slow */
+    FAR_UNEVEN,                /* some are fifty times slower than others */
+    FAR_LONG,                  /* round trips of up to 0.8 s, loss of up to 20 % in bursts */
+    FAR_JOIN,                  /* who comes late needs many rounds to download the state */
+    FAR_DEAF,                  /* large messages do not reach one member for a while */
+    FAR_HANG,                  /* a trainer stands still for up to two minutes */
+    FAR_COUNT_END
 };
 
 struct planned {
@@ -37,9 +38,9 @@ struct planned {
     instant at;
     span length;      /* pause, partition; downtime of a crash, 0: for ever */
     int node;         /* pause, crash, leave; -1: chosen when it happens */
-    uint32_t sides;   /* partition: bit i set: node i is on the one side */
+    uint32_t sides;   /* partition: bit i set: node i is on one side */
     bool empty;       /* crash: it comes back with an empty folder */
-    uint64_t actions; /* crash: after so many more actions of its */
+    uint64_t actions; /* crash: after so many more of its actions */
     bool done;        /* it has happened, and what it began has ended */
 };
 
@@ -49,9 +50,9 @@ struct scenario {
     uint64_t parameters, every, batch_tokens, epochs;
     bool count_steps; /* each worker does exactly `every` steps, then waits for the others */
     double loss, duplicate, reorder;
-    uint32_t damage; /* of so many parts of a state one is damaged where it is served; 0: none */
-    span step[SIM_NODES_MAX];        /* of an inner step */
-    double mbps[SIM_NODES_MAX];      /* up, in truth */
+    uint32_t damage;            /* one in so many served parts of a state is damaged; 0: none */
+    span step[SIM_NODES_MAX];   /* of an inner step */
+    double mbps[SIM_NODES_MAX]; /* up, in truth */
     double down_mbps[SIM_NODES_MAX]; /* down, in truth; 0: no limit */
     uint32_t guess_mbps;             /* what all were configured with; 0: the truth */
     bool far;
@@ -60,15 +61,16 @@ struct scenario {
     uint32_t forks_allowed; /* second histories from one past; checked in far worlds */
     double burst; /* probability a message that a burst of loss begins; in it most is lost */
     instant start[SIM_NODES_MAX];
-    bool late[SIM_NODES_MAX]; /* joins when the others are under way */
-    bool
-        list_first; /* everybody's peer list names the first node alone, as the README shows; else all who are not late */
-    span one_way;   /* latency of every pair; 0: each pair has its own, up to 75 ms */
-    span round;     /* a guess of how long one takes */
+    bool late[SIM_NODES_MAX]; /* joins while the others train */
+    /* everybody's peer list names only the first node, as in the README; otherwise all that are not
+     * late */
+    bool list_first;
+    span one_way;          /* latency of every pair; 0: each pair has its own, up to 75 ms */
+    span round;            /* estimated duration of a round */
     span checkpoint_every; /* epochs are written to disk no more often than this */
     struct planned plan[SCENARIO_PLAN_MAX];
     uint32_t plan_count;
-    instant calm_at; /* not before it; when all faults have passed */
+    instant calm_at; /* earliest calm; it begins when all faults have passed */
 };
 
 void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);

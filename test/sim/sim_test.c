@@ -1,5 +1,5 @@
-/* The simulator itself, with the false swarm of oracle.h: what it is told it does, and what is
- * wrong it sees. */
+/* Tests of the simulator itself, with the fake swarm of oracle.h: it does what is asked, and
+ * detects what is wrong. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -89,7 +89,7 @@ Test(network, keeps_one_link_of_two_that_a_pair_dialled)
 {
     struct sim_report r = run(CHEAT_NONE, QUIET, 5);
     cr_assert(r.ok, "%s", r.violation);
-    /* All dial all: two links a pair of which one is closed, at both its ends. */
+    /* All dial all: two links per pair, one of which is closed, at both ends. */
     cr_assert_eq(oracle_counts.ups, 5 * 4 * 2);
     cr_assert_eq(oracle_counts.downs, 5 * 4);
 }
@@ -192,7 +192,7 @@ Test(sim, sees_a_node_that_does_not_leave_when_told)
 
 Test(sim, says_that_it_proved_nothing_when_a_planned_fault_met_nobody)
 {
-    /* These nodes talk only when a link comes up: of 60 datagrams too few are lost or overtaken for
+    /* These nodes send only when a link comes up: of 60 datagrams too few are lost or reordered for
      * the scenario. */
     uint64_t told = 0;
     for (uint64_t seed = LOSSY; seed < LOSSY + 400; seed += 2 * SCENARIO_COUNT) {

@@ -3,17 +3,15 @@
 #define XXH_STATIC_LINKING_ONLY /* for its state on the stack */
 #include <xxhash.h>
 
-#define SEED_LOW                                                                                   \
-    0x243f6a8885a308d3u /* the first digits of pi, so that nobody has to ask why these */
+#define SEED_LOW  0x243f6a8885a308d3u /* the first digits of pi: obviously arbitrary */
 #define SEED_HIGH 0x13198a2e03707344u
 
 static void hash_seeded(const struct bytes *parts, size_t count, uint64_t seed, uint8_t out[32])
 {
     XXH3_state_t low, high;
-    XXH3_INITSTATE(&low); /* or a seed left over on the stack is taken for its own */
+    XXH3_INITSTATE(&low); /* otherwise it uses a seed left over on the stack */
     XXH3_INITSTATE(&high);
-    XXH3_INITSTATE(
-        &low); /* or reset takes what lies on the stack for a secret made from this seed */
+    XXH3_INITSTATE(&low); /* otherwise reset uses stack contents as a secret made from this seed */
     XXH3_INITSTATE(&high);
     XXH3_128bits_reset_withSeed(&low, SEED_LOW ^ seed);
     XXH3_128bits_reset_withSeed(&high, SEED_HIGH ^ seed);

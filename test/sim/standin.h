@@ -1,5 +1,5 @@
-/* standin.h -- cheap cryptography for the simulator: nobody in it can forge, nothing in it is
- * secure.
+/* standin.h -- cheap cryptography for the simulator: not secure, but the simulated nodes cannot
+ * forge it.
  *
  * Hashes are 256 bits of two keyed XXH3 runs: far cheaper than SHA-256 and without collisions among
  * honest inputs. A signature is a hash of the signer's secret and the message; the secret follows
@@ -14,11 +14,11 @@
 struct standin {
     uint8_t key[CRYPTO_KEY_BYTES]; /* the node's own ID */
     uint64_t world;                /* shared by all nodes of a world */
-    struct rng rng;                /* behind crypto.random */
+    struct rng rng;                /* used by crypto.random */
     uint64_t signed_count, verified_count, refused_count;
 };
 
-/* A table over `s`, which must outlive it. */
+/* A table that uses `s`, which must outlive it. */
 struct crypto standin_crypto(struct standin *s);
 
 #endif

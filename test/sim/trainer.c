@@ -100,7 +100,7 @@ void trainer_boot(struct world *w, struct sim_node *n)
     check_state(w, n, n->disk.any ? "restored" : "genesis");
 }
 
-/* Chance for every element, from a stream of its own for each node and step. */
+/* Random changes to every element, from a separate stream for each node and step. */
 static void inner_step(struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
@@ -201,7 +201,7 @@ static void start_job(struct world *w, struct sim_node *n, enum trainer_job job,
                                              .life = n->life});
 }
 
-/* Carries out orders until one takes time; then trains on if it may. */
+/* Carries out orders until one takes time; then continues training if it may. */
 static void next_job(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;

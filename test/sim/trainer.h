@@ -1,10 +1,9 @@
-/* trainer.h -- a worker that learns nothing, quickly: its inner steps change the parameters by
- * chance.
+/* trainer.h -- a fast fake trainer: its inner steps change the parameters randomly.
  *
- * It does what c/node's worker does, in its order: one inner step after the other; orders of the
- * swarm are carried out at step boundaries, in order; an order's work takes time. The replica has
- * two pairs of buffers; an outer step or a download is written to the spare pair, which then
- * becomes the state. Each state goes to the disk now and then, and a restart goes on from there. */
+ * It works like c/node/worker.c: inner steps one by one; orders of the swarm are carried out at
+ * step boundaries, in order; an order takes time. The replica has two pairs of buffers; an outer
+ * step or a download is written to the spare pair, which then becomes the state. The state is
+ * written to the disk now and then, and a restart continues from there. */
 #ifndef SHOAL_SIM_TRAINER_H
 #define SHOAL_SIM_TRAINER_H
 
@@ -33,10 +32,10 @@ struct trainer {
     uint8_t *wire;
     struct lineage_state state;
     struct round_progress round;
-    uint64_t steps; /* in its life: what chance an inner step takes */
+    uint64_t steps; /* in its life: selects an inner step's random numbers */
     span step;      /* time of one inner step */
-    bool on;        /* ORDER_TRAIN, not ORDER_HOLD, came last */
-    bool held;      /* a snapshot was ordered, and nothing after it yet */
+    bool on;        /* the latest of ORDER_TRAIN and ORDER_HOLD was ORDER_TRAIN */
+    bool held;      /* a snapshot was ordered, and nothing since */
     instant held_since;
     enum trainer_job job;
     instant hung_until; /* its present job ends no earlier */
@@ -46,14 +45,14 @@ struct trainer {
     uint64_t snapshot_tokens; /* of the round at the latest snapshot */
 };
 
-/* Storage for the vectors; the content comes with trainer_boot. */
+/* Allocates the vectors; trainer_boot sets their content. */
 void trainer_open(struct world *w, struct sim_node *n);
 void trainer_close(struct sim_node *n);
 
-/* What a process finds at its start: its checkpoint, or genesis. Fills state and round. */
+/* The start of a process, from its checkpoint or genesis. Fills state and round. */
 void trainer_boot(struct world *w, struct sim_node *n);
 
-/* ACTION_ORDER and ACTION_STATE. */
+/* Handles ACTION_ORDER and ACTION_STATE. */
 void trainer_order(struct world *w, struct sim_node *n, const struct order *o);
 void trainer_part(struct world *w, struct sim_node *n, const struct action *a);
 

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "far.h"
 
-#define TICKS_AT_ONCE 100 /* more at one moment is a loop that spins */
+#define TICKS_AT_ONCE 100 /* more at one moment means an endless loop */
 
 void world_violated(struct world *w, const char *format, ...)
 {
@@ -40,8 +40,8 @@ static void mix_bytes(struct world *w, struct bytes b)
     mix(w, b.count ? XXH3_64bits(b.data, b.count) : 0);
 }
 
-/* For sim_report.said: what a node hears and notes, in terms of SPEC.md and docs/events.md
- * alone. */
+/* Hashes for sim_report.said what a node receives and notes, only in terms of SPEC.md and
+ * docs/events.md. */
 static void say(struct world *w, const struct sim_node *n, uint64_t what)
 {
     w->said = rng_mix(w->said ^ rng_mix(w->now.ns) ^ rng_mix((uint64_t)n->index << 32 ^ what));
@@ -99,7 +99,7 @@ static void act(void *self, struct action *a)
     struct world *w = n->world;
     if (n->dying || w->over) return;
     if (n->crash_after && --n->crash_after == 0) {
-        n->dying = true; /* before this action got out */
+        n->dying = true; /* before this action was sent */
         return;
     }
     if (n->finished) {
@@ -155,7 +155,7 @@ static void end_process(struct world *w, struct sim_node *n)
     arena_close(&n->room);
 }
 
-/* Asks for a tick when the machine wants one; the driver is late by up to 2 ms. */
+/* Schedules a tick when the machine wants one; the driver is late by up to 2 ms. */
 static void schedule(struct world *w, struct sim_node *n)
 {
     instant due = node_due(n->node);
@@ -170,7 +170,7 @@ static void schedule(struct world *w, struct sim_node *n)
                               .at = at, .kind = HAPPEN_TICK, .node = n->index, .life = n->life});
 }
 
-/* What is due after the machine has acted: its end, the checks, its next tick. */
+/* After the machine has acted: its end, the checks, its next tick. */
 static void settle(struct world *w, struct sim_node *n)
 {
     if (n->dying || (n->crash_after && w->now.ns >= n->crash_latest.ns)) {
@@ -233,7 +233,7 @@ static void configure(struct world *w, struct sim_node *n)
     memcpy(c->run_id, w->run_id, sizeof c->run_id);
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *o = &w->nodes[i];
-        if (o == n || w->scenario.late[i]) continue; /* whoever wrote the list did not know them */
+        if (o == n || w->scenario.late[i]) continue; /* unknown when the list was written */
         if (w->scenario.list_first && i > 0) continue;
         memcpy(n->bootstrap[c->bootstrap_count].id, o->id, sizeof o->id);
         n->bootstrap[c->bootstrap_count++].address = o->address;
@@ -290,7 +290,7 @@ void world_crash(struct world *w, struct sim_node *n)
 
 static void tick(struct world *w, struct sim_node *n, instant at)
 {
-    if (n->tick_at.ns != at.ns) return; /* an earlier one took its place */
+    if (n->tick_at.ns != at.ns) return; /* replaced by an earlier one */
     n->tick_at = INSTANT_NEVER;
     n->ticks_now = n->ticked.ns == w->now.ns ? n->ticks_now + 1 : 0;
     n->ticked = w->now;
@@ -310,7 +310,7 @@ static void happen_to_node(struct world *w, const struct happening *h)
         return;
     }
     if (!n->alive || n->life != h->life) return;
-    if (!node_runs(w, n)) { /* it stands still: later, in the same order */
+    if (!node_runs(w, n)) { /* it is paused: later, in the same order */
         struct happening later = *h;
         later.at = n->paused_until;
         if (h->kind == HAPPEN_TICK) n->tick_at = later.at;

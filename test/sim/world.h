@@ -1,5 +1,5 @@
-/* world.h -- the simulated world and all in it; its parts are network.h, trainer.h, scenario.h and
- * check.h. */
+/* world.h -- the simulated world and everything in it; its parts are network.h, trainer.h,
+ * scenario.h and check.h. */
 #ifndef SHOAL_SIM_WORLD_H
 #define SHOAL_SIM_WORLD_H
 
@@ -19,25 +19,27 @@
 struct sim_node {
     struct world *world;
     int index;
-    uint64_t clock_ns; /* its clock's origin: no two agree on what time it is */
+    uint64_t clock_ns; /* its clock's origin: differs between nodes */
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address address;
     bool alive;      /* the process runs (it may be paused) */
-    bool finished;   /* it ended by itself: ORDER_FINISH */
-    bool leaving;    /* EVENT_LEAVE was given */
-    instant left_at; /* when */
-    bool dying; /* the crash has happened inside the present step: what it does now nobody sees */
-    bool stepping; /* node_step is running: it must not be called again */
-    uint32_t life; /* which process this is, from 1 */
+    bool finished;   /* it ended normally: ORDER_FINISH */
+    bool leaving;    /* EVENT_LEAVE was delivered */
+    instant left_at; /* when that was */
+    /* the crash has happened within the present step: its further actions have no effect */
+    bool dying;
+    bool stepping; /* node_step is running: it must not be re-entered */
+    uint32_t life; /* number of its process, from 1 */
     instant born;  /* when its first process started */
     uint64_t incarnation;
-    instant paused_since, paused_until; /* runs when `paused_until` is past */
-    instant died_at;                    /* the latest process that ended */
-    instant tick_at;                    /* of the earliest tick in the queue; INSTANT_NEVER: none */
-    uint32_t ticks_now;                 /* ticks at one and the same moment */
+    instant paused_since, paused_until; /* running when `paused_until` is past */
+    instant died_at;                    /* end of its latest process */
+    /* time of the earliest tick in the queue; INSTANT_NEVER: none */
+    instant tick_at;
+    uint32_t ticks_now; /* ticks at the same moment */
     instant ticked;
     uint64_t crash_after;       /* actions until it dies; 0: not planned */
-    instant crash_latest;       /* or then, whatever it does */
+    instant crash_latest;       /* or at this time, whatever it does */
     span back_after;            /* downtime after that crash; 0: for ever */
     bool back_empty, returning; /* it will be started again */
     struct node *node;
@@ -69,7 +71,7 @@ struct world {
     uint64_t hash, said;
 };
 
-/* Notes the first broken invariant and ends the run. */
+/* Records the first violated invariant and ends the run. */
 void world_violated(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Gives an event to a node's machine: it must be alive and not paused. */
@@ -83,7 +85,7 @@ static inline bool node_runs(const struct world *w, const struct sim_node *n)
     return n->alive && n->paused_until.ns <= w->now.ns;
 }
 
-/* Life and death of a process. */
+/* Start and end of a process. */
 void world_start(struct world *w, struct sim_node *n);
 void world_crash(struct world *w, struct sim_node *n);
 
