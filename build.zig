@@ -1,5 +1,5 @@
-//! How shoal is built. `./zigw build -l` lists the steps; the first table below is that list. build/ has the parts:
-//! components.zig says which folders there are and what each may include.
+//! The build of shoal. `./zigw build -l` lists the steps, from the first table below. build/ has the parts:
+//! components.zig lists the folders and what each may include.
 const std = @import("std");
 const components = @import("build/components.zig");
 const gpu = @import("build/gpu.zig");
@@ -9,7 +9,7 @@ const third_party = @import("build/third_party.zig");
 const Shoal = @import("build/shoal.zig").Shoal;
 const Compile = std.Build.Step.Compile;
 
-/// Every step of the build, and what it does.
+/// Every step of the build, with its description.
 const steps = .{
     .{ "check", "compile everything, run nothing" },
     .{ "test", "run every test that needs no GPU" },
@@ -28,7 +28,7 @@ const steps = .{
     .{ "fmt", "lay out our C sources with clang-format" },
 };
 
-/// Any x86-64 of the last ten years, and any Linux with glibc 2.28.
+/// Any x86-64 of the last ten years, and any Linux with glibc 2.28 or later.
 const default_target: std.Target.Query = .{
     .cpu_arch = .x86_64,
     .cpu_model = .{ .explicit = &std.Target.x86.cpu.x86_64_v3 },
@@ -72,7 +72,7 @@ pub fn build(b: *std.Build) void {
     scripts(&s, shoal);
 }
 
-/// What runs the program at length, and what lays out its sources.
+/// Steps that run the program for long, and the one that formats its sources.
 fn scripts(s: *Shoal, shoal: *Compile) void {
     const b = s.b;
     _ = s.talking("release-check", &.{ ".ci/run", "--all" });
@@ -86,7 +86,7 @@ fn scripts(s: *Shoal, shoal: *Compile) void {
     for ([_][]const u8{ "test/bench/idle.py", "test/bench/sharing.py", "test/bench/alone.py" }) |file| {
         const bench = s.talking("bench", &.{ "python3", file });
         bench.addArtifactArg(shoal);
-        if (before) |earlier| bench.step.dependOn(earlier); // two at once would disturb each other
+        if (before) |earlier| bench.step.dependOn(earlier); // concurrent benchmarks would disturb each other
         before = &bench.step;
     }
     const pytorch = s.talking("bench-pytorch", &.{ "python3", "test/bench/cpu_vs_pytorch.py", "--shoal" });

@@ -1,24 +1,24 @@
-//! Our own C code: which folders there are, and which may see which.
+//! Our own C code: its folders, and which may include which.
 const std = @import("std");
 const third_party = @import("third_party.zig");
 const shoal = @import("shoal.zig");
 const Shoal = shoal.Shoal;
 const Module = shoal.Module;
 
-/// One folder of our own C code, a static library of its own. It sees its own headers, those of what it needs and of
-/// the third-party libraries it names, and nothing else: an include that leads up or sideways does not compile
-/// (STYLE.md, "Where things live").
+/// One folder of our own C code, built as a static library. It sees only its own headers and those of the components
+/// and third-party libraries that it names: an include that leads up or sideways does not compile (STYLE.md, "Where
+/// things live").
 pub const Component = struct {
     name: []const u8,
     dir: []const u8,
-    /// All it may include and is linked with.
+    /// Components that it may include and is linked with.
     needs: []const []const u8 = &.{},
-    /// More headers that it may include: of c/ itself, or all of a folder (root_of).
+    /// Further headers that it may include: of c/ itself, or of a whole folder (root_of).
     headers: []const []const u8 = &.{},
     third: []const []const u8 = &.{},
-    /// What its tests need on top.
+    /// Additional components for its tests.
     test_needs: []const []const u8 = &.{},
-    /// Files compiled without UBSan: it keeps their inner loops from vectorizing. Their tests run with it on.
+    /// Files compiled without UBSan, which keeps their inner loops from being vectorized. Their tests run with it.
     unchecked: []const []const u8 = &.{},
 };
 
@@ -80,7 +80,7 @@ pub const all = [_]Component{
     },
 };
 
-/// Includes that must not compile: a folder, and a header above or beside it. `check` and `test` try each.
+/// Includes that must not compile: a folder, and a header above it or next to it. `check` and `test` try each.
 const walls = .{
     .{ "base", "config/experiment.h" },
     .{ "config", "bin/command.h" },
@@ -98,9 +98,9 @@ pub fn find(name: []const u8) ?Component {
     return null;
 }
 
-/// A folder with one line for each header of the component `name`, or of what is no archive of ours: "backend.h" is
-/// c/backend.h, "cu" the headers of cu/. The line includes the header where it lies, so that a change of it compiles
-/// again what reads it and nothing more.
+/// A generated folder with one forwarding header for each header of the component `name`, or of something that is no
+/// archive of ours: "backend.h" is c/backend.h, "cu" the headers of cu/. It includes the header in its place, so that
+/// a change recompiles only what includes it.
 fn root_of(s: *Shoal, name: []const u8) std.Build.LazyPath {
     const b = s.b;
     if (s.roots.get(name)) |root| return root;
@@ -118,7 +118,7 @@ fn root_of(s: *Shoal, name: []const u8) std.Build.LazyPath {
     return folder.getDirectory();
 }
 
-/// What the sources of a component may include.
+/// The include paths for the sources of a component.
 fn see(s: *Shoal, m: *Module, c: Component) void {
     for ([_][]const []const u8{ &.{c.name}, c.needs, c.headers }) |names| {
         for (names) |n| m.addIncludePath(root_of(s, n));
@@ -131,7 +131,7 @@ pub fn link(s: *Shoal, m: *Module, names: []const []const u8) void {
     for (names) |n| m.linkLibrary(s.archive(n));
 }
 
-/// Links `m` with all of our archives and theirs; `with_cuda`: the node's that computes on GPUs too.
+/// Links `m` with all of our archives and theirs; `with_cuda`: with the node's archive that supports GPUs.
 pub fn linkAll(s: *Shoal, m: *Module, with_cuda: bool) void {
     for (all) |c| {
         const gpu = with_cuda and std.mem.eql(u8, c.name, "node");
@@ -149,7 +149,7 @@ fn flagsOf(s: *Shoal, c: Component, file: []const u8) []const []const u8 {
     return &shoal.c_flags;
 }
 
-/// Its archive, under the name `as`; `more`: flags besides its own.
+/// Its archive, under the name `as`; `more`: additional flags.
 fn compile(s: *Shoal, c: Component, as: []const u8, more: []const []const u8) void {
     const m = s.module();
     see(s, m, c);
@@ -158,7 +158,7 @@ fn compile(s: *Shoal, c: Component, as: []const u8, more: []const []const u8) vo
     s.library(as, s.b.fmt("shoal-{s}", .{as}), m);
 }
 
-/// The archives of all components, two of them once more: c/cpu with the kernels for AVX-512 in C, for any processor
+/// The archives of all components, and variants of two: c/cpu with the kernels for AVX-512 in C, for any processor
 /// (test/cpu/avx512.h), and c/node with GPUs.
 pub fn libraries(s: *Shoal) void {
     for (all) |c| compile(s, c, c.name, &.{});
@@ -177,7 +177,7 @@ pub fn libraries(s: *Shoal) void {
     }
 }
 
-/// The program of a component's tests, NAME; `cpu` is the archive that stands for c/cpu. Null: it has none.
+/// The test program of a component, called NAME; `cpu` is the archive used for c/cpu. Null: it has no tests.
 pub fn tests(s: *Shoal, c: Component, name: []const u8, cpu: []const u8) ?*shoal.Compile {
     const dir = s.b.fmt("test/{s}", .{c.name});
     const names = s.files(dir, "_test.c");
@@ -189,7 +189,7 @@ pub fn tests(s: *Shoal, c: Component, name: []const u8, cpu: []const u8) ?*shoal
     for ([_][]const []const u8{ &.{c.name}, c.needs, c.test_needs }) |needed| {
         for (needed) |n| {
             m.linkLibrary(s.archive(if (std.mem.eql(u8, n, "cpu")) cpu else n));
-            for (find(n).?.third) |t| third_party.use(s, m, t); // archives that an archive needs
+            for (find(n).?.third) |t| third_party.use(s, m, t); // libraries that an archive needs
         }
     }
     return s.testProgram(name, m);

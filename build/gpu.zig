@@ -1,4 +1,4 @@
-//! The CUDA backend: compiled by nvcc, and as C++ for the host, where fibers stand for a GPU's threads.
+//! The CUDA backend: compiled by nvcc, and as C++ for the host, where fibers replace a GPU's threads.
 const std = @import("std");
 const components = @import("components.zig");
 const program = @import("program.zig");
@@ -24,7 +24,7 @@ const fiber_flags = [_][]const u8{
     "-O2",
 };
 
-/// The kernels, compiled by nvcc for each generation of GPUs and, for later ones, as PTX; no C++ runtime is left.
+/// The kernels, compiled by nvcc for each generation of GPUs and, for later ones, as PTX; without a C++ runtime.
 pub fn kernels(s: *Shoal, m: *Module, root: []const u8) void {
     const b = s.b;
     for (s.files("cu", ".cu")) |f| {
@@ -36,7 +36,7 @@ pub fn kernels(s: *Shoal, m: *Module, root: []const u8) void {
         }
         nvcc.addPrefixedDirectoryArg("-I", b.path("c"));
         nvcc.addPrefixedDirectoryArg("-I", b.path("cu"));
-        nvcc.addArgs(&.{ "-MD", "-MF" }); // the headers that it read, so that a changed one compiles it again
+        nvcc.addArgs(&.{ "-MD", "-MF" }); // the headers it includes, so that a change recompiles it
         _ = nvcc.addDepFileOutputArg(b.fmt("{s}.d", .{f}));
         nvcc.addArg("-c");
         nvcc.addFileArg(s.file("cu", f));
@@ -46,8 +46,8 @@ pub fn kernels(s: *Shoal, m: *Module, root: []const u8) void {
     m.addObjectFile(.{ .cwd_relative = b.pathJoin(&.{ root, "lib64", "libcudart_static.a" }) });
 }
 
-/// The tests of c/model/ that matter to a backend, and these of test/cuda/, with the CUDA backend for a device. Headers
-/// in the folder `before` come before all others.
+/// The tests of c/model/ that concern a backend, and these of test/cuda/, with the CUDA backend as the device. Headers
+/// in the folder `before` take precedence.
 fn cudaTests(s: *Shoal, own: []const []const u8, before: ?[]const u8) *Module {
     const m = s.module();
     const flags = &(shoal.c_flags ++ [_][]const u8{ "-DSHOAL_CUDA", "-Itest/model" });
@@ -66,15 +66,15 @@ fn fiberModule(s: *Shoal, includes: []const []const u8, names: []const []const u
     return m;
 }
 
-/// Stands in for a library of NVIDIA's, loaded at run time as that is.
+/// A substitute for a library of NVIDIA's, also loaded at run time.
 fn standIn(s: *Shoal, name: []const u8, m: *Module) *Compile {
     const lib = s.b.addLibrary(.{ .name = name, .root_module = m, .linkage = .dynamic });
-    lib.linker_allow_shlib_undefined = true; // the runtime of the fibers is the program's
+    lib.linker_allow_shlib_undefined = true; // the program contains the fibers' runtime
     return s.checked(lib);
 }
 
-/// The CUDA backend on a machine without a GPU (test/cuda/fiber.h): the tests of c/model/ once more, on its kernels,
-/// and those of test/cuda/. `coverage` runs the tests of the program with it too.
+/// The CUDA backend on a machine without a GPU (test/cuda/fiber.h): the tests of c/model/ again, on its kernels, and
+/// those of test/cuda/. `coverage` runs the tests of the program with it too.
 pub fn fibers(s: *Shoal, program_without: *Compile, all: *Run, coverage: *Run) void {
     const b = s.b;
     const seen = [_][]const u8{ "c", "cu", "test/cuda" };
@@ -91,9 +91,9 @@ pub fn fibers(s: *Shoal, program_without: *Compile, all: *Run, coverage: *Run) v
     m.linkLibrary(lib);
     components.linkAll(s, m, false);
     const exe = s.testProgram("test-cuda", m);
-    exe.rdynamic = true; // the runtime of the fibers, for the stand-ins
+    exe.rdynamic = true; // exports the fibers' runtime to the substitute libraries
 
-    const bin = program.main(s, true); // the whole program with fibers for a GPU
+    const bin = program.main(s, true); // the whole program, with fibers instead of a GPU
     bin.linkLibrary(lib);
     const fiber = s.checked(b.addExecutable(.{ .name = "shoal-fiber", .root_module = bin }));
     fiber.rdynamic = true;
@@ -101,7 +101,7 @@ pub fn fibers(s: *Shoal, program_without: *Compile, all: *Run, coverage: *Run) v
     const cublaslt = standIn(s, "cublaslt_fiber", fiberModule(s, &seen, &.{"cublaslt_fiber.cc"}));
     const nccl = standIn(s, "nccl-fiber", fiberModule(s, &.{"test/cuda"}, &.{"nccl_fiber.cc"}));
 
-    // Are the fibers themselves to be trusted?
+    // Tests of the fibers themselves.
     const own = fiberModule(s, &.{ "cu", "test/cuda" }, &.{ "planted.cc", "fiber.cc", "runtime.cc" });
     const planted = b.addExecutable(.{ .name = "planted", .root_module = own });
     planted.rdynamic = true;
@@ -127,7 +127,7 @@ pub fn fibers(s: *Shoal, program_without: *Compile, all: *Run, coverage: *Run) v
     mutations(s, object, cublaslt, nccl);
 }
 
-/// The planted bugs, and what kernels need of a GPU.
+/// The planted bugs, and the resources that kernels need on a GPU.
 fn mutations(s: *Shoal, tests: *Compile, cublaslt: *Compile, nccl: *Compile) void {
     const mutate = s.talking("mutate-cuda", &.{ "python3", "test/cuda/mutate.py" });
     mutate.addFileArg(.zig_exe);
@@ -143,9 +143,9 @@ fn mutations(s: *Shoal, tests: *Compile, cublaslt: *Compile, nccl: *Compile) voi
     s.talking("gate-cuda", &.{ "python3", "test/cuda/gate.py" }).addPassthruArgs();
 }
 
-/// The same tests on a GPU, in one program with shoal that needs nothing but glibc and a driver: it is run here, and put
-/// into zig-out/gpu with all that carrying it to another machine takes (test/carried/run.sh). Criterion is a shared
-/// library that needs a dozen others, so test/carried/ stands in for it.
+/// The same tests on a GPU, in one program with shoal that needs only glibc and a driver: it is run here, and put into
+/// zig-out/gpu with everything needed to run it on another machine (test/carried/run.sh). Criterion is a shared library
+/// that needs a dozen others, so test/carried/ replaces it.
 pub fn carried(s: *Shoal) void {
     const b = s.b;
     const root = s.toolkit orelse {
@@ -156,7 +156,7 @@ pub fn carried(s: *Shoal) void {
     const tests = cudaTests(s, &own, "test/carried"); // the others need fibers
     s.sources(tests, "test/carried", &.{"runner.c"}, &shoal.c_flags);
     const m = program.main(s, true);
-    m.addCMacro("main", "shoal_main"); // runner.c has the program's own
+    m.addCMacro("main", "shoal_main"); // runner.c defines the program's main
     m.addObject(b.addObject(.{ .name = "gpu-tests", .root_module = tests }));
     m.strip = true;
     kernels(s, m, root);

@@ -16,7 +16,7 @@ fn baseline(s: *Shoal) *shoal.Compile {
     return s.b.addObject(.{ .name = "baseline", .root_module = m });
 }
 
-/// c/bin and all archives; `with_cuda`: what computes on GPUs is linked to it by the caller.
+/// c/bin and all archives; `with_cuda`: the caller links the CUDA backend.
 pub fn main(s: *Shoal, with_cuda: bool) *shoal.Module {
     const m = s.module();
     s.includes(m, &.{ "c", ".", ".deps/system/include" });

@@ -1,4 +1,4 @@
-//! What every part of the build works on: the target, the archives made so far, the steps of the table in build.zig.
+//! State shared by all parts of the build: the target, the archives made so far, the steps of the table in build.zig.
 const std = @import("std");
 
 pub const Run = std.Build.Step.Run;
@@ -14,7 +14,7 @@ pub const Shoal = struct {
     b: *std.Build,
     target: std.Build.ResolvedTarget,
     optimize: std.builtin.OptimizeMode,
-    /// Of the CUDA toolkit; null: there is none.
+    /// Root of the CUDA toolkit; null: there is none.
     toolkit: ?[]const u8,
     libraries: std.StringHashMapUnmanaged(*Compile) = .empty,
     /// Include roots by component (components.zig).
@@ -36,7 +36,7 @@ pub const Shoal = struct {
         return s.b.createModule(.{ .target = s.target, .optimize = s.optimize, .link_libc = true });
     }
 
-    /// An archive of `m`, which others find under `name`; its file is `called`.
+    /// An archive of `m`, registered under `name`; its file is `called`.
     pub fn library(s: *Shoal, name: []const u8, called: []const u8, m: *Module) void {
         const lib = s.b.addLibrary(.{ .name = called, .root_module = m, .linkage = .static });
         s.libraries.put(s.b.allocator, name, lib) catch @panic("OOM");
@@ -59,7 +59,7 @@ pub const Shoal = struct {
         return s.b.path(s.b.pathJoin(&.{ dir, name }));
     }
 
-    /// The files of a folder with this ending, sorted: a new file needs no line here.
+    /// The files of a folder with this suffix, sorted: a new file needs no line here.
     pub fn files(s: *Shoal, dir: []const u8, ending: []const u8) []const []const u8 {
         const b = s.b;
         const io = b.graph.io;
@@ -80,7 +80,7 @@ pub const Shoal = struct {
         return found.items;
     }
 
-    /// Those of `names` that end in none of `endings`.
+    /// Those of `names` that have none of the suffixes `endings`.
     pub fn without(s: *Shoal, names: []const []const u8, endings: []const []const u8) []const []const u8 {
         var left: std.ArrayList([]const u8) = .empty;
         outer: for (names) |f| {
@@ -94,14 +94,14 @@ pub const Shoal = struct {
         return std.mem.concat(s.b.allocator, []const u8, &.{ x, y }) catch @panic("OOM");
     }
 
-    /// A program of our tests from `m`.
+    /// A test program from `m`.
     pub fn testProgram(s: *Shoal, name: []const u8, m: *Module) *Compile {
         const exe = s.b.addExecutable(.{ .name = name, .root_module = m });
-        exe.link_gc_sections = false; // Criterion finds its tests by a section that nothing refers to
+        exe.link_gc_sections = false; // Criterion finds its tests in a section that nothing references
         return s.checked(exe);
     }
 
-    /// Runs a command in the top folder, each time that it is asked for.
+    /// Runs a command in the top folder, every time it is requested.
     pub fn script(s: *Shoal, command: []const []const u8) *Run {
         const run = s.b.addSystemCommand(command);
         run.setCwd(s.b.path("."));
@@ -109,7 +109,7 @@ pub const Shoal = struct {
         return run;
     }
 
-    /// The same with the terminal for itself, under the step `name`.
+    /// The same with exclusive use of the terminal, under the step `name`.
     pub fn talking(s: *Shoal, name: []const u8, command: []const []const u8) *Run {
         const run = s.script(command);
         run.stdio = .inherit;
@@ -117,14 +117,14 @@ pub const Shoal = struct {
         return run;
     }
 
-    /// A run of test/tally.py that knows where the program is; test programs are added as arguments.
+    /// A run of test/tally.py that knows the program's path; test programs are added as arguments.
     pub fn tally(s: *Shoal, program: ?*Compile) *Run {
         const run = s.script(&.{ "python3", "test/tally.py" });
         if (program) |shoal| run.addPrefixedArtifactArg("SHOAL_BIN=", shoal);
         return run;
     }
 
-    /// A tally of its own under a step of its own.
+    /// A separate tally under its own step.
     pub fn alone(s: *Shoal, name: []const u8, what: []const u8, program: ?*Compile) *Run {
         const run = s.tally(program);
         s.b.step(name, what).dependOn(&run.step);

@@ -1,5 +1,5 @@
-//! What runs under `test` and beside it: a program for each folder of test/, the simulated swarm, networks in
-//! namespaces, and the scripts that run the program itself.
+//! The step `test` and related ones: a program for each folder of test/, the simulated swarm, networks in namespaces,
+//! and the scripts that run the program itself.
 const std = @import("std");
 const components = @import("components.zig");
 const third_party = @import("third_party.zig");
@@ -9,7 +9,7 @@ const Module = shoal.Module;
 const Compile = shoal.Compile;
 const Run = shoal.Run;
 
-/// One program a folder of test/, then the scripts; tally.py, which is returned, adds them up.
+/// One program per folder of test/, then the scripts; tally.py, which is returned, sums up the results.
 pub fn all(s: *Shoal, program: *Compile, licenses: std.Build.LazyPath) *Run {
     const b = s.b;
     b.dependOnDirectoryContents(b.path("test"));
@@ -30,7 +30,7 @@ fn units(s: *Shoal, run: *Run) void {
         s.alone(name, b.fmt("run the tests of test/{s} alone", .{c.name}), null).addArtifactArg(exe);
         run.addArtifactArg(exe);
     }
-    // Those that compute on a CPU once more, on the kernels for AVX-512 on any processor (test/cpu/avx512.h).
+    // Those that compute on a CPU run again, with the kernels for AVX-512 on any processor (test/cpu/avx512.h).
     for ([_][]const u8{ "cpu", "model" }) |name| {
         const c = components.find(name).?;
         const exe = components.tests(s, c, b.fmt("test-{s}-avx512-in-c", .{name}), "cpu-avx512-in-c").?;
@@ -59,7 +59,7 @@ pub fn simulator(s: *Shoal, run_all: *Run) void {
     mutate.addPassthruArgs();
     s.step("mutate").dependOn(&mutate.step);
 
-    // oracle.c plays the nodes: of the real ones only what has no node in it.
+    // oracle.c replaces the nodes: of swarm/ only the parts without a node are used.
     const m = simModule(s, s.without(own, &.{"main.c"}));
     s.sources(m, "swarm", &.{ "lineage.c", "wire.c" }, &shoal.c_flags);
     third_party.use(s, m, "criterion");
@@ -77,8 +77,8 @@ fn simModule(s: *Shoal, names: []const []const u8) *Module {
     return m;
 }
 
-/// Networks in namespaces for the tests (test/wan/README.md): its program, also as zig-out/test/wan, the tests of its
-/// parts, and the scripts that run things in it.
+/// Networks in namespaces for the tests (test/wan/README.md): the program, also as zig-out/test/wan, the tests of its
+/// parts, and the scripts that use it.
 pub fn wan(s: *Shoal, program: *Compile, run_all: *Run) void {
     const b = s.b;
     const names = s.files("test/wan", ".c");
@@ -108,7 +108,7 @@ fn wanModule(s: *Shoal, names: []const []const u8) *Module {
     return m;
 }
 
-/// The unit tests and the fuzz targets, built by the system's clang (test/sanitize.py).
+/// The unit tests and the fuzz targets, built with the system's clang (test/sanitize.py).
 pub fn sanitizers(s: *Shoal) void {
     const b = s.b;
     for ([_][]const u8{ "address", "thread" }) |kind| {

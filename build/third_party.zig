@@ -1,11 +1,11 @@
-//! Libraries of others: sources that we compile (sources.lock), and the distribution's archives (zigw puts links to
-//! them into .deps/system).
+//! Third-party libraries: sources that we compile (sources.lock), and the distribution's archives (zigw links them in
+//! .deps/system).
 const std = @import("std");
 const shoal = @import("shoal.zig");
 const Shoal = shoal.Shoal;
 const Module = shoal.Module;
 
-/// Where the source NAME of sources.lock is unpacked.
+/// The folder where the source NAME of sources.lock is unpacked.
 fn folder_of(comptime name: []const u8) []const u8 {
     comptime {
         @setEvalBranchQuota(100_000);
@@ -39,13 +39,13 @@ const quic_includes = [_][]const u8{
 };
 const flags = [_][]const u8{ "-w", "-fno-sanitize=undefined" };
 
-/// Those of the distribution.
+/// The libraries of the distribution.
 const system = .{
     .{ "jansson", "libjansson.a" }, .{ "xxhash", "libxxhash.a" }, .{ "pcre2", "libpcre2-8.a" },
     .{ "z", "libz.a" },             .{ "zstd", "libzstd.a" },     .{ "criterion", "libcriterion.so" },
 };
 
-/// Gives `m` the headers and the archive of a library.
+/// Adds the headers and the archive of a library to `m`.
 pub fn use(s: *Shoal, m: *Module, name: []const u8) void {
     inline for (system) |lib| if (std.mem.eql(u8, name, lib[0])) {
         s.includes(m, &.{".deps/system/include"});
@@ -61,14 +61,14 @@ pub fn use(s: *Shoal, m: *Module, name: []const u8) void {
         m.addCMacro("NGHTTP3_STATICLIB", "1");
     } else if (std.mem.eql(u8, name, "yaml")) {
         s.includes(m, &.{yaml_dir ++ "/include"});
-    } else if (std.mem.eql(u8, name, "dygraphs")) { // files that c/fleet/page.c embeds
+    } else if (std.mem.eql(u8, name, "dygraphs")) { // files embedded by c/fleet/page.c
         inline for (dygraphs) |macro| m.addCMacro(macro[0], "\"../../" ++ dygraphs_dir ++ macro[1] ++ "\"");
         return;
     } else @panic(name);
     m.linkLibrary(s.archive(name));
 }
 
-/// The archives of those that we compile.
+/// The archives of the libraries that we compile.
 pub fn libraries(s: *Shoal) void {
     wolfssl(s);
     quic(s);
@@ -109,7 +109,7 @@ fn quic(s: *Shoal) void {
     s.library("quic", "quic", m);
 }
 
-/// libyaml wants its version, which is the end of its folder's name.
+/// libyaml needs its version, which is the suffix of its folder's name.
 fn yaml(s: *Shoal) void {
     const m = s.module();
     const version = comptime yaml_dir[std.mem.lastIndexOfScalar(u8, yaml_dir, '-').? + 1 ..];
@@ -122,8 +122,8 @@ fn yaml(s: *Shoal) void {
     s.library("yaml", "yaml", m);
 }
 
-/// The licences of all that the program holds, which go wherever it goes: of the sources that are compiled in, and of
-/// the distribution's archives (zigw).
+/// The licences of everything in the program, distributed with it: of the compiled sources and of the distribution's
+/// archives (zigw).
 pub fn licenses(s: *Shoal) std.Build.LazyPath {
     const b = s.b;
     const folder = b.addWriteFiles();

@@ -27,7 +27,8 @@ static const char *text_of(const struct cuda_group *g, int result)
     return last && *last ? last : g->nccl.get_error_string(result);
 }
 
-/* Otherwise a kernel of NCCL that waits for a failed GPU would never end, nor would its waiters. */
+/* Ends the communicators, aborting unless `in_order`: a kernel of NCCL that waits for a failed GPU
+ * would never end, nor would its waiters. */
 static void end(struct cuda_group *g, bool in_order)
 {
     for (size_t i = 0; i < g->count && !g->ended; i++)

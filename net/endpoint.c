@@ -338,8 +338,8 @@ static void take_packet(struct endpoint *e, struct bytes packet, union udp_name 
         connection_read(c, &path, packet, now);
     } else if (e->send_blocked) {
         return; /* an answer could not be sent; a client will retransmit */
-        /* ngtcp2 has checked that it has 1200 bytes */
     } else if (error == NGTCP2_ERR_VERSION_NEGOTIATION) {
+        /* ngtcp2 has checked that the packet has 1200 bytes. */
         negotiate_version(e, &v, &path);
     } else if (error) {
         e->counters.garbage_datagrams++;

@@ -24,7 +24,8 @@ void reduce_note(const struct reduce *r, const struct sink *out, const char *nam
 void reduce_say_stage(const struct reduce *r, uint32_t member, const struct sink *out);
 /* The same to all others; the next beat is T_BEAT from now. */
 void reduce_say_stage_to_all(struct reduce *r, const struct sink *out);
-/* Asks the member that averages chunk c at this rank for its mean. */
+/* Sends NEED: asks a member for its contribution to chunk c for this rank or, if it has this rank
+ * itself, for the result. */
 void reduce_say_need(const struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
                      const struct sink *out);
 /* Tells a member what I hold of this chunk; rank REDUCE_NULL: nothing, and I contribute nothing

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""quickstart.py -- four workers train together on real English text, and this says what came of it.
+"""quickstart.py -- lets four workers train together on real English text and prints the results.
 
     quickstart.py SHOAL [TEXT...]
 
@@ -47,7 +47,7 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     corpus = os.path.join(OUT, "corpus")
     print("quickstart: preparing the corpus", flush=True)
-    # Ctrl-C goes to shoal too, which saves what is worth it; its exit code says how it ended (shoal --help).
+    # Ctrl-C also reaches shoal, which saves its state; its exit code tells how it ended (shoal --help).
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda *_: None)

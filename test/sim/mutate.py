@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""mutate.py -- plants bugs in copies of swarm/, one at a time, and sees whether the simulator finds them.
+"""mutate.py -- plants bugs in copies of swarm/, one at a time, and checks that the simulator finds them.
 
-    mutate.py ZIG [--third N] [NAME...]      all planted bugs of mutations.py, those named, or each third one from the N-th (0 .. 2)
+    mutate.py ZIG [--third N] [NAME...]      all planted bugs of mutations.py, the named ones, or every third one from the N-th (0 .. 2)
 
-For each: its text is replaced in a copy of the file, the copy is compiled with the rest of the simulator, and seeds
-are run until one fails. A line says which seed caught it and by which invariant. It fails when a bug is missed, when
-a text to be replaced is not there exactly once, when the changed file does not compile (a bug that the compiler finds
-proves nothing), or when the code without a bug fails a seed that caught one.
+For each bug its text is replaced in a copy of the file, the copy is compiled with the rest of the simulator, and seeds
+are run until one fails. A line names the seed that caught it and the invariant. It fails when a bug is missed, when a
+text to be replaced does not occur exactly once, when the changed file does not compile (a bug that the compiler finds
+proves nothing), or when the original code fails a seed that caught a bug.
 """
 import os, re, shutil, subprocess, sys
 
@@ -16,7 +16,7 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "test")]
 import mutations, planted
 
 OUT = os.path.join(ROOT, ".zig-cache", "mutate")
-SOURCE = os.path.join(OUT, "source", "swarm")  # as it was when we began, should somebody be editing
+SOURCE = os.path.join(OUT, "source", "swarm")  # a snapshot from the start, in case somebody is editing
 FLAGS = ["-target", "x86_64-linux-gnu.2.28", "-mcpu=x86_64_v3+aes+pclmul", "-std=gnu17", "-O2", "-ffp-contract=off",
          "-fno-sanitize=undefined", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
          "-Ic", "-I" + os.path.dirname(SOURCE), "-I.", "-I.deps/system/include"]
@@ -34,7 +34,7 @@ def sources():
 
 
 def compile_all(zig, files, into, warnings=True):
-    """Compiles two at a time; returns what the compiler said of the first that failed, or None."""
+    """Compiles two at a time; returns the compiler's message for the first failure, or None."""
     os.makedirs(into, exist_ok=True)
     waiting, running = list(files), []
     flags = FLAGS if warnings else [f for f in FLAGS if f != "-Werror"] + ["-w"]
@@ -64,7 +64,7 @@ def objects_of(files, into):
 
 
 def simulate(program, seeds):
-    """None when all seeds pass, else (seed, what was violated)."""
+    """None when all seeds pass, otherwise (seed, violated invariant)."""
     done = subprocess.run([program, seeds, "--quiet", "--stop"], cwd=ROOT, capture_output=True, text=True)
     if done.returncode == 0:
         return None
@@ -80,7 +80,7 @@ def simulate(program, seeds):
 
 
 def plant(m):
-    """The mutated copy of a file, beside copies of all its siblings' headers."""
+    """The mutated copy of a file, next to copies of all headers in its folder."""
     folder = os.path.join(OUT, m["name"].replace(" ", "-"))
     os.makedirs(folder, exist_ok=True)
     text = open(os.path.join(SOURCE, os.path.basename(m["file"]))).read()

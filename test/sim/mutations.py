@@ -1,4 +1,4 @@
-"""mutations.py -- the planted bugs of `zig build mutate`: which text of which file becomes what."""
+"""mutations.py -- the planted bugs of `zig build mutate`: a file, a text in it, and its replacement."""
 
 MUTATIONS = [
     dict(name="two signatures in one attempt", file="swarm/match_attempt.c",

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""seeds_test.py -- some seeds of the simulated swarm as TAP, one test a seed; `zig build sim` runs all 200.
+"""seeds_test.py -- some seeds of the simulated swarm as TAP, one test per seed; `zig build sim` runs all 200.
 
 The environment's SIM_BIN is the simulator.
 """

@@ -1,26 +1,26 @@
 #!/usr/bin/env python3
-"""Four workers, three of whom know only the first, start at the same moment: all of them meet in one mean, over 0, 10 and
-100 ms of round trip.
+"""Four workers, three of which know only the first, start at the same moment: all of them meet in one mean, with round
+trips of 0, 10 and 100 ms.
 
-Here once for each delay, with limits that follow progress. `SHOAL_MEET=10 python3 test/wan/meet_test.py` does it ten times
-each, and then 20 seconds are the limit: for an idle machine."""
+By default once per delay, with limits that depend on progress. `SHOAL_MEET=10 python3 test/wan/meet_test.py` does it ten
+times each, with a limit of 20 seconds: for an idle machine."""
 from wans import *
 from swarms import *
 
 TIMES = int(os.environ.get("SHOAL_MEET") or 0)
 LIMIT_S = 20
-EPOCHS_MAX = 15  # of a second each on an idle machine: whoever has not met the others by then does not look for them
+EPOCHS_MAX = 15  # of a second each on an idle machine: a worker that has not met the others by then never will
 PORT = 4433
 
 
 def in_one_mean(workers):
-    """Epochs whose mean had four members for each of the four."""
+    """Epochs whose mean had four members at each of the four workers."""
     means = [{e["epoch"] for e in w.events("applied") if e["members"] == 4} for w in workers]
     return set.intersection(*means)
 
 
 def meet(path, round_trip_ms, turn):
-    """Seconds until all were in one mean, or None."""
+    """Seconds until all four were in one mean, or None."""
     wan = Wan("{nodes: 4, seconds: 900, rules: [{delay_ms: %g}]}" % (round_trip_ms / 2))
     name = "meet-%d-%d" % (round_trip_ms, turn)
     peers = os.path.join(PLACE, name + ".txt")

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""A new user's way from texts to a run on two machines 100 ms apart and to what came of it: types, word for word, the commands
-that README.md shows under "On real machines", in their order. Only the first machine's address and ID are put in for those of the
-README, and a smaller vocabulary and model. What a user has to bring is here: texts, an experiment longer.yaml, the logs of both
-machines side by side."""
+"""Follows README.md, "On real machines", as a new user would, from texts to a run on two machines 100 ms apart and its results: types
+its commands literally, in their order. Only the first machine's address and ID replace those of the README, and vocabulary and
+model are smaller. What the user must provide is here: texts, an experiment longer.yaml, the logs of both machines in one folder."""
 from wans import *
 from swarms import *
 
@@ -17,7 +16,7 @@ checkpoint: {dir: runs/%(name)s, every: 200}
 evaluate: {every: %(steps)d, tokens: 2048}
 machine: {device: cpu, threads: 1}
 """
-# What `shoal init` is told beside the README's words: the model of EXPERIMENT, and no more steps than a test has time for.
+# Additional options of `shoal init`: the model of EXPERIMENT, and few enough steps for a test.
 SMALLER = "".join(" --set " + key for key in (
     "experiment.seed=7", "model.layers=2", "model.dim=64", "model.heads=2", "model.kv_heads=1", "model.ffn=128", "model.context=64",
     "train.steps=2000", "train.batch_tokens=512", "train.optimizer.lr=3e-3", "train.schedule.warmup=10", "outer.every=200",
@@ -33,7 +32,7 @@ def shown():
 
 
 class Typed:
-    """A command that was typed, as a shell runs it."""
+    """A command that was typed, run as by a shell."""
 
     def __init__(self, machine, line):
         self.line = line
@@ -47,7 +46,7 @@ class Typed:
         return self.said.read()
 
     def end(self):
-        """Waits for its end: (exit code, what it said)."""
+        """Waits for its end: (exit code, output)."""
         wait_for(lambda: self.process.poll() is not None, progress=lambda: (self.heard(), logs_size(), busy(self.process)()))
         if self.process.poll() is None:
             self.process.kill()
@@ -71,13 +70,13 @@ class Machine:
 
 
 def put_in(line, first_id):
-    """The command with the first machine's ID and address."""
+    """The command, with the first machine's ID and address inserted."""
     line = line.replace("first.example.org", address(0)).replace("--vocab 32000", "--vocab 512")
     return line.replace("ID@", first_id + "@") + (SMALLER if line.startswith("shoal init") else "")
 
 
 def start_worker(machine, line):
-    """Its ID, which it says at its start."""
+    """Starts a worker; returns the ID that it prints at its start."""
     machine.worker = Typed(machine, line)
     found = lambda: re.search("([0-9a-f]{64})@", machine.worker.heard().replace(line, ""))
     ok(wait_for(lambda: found() or machine.worker.process.poll() is not None) and found(), line, machine.worker.heard())
@@ -85,7 +84,7 @@ def start_worker(machine, line):
 
 
 def runs_end():
-    """Both machines' runs come to their end, in the same bits, after means of both."""
+    """Both machines' runs end with the same bits, after means of both."""
     ended = [m.worker.end() for m in (first, second)]
     ok(all(code == 0 for code, _ in ended), "both workers come to the end of the run", ended)
     folders = [os.path.join(m.home, "runs", "mine") for m in (first, second)]

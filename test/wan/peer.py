@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """peer.py -- one end of a measurement over UDP, in a node of a wan; speaks JSON on stdout.
 
-    peer.py echo ADDRESS                  sends back what comes, until it is killed
-    peer.py ping ADDRESS TO COUNT         one after the other; [milliseconds, ...], null for one that did not come back
-    peer.py beat ADDRESS TO               one every 20 ms, until some got no answer and later ones got one again; how many
-    peer.py burst ADDRESS TO COUNT BYTES  numbered packets of BYTES payload, then "end" until somebody answers
-    peer.py count ADDRESS                 the numbers that came until an "end" and when: [[number, seconds], ...]
+    peer.py echo ADDRESS                  echoes every packet, until it is killed
+    peer.py ping ADDRESS TO COUNT         one by one; prints [milliseconds, ...], null for a lost one
+    peer.py beat ADDRESS TO               one every 20 ms, until some were lost and later ones answered again; prints the numbers
+    peer.py burst ADDRESS TO COUNT BYTES  numbered packets of BYTES payload, then "end" until it is answered
+    peer.py count ADDRESS                 the numbers received until an "end", with times: [[number, seconds], ...]
 """
 import json, socket, struct, sys, time
 
@@ -70,7 +70,7 @@ def burst(address, to, count, size):
     for i in range(int(count)):
         s.sendto(struct.pack("<I", i).ljust(int(size), b"."), (to, PORT))
         if i % 50 == 49:
-            time.sleep(0.002)  # the receiver's buffer holds some 90
+            time.sleep(0.002)  # the receiver's buffer holds about 90
     s.settimeout(0.2)
     for _ in range(150):
         s.sendto(b"end", (to, PORT))
@@ -83,7 +83,7 @@ def burst(address, to, count, size):
 
 def count(address):
     s = bound(address)
-    s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # when the packet came, not when we had time for it
+    s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # when the packet arrived, not when it was read
     found = []
     while True:
         data, extra, _, sender = s.recvmsg(65536, 100)

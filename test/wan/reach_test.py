@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Three workers, two of whom cannot reach each other: the third says so to whoever asks it, until the network heals."""
+"""Three workers, two of which cannot reach each other: `status` of the third shows that, until the network heals."""
 from wans import *
 from swarms import *
 
@@ -7,13 +7,13 @@ PORT = 4433
 
 
 def answer(*words):
-    """What `shoal status` of node 2 says, asked there."""
+    """The output of `shoal status` on node 2."""
     child = wan.start(2, [SHOAL, "status", "%s:%d" % (address(2), PORT)] + list(words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return child.communicate(timeout=PATIENCE_S)[0]
 
 
 def pairs():
-    """{(who, whom): why}, by node."""
+    """{(from, to): reason}, by node."""
     try:
         peers = json.loads(answer("--json"))["peers"]
     except ValueError:

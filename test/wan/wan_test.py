@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The network that `wan` makes is what its matrix says: measured with real packets, in numbers that hold on a busy machine
-(traffic_test.c has the exact ones); and whatever it started ends with it."""
+"""The network made by `wan` matches its matrix: measured with real packets, with tolerances for a busy machine
+(traffic_test.c tests exact numbers); and all its descendants end with it."""
 import subprocess
 from wans import *
 from swarms import *
@@ -9,7 +9,7 @@ PEER = os.path.join(HERE, "peer.py")
 
 
 class Peer:
-    """peer.py in a node; `answer` waits for what it says at its end."""
+    """peer.py in a node; `answer` waits for its final output."""
 
     def __init__(self, wan, node, role, *words, six=False):
         self.child = wan.start(node, [sys.executable, PEER, role, address(node, six)] + [str(w) for w in words],
@@ -17,7 +17,7 @@ class Peer:
         self.child.stdout.readline()
 
     def answer(self):
-        said = self.child.stdout.read()  # not communicate: it forgets what readline took too early
+        said = self.child.stdout.read()  # not communicate: it loses what readline has buffered
         self.child.wait()
         return json.loads(said)
 
@@ -73,7 +73,7 @@ def loss():
         ok(140 <= count["lost"] <= 270 and count["delivered"] + count["lost"] == count["packets"] and
            len(found) <= count["delivered"], "one packet in ten is lost", count)
         lost.append(set(range(2000)) - {number for number, _ in found})
-    # The receiver's own buffer may lose some more on a busy machine.
+    # The receiver's own buffer may drop some more on a busy machine.
     ok(len(lost[0] & lost[1]) >= 140, "the same seed loses the same packets", [len(x) for x in lost])
 
 
@@ -110,7 +110,7 @@ def events():
 
 
 def commands(text, words, number=None, **options):
-    """Runs wan with a command in each node, with a signal when each has said a line; (exit code, what was said)."""
+    """Runs wan with a command in each node, and sends a signal when each has printed a line; (exit code, output)."""
     path = os.path.join(PLACE, "commands.yaml")
     with open(path, "w") as f:
         f.write(text)
@@ -167,7 +167,7 @@ def programs():
 
 
 def without():
-    """Without the right to make namespaces directly there is a user namespace, without TUN there is a skip in sight."""
+    """Without permission for namespaces a user namespace is used; without TUN there is a visible skip."""
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         print("ok - less than root is tried # SKIP not root, or no setpriv here")
         return

@@ -27,13 +27,13 @@ def matrix(name):
 
 
 def skip(why):
-    """Says that nothing was tried here, and ends the script."""
+    """Prints a skip, and ends the script."""
     print("ok - %s # SKIP %s" % (os.path.basename(sys.argv[0]), why))
     sys.exit(0)
 
 
 class Wan:
-    """A network without commands of its own. `seed` decides which packets are lost."""
+    """A network without initial commands. `seed` determines which packets are lost."""
 
     def __init__(self, text, seed=None):
         global COUNT
@@ -63,7 +63,7 @@ class Wan:
         return child
 
     def change(self, text):
-        """Another matrix from now on, with as many nodes; its at_s count from now."""
+        """Switches to another matrix with the same number of nodes; its at_s count from now."""
         self.write(text)
         self.process.send_signal(signal.SIGUSR1)
         line = self.process.stdout.readline()
@@ -71,7 +71,7 @@ class Wan:
             raise RuntimeError("wan did not read its matrix again: %r" % line)
 
     def stop(self):
-        """Ends the network; what became of the packets: {(from, to): {"packets": ..., "lost": ..., ...}}."""
+        """Ends the network; returns the packet counts: {(from, to): {"packets": ..., "lost": ..., ...}}."""
         self.process.terminate()
         self.process.communicate(timeout=60)
         with open(self.report_path) as f:
