@@ -3,8 +3,8 @@
  * Part of membership (member.h), on the same struct. A link is usable once the peer's HELLO has
  * arrived on it. Live members are dialled with back-off until there is a link, with at most one
  * dial per member at a time, and immediately when a new address of theirs becomes known. Of the
- * dead and of the peer list's entries one is dialled every 30 s; with no link at all, the whole
- * list, sixteen at a time. */
+ * dead and of the peer list's entries one is dialled every 30 s. With no usable link at all it is
+ * one every 5 s, and also the whole list, sixteen at a time. */
 #ifndef SHOAL_SWARM_CONTACT_H
 #define SHOAL_SWARM_CONTACT_H
 

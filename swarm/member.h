@@ -76,7 +76,7 @@ void members_late(struct members *m, span late);
 void members_tick(struct members *m, instant now, const struct sink *out);
 instant members_due(const struct members *m);
 
-/* Is everybody on the peer list known, with a PROGRESS record? True for an empty list. */
+/* Is there a PROGRESS record of everybody on the peer list and of every live member? */
 bool members_all_heard(const struct members *m);
 
 #endif

@@ -94,7 +94,7 @@ static void look_for_fork(struct node *n)
     }
 }
 
-/* A member that holds my history with the majority's bits, when mine differ. */
+/* A member that holds my history with the most common digest, when mine differs. */
 static const struct member *look_for_damage(const struct node *n)
 {
     uint64_t sound = sound_digest(n, n->state.lineage);

@@ -200,8 +200,8 @@ void node_leave(struct node *n)
     n->leave_until = instant_after(n->now, LEAVE_PATIENCE);
 }
 
-/* Only before the first round: later the other members refuse the copy, and a lying peer must not
- * be able to stop a worker in an active swarm. */
+/* Only before the first round and without a usable link: later the other members refuse the copy,
+ * and a lying peer must not be able to stop a worker in an active swarm. */
 void node_copied(struct node *n, struct bytes said)
 {
     if (n->averaged || n->leaving || members_any_usable(&n->members)) return;

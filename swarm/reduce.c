@@ -22,7 +22,7 @@
 
 /* ---- time ---- */
 
-/* Starts the transfer timers once all have taken their snapshots. */
+/* Starts the transfer timers once all have taken their snapshots, or the wait for them is over. */
 static void start_clock(struct reduce *r)
 {
     if (r->base.ns != INSTANT_NEVER.ns) return;

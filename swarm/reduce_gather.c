@@ -38,7 +38,8 @@ void reduce_take_mean(struct reduce *r, const struct parcel *p, const struct red
                       const struct sink *out)
 {
     if (p->wire.count) memcpy(reduce_mean(r, p->chunk), p->wire.data, p->wire.count);
-    r->chunks[p->chunk].told = UINT32_MAX; /* replaces my own average, if any: no more to be sent */
+    /* My own average, if any, is replaced: do not send it any more. */
+    r->chunks[p->chunk].told = UINT32_MAX;
     reduce_settle(r, p->chunk, v, out);
 }
 

@@ -10,7 +10,7 @@
 /* SPEC.md, "Timers": GATHER lasts at least this plus one estimate after a member was lost. */
 #define T_RESCUE_S 5
 
-#define ASKS_MAX 16 /* outstanding requests for chunks to members that took them over */
+#define ASKS_MAX 16 /* chunks requested at a time from members that took them over */
 
 static bool any_suspect(const struct reduce *r)
 {

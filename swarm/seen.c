@@ -3,7 +3,7 @@
 #include "member_push.h"
 #include "member_table.h"
 
-struct place { /* an address that somebody sees me at */
+struct place { /* an address at which peers see me */
     struct address address;
     uint32_t votes;
     instant latest;

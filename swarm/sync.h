@@ -5,7 +5,7 @@
  *                              `--nobody left to ask--> FAILED <--'
  *
  * A manifest is the digests of all chunks of anchor and momentum. Up to three members are asked for
- * it; the majority's answer counts, and members that answered differently are not asked again. Each
+ * it; the most frequent answer counts, and members that gave another are not asked again. Each
  * chunk is checked against the manifest before it goes out as ACTION_STATE. SPEC.md, "State
  * transfer".
  *
