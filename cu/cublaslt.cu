@@ -312,7 +312,7 @@ static struct known *meet(struct cublaslt *lt, const struct op_product *o,
     k->shape = *shape;
     if (cublaslt_describe(&lt->f, o, &k->product) != LT_SUCCESS) k->ours = true;
     else if (!chosen_before(lt, k)) choose(lt, o, k);
-    /* if the GPU has failed, the refusal may be due to that: do not report it */
+    /* If the GPU has failed, the refusal may be due to that: do not report it. */
     if (k->ours && cudaStreamSynchronize(lt->c->stream) == cudaSuccess) say_refused(lt, o);
     return k;
 }

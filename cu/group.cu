@@ -123,7 +123,7 @@ static enum err join(struct cuda_group *g, const char *library, struct why *w)
     int devices[BACKEND_RANKS_MAX];
     for (size_t i = 0; i < g->count; i++) devices[i] = g->members[i]->device;
     setenv("NCCL_NVLS_ENABLE", "0", 0);
-    /* allocates its memory now, before the rest is divided */
+    /* Allocates its memory now, before the rest is divided. */
     setenv("NCCL_RUNTIME_CONNECT", "0", 0);
     enum err e = nccl_load(&g->nccl, library, w);
     if (e)

@@ -147,7 +147,7 @@ enum err library_open(struct library *out, const struct library_wish *wish, stru
     struct search s = {wish, out, ""};
     *out = {};
     if (wish->path && wish->path[0]) {
-        /* the loader treats a name as a path only if it has a '/' */
+        /* The loader treats a name as a path only if it has a '/'. */
         char path[LIBRARY_PATH_BYTES + 2];
         snprintf(path, sizeof path, "%s%s", strchr(wish->path, '/') ? "" : "./", wish->path);
         if (try_path(&s, path)) return ERR_OK;

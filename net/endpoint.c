@@ -123,7 +123,7 @@ void endpoint_retire(struct endpoint *e, struct connection *c, span rest)
     if (++e->closing_count <= CLOSING_MAX) return;
     struct connection *oldest = e->closing;
     while (oldest->closing_next) oldest = oldest->closing_next;
-    /* its packets now belong to no connection */
+    /* Its packets now belong to no connection. */
     loop_timer_set(e->loop, &oldest->timer, clock_now());
 }
 

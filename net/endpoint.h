@@ -40,7 +40,7 @@ struct endpoint_config {
     size_t reply_bytes_max;  /* the same */
     size_t window_bytes;     /* bytes received and not yet handed on, per link */
     size_t queue_bytes_max;  /* queued and unacknowledged, per link; frames may have 4 MiB more */
-    /* new connections per second above which a client must prove its address */
+    /* New connections per second above which a client must prove its address. */
     uint32_t retry_above;
     const char *alpn; /* of links; tests may set another than shoal/1 */
 };
@@ -99,7 +99,7 @@ link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
 struct endpoint_counters {
     uint64_t sent_bytes, sent_datagrams;         /* UDP payload that left the socket */
     uint64_t received_bytes, received_datagrams; /* all of it, garbage too */
-    /* ignored: not QUIC, or neither of a connection nor the start of one */
+    /* Ignored: not QUIC, or neither of a connection nor the start of one. */
     uint64_t garbage_datagrams;
     uint64_t resets_sent; /* stateless resets for connections that we no longer know */
     /* Retry, Version Negotiation, connections turned away for lack of room. */

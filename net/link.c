@@ -114,7 +114,7 @@ static void deliver(struct connection *c, struct stream *s)
         s->asked = false;
         if (h->reply) h->reply(h->ctx, c->id, s->ticket, true, message);
     }
-    /* it ended without a kind */
+    /* It ended without a kind. */
     if (!s->kind_known && !s->ours) streams_refuse(c, s, STREAM_UNKNOWN);
     streams_release_in(c, s);
 }

@@ -81,7 +81,7 @@ WOLFSSL *tls_session(struct tls *t, bool server, const char *alpn, ngtcp2_crypto
     if (!s) return NULL;
     wolfSSL_set_app_data(s, ref);
     wolfSSL_SetCertCbCtx(s, peer);
-    /* the transport parameters' code point of RFC 9001, 8.2 */
+    /* The transport parameters' code point of RFC 9001, 8.2. */
     wolfSSL_set_quic_transport_version(s, 0x39);
     char offered[2 * TLS_ALPN_BYTES];
     snprintf(offered, sizeof offered, "%s", alpn);

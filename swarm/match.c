@@ -8,7 +8,7 @@
 #include "wire.h"
 
 #define GRACE_HINT_MS 300 /* SPEC.md, "Timers": grace once another member has closed */
-/* a READY further ahead than this is not followed: no honest node counts so fast */
+/* A READY further ahead than this is not followed: no honest node counts so fast. */
 #define ATTEMPT_JUMP 64
 
 /* ---- events ---- */
@@ -58,7 +58,7 @@ static bool on_ready(struct match *m, struct match_mate *mate, struct bytes fram
     struct match_signer s = match_signer(m);
     if (!match_read_ready(&s, mate->sid, mate->id, frame, &r, &pairs)) return false;
     if (!newer(&mate->ready, &r)) {
-        /* repeated after a new link: it may not have mine */
+        /* Repeated after a new link: it may not have mine. */
         if (r.hash == mate->ready.hash) mate->unanswered = !match_under_way(m);
         return r.hash == mate->ready.hash || r.incarnation < mate->ready.incarnation ||
                r.attempt < mate->ready.attempt;

@@ -61,7 +61,7 @@ struct match_mate {
     struct match_ready ready; /* the latest; attempt 0: none */
     bool unanswered;          /* it said READY and has had no answer: match_decline */
     bool busy; /* it said in this attempt that it has signed for another group in this round */
-    /* latest attempt it refused by NOTREADY: hearsay does not make it eligible again */
+    /* Latest attempt it refused by NOTREADY: hearsay does not make it eligible again. */
     uint16_t refused;
     uint64_t hearsay; /* hash of its READY as others report it */
     enum match_proposed proposed;

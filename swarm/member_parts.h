@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "wire.h"
 
-/* live members (at most NODE_GROUP_MAX with me), and gone ones still remembered */
+/* Live members (at most NODE_GROUP_MAX with me), and gone ones still remembered. */
 #define MEMBERS_MAX 64
 /* Links to one peer: both sides may dial at once, and one more may be stale. */
 #define MEMBER_LINKS 3

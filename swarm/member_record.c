@@ -87,7 +87,7 @@ static bool absorb_peer(struct members *m, const struct record_peer *r, uint32_t
     p->known = true;
     keep(m, i, STORED_PEER, r->version, age, bytes, from);
     reconsider(m, i, out);
-    /* the first record often has no address: its writer did not know its own yet */
+    /* The first record often has no address: its writer did not know its own yet. */
     if (moved) contact_learned(m, i);
     return true;
 }

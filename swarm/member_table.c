@@ -151,7 +151,7 @@ uint64_t member_view_digest(const struct members *m)
 
 void members_tell(struct members *m, enum member_news kind, int member)
 {
-    /* nobody reads them; the members' states hold the same */
+    /* Nobody reads them; the members' states hold the same. */
     if (m->news_count == NEWS_MAX) return;
     uint32_t at = (m->news_first + m->news_count++) % NEWS_MAX;
     m->news[at].kind = kind;

@@ -49,7 +49,7 @@ struct node {
     struct round_progress round; /* the trainer's work since the latest outer step */
     enum life life;
     const struct sink *out; /* the driver's, during a call */
-    /* latest time passed in; node_due then, to measure how late a tick is */
+    /* Latest time passed in; node_due then, to measure how late a tick is. */
     instant now, promised;
     /* End of JOIN; time of the next and of the latest PROGRESS; end of DONE, of LEAVING, or of
      * waiting for a round after the user asked to leave. */

@@ -17,7 +17,7 @@
 #define T_REDUCE_S 10 /* and three estimates: from the snapshots to the end of GATHER */
 /* While chunks are still being settled, GATHER lasts at most this many times T_REDUCE. */
 #define REDUCE_TIMES 4
-/* no tick for so long: this process was suspended, so silence is nobody's fault */
+/* No tick for so long: this process was suspended, so silence is nobody's fault. */
 #define GAP_S 3
 
 /* ---- time ---- */

@@ -46,7 +46,7 @@ struct reduce_config {
 struct reduce_variant {
     uint8_t rank;  /* of the owner that averaged it; REDUCE_NULL: not averaged */
     uint32_t mask; /* whose contributions are in it; 0: none, and the chunk stays as it is */
-    /* of the mask as u32 and the wire bytes; zeros when mask is 0 */
+    /* Of the mask as u32 and the wire bytes; zeros when mask is 0. */
     uint8_t digest[CRYPTO_DIGEST_BYTES];
 };
 #define REDUCE_NULL 255
@@ -96,7 +96,7 @@ struct reduce_peer {
     uint32_t in_flight;    /* parcels to it that are not acknowledged yet */
     uint32_t first, owned; /* its chunks: order[first .. first + owned) */
     uint32_t settled;      /* of those, from the first, how many are settled here */
-    /* index in `results` of the first that may still have to be sent to it */
+    /* Index in `results` of the first that may still have to be sent to it. */
     uint32_t results_next;
 };
 
@@ -130,7 +130,7 @@ struct reduce {
     struct reduce_work work[REDUCE_WINDOW + REDUCE_RESCUE];
     float *accumulator; /* [layout.chunk_elements] */
     uint8_t *scratch;   /* a VEC reply, or the input of the root's hash */
-    /* the result, in AGREED: for ORDER_APPLY */
+    /* The result, in AGREED: for ORDER_APPLY. */
     uint8_t root[CRYPTO_DIGEST_BYTES];
     uint64_t tokens; /* sum of the weights of all members in any mean */
     struct average average;

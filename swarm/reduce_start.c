@@ -53,7 +53,7 @@ static void lay_out(struct reduce *r)
 {
     uint32_t share[NODE_GROUP_MAX], chunks = r->config.layout.chunks, first = 0;
     owners_share(&r->group, chunks, share);
-    /* this array is free until the result is written */
+    /* This array is free until the result is written. */
     owners_assign(share, r->group.count, chunks, r->average.null);
     for (uint32_t i = 0; i < r->group.count; i++) {
         r->peers[i].first = first;

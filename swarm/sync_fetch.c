@@ -214,7 +214,7 @@ static void take_manifest(struct sync *s, uint32_t server, struct bytes reply, i
         lose(s, server);
     } else {
         sync_digest(s, leaves, v->root);
-        /* it answered differently before */
+        /* It answered differently before. */
         if (v->again && memcmp(v->root, s->root, sizeof s->root) != 0) {
             s->liars++;
             lose(s, server);

@@ -24,7 +24,7 @@ enum sync_state { SYNC_IDLE, SYNC_MANIFEST, SYNC_CHUNKS, SYNC_WHOLE, SYNC_FAILED
 
 struct sync_server {
     sid sid;
-    /* for a manifest; `again`: ask once more, because another server's leaves were kept */
+    /* For a manifest; `again`: ask once more, because another server's leaves were kept. */
     bool asked, answered, again;
     bool lost; /* gone, without the state, or wrong: not asked again in this download */
     uint8_t root[CRYPTO_DIGEST_BYTES]; /* digest of the leaves it answered */

@@ -118,7 +118,7 @@ static void *helper_main(void *arg)
         if (!stop) work(p, h->index);
         const uint64_t before = atomic_fetch_sub_explicit(&p->state, 1, memory_order_acq_rel);
         if (!(before & OPEN) && (before & INSIDE) == 1) {
-            /* a waiter has either seen the change, or gets this signal */
+            /* A waiter has either seen the change, or gets this signal. */
             pthread_mutex_lock(&p->lock);
             pthread_cond_signal(&p->end);
             pthread_mutex_unlock(&p->lock);

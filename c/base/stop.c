@@ -35,7 +35,7 @@ static void on_signal(int number)
     if (stop_take(&of_process, clock_now())) {
         const unsigned count = atomic_load(&of_process.count);
         const char *said = sentences[count > 1];
-        /* a failed write to stderr is ignored */
+        /* A failed write to stderr is ignored. */
         if (said && write(STDERR_FILENO, said, strlen(said)) < 0) errno = 0;
         if (count > 1 && sentences[1]) _exit(STOP_CODE_AT_ONCE);
     }

@@ -115,7 +115,7 @@ void terminal_draw(struct terminal *t, const struct terminal_picture *p)
     if (!out) return;
     size_t columns, rows, used = (size_t)snprintf(out, room, ERASE_BELOW);
     terminal_size(t, &columns, &rows);
-    /* leaves space for the empty line, and one line for the shell */
+    /* Leaves space for the empty line, and one line for the shell. */
     const size_t count = min_u64(p->count, rows - 2);
     for (size_t i = 0; i < count; i++) {
         out[used++] = '\n';

@@ -16,7 +16,7 @@
 #include "net/endpoint.h"
 
 #define LINKS_MAX 16
-/* in flight per link: more than a window on loopback */
+/* In flight per link: more than a window on loopback. */
 #define QUEUE_BYTES (8u << 20)
 
 struct wishes {

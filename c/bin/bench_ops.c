@@ -18,7 +18,7 @@
 #define CALLS_MAX  ((size_t)1 << 20)
 #define BLOCK      ((size_t)1 << 20) /* bytes of random numbers made at a time */
 #define LEASES_MAX 16
-/* flops of attention's backward relative to forward: five products instead of two */
+/* Flops of attention's backward relative to forward: five products instead of two. */
 #define BACKWARD 2.5
 
 struct bench {

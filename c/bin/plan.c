@@ -35,7 +35,7 @@ struct plan {
     double step_flops;    /* of one inner step of one worker */
     struct plan_traffic { /* what a worker sends; it receives as much */
         unsigned members; /* g of one group */
-        /* bytes of one average: 2 (g-1)/g times the vector's wire form, sent and returned */
+        /* Bytes of one average: 2 (g-1)/g times the vector's wire form, sent and returned. */
         uint64_t epoch;
         uint64_t run;       /* bytes of all averages */
         double alternative; /* bytes of averaging fp32 gradients after each inner step of the run */

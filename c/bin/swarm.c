@@ -74,7 +74,7 @@ static enum err check_epochs(const struct wishes *o, const struct experiment *x,
         const char *name;
         uint64_t epoch, most;
     } epochs[] = {{"kill", o->kill, experiment_epochs(x)},
-                  /* so that it does part of the last */
+                  /* So that it does part of the last. */
                   {"join", o->join, experiment_epochs(x) - 1}};
     for (size_t i = 0; i < 2; i++)
         if (epochs[i].epoch > epochs[i].most)

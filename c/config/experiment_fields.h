@@ -89,7 +89,7 @@ struct experiment {
         char access_key[EXPERIMENT_PATH_BYTES]; /* psk: file; ticket: the experiment's public key */
         uint32_t group_min, group_max;          /* 2 .. 20 */
         uint32_t bandwidth_mbps; /* first guess of this machine's uplink, Mbit/s; >= 1 */
-        /* congestion control for outgoing packets; may differ between members */
+        /* Congestion control for outgoing packets; may differ between members. */
         enum congestion congestion;
     } swarm;
 

@@ -77,7 +77,7 @@ static void say_peers(struct line *l, const struct experiment *x)
 static void say_device(struct line *l, const struct experiment *x)
 {
     static const char *const words[] = {"auto", "cpu", "cuda"};
-    /* a comma ends a word in {} */
+    /* A comma ends a word in {}. */
     const char *quote = l->json || x->machine.gpus_count > 1 ? "\"" : "";
     say(l, "%s%s", quote, words[x->machine.device]);
     for (uint32_t i = 0; x->machine.device == DEVICE_CUDA && i < x->machine.gpus_count; i++)

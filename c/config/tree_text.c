@@ -58,7 +58,7 @@ const char *tree_shown(const char *text, size_t bytes, char out[TREE_SHOWN_BYTES
     size_t cut = bytes;
     if (bytes > 40) {
         cut = 40;
-        /* do not cut within a character */
+        /* Do not cut within a character. */
         while (cut > 0 && ((uint8_t)text[cut] & 0xc0) == 0x80) cut--;
     }
     size_t at = 0;

@@ -266,7 +266,7 @@ INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const 
     const uint32_t *b = t->b + column / LANES * b_stride;
     vec sums[ROWS][STRIPS] = {0};
     words_of_rows(t, row, along, a);
-    /* prefetch: it may not be in a cache */
+    /* Prefetch: it may not be in a cache. */
     for (size_t r = 0; t->add && r < ROWS && row + r < t->rows; r++)
         for (size_t s = 0; s < strips; s++)
             __builtin_prefetch(t->sum + (row + r) * t->sum_stride + column + s * LANES, 1);

@@ -22,7 +22,7 @@ struct block {
     bool a_lies; /* a is not packed */
     float *sums; /* at the block's first row and column; NULL if there is only one block of steps */
     size_t sums_stride;
-    bool add, last; /* add: to `sums`; last: write the result to p->out */
+    bool add, last; /* add: to `sums`; last: this is the last block of steps */
 };
 
 /* Packs strips [first, first + PACK_STRIPS) of the left or right operand, of which the block uses

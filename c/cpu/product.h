@@ -34,9 +34,9 @@ struct product {
     bool a_along, b_along;
     bool b_floats; /* b is fp32, regardless of activations */
     size_t m, n, k;
-    void *out;   /* [m, n], activations; or NULL, and */
-    float *sums; /* [m, n], written, or */
-    bool add;    /* added to */
+    void *out;   /* [m, n], activations; NULL: the result goes to sums */
+    float *sums; /* [m, n], if out is NULL */
+    bool add;    /* add to sums instead of overwriting them */
 };
 void product_run(struct pool *pool, const struct kernels *k, const struct product_room *room,
                  const struct product *p);

@@ -32,7 +32,7 @@
 #define UNROLL_BY_4
 #else
 #define UNROLL      _Pragma("clang loop unroll(full)")
-/* for an unknown number of rounds: fewer jumps */
+/* For an unknown number of rounds: fewer jumps. */
 #define UNROLL_BY_4 _Pragma("clang loop unroll_count(4)")
 #endif
 

@@ -18,7 +18,7 @@ struct text_word {
 struct pair {     /* two ids that are adjacent somewhere */
     uint64_t ids; /* left << 32 | right */
     int64_t times;
-    /* words that may contain it: complete, but with outdated and duplicate entries */
+    /* Words that may contain it: complete, but with outdated and duplicate entries. */
     uint32_t *words;
     size_t count, room;
     uint32_t grown; /* the last round in which it grew */

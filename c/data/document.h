@@ -25,7 +25,7 @@
 
 struct document_rule {
     size_t whole; /* longer texts are split; at most DOCUMENT_WHOLE_BYTES */
-    /* a document of such a text ends with the first blank line after this; 1 .. window */
+    /* A document of such a text ends with the first blank line after this; 1 .. window. */
     size_t target;
     size_t window; /* and at the latest after this; at most DOCUMENT_WINDOW_BYTES */
 };

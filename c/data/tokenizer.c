@@ -73,7 +73,7 @@ static bool copy_rules(struct tokenizer *t, const struct vocabulary *v)
     if (!t->rules) return false;
     t->rule_mask = room - 1;
     for (size_t i = 0; i < room; i++) t->rules[i].pair = NO_PAIR;
-    /* of two rules for one pair the later one applies */
+    /* Of two rules for one pair the later one applies. */
     for (size_t i = 0; i < v->merge_count; i++) {
         const struct vocabulary_merge *m = &v->merges[i];
         uint64_t pair = pair_of(m->left, m->right);

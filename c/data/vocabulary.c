@@ -89,7 +89,7 @@ static enum err check_around(const struct parse *p, json_t *root)
     enum err e = keys_known(p, root, "it", known);
     if (e) return e;
     json_t *pre = json_object_get(root, "pre_tokenizer");
-    /* missing in files before 2022, meaning true */
+    /* Missing in files before 2022, meaning true. */
     json_t *regex = json_object_get(pre, "use_regex");
     json_t *post = json_object_get(root, "post_processor");
     if (!absent(json_object_get(root, "normalizer"))) return refused(p, "it has a normalizer");

@@ -135,7 +135,7 @@ static void take_outer(struct history *h, const json_t *e, double t)
     if (isfinite(paused)) h->paused_ms += paused;
     h->epoch = whole(e, "epoch");
     snprintf(h->digest, sizeof h->digest, "%s", text_of(e, "digest"));
-    /* otherwise it comes from peers, without own training */
+    /* Otherwise it comes from peers, without own training. */
     if (h->round_tokens || h->round_dropped) {
         h->planned += h->every * h->batch_tokens;
         h->done += h->round_tokens;

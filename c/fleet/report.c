@@ -406,7 +406,7 @@ static enum err put_data(FILE *to, const struct report *r, const struct sums *s,
     if (!text) return why(w, ERR_MEMORY, "no memory for the report's data");
     fprintf(to, "<script type=\"application/json\" id=data>");
     for (const char *c = text; *c; c++) {
-        /* occurs only in strings: no name may close the element */
+        /* Occurs only in strings: no name may close the element. */
         if (*c == '<') fputs("\\u003c", to);
         else fputc(*c, to);
     }

@@ -152,7 +152,7 @@ bool watch_update(struct watch *w)
         json_t *line =
             w->line_used < sizeof w->line ? json_loadb(w->line, w->line_used, 0, NULL) : NULL;
         w->line_used = 0;
-        /* not one of our lines: the log may hold half a line of a crashed worker */
+        /* Not one of our lines: the log may hold half a line of a crashed worker. */
         if (!line) continue;
         take_line(w, line);
         json_decref(line);

@@ -44,7 +44,7 @@ struct checkpoint {
     uint32_t micro_batch;                  /* the value used, also for auto: bits depend on it */
     char corpus[EXPERIMENT_PATH_BYTES];    /* where its tokenizer was, for generate and export */
     uint8_t tokenizer[CRYPTO_HASH_BYTES];  /* SHA-256 of its tokenizer.json; zeros: not known */
-    /* the values that identify the run; count 0: not known */
+    /* The values that identify the run; count 0: not known. */
     struct shared shared;
     /* Kernels of the CPU that computed it (cpu_describe): bits depend on them. Empty: a GPU, or not
      * known. */

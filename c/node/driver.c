@@ -57,7 +57,7 @@ struct driver {
  * re-entered. */
 static void report_later(struct driver *d, const struct event *e)
 {
-    /* the link is about to go down, which reports the same */
+    /* The link is about to go down, which reports the same. */
     if (d->later_count == LATER_MAX) return;
     d->later[(d->later_first + d->later_count++) % LATER_MAX] = *e;
 }
@@ -254,7 +254,7 @@ static void on_heard(void *ctx)
     while (exchange_heard(d->c.exchange, &e)) step(d, &e);
 }
 
-/* Handles an address found for a peer of the peer lists. */
+/* Peer lists. */
 
 static void on_address(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a)
 {

@@ -41,7 +41,7 @@ static enum err take_text(struct known *k, struct bytes text, const uint8_t *sel
     size_t head = strlen(FIRST_LINE), line = strlen(k->first_line);
     if (text.count < head || memcmp(text.data, FIRST_LINE, head))
         return why(w, ERR_FORMAT, "%s is not a list of peers that were met", k->path);
-    /* the list of another run is ignored */
+    /* The list of another run is ignored. */
     if (text.count < line || memcmp(text.data, k->first_line, line)) return ERR_OK;
     enum err e = peerlist_init(&list, w);
     if (e) return e;

@@ -52,7 +52,7 @@ static void take_line(struct live *l)
     json_t *event = json_loadb(l->line, l->line_used, 0, NULL);
     if (event && story_take(&l->story, event, sentence)) {
         say(l, sentence);
-        /* the status lines were erased: redraw now */
+        /* The status lines were erased: redraw now. */
         l->shown.ns = l->terminal.live ? 0 : l->shown.ns;
     }
     json_decref(event);

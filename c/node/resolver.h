@@ -46,7 +46,7 @@ struct resolver_answer {
     size_t count; /* 0: none, and `why` says so */
     char why[160];
     uint32_t failures; /* consecutive, including this one */
-    /* the addresses, or whether there are any, changed since the previous answer */
+    /* The addresses, or whether there are any, changed since the previous answer. */
     bool changed;
 };
 

@@ -13,7 +13,7 @@
 struct start {
     bool given; /* the run has a start */
     uint8_t digest[CRYPTO_DIGEST_BYTES];
-    /* of --from; NULL: the start is known from the run's own checkpoints, or there is none */
+    /* Of --from; NULL: the start is known from the run's own checkpoints, or there is none. */
     float *parameters;
     struct checkpoint head;
     char path[CHECKPOINTS_PATH_BYTES];

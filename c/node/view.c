@@ -71,7 +71,7 @@ static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
     json_t *o = json_pack("{s:s, s:s, s:s, s:I, s:f}", "id", id, "address", address, "reason",
                           reach_word(u->reason), "tries", (json_int_t)u->count, "seconds", seconds);
     json_t *why = json_string(u->why);
-    /* a peer's bytes may not be UTF-8 */
+    /* A peer's bytes may not be UTF-8. */
     json_object_set_new(o, "why", why ? why : json_string("?"));
     return o;
 }

@@ -13,7 +13,7 @@ struct fit { /* y as a sum of k vectors: the best-fitting factors */
     uint32_t k;
     const struct snapshot *of[CHECK_SNAPSHOTS];
     double factor[CHECK_SNAPSHOTS];
-    /* the number certainly in the mean; for the others it is the factor they would have */
+    /* The number certainly in the mean; for the others it is the factor they would have. */
     uint32_t sure;
 };
 
@@ -56,7 +56,7 @@ static double absmax(const float *x, size_t n)
     return most;
 }
 
-/* of a block's largest value: tolerance for the factors' error and fp32's rounding */
+/* Of a block's largest value: tolerance for the factors' error and fp32's rounding. */
 #define SLACK 5e-4
 
 /* The largest deviation in units of the allowed quantization error, given the counted

@@ -84,7 +84,7 @@ void check_state(struct world *w, struct sim_node *n, const char *how)
     n->watch.history = history_hold(w, n, -1, how);
 }
 
-/* from the start of the node that all know until all know each other (SPEC.md, "Membership") */
+/* From the start of the node that all know until all know each other (SPEC.md, "Membership"). */
 #define MEETING_S 10
 
 /* Does everybody's list name only the first node, and was that not started yet, or only

@@ -12,8 +12,8 @@
  *                (SIM_HELD_S)
  *     back       an epoch grows by one, or changes by adopting a heavier lineage
  *     cause      a second history from one past is made only if a member did not see another live
- *                one: it considered it dead, had not heard of it or lost it in the average; or while
- *                another fork heals, or when a node had joined in between
+ *                one: it considered it dead, had not heard of it or lost it in the average; or
+ *                while another fork heals, or when a node had joined in between
  *     fork       two nodes in contact hold lineages neither of which is the other's past: within
  *                SIM_FORK_S one of them reports it or adopts the other
  *     heal       SIM_HEAL_S after the last fault all live nodes are identical, and at least twice
@@ -59,10 +59,10 @@ struct sim_node;
 #define CHECK_SNAPSHOTS 128
 #define SIM_CHUNKS_MAX  16
 
-/* what average.c determined about the means of one outer step */
+/* What average.c determined about the means of one outer step. */
 struct means {
     uint32_t members[SIM_CHUNKS_MAX]; /* bit i: node i's contribution is in that chunk's mean */
-    /* too small beside the others to be detected after quantization */
+    /* Too small beside the others to be detected after quantization. */
     uint32_t faint[SIM_CHUNKS_MAX];
     uint64_t low[SIM_NODES_MAX], high[SIM_NODES_MAX]; /* tokens that node adds to the lineage */
 };
@@ -96,7 +96,7 @@ struct check {
     int32_t history_count, history_room;
     struct snapshot snapshots[CHECK_SNAPSHOTS]; /* a ring */
     uint32_t snapshot_next;
-    /* forked and in contact since then; INSTANT_NEVER: not */
+    /* Forked and in contact since then; INSTANT_NEVER: not. */
     instant forked_since[SIM_NODES_MAX][SIM_NODES_MAX];
     uint32_t second; /* histories that were made from a past that had a successor already */
     instant calm_since;

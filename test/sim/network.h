@@ -27,7 +27,7 @@
 #define NETWORK_KEEP_S   10   /* keep-alive: how late a restarted peer's reset may come */
 #define NETWORK_BURST_MS 3000 /* a burst of loss lasts no longer */
 #define NETWORK_INBOX    64   /* datagrams buffered by a stopped process's socket */
-/* how often the worse of two links is checked: it closes once it is quiet */
+/* How often the worse of two links is checked: it closes once it is quiet. */
 #define NETWORK_RETIRE_S 1
 
 struct world;

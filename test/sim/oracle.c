@@ -305,7 +305,7 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
     case EVENT_LINK_UP:
         oracle_counts.ups++;
         chat(n, in->link, out);
-        /* all dial all: the links dialled by the smaller ID stay */
+        /* All dial all: the links dialled by the smaller ID stay. */
         if (in->dialled != (memcmp(n->config.id, in->id, CRYPTO_KEY_BYTES) < 0))
             sink_act(out, &(struct action){.kind = ACTION_RETIRE, .link = in->link});
         break;

@@ -319,7 +319,7 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
     case FAULT_PARTITION:
     case FAULT_ONE_WAY:
         if (!divides(w, p)) {
-            /* the drawn ones may have left for good */
+            /* The drawn ones may have left for good. */
             p->sides = draw_sides(&w->rng, w->node_count);
             break;
         }

@@ -10,7 +10,7 @@
 
 #define SCENARIO_PLAN_MAX 64
 
-/* seed modulo their number, so that 200 seeds have 20 of each */
+/* Seed modulo their number, so that 200 seeds have 20 of each. */
 enum scenario_kind {
     SCENARIO_QUIET,     /* no fault at all */
     SCENARIO_LOSSY,     /* packets lost, doubled, reordered; slow nodes; no other faults */
@@ -62,8 +62,8 @@ struct scenario {
     double burst; /* probability a message that a burst of loss begins; in it most is lost */
     instant start[SIM_NODES_MAX];
     bool late[SIM_NODES_MAX]; /* joins while the others train */
-    /* everybody's peer list names only the first node, as in the README; otherwise all that are not
-     * late */
+    /* Everybody's peer list names only the first node, as in the README; otherwise all that are not
+     * late. */
     bool list_first;
     span one_way;          /* latency of every pair; 0: each pair has its own, up to 75 ms */
     span round;            /* estimated duration of a round */

@@ -65,8 +65,8 @@ const char *fault_name(enum fault f);
 struct sim_options {
     uint64_t seed;
     uint32_t nodes; /* 1 .. 20; 0: the seed decides */
-    /* other random numbers for network and timing, for the same run: the same bits if nothing
-     * depends on them */
+    /* Other random numbers for network and timing, for the same run: the same bits if nothing
+     * depends on them. */
     uint64_t salt;
     bool trace; /* to stderr */
     bool far;   /* worlds of slow, uneven and long links (far.h) instead of the ordinary ones */
@@ -78,8 +78,8 @@ struct sim_report {
     instant at;          /* when the run ended */
     uint64_t events;     /* events given to nodes */
     uint64_t hash;       /* of all events and actions in order */
-    /* hash of all delivered messages and notes, with their times; independent of internal
-     * interfaces */
+    /* Hash of all delivered messages and notes, with their times; independent of internal
+     * interfaces. */
     uint64_t said;
     uint64_t bits; /* of anchor and momentum at epoch 10 of the winning history */
     uint32_t nodes;

@@ -26,7 +26,7 @@ struct sim_node {
     bool finished;   /* it ended normally: ORDER_FINISH */
     bool leaving;    /* EVENT_LEAVE was delivered */
     instant left_at; /* when that was */
-    /* the crash has happened within the present step: its further actions have no effect */
+    /* The crash has happened within the present step: its further actions have no effect. */
     bool dying;
     bool stepping; /* node_step is running: it must not be re-entered */
     uint32_t life; /* number of its process, from 1 */
@@ -34,7 +34,7 @@ struct sim_node {
     uint64_t incarnation;
     instant paused_since, paused_until; /* running when `paused_until` is past */
     instant died_at;                    /* end of its latest process */
-    /* time of the earliest tick in the queue; INSTANT_NEVER: none */
+    /* Time of the earliest tick in the queue; INSTANT_NEVER: none. */
     instant tick_at;
     uint32_t ticks_now; /* ticks at the same moment */
     instant ticked;

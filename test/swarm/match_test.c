@@ -36,7 +36,7 @@ struct cell {
     int count, acting;
     struct carrier carrier;
     bool blocked[NODES_MAX][NODES_MAX];
-    /* filter for frames: true drops it */
+    /* Filter for frames: true drops it. */
     bool (*drop)(struct cell *c, int from, int to, uint8_t type);
     size_t sent;
     uint64_t sent_of[256];
@@ -575,7 +575,7 @@ Test(match, a_late_cert_counts_until_one_has_signed_anew)
                           &sink));
     cr_assert_eq(cell.nodes[1].match.state, MATCH_COMMITTED);
     cr_assert(!memcmp(cell.nodes[1].match.group.gid, cell.nodes[0].match.group.gid, 16));
-    /* node 2 continues and signs in a later attempt: the old CERT no longer binds it */
+    /* Node 2 continues and signs in a later attempt: the old CERT no longer binds it. */
     cell.nodes[2].match.accepted = (uint16_t)(attempt + 1);
     uint64_t withdrawals = cell.sent_of[WIRE_WITHDRAW];
     cell.acting = 2;
@@ -632,7 +632,7 @@ Test(match, two_different_readies_of_one_attempt_are_refused)
     run_for(span_ms(100));
     struct match_ready before = cell.nodes[1].match.mates[0].ready;
     cr_assert_eq(before.attempt, 1);
-    /* the same node, the same attempt, another weight */
+    /* The same node, the same attempt, another weight. */
     struct match liar = cell.nodes[0].match;
     liar.attempt = 0;
     liar.state = MATCH_IDLE;
@@ -777,7 +777,7 @@ Test(match, whatever_gets_lost_no_two_groups_of_an_attempt_overlap_and_every_wai
         for (int i = 0; i < n; i++) {
             dead += cell.nodes[i].dead;
             if (cell.nodes[i].dead) continue;
-            /* a restart, called by another node, may wait for those that train again */
+            /* A restart, called by another node, may wait for those that train again. */
             if (seed % 5 == 0 && cell.nodes[i].match.waits.ns > cell.carrier.now.ns) continue;
             enum match_state s = cell.nodes[i].match.state;
             cr_assert(s == MATCH_COMMITTED || s == MATCH_SOLO,

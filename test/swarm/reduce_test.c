@@ -419,7 +419,7 @@ Test(reduce, nothing_to_average_is_no_average)
 Test(reduce, links_far_slower_than_was_guessed_cost_time_and_no_contribution)
 {
     world_init(3);
-    /* one window of chunks takes four seconds, and there are several */
+    /* One window of chunks takes four seconds, and there are several. */
     world.carrier.delay = span_s(1);
     begin();
     run_for(span_s(100));
@@ -754,8 +754,8 @@ Test(owners, shares_add_up_and_follow_the_bandwidth)
         }
         cr_assert_eq(total, chunks);
         if (n <= 2) continue;
-        /* no other division is faster: moving a chunk from the last to finish to any other member
-         * makes that one later */
+        /* No other division is faster: moving a chunk from the last to finish to any other member
+         * makes that one later. */
         double finish[NODE_GROUP_MAX], last = 0;
         uint32_t slowest = 0;
         for (uint32_t i = 0; i < n; i++) {

@@ -103,7 +103,7 @@ static enum err configure(struct space *n, uint32_t index, uint32_t mtu, struct 
     enum err e = ERR_OK;
     if (ioctl(s, SIOCSIFMTU, &r)) e = why(w, ERR_UNSUPPORTED, "mtu %u: %s", mtu, strerror(errno));
     r.ifr_qlen = 10000; /* we may be late by some ms: only the matrix may cause losses */
-    /* not allowed in a user namespace: then 500 packets */
+    /* Not allowed in a user namespace: then 500 packets. */
     if (!e) (void)ioctl(s, SIOCSIFTXQLEN, &r);
     if (!e) e = up(s, "lo", w);
     if (!e) e = up(s, SPACE_TUN, w);

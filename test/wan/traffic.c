@@ -90,7 +90,7 @@ void traffic_offer(struct traffic *t, instant now, uint32_t from, uint32_t to, c
     struct traffic_link *l = traffic_link(t, from, to);
     l->count.packets++;
     l->count.bytes += bytes;
-    /* always drawn: a cut does not change later losses */
+    /* Always drawn: a cut does not change later losses. */
     bool lost = rng_unit(&l->chance) < l->is.loss;
     if (l->is.cut) {
         l->count.cut++;
