@@ -3,7 +3,7 @@
  *
  * In units of the vector, a member of a group of g that owns the share f uploads 1 + (g - 2) f: its
  * contributions for the 1 - f it does not own, and g - 1 results for the f it owns. The shares
- * minimise the maximum of (1 + (g - 2) f) / bandwidth: water-filling. SPEC.md, "Owners". */
+ * minimise the maximum of (1 + (g - 2) f) / bandwidth: water-filling. SPEC.md, "Averaging". */
 #ifndef SHOAL_SWARM_OWNERS_H
 #define SHOAL_SWARM_OWNERS_H
 

@@ -1,5 +1,5 @@
 /* link.h -- connections to peers and the reasons for their end, as used by net/, swarm/ and the
- * code that joins them. SPEC.md, "Links". */
+ * code that joins them. SPEC.md, "Identity and transport". */
 #ifndef SHOAL_BASE_LINK_H
 #define SHOAL_BASE_LINK_H
 
