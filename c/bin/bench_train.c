@@ -366,10 +366,6 @@ static enum err bench_take(struct bench *k, const struct device_options *d, stru
 {
     enum err e = device_open(&k->b, d, pool, w);
     if (e) return e;
-    if (k->x.train.precision == PRECISION_BF16 && k->b.activation_bytes != 2)
-        return why(w, ERR_UNSUPPORTED,
-                   "%s: train.precision bf16 is not built for the %s backend yet: set it to fp32",
-                   k->x.path, k->b.name);
     k->x.train.precision = device_precision(&k->b);
     k->layout = layout_of(&k->x.model);
     k->micro_batch = budget_micro_batch(&k->x, &k->b, 1);

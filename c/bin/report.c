@@ -71,8 +71,10 @@ static enum err say(const struct wishes *o, const struct report *r, struct why *
         fprintf(stderr,
                 "shoal report: %llu lines of the logs are not events and were passed over\n",
                 (unsigned long long)lines);
-    if (!o->json)
-        return printf("%s\n", o->output) < 0 ? why(w, ERR_IO, "writing to stdout") : ERR_OK;
+    if (!o->json) {
+        puts(o->output);
+        return ERR_OK;
+    }
     json_t *out = json_object();
     object_text(out, "report", o->output);
     object_u64(out, "logs", r->count);
