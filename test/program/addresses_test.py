@@ -73,6 +73,18 @@ ok(said.returncode == 0 and not re.search(r'"(0\.0\.0\.0|\[::\]|\[::ffff:)', sai
 ok(wait_for(lambda: any(e["id"] == six.id and "is of IPv4 alone" in e["why"] for e in four.events("dial_failed")), 30),
    "a worker of one family logs whom it cannot dial, and why", four.events("dial_failed"))
 
+
+
+def tells(w, pattern):
+    """Does its status say so, now or soon?"""
+    return wait_for(lambda: re.search(pattern, run("status", "%s@127.0.0.1:%d" % (w.id, w.port)).stdout, re.M), 30)
+
+
+ok(tells(four, r"^it cannot reach %s at \[::1\]:%d: .*IPv4 alone" % (six.id[:8], six.port)), "shoal status of it says so")
+ok(tells(wild, r"^%s cannot reach %s \(" % (four.id[:8], six.id[:8])), "and of any other member")
+six.kill(signal.SIGTERM)
+ok(wait_for(lambda: six.process.poll() is not None, 30) and tells(wild, "^%s +left " % six.id[:8]) and tells(wild, " 3 alive"),
+   "one that has left is not counted")
 for w in everybody:
     w.kill(signal.SIGTERM)
 ok(all(wait_for(lambda: w.process.poll() is not None, 30) for w in everybody), "all leave")

@@ -88,14 +88,63 @@ for name, arguments in (("train", ["train", experiment("unsaved", **SHORT)]),
     said = child.communicate(timeout=60)[0]
     ok(child.returncode == 4 and "File too large" in said, "%s: a last checkpoint that cannot be written is code 4" % name, "%d %s" % (child.returncode, said))
 
+# The same of a swarm's worker, and one that is killed.
+together = experiment("together-short", steps=2000, every=200, count="steps")
+child = subprocess.Popen([SHOAL, "swarm", together, "-n1", "--out", "unsaved-swarm"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=PLACE,
+                         preexec_fn=small_files)
+CHILDREN.append(child)
+trains(os.path.join(PLACE, "unsaved-swarm", "worker-0", "log.jsonl"))
+code, said = ends(child, signal.SIGTERM)
+ok(code == 4 and "worker 0 could not write its last checkpoint; see unsaved-swarm/worker-0/output.txt" in said, "swarm: so it is with a worker", "%d %s" % (code, said))
+child = start("swarm", together, "-n1", "--out", "killed")
+worker = os.path.join(PLACE, "killed", "worker-0")
+ok(wait_for(lambda: checkpoints(os.path.join(worker, "checkpoints")), 60), "a swarm's only worker has saved once")
+os.kill(int(open(os.path.join(worker, "checkpoints", "lock")).read()), signal.SIGKILL)
+said = child.communicate(timeout=120)[0]
+ok(child.returncode == 1 and "worker 0 ended badly; see killed/worker-0/output.txt" in said and
+   re.search(r"the run ended at epoch \d of 10; see killed/worker-\*/output.txt", said), "swarm: one that is killed is told, code 1", "%d %s" % (child.returncode, said))
+os.makedirs(os.path.join(PLACE, "taken"))
+open(os.path.join(PLACE, "taken", "worker-1"), "w").close()
+done = run("swarm", experiment("joined", **LONG), "-n1", "--join", "1", "--set", "outer.every=10", "--out", "taken")
+ok(done.returncode == 1 and done.stdout.endswith("shoal swarm: taken/worker-1 exists and is not a folder\n") and
+   wait_for(lambda: '"event":"end"' in open(os.path.join(PLACE, "taken", "worker-0", "log.jsonl")).read()),
+   "swarm: where the one that joins has no place, the others leave", done.stdout)
+
 done = run("train", experiment("good", **SHORT))
 full = open("/dev/full", "w")
 for arguments in (["--help"], ["--version"], ["version"], ["help", "run"], ["run", "--help"], ["plan", "--keys"], ["plan", "good.yaml"],
                   ["plan", "good.yaml", "--json"], ["eval", "checkpoints", "--data", "corpus"], ["generate", "checkpoints", "The", "--tokens", "3"],
-                  ["export", "checkpoints", "--to", "out"], ["keygen", "-o", "full.key"], ["train", "good.yaml"], ["swarm", "good.yaml", "-n1", "--out", "s"]):
+                  ["export", "checkpoints", "--to", "out"], ["keygen", "-o", "full.key"], ["train", "good.yaml"], ["swarm", "good.yaml", "-n1"],
+                  ["version", "--json"], ["keygen", "-o", "json.key", "--json"], ["prepare", "text.txt", "-o", "full", "--json"],
+                  ["swarm", "good.yaml", "-n1", "--json", "--out", "s"]):
     done = subprocess.run([SHOAL] + arguments, stdout=full, stderr=subprocess.PIPE, text=True, cwd=PLACE, timeout=60)
     ok(done.returncode == 1 and "not all of the output could be written" in done.stderr, "to a full disk: shoal " + " ".join(arguments),
        "%d %s" % (done.returncode, done.stderr))
+done = subprocess.run([SHOAL, "train", "unsaved.yaml", "--fresh"], stdout=full, stderr=subprocess.PIPE, text=True, cwd=PLACE, preexec_fn=small_files)
+ok(done.returncode == 4 and "not all of the output" in done.stderr and "File too large" in done.stderr, "what went wrong before decides the code", done.stderr)
+
+# A worker whose first step takes seconds is asked; --watch in a pipe, as JSON, to a full disk.
+slow = Worker("slow", os.path.join(PLACE, "slow-peers.txt")).start(experiment("slow", steps=400, every=200, batch=1 << 18))
+peer = slow.id + "@" + slow.address
+ok(wait_for(lambda: run("status", peer).returncode == 0), "a worker answers", slow.output())
+said = run("status", peer).stdout
+ok(re.search(r"^%s alive +0 .* train +0 " % slow.id[:8], said, re.M) and ", 0 tokens/s  0.0 % done\n" in said and " left" not in said,
+   "how long it takes is not told before its first step", said)
+watching = [start("status", "--watch", peer), start("status", "--watch", peer, "--json")]
+for child, lines in zip(watching, (8, 2)):
+    seen = [child.stdout.readline() for _ in range(lines)]
+    child.kill()
+    ok(sum(slow.id[:8] in s for s in seen) == 2, "status --watch asks again and again", seen)
+for arguments in (["status", peer, "--json"], ["status", "--watch", peer], ["status", "--watch", peer, "--json"], ["peers", peer], ["peers", peer, "--json"]):
+    done = subprocess.run([SHOAL] + arguments, stdout=full, stderr=subprocess.PIPE, text=True, cwd=PLACE, timeout=60)
+    ok(done.returncode == 1 and re.search("No space left on device", done.stderr), "to a full disk: shoal " + " ".join(arguments), "%d %s" % (done.returncode, done.stderr))
+slow.kill()
+child = start("status", "--watch", "no-such-host.invalid:1")
+seen = [child.stdout.readline() for _ in range(2)]
+ok(all("looking up no-such-host.invalid" in s for s in seen) and child.poll() is None, "one that cannot be asked may be there later", seen)
+child.kill()
+done = run("status", "--watch", "nowhere")
+ok(done.returncode == 2 and "'nowhere' is not an address" in done.stdout, "an address that is none will not be", done.stdout)
 done = subprocess.run([SHOAL, "version"], stderr=subprocess.PIPE, text=True, preexec_fn=lambda: os.close(1))
 ok(done.returncode == 1 and "not all of the output" in done.stderr, "a closed output is told", done.stderr)
 finish()
