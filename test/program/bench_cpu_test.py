@@ -26,11 +26,13 @@ done = run("bench", "cpu", os.path.join(SHIPPED, "tiny.yaml"), "--seconds", "1")
 ok(done.returncode == 0 and "tiny: 262464 parameters, context 128" in done.stdout and "share" in done.stdout,
    "an experiment gives the shape", done.stdout)
 
-done = run("bench", "cpu", "--seconds", "1", "--ops", "1", "--context", "64", "--json")
-ops = json.loads(done.stdout)["ops"] if ok(done.returncode == 0, "operations are timed one by one", done.stdout) else []
-ok({"embed", "norm_backward", "attention", "linear_weight", "cross_entropy", "adamw"} <= {op["op"] for op in ops} and
-   all(op["seconds"] > 0 and 1e6 < op.get("bytes_per_second", op.get("flops_per_second")) < 1e14 for op in ops),
-   "with bytes or operations a second of each", ops)
+with open(os.path.join(SHIPPED, "tiny.yaml")) as f, open(os.path.join(PLACE, "half.yaml"), "w") as to:
+    to.write(f.read().replace("train:", "train:\n  precision: bf16"))
+done = run("bench", "cpu", "half.yaml", "--seconds", "1", "--ops", "1")  # in fp32: json_test.py
+ops = dict(re.findall(r"^op +(\w+|\w+ of \d+) +[\d.]+ ms +([\d.]+) G(?:B|FLOP)/s$", done.stdout, re.M))
+ok(done.returncode == 0 and "bf16" in done.stdout and all(float(speed) > 0.001 for speed in ops.values()) and
+   {"embed", "norm_backward", "attention of 64", "attention_backward of 128", "linear_weight", "cross_entropy", "adamw"} <= set(ops),
+   "operations are timed one by one, with GB or operations a second of each", done.stdout)
 
 for words, sentence in [(["--preset", "3m"], "3m"), (["--seconds", "-1"], "--seconds '-1': it must be a whole number from 1"),
                         (["--batch", "100"], "batch_tokens"), (["--frob"], "no option --frob"),
@@ -38,14 +40,19 @@ for words, sentence in [(["--preset", "3m"], "3m"), (["--seconds", "-1"], "--sec
     done = run("bench", "cpu", *words)
     ok(done.returncode == 2 and done.stdout.count("\n") == 1 and sentence in done.stdout,
        "%s ends with one sentence and code 2" % " ".join(words), done.stdout)
+done = run("bench", "cpu", "--context", "64", "--batch", "128", "--seconds", "1", "--threads", "1", "--ops", "100000000")
+ok(done.returncode == 1 and done.stdout.count("\n") == 1 and "timing operations: no memory" in done.stdout,
+   "operands that find no memory are one sentence", done.stdout)
+done = run("bench", "gpu", "--seconds", "1", CUDA_VISIBLE_DEVICES="")
+ok(done.returncode == 1 and done.stdout.count("\n") == 1 and re.search("CUDA|NVIDIA|GPU", done.stdout), "so is bench gpu without a GPU", done.stdout)
 done = run("bench", "tpu")
 ok(done.returncode == 2 and "no subject 'tpu'" in done.stdout, "a subject that is none is named", done.stdout)
 
 half = run("bench", "cpu", "--preset", "2m", "--context", "64", "--batch", "256", "--seconds", "1", "--threads", "1",
-           "--precision", "bf16", "--json")
+           "--precision", "bf16", "--micro-batch", "3", "--json")
 ok(half.returncode == 0, "it runs in bf16", half.stdout)
 half = json.loads(half.stdout)
-ok(0 < half["loss"] < 7.5 and half["steps"] >= 3 and 0 < half["share"] < 1,
+ok(half["micro_batch"] == 3 and 0 < half["loss"] < 7.5 and half["steps"] >= 3 and 0 < half["share"] < 1,
    "and trains, at no more than the peak of bf16", half)
 
 child = subprocess.Popen([SHOAL, "bench", "cpu", "--context", "64", "--batch", "256", "--seconds", "1", "--threads", "1"],

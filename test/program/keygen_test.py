@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """shoal keygen makes identities and never touches one that is there; shoal bench net carries what it was told to."""
-import json, os, re, subprocess
+import json, os, re, resource, subprocess
 
 from swarms import PLACE, SHOAL, finish, ok
 
 
-def run(*arguments):
+def run(*arguments, **more):
     done = subprocess.run([SHOAL] + list(arguments), cwd=PLACE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=120)
+                          timeout=120, **more)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -42,4 +42,15 @@ for arguments in ([], ["--links", "3", "--cubic"], ["--no-gso", "--parcel", "200
 for arguments, says in ((["--links", "40"], "from 1 to 16"), (["--parcel"], "from 1 to 2048"), (["--fast"], "--fast")):
     code, _, err = run("bench", "net", *arguments)
     ok(code == 2 and says in err, "bench net refuses " + " ".join(arguments), err)
+code, out, err = run("bench", "net", "--megabytes", "5")
+ok(code == 0 and re.fullmatch(r"[\d.]+ Gbit/s: [\d.]+ s for 0\.01 GB; CPU seconds a gigabyte: sender [\d.]+, receiver [\d.]+\n", out) and not err,
+   "without --json it is one line", out + err)
+told = []
+for files in range(4, 11):
+    code, out, err = run("bench", "net", "--megabytes", "1", "--links", "3", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
+    told.append(err)
+    if code != (1 if err else 0) or err.count("\n") > 1:
+        ok(False, "with %d files at most bench net ends with one sentence" % files, (code, err))
+ok("opening a pipe: Too many open files" in told[0] and any("the receiving process did not start" in t for t in told) and
+   any("listening on 127.0.0.1:0: Too many open files" in t for t in told), "with too few files it says what could not be opened", told)
 finish()

@@ -30,6 +30,9 @@ for command in ("train", "run"):
     ok(done.returncode == 1 and "of memory (training" in said and number(said.split("takes")[1]) > number(said.split("ulimit -v) has")[1]),
        "%s: what does not fit is refused with numbers that do not contradict each other" % command, done.stdout)
     ok(command == "train" or "anchor, averaging and transfer 0.0" not in said, "%s: all that plan counts is counted" % command, said)
+done = limited(resource.RLIMIT_AS, 200 << 20, "bench", "cpu", "--preset", "1b", "--threads", "1")
+ok(done.returncode == 1 and done.stdout.startswith("shoal bench cpu: ") and "MiB of memory are needed" in done.stdout and
+   done.stdout.count("\n") == 1, "bench says in one sentence that a model does not fit", done.stdout)
 done = limited(resource.RLIMIT_FSIZE, 300 << 10, "train", small, "--steps", "1")
 ok("warning: a checkpoint takes" in done.stdout and "ulimit -f" in done.stdout,
    "a checkpoint that cannot be written is warned of at the start", done.stdout)
@@ -45,9 +48,19 @@ done = run("train", "wild-train.yaml")
 ok(done.returncode == 1 and "train.optimizer.lr (10)" in done.stdout and "there is no checkpoint before it" in done.stdout,
    "train: a step that gives no number is one sentence, which names a checkpoint only where there is one", done.stdout)
 ok(len(events("wild-train/log.jsonl", "not_finite")) == 1, "and an event of the log")
+done = run("train", "wild-train.yaml", "--set", "checkpoint.every=2", "--dir", "saved")
+newest = sorted(n for n in os.listdir(os.path.join(PLACE, "saved", "checkpoints")) if n.endswith(".ckpt"))[-1]
+ok(done.returncode == 1 and "the newest checkpoint before it is " in done.stdout and done.stdout.rstrip().endswith("checkpoints/" + newest),
+   "and with one it is named", done.stdout)
+piped = open(os.path.join(PLACE, "piped.txt"), "w")
+alone = subprocess.Popen(["nice", "-n", "19", SHOAL, "train", experiment("piped", steps=100000, every=1000), "--dir", "piped"], stdout=piped, cwd=PLACE)
+CHILDREN.append(alone)
 done = run("run", "wild-run.yaml", "--dir", os.path.join(PLACE, "wild-run"), timeout=300)
 ok(done.returncode == 1 and "6 times in a row" in done.stdout.splitlines()[-1] and "train.optimizer.lr (10)" in done.stdout,
    "run: it is tried again, later each time, and ends with a sentence", done.stdout)
+alone.kill()
+ok(re.search(r"^step \d+ of 100000  loss \d+\.\d+  \d+ tokens/s  .* left$", open(piped.name).read(), re.M),
+   "train: meanwhile one whose output is a file has said every ten seconds where it stands", open(piped.name).read())
 rows = events("wild-run/log.jsonl", "not_finite")
 ok([e["in_a_row"] for e in rows] == [1, 2, 3, 4, 5, 6] and all("in %d s" % s in done.stdout for s in (1, 2, 4, 8, 16)),
    "and each try is in the log", rows)

@@ -21,6 +21,10 @@ ok(code == 0 and all("  %s " % c.split()[0] in everything for c in COMMANDS) and
    "shoal --help names all commands", everything)
 ok(say("--version")[1].startswith("shoal 0.") and say("version")[1].startswith(say("--version")[1]), "shoal --version is the first line of shoal version")
 
+code, subjects, err = say("bench", "--help")
+ok(code == 0 and not err and all("  %s " % s in subjects for s in ("cpu", "gpu", "net")) and say("help", "bench")[1] == subjects and
+   say("bench", "-h")[1] == subjects, "shoal bench --help names its subjects", subjects + err)
+
 with open(os.path.join(PLACE, "x.yaml"), "w") as f:
     f.write("experiment: {name: x}\nmodel: {preset: 2m}\ndata: {corpus: nowhere}\ntrain: {steps: 200, batch_tokens: 4096}\nouter: {every: 10}\n")
 

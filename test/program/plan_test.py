@@ -127,6 +127,18 @@ ok(said["corpus_tokens"] > 500000 and abs(said["passes"] - 1024000 / said["corpu
    said["disk"]["checkpoint_bytes"] == 20 * said["parameters"] and said["disk"]["bytes"] == 80 * said["parameters"] and
    said["disk"]["free"] > 0 and said["tokens_per_second"] > 0 and
    abs(said["seconds_run"] * said["tokens_per_second"] / 1024000 - 1) < 1e-6, "JSON has passes, disk and the measured speed", said)
+there = run("plan", named, "--measure", "--set", "train.batch_tokens=8192", "--set", "train.micro_batch=100", "--set", "machine.threads=auto")
+ok(there.returncode == 0 and re.search(r"^# this machine trains \d+ tokens/s: [\d.]+ (s|min|h) an inner step, [\d.]+ (s|min|h|days) the whole run$",
+                                       there.stdout, re.M), "a large batch is measured by a part of it", there.stdout)
+done = run("plan", named, "--measure", "--set", "machine.device=cuda", CUDA_VISIBLE_DEVICES="")
+ok(done.returncode == 1 and "measuring this machine's speed: " in done.stdout and done.stdout.count("\n") == 1,
+   "what cannot be measured is said", done.stdout)
+done = run("plan", "--no-files", path, "--gpu", "80", "--set", "machine.device=cuda:0,1", "--set", "train.steps=30000", "--set", "train.precision=auto")
+ok(done.returncode == 0 and "of it on each of 2 GPUs, which share a batch" in done.stdout and re.search(r"at 1 TFLOP/s [\d.]+ min, [\d.]+ days the whole run", done.stdout),
+   "several GPUs share a batch", done.stdout)
+done = run("plan", "--no-files", few, "--set", "model.layers=256", "--set", "train.steps=1", "--set", "outer.every=1", "--set", "checkpoint.dir=/proc/none")
+ok(done.returncode == 0 and re.search("24 GiB  not this model", done.stdout) and "what is free is not known" in done.stdout and
+   re.search(r"at 1 TFLOP/s [\d.]+ h, [\d.]+ h the whole run", done.stdout), "a model that no GPU holds is planned as well", done.stdout)
 for change, words in ((("model.vocab=300",), ["model.vocab", "has 512 tokens", "at least 512"]),
                       (("data.validation=0.2",), ["data.validation", "--validation 0.01", "leave this key out"]),
                       (("data.corpus=nowhere",), ["data.corpus", "nowhere", "shoal prepare"]),
