@@ -61,6 +61,14 @@ for folder, sentence in (("corpus", "which is of no export"), ("checkpoints", "w
         done = run("export", "checkpoints", "--to", folder, *more)
         ok(done.returncode == 2 and sentence in done.stdout and done.stdout.count("\n") == 1 and (kept is None or contents(folder) == kept),
            "%s is not written over%s" % (folder, " even so" if more else ""), done.stdout)
+shutil.copytree(path("file"), path("half"))
+shutil.copy(path("hf", "tokenizer.json"), path("half"))
+far = "./" * 300
+for words, sentence in ((["half"], "half exists and is no export"), (["half", "--overwrite"], "half exists and is no export"),
+                        ([far + "new"], "is too long"), ([far + "half"], "is too long"), (["new", "--data", far + "corpus"], "is too long")):
+    done = run("export", "checkpoints", "--to", *words)
+    ok(done.returncode == 2 and sentence in done.stdout and done.stdout.count("\n") == 1 and not os.path.exists(path("new")) and
+       not os.path.exists(path("new.part")) and os.listdir(path("half")) == ["tokenizer.json"], "refused: " + " ".join(words)[-30:], done.stdout)
 done = run("export", "checkpoints", "--to", "file")
 ok(done.returncode == 0 and sorted(os.listdir(path("file"))) == FILES, "an empty folder may be used", done.stdout)
 finish()

@@ -256,6 +256,13 @@ def tokenizers():
         write(PLACE + "/wrong.yaml", read(PLACE + "/e.yaml").replace(b"corpus: corpus", b"corpus: wrong"))
         done = run(*command.split())
         ok(done.returncode == 2 and re.search(refused, done.stdout), "a wrong tokenizer of the same size: " + command, done.stdout)
+    run("prepare", "0.txt", "1.txt", "-o", "larger", "--vocab", "300", "--validation", "0.1")
+    for command, sentence in (("eval good --data larger", "vocabulary of 300, the model one of 258"),
+                              ("generate good Line --data larger", "larger/tokenizer.json is not the tokenizer that this model"),
+                              ("export good --to X --data larger", "larger/tokenizer.json has 300 tokens, the model 258")):
+        done = run(*command.split())
+        ok(done.returncode == 2 and sentence in done.stdout and done.stdout.count("\n") == 1 and not os.path.exists(PLACE + "/X"),
+           "of a checkpoint of version 1, which does not name its tokenizer, the size decides: " + command, done.stdout)
     done = run("train", "wrong.yaml")
     ok(done.returncode == 1 and re.search("tokenizer is [0-9a-f]{8}... here and [0-9a-f]{8}... there", done.stdout),
        "and by what goes on", done.stdout)

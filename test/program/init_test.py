@@ -65,10 +65,12 @@ for words, wanted in (("", "name a corpus"), ("nowhere", "no corpus nowhere.*sho
                       ("C --name my/run", "--name needs letters"), ("C --set model.vocab=300", "has 512 tokens"),
                       ("C --set data.corpus=x", "CORPUS is it already"), ("C --set stesp=3", "no such key"),
                       ("C --set train.steps=7 --set outer.every=2", "6 or 8"), ("C --set swarm.peers=none.txt", "no file .*none.txt"),
-                      ("C --passes 0", "--passes '0'"), ("C -o no/such/x.yaml", "no/such"), ("C --set outer.wire=int4", "write int8")):
+                      ("C --passes 0", "--passes '0'"), ("C -o %s" % ("x" * 600), "the name of the file is longer than 511 bytes"),
+                      ("FAR", "the path of the corpus is longer than 511 bytes"), ("C -o no/such/x.yaml", "no/such"), ("C --set outer.wire=int4", "write int8")):
     before = sorted(os.listdir(PLACE))
-    code, said = init(*[w.replace("C", "odd/it's # $(one): \"x\"") if w == "C" else w for w in words.split()] +
+    names = {"C": "odd/it's # $(one): \"x\"", "FAR": "./" * 300 + "odd/it's # $(one): \"x\""}
+    code, said = init(*[names.get(w, w) for w in words.split()] +
                       ([] if "-o" in words or not words else ["-o", "never.yaml"]))
     ok(code in (1, 2) and said.count("\n") == 1 and re.search(wanted, said) and sorted(os.listdir(PLACE)) == before,
-       "one sentence and no file: init " + words, said)
+       "one sentence and no file: init " + words[:40], said)
 finish()

@@ -105,6 +105,15 @@ def any_text():
     ok(field.returncode == 0 and by_field == by_text, "its text is in the field that --field names", field.stderr)
 
 
+def not_utf8():
+    """What is no UTF-8 is counted, and told."""
+    with open(path("latin.txt"), "wb") as f:
+        f.write("\n\n".join("some words of a text, %d times" % n for n in range(300)).encode() + " d\u00e9j\u00e0 vu".encode("latin-1"))
+    done = prepare("latin.txt", "-o", "latin", "--vocab", "300")
+    ok(done.returncode == 0 and "2 sequences of bytes were not UTF-8 and became U+FFFD\n" in done.stdout and
+       manifest_of("latin")["invalid_utf8"] == 2, "bytes that are no UTF-8 are told", done.stdout + done.stderr)
+
+
 def stopped():
     """Ctrl-C, SIGTERM or a lost terminal: nothing is left, and the exit code says so. Standard input that never comes too."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -232,6 +241,7 @@ def memory():
 write_texts()
 results()
 any_text()
+not_utf8()
 wrong_words()
 quickstart()
 stopped()

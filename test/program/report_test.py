@@ -172,6 +172,17 @@ def check_watch(swarms, folder):
     swarms.ok('"live":true' in open(page).read(), "an open page of --watch looks for the newer one")
     child.send_signal(signal.SIGINT)
     swarms.ok(child.wait(timeout=60) == 0, "Ctrl-C ends --watch")
+    place = os.path.join(swarms.PLACE, "pages")
+    os.makedirs(place)
+    child = subprocess.Popen([swarms.SHOAL, "report", growing, "-o", place + "/live.html", "--watch"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    swarms.CHILDREN.append(child)
+    swarms.wait_for(lambda: os.path.exists(place + "/live.html"), 60)
+    os.rename(place, place + "-gone")
+    with open(growing, "a") as f:
+        f.writelines(lines[500:600])
+    said = child.communicate(timeout=60)[0]
+    swarms.ok(child.returncode == 1 and "No such file" in said and said.count("\n") == 3,
+              "--watch ends with a sentence where its page can no longer be written", said)
 
 
 def main():
