@@ -70,6 +70,8 @@ struct endpoint_handlers {
     void (*parcel_done)(void *ctx, link_id l, uint64_t ticket, bool ok);
     /* Answer it by link_reply or link_decline, with this handle, now or later. */
     void (*request)(void *ctx, link_id l, uint64_t handle, struct bytes message);
+    /* Is the reply to this request bulk, which link_flows counts? NULL: no reply is. */
+    bool (*bulk)(struct bytes request);
     /* The result of a link_request. Not ok: there is no reply, and `message` is empty. */
     void (*reply)(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes message);
     /* Something an operator wants to know, once each: a clamped buffer, GSO that the device cannot

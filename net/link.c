@@ -108,6 +108,7 @@ static void deliver(struct connection *c, struct stream *s)
     if (s->kind == KIND_PARCEL && h->parcel) h->parcel(h->ctx, c->id, message);
     if (s->kind == KIND_REQUEST && !s->ours) {
         s->asked = true;
+        s->bulk = h->bulk && h->bulk(message);
         if (h->request) h->request(h->ctx, c->id, (uint64_t)s->id, message);
     }
     if (s->kind == KIND_REQUEST && s->ours) {
@@ -140,6 +141,7 @@ static bool data(struct connection *c, int64_t id, void *of, struct bytes b, boo
         b.count--;
         consumed = 1;
     }
+    if (s->kind == KIND_PARCEL || (s->ours && s->bulk)) n->bulk_received += b.count;
     if (s->kind == KIND_CONTROL || !s->in_open) {
         consumed += b.count;
         if (s->kind == KIND_CONTROL && !control_data(c, b)) return false;
@@ -170,6 +172,7 @@ static void acked(struct connection *c, int64_t id, void *of, uint64_t count)
     n->queued -= count;
     n->moved = now;
     c->rate.acked += count;
+    if (s->kind == KIND_PARCEL || (!s->ours && s->bulk)) n->bulk_sent += count;
     span busy = instant_since(now, c->rate.since);
     /* Short bursts do not measure a rate: they end before the window opens. */
     if (busy.ns < 100000000u && (n->queued || c->rate.acked < 256u << 10)) return;
@@ -414,6 +417,7 @@ bool link_request(struct endpoint *e, link_id l, struct bytes message, uint64_t 
     struct stream *s = c ? streams_send(c, KIND_REQUEST, &message, 1, ticket) : NULL;
     if (!s) return false;
     s->asked = s->in_open = true;
+    s->bulk = e->handlers.bulk && e->handlers.bulk(message);
     s->in_max = c->endpoint->config.reply_bytes_max;
     return true;
 }
@@ -463,6 +467,19 @@ size_t link_queued(struct endpoint *e, link_id l)
 {
     struct connection *c = usable(e, l);
     return c ? ((struct session *)c->session)->queued : 0;
+}
+
+void link_flows(struct endpoint *e,
+                void (*each)(void *ctx, link_id l, uint64_t sent, uint64_t received), void *ctx)
+{
+    for (size_t i = 0; i < e->slot_count; i++) {
+        struct connection *c = e->slots[i].connection;
+        struct session *n = c && usable(e, c->id) ? c->session : NULL;
+        if (!n || n->bulk_sent + n->bulk_received == 0) continue;
+        uint64_t sent = n->bulk_sent, received = n->bulk_received;
+        n->bulk_sent = n->bulk_received = 0;
+        each(ctx, c->id, sent, received);
+    }
 }
 
 bool link_info(struct endpoint *e, link_id l, struct link_info *out)

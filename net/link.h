@@ -68,6 +68,12 @@ void link_decline(struct endpoint *e, link_id l, uint64_t handle);
 /* Bytes queued and not yet acknowledged by the peer; 0 for a link that is gone. */
 size_t link_queued(struct endpoint *e, link_id l);
 
+/* Calls `each` for every link on which bulk has moved since the last call: bytes of parcels and of
+ * replies for which the handler `bulk` says so, acknowledged by the peer and come from it, whether
+ * their message is whole or not. `each` may use any link. */
+void link_flows(struct endpoint *e,
+                void (*each)(void *ctx, link_id l, uint64_t sent, uint64_t received), void *ctx);
+
 struct link_info {
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address address;

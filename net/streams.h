@@ -36,6 +36,7 @@ struct stream {
     uint8_t *in;
     size_t in_count, in_room, in_max;
     bool asked; /* a request that was delivered and is not answered yet */
+    bool bulk;  /* a request whose reply counts in link_flows */
 };
 
 struct list {
@@ -51,9 +52,10 @@ struct session {
     struct list unopened_uni, unopened_bidi; /* waiting for the peer's stream limit */
     struct chunks datagrams;
     size_t datagram_count;
-    size_t queued;           /* bytes not acknowledged */
-    size_t held;             /* bytes of the peer's unfinished messages */
-    struct loop_timer quiet; /* of a retiring link */
+    size_t queued;                     /* bytes not acknowledged */
+    size_t held;                       /* bytes of the peer's unfinished messages */
+    uint64_t bulk_sent, bulk_received; /* since the latest link_flows */
+    struct loop_timer quiet;           /* of a retiring link */
     instant retired, moved;
 };
 

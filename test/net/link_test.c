@@ -53,6 +53,47 @@ Test(link, carries_a_frame_of_the_longest_length)
     cr_assert_eq(b.frames[1].type, 8);
 }
 
+struct flows {
+    uint64_t sent, received;
+};
+
+static void add_flow(void *ctx, link_id l, uint64_t sent, uint64_t received)
+{
+    struct flows *f = ctx;
+    (void)l;
+    f->sent += sent;
+    f->received += received;
+}
+
+/* Of a node, since the last look. */
+static struct flows flows_of(struct node *n)
+{
+    struct flows f = {0};
+    link_flows(n->endpoint, add_flow, &f);
+    return f;
+}
+
+Test(link, counts_parcels_and_large_replies_as_they_move_and_nothing_else)
+{
+    static const char small[] = "small", large[20000] = {PAIR_BULK};
+    b.echo = true;
+    cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of(blob, 5000)));
+    cr_assert(link_request(a.endpoint, a.up, bytes_of(small, 5), 3));
+    turn_until(a.reply_count == 1 && link_queued(a.endpoint, a.up) == 0, 5);
+    cr_assert_eq(flows_of(&a).sent + flows_of(&b).received, 0);
+    cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, 7), bytes_of(blob, 100000), 4));
+    turn_until(link_queued(a.endpoint, a.up) == 0 && b.parcel_count == 1, 5);
+    struct flows from = flows_of(&a), to = flows_of(&b);
+    cr_assert_geq(from.sent, 100007, "%llu", (unsigned long long)from.sent);
+    cr_assert_eq(from.received, 0);
+    cr_assert_eq(to.received, 100007, "%llu", (unsigned long long)to.received);
+    cr_assert_eq(flows_of(&b).received, 0, "told once");
+    cr_assert(link_request(a.endpoint, a.up, bytes_of(large, sizeof large), 5));
+    turn_until(a.reply_count == 2 && link_queued(b.endpoint, b.up) == 0, 5);
+    cr_assert_geq(flows_of(&b).sent, sizeof large);
+    cr_assert_eq(flows_of(&a).received, sizeof large);
+}
+
 Test(link, knows_when_all_that_was_queued_has_arrived)
 {
     cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of(blob, 5000)));

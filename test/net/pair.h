@@ -39,6 +39,8 @@ struct node {
     int warnings;
 };
 
+#define PAIR_BULK 0x42 /* a request that begins with it has a bulk reply */
+
 extern struct loop *loop;
 
 static inline void saw(struct saw *list, size_t *count, struct saw what, struct bytes b)

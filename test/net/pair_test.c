@@ -72,6 +72,8 @@ static void request(void *ctx, link_id l, uint64_t handle, struct bytes b)
     saw(n->requests, &n->request_count, (struct saw){.link = l, .number = handle}, b);
     if (n->echo) link_reply(n->endpoint, l, handle, &b, 1);
 }
+static bool bulk(struct bytes request) { return request.count && request.data[0] == PAIR_BULK; }
+
 static void reply(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes b)
 {
     struct node *n = ctx;
@@ -101,6 +103,7 @@ void node_open(struct node *n, const struct endpoint_config *c)
                                   .parcel_done = parcel_done,
                                   .request = request,
                                   .reply = reply,
+                                  .bulk = bulk,
                                   .datagram = datagram,
                                   .warn = warn};
     struct why w = {0};
