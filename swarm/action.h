@@ -48,6 +48,7 @@ enum event_kind {
     EVENT_PARCEL_DONE, /* link, ticket, ok: delivered, or never will be */
     EVENT_REQUEST,     /* link, ticket (repeated in ACTION_REPLY), bytes */
     EVENT_REPLY,       /* link, ticket, ok, bytes */
+    EVENT_FLOW,        /* link, sent, received: about once a second while they move */
     /* the trainer */
     EVENT_STEP,     /* round: one more inner step done */
     EVENT_SNAPSHOT, /* wire: the answer to ORDER_SNAPSHOT */
@@ -83,6 +84,11 @@ struct event {
             bool ok;
             uint64_t ticket;
             struct bytes bytes;
+        };
+        /* Bytes of bulk (parcels; replies where wire_bulk), of whole messages and of parts, since
+         * the latest EVENT_FLOW of this link: acknowledged by the peer, and come from it. */
+        struct {
+            uint64_t sent, received;
         };
         struct round_progress round;
         /* The quantized pseudo-gradient of all chunks, at least outer_wire_bytes. Lent until

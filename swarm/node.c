@@ -198,6 +198,10 @@ static void on_network(struct node *n, const struct event *e)
     case EVENT_REPLY:
         on_reply(n, e);
         break;
+    case EVENT_FLOW:
+        if (i != NOBODY)
+            reduce_flow(&n->reduce, n->members.members[i].sid, e->sent, e->received, n->now);
+        break;
     default:
         assert(!"not an event of the network");
     }
@@ -274,8 +278,10 @@ instant node_due(const struct node *n)
 
 static struct reduce_config reduce_config_of(const struct node_config *c)
 {
-    return (struct reduce_config){
-        .crypto = c->crypto, .layout = outer_layout_of(c->parameters), .group_max = NODE_GROUP_MAX};
+    return (struct reduce_config){.crypto = c->crypto,
+                                  .run_id = c->run_id,
+                                  .layout = outer_layout_of(c->parameters),
+                                  .group_max = NODE_GROUP_MAX};
 }
 
 static struct sync_config sync_config_of(const struct node_config *c)

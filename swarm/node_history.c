@@ -165,7 +165,6 @@ void node_take_download(struct node *n, const struct event *e)
 {
     uint32_t givers = sync_givers(&n->sync);
     sync_stop(&n->sync);
-    n->unsure = false;
     n->sync_failures = 0;
     node_new_state(n, &e->state, false);
     node_note(n,

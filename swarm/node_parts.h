@@ -65,7 +65,6 @@ struct node {
     bool averaged;          /* this process has begun a round with others */
     bool leaving;           /* leave when the round is over */
     bool cell_stale;        /* matchmaking has yet to be told of a change among the members */
-    bool unsure;            /* my state comes from a round that ended without agreement */
     instant fork_again;     /* no fork note before then */
     instant committed_at;   /* when the latest group was certified */
 };

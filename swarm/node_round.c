@@ -114,7 +114,7 @@ void node_begin_reduce(struct node *n)
     note_committed(n, g);
     node_order(n, &(struct order){.kind = ORDER_SNAPSHOT});
     n->snapshots++;
-    reduce_start(&n->reduce, g, linked, n->now, &in);
+    reduce_start(&n->reduce, g, &n->state, linked, n->now, &in);
 }
 
 void node_snapshot(struct node *n, const struct event *e)
@@ -145,7 +145,7 @@ void node_order_apply(struct node *n)
     lineage_next(n->config.crypto, n->state.lineage, o.epoch, n->reduce.root, o.lineage);
     sync_withdraw(&n->sync, &in);
     node_note(n,
-              (struct note){.name = n->reduce.unsure ? "unsure" : "agreed",
+              (struct note){.name = "agreed",
                             .numbers = {{"epoch", o.epoch},
                                         {"members", n->reduce.group.count},
                                         {"null", null},
@@ -157,7 +157,6 @@ void node_order_apply(struct node *n)
 void node_take_average(struct node *n, const struct event *e)
 {
     uint64_t members = n->reduce.group.count;
-    n->unsure = n->reduce.unsure;
     node_new_state(n, &e->state, true);
     node_note(n, (struct note){.name = "applied",
                                .numbers = {{"epoch", n->state.epoch}, {"members", members}},

@@ -69,7 +69,7 @@ void node_publish(struct node *n)
 {
     struct sink in = node_inner(n);
     struct record_progress p = {.phase = node_phase(n),
-                                .flags = PROGRESS_SERVES | (n->unsure ? PROGRESS_UNSURE : 0),
+                                .flags = PROGRESS_SERVES,
                                 .epoch = clamp32(n->state.epoch),
                                 .lineage_tokens = n->state.lineage_tokens,
                                 .steps = clamp32(n->round.steps),

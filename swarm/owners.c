@@ -96,16 +96,3 @@ uint32_t owners_at_rank(const struct match_group *g, uint32_t c, uint32_t owner,
     assert(false);
     return owner;
 }
-
-span owners_estimate(const struct match_group *g, const uint32_t share[NODE_GROUP_MAX],
-                     uint32_t chunks, uint64_t wire)
-{
-    uint64_t longest = 0;
-    for (uint32_t i = 0; i < g->count && g->count > 1; i++) {
-        uint64_t owned = (uint64_t)((unsigned __int128)wire * share[i] / chunks);
-        uint64_t bytes = wire + (g->count - 2) * owned;
-        uint64_t us = bytes * 8 / g->members[i].offer.up_mbps; /* Mbit/s: bits per microsecond */
-        if (us > longest) longest = us;
-    }
-    return span_us(longest);
-}

@@ -7,7 +7,6 @@
 #ifndef SHOAL_SWARM_OWNERS_H
 #define SHOAL_SWARM_OWNERS_H
 
-#include "base/instant.h"
 #include "match_wire.h"
 
 /* share[i]: how many chunks member i owns, by bandwidth; their sum is `chunks`; 0 after the last
@@ -22,9 +21,5 @@ void owners_assign(const uint32_t share[NODE_GROUP_MAX], uint32_t count, uint32_
 /* The member that averages chunk `c` at this rank: the owner at rank 0, then the others in an order
  * specific to the chunk. rank < g->count. */
 uint32_t owners_at_rank(const struct match_group *g, uint32_t c, uint32_t owner, uint32_t rank);
-
-/* Time in which the slowest member's uplink sends its load; `wire`: bytes of the whole vector. */
-span owners_estimate(const struct match_group *g, const uint32_t share[NODE_GROUP_MAX],
-                     uint32_t chunks, uint64_t wire);
 
 #endif

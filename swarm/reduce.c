@@ -6,17 +6,15 @@
 #include "parcel.h"
 #include "reduce_close.h"
 #include "reduce_fetch.h"
+#include "reduce_flow.h"
 #include "reduce_gather.h"
 #include "reduce_parts.h"
 #include "reduce_rescue.h"
 #include "reduce_send.h"
+#include "reduce_sure.h"
 #include "reduce_variant.h"
 #include "wire.h"
 
-/* SPEC.md, "Timers". */
-#define T_REDUCE_S 10 /* and three estimates: from the snapshots to the end of GATHER */
-/* While chunks are still being settled, GATHER lasts at most this many times T_REDUCE. */
-#define REDUCE_TIMES 4
 /* No tick for so long: this process was suspended, so silence is nobody's fault. */
 #define GAP_S 3
 
@@ -35,17 +33,30 @@ static void start_clock(struct reduce *r)
         if ((i == reduce_self(r) ? r->stage : r->peers[i].stage) == REDUCE_STAGE_COMMITTED)
             r->peers[i].given_up = true;
     r->base = r->now;
-    r->deadline = instant_after(r->now, span_ns(T_REDUCE_S * 1000000000ull + r->estimate.ns * 3));
+    r->still_at = r->now;
 }
 
-/* T_REDUCE is over, but chunks are still being settled: the links are slower than estimated. */
-static void prolong(struct reduce *r)
+/* GATHER: has nobody moved anything for T_STILL? */
+static bool stands_still(const struct reduce *r)
 {
-    if (!instant_reached(r->now, r->deadline)) return;
-    span most = span_ns(REDUCE_TIMES * (T_REDUCE_S * 1000000000ull + r->estimate.ns * 3));
-    instant last = instant_after(r->base, most);
-    instant stalled = instant_after(r->settled_at, span_s(REDUCE_STALL_S));
-    r->deadline = instant_max(r->deadline, instant_min(stalled, last));
+    if (r->base.ns == INSTANT_NEVER.ns) return false;
+    instant latest = instant_max(r->still_at, reduce_latest_move(r));
+    return instant_reached(r->now, instant_after(latest, REDUCE_STILL));
+}
+
+static void gather(struct reduce *r, const struct sink *out)
+{
+    start_clock(r);
+    reduce_work_on(r, out);
+    if (r->rescued) reduce_recover(r, false, out);
+    bool still = stands_still(r);
+    if (still && !reduce_majority(r, reduce_present(r))) {
+        reduce_fail(r, out); /* whatever these few agree on is never certain */
+        return;
+    }
+    if (r->settled == r->config.layout.chunks || (still && r->stills == REDUCE_STILLS))
+        reduce_freeze(r, out);
+    else if (still) reduce_stand_still(r, out);
 }
 
 /* Handles everything whose time is over or whose conditions are met. */
@@ -54,24 +65,17 @@ static void review(struct reduce *r, const struct sink *out)
     if (!reduce_running(r)) return;
     for (uint32_t i = 0; i < r->group.count; i++)
         if (i != reduce_self(r) &&
-            instant_reached(r->now, instant_after(r->peers[i].heard_at, span_s(REDUCE_STALL_S))))
+            instant_reached(r->now, instant_after(r->peers[i].heard_at, REDUCE_SILENT)))
             reduce_suspect(r, i, out);
-    if (reduce_all_lost(r)) {
+    bool sure = r->peers[reduce_self(r)].sure.said;
+    if (reduce_all_lost(r) && !sure && !reduce_certain(r)) {
         reduce_fail(r, out);
         return;
     }
-    if (r->state == REDUCE_GATHER) {
-        start_clock(r);
-        reduce_work_on(r, out);
-        if (r->rescued) reduce_recover(r, false, out);
-        prolong(r);
-        if (r->settled == r->config.layout.chunks || instant_reached(r->now, r->deadline))
-            reduce_freeze(r, out);
-    }
+    if (r->state == REDUCE_GATHER) gather(r, out);
     reduce_fetch_more(r, out);
     if (r->state == REDUCE_CLOSING && r->fetch_wanted + r->fetch_sent == 0) reduce_compare(r, out);
-    if (r->state == REDUCE_CLOSING && instant_reached(r->now, r->deadline))
-        reduce_agree(r, true, out);
+    if (r->state == REDUCE_CLOSING && reduce_close_over(r)) reduce_fail(r, out);
     reduce_fill_windows(r, out);
 }
 
@@ -84,10 +88,14 @@ static void take_time(struct reduce *r, instant now)
     if (!reduce_running(r) || gap.ns < GAP_S * 1000000000ull) return;
     r->beat = r->now;
     r->waits = instant_after(r->waits, gap);
-    r->deadline = instant_after(r->deadline, gap);
+    r->closed = instant_after(r->closed, gap);
+    r->still_at = instant_after(r->still_at, gap);
+    r->moved_at = instant_after(r->moved_at, gap);
     if (r->base.ns != INSTANT_NEVER.ns) r->base = instant_after(r->base, gap);
     for (uint32_t i = 0; i < r->group.count; i++)
         r->peers[i].heard_at = instant_after(r->peers[i].heard_at, gap);
+    for (uint32_t i = 0; i < r->group.count; i++)
+        r->peers[i].moved_at = instant_after(r->peers[i].moved_at, gap);
 }
 
 /* ---- messages ---- */
@@ -104,21 +112,25 @@ static bool on_stage(struct reduce *r, uint32_t i, struct reader *in, const stru
     uint32_t close = reader_u32(in);
     uint8_t root[CRYPTO_DIGEST_BYTES];
     reader_copy(in, root, sizeof root);
+    uint64_t moved = reader_u64(in);
     if (in->bad || stage > REDUCE_STAGE_APPLIED) return false;
     struct reduce_peer *p = &r->peers[i];
     heard(r, i);
+    reduce_flow_said(r, i, moved);
     bool first = !p->heard;
     p->heard = true;
     bool news = stage > p->stage || (stage == p->stage && close > p->close);
     if (news) {
+        if (stage == REDUCE_STAGE_GIVES) p->gives = true;
         if (stage == REDUCE_STAGE_EMPTY) p->given_up = true;
         p->stage = (enum reduce_stage)stage;
         p->close = close;
+        p->news_at = r->now;
         memcpy(p->root, root, sizeof root);
     }
     bool late = r->stage == REDUCE_STAGE_APPLIED && stage < REDUCE_STAGE_APPLIED;
     if ((first && reduce_running(r)) || late) reduce_say_stage(r, i, out);
-    if (r->state == REDUCE_GATHER && stage == REDUCE_STAGE_APPLIED) reduce_freeze(r, out);
+    if (late || (news && stage == REDUCE_STAGE_CLOSE)) reduce_say_sure(r, i, out);
     return true;
 }
 
@@ -170,6 +182,7 @@ bool reduce_takes(uint8_t type)
     case WIRE_HAVE:
     case WIRE_NEED:
     case WIRE_FETCH:
+    case WIRE_SURE:
         return true;
     default:
         return false;
@@ -197,6 +210,7 @@ bool reduce_frame(struct reduce *r, sid peer, uint8_t type, struct bytes body, i
     if (type == WIRE_STAGE) good = on_stage(r, (uint32_t)i, &in, out);
     else if (type == WIRE_NEED) good = on_need(r, (uint32_t)i, &in, out);
     else if (type == WIRE_HAVE) good = on_have(r, (uint32_t)i, &in, out);
+    else if (type == WIRE_SURE) good = reduce_on_sure(r, &in);
     review(r, out);
     return good;
 }
@@ -224,7 +238,7 @@ static void on_contribution(struct reduce *r, uint32_t i, const struct parcel *p
     size_t room = outer_wire_bytes(r->config.layout.chunk_elements);
     memcpy(w->contributions + i * room, p->wire.data, p->wire.count);
     w->arrived |= reduce_bit(i);
-    r->peers[i].gave_at = r->now;
+    r->peers[i].gives = true;
 }
 
 static bool on_result(struct reduce *r, uint32_t i, const struct parcel *p, const struct sink *out)
@@ -330,6 +344,7 @@ bool reduce_reply(struct reduce *r, uint64_t ticket, bool ok, struct bytes bytes
     assert(i < r->group.count);
     bool good = true, has = ok && bytes.count > 0;
     if (has) heard(r, i);
+    else r->peers[i].ask_again = true;
     if (kind == REDUCE_TICKET_VEC) {
         r->peers[i].examining = false;
         if (!reduce_running(r)) return true;
@@ -369,6 +384,13 @@ void reduce_link(struct reduce *r, sid peer, bool up, instant now, const struct 
     else reduce_fill_windows(r, out);
 }
 
+void reduce_flow(struct reduce *r, sid peer, uint64_t sent, uint64_t received, instant now)
+{
+    take_time(r, now);
+    int i = reduce_running(r) ? reduce_member(r, peer) : -1;
+    if (i >= 0 && i != (int)reduce_self(r)) reduce_flow_with(r, (uint32_t)i, sent, received);
+}
+
 void reduce_gone(struct reduce *r, sid peer, instant now, const struct sink *out)
 {
     take_time(r, now);
@@ -399,7 +421,10 @@ void reduce_tick(struct reduce *r, instant now, const struct sink *out)
         reduce_say_stage_to_all(r, out);
         reduce_recover(r, true, out);
         if (r->state == REDUCE_GATHER) ask_the_closed(r, out);
-        for (uint32_t i = 0; i < r->group.count; i++) r->peers[i].examined = 0; /* ask again */
+        for (uint32_t i = 0; i < r->group.count; i++) {
+            if (r->peers[i].ask_again) r->peers[i].examined = 0;
+            r->peers[i].ask_again = false;
+        }
     }
     review(r, out);
 }
@@ -407,7 +432,7 @@ void reduce_tick(struct reduce *r, instant now, const struct sink *out)
 instant reduce_due(const struct reduce *r)
 {
     if (!reduce_running(r)) return INSTANT_NEVER;
-    return r->more ? r->now : instant_min(r->beat, r->deadline);
+    return r->more ? r->now : r->beat;
 }
 
 bool reduce_finished(const struct reduce *r)

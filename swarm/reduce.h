@@ -3,18 +3,19 @@
  *     IDLE --reduce_start--> GATHER --1--> CLOSING --2--> AGREED
  *                              `--3--> FAILED <--3--'
  *
- *     1 every chunk is settled, or T_REDUCE is over    2 all hold the same, or T_CLOSE is over
- *     3 all others are lost, or nothing was averaged
+ *     1 every chunk is settled, or nobody moves a byte any more    2 a majority has signed what I hold
+ *     3 all others are lost, nothing was averaged, or no majority signs the same
  *
  * Each chunk has an owner. Members send it their contributions, it adds them in member order,
  * quantizes the mean and sends that to all: everybody uses these bytes. When an owner is lost,
  * others take over its chunks in an order that follows from the group. In CLOSING each member tells
  * all others which bytes it holds (a root over all chunks) and fetches the chunks that others hold
- * with a lower rank, until all roots are equal. SPEC.md, "Averaging".
+ * with a lower rank, until all roots are equal; then it signs its root, once. What more than half of
+ * the group has signed is applied by all, and nothing else is. SPEC.md, "Averaging".
  *
- * Promises: a contribution counts at most once in any mean; members who do not suspect each other
- * agree on the same root or do not apply; AGREED or FAILED is reached within the bound given at
- * reduce_start.
+ * Promises: a contribution counts at most once in any mean; two members never apply different
+ * means of one group, whatever is slow, lost or heard late; a wait ends when nothing has moved for
+ * some seconds, and not before.
  *
  * After AGREED it continues to answer late members, until reduce_start or reduce_rest. Pure. All
  * memory comes from the arena at the start: the means of all chunks, the contributions to the few
@@ -30,12 +31,13 @@ size_t reduce_bytes(const struct reduce_config *c);
 /* False when the arena is too small. */
 bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *room);
 
-/* The group is committed; linked[i] says whether a link to member i is up. Accepts parcels from now
- * on; the caller orders the snapshot. Ends within 10 s + 3 step_ms (slowest member) for snapshots,
- * 10 s + 3 estimates for the chunks (four times that while chunks are still being settled), 5 s +
- * one estimate for each member lost meanwhile, and 10 s + one estimate for closing. */
-void reduce_start(struct reduce *r, const struct match_group *g, const bool linked[NODE_GROUP_MAX],
-                  instant now, const struct sink *out);
+/* The group is committed; linked[i] says whether a link to member i is up; `parent` is the state
+ * that the outer step leads from. Accepts parcels from now on; the caller orders the snapshot.
+ * Snapshots are waited for 10 s + 3 step_ms (slowest member), transfers as long as they move:
+ * GATHER ends 10 s after the last byte, at most three times longer where a member is in the way,
+ * and CLOSING 20 s after the last byte or news. */
+void reduce_start(struct reduce *r, const struct match_group *g, const struct lineage_state *parent,
+                  const bool linked[NODE_GROUP_MAX], instant now, const struct sink *out);
 
 /* My contribution: wire bytes of all chunks, lent until the state is AGREED or FAILED and the
  * resulting order has been carried out; empty when it was not finite. Does nothing in states other
@@ -65,6 +67,10 @@ bool reduce_reply(struct reduce *r, uint64_t ticket, bool ok, struct bytes reply
 
 /* A usable link to this peer is up, or none is left. */
 void reduce_link(struct reduce *r, sid peer, bool up, instant now, const struct sink *out);
+
+/* Bytes of parcels, requests and replies that this peer has acknowledged, and that came from it,
+ * since the last call for it. */
+void reduce_flow(struct reduce *r, sid peer, uint64_t sent, uint64_t received, instant now);
 
 /* This peer is dead, has left, or has withdrawn from the group: it is no longer waited for. If it
  * is heard from again in this group, it counts again. */

@@ -2,20 +2,24 @@
 
 #include "parcel.h"
 #include "reduce_fetch.h"
+#include "reduce_flow.h"
 #include "reduce_gather.h"
 #include "reduce_parts.h"
+#include "reduce_rescue.h"
 #include "reduce_send.h"
+#include "reduce_sure.h"
 #include "reduce_variant.h"
 #include "wire.h"
 
-#define T_CLOSE_S 10 /* SPEC.md, "Timers": the wait for agreement, plus one estimate */
+/* SPEC.md, "Timers": the wait for a majority, from the latest sign of those who close. */
+#define T_CLOSE span_s(20)
 
 void reduce_freeze(struct reduce *r, const struct sink *out)
 {
     r->state = REDUCE_CLOSING;
     r->stage = REDUCE_STAGE_CLOSE;
     r->close = 1;
-    r->deadline = instant_after(r->now, span_ns(T_CLOSE_S * 1000000000ull + r->estimate.ns));
+    r->closed = r->now;
     for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++) r->work[i].busy = false;
     for (uint32_t c = 0; c < r->config.layout.chunks && r->fetch_wanted > 0; c++)
         if (r->chunks[c].fetch == REDUCE_FETCH_WANTED) reduce_unwant(r, c);
@@ -30,7 +34,7 @@ void reduce_fail(struct reduce *r, const struct sink *out)
     reduce_note(r, out, "reduce.failed", "settled", r->settled);
 }
 
-void reduce_agree(struct reduce *r, bool unsure, const struct sink *out)
+static void agree(struct reduce *r, const struct sink *out)
 {
     uint32_t in_any = 0;
     for (uint32_t c = 0; c < r->config.layout.chunks; c++) {
@@ -43,7 +47,6 @@ void reduce_agree(struct reduce *r, bool unsure, const struct sink *out)
     for (uint32_t i = 0; i < r->group.count; i++)
         if (in_any & reduce_bit(i)) r->tokens += r->group.members[i].offer.weight;
     reduce_root(r, r->root);
-    r->unsure = unsure;
     r->stage = REDUCE_STAGE_APPLIED;
     r->close++;
     reduce_say_stage_to_all(r, out);
@@ -52,7 +55,7 @@ void reduce_agree(struct reduce *r, bool unsure, const struct sink *out)
         return;
     }
     r->state = REDUCE_AGREED;
-    reduce_note(r, out, unsure ? "reduce.unsure" : "reduce.agreed", "tokens", r->tokens);
+    reduce_note(r, out, "reduce.agreed", "tokens", r->tokens);
 }
 
 /* My variants have changed: announces the new root. */
@@ -66,44 +69,73 @@ static void close_again(struct reduce *r, const struct sink *out)
     reduce_say_stage_to_all(r, out);
 }
 
-void reduce_compare(struct reduce *r, const struct sink *out)
+/* Another root is certain: fetches it from a member that holds it, one after the other. */
+static void take_over(struct reduce *r, const uint8_t *certain, const struct sink *out)
 {
-    if (r->adopting >= 0) {
-        const struct reduce_peer *p = &r->peers[r->adopting];
-        if (p->examining) return;
-        close_again(r, out);
-        if (!memcmp(p->root, r->root, CRYPTO_DIGEST_BYTES)) {
-            reduce_agree(r, false, out);
-            return;
-        }
-        r->adopting = -1;
-    }
-    close_again(r, out);
-    bool alike = true;
+    if (r->adopting >= 0 && r->peers[r->adopting].examining) return;
+    r->adopting = -1;
     for (uint32_t i = 0; i < r->group.count; i++) {
-        struct reduce_peer *p = &r->peers[i];
+        const struct reduce_peer *p = &r->peers[i];
+        if (i == reduce_self(r) || p->stage < REDUCE_STAGE_CLOSE || p->suspect || !p->linked ||
+            p->examined == p->close || memcmp(p->root, certain, CRYPTO_DIGEST_BYTES))
+            continue;
+        r->adopting = (int)i;
+        reduce_ask_vector(r, i, out);
+        return;
+    }
+}
+
+/* Is something to come still from a member that does not hold what I hold? */
+static bool to_come(const struct reduce *r, uint32_t i)
+{
+    const struct reduce_peer *p = &r->peers[i];
+    return !p->suspect && !reduce_still(r, i, instant_max(r->closed, p->news_at));
+}
+
+/* Nobody is certain yet: compares with all, and signs when all who are there hold the same, or when
+ * those who do are a majority and nothing comes from the others. */
+static void exchange(struct reduce *r, const struct sink *out)
+{
+    uint32_t alike = reduce_bit(reduce_self(r));
+    bool wait = false;
+    for (uint32_t i = 0; i < r->group.count; i++) {
+        const struct reduce_peer *p = &r->peers[i];
         if (i == reduce_self(r)) continue;
         bool closed = p->stage >= REDUCE_STAGE_CLOSE;
-        bool same = closed && !memcmp(p->root, r->root, CRYPTO_DIGEST_BYTES);
-        if (p->stage == REDUCE_STAGE_APPLIED && same) {
-            reduce_agree(r, false, out);
-            return;
+        if (closed && !memcmp(p->root, r->root, CRYPTO_DIGEST_BYTES)) {
+            alike |= reduce_bit(i);
+            continue;
         }
-        if (p->stage == REDUCE_STAGE_APPLIED && !same && p->examined != p->close) {
-            r->adopting = (int)i;
-            reduce_ask_vector(r, i, out);
-            return;
-        }
-        if (closed && !same && p->examined != p->close) reduce_ask_vector(r, i, out);
-        alike = alike && (same || p->suspect);
+        if (closed && p->examined != p->close && !p->suspect) reduce_ask_vector(r, i, out);
+        wait = wait || to_come(r, i);
     }
-    if (alike) reduce_agree(r, false, out);
+    if (!wait && reduce_majority(r, alike)) reduce_be_sure(r, out);
+}
+
+void reduce_compare(struct reduce *r, const struct sink *out)
+{
+    close_again(r, out);
+    if (!reduce_certain(r) && !r->peers[reduce_self(r)].sure.said) exchange(r, out);
+    const uint8_t *certain = reduce_certain(r);
+    if (!certain) return;
+    if (!memcmp(certain, r->root, CRYPTO_DIGEST_BYTES)) agree(r, out);
+    else take_over(r, certain, out);
+}
+
+bool reduce_close_over(const struct reduce *r)
+{
+    instant latest = instant_max(r->closed, reduce_latest_move(r));
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if (i != reduce_self(r) && !r->peers[i].suspect)
+            latest = instant_max(latest, r->peers[i].news_at);
+    bool may = r->peers[reduce_self(r)].sure.said || reduce_majority(r, reduce_present(r));
+    return instant_reached(r->now, instant_after(latest, may ? T_CLOSE : REDUCE_STILL));
 }
 
 /* ---- vectors of others ---- */
 
-/* A peer's vector: fetches every chunk whose variant wins over mine; when the peer has applied,
- * every chunk that differs. */
+/* A peer's vector: fetches every chunk whose variant wins over mine; when I take its
+ * root over, every chunk that differs. */
 bool reduce_on_vector(struct reduce *r, uint32_t i, struct bytes vector, const struct sink *out)
 {
     if (vector.count != (size_t)r->config.layout.chunks * REDUCE_VARIANT_BYTES) return false;

@@ -11,13 +11,12 @@ void reduce_freeze(struct reduce *r, const struct sink *out);
 /* FAILED, with a note. */
 void reduce_fail(struct reduce *r, const struct sink *out);
 
-/* AGREED: I apply what I hold; FAILED if that is nothing. `unsure`: time ran out, and others may
- * apply something else. */
-void reduce_agree(struct reduce *r, bool unsure, const struct sink *out);
-
-/* CLOSING, with no fetch outstanding: compares roots, then agrees or asks the members whose root
- * differs. */
+/* CLOSING, with no fetch outstanding: compares roots, signs mine when it is time to, takes over one
+ * that is certain, and agrees when that is mine. */
 void reduce_compare(struct reduce *r, const struct sink *out);
+
+/* CLOSING: has nothing moved and nobody said anything new for T_CLOSE? */
+bool reduce_close_over(const struct reduce *r);
 
 /* Handles the vector of member i: plans to fetch every chunk whose variant wins over mine or, when
  * I take over that member's root, every chunk that differs. False: it is not a vector of this

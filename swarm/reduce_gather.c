@@ -1,11 +1,14 @@
 #include "reduce_gather.h"
 
 #include "parcel.h"
+#include "reduce_flow.h"
 #include "reduce_parts.h"
 #include "reduce_send.h"
 
 /* Chunks averaged per call: some milliseconds each at the largest size. */
 #define AVERAGES_A_CALL 8
+
+#define LATE_GRACE span_s(3) /* SPEC.md, "The way of a chunk" */
 
 /* ---- settling a chunk ---- */
 
@@ -20,7 +23,7 @@ void reduce_settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
     }
     if (chunk->settled) return;
     chunk->settled = true;
-    r->rescued = r->rescued || r->peers[chunk->owner].suspect;
+    r->rescued = r->rescued || reduce_lost(&r->peers[chunk->owner]);
     r->settled++;
     r->settled_at = r->now;
     struct reduce_peer *owner = &r->peers[chunk->owner];
@@ -72,23 +75,15 @@ static void average(struct reduce *r, const struct reduce_work *w, const struct 
     reduce_settle(r, c, &v, out);
 }
 
-/* When to stop waiting for contributions: after half of T_REDUCE, so that a late result still
- * reaches everybody; but not before members whose turn has just come could send theirs. */
-static instant contributions_due(const struct reduce *r, const struct reduce_work *w)
-{
-    if (r->base.ns == INSTANT_NEVER.ns) return INSTANT_NEVER;
-    return instant_max(
-        instant_after(r->base, span_ns(REDUCE_STALL_S * 1000000000ull + r->estimate.ns * 3 / 2)),
-        instant_after(w->began, span_s(REDUCE_STALL_S)));
-}
-
-/* Is this member's contribution still expected? */
+/* Is this member's contribution still expected? A member that was late is given a moment for each
+ * further chunk. */
 static bool awaited(const struct reduce *r, const struct reduce_work *w, uint32_t i)
 {
     const struct reduce_peer *p = &r->peers[i];
     if (p->given_up) return false;
     if (i == reduce_self(r)) return r->stage == REDUCE_STAGE_COMMITTED;
-    return !((w->arrived | w->absent) & reduce_bit(i)) && !p->suspect;
+    if ((w->arrived | w->absent) & reduce_bit(i) || p->suspect) return false;
+    return !p->late || !instant_reached(r->now, instant_after(w->began, LATE_GRACE));
 }
 
 /* Has everybody's contribution arrived, or is no longer expected? */
@@ -99,16 +94,35 @@ static bool complete(const struct reduce *r, const struct reduce_work *w)
     return true;
 }
 
-/* A member that delays a chunk for too long, and contributes nothing meanwhile, is not waited for
- * in later chunks either; what arrives in time still counts. */
-static void give_up_on_late(struct reduce *r, const struct reduce_work *w)
+/* A member that delays a chunk and has moved nothing for T_STILL, to nobody, is late until it moves
+ * again; what arrives in time still counts. */
+static void look_for_late(struct reduce *r, const struct reduce_work *w)
 {
-    if (!instant_reached(r->now, contributions_due(r, w))) return;
+    if (r->base.ns == INSTANT_NEVER.ns) return;
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if (awaited(r, w, i) && reduce_still(r, i, instant_max(r->base, w->began)))
+            r->peers[i].late = true;
+}
+
+/* Do enough members have a part in it? More than half of those who contribute, or half of them where
+ * the others are lost: an owner whom nothing reaches must not make its own contribution the mean. */
+static bool enough(const struct reduce *r, const struct reduce_work *w)
+{
+    uint32_t givers = 0, there = 0, lost = 0;
     for (uint32_t i = 0; i < r->group.count; i++) {
-        bool gives =
-            !instant_reached(r->now, instant_after(r->peers[i].gave_at, span_s(REDUCE_STALL_S)));
-        if (awaited(r, w, i) && !gives) r->peers[i].given_up = true;
+        bool self = i == reduce_self(r);
+        bool here = self ? r->mine != NULL : w->arrived >> i & 1;
+        if (!here && !(self ? false : r->peers[i].gives)) continue;
+        givers++;
+        there += here;
+        lost += !here && r->peers[i].suspect;
     }
+    return 2 * there > givers || (2 * there == givers && there + lost == givers);
+}
+
+static bool ready(const struct reduce *r, const struct reduce_work *w)
+{
+    return w->busy && complete(r, w) && enough(r, w);
 }
 
 void reduce_open_own(struct reduce *r)
@@ -132,8 +146,8 @@ void reduce_work_on(struct reduce *r, const struct sink *out)
     for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++) {
         struct reduce_work *w = &r->work[i];
         if (!w->busy) continue;
-        give_up_on_late(r, w);
-        if (!complete(r, w)) continue;
+        look_for_late(r, w);
+        if (!ready(r, w)) continue;
         if (done == AVERAGES_A_CALL) r->more = true;
         else {
             average(r, w, out);
@@ -141,6 +155,5 @@ void reduce_work_on(struct reduce *r, const struct sink *out)
         }
     }
     reduce_open_own(r);
-    for (uint32_t i = 0; i < REDUCE_WINDOW && done; i++)
-        r->more = r->more || (r->work[i].busy && complete(r, &r->work[i]));
+    for (uint32_t i = 0; i < REDUCE_WINDOW && done; i++) r->more = r->more || ready(r, &r->work[i]);
 }

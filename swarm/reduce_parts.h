@@ -2,9 +2,11 @@
  *
  *     variant    which bytes win, and the root over all of them
  *     send       sends frames and parcels, within the windows
+ *     flow       who moves bytes, and who stands still
  *     fetch      requests what other members hold
  *     gather     averages contributions, settles chunks
  *     rescue     lost members and their chunks
+ *     sure       signatures that make a root certain
  *     close      compares roots until all are equal
  *     reduce     events and timers; reduce_start: memory, and a new group
  *
@@ -20,6 +22,8 @@
 #define REDUCE_WINDOW 8 /* parcels in flight to a peer; contributions an owner buffers per peer */
 #define REDUCE_RESCUE 4 /* chunks of lost owners that I gather at a time */
 #define REDUCE_FETCH  4 /* chunks I fetch at a time */
+#define REDUCE_STILLS                                                                              \
+    3 /* times that the group stands still before GATHER ends with what is there */
 
 /* Set in every ticket of reduce, and in no other ticket of the node. */
 #define REDUCE_TICKET ((uint64_t)1 << 63)
@@ -37,6 +41,7 @@ enum reduce_stage {
 
 struct reduce_config {
     const struct crypto *crypto;
+    const uint8_t *run_id; /* [CRYPTO_DIGEST_BYTES], lent */
     struct outer_layout layout;
     uint32_t group_max; /* upper bound of a group's members: sizes the contribution buffers */
 };
@@ -76,23 +81,37 @@ struct reduce_work { /* a chunk that I average */
     uint8_t *contributions;   /* [group_max] wire bytes of a chunk */
 };
 
-/* A member of the group. `suspect` is temporary: a member that is heard from is no longer
- * suspected, and nothing is outstanding with a suspected one (`examining` is false). `lost` and
- * `given_up` are permanent: a second suspicion prolongs nothing, and a member that was late once is
- * not waited for in later chunks either, though what arrives in time counts. Until `heard` the
- * stage is COMMITTED. */
+/* A member's signature for what it holds. */
+struct reduce_sure {
+    bool said;
+    uint8_t root[CRYPTO_DIGEST_BYTES];
+    uint8_t lineage[CRYPTO_DIGEST_BYTES]; /* after the outer step */
+    uint64_t lineage_tokens;              /* the same */
+    uint8_t signature[CRYPTO_SIGNATURE_BYTES];
+};
+
+/* A member of the group. `suspect` and `late` are temporary: a member that is heard from is no
+ * longer suspected, one that moves bytes again no longer late; nothing is outstanding with a
+ * suspected one (`examining` is false). `stuck` and `given_up` are permanent. Until `heard` the stage
+ * is COMMITTED. */
 struct reduce_peer {
     bool linked, suspect;
-    bool lost;  /* it was suspected in GATHER, which was prolonged for it */
+    bool stuck; /* the group stood still with chunks of its unsettled: others average them */
     bool heard; /* its STAGE has arrived: it is in the group and accepts parcels */
     enum reduce_stage stage;
-    bool given_up; /* not waited for: it contributes nothing (EMPTY), or was late */
+    bool gives;    /* it has a contribution */
+    bool given_up; /* it contributes nothing: EMPTY, or no snapshot in time */
+    bool late;     /* it stood still while its contribution was awaited */
     instant heard_at;
-    instant gave_at; /* arrival of its latest contribution */
-    uint32_t close;  /* sequence number of its latest root */
+    uint64_t moved;   /* bytes of the round that it sent and received, by its word */
+    instant moved_at; /* when that grew, or bytes came from it */
+    instant news_at;  /* of its stage or root */
+    uint32_t close;   /* sequence number of its latest root */
     uint8_t root[CRYPTO_DIGEST_BYTES];
+    struct reduce_sure sure;
     uint32_t examined;     /* `close` of the root that I have compared with mine; 0: none */
     bool examining;        /* a VEC request is outstanding */
+    bool ask_again;        /* a request to it failed: its root is compared once more */
     uint32_t in_flight;    /* parcels to it that are not acknowledged yet */
     uint32_t first, owned; /* its chunks: order[first .. first + owned) */
     uint32_t settled;      /* of those, from the first, how many are settled here */
@@ -107,9 +126,12 @@ struct reduce {
     instant now;      /* latest time passed in */
     instant waits;    /* wait for snapshots until then */
     instant base;     /* when all had their snapshot, or the wait ended; INSTANT_NEVER: not yet */
-    instant deadline; /* GATHER: T_REDUCE; CLOSING: T_CLOSE */
+    instant closed;   /* when CLOSING began */
     instant beat;     /* time of the next STAGE to all */
-    span estimate;    /* of the transfer's duration */
+    uint64_t moved;   /* bytes of this round that I sent and received */
+    instant moved_at; /* when that grew */
+    instant still_at; /* when the group stood still */
+    uint32_t stills;  /* how many times it did */
     uint16_t serial;  /* of this group, in tickets */
     bool more;        /* work is left for the next tick */
     bool rescued;     /* a chunk of a lost owner was settled: the next may start */
@@ -126,7 +148,7 @@ struct reduce {
     uint32_t settled_before;           /* the same at the latest beat */
     instant settled_at;                /* when the latest was settled */
     uint32_t fetch_wanted, fetch_sent; /* chunks wanted, and of those requested */
-    int adopting;                      /* member whose applied root I am taking over; -1: none */
+    int adopting;                      /* member whose certain root I am taking over; -1: none */
     struct reduce_work work[REDUCE_WINDOW + REDUCE_RESCUE];
     float *accumulator; /* [layout.chunk_elements] */
     uint8_t *scratch;   /* a VEC reply, or the input of the root's hash */
@@ -134,12 +156,17 @@ struct reduce {
     uint8_t root[CRYPTO_DIGEST_BYTES];
     uint64_t tokens; /* sum of the weights of all members in any mean */
     struct average average;
-    bool unsure; /* T_CLOSE ran out: others may have applied something else */
+    /* what it leads from; after it where the root is certain: peers[].sure */
+    uint8_t parent[CRYPTO_DIGEST_BYTES];
+    uint64_t parent_tokens;
 };
 
 /* ---- shared by the parts ---- */
 
-#define REDUCE_STALL_S 5 /* T_STALL: a member that is silent for this long is suspected */
+/* SPEC.md, "Timers" */
+#define REDUCE_SILENT                                                                              \
+    span_s(8) /* T_SILENT: a member without a message for this long is suspected */
+#define REDUCE_STILL span_s(10) /* T_STILL: a transfer without a byte for this long is late */
 
 #define REDUCE_VARIANT_BYTES (1 + CRYPTO_DIGEST_BYTES) /* per chunk in a VEC reply */
 
@@ -169,6 +196,9 @@ static inline uint8_t *reduce_mean(const struct reduce *r, uint32_t c)
 {
     return r->average.means + outer_wire_offset(&r->config.layout, c);
 }
+
+/* Not counted on: an owner whose chunks others average. */
+static inline bool reduce_lost(const struct reduce_peer *p) { return p->suspect || p->stuck; }
 
 /* No contribution is in it: there are no bytes to fetch. */
 static inline bool reduce_no_bytes(const struct reduce_variant *v)

@@ -7,28 +7,25 @@
 #include "reduce_parts.h"
 #include "reduce_send.h"
 
-/* SPEC.md, "Timers": GATHER lasts at least this plus one estimate after a member was lost. */
-#define T_RESCUE_S 5
-
 #define ASKS_MAX 16 /* chunks requested at a time from members that took them over */
 
-static bool any_suspect(const struct reduce *r)
+static bool any_lost(const struct reduce *r)
 {
     for (uint32_t i = 0; i < r->group.count; i++)
-        if (r->peers[i].suspect) return true;
+        if (reduce_lost(&r->peers[i])) return true;
     return false;
 }
 
-/* The first member that I do not suspect, in the chunk's order of owners. */
+/* The first member that is not lost, in the chunk's order of owners; the last one where all are. */
 static uint32_t heir_of(const struct reduce *r, uint32_t c, uint8_t *rank)
 {
     for (uint32_t k = 0; k < r->group.count; k++) {
         uint32_t i = owners_at_rank(&r->group, c, r->chunks[c].owner, k);
-        if (r->peers[i].suspect) continue;
+        if (reduce_lost(&r->peers[i]) && k + 1 < r->group.count) continue;
         *rank = (uint8_t)k;
         return i;
     }
-    assert(false); /* I never suspect myself */
+    assert(false); /* the last rank is taken as it is */
     return reduce_self(r);
 }
 
@@ -63,12 +60,13 @@ static bool rescue(struct reduce *r, uint32_t c, uint8_t rank, bool again, const
 void reduce_recover(struct reduce *r, bool again, const struct sink *out)
 {
     r->rescued = false;
-    if (r->state != REDUCE_GATHER || !any_suspect(r)) return;
+    if (r->state != REDUCE_GATHER || !any_lost(r)) return;
     uint32_t asked = 0;
     bool room = true;
     for (uint32_t c = 0; c < r->config.layout.chunks && (room || asked < ASKS_MAX); c++) {
         struct reduce_chunk *chunk = &r->chunks[c];
-        if (chunk->settled || !r->peers[chunk->owner].suspect || chunk->fetch != REDUCE_FETCH_NONE)
+        if (chunk->settled || !reduce_lost(&r->peers[chunk->owner]) ||
+            chunk->fetch != REDUCE_FETCH_NONE)
             continue;
         uint8_t rank;
         uint32_t heir = heir_of(r, c, &rank);
@@ -79,6 +77,14 @@ void reduce_recover(struct reduce *r, bool again, const struct sink *out)
             chunk->sought = rank;
         }
     }
+}
+
+uint32_t reduce_present(const struct reduce *r)
+{
+    uint32_t members = reduce_bit(reduce_self(r));
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if (!r->peers[i].suspect) members |= reduce_bit(i);
+    return members;
 }
 
 bool reduce_all_lost(const struct reduce *r)
@@ -104,18 +110,34 @@ void reduce_suspect(struct reduce *r, uint32_t member, const struct sink *out)
     struct reduce_peer *p = &r->peers[member];
     if (p->suspect) return;
     p->suspect = true;
+    p->ask_again = true;
     p->examining = false; /* later answers are ignored */
     if (r->adopting == (int)member) r->adopting = -1;
     for (uint32_t c = 0; c < r->config.layout.chunks; c++)
         if (r->chunks[c].fetch_from == member) reduce_unwant(r, c);
     if (!reduce_running(r)) return;
     note_suspect(r, out, r->group.members[member].sid);
-    if (r->state == REDUCE_GATHER && r->base.ns != INSTANT_NEVER.ns && !p->lost) {
-        /* Time to gather its chunks; once per member, so that the total remains bounded. */
-        instant gathered =
-            instant_after(r->now, span_ns(T_RESCUE_S * 1000000000ull + r->estimate.ns));
-        r->deadline = instant_max(r->deadline, gathered);
-        p->lost = true;
+    reduce_recover(r, false, out);
+}
+
+/* Those who average a chunk that is not settled yet, whoever that is now. */
+static uint32_t in_charge(const struct reduce *r)
+{
+    uint32_t members = 0;
+    for (uint32_t c = 0; c < r->config.layout.chunks; c++) {
+        uint8_t rank;
+        if (!r->chunks[c].settled) members |= reduce_bit(heir_of(r, c, &rank));
     }
+    return members;
+}
+
+void reduce_stand_still(struct reduce *r, const struct sink *out)
+{
+    uint32_t members = in_charge(r);
+    r->stills++;
+    r->still_at = r->now;
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if (i != reduce_self(r) && members & reduce_bit(i)) r->peers[i].stuck = true;
+    reduce_note(r, out, "reduce.still", "unsettled", r->config.layout.chunks - r->settled);
     reduce_recover(r, false, out);
 }

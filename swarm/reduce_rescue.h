@@ -13,11 +13,17 @@ struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c);
  * requests. */
 void reduce_recover(struct reduce *r, bool again, const struct sink *out);
 
+/* The members that I do not suspect, by index, me included. */
+uint32_t reduce_present(const struct reduce *r);
+
 /* Do I suspect all others? False in a group of one. */
 bool reduce_all_lost(const struct reduce *r);
 
-/* Suspects a member: nothing is outstanding with it until it is heard from again. GATHER is
- * prolonged, once for each member. */
+/* Suspects a member: nothing is outstanding with it until it is heard from again. */
 void reduce_suspect(struct reduce *r, uint32_t member, const struct sink *out);
+
+/* Nobody in the group has moved a byte for T_STILL: whoever is in charge of a chunk that is not
+ * settled, but me, is passed over from now on. */
+void reduce_stand_still(struct reduce *r, const struct sink *out);
 
 #endif

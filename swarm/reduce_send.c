@@ -7,7 +7,7 @@
 
 #define T_BEAT_S 1 /* SPEC.md, "Timers": period of STAGE to all members */
 
-#define STAGE_BYTES (CRYPTO_DIGEST_BYTES + 1 + 4 + CRYPTO_DIGEST_BYTES)
+#define STAGE_BYTES (CRYPTO_DIGEST_BYTES + 1 + 4 + CRYPTO_DIGEST_BYTES + 8)
 #define NEED_BYTES  (CRYPTO_DIGEST_BYTES + 4 + 1)
 #define HAVE_BYTES  (CRYPTO_DIGEST_BYTES + 4 + 1 + 4 + CRYPTO_DIGEST_BYTES)
 
@@ -46,6 +46,7 @@ void reduce_say_stage(const struct reduce *r, uint32_t member, const struct sink
     writer_u8(&w, (uint8_t)r->stage);
     writer_u32(&w, r->close);
     writer_copy(&w, r->stage >= REDUCE_STAGE_CLOSE ? r->root : zeros, CRYPTO_DIGEST_BYTES);
+    writer_u64(&w, r->moved);
     assert(!w.full);
     say(r, member, WIRE_STAGE, writer_bytes(&w), out);
 }

@@ -65,12 +65,10 @@ static void lay_out(struct reduce *r)
             .owner = r->average.null[c], .place = owner->owned, .best.rank = REDUCE_NULL};
         r->order[owner->first + owner->owned++] = c;
     }
-    r->estimate = owners_estimate(&r->group, share, chunks,
-                                  outer_wire_bytes((size_t)r->config.layout.parameters));
 }
 
-void reduce_start(struct reduce *r, const struct match_group *g, const bool linked[NODE_GROUP_MAX],
-                  instant now, const struct sink *out)
+void reduce_start(struct reduce *r, const struct match_group *g, const struct lineage_state *parent,
+                  const bool linked[NODE_GROUP_MAX], instant now, const struct sink *out)
 {
     assert(!reduce_running(r));
     assert(g->count >= 1 && g->count <= r->config.group_max);
@@ -83,12 +81,17 @@ void reduce_start(struct reduce *r, const struct match_group *g, const bool link
         0;
     r->mine = NULL;
     r->adopting = -1;
-    r->unsure = r->more = r->rescued = false;
-    r->base = r->deadline = INSTANT_NEVER;
-    r->settled_at = now;
+    r->more = r->rescued = false;
+    r->base = INSTANT_NEVER;
+    r->moved = 0;
+    r->stills = 0;
+    r->settled_at = r->moved_at = r->still_at = now;
+    memcpy(r->parent, parent->lineage, sizeof r->parent);
+    r->parent_tokens = parent->lineage_tokens;
     uint64_t slowest = 0;
     for (uint32_t i = 0; i < g->count; i++) {
-        r->peers[i] = (struct reduce_peer){.linked = linked[i], .heard_at = now};
+        r->peers[i] = (struct reduce_peer){
+            .linked = linked[i], .heard_at = now, .moved_at = now, .news_at = now};
         if (g->members[i].offer.step_ms > slowest) slowest = g->members[i].offer.step_ms;
     }
     r->waits = instant_after(now, span_ms(T_SNAPSHOT_S * 1000 + 3 * slowest));

@@ -14,8 +14,8 @@
 
 #include "action.h"
 
-#define WIRE_MAJOR 1 /* nodes with another major do not talk to each other */
-#define WIRE_MINOR 1 /* types of a later minor are ignored */
+#define WIRE_MAJOR 2 /* nodes with another major do not talk to each other */
+#define WIRE_MINOR 0 /* types of a later minor are ignored */
 
 #define WIRE_SIGNED_MAX 2048 /* bytes under one signature */
 
@@ -39,9 +39,17 @@ enum wire_type {
     WIRE_HAVE = 0x32,
     WIRE_NEED = 0x33,
     WIRE_FETCH = 0x34,        /* request */
+    WIRE_SURE = 0x35,         /* frame, signed */
     WIRE_GET_MANIFEST = 0x40, /* request */
     WIRE_GET_CHUNK = 0x41     /* request */
 };
+
+/* Is the reply to a request of this type bulk: chunks of a mean or of a state? EVENT_FLOW counts
+ * these and parcels. */
+static inline bool wire_bulk(uint8_t type)
+{
+    return type == WIRE_FETCH || type == WIRE_GET_MANIFEST || type == WIRE_GET_CHUNK;
+}
 
 /* ---- signatures ---- */
 
@@ -97,8 +105,7 @@ struct record_peer {
 };
 
 enum progress_flag {
-    PROGRESS_UNSURE = 1, /* its latest round ended without agreement */
-    PROGRESS_SERVES = 2  /* holds a state and serves it to joiners */
+    PROGRESS_SERVES = 2 /* holds a state and serves it to joiners */
 };
 
 struct record_progress {

@@ -291,9 +291,17 @@ static size_t living_peers(const struct node_peer *peers, size_t count)
     return living;
 }
 
+static void on_flow(void *ctx, link_id l, uint64_t sent, uint64_t received)
+{
+    step(ctx, &(struct event){.kind = EVENT_FLOW, .link = l, .sent = sent, .received = received});
+}
+
+static bool is_bulk(struct bytes request) { return request.count && wire_bulk(request.data[0]); }
+
 static void on_second(void *ctx, instant now)
 {
     struct driver *d = ctx;
+    link_flows(d->endpoint, on_flow, d);
     struct endpoint_counters n = endpoint_counters(d->endpoint);
     struct loop_lag lag = loop_lag(d->loop, false);
     struct event_log *j = d->c.log;
@@ -417,6 +425,7 @@ static enum err open_endpoint(struct driver *d, struct why *w)
                                   .parcel = on_parcel,
                                   .parcel_done = on_parcel_done,
                                   .request = on_request,
+                                  .bulk = is_bulk,
                                   .reply = on_reply,
                                   .warn = on_warn};
     return endpoint_open(d->loop, &ec, d->c.identity, &h, &d->endpoint, w);

@@ -151,8 +151,6 @@ static bool tell_round(struct story *s, const char *event, const json_t *e, char
         snprintf(out, room, "epoch %llu: averaging with %s", epoch, s->with);
     } else if (!strcmp(event, "solo"))
         snprintf(out, room, "epoch %llu: a round without this worker: no group came about", epoch);
-    else if (!strcmp(event, "unsure"))
-        snprintf(out, room, "epoch %llu: the average is not confirmed by all of its group", epoch);
     else if (!strcmp(event, "outer")) {
         s->epoch = epoch;
         s->step = fmax(s->step, number(e, "step"));

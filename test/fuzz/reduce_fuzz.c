@@ -75,13 +75,16 @@ static struct bytes dress(const struct reduce *r, uint8_t *room, size_t count, u
     return bytes_of(room, count);
 }
 
+static const uint8_t run_id[CRYPTO_DIGEST_BYTES] = {3};
+static const struct lineage_state parent = {.lineage = {4}, .lineage_tokens = 1000};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
 {
     static uint8_t storage[4 << 20], room[8192], wire[PARAMETERS + 4 * (PARAMETERS / 256 + 2)];
     static struct reduce r;
     struct standin standin = {.world = 1};
     struct crypto crypto = standin_crypto(&standin);
-    struct reduce_config config = {&crypto, outer_layout_of(PARAMETERS), 3};
+    struct reduce_config config = {&crypto, run_id, outer_layout_of(PARAMETERS), 3};
     struct arena arena;
     arena_init(&arena, storage, sizeof storage);
     check(reduce_init(&r, &config, &arena), "room");
@@ -91,11 +94,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
         g.members[i].offer = (struct match_offer){100, 1, 10, 10};
     }
     const struct sink sink = {NULL, act};
-    const uint8_t types[] = {WIRE_STAGE, WIRE_NEED, WIRE_HAVE};
+    const uint8_t types[] = {WIRE_STAGE, WIRE_NEED, WIRE_HAVE, WIRE_SURE};
     bool linked[NODE_GROUP_MAX] = {true, true, true};
     instant now = {1};
     asked_count = parcels_count = 0;
-    reduce_start(&r, &g, linked, now, &sink);
+    reduce_start(&r, &g, &parent, linked, now, &sink);
     reduce_snapshot(&r, bytes_of(wire, outer_wire_bytes(PARAMETERS)), now, &sink);
     for (size_t at = 0; at + 2 <= count;) {
         unsigned what = data[at] % 16, how = data[at] / 16;

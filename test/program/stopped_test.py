@@ -2,7 +2,7 @@
 """A worker stopped by SIGSTOP in the middle of a round holds nobody up longer than the round's bound, and rejoins."""
 from swarms import *
 
-BOUND_S = 45  # SPEC.md, "Time limits": matchmaking 15 s, averaging 10 s and three times its estimate, closing 2 x 10 s
+BOUND_S = 45  # SPEC.md, "Timers": matchmaking 15 s, T_STILL twice, T_SILENT
 # Ten thousand epochs of some 0.3 s: the others must still be at work when the stopped worker wakes.
 path = experiment("stopped", steps=600000, every=60)
 peers = os.path.join(PLACE, "peers.txt")

@@ -356,7 +356,7 @@ static void check_bounds(struct world *w, struct sim_node *n)
     for (uint32_t i = 0; i < w->node_count; i++)
         if (w->scenario.step[i].ns > slowest.ns) slowest = w->scenario.step[i];
     /* The bound of a paused process starts when it resumes. */
-    instant awake = n->paused_until;
+    instant awake = instant_max(n->paused_until, n->trainer.hung_until);
     instant busy_since = instant_max(n->watch.busy_since, awake);
     span slack = w->scenario.slack;
     span allowed = span_ns(span_s(SIM_ROUND_S).ns + 4 * slowest.ns + slack.ns);

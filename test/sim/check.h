@@ -33,7 +33,7 @@
  * for the others' snapshots, T_REDUCE = 10 s and three estimates for the chunks, 2 T_CLOSE = 20 s
  * and one estimate to agree. The estimate is under a second for vectors as short as these. 5 s of
  * margin for latency; inner steps are added by check.c. */
-#define SIM_HELD_S (10 + 10 + 20 + 4 + 5)
+#define SIM_HELD_S (10 + 30 + 20 + 4 + 5)
 /* Adds T_MATCH = 15 s and one timer of its last attempt. */
 #define SIM_ROUND_S (15 + 3 + SIM_HELD_S)
 /* Two gossip periods, a refuted suspicion, and a round in which READY carries the lineage. */

@@ -5,8 +5,6 @@
 #include "draw.h"
 #include "outer/outer.h"
 
-#define KINDS (FAR_COUNT_END - SCENARIO_COUNT)
-
 static void draw_workers(struct rng *r, struct scenario *s)
 {
     s->parameters = between(r, 5000, s->nodes <= 8 ? 40000 : 20000);
@@ -24,14 +22,17 @@ static void draw_workers(struct rng *r, struct scenario *s)
     s->round = span_ms(step_ms * s->every + 4000);
 }
 
-/* Rates at which the slowest link needs a random number of seconds for its bytes per round: a
- * contribution sent, means received, and as much again for the chunks that it owns. */
+/* Rates such that the slowest link moves what it has to, a contribution and the means of the chunks
+ * that it owns, in so many seconds. */
 static void draw_rates(struct rng *r, struct scenario *s)
 {
     static const uint32_t guesses[] = {1, 10, 100, 1000};
-    double bits = 2 * 8.0 * (double)outer_wire_bytes((size_t)s->parameters);
+    const struct outer_layout l = outer_layout_of(s->parameters);
+    double owned = (double)((l.chunks + s->nodes - 1) / s->nodes) / (double)l.chunks;
+    double bits = 8.0 * (double)outer_wire_bytes((size_t)s->parameters);
     double seconds = s->kind == FAR_LONG ? 1 : log_between(r, 3, 120);
-    double slowest = bits / seconds * 1e-6, most = s->kind == FAR_UNEVEN ? 50 : 2;
+    double slowest = bits * (1 + (s->nodes - 2) * owned) / seconds * 1e-6;
+    double most = s->kind == FAR_UNEVEN ? 50 : 2;
     for (uint32_t i = 0; i < s->nodes; i++) {
         s->mbps[i] = i == 0 ? slowest : slowest * log_between(r, 1, most);
         s->down_mbps[i] = s->mbps[i] * (double)(1 + 3 * rng_below(r, 3));
@@ -40,8 +41,8 @@ static void draw_rates(struct rng *r, struct scenario *s)
     span transfer = span_ms((uint64_t)(1e3 * seconds));
     s->round = span_ns(s->round.ns + 2 * transfer.ns);
     s->slack = span_ns(4 * transfer.ns);
-    /* 8 B per parameter */
-    s->download = span_ms((uint64_t)(64e-3 * (double)s->parameters / slowest));
+    s->download =
+        span_ms((uint64_t)(64e-3 * (double)s->parameters / slowest)); /* 8 B a parameter */
 }
 
 void far_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])
@@ -49,7 +50,7 @@ void far_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[F
     struct rng r = rng_split(rng_init(seed), 7);
     memset(s, 0, sizeof *s);
     s->far = true;
-    s->kind = (enum scenario_kind)(SCENARIO_COUNT + seed % KINDS);
+    s->kind = scenario_kind_of(seed, true);
     s->nodes = nodes ? nodes : (uint32_t)between(&r, 2, rng_below(&r, 4) ? 8 : 20);
     if (s->nodes < 2) s->nodes = 2;
     if (s->kind == FAR_JOIN && s->nodes < 3) s->nodes = 3;

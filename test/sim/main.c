@@ -11,6 +11,7 @@
 
 #include "base/machine.h"
 #include "base/whole.h"
+#include "scenario.h"
 #include "sim.h"
 
 #define SEED_FIRST 1
@@ -37,6 +38,7 @@ struct choice {
     bool stop; /* at the first failure */
     bool said; /* print only the lines of a golden file */
     const char *golden;
+    const char *only; /* scenarios, by parts of their names, with commas between; NULL: all */
 };
 
 static struct sim_report report; /* in the child: a signal handler reads its time */
@@ -160,6 +162,19 @@ static void collect(struct job *j, const struct choice *c, struct totals *t)
     for (int f = 0; f < FAULT_COUNT; f++) t->faults[f] += r.faults[f];
 }
 
+/* Is the seed's scenario among those that --only names? */
+static bool chosen(const struct choice *c, uint64_t seed)
+{
+    const char *name = scenario_name(scenario_kind_of(seed, c->far));
+    for (const char *word = c->only; word;
+         word = strchr(word, ',') ? strchr(word, ',') + 1 : NULL) {
+        char part[32];
+        snprintf(part, sizeof part, "%.*s", (int)strcspn(word, ","), word);
+        if (strstr(name, part)) return true;
+    }
+    return !c->only;
+}
+
 static bool read_number(const char *s, char **end, uint64_t *out)
 {
     errno = 0;
@@ -181,7 +196,8 @@ static void usage(void)
 {
     fprintf(stderr,
             "usage: sim [--far] [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] [--trace] [--jobs "
-            "N] [--quiet] [--stop] [--golden FILE] [--said]\n"
+            "N] [--quiet] [--stop] [--golden FILE] [--said] "
+            "[--only SCENARIO,...]\n"
             "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
     exit(2);
 }
@@ -200,6 +216,7 @@ static void choose(int argc, char **argv, struct choice *c)
         else if (strcmp(argv[i], "--far") == 0) c->far = true;
         else if (strcmp(argv[i], "--stop") == 0) c->stop = true;
         else if (strcmp(argv[i], "--said") == 0) c->said = true;
+        else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) c->only = argv[++i];
         else if (strcmp(argv[i], "--golden") == 0 && i + 1 < argc) c->golden = argv[++i];
         else if (strcmp(argv[i], "--nodes") == 0 && has && number >= 1 && number <= 20)
             c->nodes = (uint32_t)number, i++;
@@ -228,7 +245,8 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < count + c.jobs; i++) {
         struct job *j = &jobs[i % c.jobs];
         if (j->child) collect(j, &c, &t);
-        if (i < count && !(c.stop && t.failed)) start(j, c.first + i, &c);
+        if (i < count && !(c.stop && t.failed) && chosen(&c, c.first + i))
+            start(j, c.first + i, &c);
     }
     if (count > 1 && !c.said) {
         printf("%llu seeds passed, %llu failed; %llu rounds, %llu events, ",

@@ -92,6 +92,35 @@ static void message_free(struct world *w, struct message *m)
     free(m);
 }
 
+static void transfer(struct transfers *t, instant from, instant to, size_t bytes)
+{
+    if (t->count == t->room) {
+        t->room = t->room ? 2 * t->room : 16;
+        t->list = realloc(t->list, t->room * sizeof *t->list);
+        if (!t->list) abort();
+    }
+    t->list[t->count++] = (struct transfer){.from = from, .to = to, .bytes = bytes};
+}
+
+/* What has moved since the last call; forgets what is complete. */
+static uint64_t moved(struct transfers *t, instant now)
+{
+    uint64_t sum = 0;
+    size_t stay = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        struct transfer *x = &t->list[i];
+        size_t so_far = now.ns >= x->to.ns ? x->bytes : 0;
+        if (now.ns > x->from.ns && now.ns < x->to.ns)
+            so_far = (size_t)((double)x->bytes * (double)(now.ns - x->from.ns) /
+                              (double)(x->to.ns - x->from.ns));
+        sum += so_far - x->told;
+        x->told = so_far;
+        if (so_far < x->bytes) t->list[stay++] = *x;
+    }
+    t->count = stay;
+    return sum;
+}
+
 static void arrive_at(struct world *w, struct message *m, instant at)
 {
     queue_push(&w->queue,
@@ -115,6 +144,13 @@ static span recovery(struct world *w, size_t count, span round_trip)
     return cost;
 }
 
+/* Does it count in EVENT_FLOW? */
+static bool flows(const struct link *l, const struct message *m)
+{
+    uint8_t of = m->kind == EVENT_REPLY ? l->pending[m->pending].what : 0;
+    return m->kind == EVENT_PARCEL || wire_bulk(of);
+}
+
 /* Sends a reliable message. Bulk data queues for the sender's uplink; frames go ahead. */
 static void send_reliable(struct world *w, struct message *m, bool bulk)
 {
@@ -135,6 +171,11 @@ static void send_reliable(struct world *w, struct message *m, bool bulk)
         instant first = instant_max(instant_after(start, one_way), theirs->downlink_free);
         at = instant_max(at, instant_after(first, read));
         theirs->downlink_free = at;
+    }
+    if (flows(l, m) && !barred(w, m, from, to)) {
+        instant begins = instant_max(instant_after(start, one_way), to->up_at);
+        transfer(&to->in, begins, at, m->count);
+        transfer(&from->out, instant_after(begins, one_way), instant_after(at, one_way), m->count);
     }
     if (m->kind == EVENT_FRAME) {
         m->number = to->frame_sent++;
@@ -703,6 +744,22 @@ void network_closed(struct world *w, struct sim_node *n)
         }
 }
 
+void network_flow(struct world *w, struct sim_node *n)
+{
+    uint32_t life = n->life;
+    for (uint32_t i = w->network.link_first; i < w->network.link_count; i++)
+        for (int s = 0; s < 2; s++) {
+            struct link_end *e = &w->network.links[i].end[s];
+            if (!e->up || !e->told || e->node != n->index || e->life != life) continue;
+            struct event v = {.kind = EVENT_FLOW,
+                              .link = id_of(i, s),
+                              .sent = moved(&e->out, w->now),
+                              .received = moved(&e->in, w->now)};
+            if (v.sent + v.received > 0) world_give(w, n, &v);
+            if (!n->alive || n->life != life || w->over) return;
+        }
+}
+
 void network_contacts(const struct world *w, bool out[SIM_NODES_MAX][SIM_NODES_MAX])
 {
     memset(out, 0, SIM_NODES_MAX * sizeof *out);
@@ -734,6 +791,8 @@ void network_fini(struct network *n)
             for (size_t j = 0; j < n->links[i].end[s].stalled_count; j++)
                 free(n->links[i].end[s].stalled[j]);
             free(n->links[i].end[s].stalled);
+            free(n->links[i].end[s].in.list);
+            free(n->links[i].end[s].out.list);
         }
         free(n->links[i].pending);
     }

@@ -47,6 +47,16 @@ struct message { /* in flight to one end of a link */
     uint8_t data[];
 };
 
+struct transfer { /* bytes that move from one moment to another, evenly */
+    instant from, to;
+    size_t bytes, told; /* told: of them, in an EVENT_FLOW */
+};
+
+struct transfers {
+    struct transfer *list;
+    size_t count, room;
+};
+
 struct link_end {
     int node;
     uint32_t life;      /* of the process that holds it */
@@ -59,6 +69,7 @@ struct link_end {
     instant frame_at; /* arrival of the latest frame */
     struct message **stalled;
     size_t stalled_count, stalled_room;
+    struct transfers in, out; /* what comes to this end; what it sends, as it is acknowledged */
 };
 
 struct pending { /* a parcel without acknowledgement or a request without reply */
@@ -126,6 +137,9 @@ void network_restarted(struct world *w, struct sim_node *n);
 
 /* A process has ended normally: its driver closes its links. */
 void network_closed(struct world *w, struct sim_node *n);
+
+/* Tells a process what has moved on its links: EVENT_FLOW. Once a second. */
+void network_flow(struct world *w, struct sim_node *n);
 
 /* Which processes are in contact: a link whose both ends are up and hear each other. */
 void network_contacts(const struct world *w, bool out[SIM_NODES_MAX][SIM_NODES_MAX]);

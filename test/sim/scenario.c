@@ -14,6 +14,13 @@ static const char *const kind_names[FAR_COUNT_END] = {
 
 const char *scenario_name(enum scenario_kind k) { return kind_names[k]; }
 
+enum scenario_kind scenario_kind_of(uint64_t seed, bool far)
+{
+    uint64_t kind =
+        far ? SCENARIO_COUNT + seed % (FAR_COUNT_END - SCENARIO_COUNT) : seed % SCENARIO_COUNT;
+    return (enum scenario_kind)kind;
+}
+
 static const char *const fault_names[FAULT_COUNT] = {
     "loss",  "duplicate", "reorder", "crash", "restart", "empty", "partition", "one-way",
     "pause", "slow",      "join",    "leave", "damage",  "deaf",  "hang",
@@ -25,7 +32,7 @@ const char *fault_name(enum fault f) { return fault_names[f]; }
 
 static void draw_kind(struct rng *r, uint64_t seed, uint32_t nodes, struct scenario *s)
 {
-    s->kind = (enum scenario_kind)(seed % SCENARIO_COUNT);
+    s->kind = scenario_kind_of(seed, false);
     s->nodes = nodes ? nodes : (uint32_t)between(r, 1, 20);
     bool alone = s->nodes == 1;
     /* Most faults need other nodes: a single node can only die and come back. */

@@ -83,6 +83,9 @@ void scenario_plan_times(struct rng *r, struct scenario *s);
 
 const char *scenario_name(enum scenario_kind k);
 
+/* The kind of this seed's world, far or not; with one node it may be another. */
+enum scenario_kind scenario_kind_of(uint64_t seed, bool far);
+
 struct world;
 
 /* A planned fault begins or ends. */

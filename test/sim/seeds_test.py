@@ -6,6 +6,7 @@ The environment's SIM_BIN is the simulator.
 import os, re, subprocess, sys
 
 SEEDS = "1..40"
+FAR = ["--far", "1..40", "--only", "slow,uneven,long"]
 COUNTED = ("10", "30")  # no fault, `count: steps`
 
 failed = False
@@ -26,12 +27,13 @@ def number(name, *arguments):
     return found[1] if found else "nothing"
 
 
-for line in sim(SEEDS).splitlines():
-    verdict = re.match(r"seed (\d+): (ok|FAILED)(.*)", line)
-    if verdict:
-        tell(verdict[2] == "ok", "seed %s%s" % (verdict[1], verdict[3]))
-    else:
-        print("# " + line)
+for arguments in ([SEEDS], FAR):
+    for line in sim(*arguments).splitlines():
+        verdict = re.match(r"seed (\d+): (ok|FAILED)(.*)", line)
+        if verdict:
+            tell(verdict[2] == "ok", "seed %s%s" % (verdict[1], verdict[3]))
+        else:
+            print("# " + line)
 hashes = [number("hash", "4"), number("hash", "4"), number("hash", "4", "--salt", "1")]
 tell(hashes[0] == hashes[1] != "nothing", "a seed gives the same events each time: %s, %s" % tuple(hashes[:2]))
 tell(hashes[0] != hashes[2], "and others with other dice: %s" % hashes[2])

@@ -3,6 +3,7 @@
  *
  *     zig build sim                    seeds 1 .. 200, on all cores
  *     zig build sim -- 17              one seed
+ *     zig build sim -- 1..200 --only pause,churn  these scenarios alone
  *     zig build sim -- --far 1..200    worlds with slow links, where a round takes minutes (far.h)
  *     zig build sim -- 17 --trace      the same, printing every note, fault and state change
  *     zig build sim -- 17 --nodes 5    the same random numbers for five nodes

@@ -347,6 +347,8 @@ static void happen(struct world *w, const struct happening *h)
         scenario_happen(w, h);
         break;
     case HAPPEN_WATCH:
+        for (uint32_t i = 0; i < w->node_count && !w->over; i++)
+            if (node_runs(w, &w->nodes[i])) network_flow(w, &w->nodes[i]);
         check_watch(w);
         queue_push(&w->queue, (struct happening){.at = instant_after(w->now, span_s(1)),
                                                  .kind = HAPPEN_WATCH,
