@@ -233,7 +233,7 @@ MUTATIONS = [
     ("outer: a null chunk is stepped", "outer_step.cu", "if (o->null[i]) {", "if (false && o->null[i]) {"),
 
     # bf16
-    ("norm: the stream is not rounded before it is summed", "norm.cu", "            load<EACH>(v, sum + at + i); /* as rounded: backward sees no other */\n", ""),
+    ("norm: the stream is not rounded before it is summed", "norm.cu", "            load<EACH>(v, sum + at + i); /* the rounded value, which is what backward sees */\n", ""),
     ("product: one group of copies too few is waited for", "product_bf16.cu", "copy_wait<STAGES - 2>();", "copy_wait<STAGES - 1>();"),
     ("product: no barrier before the slice", "product_bf16.cu", "        __syncthreads(); /* slice n", "        /* slice n"),
     ("product: rows of a the wrong way round", "product_bf16.cu", "s.at[i + lane % 16][k + lane / 16 * 8]", "s.at[i + lane / 16 * 8 + lane % 8][k + lane / 8 % 2 * 8]"),

@@ -206,6 +206,22 @@ static void check_forks_made(struct world *w, struct sim_node *n, int32_t now)
         }
 }
 
+/* A world where nobody is out of reach: whoever handed over a contribution is in every mean. */
+static void check_part(struct world *w, struct sim_node *n, int32_t now)
+{
+    const struct check *c = &w->check;
+    const struct history *h = &c->histories[now];
+    const uint32_t chunks = n->trainer.layout.chunks;
+    for (int s = 0; s < CHECK_SNAPSHOTS; s++) {
+        const struct snapshot *one = &c->snapshots[s];
+        if (!one->delta || one->base != h->parent) continue;
+        for (uint32_t k = 0; k < chunks; k++)
+            if (!((h->means.members[k] | h->means.faint[k]) >> one->node & 1))
+                world_violated(w, "part: node %d's contribution to epoch %llu is not in chunk %u",
+                               one->node, (unsigned long long)h->epoch, k);
+    }
+}
+
 void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before)
 {
     const struct lineage_state *s = &n->trainer.state;
@@ -237,6 +253,9 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     check_survivors(w, n);
     if (known < 0) check_cause(w, n, now);
     if (known < 0 && w->scenario.far) check_forks_made(w, n, now);
+    const enum scenario_kind kind = w->scenario.kind;
+    if (known < 0 && (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG))
+        check_part(w, n, now);
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     n->watch.blind = false;
     look_for_sameness(w);
@@ -271,8 +290,33 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
     look_for_sameness(w);
 }
 
+/* A node agrees with its group on this lineage: nobody may have agreed on another. */
+static void check_outcome(struct world *w, struct sim_node *n, struct bytes lineage)
+{
+    struct check *c = &w->check;
+    for (int32_t i = c->outcome_count - 1; i >= 0; i--) {
+        const struct outcome *o = &c->outcomes[i];
+        if (memcmp(o->gid, n->watch.agreed, sizeof o->gid) != 0) continue;
+        if (memcmp(o->lineage, lineage.data, sizeof o->lineage) != 0)
+            world_violated(w, "group: node %d agrees on another mean than a member of its group",
+                           n->index);
+        return;
+    }
+    if (c->outcome_count == c->outcome_room) {
+        c->outcome_room = c->outcome_room ? 2 * c->outcome_room : 64;
+        c->outcomes = realloc(c->outcomes, (size_t)c->outcome_room * sizeof *c->outcomes);
+        if (!c->outcomes) abort();
+    }
+    struct outcome *o = &c->outcomes[c->outcome_count++];
+    memcpy(o->gid, n->watch.agreed, sizeof o->gid);
+    memcpy(o->lineage, lineage.data, sizeof o->lineage);
+}
+
 void check_note(struct world *w, struct sim_node *n, const struct note *note)
 {
+    if (strcmp(note->name, "reduce.agreed") == 0)
+        memcpy(n->watch.agreed, note->hex.value.data, sizeof n->watch.agreed);
+    if (strcmp(note->name, "agreed") == 0) check_outcome(w, n, note->hex.value);
     if (strcmp(note->name, "ready") == 0) {
         n->watch.offers.before = n->watch.offers.latest;
         n->watch.offers.latest = n->trainer.round.tokens;
@@ -549,6 +593,7 @@ void check_init(struct world *w)
 
 void check_fini(struct check *c)
 {
+    free(c->outcomes);
     for (int32_t i = 0; i < c->history_count; i++) {
         free(c->histories[i].anchor);
         free(c->histories[i].momentum);

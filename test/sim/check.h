@@ -19,6 +19,9 @@
  *     heal       SIM_HEAL_S after the last fault all live nodes are identical, and at least twice
  *                again after that
  *     meet       without faults all have links to all SIM_MEET_S after the last start
+ *     group      all members of a group that agree, agree on the same
+ *     budget     far worlds: second histories from one past are counted, and no more are made than the scenario allows
+ *     part       slow, uneven and long worlds: whoever handed over a contribution is in every mean
  *     ghost      nothing is done after ORDER_FINISH
  *     leave      a node told to leave has finished SIM_LEAVE_S later
  *     memory     bounds bytes in flight from a node, its links, its messages per second
@@ -91,7 +94,13 @@ struct snapshot { /* a contribution of a trainer */
     float *delta;
 };
 
+struct outcome { /* what a group has agreed on */
+    uint8_t gid[CRYPTO_DIGEST_BYTES], lineage[CRYPTO_DIGEST_BYTES];
+};
+
 struct check {
+    struct outcome *outcomes;
+    int32_t outcome_count, outcome_room;
     struct history *histories;
     int32_t history_count, history_room;
     struct snapshot snapshots[CHECK_SNAPSHOTS]; /* a ring */
@@ -117,10 +126,11 @@ struct node_watch {
     instant busy_since; /* since when in MATCH or REDUCE; INSTANT_NEVER: not */
     struct offers offers;
     struct accepted accepted;
-    bool blind;         /* in this round it did not see all live nodes */
-    bool adopted;       /* at any time in this life */
-    instant fork_said;  /* the latest note of a fork */
-    struct means means; /* being applied */
+    bool blind;                          /* in this round it did not see all live nodes */
+    bool adopted;                        /* at any time in this life */
+    instant fork_said;                   /* the latest note of a fork */
+    struct means means;                  /* being applied */
+    uint8_t agreed[CRYPTO_DIGEST_BYTES]; /* the gid of the latest agreement */
 };
 
 /* The index of a lineage that some node has held, or -1. */

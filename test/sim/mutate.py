@@ -63,9 +63,10 @@ def objects_of(files, into):
     return [os.path.join(into, os.path.basename(f)[:-2] + ".o") for f in files]
 
 
-def simulate(program, seeds):
-    """None when all seeds pass, otherwise (seed, violated invariant)."""
-    done = subprocess.run([program, seeds, "--quiet", "--stop"], cwd=ROOT, capture_output=True, text=True)
+def simulate(program, seeds, far):
+    """None when all seeds pass, otherwise (seed, violated invariant). `far`: in these scenarios of the far worlds; None: in ordinary ones."""
+    where = ["--far", "--only", far] if far else []
+    done = subprocess.run([program, seeds, "--quiet", "--stop"] + where, cwd=ROOT, capture_output=True, text=True)
     if done.returncode == 0:
         return None
     failed = re.search(r"seed (\d+): FAILED(?: at [^:]*)?: (.*)", done.stdout)
@@ -110,7 +111,7 @@ def try_one(zig, m, files, control):
     said = link(zig, objects, program)
     if said:
         return False, "does not link:\n" + said, None
-    found = simulate(program, m.get("seeds", SEEDS))
+    found = simulate(program, m.get("seeds", SEEDS), m.get("far"))
     if found is None:
         return False, "MISSED: seeds %s pass" % m.get("seeds", SEEDS), None
     if found[1].startswith("proved nothing"):
@@ -129,9 +130,10 @@ def main():
         caught, line, seed = try_one(zig, m, files, control)
         print("%-8s %s: %s" % ("caught" if caught else "NOT OK", m["name"], line), flush=True)
         good = good and caught
-        seeds.add(seed)
-    for seed in sorted(s for s in seeds if s is not None):
-        found = simulate(os.path.join(control, "sim"), str(seed))
+        if seed is not None:
+            seeds.add((seed, m.get("far") or ""))
+    for seed, far in sorted(seeds):
+        found = simulate(os.path.join(control, "sim"), str(seed), far)
         if found:
             print("NOT OK   the code without a bug fails seed %d too: %s" % found)
             good = False
