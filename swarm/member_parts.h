@@ -77,6 +77,7 @@ struct member {
     instant probed, again; /* start of the probe; its next PING */
     uint32_t tries;        /* PINGs sent */
     uint32_t rtt_ms;       /* round trip; 0: unknown */
+    uint64_t grouped;      /* round of the latest group with it that I committed to; 0: none */
     bool differs;          /* its latest digest differed from mine */
     /* links and dialling */
     struct member_link links[MEMBER_LINKS];

@@ -151,6 +151,12 @@ static void on_reply(struct node *n, const struct event *e)
         members_synced(&n->members, e->ok, e->bytes, n->now, &in);
 }
 
+static void on_flow(struct node *n, sid peer, const struct event *e)
+{
+    reduce_flow(&n->reduce, peer, e->sent, e->received, n->now);
+    sync_flow(&n->sync, peer, e->received, n->now);
+}
+
 static void on_network(struct node *n, const struct event *e)
 {
     struct sink in = node_inner(n);
@@ -199,8 +205,7 @@ static void on_network(struct node *n, const struct event *e)
         on_reply(n, e);
         break;
     case EVENT_FLOW:
-        if (i != NOBODY)
-            reduce_flow(&n->reduce, n->members.members[i].sid, e->sent, e->received, n->now);
+        if (i != NOBODY) on_flow(n, n->members.members[i].sid, e);
         break;
     default:
         assert(!"not an event of the network");

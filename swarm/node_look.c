@@ -3,7 +3,8 @@
 #include "lineage.h"
 
 /* SPEC.md, "A node's life": how long a record of the previous epoch counts as one of mine. */
-#define STRAGGLERS span_s(60)
+#define STRAGGLERS    span_s(60)
+#define RETURN_ROUNDS 8 /* so long is a member that downloads waited for */
 
 const struct member *node_member(const struct node *n, int i)
 {
@@ -35,11 +36,17 @@ bool node_will_train(const struct node *n, const struct record_progress *r)
     return node_takes_part(r->phase) || (r->phase == PHASE_JOIN && node_same_lineage(n, r));
 }
 
+bool node_will_return(const struct node *n, const struct member *p)
+{
+    return p->progress.phase == PHASE_SYNC && p->grouped > 0 &&
+           n->state.epoch + 1 <= p->grouped + RETURN_ROUNDS;
+}
+
 bool node_alone(const struct node *n)
 {
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = node_member(n, i);
-        if (p && node_will_train(n, &p->progress)) return false;
+        if (p && (node_will_train(n, &p->progress) || node_will_return(n, p))) return false;
     }
     return true;
 }

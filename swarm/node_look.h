@@ -12,6 +12,9 @@ bool node_takes_part(enum peer_phase p);
 bool node_same_lineage(const struct node *n, const struct record_progress *p);
 /* Trains, or is about to: a member in JOIN that already holds my state needs no download first. */
 bool node_will_train(const struct node *n, const struct record_progress *r);
+/* It downloads a state, and averaged with me in one of the latest rounds: it will be back, and
+ * counts as one who trains. Otherwise those who are quick would go on without the slow. */
+bool node_will_return(const struct node *n, const struct member *p);
 /* Does nobody else train, on any history? Two nodes training on different histories are not
  * alone. */
 bool node_alone(const struct node *n);

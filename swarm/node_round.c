@@ -22,7 +22,7 @@ void node_refresh_cell(struct node *n)
         memcpy(peers[count].id, p->id, sizeof p->id);
         peers[count].counts =
             f == PHASE_JOIN ? p->stored[STORED_PROGRESS].count && node_will_train(n, &p->progress)
-                            : node_takes_part(f);
+                            : node_takes_part(f) || node_will_return(n, p);
         peers[count++].rtt_ms = p->rtt_ms;
     }
     n->cell_stale = false;
@@ -109,6 +109,7 @@ void node_begin_reduce(struct node *n)
     for (uint32_t i = 0; i < g->count; i++) {
         int m = members_find(&n->members, g->members[i].sid);
         linked[i] = i == g->self || (m != NOBODY && member_link(&n->members, m) != LINK_NONE);
+        if (m != NOBODY) n->members.members[m].grouped = g->round;
     }
     n->committed_at = n->now;
     note_committed(n, g);

@@ -30,6 +30,8 @@ bool sync_init(struct sync *s, const struct sync_config *c, struct arena *room);
 void sync_start(struct sync *s, const struct lineage_state *target, instant now);
 /* This member holds the target, and there is a link to it. */
 void sync_server(struct sync *s, sid peer, instant now, const struct sink *out);
+/* Bytes came from this member: what it was asked for is on its way, and not late. */
+void sync_flow(struct sync *s, sid peer, uint64_t received, instant now);
 /* This member is gone, or there is no link to it any more. */
 void sync_gone(struct sync *s, sid peer, instant now, const struct sink *out);
 /* The reply to a ticket with SYNC_TICKET; a ticket of an earlier download is ignored. ok false: no

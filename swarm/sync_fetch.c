@@ -6,8 +6,9 @@
 /* Plus a second for each MANIFEST_RATE bytes of the state, to hash them. */
 #define MANIFEST_PATIENCE span_s(5)
 #define MANIFEST_RATE     (256u << 20)
-#define CHUNK_PATIENCE    span_s(30)
-#define WHOLE_MANIFEST    UINT32_MAX
+/* Of a request: from its sending, or from the latest byte of its server. */
+#define PATIENCE       span_s(30)
+#define WHOLE_MANIFEST UINT32_MAX
 
 enum { NEEDED, ASKED, WRITTEN };
 
@@ -42,11 +43,10 @@ static void ask(struct sync *s, uint32_t server, uint32_t chunk, instant now,
     writer_u8(&w, manifest ? WIRE_GET_MANIFEST : WIRE_GET_CHUNK);
     writer_copy(&w, s->target.lineage, CRYPTO_DIGEST_BYTES);
     if (!manifest) writer_u32(&w, chunk);
-    *q = (struct sync_request){
-        .ticket = SYNC_TICKET | ++s->tickets,
-        .server = server,
-        .chunk = chunk,
-        .until = instant_after(now, manifest ? manifest_patience(s) : CHUNK_PATIENCE)};
+    *q = (struct sync_request){.ticket = SYNC_TICKET | ++s->tickets,
+                               .server = server,
+                               .chunk = chunk,
+                               .until = instant_after(now, PATIENCE)};
     if (!manifest) {
         s->have[chunk] = ASKED;
         s->servers[server].in_flight++;
@@ -322,6 +322,15 @@ uint32_t sync_givers(const struct sync *s)
     uint32_t n = 0;
     for (uint32_t i = 0; i < s->servers_count; i++) n += s->servers[i].served > 0;
     return n;
+}
+
+void sync_flow(struct sync *s, sid peer, uint64_t received, instant now)
+{
+    if (!received) return;
+    for (size_t i = 0; active(s) && i < sizeof s->requests / sizeof *s->requests; i++) {
+        struct sync_request *q = &s->requests[i];
+        if (q->ticket && s->servers[q->server].sid == peer) q->until = instant_after(now, PATIENCE);
+    }
 }
 
 /* ---- time ---- */
