@@ -5,6 +5,7 @@
 
 #include "swarm/match.h"
 #include "swarm/sync.h"
+#include "swarm/node_parts.h"
 #include "test/swarm/stage.h"
 
 static struct stage stage;
@@ -767,6 +768,30 @@ Test(node, alone_it_commits_after_its_steps_and_not_before)
     const struct note *a = stage_note(&stage, "committed");
     cr_assert_not_null(a);
     cr_assert(eq(u64, a->numbers[1].value, 1u));
+}
+
+static void meets_a_downloader(void)
+{
+    stage_start(&stage);
+    x.progress.phase = PHASE_SYNC;
+    stranger_joins(&x, &stage);
+}
+
+Test(node, a_newcomer_that_downloads_holds_nobody_up)
+{
+    meets_a_downloader();
+    inner_step(10);
+    cr_assert_not_null(stage_order(&stage, ORDER_SNAPSHOT));
+}
+
+Test(node, a_member_of_late_rounds_that_downloads_is_not_left_behind)
+{
+    meets_a_downloader();
+    struct members *m = &stage.node->members;
+    m->members[members_find(m, wire_sid(x.id))].grouped = 1;
+    inner_step(10);
+    pass(2000);
+    cr_assert_null(stage_order(&stage, ORDER_SNAPSHOT), "a group of one while another counts");
 }
 
 static void first_ready_frame(void *self, struct action *a)

@@ -241,6 +241,24 @@ Test(sync, the_work_of_one_who_is_silent_is_done_by_the_others_after_a_while)
     cr_assert(same_as(&givers[0]));
 }
 
+Test(sync, one_whose_bytes_keep_coming_is_not_late_however_slow_it_is)
+{
+    start(1);
+    carry(2);
+    givers[0].silent = true; /* its whole answers: parts of them come */
+    carry(1000);
+    for (int i = 0; i < 10; i++) {
+        now = instant_after(now, span_s(20));
+        sync_flow(&taker, givers[0].sid, 1, now);
+        sync_tick(&taker, now, &to_taker);
+        cr_assert(eq(int, (int)taker.state, SYNC_CHUNKS));
+    }
+    now = instant_after(now, span_s(31));
+    sync_flow(&taker, givers[0].sid, 0, now);
+    sync_tick(&taker, now, &to_taker);
+    cr_assert(eq(int, (int)taker.state, SYNC_FAILED));
+}
+
 Test(sync, when_all_are_gone_it_fails_and_a_new_start_is_fresh)
 {
     start(2);
