@@ -283,10 +283,10 @@ instant node_due(const struct node *n)
 
 static struct reduce_config reduce_config_of(const struct node_config *c)
 {
-    return (struct reduce_config){.crypto = c->crypto,
-                                  .run_id = c->run_id,
-                                  .layout = outer_layout_of(c->parameters),
-                                  .group_max = NODE_GROUP_MAX};
+    struct reduce_config r = {
+        .crypto = c->crypto, .layout = outer_layout_of(c->parameters), .group_max = NODE_GROUP_MAX};
+    memcpy(r.run_id, c->run_id, sizeof r.run_id);
+    return r;
 }
 
 static struct sync_config sync_config_of(const struct node_config *c)

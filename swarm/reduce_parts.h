@@ -41,7 +41,7 @@ enum reduce_stage {
 
 struct reduce_config {
     const struct crypto *crypto;
-    const uint8_t *run_id; /* [CRYPTO_DIGEST_BYTES], lent */
+    uint8_t run_id[CRYPTO_DIGEST_BYTES];
     struct outer_layout layout;
     uint32_t group_max; /* upper bound of a group's members: sizes the contribution buffers */
 };

@@ -75,7 +75,6 @@ static struct bytes dress(const struct reduce *r, uint8_t *room, size_t count, u
     return bytes_of(room, count);
 }
 
-static const uint8_t run_id[CRYPTO_DIGEST_BYTES] = {3};
 static const struct lineage_state parent = {.lineage = {4}, .lineage_tokens = 1000};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
@@ -84,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
     static struct reduce r;
     struct standin standin = {.world = 1};
     struct crypto crypto = standin_crypto(&standin);
-    struct reduce_config config = {&crypto, run_id, outer_layout_of(PARAMETERS), 3};
+    struct reduce_config config = {&crypto, {3}, outer_layout_of(PARAMETERS), 3};
     struct arena arena;
     arena_init(&arena, storage, sizeof storage);
     check(reduce_init(&r, &config, &arena), "room");
@@ -94,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
         g.members[i].offer = (struct match_offer){100, 1, 10, 10};
     }
     const struct sink sink = {NULL, act};
-    const uint8_t types[] = {WIRE_STAGE, WIRE_NEED, WIRE_HAVE, WIRE_SURE};
+    const uint8_t types[] = {WIRE_STAGE, WIRE_NEED, WIRE_HAVE};
     bool linked[NODE_GROUP_MAX] = {true, true, true};
     instant now = {1};
     asked_count = parcels_count = 0;
@@ -121,6 +120,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
             if (parcels_count)
                 reduce_parcel_done(&r, parcels[--parcels_count], how & 1, now, &sink);
         } else if (what == 13) reduce_gone(&r, from, now, &sink);
+        else if (what == 14 && how & 1) reduce_frame(&r, from, WIRE_SURE, b, now, &sink);
+        else if (what == 14) reduce_flow(&r, from, how, length, now);
         else {
             now = instant_after(now, span_ms(50 + length));
             reduce_tick(&r, now, &sink);

@@ -253,8 +253,10 @@ void world_start(struct world *w, struct sim_node *n)
     if (arena_open(&n->room, node_bytes(&n->config), &why)) abort();
     struct sink out = sink_of(n);
     n->stepping = true;
-    n->node = node_init(&n->config, &n->trainer.state, &n->trainer.round, &n->room,
+    struct node_config lent = n->config; /* the node keeps what it needs of it */
+    n->node = node_init(&lent, &n->trainer.state, &n->trainer.round, &n->room,
                         (instant){w->now.ns + n->clock_ns}, &out, &why);
+    memset(&lent, 0xa5, sizeof lent);
     n->stepping = false;
     if (!n->node) {
         world_violated(w, "driver: node %d does not start: %s", n->index, why.text);
