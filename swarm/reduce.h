@@ -3,14 +3,15 @@
  *     IDLE --reduce_start--> GATHER --1--> CLOSING --2--> AGREED
  *                              `--3--> FAILED <--3--'
  *
- *     1 every chunk is settled, or nobody moves a byte any more    2 a majority has signed what I hold
+ *     1 every chunk is settled, or nobody moves a byte any more
+ *     2 a majority has signed what I hold
  *     3 all others are lost, nothing was averaged, or no majority signs the same
  *
  * Each chunk has an owner. Members send it their contributions, it adds them in member order,
  * quantizes the mean and sends that to all: everybody uses these bytes. When an owner is lost,
  * others take over its chunks in an order that follows from the group. In CLOSING each member tells
  * all others which bytes it holds (a root over all chunks) and fetches the chunks that others hold
- * with a lower rank, until all roots are equal; then it signs its root, once. What more than half of
+ * with a lower rank, until all roots are equal; then it signs its root, once. What a majority of
  * the group has signed is applied by all, and nothing else is. SPEC.md, "Averaging".
  *
  * Promises: a contribution counts at most once in any mean; two members never apply different

@@ -134,8 +134,8 @@ bool reduce_close_over(const struct reduce *r)
 
 /* ---- vectors of others ---- */
 
-/* A peer's vector: fetches every chunk whose variant wins over mine; when I take its
- * root over, every chunk that differs. */
+/* A peer's vector: fetches every chunk whose variant wins over mine; when I take over its root,
+ * every chunk that differs. */
 bool reduce_on_vector(struct reduce *r, uint32_t i, struct bytes vector, const struct sink *out)
 {
     if (vector.count != (size_t)r->config.layout.chunks * REDUCE_VARIANT_BYTES) return false;

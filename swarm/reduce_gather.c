@@ -104,8 +104,9 @@ static void look_for_late(struct reduce *r, const struct reduce_work *w)
             r->peers[i].late = true;
 }
 
-/* Do enough members have a part in it? More than half of those who contribute, or half of them where
- * the others are lost: an owner whom nothing reaches must not make its own contribution the mean. */
+/* Do enough members have a part in it? More than half of those who contribute, or half of them
+ * where the others are lost: an owner whom nothing reaches must not make its own contribution the
+ * mean. */
 static bool enough(const struct reduce *r, const struct reduce_work *w)
 {
     uint32_t givers = 0, there = 0, lost = 0;

@@ -92,8 +92,8 @@ struct reduce_sure {
 
 /* A member of the group. `suspect` and `late` are temporary: a member that is heard from is no
  * longer suspected, one that moves bytes again no longer late; nothing is outstanding with a
- * suspected one (`examining` is false). `stuck` and `given_up` are permanent. Until `heard` the stage
- * is COMMITTED. */
+ * suspected one (`examining` is false). `stuck` and `given_up` are permanent. Until `heard` the
+ * stage is COMMITTED. */
 struct reduce_peer {
     bool linked, suspect;
     bool stuck; /* the group stood still with chunks of its unsettled: others average them */

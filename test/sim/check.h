@@ -20,7 +20,7 @@
  *                again after that
  *     meet       without faults all have links to all SIM_MEET_S after the last start
  *     group      all members of a group that agree, agree on the same
- *     budget     far worlds: second histories from one past are counted, and no more are made than the scenario allows
+ *     budget     far worlds: no more second histories from one past than the scenario allows
  *     part       slow, uneven and long worlds: whoever handed over a contribution is in every mean
  *     ghost      nothing is done after ORDER_FINISH
  *     leave      a node told to leave has finished SIM_LEAVE_S later
