@@ -58,8 +58,8 @@ static json_t *peer_json(const struct node_peer *p, const struct node_peer *all,
                      view_health(p->health), "phase", view_phase(p->phase), "epoch",
                      (json_int_t)p->epoch, "steps", (json_int_t)p->steps, "tokens",
                      (json_int_t)p->tokens, "tokens_per_s", (json_int_t)p->tokens_per_s, "loss",
-                     isfinite(p->loss) ? json_real((double)p->loss) : json_null(), "lineage",
-                     lineage, "age", span_in_s(p->age), "unreachable", unreached);
+                     p->loss > 0 && isfinite(p->loss) ? json_real((double)p->loss) : json_null(),
+                     "lineage", lineage, "age", span_in_s(p->age), "unreachable", unreached);
 }
 
 static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)

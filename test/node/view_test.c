@@ -92,6 +92,14 @@ Test(view, a_member_is_shown_with_what_it_says_of_itself)
     json_decref(o);
 }
 
+Test(view, a_member_without_a_step_has_no_loss_yet)
+{
+    peers[1].loss = 0;
+    json_t *o = status();
+    cr_assert(json_is_null(json_object_get(row(o, "peers", 1), "loss")));
+    json_decref(o);
+}
+
 /* JSON has no such number, and a peer's sentence may be any bytes. */
 Test(view, what_json_cannot_say_is_replaced)
 {
