@@ -144,7 +144,7 @@ static bool quorum(const struct match *m, uint32_t set)
         least = mate->sid;
         least_in = is;
     }
-    return 2 * in > all || (2 * in == all && least_in);
+    return majority(in, all, least_in);
 }
 
 void match_commit(struct match *m, const struct sink *out)

@@ -68,6 +68,12 @@ struct node_peer {
     struct peer_unreached unreached[NODE_GROUP_MAX];
 };
 
+/* Do `in` of `all` decide for all? More than half do, or half with the one of the smallest sid. */
+static inline bool majority(uint32_t in, uint32_t all, bool smallest_in)
+{
+    return 2 * in > all || (2 * in == all && smallest_in);
+}
+
 /* The first 8 bytes of an ID or a digest, as a little-endian integer. */
 static inline uint64_t first_eight(const uint8_t *bytes)
 {

@@ -92,10 +92,10 @@ static void take_time(struct reduce *r, instant now)
     r->still_at = instant_after(r->still_at, gap);
     r->moved_at = instant_after(r->moved_at, gap);
     if (r->base.ns != INSTANT_NEVER.ns) r->base = instant_after(r->base, gap);
-    for (uint32_t i = 0; i < r->group.count; i++)
+    for (uint32_t i = 0; i < r->group.count; i++) {
         r->peers[i].heard_at = instant_after(r->peers[i].heard_at, gap);
-    for (uint32_t i = 0; i < r->group.count; i++)
         r->peers[i].moved_at = instant_after(r->peers[i].moved_at, gap);
+    }
 }
 
 /* ---- messages ---- */

@@ -69,8 +69,8 @@ bool reduce_reply(struct reduce *r, uint64_t ticket, bool ok, struct bytes reply
 /* A usable link to this peer is up, or none is left. */
 void reduce_link(struct reduce *r, sid peer, bool up, instant now, const struct sink *out);
 
-/* Bytes of parcels, requests and replies that this peer has acknowledged, and that came from it,
- * since the last call for it. */
+/* Bytes of bulk that this peer has acknowledged, and that came from it, since the last call for it
+ * (EVENT_FLOW). */
 void reduce_flow(struct reduce *r, sid peer, uint64_t sent, uint64_t received, instant now);
 
 /* This peer is dead, has left, or has withdrawn from the group: it is no longer waited for. If it

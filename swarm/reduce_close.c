@@ -34,23 +34,21 @@ void reduce_fail(struct reduce *r, const struct sink *out)
     reduce_note(r, out, "reduce.failed", "settled", r->settled);
 }
 
+/* What I hold, under r->root, is certain: it is what I apply; FAILED when that is nothing. */
 static void agree(struct reduce *r, const struct sink *out)
 {
-    uint32_t in_any = 0;
+    bool any = false;
     for (uint32_t c = 0; c < r->config.layout.chunks; c++) {
         uint32_t mask = r->chunks[c].best.mask;
         r->average.null[c] = mask == 0;
         r->average.mine[c] = mask >> reduce_self(r) & 1;
-        in_any |= mask;
+        any = any || mask;
     }
-    r->tokens = 0;
-    for (uint32_t i = 0; i < r->group.count; i++)
-        if (in_any & reduce_bit(i)) r->tokens += r->group.members[i].offer.weight;
-    reduce_root(r, r->root);
+    r->tokens = reduce_tokens(r);
     r->stage = REDUCE_STAGE_APPLIED;
     r->close++;
     reduce_say_stage_to_all(r, out);
-    if (!in_any) {
+    if (!any) {
         reduce_fail(r, out);
         return;
     }
@@ -115,8 +113,11 @@ static void exchange(struct reduce *r, const struct sink *out)
 void reduce_compare(struct reduce *r, const struct sink *out)
 {
     close_again(r, out);
-    if (!reduce_certain(r) && !r->peers[reduce_self(r)].sure.said) exchange(r, out);
     const uint8_t *certain = reduce_certain(r);
+    if (!certain && !r->peers[reduce_self(r)].sure.said) {
+        exchange(r, out);
+        certain = reduce_certain(r);
+    }
     if (!certain) return;
     if (!memcmp(certain, r->root, CRYPTO_DIGEST_BYTES)) agree(r, out);
     else take_over(r, certain, out);

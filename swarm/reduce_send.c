@@ -28,7 +28,7 @@ void reduce_note(const struct reduce *r, const struct sink *out, const char *nam
 
 /* ---- frames ---- */
 
-static void say(const struct reduce *r, uint32_t member, uint8_t type, struct bytes body,
+void reduce_say(const struct reduce *r, uint32_t member, uint8_t type, struct bytes body,
                 const struct sink *out)
 {
     sink_act(out, &(struct action){.kind = ACTION_FRAME,
@@ -48,7 +48,7 @@ void reduce_say_stage(const struct reduce *r, uint32_t member, const struct sink
     writer_copy(&w, r->stage >= REDUCE_STAGE_CLOSE ? r->root : zeros, CRYPTO_DIGEST_BYTES);
     writer_u64(&w, r->moved);
     assert(!w.full);
-    say(r, member, WIRE_STAGE, writer_bytes(&w), out);
+    reduce_say(r, member, WIRE_STAGE, writer_bytes(&w), out);
 }
 
 void reduce_say_stage_to_all(struct reduce *r, const struct sink *out)
@@ -66,7 +66,7 @@ void reduce_say_need(const struct reduce *r, uint32_t member, uint32_t c, uint8_
     writer_copy(&w, r->group.gid, CRYPTO_DIGEST_BYTES);
     writer_u32(&w, c);
     writer_u8(&w, rank);
-    say(r, member, WIRE_NEED, writer_bytes(&w), out);
+    reduce_say(r, member, WIRE_NEED, writer_bytes(&w), out);
 }
 
 void reduce_say_have(const struct reduce *r, uint32_t member, uint32_t c, const struct sink *out)
@@ -79,7 +79,7 @@ void reduce_say_have(const struct reduce *r, uint32_t member, uint32_t c, const 
     writer_u8(&w, best->rank);
     writer_u32(&w, best->mask);
     writer_copy(&w, best->digest, CRYPTO_DIGEST_BYTES);
-    say(r, member, WIRE_HAVE, writer_bytes(&w), out);
+    reduce_say(r, member, WIRE_HAVE, writer_bytes(&w), out);
 }
 
 /* ---- parcels ---- */

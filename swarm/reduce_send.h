@@ -20,6 +20,10 @@ uint64_t reduce_ticket(const struct reduce *r, enum reduce_ticket_kind kind, uin
 void reduce_note(const struct reduce *r, const struct sink *out, const char *name, const char *key,
                  uint64_t value);
 
+/* Sends one member a frame. */
+void reduce_say(const struct reduce *r, uint32_t member, uint8_t type, struct bytes body,
+                const struct sink *out);
+
 /* Sends my stage and root to one member. */
 void reduce_say_stage(const struct reduce *r, uint32_t member, const struct sink *out);
 /* The same to all others; the next beat is T_BEAT from now. */

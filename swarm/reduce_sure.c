@@ -3,17 +3,23 @@
 #include <assert.h>
 
 #include "lineage.h"
+#include "reduce_send.h"
 #include "wire.h"
 
-/* gid, root, lineage, lineage_tokens: what is signed */
-#define BODY_BYTES (3 * CRYPTO_DIGEST_BYTES + 8)
-#define SURE_BYTES                                                                                 \
-    (CRYPTO_DIGEST_BYTES + 1 + BODY_BYTES - CRYPTO_DIGEST_BYTES + CRYPTO_SIGNATURE_BYTES)
+#define SAID_BYTES (2 * CRYPTO_DIGEST_BYTES + 8)             /* root, lineage, lineage_tokens */
+#define BODY_BYTES (CRYPTO_DIGEST_BYTES + SAID_BYTES)        /* gid before it: what is signed */
+#define SURE_BYTES (BODY_BYTES + 1 + CRYPTO_SIGNATURE_BYTES) /* and the member behind the gid */
 
 bool reduce_majority(const struct reduce *r, uint32_t members)
 {
-    uint32_t count = (uint32_t)__builtin_popcount(members);
-    return 2 * count > r->group.count || (2 * count == r->group.count && members & 1);
+    return majority((uint32_t)__builtin_popcount(members), r->group.count, members & 1);
+}
+
+static void write_said(struct writer *w, const struct reduce_sure *s)
+{
+    writer_copy(w, s->root, CRYPTO_DIGEST_BYTES);
+    writer_copy(w, s->lineage, CRYPTO_DIGEST_BYTES);
+    writer_u64(w, s->lineage_tokens);
 }
 
 static struct bytes signed_body(const struct reduce *r, const struct reduce_sure *s,
@@ -21,9 +27,7 @@ static struct bytes signed_body(const struct reduce *r, const struct reduce_sure
 {
     struct writer w = writer_init(room, BODY_BYTES);
     writer_copy(&w, r->group.gid, CRYPTO_DIGEST_BYTES);
-    writer_copy(&w, s->root, CRYPTO_DIGEST_BYTES);
-    writer_copy(&w, s->lineage, CRYPTO_DIGEST_BYTES);
-    writer_u64(&w, s->lineage_tokens);
+    write_said(&w, s);
     assert(!w.full);
     return writer_bytes(&w);
 }
@@ -35,15 +39,10 @@ static void say(const struct reduce *r, uint32_t to, uint32_t of, const struct s
     struct writer w = writer_init(frame, sizeof frame);
     writer_copy(&w, r->group.gid, CRYPTO_DIGEST_BYTES);
     writer_u8(&w, (uint8_t)of);
-    writer_copy(&w, s->root, CRYPTO_DIGEST_BYTES);
-    writer_copy(&w, s->lineage, CRYPTO_DIGEST_BYTES);
-    writer_u64(&w, s->lineage_tokens);
+    write_said(&w, s);
     writer_copy(&w, s->signature, CRYPTO_SIGNATURE_BYTES);
     assert(!w.full);
-    sink_act(out, &(struct action){.kind = ACTION_FRAME,
-                                   .peer = r->group.members[to].sid,
-                                   .type = WIRE_SURE,
-                                   .bytes = writer_bytes(&w)});
+    reduce_say(r, to, WIRE_SURE, writer_bytes(&w), out);
 }
 
 void reduce_say_sure(const struct reduce *r, uint32_t member, const struct sink *out)
@@ -52,8 +51,7 @@ void reduce_say_sure(const struct reduce *r, uint32_t member, const struct sink 
         if (i != member && r->peers[i].sure.said) say(r, member, i, out);
 }
 
-/* The tokens of all members whose contribution is in any chunk that I hold. */
-static uint64_t tokens_of(const struct reduce *r)
+uint64_t reduce_tokens(const struct reduce *r)
 {
     uint32_t in_any = 0;
     uint64_t tokens = 0;
@@ -71,7 +69,7 @@ void reduce_be_sure(struct reduce *r, const struct sink *out)
     s->said = true;
     memcpy(s->root, r->root, sizeof s->root);
     lineage_next(r->config.crypto, r->parent, r->group.round, r->root, s->lineage);
-    s->lineage_tokens = r->parent_tokens + tokens_of(r);
+    s->lineage_tokens = r->parent_tokens + reduce_tokens(r);
     wire_sign(r->config.crypto, r->config.run_id, WIRE_SURE, signed_body(r, s, body), s->signature);
     for (uint32_t i = 0; i < r->group.count; i++)
         if (i != reduce_self(r)) say(r, i, reduce_self(r), out);

@@ -11,6 +11,9 @@
 /* Are these members, by index, a majority of the group? */
 bool reduce_majority(const struct reduce *r, uint32_t members);
 
+/* Sum of the weights of all members whose contribution is in any chunk that I hold. */
+uint64_t reduce_tokens(const struct reduce *r);
+
 /* Signs my root and tells all. Not twice for one group. */
 void reduce_be_sure(struct reduce *r, const struct sink *out);
 

@@ -326,8 +326,8 @@ uint32_t sync_givers(const struct sync *s)
 
 void sync_flow(struct sync *s, sid peer, uint64_t received, instant now)
 {
-    if (!received) return;
-    for (size_t i = 0; active(s) && i < sizeof s->requests / sizeof *s->requests; i++) {
+    if (!received || !active(s)) return;
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++) {
         struct sync_request *q = &s->requests[i];
         if (q->ticket && s->servers[q->server].sid == peer) q->until = instant_after(now, PATIENCE);
     }

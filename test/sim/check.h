@@ -20,7 +20,7 @@
  *                again after that
  *     meet       without faults all have links to all SIM_MEET_S after the last start
  *     group      all members of a group that agree, agree on the same
- *     budget     far worlds: no more second histories from one past than the scenario allows
+ *     budget     far worlds: no second history from one past
  *     part       slow, uneven and long worlds: whoever handed over a contribution is in every mean
  *     ghost      nothing is done after ORDER_FINISH
  *     leave      a node told to leave has finished SIM_LEAVE_S later
@@ -107,7 +107,6 @@ struct check {
     uint32_t snapshot_next;
     /* Forked and in contact since then; INSTANT_NEVER: not. */
     instant forked_since[SIM_NODES_MAX][SIM_NODES_MAX];
-    uint32_t second; /* histories that were made from a past that had a successor already */
     instant calm_since;
     uint64_t grouped_before;         /* grouped rounds before the calm */
     uint64_t same_count, same_epoch; /* epochs after the calm at which all were identical */

@@ -24,7 +24,7 @@ MUTATIONS = [
     dict(name="members in the order they were heard of", file="swarm/match_mates.c",
          old="g->members[at - 1].sid > one->sid", new="g->members[at - 1].sid > one->sid && false"),
     dict(name="a group of a minority", file="swarm/match_attempt.c",
-         old="return 2 * in > all || (2 * in == all && least_in);", new="return true || least_in;"),
+         old="return majority(in, all, least_in);", new="return true || least_in;"),
     dict(name="nobody refutes", file="swarm/member_record.c",
          old="    member_outgrow(m, m->incarnation);\n    return true;", new="    return true;"),
     dict(name="everybody claims to be in the mean", file="swarm/reduce_close.c",

@@ -58,8 +58,7 @@ struct scenario {
     bool far;
     span slack;    /* what slow links add to the time in which a round or a download must end */
     span download; /* of a state, on the slowest link */
-    uint32_t forks_allowed; /* second histories from one past; checked in far worlds */
-    double burst; /* probability a message that a burst of loss begins; in it most is lost */
+    double burst;  /* probability a message that a burst of loss begins; in it most is lost */
     instant start[SIM_NODES_MAX];
     bool late[SIM_NODES_MAX]; /* joins while the others train */
     /* Everybody's peer list names only the first node, as in the README; otherwise all that are not
