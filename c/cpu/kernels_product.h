@@ -27,6 +27,8 @@
 #define ROWS   (LANES / 2)
 #define STRIPS 3
 
+#define LINE_STEPS (64 / sizeof(uint32_t)) /* whose words fill a cache line, along k */
+
 /* Address of element `n` of an operand: activations, or floats. */
 INLINE const void *element(const void *x, size_t n, bool floats)
 {
@@ -255,38 +257,63 @@ INLINE void words_of_rows(const struct kernel_tile *t, size_t row, bool along,
     }
 }
 
+/* One step: the words of a `at` bytes from its rows' first ones, and `strips` vectors of b. */
+INLINE void multiply_step(vec sums[ROWS][STRIPS], const uint8_t *const a[ROWS], size_t at,
+                          const uint32_t *b, size_t b_stride, const size_t strips)
+{
+    vec columns[STRIPS];
+    UNROLL for (size_t s = 0; s < strips; s++)
+        memcpy(&columns[s], b + s * b_stride, sizeof columns[s]);
+    UNROLL for (size_t r = 0; r < ROWS; r++)
+    {
+        uint32_t word;
+        memcpy(&word, a[r] + at, sizeof word);
+        UNROLL for (size_t s = 0; s < strips; s++) sums[r][s] =
+            multiplied(sums[r][s], word, columns[s]);
+#if LANES == 8
+        /* Row by row: 12 sums, 3 columns and one row's word use all 16 registers. */
+        __asm__ volatile("" : "+x"(sums[r][0]), "+x"(sums[r][1]), "+x"(sums[r][2]));
+#endif
+    }
+}
+
+/* Prefetches a row of the result, which may not be in a cache. */
+INLINE void fetch_result(const struct kernel_tile *t, size_t row, size_t column,
+                         const size_t strips)
+{
+    if (row >= t->rows) return;
+    for (size_t at = column; at < column + strips * LANES; at += LANES) {
+        if (t->add || !t->out) __builtin_prefetch(t->sum + row * t->sum_stride + at, 1);
+        if (t->out) __builtin_prefetch((number *)t->out + row * t->out_stride + at, 1);
+    }
+}
+
 /* Rows of the result from `row` on, ROWS or the remaining ones, and `strips` strips of columns from
- * `column` on. */
+ * `column` on. Few steps fit the window of instructions that a processor looks ahead, so a word
+ * from the L3 cache would stop it: while it computes, it prefetches the rows of the result, and the
+ * next ROWS rows of a if they lie along k in memory. Strips are in order, which hardware foresees.
+ * Prefetches are spread over the steps, since many at once would delay the loads of b. */
 INLINE void micro(const struct kernel_tile *t, size_t row, size_t column, const size_t strips,
                   const bool along)
 {
     const uint8_t *a[ROWS];
     const size_t step = along ? sizeof(uint32_t) : LANES * sizeof(uint32_t);
     const size_t steps = t->steps, b_stride = t->b_stride;
+    const size_t next = ROWS * t->a_stride * sizeof(number); /* bytes to the next rows */
     const uint32_t *b = t->b + column / LANES * b_stride;
     vec sums[ROWS][STRIPS] = {0};
+    size_t k = 0;
     words_of_rows(t, row, along, a);
-    /* Prefetch: it may not be in a cache. */
-    for (size_t r = 0; t->add && r < ROWS && row + r < t->rows; r++)
-        for (size_t s = 0; s < strips; s++)
-            __builtin_prefetch(t->sum + (row + r) * t->sum_stride + column + s * LANES, 1);
-    UNROLL_BY_4 for (size_t k = 0; k < steps; k++, b += LANES)
-    {
-        vec columns[STRIPS];
-        UNROLL for (size_t s = 0; s < strips; s++)
-            memcpy(&columns[s], b + s * b_stride, sizeof columns[s]);
-        UNROLL for (size_t r = 0; r < ROWS; r++)
+    for (size_t line = 0; k + LINE_STEPS <= steps; line++) {
+        if (line < ROWS) fetch_result(t, row + line, column, strips);
+        UNROLL for (size_t s = 0; s < LINE_STEPS; s++, k++, b += LANES)
         {
-            uint32_t word;
-            memcpy(&word, a[r] + k * step, sizeof word);
-            UNROLL for (size_t s = 0; s < strips; s++) sums[r][s] =
-                multiplied(sums[r][s], word, columns[s]);
-#if LANES == 8
-            /* Row by row: 12 sums, 3 columns and one row's word use all 16 registers. */
-            __asm__ volatile("" : "+x"(sums[r][0]), "+x"(sums[r][1]), "+x"(sums[r][2]));
-#endif
+            if (along && s % (LINE_STEPS / ROWS) == 0)
+                __builtin_prefetch(a[s / (LINE_STEPS / ROWS)] + next + k * step, 0, 2);
+            multiply_step(sums, a, k * step, b, b_stride, strips);
         }
     }
+    for (; k < steps; k++, b += LANES) multiply_step(sums, a, k * step, b, b_stride, strips);
     if (row + ROWS <= t->rows && column + strips * LANES <= t->columns) {
         UNROLL for (size_t r = 0; r < ROWS; r++) UNROLL for (size_t s = 0; s < strips; s++)
             put_result(t, row + r, column + s * LANES, sums[r][s], LANES);
