@@ -346,10 +346,13 @@ INLINE void multiply_tile(const struct kernel_tile *t, const bool along)
     }
 }
 
+/* Of a copy, since a store of a vector could change the original for all the compiler knows: it
+ * would load each field again for each vector of the result. */
 static void multiply(const struct kernel_tile *t)
 {
-    if ((!BF16 || PAIRS) && t->along) multiply_tile(t, true);
-    else multiply_tile(t, false);
+    const struct kernel_tile own = *t;
+    if ((!BF16 || PAIRS) && own.along) multiply_tile(&own, true);
+    else multiply_tile(&own, false);
 }
 #endif
 
