@@ -119,12 +119,12 @@ static struct operand strips_of(const struct kernels *k, const uint32_t *strips,
     return (struct operand){strips, kernels_steps(k, depth) * k->lanes, false};
 }
 
-/* A left operand of [rows, depth] activations `stride` apart: unpacked where tiles support it,
+/* A left operand of [rows, depth] activations `stride` apart: unpacked where the kernels support it,
  * otherwise packed. */
 static struct operand left_of(const struct kernels *k, uint32_t *room, const void *x, size_t stride,
                               size_t rows, size_t depth)
 {
-    if (k->left && depth % k->unpacked == 0) return (struct operand){x, stride, true};
+    if (k->unpacked && depth % k->unpacked == 0) return (struct operand){x, stride, true};
     pack(k, true, room, x, stride, rows, depth);
     return strips_of(k, room, depth);
 }
