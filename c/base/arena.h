@@ -22,6 +22,10 @@ void arena_init(struct arena *a, void *storage, size_t bytes);
 
 /* Maps `bytes` of zeroed memory; pages are allocated when touched. ERR_MEMORY. */
 enum err arena_open(struct arena *a, size_t bytes, struct why *w);
+/* The same for memory that is seldom touched: it lies in a file without a name in `folder`, which
+ * takes its space at once, and the system may write it there instead of keeping it in memory.
+ * ERR_IO: no such folder, no room. */
+enum err arena_open_file(struct arena *a, const char *folder, size_t bytes, struct why *w);
 void arena_close(struct arena *a);
 
 /* Allocates `bytes` zeroed bytes aligned to `align` (a power of two up to 4096), or NULL when the

@@ -1,4 +1,7 @@
 #include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 #include <signal.h>
 
 #include "base/arena.h"
@@ -25,4 +28,26 @@ Test(arena, asking_a_sealed_one_is_a_bug, .signal = SIGABRT)
     arena_init(&a, storage, sizeof storage);
     arena_seal(&a);
     arena_take(&a, 1, 1);
+}
+
+Test(arena, memory_in_a_file_leaves_no_name_behind)
+{
+    char folder[] = "/tmp/arena-XXXXXX";
+    struct arena a;
+    struct why w;
+    cr_assert_not_null(mkdtemp(folder));
+    cr_assert_eq(arena_open_file(&a, folder, 1 << 20, &w), ERR_OK, "%s", w.text);
+    memset(a.start, 7, a.bytes);
+    cr_assert_eq(a.start[a.bytes - 1], 7);
+    cr_assert_eq(rmdir(folder), 0, "the folder is empty");
+    arena_close(&a);
+    cr_assert_eq(arena_open_file(&a, folder, 1 << 20, &w), ERR_IO);
+    cr_assert_not_null(strstr(w.text, folder));
+}
+
+Test(arena, a_file_that_the_disk_has_no_room_for_is_an_error_at_once)
+{
+    struct arena a;
+    struct why w;
+    cr_assert_eq(arena_open_file(&a, "/tmp", (size_t)1 << 56, &w), ERR_IO);
 }
