@@ -1,9 +1,11 @@
 #include "reduce_gather.h"
 
 #include "parcel.h"
+#include "reduce_fetch.h"
 #include "reduce_flow.h"
 #include "reduce_parts.h"
 #include "reduce_send.h"
+#include "reduce_variant.h"
 
 /* Chunks averaged per call: some milliseconds each at the largest size. */
 #define AVERAGES_A_CALL 8
@@ -17,10 +19,10 @@ void reduce_settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
 {
     struct reduce_chunk *chunk = &r->chunks[c];
     chunk->best = *v;
-    if (chunk->fetch == REDUCE_FETCH_WANTED) {
-        chunk->fetch = REDUCE_FETCH_NONE;
-        r->fetch_wanted--;
-    }
+    /* What is on its way and no better is not waited for: over a slow link it lasts. */
+    bool better =
+        chunk->fetch == REDUCE_FETCH_SENT && reduce_variant_compare(&chunk->wanted, v) < 0;
+    if (!better) reduce_unwant(r, c);
     if (chunk->settled) return;
     chunk->settled = true;
     r->rescued = r->rescued || reduce_lost(&r->peers[chunk->owner]);
