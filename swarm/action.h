@@ -109,7 +109,9 @@ enum order_kind {
     /* epoch, lineage, average: do the outer step, send EVENT_APPLIED, continue training */
     ORDER_APPLY,
     /* epoch, lineage: the spare buffers hold a complete, verified state. Make it the current one,
-     * drop local progress, send EVENT_ADOPTED, continue training. */
+     * send EVENT_ADOPTED, continue training. Local progress is dropped, unless `carries`: then
+     * average.mine says where it is kept, as in ORDER_APPLY, and steps and tokens go on counting
+     * unless a contribution is in. */
     ORDER_ADOPT,
     ORDER_FINISH, /* refused, text: nothing more to do; the driver may close its links and stop */
 };
@@ -130,7 +132,8 @@ struct order {
     uint64_t epoch; /* after the order, as are the next two */
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     uint64_t lineage_tokens;
-    struct average average;      /* lent until EVENT_APPLIED; read only */
+    struct average average;      /* lent until EVENT_APPLIED or EVENT_ADOPTED; read only */
+    bool carries;                /* of ORDER_ADOPT: average.mine is set, its other fields are not */
     bool refused;                /* the swarm refuses this worker */
     char text[ORDER_TEXT_BYTES]; /* why */
 };
@@ -173,8 +176,9 @@ enum action_kind {
     ACTION_REQUEST, /* link, ticket, bytes */
     ACTION_REPLY,   /* link, ticket of the request, bytes followed by more */
     /* the trainer */
-    ACTION_ORDER, /* order */
-    ACTION_STATE, /* part: write it to the spare buffers */
+    ACTION_ORDER,  /* order */
+    ACTION_STATE,  /* part: write it to the spare buffers */
+    ACTION_REPLAY, /* replay: do the outer step of that chunk within the spare buffers */
     /* the log */
     ACTION_NOTE, /* note: something a person or a test wants to know */
 };
@@ -207,6 +211,10 @@ struct action {
             uint64_t offset;     /* elements */
             struct bytes floats; /* fp32, as they lie in memory */
         } part;
+        struct {
+            uint32_t chunk;    /* of outer_layout_of */
+            struct bytes mean; /* its wire bytes */
+        } replay;
         struct note note;
     };
 };

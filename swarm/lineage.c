@@ -9,6 +9,13 @@ void lineage_genesis(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_
     crypto_digest(c, parts, 2, out);
 }
 
+void lineage_root(const struct crypto *c, const uint8_t gid[CRYPTO_DIGEST_BYTES],
+                  struct bytes vector, uint8_t out[CRYPTO_DIGEST_BYTES])
+{
+    struct bytes parts[] = {text("shoal1 root"), bytes_of(gid, CRYPTO_DIGEST_BYTES), vector};
+    crypto_digest(c, parts, 3, out);
+}
+
 void lineage_next(const struct crypto *c, const uint8_t lineage[CRYPTO_DIGEST_BYTES],
                   uint64_t epoch, const uint8_t root[CRYPTO_DIGEST_BYTES],
                   uint8_t out[CRYPTO_DIGEST_BYTES])

@@ -11,6 +11,11 @@
 void lineage_genesis(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                      uint8_t out[CRYPTO_DIGEST_BYTES]);
 
+/* digest("shoal1 root" || gid || vector): names the averaged bytes of all chunks. `vector` is rank u8
+ * and digest of each chunk, REDUCE_VARIANT_BYTES each. */
+void lineage_root(const struct crypto *c, const uint8_t gid[CRYPTO_DIGEST_BYTES],
+                  struct bytes vector, uint8_t out[CRYPTO_DIGEST_BYTES]);
+
 /* digest("shoal1 step" || lineage || epoch u64 || root): the lineage after the outer step to
  * `epoch`, where `root` names the averaged bytes of all chunks. `out` may be `lineage`. */
 void lineage_next(const struct crypto *c, const uint8_t lineage[CRYPTO_DIGEST_BYTES],

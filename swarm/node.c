@@ -135,10 +135,10 @@ static void on_request(struct node *n, const struct event *e)
     else if (type == WIRE_SYNC)
         members_sync(&n->members, e->link, e->ticket, e->bytes, n->now, &in);
     else if (sync_takes(type)) sync_request(&n->sync, s, e->link, e->ticket, e->bytes, n->now, &in);
-    else if (reduce_takes(type)) {
-        if (!reduce_request(&n->reduce, s, e->link, e->ticket, e->bytes, n->now, &in))
-            sink_act(n->out, &none);
-    } else sink_act(n->out, &none);
+    else if (!(reduce_takes(type) &&
+               reduce_request(&n->reduce, s, e->link, e->ticket, e->bytes, n->now, &in)) &&
+             !past_request(&n->past, s, e->link, e->ticket, e->bytes, &in))
+        sink_act(n->out, &none);
 }
 
 static void on_reply(struct node *n, const struct event *e)
@@ -216,7 +216,7 @@ static void on_step(struct node *n, const struct event *e)
 {
     /* A step that was running when the trainer was paused counts if training continues. */
     bool lives = n->life == LIFE_TRAIN || n->life == LIFE_MATCH || n->life == LIFE_REDUCE ||
-                 n->life == LIFE_JOIN || n->life == LIFE_SYNC;
+                 n->life == LIFE_JOIN || n->life == LIFE_SYNC || n->life == LIFE_ADOPT;
     if (!lives) return;
     n->round = e->round;
     uint64_t said = n->members.progress.tokens_per_s, rate = n->round.tokens_per_s;
@@ -270,6 +270,10 @@ instant node_due(const struct node *n)
         due = instant_min(due, n->leave_until);
     if (n->life == LIFE_TRAIN || n->life == LIFE_MATCH) {
         if (n->solo_until.ns > n->now.ns) due = instant_min(due, n->solo_until);
+        if (n->due_since.ns != INSTANT_NEVER.ns) {
+            instant then = instant_after(n->due_since, node_near_patience(n));
+            if (then.ns > n->now.ns) due = instant_min(due, then);
+        }
         if (n->behind_since.ns != INSTANT_NEVER.ns) {
             instant then =
                 instant_max(instant_after(n->behind_since, NODE_BEHIND_PATIENCE), n->sync_again);
@@ -291,7 +295,13 @@ static struct reduce_config reduce_config_of(const struct node_config *c)
 
 static struct sync_config sync_config_of(const struct node_config *c)
 {
-    return (struct sync_config){.crypto = c->crypto, .parameters = c->parameters};
+    return (struct sync_config){.crypto = c->crypto, .layout = outer_layout_of(c->parameters)};
+}
+
+size_t node_past_bytes(uint64_t parameters, uint32_t rounds)
+{
+    struct outer_layout l = outer_layout_of(parameters);
+    return past_means_bytes(&l, rounds);
 }
 
 size_t node_bytes(const struct node_config *c)
@@ -299,7 +309,7 @@ size_t node_bytes(const struct node_config *c)
     struct reduce_config r = reduce_config_of(c);
     struct sync_config s = sync_config_of(c);
     return sizeof(struct node) + 64 + sizeof(struct listed) * c->bootstrap_count + 64 +
-           reduce_bytes(&r) + sync_bytes(&s);
+           reduce_bytes(&r) + sync_bytes(&s) + past_bytes(&r.layout, c->past_rounds);
 }
 
 static enum err check_config(const struct node_config *c, const struct lineage_state *s,
@@ -310,6 +320,9 @@ static enum err check_config(const struct node_config *c, const struct lineage_s
     if (c->group_min < 2 || c->group_min > c->group_max || c->group_max > NODE_GROUP_MAX)
         return why(w, ERR_USAGE, "group sizes must be 2 <= min (%u) <= max (%u) <= %u",
                    c->group_min, c->group_max, NODE_GROUP_MAX);
+    if (c->past_rounds > NODE_PAST_MAX)
+        return why(w, ERR_USAGE, "at most %d rounds are kept, not %u", NODE_PAST_MAX,
+                   c->past_rounds);
     if (c->epochs > UINT32_MAX || s->epoch > c->epochs)
         return why(w, ERR_USAGE, "epoch %llu of a run of %llu", (unsigned long long)s->epoch,
                    (unsigned long long)c->epochs);
@@ -354,7 +367,8 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
     if (check_config(c, state, w)) return NULL;
     struct node *n = arena_array(room, struct node, 1);
     struct listed *listed = arena_array(room, struct listed, c->bootstrap_count);
-    if (!n || !listed || !reduce_init(&n->reduce, &r, room) || !sync_init(&n->sync, &s, room)) {
+    if (!n || !listed || !reduce_init(&n->reduce, &r, room) || !sync_init(&n->sync, &s, room) ||
+        !past_init(&n->past, &r.layout, c->past_rounds, c->past, n->reduce.average.means, room)) {
         (void)why(w, ERR_MEMORY, "the swarm's buffers need %zu bytes", node_bytes(c));
         return NULL;
     }

@@ -32,6 +32,10 @@ struct node_config {
      * repeatable. Otherwise the work-sum rule. */
     bool count_steps;
     uint32_t group_min, group_max;
+    /* Rounds to keep for members that missed them (past.h), 0 .. NODE_PAST_MAX, and memory for
+     * their means, node_past_bytes, lent for the life of the node. */
+    uint32_t past_rounds;
+    uint8_t *past;
     uint32_t bandwidth_mbps; /* first guess of the uplink, >= 1 */
     /* Family 0: what peers observe, until an EVENT_ADDRESS of this node's own id. */
     struct address advertise;
@@ -48,8 +52,11 @@ struct node_config {
 
 struct node;
 
-/* Bytes of arena that node_init needs for this configuration. */
+#define NODE_PAST_MAX 8
+
+/* Bytes of arena that node_init needs for this configuration, and of node_config.past. */
 size_t node_bytes(const struct node_config *c);
+size_t node_past_bytes(uint64_t parameters, uint32_t rounds);
 
 /* A node that holds `state` (genesis at epoch 0, or a checkpoint's) and has done `round` since its
  * last outer step. All memory comes from `room`. Actions may go out during the call. NULL with a

@@ -1,5 +1,6 @@
 #include "node_history.h"
 
+#include "lineage.h"
 #include "node_look.h"
 #include "node_say.h"
 
@@ -7,6 +8,7 @@
 #define SYNC_RETRY     span_s(2) /* after a failed download; doubled after each further one */
 #define SYNC_DOUBLINGS 3
 #define FORK_PERIOD    span_s(30)
+#define CARRY_ROUNDS   2
 
 void node_rest_match(struct node *n)
 {
@@ -17,8 +19,10 @@ void node_new_state(struct node *n, const struct lineage_state *s, bool keep)
 {
     n->state = *s;
     n->round.steps = n->round.tokens = 0;
+    n->learned_since = s->epoch;
     n->round_began = n->now;
     n->solo_until = n->now;
+    n->due_since = INSTANT_NEVER;
     n->publish_at = n->now; /* others wait for this record */
     sync_offer(&n->sync, s, keep);
     node_rest_match(n);
@@ -57,15 +61,28 @@ void node_offer_servers(struct node *n)
         const struct record_progress *r = &p->progress;
         if (r->lineage_tokens == n->sync.target.lineage_tokens && r->digest == sound &&
             memcmp(r->lineage, n->sync.target.lineage, CRYPTO_DIGEST_BYTES) == 0)
-            sync_server(&n->sync, p->sid, n->now, &in);
+            sync_server(&n->sync, p->sid, r->phase == PHASE_REDUCE, n->now, &in);
     }
+}
+
+static struct lineage_state target_of(const struct record_progress *r)
+{
+    struct lineage_state target = {.epoch = r->epoch, .lineage_tokens = r->lineage_tokens};
+    memcpy(target.lineage, r->lineage, sizeof target.lineage);
+    return target;
+}
+
+/* May the rounds that others keep lead from my state to the target? */
+static bool within_reach(const struct node *n, const struct lineage_state *target)
+{
+    return target->epoch > n->state.epoch && target->epoch - n->state.epoch <= NODE_PAST_MAX;
 }
 
 void node_download(struct node *n, const struct record_progress *r)
 {
     struct sink in = node_inner(n);
-    struct lineage_state target = {.epoch = r->epoch, .lineage_tokens = r->lineage_tokens};
-    memcpy(target.lineage, r->lineage, sizeof target.lineage);
+    struct lineage_state target = target_of(r);
+    if (node_same_lineage(n, r)) sync_spoil(&n->sync); /* mine is damaged */
     node_note(n, (struct note){.name = "behind",
                                .numbers = {{"epoch", n->state.epoch}, {"target", r->epoch}},
                                .hex = {"lineage", bytes_of(r->lineage, CRYPTO_DIGEST_BYTES)}});
@@ -73,8 +90,22 @@ void node_download(struct node *n, const struct record_progress *r)
     reduce_rest(&n->reduce);
     node_rest_match(n);
     sync_withdraw(&n->sync, &in);
-    sync_start(&n->sync, &target, n->now);
+    sync_start(&n->sync, &target, within_reach(n, &target), n->now);
     node_offer_servers(n);
+}
+
+void node_follow(struct node *n)
+{
+    struct sink in = node_inner(n);
+    const struct member *p = node_heaviest(n);
+    struct lineage_state target;
+    if (p && lineage_heavier(p->progress.lineage_tokens, p->progress.lineage,
+                             n->sync.target.lineage_tokens, n->sync.target.lineage)) {
+        target = target_of(&p->progress);
+        sync_retarget(&n->sync, &target, n->now, &in);
+    }
+    node_offer_servers(n);
+    if (sync_near(&n->sync) != n->near) node_publish_soon(n);
 }
 
 /* Detects a history with the same number of outer steps that is not mine: the swarm was split
@@ -135,12 +166,25 @@ bool node_overtaken(const struct node *n)
     return p && p->progress.epoch > n->state.epoch && n->now.ns >= n->sync_again.ns;
 }
 
+/* What was learned is kept if it began at most CARRY_ROUNDS ago, from a state that the rounds since
+ * then lead on from; where one of them has it already, in order.average.mine, it is dropped. */
+static bool carries(const struct node *n)
+{
+    return !n->sync.downloaded && n->sync.target.epoch - n->learned_since <= CARRY_ROUNDS;
+}
+
 void node_order_adopt(struct node *n)
 {
     struct order o = {.kind = ORDER_ADOPT,
                       .epoch = n->sync.target.epoch,
                       .lineage_tokens = n->sync.target.lineage_tokens};
     memcpy(o.lineage, n->sync.target.lineage, CRYPTO_DIGEST_BYTES);
+    if (carries(n)) {
+        o.carries = true;
+        o.average.mine = n->reduce.average.mine;
+        for (uint32_t c = 0; c < n->sync.config.layout.chunks; c++)
+            o.average.mine[c] = n->sync.chunks[c].mine;
+    }
     node_order(n, &o);
 }
 
@@ -153,9 +197,9 @@ bool node_sync_failed(const struct node *n)
 
 void node_give_up_sync(struct node *n)
 {
-    node_note(n, (struct note){
-                     .name = "sync_failed",
-                     .numbers = {{"epoch", n->sync.target.epoch}, {"chunks", n->sync.written}}});
+    node_note(n, (struct note){.name = "sync_failed",
+                               .numbers = {{"epoch", n->sync.target.epoch},
+                                           {"chunks", sync_written(&n->sync)}}});
     sync_stop(&n->sync);
     n->sync_again = instant_after(n->now, span_ns(SYNC_RETRY.ns << n->sync_failures));
     if (n->sync_failures < SYNC_DOUBLINGS) n->sync_failures++;
@@ -164,15 +208,26 @@ void node_give_up_sync(struct node *n)
 void node_take_download(struct node *n, const struct event *e)
 {
     uint32_t givers = sync_givers(&n->sync);
+    struct round_progress learned = n->round;
+    uint64_t since = n->learned_since;
+    bool keeps = carries(n);
+    for (uint32_t c = 0; c < n->sync.config.layout.chunks; c++)
+        keeps = keeps && !n->sync.chunks[c].mine;
     sync_stop(&n->sync);
+    sync_spoil(&n->sync);
     n->sync_failures = 0;
     node_new_state(n, &e->state, false);
+    if (keeps) {
+        n->round = learned;
+        n->learned_since = since;
+    }
     node_note(n,
               (struct note){.name = "joined",
                             .numbers = {{"epoch", n->state.epoch},
                                         {"bytes", n->sync.bytes},
                                         {"servers", givers},
                                         {"ms", span_in_ms(instant_since(n->now, n->sync.began))},
-                                        {"liars", n->sync.liars}},
+                                        {"liars", n->sync.liars},
+                                        {"replayed", n->sync.replayed}},
                             .hex = {"lineage", bytes_of(n->state.lineage, CRYPTO_DIGEST_BYTES)}});
 }

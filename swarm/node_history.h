@@ -24,6 +24,8 @@ bool node_overtaken(const struct node *n);
 
 /* Begins a download of the state that a member says it holds; pauses the trainer. */
 void node_download(struct node *n, const struct record_progress *r);
+/* While it runs: goes on to a heavier state that somebody has by now, and node_offer_servers. */
+void node_follow(struct node *n);
 /* Passes to the download all linked members that hold its target, with the digest that most of them
  * announce. */
 void node_offer_servers(struct node *n);

@@ -65,7 +65,7 @@ static void on_join(struct node *n)
 
 static void on_sync(struct node *n)
 {
-    node_offer_servers(n);
+    node_follow(n);
     if (n->sync.state == SYNC_WHOLE) {
         node_order_adopt(n);
         enter(n, LIFE_ADOPT);

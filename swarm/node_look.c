@@ -42,6 +42,18 @@ bool node_will_return(const struct node *n, const struct member *p)
            n->state.epoch + 1 <= p->grouped + RETURN_ROUNDS;
 }
 
+bool node_any_near(const struct node *n)
+{
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        if (p && p->progress.phase == PHASE_SYNC && p->progress.flags & PROGRESS_NEAR &&
+            p->health == HEALTH_ALIVE && p->progress.epoch + PAST_ROUNDS_MAX >= n->state.epoch &&
+            member_link(&n->members, i) != LINK_NONE)
+            return true;
+    }
+    return false;
+}
+
 bool node_alone(const struct node *n)
 {
     for (int i = 0; i < MEMBERS_MAX; i++) {

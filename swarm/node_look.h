@@ -15,6 +15,8 @@ bool node_will_train(const struct node *n, const struct record_progress *r);
 /* It downloads a state, and averaged with me in one of the latest rounds: it will be back, and
  * counts as one who trains. Otherwise those who are quick would go on without the slow. */
 bool node_will_return(const struct node *n, const struct member *p);
+/* Has a linked member nearly replayed what it missed? */
+bool node_any_near(const struct node *n);
 /* Does nobody else train, on any history? Two nodes training on different histories are not
  * alone. */
 bool node_alone(const struct node *n);

@@ -16,6 +16,7 @@
 #include "match.h"
 #include "member.h"
 #include "node.h"
+#include "past.h"
 #include "progress.h"
 #include "reduce.h"
 #include "sync.h"
@@ -45,8 +46,10 @@ struct node {
     struct match match;
     struct reduce reduce;
     struct sync sync;
+    struct past past;
     struct lineage_state state;  /* the one I hold; the driver owns its vectors */
     struct round_progress round; /* the trainer's work since the latest outer step */
+    uint64_t learned_since;      /* epoch at which that work began: replayed rounds carry it on */
     enum life life;
     const struct sink *out; /* the driver's, during a call */
     /* Latest time passed in; node_due then, to measure how late a tick is. */
@@ -67,6 +70,9 @@ struct node {
     bool cell_stale;        /* matchmaking has yet to be told of a change among the members */
     instant fork_again;     /* no fork note before then */
     instant committed_at;   /* when the latest group was certified */
+    span averaging;         /* how long the latest average took from then on */
+    instant due_since;      /* the round is due and waits for members that are near */
+    bool near;              /* what my latest PROGRESS says: PROGRESS_NEAR */
 };
 
 #endif

@@ -7,7 +7,9 @@
 #include "node_look.h"
 #include "node_say.h"
 
-#define SOLO_PAUSE_MIN span_s(2) /* SPEC.md, "A node's life" */
+/* SPEC.md, "A node's life". */
+#define SOLO_PAUSE_MIN span_s(2)
+#define NEAR_PATIENCE  span_s(60)
 
 void node_refresh_cell(struct node *n)
 {
@@ -61,12 +63,24 @@ bool node_sits_out(struct node *n)
     return false;
 }
 
+span node_near_patience(const struct node *n)
+{
+    return n->averaging.ns < NEAR_PATIENCE.ns ? n->averaging : NEAR_PATIENCE;
+}
+
+static bool waits_for_near(struct node *n)
+{
+    if (n->match.called || !node_any_near(n)) return false;
+    if (n->due_since.ns == INSTANT_NEVER.ns) n->due_since = n->now;
+    return n->now.ns < instant_after(n->due_since, node_near_patience(n)).ns;
+}
+
 bool node_round_due(struct node *n)
 {
     struct progress_sum s = node_work(n);
     if (n->now.ns < n->solo_until.ns && !n->match.called) return false;
     return progress_ready(&s, &n->round, n->config.every, n->config.count_steps, n->match.called) &&
-           n->snapshots == 0 && !node_sits_out(n);
+           n->snapshots == 0 && !node_sits_out(n) && !waits_for_near(n);
 }
 
 void node_begin_match(struct node *n)
@@ -115,6 +129,8 @@ void node_begin_reduce(struct node *n)
     note_committed(n, g);
     node_order(n, &(struct order){.kind = ORDER_SNAPSHOT});
     n->snapshots++;
+    sync_gave(&n->sync, g->gid, g->self);
+    reduce_collect_in(&n->reduce, past_spare(&n->past));
     reduce_start(&n->reduce, g, &n->state, linked, n->now, &in);
 }
 
@@ -142,6 +158,7 @@ void node_order_apply(struct node *n)
                       .lineage_tokens = n->state.lineage_tokens + n->reduce.tokens,
                       .average = n->reduce.average};
     uint32_t null = 0;
+    sync_spoil(&n->sync);
     for (uint32_t c = 0; c < n->reduce.config.layout.chunks; c++) null += o.average.null[c];
     lineage_next(n->config.crypto, n->state.lineage, o.epoch, n->reduce.root, o.lineage);
     sync_withdraw(&n->sync, &in);
@@ -158,6 +175,8 @@ void node_order_apply(struct node *n)
 void node_take_average(struct node *n, const struct event *e)
 {
     uint64_t members = n->reduce.group.count;
+    n->averaging = instant_since(n->now, n->committed_at);
+    past_keep(&n->past, &n->reduce, e->state.lineage);
     node_new_state(n, &e->state, true);
     node_note(n, (struct note){.name = "applied",
                                .numbers = {{"epoch", n->state.epoch}, {"members", members}},

@@ -11,8 +11,11 @@ void node_refresh_cell(struct node *n);
 /* Must I stay out of this round, because I may have signed for it before a restart? */
 bool node_sits_out(struct node *n);
 
-/* Is enough trained, and may I look for a group? */
+/* Is enough trained, and may I look for a group? A member that has nearly replayed what it missed
+ * would find the others gone again, so a round that is due waits for it as long as the latest
+ * average took, a minute at most; training goes on meanwhile. */
 bool node_round_due(struct node *n);
+span node_near_patience(const struct node *n);
 void node_begin_match(struct node *n);
 
 /* No group, or no average: schedules the next attempt after a pause. */

@@ -68,8 +68,9 @@ static uint32_t clamp32(uint64_t v) { return v > UINT32_MAX ? UINT32_MAX : (uint
 void node_publish(struct node *n)
 {
     struct sink in = node_inner(n);
+    n->near = n->life == LIFE_SYNC && sync_near(&n->sync);
     struct record_progress p = {.phase = node_phase(n),
-                                .flags = PROGRESS_SERVES,
+                                .flags = (uint8_t)(PROGRESS_SERVES | (n->near ? PROGRESS_NEAR : 0)),
                                 .epoch = clamp32(n->state.epoch),
                                 .lineage_tokens = n->state.lineage_tokens,
                                 .steps = clamp32(n->round.steps),

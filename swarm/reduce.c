@@ -293,24 +293,23 @@ bool reduce_request(struct reduce *r, sid peer, link_id link, uint64_t ticket, s
     uint8_t room[PARCEL_HEAD_BYTES];
     struct reader in = reader_init(request);
     uint8_t type = reader_u8(&in);
+    if (type != WIRE_FETCH && type != WIRE_VEC) return false;
     int i = sender_of(r, peer, &in);
     uint32_t c = type == WIRE_FETCH ? reader_u32(&in) : 0;
     struct bytes digest = reader_bytes(&in, type == WIRE_FETCH ? CRYPTO_DIGEST_BYTES : 0);
-    bool good = !in.bad && (type == WIRE_FETCH || type == WIRE_VEC);
-    if (good && i >= 0) {
-        heard(r, (uint32_t)i);
-        if (type == WIRE_VEC) head = reduce_vector(r);
-        else if (c >= r->config.layout.chunks) good = false;
-        else if (r->chunks[c].best.mask &&
-                 !memcmp(digest.data, r->chunks[c].best.digest, CRYPTO_DIGEST_BYTES)) {
-            struct parcel p = reduce_result(r, c);
-            head = parcel_head(&p, &r->config.layout, room);
-            wire = p.wire;
-        }
+    if (in.bad || i < 0 || c >= r->config.layout.chunks) return false;
+    heard(r, (uint32_t)i);
+    if (type == WIRE_VEC) {
+        head = reduce_vector(r);
+    } else if (r->chunks[c].best.mask &&
+               !memcmp(digest.data, r->chunks[c].best.digest, CRYPTO_DIGEST_BYTES)) {
+        struct parcel p = reduce_result(r, c);
+        head = parcel_head(&p, &r->config.layout, room);
+        wire = p.wire;
     }
     reply(peer, link, ticket, head, wire, out);
     review(r, out);
-    return good;
+    return true;
 }
 
 void reduce_parcel_done(struct reduce *r, uint64_t ticket, bool ok, instant now,

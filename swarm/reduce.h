@@ -32,6 +32,10 @@ size_t reduce_bytes(const struct reduce_config *c);
 /* False when the arena is too small. */
 bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *room);
 
+/* From the next group on, means are collected in this buffer, lent (wire bytes of all chunks): the
+ * one that was used so far stays as it is. */
+void reduce_collect_in(struct reduce *r, uint8_t *means);
+
 /* The group is committed; linked[i] says whether a link to member i is up; `parent` is the state
  * that the outer step leads from. Accepts parcels from now on; the caller orders the snapshot.
  * Snapshots are waited for 10 s + 3 step_ms (slowest member), transfers as long as they move:
@@ -55,7 +59,7 @@ bool reduce_frame(struct reduce *r, sid peer, uint8_t type, struct bytes body, i
 bool reduce_parcel(struct reduce *r, sid peer, struct bytes parcel, instant now,
                    const struct sink *out);
 /* Answers with ACTION_REPLY on that link and ticket; empty when it does not hold what was
- * requested. */
+ * requested. False, without an answer, unless it is a member's request about this group. */
 bool reduce_request(struct reduce *r, sid peer, link_id link, uint64_t ticket, struct bytes request,
                     instant now, const struct sink *out);
 

@@ -46,6 +46,12 @@ bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *
            r->average.mine;
 }
 
+void reduce_collect_in(struct reduce *r, uint8_t *means)
+{
+    assert(!reduce_running(r));
+    r->average.means = means;
+}
+
 /* ---- a new group ---- */
 
 /* Assigns an owner to each chunk and lists the chunks by owner. */

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "lineage.h"
 #include "reduce_parts.h"
 
 int reduce_variant_compare(const struct reduce_variant *a, const struct reduce_variant *b)
@@ -24,8 +25,5 @@ struct bytes reduce_vector(const struct reduce *r)
 
 void reduce_root(const struct reduce *r, uint8_t out[CRYPTO_DIGEST_BYTES])
 {
-    static const char name[] = "shoal1 root";
-    struct bytes parts[] = {bytes_of(name, sizeof name - 1),
-                            bytes_of(r->group.gid, CRYPTO_DIGEST_BYTES), reduce_vector(r)};
-    crypto_digest(r->config.crypto, parts, 3, out);
+    lineage_root(r->config.crypto, r->group.gid, reduce_vector(r), out);
 }

@@ -1,42 +1,44 @@
 #include "sync.h"
 
-#include "base/whole.h"
-#include "sync_parts.h"
-
-/* ---- layout ---- */
-
-uint32_t sync_chunk_elements(uint64_t parameters)
+static size_t leaves_bytes(const struct outer_layout *l)
 {
-    uint32_t e = SYNC_CHUNK_MAX;
-    while (e > SYNC_CHUNK_MIN && parameters <= (uint64_t)e * 7) e /= 2;
-    return e;
+    return (size_t)l->chunks * CRYPTO_DIGEST_BYTES;
 }
 
-static uint32_t chunks_of(const struct sync_config *c)
+static size_t vector_bytes(const struct outer_layout *l)
 {
-    uint32_t e = sync_chunk_elements(c->parameters);
-    return (uint32_t)ceil_div(c->parameters, e);
+    return (size_t)l->chunks * REDUCE_VARIANT_BYTES;
 }
+
+/* Leaves: of two states that it serves, two manifests, the answers. */
+#define LEAVES (4 + SYNC_MANIFESTS)
 
 size_t sync_bytes(const struct sync_config *c)
 {
-    size_t leaves = 2 * (size_t)chunks_of(c) * CRYPTO_DIGEST_BYTES;
-    return 4 * (leaves + 64) + SYNC_MANIFEST_HEAD + 2 * (size_t)chunks_of(c) + 2 * 64;
+    const struct outer_layout *l = &c->layout;
+    return LEAVES * (leaves_bytes(l) + 64) + SYNC_STEPS * (vector_bytes(l) + 64) +
+           SYNC_MANIFEST_HEAD + leaves_bytes(l) + 64 + l->chunks * sizeof(struct sync_chunk) + 64;
 }
 
 bool sync_init(struct sync *s, const struct sync_config *c, struct arena *room)
 {
-    *s = (struct sync){
-        .config = *c, .elements = sync_chunk_elements(c->parameters), .chunks = chunks_of(c)};
-    s->leaves = arena_array(room, uint8_t, sync_leaves_bytes(s));
-    s->now.leaves = arena_array(room, uint8_t, sync_leaves_bytes(s));
-    s->before.leaves = arena_array(room, uint8_t, sync_leaves_bytes(s));
-    s->reply = arena_array(room, uint8_t, SYNC_MANIFEST_HEAD + sync_leaves_bytes(s));
-    s->have = arena_array(room, uint8_t, 2 * (size_t)s->chunks);
-    return s->leaves && s->now.leaves && s->before.leaves && s->reply && s->have;
+    *s = (struct sync){.config = *c};
+    uint8_t **leaves[LEAVES] = {&s->now.leaves, &s->before.leaves, &s->manifest.leaves,
+                                &s->manifest_before.leaves};
+    for (int i = 0; i < SYNC_MANIFESTS; i++) leaves[4 + i] = &s->answers[i].leaves;
+    bool all = true;
+    for (int i = 0; i < LEAVES; i++) {
+        *leaves[i] = arena_array(room, uint8_t, leaves_bytes(&c->layout));
+        all = all && *leaves[i];
+    }
+    for (int i = 0; i < SYNC_STEPS; i++) {
+        s->steps[i].vector = arena_array(room, uint8_t, vector_bytes(&c->layout));
+        all = all && s->steps[i].vector;
+    }
+    s->reply = arena_array(room, uint8_t, SYNC_MANIFEST_HEAD + leaves_bytes(&c->layout));
+    s->chunks = arena_array(room, struct sync_chunk, c->layout.chunks);
+    return all && s->reply && s->chunks;
 }
-
-/* ---- time ---- */
 
 void sync_tick(struct sync *s, instant now, const struct sink *out)
 {

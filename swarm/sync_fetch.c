@@ -1,268 +1,361 @@
-
 #include "sync.h"
 #include "sync_parts.h"
 #include "wire.h"
 
-/* Plus a second for each MANIFEST_RATE bytes of the state, to hash them. */
+/* SPEC.md, "State transfer". Wait for manifests, plus a second for each MANIFEST_RATE bytes of the
+ * state, to hash them. */
 #define MANIFEST_PATIENCE span_s(5)
 #define MANIFEST_RATE     (256u << 20)
 /* Of a request: from its sending, or from the latest byte of its server. */
-#define PATIENCE       span_s(30)
-#define WHOLE_MANIFEST UINT32_MAX
+#define PATIENCE span_s(30)
+/* Before a server is asked again that did not have what it was asked for; and how long a download
+ * waits for one that may have it then. */
+#define PAUSE span_s(1)
+#define HOPE  span_s(3)
 
-enum { NEEDED, ASKED, WRITTEN };
+#define NO_CHUNK UINT32_MAX
 
-/* ---- requests ---- */
+/* ---- servers ---- */
 
-static struct sync_request *free_request(struct sync *s)
+static bool here(const struct sync_server *v) { return v->away == SYNC_HERE; }
+
+static uint32_t servers_here(const struct sync *s)
 {
-    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
-        if (s->requests[i].ticket == 0) return &s->requests[i];
-    return NULL;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->servers_count; i++) n += here(&s->servers[i]);
+    return n;
 }
 
-static span manifest_patience(const struct sync *s)
+/* Nobody can be asked, and nobody will be soon. */
+static bool hopeless(const struct sync *s, instant now)
 {
-    return span_ns(MANIFEST_PATIENCE.ns +
-                   span_s(s->config.parameters * 2 * sizeof(float) / MANIFEST_RATE).ns);
-}
-
-static bool active(const struct sync *s)
-{
-    return s->state == SYNC_MANIFEST || s->state == SYNC_CHUNKS;
-}
-
-static void ask(struct sync *s, uint32_t server, uint32_t chunk, instant now,
-                const struct sink *out)
-{
-    struct sync_request *q = free_request(s);
-    uint8_t room[1 + CRYPTO_DIGEST_BYTES + 4];
-    struct writer w = writer_init(room, sizeof room);
-    if (!q) return;
-    bool manifest = chunk == WHOLE_MANIFEST;
-    writer_u8(&w, manifest ? WIRE_GET_MANIFEST : WIRE_GET_CHUNK);
-    writer_copy(&w, s->target.lineage, CRYPTO_DIGEST_BYTES);
-    if (!manifest) writer_u32(&w, chunk);
-    *q = (struct sync_request){.ticket = SYNC_TICKET | ++s->tickets,
-                               .server = server,
-                               .chunk = chunk,
-                               .until = instant_after(now, PATIENCE)};
-    if (!manifest) {
-        s->have[chunk] = ASKED;
-        s->servers[server].in_flight++;
+    for (uint32_t i = 0; i < s->servers_count; i++) {
+        const struct sync_server *v = &s->servers[i];
+        bool soon = v->away == SYNC_EMPTY && now.ns < instant_after(v->since, HOPE).ns;
+        if (here(v) || soon) return false;
     }
-    struct action a = {.kind = ACTION_REQUEST,
-                       .peer = s->servers[server].sid,
-                       .ticket = q->ticket,
-                       .bytes = writer_bytes(&w)};
-    sink_act(out, &a);
+    return s->servers_count > 0;
 }
 
-/* Cancels a request to a server, so that its chunk is requested elsewhere. */
+/* Cancels a request, so that what it was for is requested elsewhere. */
 static void take_back(struct sync *s, struct sync_request *q)
 {
-    if (q->chunk != WHOLE_MANIFEST) {
-        if (s->have[q->chunk] == ASKED) s->have[q->chunk] = NEEDED;
-        s->servers[q->server].in_flight--;
+    struct sync_server *v = &s->servers[q->server];
+    if (q->what == SYNC_CHUNK || q->what == SYNC_RESULT) {
+        s->chunks[q->chunk].asked = false;
+        v->in_flight--;
+        v->flying -= q->bytes;
     }
     q->ticket = 0;
 }
 
-static void lose(struct sync *s, uint32_t server)
+static void lose(struct sync *s, uint32_t server, enum sync_away why, instant now)
 {
-    s->servers[server].lost = true;
+    struct sync_server *v = &s->servers[server];
+    if (why == SYNC_LIAR) s->liars++;
+    v->away = why;
+    v->since = now;
     for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
         if (s->requests[i].ticket && s->requests[i].server == server) take_back(s, &s->requests[i]);
 }
 
-static uint32_t servers_left(const struct sync *s)
+/* The place of a new server: a free one, or that of one that is away. */
+static struct sync_server *place(struct sync *s)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < s->servers_count; i++) n += !s->servers[i].lost;
-    return n;
-}
-
-static uint32_t asked_for_manifest(const struct sync *s)
-{
-    uint32_t n = 0;
+    if (s->servers_count < SYNC_SERVERS) return &s->servers[s->servers_count++];
     for (uint32_t i = 0; i < s->servers_count; i++)
-        n += s->servers[i].asked && (s->servers[i].answered || !s->servers[i].lost);
-    return n;
+        if (!here(&s->servers[i]) && s->servers[i].away != SYNC_LIAR) return &s->servers[i];
+    return NULL;
 }
 
-/* The next chunk to request; UINT32_MAX when there is none. */
-static uint32_t next_chunk(struct sync *s)
+/* ---- requests ---- */
+
+static void ask(struct sync *s, struct sync_request q, instant now, struct writer *w,
+                const struct sink *out)
 {
-    for (uint32_t n = 0; n < 2 * s->chunks; n++) {
-        uint32_t c = (s->next + n) % (2 * s->chunks);
-        if (s->have[c] != NEEDED) continue;
-        s->next = c + 1;
-        return c;
+    struct sync_server *v = &s->servers[q.server];
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++) {
+        if (s->requests[i].ticket) continue;
+        q.ticket = SYNC_TICKET | ++s->tickets;
+        q.until = instant_after(now, PATIENCE);
+        s->requests[i] = q;
+        if (q.what == SYNC_CHUNK || q.what == SYNC_RESULT) {
+            s->chunks[q.chunk].asked = true;
+            v->in_flight++;
+            v->flying += q.bytes;
+        }
+        sink_act(out, &(struct action){.kind = ACTION_REQUEST,
+                                       .peer = v->sid,
+                                       .ticket = q.ticket,
+                                       .bytes = writer_bytes(w)});
+        return;
     }
-    return UINT32_MAX;
 }
 
-/* Requests chunks, from the least busy server first, to balance the load. */
-static void ask_chunks(struct sync *s, instant now, const struct sink *out)
+static void ask_past(struct sync *s, uint32_t server, instant now, const struct sink *out)
 {
+    uint8_t room[1 + CRYPTO_DIGEST_BYTES], lineage[CRYPTO_DIGEST_BYTES];
+    struct writer w = writer_init(room, sizeof room);
+    uint64_t from = sync_chain_end(s, lineage);
+    writer_u8(&w, WIRE_GET_PAST);
+    writer_copy(&w, lineage, sizeof lineage);
+    ask(s, (struct sync_request){.what = SYNC_PAST, .server = server, .epoch = from}, now, &w, out);
+}
+
+static void ask_manifest(struct sync *s, uint32_t server, instant now, const struct sink *out)
+{
+    uint8_t room[1 + CRYPTO_DIGEST_BYTES];
+    struct writer w = writer_init(room, sizeof room);
+    writer_u8(&w, WIRE_GET_MANIFEST);
+    writer_copy(&w, s->target.lineage, CRYPTO_DIGEST_BYTES);
+    s->servers[server].asked = true;
+    ask(s, (struct sync_request){.what = SYNC_LEAVES, .server = server, .epoch = s->target.epoch},
+        now, &w, out);
+}
+
+static void ask_chunk(struct sync *s, uint32_t server, uint32_t c, instant now,
+                      const struct sink *out)
+{
+    uint8_t room[1 + CRYPTO_DIGEST_BYTES + 4];
+    struct writer w = writer_init(room, sizeof room);
+    writer_u8(&w, WIRE_GET_CHUNK);
+    writer_copy(&w, sync_chain_lineage(s, s->manifest.epoch), CRYPTO_DIGEST_BYTES);
+    writer_u32(&w, c);
+    ask(s,
+        (struct sync_request){.what = SYNC_CHUNK,
+                              .server = server,
+                              .chunk = c,
+                              .epoch = s->manifest.epoch,
+                              .bytes = 2 * sync_vector_bytes(s, c)},
+        now, &w, out);
+}
+
+static void ask_result(struct sync *s, uint32_t server, uint32_t c, instant now,
+                       const struct sink *out)
+{
+    uint8_t room[1 + CRYPTO_DIGEST_BYTES + 4 + CRYPTO_DIGEST_BYTES];
+    struct writer w = writer_init(room, sizeof room);
+    const uint8_t *gid;
+    struct reduce_variant v = sync_chain_result(s, s->chunks[c].epoch, c, &gid);
+    writer_u8(&w, WIRE_FETCH);
+    writer_copy(&w, gid, CRYPTO_DIGEST_BYTES);
+    writer_u32(&w, c);
+    writer_copy(&w, v.digest, sizeof v.digest);
+    ask(s,
+        (struct sync_request){.what = SYNC_RESULT,
+                              .server = server,
+                              .chunk = c,
+                              .epoch = s->chunks[c].epoch + 1,
+                              .bytes = outer_wire_bytes(outer_chunk_count(&s->config.layout, c))},
+        now, &w, out);
+}
+
+static bool asked(const struct sync *s, enum sync_what what)
+{
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
+        if (s->requests[i].ticket && s->requests[i].what == what) return true;
+    return false;
+}
+
+/* ---- what is asked of whom ---- */
+
+/* No rounds lead from what is here to the target: it is downloaded. */
+static void start_over(struct sync *s)
+{
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++) {
+        struct sync_request *q = &s->requests[i];
+        if (q->ticket && q->what != SYNC_LEAVES) take_back(s, q);
+    }
+    sync_chain_start(s, s->target.epoch, s->target.lineage);
+    s->downloaded = true;
+}
+
+/* Asks one server after the other for the rounds from the chain's end to the target. */
+static void lead_on(struct sync *s, instant now, const struct sink *out)
+{
+    uint8_t end[CRYPTO_DIGEST_BYTES];
+    if (sync_chain_whole(s) || asked(s, SYNC_PAST)) return;
+    bool any = false, beyond = sync_chain_end(s, end) >= s->target.epoch;
+    for (uint32_t i = 0; !beyond && i < s->servers_count; i++) {
+        any = any || here(&s->servers[i]);
+        if (!here(&s->servers[i]) || s->servers[i].no_past) continue;
+        ask_past(s, i, now, out);
+        return;
+    }
+    if (any || beyond) start_over(s);
+}
+
+static bool lacks_any(const struct sync *s)
+{
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++)
+        if (s->chunks[c].hold == SYNC_LACKS) return true;
+    return false;
+}
+
+static bool asked_of(const struct sync *s, uint64_t epoch)
+{
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++) {
+        const struct sync_request *q = &s->requests[i];
+        if (q->ticket && q->what == SYNC_CHUNK && q->epoch == epoch) return true;
+    }
+    return false;
+}
+
+/* Asks for the target's manifest, where something must be downloaded. */
+static void learn_leaves(struct sync *s, instant now, const struct sink *out)
+{
+    uint32_t sent = 0;
+    if (!lacks_any(s) || sync_manifest_leaves(s, s->target.epoch)) {
+        s->answers_count = 0;
+        return;
+    }
+    for (uint32_t i = 0; i < s->servers_count; i++) {
+        const struct sync_server *v = &s->servers[i];
+        sent += v->asked && (v->answered || here(v));
+    }
+    for (uint32_t i = 0; i < s->servers_count && sent < SYNC_MANIFESTS; i++) {
+        if (!here(&s->servers[i]) || s->servers[i].asked) continue;
+        ask_manifest(s, i, now, out);
+        sent++;
+    }
+    /* Chunks that are on their way are checked against one of the two manifests that are kept. */
+    if (s->manifest_before.any && asked_of(s, s->manifest_before.epoch)) {
+        if (now.ns >= s->manifest_until.ns) s->manifest_until = instant_after(now, PAUSE);
+        return;
+    }
+    uint32_t wanted = servers_here(s);
+    uint32_t others =
+        sync_manifest_settle(s, wanted < SYNC_MANIFESTS ? wanted : SYNC_MANIFESTS, now);
+    for (uint32_t i = 0; i < s->servers_count; i++)
+        if (others >> i & 1) lose(s, i, SYNC_LIAR, now);
+}
+
+/* May more be asked of it? */
+static bool has_room(const struct sync_server *v)
+{
+    if (!here(v) || v->busy) return here(v) && v->in_flight == 0;
+    return v->in_flight < SYNC_IN_FLIGHT ||
+           (v->in_flight < SYNC_IN_FLIGHT_MAX && v->flying < v->rate);
+}
+
+static bool behind(const struct sync *s, const struct sync_chunk *k)
+{
+    return k->hold != SYNC_LACKS && k->epoch < sync_chain_head(s);
+}
+
+/* The chunk to ask this server for: the one that is the furthest behind, since results are kept for
+ * some rounds only; otherwise one that is lacking. */
+static uint32_t next_chunk(const struct sync *s, const struct sync_server *v)
+{
+    uint32_t best = NO_CHUNK, lacking = NO_CHUNK;
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++) {
+        const struct sync_chunk *k = &s->chunks[c];
+        if (k->asked) continue;
+        if (k->hold == SYNC_LACKS && lacking == NO_CHUNK) lacking = c;
+        if (!behind(s, k) || k->epoch + 1 <= v->lacks) continue;
+        if (best == NO_CHUNK || k->epoch < s->chunks[best].epoch) best = c;
+    }
+    bool can = s->manifest.any && sync_chain_lineage(s, s->manifest.epoch);
+    return best != NO_CHUNK ? best : can ? lacking : NO_CHUNK;
+}
+
+/* Asks the least busy server first, to balance the load. */
+static void ask_more(struct sync *s, instant now, const struct sink *out)
+{
+    uint32_t passed = 0; /* servers that there is nothing to ask for */
     for (;;) {
-        uint32_t best = UINT32_MAX;
+        uint32_t best = NO_CHUNK;
         for (uint32_t i = 0; i < s->servers_count; i++) {
             const struct sync_server *v = &s->servers[i];
-            if (v->lost || v->in_flight >= SYNC_IN_FLIGHT) continue;
-            const struct sync_server *b = best == UINT32_MAX ? NULL : &s->servers[best];
-            if (!b || v->in_flight < b->in_flight ||
-                (v->in_flight == b->in_flight && v->served < b->served))
+            const struct sync_server *b = best == NO_CHUNK ? NULL : &s->servers[best];
+            if (!has_room(v) || passed >> i & 1) continue;
+            if (!b || v->flying < b->flying || (v->flying == b->flying && v->served < b->served))
                 best = i;
         }
-        if (best == UINT32_MAX) return;
-        uint32_t c = next_chunk(s);
-        if (c == UINT32_MAX) return;
-        ask(s, best, c, now, out);
+        if (best == NO_CHUNK) return;
+        uint32_t c = next_chunk(s, &s->servers[best]);
+        if (c == NO_CHUNK) passed |= (uint32_t)1 << best;
+        else if (s->chunks[c].hold == SYNC_LACKS) ask_chunk(s, best, c, now, out);
+        else ask_result(s, best, c, now, out);
     }
+}
+
+/* Chunks whose next result nobody has any more are downloaded after all. */
+static void drop_lost(struct sync *s)
+{
+    uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < s->servers_count; i++)
+        if (here(&s->servers[i]) && s->servers[i].lacks < least) least = s->servers[i].lacks;
+    if (least == UINT64_MAX) return;
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++) {
+        struct sync_chunk *k = &s->chunks[c];
+        if (k->asked || !behind(s, k) || k->epoch + 1 > least) continue;
+        k->hold = SYNC_LACKS;
+        s->downloaded = true;
+    }
+}
+
+static bool whole(const struct sync *s)
+{
+    if (!sync_chain_whole(s)) return false;
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++)
+        if (s->chunks[c].hold == SYNC_LACKS || behind(s, &s->chunks[c])) return false;
+    return true;
 }
 
 static void go_on(struct sync *s, instant now, const struct sink *out)
 {
-    if (!active(s)) return;
-    if (servers_left(s) == 0) {
+    if (s->state != SYNC_RUNNING) return;
+    if (whole(s)) {
+        sync_chunk_finish(s, out);
+        s->state = SYNC_WHOLE;
+        return;
+    }
+    if (hopeless(s, now)) {
         s->state = SYNC_FAILED;
         return;
     }
-    if (s->state == SYNC_CHUNKS) {
-        ask_chunks(s, now, out);
-        return;
-    }
-    for (uint32_t i = 0; i < s->servers_count && asked_for_manifest(s) < SYNC_MANIFESTS; i++) {
-        if (s->servers[i].lost || s->servers[i].asked) continue;
-        s->servers[i].asked = true;
-        ask(s, i, WHOLE_MANIFEST, now, out);
-    }
+    lead_on(s, now, out);
+    drop_lost(s);
+    learn_leaves(s, now, out);
+    ask_more(s, now, out);
 }
 
-/* ---- the manifest ---- */
+/* ---- replies ---- */
 
-/* The root with the most answers; at a tie the smaller one, so that all downloads choose alike. */
-static void choose_root(const struct sync *s, uint8_t out[CRYPTO_DIGEST_BYTES])
+static void on_past(struct sync *s, const struct sync_request *q, struct bytes reply)
 {
-    uint32_t best = 0;
-    for (uint32_t i = 0; i < s->servers_count; i++) {
-        const struct sync_server *v = &s->servers[i];
-        if (!v->answered || v->lost) continue;
-        uint32_t votes = 0;
-        for (uint32_t j = 0; j < s->servers_count; j++)
-            votes += s->servers[j].answered && !s->servers[j].lost &&
-                     memcmp(s->servers[j].root, v->root, CRYPTO_DIGEST_BYTES) == 0;
-        if (votes > best || (votes == best && memcmp(v->root, out, CRYPTO_DIGEST_BYTES) < 0)) {
-            best = votes;
-            memcpy(out, v->root, CRYPTO_DIGEST_BYTES);
-        }
-    }
+    uint8_t end[CRYPTO_DIGEST_BYTES];
+    if (sync_chain_end(s, end) != q->epoch) return;
+    if (!sync_chain_take(s, reply)) s->servers[q->server].no_past = true;
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++) sync_chunk_advance(s, c);
 }
 
-/* All that were asked have answered, or time is over. */
-static void settle_manifest(struct sync *s, instant now, const struct sink *out)
+static void on_manifest(struct sync *s, const struct sync_request *q, struct bytes reply,
+                        instant now)
 {
-    bool waiting = false, any = false, held = false;
-    for (uint32_t i = 0; i < s->servers_count; i++) {
-        const struct sync_server *v = &s->servers[i];
-        any = any || (v->answered && !v->lost);
-        waiting = waiting || (v->asked && !v->answered && !v->lost);
-    }
-    if (!any || (waiting && now.ns < s->manifest_until.ns)) return;
-    uint8_t chosen[CRYPTO_DIGEST_BYTES];
-    choose_root(s, chosen);
-    held = memcmp(chosen, s->root, CRYPTO_DIGEST_BYTES) == 0;
-    for (uint32_t i = 0; i < s->servers_count; i++) {
-        struct sync_server *v = &s->servers[i];
-        if (!v->answered || v->lost) continue;
-        if (memcmp(v->root, chosen, CRYPTO_DIGEST_BYTES) != 0) {
-            lose(s, i);
-            s->liars++;
-        } else if (!held) {
-            v->asked = v->answered = false; /* ask again: another server's leaves were kept */
-            v->again = true;
-        }
-    }
-    memcpy(s->root, chosen, CRYPTO_DIGEST_BYTES);
-    if (held) s->state = SYNC_CHUNKS;
-    go_on(s, now, out);
+    if (q->epoch != s->target.epoch) return; /* of an earlier target */
+    if (sync_manifest_take(s, q->server, reply)) s->servers[q->server].answered = true;
+    else lose(s, q->server, reply.count ? SYNC_LIAR : SYNC_EMPTY, now);
 }
 
-static bool read_manifest(struct sync *s, struct bytes reply, struct bytes *leaves)
+static void on_bulk(struct sync *s, const struct sync_request *q, struct bytes reply, instant now,
+                    const struct sink *out)
 {
-    struct reader r = reader_init(reply);
-    uint8_t lineage[CRYPTO_DIGEST_BYTES];
-    (void)reader_u8(&r); /* flags */
-    uint64_t epoch = reader_u64(&r);
-    reader_copy(&r, lineage, sizeof lineage);
-    uint64_t tokens = reader_u64(&r), parameters = reader_u64(&r);
-    uint32_t elements = reader_u32(&r), count = reader_u32(&r);
-    *leaves = reader_bytes(&r, sync_leaves_bytes(s));
-    return reader_done(&r) && epoch == s->target.epoch && tokens == s->target.lineage_tokens &&
-           parameters == s->config.parameters && elements == s->elements &&
-           count == 2 * s->chunks && memcmp(lineage, s->target.lineage, sizeof lineage) == 0;
-}
-
-static void take_manifest(struct sync *s, uint32_t server, struct bytes reply, instant now,
-                          const struct sink *out)
-{
-    struct sync_server *v = &s->servers[server];
-    struct bytes leaves;
-    if (!read_manifest(s, reply, &leaves)) {
-        if (reply.count) s->liars++;
-        lose(s, server);
-    } else {
-        sync_digest(s, leaves, v->root);
-        /* It answered differently before. */
-        if (v->again && memcmp(v->root, s->root, sizeof s->root) != 0) {
-            s->liars++;
-            lose(s, server);
-            settle_manifest(s, now, out);
-            go_on(s, now, out);
-            return;
-        }
-        bool first = true;
-        for (uint32_t i = 0; i < s->servers_count; i++)
-            first = first && (!s->servers[i].answered || s->servers[i].lost);
-        v->answered = true;
-        /* Stores the leaves of the first answer, or those of the chosen root. */
-        if (first && memcmp(s->root, (uint8_t[CRYPTO_DIGEST_BYTES]){0}, sizeof s->root) == 0)
-            memcpy(s->root, v->root, sizeof s->root);
-        if (memcmp(s->root, v->root, sizeof s->root) == 0)
-            memcpy(s->leaves, leaves.data, leaves.count);
+    struct sync_server *v = &s->servers[q->server];
+    bool chunk = q->what == SYNC_CHUNK;
+    if (reply.count) {
+        bool good = chunk ? sync_chunk_take(s, q->chunk, q->epoch, reply, out)
+                          : sync_result_take(s, q->chunk, q->epoch, reply, out);
+        if (good) v->served++;
+        else lose(s, q->server, SYNC_LIAR, now);
+    } else if (!chunk) {
+        if (v->lacks < q->epoch) v->lacks = q->epoch;
+    } else if (q->epoch == s->target.epoch) {
+        lose(s, q->server, SYNC_EMPTY, now);
+    } else if (q->epoch == s->manifest.epoch) {
+        s->manifest.any = false; /* they have gone on, as the target has */
     }
-    settle_manifest(s, now, out);
-    go_on(s, now, out);
-}
-
-/* ---- chunks ---- */
-
-static void take_chunk(struct sync *s, uint32_t server, uint32_t chunk, struct bytes reply,
-                       instant now, const struct sink *out)
-{
-    uint8_t digest[CRYPTO_DIGEST_BYTES];
-    struct sync_server *v = &s->servers[server];
-    bool good = reply.count == sync_chunk_bytes(s, chunk);
-    if (good) {
-        sync_digest(s, reply, digest);
-        good = memcmp(digest, s->leaves + (size_t)chunk * CRYPTO_DIGEST_BYTES, sizeof digest) == 0;
-    }
-    if (!good) {
-        if (reply.count) s->liars++;
-        lose(s, server);
-    } else if (s->have[chunk] != WRITTEN) {
-        s->have[chunk] = WRITTEN;
-        s->written++;
-        s->bytes += reply.count;
-        v->served++;
-        sink_act(out, &(struct action){.kind = ACTION_STATE,
-                                       .part = {.vector = chunk >= s->chunks,
-                                                .offset = sync_chunk_offset(s, chunk),
-                                                .floats = reply}});
-    }
-    if (s->written == 2 * s->chunks) s->state = SYNC_WHOLE;
-    go_on(s, now, out);
 }
 
 void sync_reply(struct sync *s, uint64_t ticket, bool ok, struct bytes reply, instant now,
@@ -272,26 +365,70 @@ void sync_reply(struct sync *s, uint64_t ticket, bool ok, struct bytes reply, in
         struct sync_request q = s->requests[i];
         if (q.ticket == 0 || q.ticket != ticket) continue;
         take_back(s, &s->requests[i]);
-        if (!active(s)) return;
+        if (s->state != SYNC_RUNNING) return;
         if (!ok) reply = bytes_of("", 0);
-        if (q.chunk == WHOLE_MANIFEST) take_manifest(s, q.server, reply, now, out);
-        else take_chunk(s, q.server, q.chunk, reply, now, out);
+        if (q.what == SYNC_PAST) on_past(s, &q, reply);
+        else if (q.what == SYNC_LEAVES) on_manifest(s, &q, reply, now);
+        else on_bulk(s, &q, reply, now, out);
+        go_on(s, now, out);
         return;
     }
 }
 
-void sync_start(struct sync *s, const struct lineage_state *target, instant now)
+/* ---- from outside ---- */
+
+static void aim(struct sync *s, const struct lineage_state *target, instant now)
+{
+    s->target = *target;
+    s->answers_count = 0;
+    span hash = span_s(s->config.layout.parameters * 2 * sizeof(float) / MANIFEST_RATE);
+    s->manifest_until = instant_after(now, span_ns(MANIFEST_PATIENCE.ns + hash.ns));
+    for (uint32_t i = 0; i < s->servers_count; i++)
+        s->servers[i].asked = s->servers[i].answered = s->servers[i].no_past = false;
+}
+
+/* The chain begins at my own state, which has every chunk. */
+static void start_from_own(struct sync *s)
+{
+    sync_chain_start(s, s->now.state.epoch, s->now.state.lineage);
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++)
+        s->chunks[c] = (struct sync_chunk){.epoch = s->now.state.epoch, .hold = SYNC_OWNS};
+}
+
+void sync_start(struct sync *s, const struct lineage_state *target, bool own, instant now)
 {
     sync_stop(s);
-    s->state = SYNC_MANIFEST;
-    s->target = *target;
     s->servers_count = 0;
-    s->written = s->next = 0;
-    s->bytes = 0;
+    aim(s, target, now);
+    s->state = SYNC_RUNNING;
     s->began = now;
-    s->manifest_until = instant_after(now, manifest_patience(s));
-    memset(s->root, 0, sizeof s->root);
-    memset(s->have, NEEDED, 2 * (size_t)s->chunks);
+    s->bytes = s->replayed = 0;
+    s->manifest.any = s->manifest_before.any = false; /* it may be why all were banned */
+    if (s->kept) {
+        for (uint32_t c = 0; c < s->config.layout.chunks; c++) s->chunks[c].asked = false;
+        return;
+    }
+    s->kept = true;
+    s->downloaded = !own;
+    if (own) start_from_own(s);
+    else sync_chain_start(s, target->epoch, target->lineage);
+}
+
+void sync_retarget(struct sync *s, const struct lineage_state *target, instant now,
+                   const struct sink *out)
+{
+    if (s->state != SYNC_RUNNING) return;
+    aim(s, target, now);
+    go_on(s, now, out);
+}
+
+void sync_spoil(struct sync *s) { s->kept = false; }
+
+void sync_gave(struct sync *s, const uint8_t gid[CRYPTO_DIGEST_BYTES], uint32_t self)
+{
+    memcpy(s->given[s->given_next].gid, gid, CRYPTO_DIGEST_BYTES);
+    s->given[s->given_next].self = self;
+    s->given_next = (s->given_next + 1) % SYNC_GIVEN;
 }
 
 void sync_stop(struct sync *s)
@@ -300,20 +437,30 @@ void sync_stop(struct sync *s)
     memset(s->requests, 0, sizeof s->requests); /* later answers to these are ignored */
 }
 
-void sync_server(struct sync *s, sid peer, instant now, const struct sink *out)
+void sync_server(struct sync *s, sid peer, bool busy, instant now, const struct sink *out)
 {
-    if (!active(s) || s->servers_count == SYNC_SERVERS) return;
-    for (uint32_t i = 0; i < s->servers_count; i++)
-        if (s->servers[i].sid == peer) return;
-    s->servers[s->servers_count++] = (struct sync_server){.sid = peer};
+    if (s->state != SYNC_RUNNING) return;
+    for (uint32_t i = 0; i < s->servers_count; i++) {
+        struct sync_server *v = &s->servers[i];
+        if (v->sid != peer) continue;
+        v->busy = busy;
+        span away = v->away == SYNC_EMPTY ? PAUSE : v->away == SYNC_LATE ? PATIENCE : span_ns(0);
+        if (here(v) || v->away == SYNC_LIAR || now.ns < instant_after(v->since, away).ns) return;
+        *v =
+            (struct sync_server){.sid = peer, .busy = busy, .lacks = v->lacks, .served = v->served};
+        go_on(s, now, out);
+        return;
+    }
+    struct sync_server *v = place(s);
+    if (!v) return;
+    *v = (struct sync_server){.sid = peer, .busy = busy};
     go_on(s, now, out);
 }
 
 void sync_gone(struct sync *s, sid peer, instant now, const struct sink *out)
 {
-    for (uint32_t i = 0; active(s) && i < s->servers_count; i++)
-        if (s->servers[i].sid == peer && !s->servers[i].lost) lose(s, i);
-    if (s->state == SYNC_MANIFEST) settle_manifest(s, now, out);
+    for (uint32_t i = 0; i < s->servers_count; i++)
+        if (s->servers[i].sid == peer && here(&s->servers[i])) lose(s, i, SYNC_GONE, now);
     go_on(s, now, out);
 }
 
@@ -324,10 +471,28 @@ uint32_t sync_givers(const struct sync *s)
     return n;
 }
 
+uint32_t sync_written(const struct sync *s)
+{
+    uint32_t n = 0;
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++) n += s->chunks[c].hold == SYNC_HOLDS;
+    return n;
+}
+
+bool sync_near(const struct sync *s)
+{
+    if (s->state != SYNC_RUNNING) return s->state == SYNC_WHOLE;
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++)
+        if (s->chunks[c].hold == SYNC_LACKS || s->chunks[c].epoch + SYNC_NEAR < s->target.epoch)
+            return false;
+    return true;
+}
+
 void sync_flow(struct sync *s, sid peer, uint64_t received, instant now)
 {
-    if (!received || !active(s)) return;
-    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++) {
+    if (s->state != SYNC_RUNNING) return;
+    for (uint32_t i = 0; i < s->servers_count; i++)
+        if (s->servers[i].sid == peer) s->servers[i].rate = received;
+    for (size_t i = 0; received && i < sizeof s->requests / sizeof *s->requests; i++) {
         struct sync_request *q = &s->requests[i];
         if (q->ticket && s->servers[q->server].sid == peer) q->until = instant_after(now, PATIENCE);
     }
@@ -337,20 +502,27 @@ void sync_flow(struct sync *s, sid peer, uint64_t received, instant now)
 
 void sync_fetch_tick(struct sync *s, instant now, const struct sink *out)
 {
-    if (!active(s)) return;
+    if (s->state != SYNC_RUNNING) return;
     for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
         if (s->requests[i].ticket && now.ns >= s->requests[i].until.ns)
-            lose(s, s->requests[i].server);
-    if (s->state == SYNC_MANIFEST) settle_manifest(s, now, out);
+            lose(s, s->requests[i].server, SYNC_LATE, now);
     go_on(s, now, out);
+    for (uint32_t i = 0; i < s->servers_count; i++) {
+        struct sync_server *v = &s->servers[i];
+        if (v->away == SYNC_EMPTY && now.ns >= instant_after(v->since, HOPE).ns)
+            v->away = SYNC_GONE;
+    }
 }
 
 instant sync_fetch_due(const struct sync *s)
 {
     instant due = INSTANT_NEVER;
-    if (!active(s)) return due;
+    if (s->state != SYNC_RUNNING) return due;
     for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
         if (s->requests[i].ticket) due = instant_min(due, s->requests[i].until);
-    if (s->servers_count == 0) due = s->manifest_until;
+    for (uint32_t i = 0; i < s->servers_count; i++)
+        if (s->servers[i].away == SYNC_EMPTY)
+            due = instant_min(due, instant_after(s->servers[i].since, HOPE));
+    if (s->answers_count) due = instant_min(due, s->manifest_until);
     return due;
 }

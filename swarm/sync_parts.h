@@ -1,66 +1,136 @@
-/* sync_parts.h -- what both sides of a download share: how a state is split into chunks. sync.h
- * describes the whole. */
+/* sync_parts.h -- what the parts of a state transfer share. sync.h describes the whole.
+ *
+ *     chain      the rounds between the state that is held and the one that is wanted
+ *     manifest   the digests of a state's chunks, by majority
+ *     chunk      chunks: downloaded, or brought forward by a round's result
+ *     fetch      servers and requests, and what is asked of whom
+ *     serve      the other side
+ *
+ * Each uses those above it. */
 #ifndef SHOAL_SWARM_SYNC_PARTS_H
 #define SHOAL_SWARM_SYNC_PARTS_H
 
 #include "action.h"
 #include "base/arena.h"
+#include "outer/outer.h"
+#include "reduce_parts.h"
 
 #define SYNC_TICKET    ((uint64_t)1 << 62) /* set in every ticket of sync */
 #define SYNC_MANIFESTS 3                   /* members asked for the manifest */
-#define SYNC_SERVERS   8                   /* servers of one download */
-#define SYNC_IN_FLIGHT 2                   /* outstanding chunk requests per server */
-#define SYNC_WAITING   20 /* manifest requests waiting for digests to be computed */
-
-#define SYNC_CHUNK_MIN (1u << 9)  /* elements */
-#define SYNC_CHUNK_MAX (1u << 18) /* 1 MiB */
+#define SYNC_SERVERS   8                   /* servers at a time */
+/* Outstanding requests per server: the first many at any rate, others as long as they are less than
+ * what came from it in the latest second. */
+#define SYNC_IN_FLIGHT     2
+#define SYNC_IN_FLIGHT_MAX 16
+#define SYNC_WAITING       20 /* manifest requests waiting for digests to be computed */
+#define SYNC_STEPS         16 /* rounds that a chunk may be behind */
+#define SYNC_GIVEN         4  /* groups in which my contribution may have counted */
+#define SYNC_NEAR          2  /* rounds */
 
 struct sync_config {
     const struct crypto *crypto;
-    uint64_t parameters;
+    struct outer_layout layout;
 };
 
-enum sync_state { SYNC_IDLE, SYNC_MANIFEST, SYNC_CHUNKS, SYNC_WHOLE, SYNC_FAILED };
+enum sync_state { SYNC_IDLE, SYNC_RUNNING, SYNC_WHOLE, SYNC_FAILED };
+
+/* Why a server is not asked now. */
+enum sync_away {
+    SYNC_HERE,  /* it is asked */
+    SYNC_EMPTY, /* it did not have what it was asked for: again when offered a second later */
+    SYNC_LATE,  /* not a byte for long: again when offered after as long */
+    SYNC_GONE,  /* no link: again when offered */
+    SYNC_LIAR   /* never in this download */
+};
 
 struct sync_server {
     sid sid;
-    /* For a manifest; `again`: ask once more, because another server's leaves were kept. */
-    bool asked, answered, again;
-    bool lost; /* gone, without the state, or wrong: not asked again in this download */
-    uint8_t root[CRYPTO_DIGEST_BYTES]; /* digest of the leaves it answered */
-    uint32_t in_flight, served;        /* outstanding chunk requests; chunks received from it */
+    enum sync_away away;
+    instant since;         /* of `away` */
+    bool busy;             /* it averages: it is asked for one thing at a time */
+    bool asked, answered;  /* for the target's manifest */
+    bool no_past;          /* it knows no rounds that lead to the target */
+    uint64_t lacks;        /* it has no results of rounds up to this epoch */
+    uint32_t in_flight;    /* outstanding requests for chunks and results */
+    uint64_t flying, rate; /* their bytes; bytes that came in the latest second */
+    uint32_t served;       /* chunks and results received from it */
 };
+
+enum sync_what { SYNC_PAST, SYNC_LEAVES, SYNC_CHUNK, SYNC_RESULT };
 
 struct sync_request { /* an outstanding request */
     uint64_t ticket;  /* 0: free */
-    uint32_t server;
-    uint32_t chunk; /* UINT32_MAX: the manifest */
-    instant until;  /* timeout, after which the server is lost */
+    enum sync_what what;
+    uint32_t server, chunk;
+    uint64_t epoch; /* of the state, or after the round, that was asked for */
+    uint64_t bytes; /* of a chunk or result */
+    instant until;  /* then its server is late */
+};
+
+/* Where a chunk is. */
+enum sync_hold {
+    SYNC_LACKS, /* nowhere */
+    SYNC_OWNS,  /* in my own state */
+    SYNC_HOLDS  /* in the spare buffers */
+};
+
+struct sync_chunk {
+    uint64_t epoch; /* of its content, on the chain */
+    enum sync_hold hold;
+    bool asked; /* there is a request for it */
+    bool mine;  /* my contribution is in a result that brought it forward */
+};
+
+/* A round on the way to the target. */
+struct sync_step {
+    uint8_t gid[CRYPTO_DIGEST_BYTES], lineage[CRYPTO_DIGEST_BYTES]; /* lineage: after it */
+    uint8_t *vector; /* [chunks] of rank u8, digest 16 */
+};
+
+struct sync_manifest {
+    bool any;
+    uint64_t epoch;
+    uint8_t *leaves; /* [chunks][16] */
 };
 
 struct sync_offer { /* a state that I serve */
     bool any;
     struct lineage_state state;
-    uint8_t *leaves; /* [2 * chunks][16] */
+    uint8_t *leaves; /* [chunks][16] */
     uint32_t hashed; /* leaves computed */
 };
 
 struct sync {
     struct sync_config config;
-    uint32_t elements, chunks; /* per chunk; chunks per vector */
     /* downloading */
     enum sync_state state;
+    bool kept;                   /* what the spare buffers and `chunks` hold may be gone on from */
     struct lineage_state target; /* its pointers are not used */
     struct sync_server servers[SYNC_SERVERS];
     uint32_t servers_count;
-    struct sync_request requests[SYNC_SERVERS * SYNC_IN_FLIGHT + SYNC_MANIFESTS];
-    instant manifest_until, began;     /* end of the wait for manifests; start of the download */
-    uint8_t *leaves;                   /* [2 * chunks][16]: of the accepted manifest */
-    uint8_t root[CRYPTO_DIGEST_BYTES]; /* digest of `leaves`; zeros: none accepted yet */
-    uint8_t *have;                     /* [2 * chunks] 0: needed, 1: requested, 2: written */
-    uint32_t written, next;  /* chunks written; where the search for the next request starts */
-    uint64_t tickets, bytes; /* issued so far; of chunks received */
-    uint64_t liars;          /* servers banned since the start */
+    struct sync_request requests[SYNC_SERVERS * SYNC_IN_FLIGHT_MAX + SYNC_MANIFESTS + 1];
+    struct sync_chunk *chunks; /* [layout.chunks] */
+    uint64_t base_epoch;       /* the state that the chain leads from */
+    uint8_t base[CRYPTO_DIGEST_BYTES];
+    struct sync_step steps[SYNC_STEPS];
+    uint32_t steps_count, proven; /* rounds of the chain; those that surely led to a target */
+    /* The latest accepted manifest and the one before it; answers for the target's. */
+    struct sync_manifest manifest, manifest_before;
+    struct {
+        uint32_t server;
+        uint8_t root[CRYPTO_DIGEST_BYTES];
+        uint8_t *leaves;
+    } answers[SYNC_MANIFESTS];
+    uint32_t answers_count;
+    instant manifest_until, began;  /* end of the wait for manifests; start of the download */
+    uint64_t tickets, bytes, liars; /* issued so far; bytes received; servers banned */
+    uint64_t replayed;              /* results that brought a chunk forward */
+    bool downloaded;                /* at least one chunk was, so local progress has no anchor */
+    struct {
+        uint8_t gid[CRYPTO_DIGEST_BYTES];
+        uint32_t self; /* my index */
+    } given[SYNC_GIVEN];
+    uint32_t given_next;
     /* serving */
     struct sync_offer now, before;
     uint8_t *reply; /* a manifest */
@@ -77,33 +147,64 @@ struct sync {
 
 static inline size_t sync_leaves_bytes(const struct sync *s)
 {
-    return 2 * (size_t)s->chunks * CRYPTO_DIGEST_BYTES;
+    return (size_t)s->config.layout.chunks * CRYPTO_DIGEST_BYTES;
 }
 
-/* Chunks 0 .. chunks-1 are the anchor's, the others the momentum's. */
+/* Bytes of a chunk of one vector. */
+static inline size_t sync_vector_bytes(const struct sync *s, uint32_t c)
+{
+    return outer_chunk_count(&s->config.layout, c) * sizeof(float);
+}
+
 static inline uint64_t sync_chunk_offset(const struct sync *s, uint32_t c)
 {
-    return (uint64_t)(c % s->chunks) * s->elements;
+    return (uint64_t)c * s->config.layout.chunk_elements;
 }
 
-static inline size_t sync_chunk_bytes(const struct sync *s, uint32_t c)
+static inline struct bytes sync_vector(const struct sync *s, const float *vector, uint32_t c)
 {
-    uint64_t left = s->config.parameters - sync_chunk_offset(s, c);
-    return (size_t)(left < s->elements ? left : s->elements) * sizeof(float);
+    return bytes_of(vector + sync_chunk_offset(s, c), sync_vector_bytes(s, c));
 }
 
-static inline struct bytes sync_chunk(const struct sync *s, const struct lineage_state *state,
-                                      uint32_t c)
-{
-    const float *v = c < s->chunks ? state->anchor : state->momentum;
-    return bytes_of(v + sync_chunk_offset(s, c), sync_chunk_bytes(s, c));
-}
+/* ---- sync_chain.c ---- */
 
-static inline void sync_digest(const struct sync *s, struct bytes b,
-                               uint8_t out[CRYPTO_DIGEST_BYTES])
-{
-    crypto_digest(s->config.crypto, &b, 1, out);
-}
+/* The chain begins here, with no round. All chunks are LACKS. */
+void sync_chain_start(struct sync *s, uint64_t epoch, const uint8_t lineage[CRYPTO_DIGEST_BYTES]);
+/* Rounds that lead on from its end, as GET_PAST's reply has them. False when the target is no
+ * nearer, and forgets those that led nowhere. */
+bool sync_chain_take(struct sync *s, struct bytes reply);
+/* Epoch of the latest state on it that surely led to a target; the lineage at `epoch`, NULL when it
+ * is not on the chain; where the next rounds are to lead on from. */
+uint64_t sync_chain_head(const struct sync *s);
+const uint8_t *sync_chain_lineage(const struct sync *s, uint64_t epoch);
+uint64_t sync_chain_end(const struct sync *s, uint8_t lineage[CRYPTO_DIGEST_BYTES]);
+/* Does it lead to the target? */
+bool sync_chain_whole(const struct sync *s);
+/* The result of chunk `c` in the round that leads on from `epoch`. */
+struct reduce_variant sync_chain_result(const struct sync *s, uint64_t epoch, uint32_t c,
+                                        const uint8_t **gid);
+
+/* ---- sync_manifest.c ---- */
+
+/* A server's answer; false unless it is a manifest of the target. */
+bool sync_manifest_take(struct sync *s, uint32_t server, struct bytes reply);
+/* Accepts the answer that most gave, once all asked have answered or time is over. Bits of the
+ * servers that said otherwise. */
+uint32_t sync_manifest_settle(struct sync *s, uint32_t wanted, instant now);
+/* The leaves of the state at this epoch; NULL: not known. */
+const uint8_t *sync_manifest_leaves(const struct sync *s, uint64_t epoch);
+
+/* ---- sync_chunk.c ---- */
+
+/* A chunk's reply; false when it is not what was asked for. */
+bool sync_chunk_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes reply,
+                     const struct sink *out);
+bool sync_result_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes reply,
+                      const struct sink *out);
+/* Passes rounds that left the chunk as it was. */
+void sync_chunk_advance(struct sync *s, uint32_t c);
+/* All chunks are at the target: writes the ones that are still in my own state. */
+void sync_chunk_finish(struct sync *s, const struct sink *out);
 
 /* ---- sync_fetch.c ---- */
 
@@ -112,6 +213,9 @@ instant sync_fetch_due(const struct sync *s);
 
 /* ---- sync_serve.c ---- */
 
+/* Digest of a chunk of both vectors. */
+void sync_leaf(const struct sync *s, struct bytes anchor, struct bytes momentum,
+               uint8_t out[CRYPTO_DIGEST_BYTES]);
 /* Computes digests for which a request waits. */
 void sync_serve_tick(struct sync *s, const struct sink *out);
 /* Does a request wait for digests? */

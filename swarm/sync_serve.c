@@ -4,7 +4,7 @@
 #include "sync_parts.h"
 #include "wire.h"
 
-#define HASH_STEP (1u << 18) /* elements hashed in one tick: 1 MiB, about half a millisecond */
+#define HASH_STEP (1u << 17) /* elements of both vectors hashed in one tick: half a millisecond */
 
 void sync_offer(struct sync *s, const struct lineage_state *state, bool keep)
 {
@@ -17,26 +17,32 @@ void sync_offer(struct sync *s, const struct lineage_state *state, bool keep)
 }
 
 static void answer(const struct sink *out, sid peer, link_id link, uint64_t ticket,
-                   struct bytes bytes)
+                   struct bytes bytes, struct bytes more)
 {
-    struct action a = {
-        .kind = ACTION_REPLY, .peer = peer, .link = link, .ticket = ticket, .bytes = bytes};
+    struct action a = {.kind = ACTION_REPLY,
+                       .peer = peer,
+                       .link = link,
+                       .ticket = ticket,
+                       .bytes = bytes,
+                       .more = more};
     sink_act(out, &a);
 }
+
+static const struct bytes none = {(const uint8_t *)"", 0};
 
 static void answer_waiting(struct sync *s, bool before, struct bytes bytes, const struct sink *out)
 {
     for (int i = 0; i < SYNC_WAITING; i++) {
         if (!s->waiting[i].used || s->waiting[i].before != before) continue;
         s->waiting[i].used = false;
-        answer(out, 0, s->waiting[i].link, s->waiting[i].ticket, bytes);
+        answer(out, 0, s->waiting[i].link, s->waiting[i].ticket, bytes, none);
     }
 }
 
 void sync_withdraw(struct sync *s, const struct sink *out)
 {
     s->before.any = false;
-    answer_waiting(s, true, bytes_of("", 0), out);
+    answer_waiting(s, true, none, out);
 }
 
 bool sync_takes(uint8_t type) { return type == WIRE_GET_MANIFEST || type == WIRE_GET_CHUNK; }
@@ -50,6 +56,12 @@ static struct sync_offer *offer_of(struct sync *s, const uint8_t lineage[CRYPTO_
     return NULL;
 }
 
+void sync_leaf(const struct sync *s, struct bytes anchor, struct bytes momentum,
+               uint8_t out[CRYPTO_DIGEST_BYTES])
+{
+    crypto_digest(s->config.crypto, (struct bytes[]){anchor, momentum}, 2, out);
+}
+
 static struct bytes manifest(struct sync *s, const struct sync_offer *o)
 {
     struct writer w = writer_init(s->reply, SYNC_MANIFEST_HEAD + sync_leaves_bytes(s));
@@ -57,9 +69,9 @@ static struct bytes manifest(struct sync *s, const struct sync_offer *o)
     writer_u64(&w, o->state.epoch);
     writer_copy(&w, o->state.lineage, CRYPTO_DIGEST_BYTES);
     writer_u64(&w, o->state.lineage_tokens);
-    writer_u64(&w, s->config.parameters);
-    writer_u32(&w, s->elements);
-    writer_u32(&w, 2 * s->chunks);
+    writer_u64(&w, s->config.layout.parameters);
+    writer_u32(&w, s->config.layout.chunk_elements);
+    writer_u32(&w, s->config.layout.chunks);
     writer_copy(&w, o->leaves, sync_leaves_bytes(s));
     assert(!w.full);
     return writer_bytes(&w);
@@ -76,7 +88,7 @@ static void wait_for_manifest(struct sync *s, link_id link, uint64_t ticket, boo
         s->waiting[i].ticket = ticket;
         return;
     }
-    answer(out, 0, link, ticket, bytes_of("", 0));
+    answer(out, 0, link, ticket, none, none);
 }
 
 void sync_request(struct sync *s, sid peer, link_id link, uint64_t ticket, struct bytes request,
@@ -88,11 +100,14 @@ void sync_request(struct sync *s, sid peer, link_id link, uint64_t ticket, struc
     reader_copy(&r, lineage, sizeof lineage);
     uint32_t chunk = type == WIRE_GET_CHUNK ? reader_u32(&r) : 0;
     struct sync_offer *o = r.bad ? NULL : offer_of(s, lineage);
-    if (!o || !reader_done(&r) || chunk >= 2 * s->chunks)
-        answer(out, peer, link, ticket, bytes_of("", 0));
+    const struct lineage_state *held = o ? &o->state : NULL;
+    if (!o || !reader_done(&r) || chunk >= s->config.layout.chunks)
+        answer(out, peer, link, ticket, none, none);
     else if (type == WIRE_GET_CHUNK)
-        answer(out, peer, link, ticket, sync_chunk(s, &o->state, chunk));
-    else if (o->hashed == 2 * s->chunks) answer(out, peer, link, ticket, manifest(s, o));
+        answer(out, peer, link, ticket, sync_vector(s, held->anchor, chunk),
+               sync_vector(s, held->momentum, chunk));
+    else if (o->hashed == s->config.layout.chunks)
+        answer(out, peer, link, ticket, manifest(s, o), none);
     else wait_for_manifest(s, link, ticket, o == &s->before, out);
 }
 
@@ -106,12 +121,14 @@ static bool wanted(const struct sync *s, bool before)
 /* Computes further leaves; true when all are done. */
 static bool hash_some(struct sync *s, struct sync_offer *o)
 {
-    for (uint32_t n = 0; n < HASH_STEP && o->hashed < 2 * s->chunks; n += s->elements) {
-        sync_digest(s, sync_chunk(s, &o->state, o->hashed),
-                    o->leaves + (size_t)o->hashed * CRYPTO_DIGEST_BYTES);
+    const struct outer_layout *l = &s->config.layout;
+    for (uint32_t n = 0; n < HASH_STEP && o->hashed < l->chunks; n += l->chunk_elements) {
+        sync_leaf(s, sync_vector(s, o->state.anchor, o->hashed),
+                  sync_vector(s, o->state.momentum, o->hashed),
+                  o->leaves + (size_t)o->hashed * CRYPTO_DIGEST_BYTES);
         o->hashed++;
     }
-    return o->hashed == 2 * s->chunks;
+    return o->hashed == l->chunks;
 }
 
 void sync_serve_tick(struct sync *s, const struct sink *out)
@@ -119,7 +136,7 @@ void sync_serve_tick(struct sync *s, const struct sink *out)
     for (int b = 0; b < 2; b++) {
         struct sync_offer *o = b ? &s->before : &s->now;
         if (!wanted(s, b)) continue;
-        if (!o->any) answer_waiting(s, b, bytes_of("", 0), out);
+        if (!o->any) answer_waiting(s, b, none, out);
         else if (hash_some(s, o)) answer_waiting(s, b, manifest(s, o), out);
     }
 }

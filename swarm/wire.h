@@ -41,14 +41,15 @@ enum wire_type {
     WIRE_FETCH = 0x34,        /* request */
     WIRE_SURE = 0x35,         /* frame, signed */
     WIRE_GET_MANIFEST = 0x40, /* request */
-    WIRE_GET_CHUNK = 0x41     /* request */
+    WIRE_GET_CHUNK = 0x41,    /* request */
+    WIRE_GET_PAST = 0x42      /* request */
 };
 
-/* Is the reply to a request of this type bulk: chunks of a mean or of a state? EVENT_FLOW counts
- * these and parcels. */
+/* Is the reply to a request of this type bulk: of a mean or of a state? EVENT_FLOW counts these and
+ * parcels. */
 static inline bool wire_bulk(uint8_t type)
 {
-    return type == WIRE_FETCH || type == WIRE_GET_MANIFEST || type == WIRE_GET_CHUNK;
+    return type == WIRE_FETCH || (type >= WIRE_GET_MANIFEST && type <= WIRE_GET_PAST);
 }
 
 /* ---- signatures ---- */
@@ -105,7 +106,8 @@ struct record_peer {
 };
 
 enum progress_flag {
-    PROGRESS_SERVES = 2 /* holds a state and serves it to joiners */
+    PROGRESS_SERVES = 2, /* holds a state and serves it to joiners */
+    PROGRESS_NEAR = 4    /* in SYNC: lacks the results of the latest rounds and nothing else */
 };
 
 struct record_progress {

@@ -259,8 +259,11 @@ static const char *count_text(double n, char out[32])
 static void print_disk(const struct plan *p, const struct experiment *x)
 {
     char a[32], b[32], c[32];
-    printf("# disk: %" PRIu32 " checkpoints of %s and one being written, %s; ", x->checkpoint.keep,
-           bytes_text((double)p->disk.checkpoint, a), bytes_text((double)p->disk.all, b));
+    printf("# disk: %" PRIu32
+           " checkpoints of %s, one being written and %s of rounds that others may "
+           "have missed, %s; ",
+           x->checkpoint.keep, bytes_text((double)p->disk.checkpoint, a),
+           bytes_text((double)p->disk.past, b), bytes_text((double)p->disk.all, c));
     if (p->disk.free)
         printf("%s are free for %s%s\n", bytes_text((double)p->disk.free, c), x->checkpoint.dir,
                p->disk.all > p->disk.free ? ": TOO LITTLE, lower checkpoint.keep or name another "
@@ -327,7 +330,8 @@ static json_t *json_of(const struct plan *p, const struct experiment *x)
         "gradients", (json_int_t)p->memory.gradients, "moments", (json_int_t)p->memory.moments,
         "activations", (json_int_t)p->memory.activations, "replica", (json_int_t)p->memory.replica,
         "swarm", (json_int_t)p->memory.swarm, "total", (json_int_t)p->memory.total);
-    json_t *disk = json_pack("{s:I, s:I, s:I}", "checkpoint_bytes", (json_int_t)p->disk.checkpoint,
+    json_t *disk = json_pack("{s:I, s:I, s:I, s:I}", "checkpoint_bytes",
+                             (json_int_t)p->disk.checkpoint, "past_bytes", (json_int_t)p->disk.past,
                              "bytes", (json_int_t)p->disk.all, "free", (json_int_t)p->disk.free);
     return json_pack(
         "{s:s?, s:I, s:I, s:f, s:i, s:f, s:o, s:I, s:i, s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "run",

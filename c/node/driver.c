@@ -35,7 +35,7 @@ struct driver {
     struct loop *loop;
     struct endpoint *endpoint;
     struct node *node;
-    struct arena room;
+    struct arena room, past; /* past: the means of the latest rounds */
     struct sink sink;
     struct peers peers;
     bool peers_open;
@@ -165,6 +165,9 @@ static void act(void *self, struct action *a)
         break;
     case ACTION_STATE:
         replica_take(d->c.replica, a->part.vector, a->part.offset, a->part.floats);
+        break;
+    case ACTION_REPLAY:
+        replica_replay(d->c.replica, a->replay.chunk, a->replay.mean);
         break;
     case ACTION_NOTE:
         note(d, &a->note);
@@ -434,6 +437,27 @@ static enum err open_endpoint(struct driver *d, struct why *w)
 static_assert(SHARED_BYTES_MAX <= NODE_SHARED_MAX && SHARED_STORY_BYTES <= NODE_STORY_BYTES,
               "the swarm has room for what the experiment shares");
 
+/* Memory for the means of the latest rounds, which members that missed them are served from: as many
+ * rounds as the disk has room for. Returns their number. */
+static uint32_t open_past(struct driver *d)
+{
+    const char *folder = d->c.experiment->checkpoint.dir;
+    uint64_t parameters = d->c.replica->layout.parameters;
+    struct why why;
+    uint32_t rounds = NODE_PAST_MAX;
+    while (rounds && arena_open_file(&d->past, folder, node_past_bytes(parameters, rounds), &why))
+        rounds /= 2;
+    if (rounds < NODE_PAST_MAX) {
+        char text[sizeof why.text + 160];
+        snprintf(
+            text, sizeof text,
+            "%s: %u of %d rounds are kept for members that miss some; free space and start again",
+            why.text, rounds, NODE_PAST_MAX);
+        on_warn(d, text);
+    }
+    return rounds;
+}
+
 static enum err open_node(struct driver *d, struct why *w)
 {
     const struct experiment *x = d->c.experiment;
@@ -453,7 +477,9 @@ static enum err open_node(struct driver *d, struct why *w)
         .bootstrap = d->peers.list.entries,
         .bootstrap_count = d->peers.list.count,
         .advertise = d->peers.advertise,
+        .past_rounds = open_past(d),
     };
+    nc.past = d->past.start;
     memcpy(nc.id, identity_id(d->c.identity), sizeof nc.id);
     memcpy(nc.run_id, d->c.run_id, sizeof nc.run_id);
     uint64_t key;
@@ -539,5 +565,6 @@ void driver_close(struct driver *d)
     }
     if (d->loop) loop_close(d->loop);
     arena_close(&d->room);
+    arena_close(&d->past);
     free(d);
 }

@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "model/trainer.h"
 #include "node/peerlist.h"
+#include "swarm/node.h"
 
 enum err preflight_data(const char *command, struct experiment *x, struct corpus **corpus,
                         struct why *w)
@@ -43,8 +44,10 @@ enum err preflight_peers(const char *command, const struct experiment *x, struct
 struct preflight_disk preflight_disk_of(const struct experiment *x)
 {
     /* Parameters, two moments, anchor and momentum, fp32 each. */
-    uint64_t one = 20 * model_shape_parameters(&x->model);
-    struct preflight_disk d = {.checkpoint = one, .all = one * (x->checkpoint.keep + 1ull)};
+    const uint64_t parameters = model_shape_parameters(&x->model), one = 20 * parameters;
+    struct preflight_disk d = {.checkpoint = one,
+                               .past = node_past_bytes(parameters, NODE_PAST_MAX)};
+    d.all = one * (x->checkpoint.keep + 1ull) + d.past;
     char path[EXPERIMENT_PATH_BYTES];
     struct statvfs s;
     snprintf(path, sizeof path, "%s", x->checkpoint.dir);

@@ -15,10 +15,10 @@ enum err preflight_data(const char *command, struct experiment *x, struct corpus
  * and looks up no name. */
 enum err preflight_peers(const char *command, const struct experiment *x, struct why *w);
 
-/* Bytes of one checkpoint, of all that a run keeps plus the one being written, and of free space in
- * their folder. */
+/* Bytes of one checkpoint; of the rounds that a worker of a swarm keeps (past.h); of all checkpoints
+ * that a run keeps, the one being written and those rounds; and of free space in their folder. */
 struct preflight_disk {
-    uint64_t checkpoint, all, free; /* free: 0 when the system does not tell */
+    uint64_t checkpoint, past, all, free; /* free: 0 when the system does not tell */
 };
 struct preflight_disk preflight_disk_of(const struct experiment *x);
 

@@ -1,5 +1,6 @@
 #include "node/replica.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "swarm/lineage.h"
@@ -88,11 +89,54 @@ bool replica_take(struct replica *r, uint8_t vector, uint64_t offset, struct byt
     return true;
 }
 
-void replica_adopt(struct replica *r, const struct order *o, float *parameters)
+bool replica_replay(struct replica *r, uint32_t chunk, struct bytes mean)
 {
+    if (chunk >= r->layout.chunks) return false;
+    const size_t n = outer_chunk_count(&r->layout, chunk);
+    const size_t at = (size_t)chunk * r->layout.chunk_elements;
+    if (mean.count != outer_wire_bytes(n)) return false;
+    float *anchor = r->anchor[!r->current] + at, *momentum = r->momentum[!r->current] + at;
+    outer_step(&r->rule, anchor, momentum, mean.data, n, anchor, momentum);
+    return true;
+}
+
+/* Parameters of one chunk move with the anchor from the pair before to the present one. `room`: a
+ * chunk. */
+static enum err carry(struct replica *r, uint32_t chunk, float *parameters, float *room,
+                      struct why *w)
+{
+    const size_t n = outer_chunk_count(&r->layout, chunk);
+    const size_t at = (size_t)chunk * r->layout.chunk_elements;
+    const float *to = r->state.anchor + at, *from = r->anchor[!r->current] + at;
+    const struct backend *b = r->backend;
+    enum err e = b->download(b->self, room, parameters + at, n * sizeof *room, w);
+    if (e) return e;
+    for (size_t i = 0; i < n; i++) room[i] = to[i] + (room[i] - from[i]);
+    b->upload(b->self, parameters + at, room, n * sizeof *room);
+    return ERR_OK;
+}
+
+enum err replica_adopt(struct replica *r, const struct order *o, float *parameters, bool *keeps,
+                       struct why *w)
+{
+    enum err e = ERR_OK;
+    const size_t chunk_bytes = r->layout.chunk_elements * sizeof(float);
+    float *room = o->carries ? malloc(chunk_bytes) : NULL;
+    if (o->carries && !room) return why(w, ERR_MEMORY, "no memory for a chunk of parameters");
     r->current = !r->current;
     describe(r, o->epoch, o->lineage, o->lineage_tokens);
-    replica_restart(r, parameters);
+    *keeps = o->carries;
+    if (!o->carries) replica_restart(r, parameters);
+    for (uint32_t c = 0; o->carries && !e && c < r->layout.chunks; c++) {
+        const size_t at = (size_t)c * r->layout.chunk_elements;
+        if (!o->average.mine[c]) e = carry(r, c, parameters, room, w);
+        else
+            r->backend->upload(r->backend->self, parameters + at, r->state.anchor + at,
+                               outer_chunk_count(&r->layout, c) * sizeof(float));
+        *keeps = *keeps && !o->average.mine[c];
+    }
+    free(room);
+    return e;
 }
 
 void replica_restart(const struct replica *r, float *parameters)

@@ -51,8 +51,15 @@ enum err replica_apply(struct replica *r, const struct order *o, float *paramete
  * 0) or the momentum (1). False when it does not fit the vector. */
 bool replica_take(struct replica *r, uint8_t vector, uint64_t offset, struct bytes floats);
 
-/* ORDER_ADOPT: makes the spare pair the state; parameters = anchor. */
-void replica_adopt(struct replica *r, const struct order *o, float *parameters);
+/* The outer step of one chunk with this mean, within the spare pair. False when there is no such
+ * chunk, or the mean is not one of its size. */
+bool replica_replay(struct replica *r, uint32_t chunk, struct bytes mean);
+
+/* ORDER_ADOPT: makes the spare pair the state. Parameters restart from the new anchor; if the order
+ * carries, they keep their local progress where our contribution is in no mean, and *keeps says
+ * whether that is everywhere. ERR_DEVICE, ERR_MEMORY. */
+enum err replica_adopt(struct replica *r, const struct order *o, float *parameters, bool *keeps,
+                       struct why *w);
 
 /* parameters = anchor: drops local progress. */
 void replica_restart(const struct replica *r, float *parameters);

@@ -213,7 +213,6 @@ static void event_log_outer(struct worker *k)
 /* What follows a new epoch: tell the swarm first, so that our disk delays nobody. */
 static enum err new_epoch(struct worker *k, enum event_kind kind, struct why *w)
 {
-    k->round.steps = k->round.tokens = 0;
     tell(k, (struct event){.kind = kind, .state = k->replica.state});
     event_log_outer(k);
     uint64_t step = k->replica.state.epoch * k->x->outer.every;
@@ -226,6 +225,17 @@ static enum err new_epoch(struct worker *k, enum event_kind kind, struct why *w)
     k->training = !last;
     k->still_since.ns = 0;
     return e;
+}
+
+static enum err adopt(struct worker *k, const struct order *o, struct why *w)
+{
+    bool keeps;
+    enum err e = replica_adopt(&k->replica, o, k->session.state->parameters, &keeps, w);
+    trainer_parameters_changed(k->session.trainer);
+    if (e) return e;
+    if (!o->carries) drop_round(k, "the swarm's state was taken over");
+    if (!keeps) k->round.steps = k->round.tokens = 0;
+    return new_epoch(k, EVENT_ADOPTED, w);
 }
 
 static enum err carry_out(struct worker *k, const struct order *o, struct why *w)
@@ -245,12 +255,10 @@ static enum err carry_out(struct worker *k, const struct order *o, struct why *w
         if (k->round.steps) k->restarts = 0;
         e = replica_apply(&k->replica, o, k->session.state->parameters, w);
         trainer_parameters_changed(k->session.trainer);
+        k->round.steps = k->round.tokens = 0;
         return e ? e : new_epoch(k, EVENT_APPLIED, w);
     case ORDER_ADOPT:
-        drop_round(k, "the swarm's state was taken over");
-        replica_adopt(&k->replica, o, k->session.state->parameters);
-        trainer_parameters_changed(k->session.trainer);
-        return new_epoch(k, EVENT_ADOPTED, w);
+        return adopt(k, o, w);
     case ORDER_FINISH:
         k->finished = true;
         k->refused = o->refused;

@@ -144,13 +144,74 @@ Test(replica, a_download_goes_into_the_spare_pair_until_it_is_adopted)
     }
     cr_assert_eq(r.state.anchor, served);
     cr_assert(r.state.epoch == 0 && r.state.anchor[5] == sinf(5));
-    replica_adopt(&r, &o, parameters);
+    bool keeps = true;
+    cr_assert_eq(replica_adopt(&r, &o, parameters, &keeps, &w), ERR_OK);
+    cr_assert_not(keeps);
     cr_assert_eq(r.state.epoch, 8);
     cr_assert_arr_eq(r.state.anchor, floats, COUNT * sizeof *floats);
     cr_assert_arr_eq(r.state.momentum, floats, COUNT * sizeof *floats);
     cr_assert_arr_eq(parameters, floats, COUNT * sizeof *floats);
     assert_digest();
     free(floats);
+}
+
+/* Our own state, brought forward by one result of the first chunk. */
+static void replay(const float *changed)
+{
+    const size_t n = r.layout.chunk_elements;
+    uint8_t *wire = malloc(outer_wire_bytes(n));
+    cr_assert(outer_quantize_delta(r.state.anchor, changed, n, wire));
+    const struct bytes mean = bytes_of(wire, outer_wire_bytes(n));
+    cr_assert(replica_take(&r, 0, 0, bytes_of(r.state.anchor, COUNT * sizeof(float))));
+    cr_assert(replica_take(&r, 1, 0, bytes_of(r.state.momentum, COUNT * sizeof(float))));
+    cr_assert(replica_replay(&r, 0, mean));
+    cr_assert_not(replica_replay(&r, r.layout.chunks - 1, mean), "the last one is short");
+    cr_assert_not(replica_replay(&r, r.layout.chunks, mean));
+    free(wire);
+}
+
+Test(replica, a_replayed_result_gives_the_bits_of_its_outer_step)
+{
+    uint8_t null[] = {0, 1, 1}, mine[] = {1, 1, 1};
+    bool finite;
+    float *changed = malloc(COUNT * sizeof *changed), *replayed = malloc(COUNT * sizeof *replayed);
+    for (size_t i = 0; i < COUNT; i++) parameters[i] += 0.01f * cosf((float)i);
+    memcpy(changed, parameters, COUNT * sizeof *changed);
+    replay(changed);
+    memcpy(replayed, r.anchor[!r.current], COUNT * sizeof *replayed);
+    cr_assert_eq(replica_snapshot(&r, parameters, &finite, &w), ERR_OK);
+    struct order o = {.kind = ORDER_APPLY, .epoch = 1, .lineage_tokens = 640};
+    o.average = (struct average){.means = r.wire, .null = null, .mine = mine};
+    cr_assert_eq(replica_apply(&r, &o, parameters, &w), ERR_OK);
+    cr_assert_arr_eq(r.state.anchor, replayed, COUNT * sizeof *replayed);
+    free(changed);
+    free(replayed);
+}
+
+Test(replica, what_was_learned_is_carried_where_no_result_has_it)
+{
+    uint8_t mine[] = {0, 1, 0};
+    bool keeps = true;
+    float *before = malloc(COUNT * sizeof *before), *anchor = malloc(COUNT * sizeof *anchor);
+    memcpy(anchor, r.state.anchor, COUNT * sizeof *anchor);
+    for (size_t i = 0; i < COUNT; i++) parameters[i] += 0.01f * cosf((float)i);
+    memcpy(before, parameters, COUNT * sizeof *before);
+    replay(before);
+    struct order o = {.kind = ORDER_ADOPT, .epoch = 1, .carries = true};
+    o.average.mine = mine;
+    cr_assert_eq(replica_adopt(&r, &o, parameters, &keeps, &w), ERR_OK);
+    cr_assert_not(keeps, "it is in one of them, so it has been counted");
+    const size_t n = r.layout.chunk_elements;
+    for (size_t i = 0; i < COUNT; i++)
+        cr_assert(parameters[i] == (i / n == 1 ? r.state.anchor[i]
+                                               : r.state.anchor[i] + (before[i] - anchor[i])));
+    cr_assert_neq(r.state.anchor[0], anchor[0]);
+    mine[1] = 0;
+    replay(before);
+    cr_assert_eq(replica_adopt(&r, &o, parameters, &keeps, &w), ERR_OK);
+    cr_assert(keeps);
+    free(before);
+    free(anchor);
 }
 
 Test(replica, a_part_that_does_not_fit_the_vector_is_refused)

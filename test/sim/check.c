@@ -162,6 +162,23 @@ static void check_tokens(struct world *w, struct sim_node *n, uint64_t added)
                        (unsigned long long)high);
 }
 
+/* A token counts once in a history: what was given is not carried on. */
+static void check_twice(struct world *w, int32_t now)
+{
+    struct history *h = &w->check.histories[now];
+    const struct history *before = &w->check.histories[h->parent];
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        uint64_t trained = w->nodes[i].trainer.steps * w->scenario.batch_tokens;
+        h->given[i] = before->given[i] + h->means.low[i];
+        if (h->given[i] > trained)
+            world_violated(w,
+                           "twice: %llu tokens of node %u are in the history of epoch %llu, and it "
+                           "has trained on %llu",
+                           (unsigned long long)h->given[i], i, (unsigned long long)h->epoch,
+                           (unsigned long long)trained);
+    }
+}
+
 /* Does a live node hold this history, or a descendant of it? */
 static bool held(const struct world *w, int32_t history)
 {
@@ -177,7 +194,7 @@ static void check_cause(struct world *w, struct sim_node *n, int32_t now)
     struct check *c = &w->check;
     struct history *h = &c->histories[now];
     h->blind = n->watch.blind;
-    for (uint32_t i = 0; i < w->node_count; i++) h->born += w->nodes[i].life > 0;
+    h->born = n->watch.born;
     for (uint32_t i = 0; i < w->node_count; i++) /* one member that knows too few is enough */
         for (uint32_t k = 0; k < SIM_CHUNKS_MAX; k++)
             if (h->means.members[k] >> i & 1) h->blind = h->blind || w->nodes[i].watch.blind;
@@ -247,6 +264,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
                 n->index, (unsigned long long)s->epoch, count, s->lineage[0], s->lineage[1],
                 s->lineage[2], s->lineage[3]);
     check_survivors(w, n);
+    if (known < 0 && h->parent >= 0) check_twice(w, now);
     if (known < 0) check_cause(w, n, now);
     if (known < 0 && w->scenario.far) check_forks_made(w, n, now);
     const enum scenario_kind kind = w->scenario.kind;
@@ -383,8 +401,11 @@ void check_step(struct world *w, struct sim_node *n)
         if (!busy(n->watch.phase) && busy(self.phase)) {
             n->watch.busy_since = w->now;
         }
-        if (self.phase == PHASE_REDUCE)
+        if (self.phase == PHASE_REDUCE) {
             n->watch.blind = n->watch.blind || blind(w, n) || healing(w);
+            n->watch.born = 0;
+            for (uint32_t i = 0; i < w->node_count; i++) n->watch.born += w->nodes[i].life > 0;
+        }
         if (!busy(self.phase)) n->watch.busy_since = INSTANT_NEVER;
         n->watch.phase = self.phase;
     }

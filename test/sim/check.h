@@ -6,6 +6,7 @@
  *     average    a mean is the weighted mean of contributions to this very round, each counted once
  *                with the weight in its READY, recomputed in float64 from the trainers'
  *                contributions; it contains exactly those that are claimed to be in it
+ *     twice      of a node's tokens no more are in a history than it has trained on
  *     accept     a process signs at most one group per attempt (SPEC.md, "Matchmaking")
  *     bound      from READY to applied or solo: T_MATCH + T_REDUCE + 2 T_CLOSE and a margin
  *                (SIM_ROUND_S); the trainer pauses for at most T_REDUCE + 2 T_CLOSE and a margin
@@ -74,11 +75,14 @@ struct history { /* a lineage that exists or existed */
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     int32_t parent; /* index; -1: genesis */
     uint64_t epoch, tokens;
-    float *anchor, *momentum; /* its bits */
-    struct means means;       /* of the outer step that led to it */
-    bool blind;    /* its first maker did not see all live nodes, or lost some while averaging */
-    uint32_t born; /* nodes started by then: a quorum of more nodes may be another half */
-    bool apart;    /* its first maker may not have known the others: check_survivors */
+    float *anchor, *momentum;      /* its bits */
+    struct means means;            /* of the outer step that led to it */
+    uint64_t given[SIM_NODES_MAX]; /* tokens of each node in it, at least */
+    bool blind; /* its first maker did not see all live nodes, or lost some while averaging */
+    /* Nodes started when its first maker's group was committed: a quorum of more nodes may be
+     * another half. */
+    uint32_t born;
+    bool apart; /* its first maker may not have known the others: check_survivors */
 };
 
 struct offers { /* tokens that a node had processed when it sent READY in this round */
@@ -126,6 +130,7 @@ struct node_watch {
     struct offers offers;
     struct accepted accepted;
     bool blind;                          /* in this round it did not see all live nodes */
+    uint32_t born;                       /* nodes started when this round was committed */
     bool adopted;                        /* at any time in this life */
     instant fork_said;                   /* the latest note of a fork */
     struct means means;                  /* being applied */

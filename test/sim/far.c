@@ -64,7 +64,10 @@ void far_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[F
         s->duplicate = s->reorder = 0.05;
         needed[FAULT_LOSS] = 1;
     }
-    if (s->kind == FAR_JOIN) scenario_plan_joins(&r, s, 1, needed);
+    if (s->kind == FAR_JOIN) {
+        scenario_plan_joins(&r, s, 1, needed);
+        s->slack = span_ns(2 * s->slack.ns); /* downloads share the links */
+    }
     if (s->kind == FAR_DEAF)
         scenario_plan(s, FAULT_DEAF, needed)->length = milliseconds(&r, 20000, 120000);
     if (s->kind == FAR_HANG)

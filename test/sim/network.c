@@ -3,12 +3,17 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
+#include "swarm/parcel.h"
+#include "swarm/sync_parts.h"
 #include "swarm/wire.h"
 #include "world.h"
 
-#define PACKET_BYTES 1200       /* payload of a packet */
-#define ALWAYS       UINT64_MAX /* HAPPEN_IDLE: regardless of what was heard */
+#define PACKET_BYTES     1200       /* payload of a packet */
+#define NETWORK_QUEUE_MS 500        /* of bulk at a receiver's downlink */
+#define NETWORK_PIECE_MS 200        /* of bulk that one link sends before it is another's turn */
+#define ALWAYS           UINT64_MAX /* HAPPEN_IDLE: regardless of what was heard */
 
 static link_id id_of(uint32_t link, int side) { return 1 + 2 * link + (uint32_t)side; }
 
@@ -151,12 +156,132 @@ static bool flows(const struct link *l, const struct message *m)
     return m->kind == EVENT_PARCEL || wire_bulk(of);
 }
 
+/* ---- bulk of far worlds: links share an uplink and a downlink piece by piece ---- */
+
+/* When the receiver's downlink has room for more: congestion control keeps the queue there short. */
+static instant room_at(struct world *w, const struct message *m)
+{
+    struct link_end *to = &w->network.links[m->link].end[m->side];
+    uint64_t free = node_of(w, to)->card.downlink_free.ns, queue = span_ms(NETWORK_QUEUE_MS).ns;
+    return (instant){free > queue ? free - queue : 0};
+}
+
+/* Forgets what processes that died had to send. */
+static void clear_outbox(struct world *w, struct network_card *card)
+{
+    size_t stay = 0;
+    for (size_t i = 0; i < card->outbox_count; i++) {
+        struct message *m = card->outbox[i];
+        if (lives(w, &w->network.links[m->link].end[!m->side])) card->outbox[stay++] = m;
+        else message_free(w, m);
+    }
+    card->outbox_count = stay;
+}
+
+/* Index of the message whose piece leaves next: the first of the link whose turn it is, of those
+ * whose receiver has room; -1: none, until *again. */
+static int next_message(struct world *w, const struct network_card *card, instant *again)
+{
+    int best = -1;
+    *again = INSTANT_NEVER;
+    for (size_t i = 0; i < card->outbox_count; i++) {
+        const struct message *m = card->outbox[i], *b = best < 0 ? NULL : card->outbox[best];
+        instant room = room_at(w, m);
+        if (room.ns > w->now.ns) {
+            *again = instant_min(*again, room);
+            continue;
+        }
+        bool comes = m->link > card->outbox_link, later = b && b->link > card->outbox_link;
+        if (!b || (comes && !later) || (comes == later && m->link < b->link)) best = (int)i;
+    }
+    return best;
+}
+
+/* A piece of this message leaves from now on, and takes its turn at the receiver's downlink. Returns
+ * the time that it takes to leave. */
+static span start_piece(struct world *w, const struct network_card *card, struct message *m)
+{
+    struct link *l = &w->network.links[m->link];
+    struct link_end *to = &l->end[m->side], *from = &l->end[!m->side];
+    struct network_card *theirs = &node_of(w, to)->card;
+    double slower = card->mbps < theirs->down_mbps ? card->mbps : theirs->down_mbps;
+    size_t turn_bytes = 1 + (size_t)(slower * 1e3 / 8 * NETWORK_PIECE_MS);
+    size_t piece = m->to_send < turn_bytes ? m->to_send : turn_bytes;
+    double bits = (double)piece * 8e3;
+    span takes = span_ns((uint64_t)(bits / card->mbps));
+    instant first = instant_max(instant_after(w->now, m->one_way), to->up_at);
+    instant turn = instant_max(first, theirs->downlink_free);
+    instant at = instant_max(instant_after(turn, span_ns((uint64_t)(bits / theirs->down_mbps))),
+                             instant_after(first, takes));
+    theirs->downlink_free = m->arrives = at;
+    if (flows(l, m) && !barred(w, m, from, to)) {
+        transfer(&to->in, turn, at, piece);
+        transfer(&from->out, instant_after(turn, m->one_way), instant_after(at, m->one_way), piece);
+    }
+    m->to_send -= piece;
+    return takes;
+}
+
+/* The next piece of bulk starts to leave. */
+static void send_piece(struct world *w, struct sim_node *n)
+{
+    struct network_card *card = &n->card;
+    instant at;
+    clear_outbox(w, card);
+    int next = next_message(w, card, &at);
+    card->sending = card->outbox_count > 0;
+    card->waits = next < 0;
+    if (!card->sending) return;
+    if (next >= 0) {
+        struct message *m = card->outbox[next]; /* to the front, for piece_sent */
+        memmove(card->outbox + 1, card->outbox, (size_t)next * sizeof(struct message *));
+        card->outbox[0] = m;
+        card->outbox_link = m->link;
+        at = instant_after(w->now, start_piece(w, card, m));
+    }
+    happen(w, HAPPEN_SENT, at, ++card->sent, 0, (uint64_t)n->index);
+}
+
+static void piece_sent(struct world *w, struct sim_node *n)
+{
+    struct network_card *card = &n->card;
+    struct message *m = card->outbox[0];
+    if (!m->to_send) {
+        memmove(card->outbox, card->outbox + 1, --card->outbox_count * sizeof(struct message *));
+        span lost = recovery(w, m->count, span_ns(2 * m->one_way.ns));
+        m->left = instant_after(w->now, lost);
+        arrive_at(w, m, instant_after(m->arrives, lost));
+    }
+    send_piece(w, n);
+}
+
+static void send_bulk(struct world *w, struct message *m)
+{
+    struct link *l = &w->network.links[m->link];
+    struct link_end *to = &l->end[m->side], *from = &l->end[!m->side];
+    struct network_card *card = &node_of(w, from)->card;
+    if (card->outbox_count == card->outbox_room) {
+        card->outbox_room = card->outbox_room ? 2 * card->outbox_room : 64;
+        card->outbox = realloc(card->outbox, card->outbox_room * sizeof(struct message *));
+        if (!card->outbox) abort();
+    }
+    card->outbox[card->outbox_count++] = m;
+    m->one_way = latency(w, from->node, to->node);
+    m->to_send = m->count + 40;
+    m->left = w->now;
+    if (!card->sending || card->waits) send_piece(w, node_of(w, from));
+}
+
 /* Sends a reliable message. Bulk data queues for the sender's uplink; frames go ahead. */
 static void send_reliable(struct world *w, struct message *m, bool bulk)
 {
     struct link *l = &w->network.links[m->link];
+    if (bulk && w->scenario.far) {
+        send_bulk(w, m);
+        return;
+    }
     struct link_end *to = &l->end[m->side], *from = &l->end[!m->side];
-    struct network_card *card = &node_of(w, from)->card, *theirs = &node_of(w, to)->card;
+    struct network_card *card = &node_of(w, from)->card;
     span wire = span_ns((uint64_t)((double)(m->count + 40) * 8e3 / card->mbps));
     if (w->scenario.far && !bulk) wire = span_ns(0);
     instant start = bulk ? instant_max(w->now, card->uplink_free) : w->now;
@@ -166,12 +291,6 @@ static void send_reliable(struct world *w, struct message *m, bool bulk)
     span one_way = latency(w, from->node, to->node);
     m->left = instant_after(done, recovery(w, m->count, span_ns(2 * one_way.ns)));
     instant at = instant_max(instant_after(m->left, one_way), to->up_at);
-    if (bulk && theirs->down_mbps > 0) { /* its first byte waits for its turn at the downlink */
-        span read = span_ns((uint64_t)((double)(m->count + 40) * 8e3 / theirs->down_mbps));
-        instant first = instant_max(instant_after(start, one_way), theirs->downlink_free);
-        at = instant_max(at, instant_after(first, read));
-        theirs->downlink_free = at;
-    }
     if (flows(l, m) && !barred(w, m, from, to)) {
         instant begins = instant_max(instant_after(start, one_way), to->up_at);
         transfer(&to->in, begins, at, m->count);
@@ -517,11 +636,16 @@ static void act_request(struct world *w, uint32_t link, int side, const struct a
 }
 
 /* Damage in the server's memory; QUIC would detect it in transit. */
-static void damage(struct world *w, struct message *m)
+static void damage(struct world *w, struct message *m, bool result)
 {
     struct network *n = &w->network;
-    if (n->damage == 0 || n->served++ % n->damage != 0) return;
-    m->data[rng_below(&w->rng, m->count)] ^= (uint8_t)(1u << rng_below(&w->rng, 8));
+    if (n->damage == 0 || n->served[result]++ % n->damage != 0) return;
+    size_t head = result ? PARCEL_HEAD_BYTES : 0;
+    m->data[head + rng_below(&w->rng, m->count - head)] ^= (uint8_t)(1u << rng_below(&w->rng, 8));
+    if (result) { /* before it was summed */
+        struct writer sum = writer_init(m->data + head - 8, 8);
+        writer_u64(&sum, XXH64(m->data + head, m->count - head, 0));
+    }
     w->report->faults[FAULT_DAMAGE]++;
 }
 
@@ -544,8 +668,11 @@ static void act_reply(struct world *w, struct sim_node *n, const struct action *
     p->answered = true;
     struct message *m = message_new(w, EVENT_REPLY, link, p->side, a->bytes, a->more);
     m->pending = index;
-    if (w->network.links[link].pending[index].what == WIRE_GET_CHUNK && m->count) damage(w, m);
-    send_reliable(w, m, true);
+    bool result = p->what == WIRE_FETCH && p->ticket & SYNC_TICKET;
+    if ((result || p->what == WIRE_GET_CHUNK) && m->count) damage(w, m, result);
+    /* Beside chunks of real size, digests of them are negligible. */
+    bool digests = p->what == WIRE_GET_MANIFEST || p->what == WIRE_GET_PAST || p->what == WIRE_VEC;
+    send_reliable(w, m, !(w->scenario.far && digests));
 }
 
 /* The link is down, which the machine may not know yet: what it sends fails, as with a real
@@ -631,6 +758,13 @@ void network_happen(struct world *w, const struct happening *h)
 {
     if (h->kind == HAPPEN_ARRIVE) {
         arrive(w, h->message);
+        return;
+    }
+    if (h->kind == HAPPEN_SENT) {
+        struct sim_node *n = &w->nodes[h->stamp];
+        if (h->link != n->card.sent) return;
+        if (n->card.waits) send_piece(w, n);
+        else piece_sent(w, n);
         return;
     }
     struct link *l = &w->network.links[h->link];

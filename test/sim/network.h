@@ -43,6 +43,9 @@ struct message { /* in flight to one end of a link */
     uint32_t pending; /* parcels, requests and their answers: index in the link's list */
     bool waiting;     /* a datagram in a stopped process's socket */
     instant left;     /* when its last packet that got through left the sender */
+    span one_way;     /* bulk of a far world; the next two as well */
+    size_t to_send;   /* bytes that have not begun to leave */
+    instant arrives;  /* the latest piece */
     size_t count;
     uint8_t data[];
 };
@@ -95,10 +98,17 @@ struct network_card { /* state of a node */
     double mbps;      /* up */
     double down_mbps; /* 0: no limit */
     instant uplink_free, downlink_free;
-    uint32_t inbox;      /* datagrams waiting while it is paused */
-    uint64_t queued;     /* bytes in flight from it */
-    uint64_t queued_max; /* for check.h */
-    uint64_t sent_count; /* messages since the latest check (check.h) */
+    /* Far worlds: bulk that waits for the uplink, in order; links take turns, as connections that
+     * share a queue do. */
+    struct message **outbox;
+    size_t outbox_count, outbox_room;
+    uint32_t outbox_link; /* whose turn it was */
+    bool sending, waits;  /* a HAPPEN_SENT is to come; until then, no receiver has room */
+    uint32_t sent;        /* number of that HAPPEN_SENT: an earlier one is void */
+    uint32_t inbox;       /* datagrams waiting while it is paused */
+    uint64_t queued;      /* bytes in flight from it */
+    uint64_t queued_max;  /* for check.h */
+    uint64_t sent_count;  /* messages since the latest check (check.h) */
 };
 
 struct network {
@@ -109,7 +119,8 @@ struct network {
     double burst;                    /* probability a datagram that a burst of loss begins */
     instant burst_until[SIM_NODES_MAX][SIM_NODES_MAX]; /* [from][to] */
     bool deaf[SIM_NODES_MAX]; /* what needs more than one packet does not reach this node */
-    uint32_t damage, served; /* every n-th part of a state has a bit flipped; parts served so far */
+    uint32_t damage;    /* every n-th part of a state, and every n-th result, has a bit flipped */
+    uint32_t served[2]; /* parts and results that were served to downloads so far */
     span latency[SIM_NODES_MAX][SIM_NODES_MAX];    /* one way */
     uint8_t blocked[SIM_NODES_MAX][SIM_NODES_MAX]; /* [from][to]: number of faults that block it */
 };

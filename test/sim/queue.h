@@ -25,6 +25,7 @@ enum happening_kind {
     HAPPEN_RESET,   /* link, side: the peer answers that it knows no such connection */
     HAPPEN_CLOSE,   /* link, side: a close arrives there */
     HAPPEN_RETIRE,  /* link, side: close it when it is quiet */
+    HAPPEN_SENT,    /* stamp: a node's uplink has sent a piece of its outbox; link: its number */
     HAPPEN_WAKE,    /* node: a pause ends */
     HAPPEN_FAULT,   /* stamp: index into the plan */
     HAPPEN_HEAL,    /* stamp: index into the plan; its effect ends */

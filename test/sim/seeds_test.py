@@ -6,7 +6,7 @@ The environment's SIM_BIN is the simulator.
 import os, re, subprocess, sys
 
 SEEDS = "1..40"
-FAR = ["--far", "1..40", "--only", "slow,uneven,long"]
+FAR = ["--far", "1..40"]
 COUNTED = ("10", "30")  # no fault, `count: steps`
 
 failed = False

@@ -7,6 +7,8 @@
 #include "swarm/lineage.h"
 #include "world.h"
 
+static const struct outer_rule rule = {.lr = 0.7f, .momentum = 0.9f, .nesterov = true};
+
 static float *vector(uint64_t n)
 {
     float *v = calloc(n, sizeof *v);
@@ -151,7 +153,6 @@ static void apply_chunk(struct world *w, struct trainer *t, uint32_t c)
     size_t at = (size_t)c * t->layout.chunk_elements, n = outer_chunk_count(&t->layout, c);
     const float *a = t->anchor[t->current] + at, *m = t->momentum[t->current] + at;
     float *a_out = t->anchor[!t->current] + at, *m_out = t->momentum[!t->current] + at;
-    const struct outer_rule rule = {.lr = 0.7f, .momentum = 0.9f, .nesterov = true};
     (void)w;
     if (t->order.average.null[c]) {
         memcpy(a_out, a, n * sizeof *a);
@@ -179,14 +180,29 @@ static void apply_done(struct world *w, struct sim_node *n)
     tell_state(w, n, EVENT_APPLIED);
 }
 
+/* The parameters follow the anchor from the state before to the present one; true if they keep what
+ * they learned everywhere. */
+static bool carry(struct trainer *t)
+{
+    bool all = true;
+    for (uint64_t i = 0; i < t->layout.parameters; i++) {
+        bool given = t->order.average.mine[i / t->layout.chunk_elements];
+        float to = t->anchor[t->current][i];
+        t->parameters[i] = given ? to : to + (t->parameters[i] - t->anchor[!t->current][i]);
+        all = all && !given;
+    }
+    return all;
+}
+
 static void adopt_done(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
     struct lineage_state before = t->state;
     t->current = !t->current;
     become(n, t->order.epoch, t->order.lineage, t->order.lineage_tokens);
-    restart_from_anchor(t);
-    t->round.steps = t->round.tokens = 0;
+    bool keeps = t->order.carries && carry(t);
+    if (!t->order.carries) restart_from_anchor(t);
+    if (!keeps) t->round.steps = t->round.tokens = 0;
     check_adopted(w, n, &before);
     save(w, n);
     tell_state(w, n, EVENT_ADOPTED);
@@ -228,6 +244,14 @@ static void next_job(struct world *w, struct sim_node *n)
     start_job(w, n, JOB_STEP, jitter);
 }
 
+static bool spare_in_use(struct world *w, struct sim_node *n)
+{
+    if (n->trainer.job != JOB_APPLY && n->trainer.job != JOB_ADOPT) return false;
+    world_violated(w, "driver: node %d writes to the spare buffers while they are being used",
+                   n->index);
+    return true;
+}
+
 void trainer_part(struct world *w, struct sim_node *n, const struct action *a)
 {
     struct trainer *t = &n->trainer;
@@ -238,13 +262,25 @@ void trainer_part(struct world *w, struct sim_node *n, const struct action *a)
         world_violated(w, "driver: node %d writes state outside of the vector", n->index);
         return;
     }
-    if (t->job == JOB_APPLY || t->job == JOB_ADOPT) {
-        world_violated(w, "driver: node %d writes to the spare buffers while they are being used",
-                       n->index);
-        return;
-    }
+    if (spare_in_use(w, n)) return;
     float *spare = a->part.vector ? t->momentum[!t->current] : t->anchor[!t->current];
     memcpy(spare + a->part.offset, floats.data, floats.count);
+}
+
+void trainer_replay(struct world *w, struct sim_node *n, const struct action *a)
+{
+    struct trainer *t = &n->trainer;
+    const uint32_t c = a->replay.chunk;
+    if (c >= t->layout.chunks ||
+        a->replay.mean.count != outer_wire_bytes(outer_chunk_count(&t->layout, c))) {
+        world_violated(w, "driver: node %d replays a chunk that there is not", n->index);
+        return;
+    }
+    if (spare_in_use(w, n)) return;
+    size_t at = (size_t)c * t->layout.chunk_elements;
+    float *anchor = t->anchor[!t->current] + at, *momentum = t->momentum[!t->current] + at;
+    outer_step(&rule, anchor, momentum, a->replay.mean.data, outer_chunk_count(&t->layout, c),
+               anchor, momentum);
 }
 
 void trainer_order(struct world *w, struct sim_node *n, const struct order *o)

@@ -52,9 +52,10 @@ void trainer_close(struct sim_node *n);
 /* The start of a process, from its checkpoint or genesis. Fills state and round. */
 void trainer_boot(struct world *w, struct sim_node *n);
 
-/* Handles ACTION_ORDER and ACTION_STATE. */
+/* Handles ACTION_ORDER, ACTION_STATE and ACTION_REPLAY. */
 void trainer_order(struct world *w, struct sim_node *n, const struct order *o);
 void trainer_part(struct world *w, struct sim_node *n, const struct action *a);
+void trainer_replay(struct world *w, struct sim_node *n, const struct action *a);
 
 /* The present job is done. */
 void trainer_happen(struct world *w, struct sim_node *n);

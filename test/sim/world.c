@@ -134,6 +134,11 @@ static void act(void *self, struct action *a)
         mix_bytes(w, a->part.floats);
         trainer_part(w, n, a);
         break;
+    case ACTION_REPLAY:
+        mix(w, a->replay.chunk);
+        mix_bytes(w, a->replay.mean);
+        trainer_replay(w, n, a);
+        break;
     case ACTION_NOTE:
         say_note(w, n, &a->note);
         trace_note(w, n, &a->note);
@@ -226,6 +231,7 @@ static void configure(struct world *w, struct sim_node *n)
         .count_steps = w->scenario.count_steps,
         .group_min = 2,
         .group_max = NODE_GROUP_MAX,
+        .past_rounds = NODE_PAST_MAX,
         .bandwidth_mbps = w->scenario.far ? w->scenario.guess_mbps : (uint32_t)n->card.mbps,
         .bootstrap = n->bootstrap,
     };
@@ -250,7 +256,9 @@ void world_start(struct world *w, struct sim_node *n)
     n->watch = (struct node_watch){.history = -1, .busy_since = INSTANT_NEVER};
     configure(w, n);
     trainer_boot(w, n);
-    if (arena_open(&n->room, node_bytes(&n->config), &why)) abort();
+    size_t past = node_past_bytes(n->config.parameters, NODE_PAST_MAX);
+    if (arena_open(&n->room, node_bytes(&n->config) + past + 64, &why)) abort();
+    n->config.past = arena_array(&n->room, uint8_t, past);
     struct sink out = sink_of(n);
     n->stepping = true;
     struct node_config lent = n->config; /* the node keeps what it needs of it */
@@ -433,6 +441,8 @@ static void world_fini(struct world *w)
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (w->nodes[i].alive) arena_close(&w->nodes[i].room);
         trainer_close(&w->nodes[i]);
+        for (size_t j = 0; j < w->nodes[i].card.outbox_count; j++) free(w->nodes[i].card.outbox[j]);
+        free(w->nodes[i].card.outbox);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "swarm/lineage.h"
 #include "swarm/match.h"
 #include "swarm/sync.h"
 #include "swarm/node_parts.h"
@@ -949,8 +950,8 @@ Test(node, it_fetches_a_heavier_history_from_those_who_hold_it)
     stranger_joins(&x, &stage);
     pass(5100); /* one of two is not a majority: it waits */
     cr_assert_not_null(stage_note(&stage, "behind"));
-    cr_assert(asked(&x, WIRE_GET_MANIFEST));
-    cr_assert_not(asked(&y, WIRE_GET_MANIFEST));
+    cr_assert(asked(&x, WIRE_GET_PAST));
+    cr_assert_not(asked(&y, WIRE_GET_PAST));
     cr_assert_not(trains());
 }
 
@@ -1025,14 +1026,17 @@ static void giver_act(void *self, struct action *a)
 {
     (void)self;
     struct event e = {.kind = EVENT_REPLY, .link = x.link, .ticket = a->ticket, .ok = true};
-    e.bytes = stage_copy(&stage, a->bytes);
+    static uint8_t whole[2 * STAGE_PARAMETERS * sizeof(float)];
+    memcpy(whole, a->bytes.data, a->bytes.count);
+    if (a->more.count) memcpy(whole + a->bytes.count, a->more.data, a->more.count);
+    e.bytes = stage_copy(&stage, bytes_of(whole, a->bytes.count + a->more.count));
     stage_give(&stage, e);
 }
 
 static void serve(struct arena *room)
 {
     static float anchor[STAGE_PARAMETERS], momentum[STAGE_PARAMETERS];
-    struct sync_config c = {&stage.crypto, STAGE_PARAMETERS};
+    struct sync_config c = {&stage.crypto, outer_layout_of(STAGE_PARAMETERS)};
     struct why why = {0};
     for (size_t i = 0; i < STAGE_PARAMETERS; i++) anchor[i] = (float)i;
     cr_assert_not(arena_open(room, sync_bytes(&c), &why));
@@ -1065,7 +1069,10 @@ Test(node, it_takes_the_state_that_it_lacks_and_trains_on_from_it)
             cr_assert(eq(int, memcmp(b.data, there, b.count), 0));
             floats += b.count / sizeof(float);
         }
-        if (a.kind != ACTION_REQUEST || a.link != x.link || !sync_takes(a.bytes.data[0])) continue;
+        if (a.kind != ACTION_REQUEST || a.link != x.link) continue;
+        if (a.bytes.data[0] == WIRE_GET_PAST) /* it keeps no rounds */
+            giver_act(NULL, &(struct action){.ticket = a.ticket, .bytes = bytes_of("", 0)});
+        if (!sync_takes(a.bytes.data[0])) continue;
         sync_request(&giver, 1, 1, a.ticket, a.bytes, stage.now, &to_node);
         sync_tick(&giver, stage.now, &to_node);
     }
@@ -1082,6 +1089,75 @@ Test(node, it_takes_the_state_that_it_lacks_and_trains_on_from_it)
     cr_assert_not_null(joined);
     cr_assert(eq(u64, joined->numbers[1].value, (uint64_t)STAGE_PARAMETERS * 8));
     arena_close(&room);
+}
+
+/* A round that left every chunk as it was, as GET_PAST's reply has it; x holds the state after
+ * it. */
+static struct bytes round_of_x(uint8_t entry[])
+{
+    struct outer_layout l = outer_layout_of(STAGE_PARAMETERS);
+    struct writer w = writer_init(entry, past_entry_bytes(&l));
+    uint8_t root[CRYPTO_DIGEST_BYTES], zeros[CRYPTO_DIGEST_BYTES] = {0};
+    writer_copy(&w, (uint8_t[CRYPTO_DIGEST_BYTES]){8, 8}, CRYPTO_DIGEST_BYTES);
+    for (uint32_t c = 0; c < l.chunks; c++) {
+        writer_u8(&w, REDUCE_NULL);
+        writer_copy(&w, zeros, sizeof zeros);
+    }
+    struct bytes all = writer_bytes(&w);
+    lineage_root(&stage.crypto, all.data,
+                 bytes_of(all.data + CRYPTO_DIGEST_BYTES, all.count - CRYPTO_DIGEST_BYTES), root);
+    x.progress.epoch = stage.state.epoch + 1;
+    lineage_next(&stage.crypto, stage.state.lineage, x.progress.epoch, root, x.progress.lineage);
+    x.progress.lineage_tokens = 4000;
+    return all;
+}
+
+Test(node, it_replays_the_round_it_missed_and_keeps_what_it_learned)
+{
+    static uint8_t entry[1000];
+    stage_start(&stage);
+    inner_step(3);
+    struct bytes rounds = round_of_x(entry);
+    stranger_joins(&x, &stage);
+    pass(5100);
+    cr_assert_not(trains());
+    const struct action *a = stage_find(&stage, ACTION_REQUEST, WIRE_GET_PAST);
+    cr_assert_not_null(a);
+    giver_act(NULL, &(struct action){.ticket = a->ticket, .bytes = rounds});
+    cr_assert_not(asked(&x, WIRE_GET_MANIFEST));
+    const struct order *o = stage_order(&stage, ORDER_ADOPT);
+    cr_assert_not_null(o);
+    cr_assert(o->carries);
+    for (uint32_t c = 0; c < outer_layout_of(STAGE_PARAMETERS).chunks; c++)
+        cr_assert(eq(int, o->average.mine[c], 0));
+    struct lineage_state after = stage.state;
+    after.epoch = x.progress.epoch;
+    after.lineage_tokens = 4000;
+    memcpy(after.lineage, x.progress.lineage, sizeof after.lineage);
+    stage_give(&stage, (struct event){.kind = EVENT_ADOPTED, .state = after});
+    struct node_peer self;
+    node_peers(stage.node, &self, 1);
+    cr_assert(eq(u64, self.epoch, after.epoch));
+    cr_assert(eq(u64, self.tokens, 300u), "they count in the next round");
+    cr_assert(trains());
+}
+
+Test(node, a_round_that_is_due_waits_for_one_that_has_nearly_replayed)
+{
+    stage_start(&stage);
+    stage.node->averaging = span_s(20);
+    x.progress.phase = PHASE_SYNC;
+    x.progress.flags |= PROGRESS_NEAR;
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    inner_step(20);
+    cr_assert_null(stage_note(&stage, "ready"));
+    cr_assert(node_due(stage.node).ns <= stage.now.ns + span_s(20).ns);
+    keep_alive(&x, &y, 19000);
+    cr_assert_null(stage_note(&stage, "ready"));
+    keep_alive(&x, &y, 2000);
+    cr_assert(eq(int, (int)stage.node->life, (int)LIFE_MATCH),
+              "as long as the latest average took");
 }
 
 /* ---- the end ---- */

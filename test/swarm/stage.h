@@ -66,6 +66,7 @@ static inline void stage_act(void *self, struct action *a)
     struct action *b = &s->actions[s->actions_count++];
     *b = *a;
     if (a->kind == ACTION_STATE) b->part.floats = stage_copy(s, a->part.floats);
+    if (a->kind == ACTION_REPLAY) b->replay.mean = stage_copy(s, a->replay.mean);
     if (!stage_carries(a)) return;
     b->bytes = stage_copy(s, a->bytes);
     b->more = stage_copy(s, a->more);
@@ -108,6 +109,7 @@ static inline void stage_init(struct stage *s)
                                      .epochs = 1000,
                                      .group_min = 2,
                                      .group_max = NODE_GROUP_MAX,
+                                     .past_rounds = NODE_PAST_MAX,
                                      .bandwidth_mbps = 100,
                                      .bootstrap = s->bootstrap};
     memcpy(s->config.id, s->standin.key, CRYPTO_KEY_BYTES);
@@ -123,7 +125,9 @@ static inline void stage_start(struct stage *s)
     struct sink out = {s, stage_act};
     struct round_progress none = {0};
     struct why why = {0};
-    if (arena_open(&s->room, node_bytes(&s->config), &why)) abort();
+    size_t past = node_past_bytes(STAGE_PARAMETERS, NODE_PAST_MAX);
+    if (arena_open(&s->room, node_bytes(&s->config) + past + 64, &why)) abort();
+    s->config.past = arena_array(&s->room, uint8_t, past);
     s->node = node_init(&s->config, &s->state, &none, &s->room, s->now, &out, &why);
     if (!s->node) abort();
 }

@@ -1,0 +1,91 @@
+#include <assert.h>
+
+#include "lineage.h"
+#include "sync_parts.h"
+
+#define ENTRY_BYTES(s)                                                                             \
+    (CRYPTO_DIGEST_BYTES + (size_t)(s)->config.layout.chunks * REDUCE_VARIANT_BYTES)
+
+void sync_chain_start(struct sync *s, uint64_t epoch, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
+{
+    s->base_epoch = epoch;
+    memcpy(s->base, lineage, sizeof s->base);
+    s->steps_count = s->proven = 0;
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++) s->chunks[c] = (struct sync_chunk){0};
+}
+
+uint64_t sync_chain_head(const struct sync *s) { return s->base_epoch + s->proven; }
+
+static const uint8_t *lineage_after(const struct sync *s, uint32_t steps)
+{
+    return steps == 0 ? s->base : s->steps[steps - 1].lineage;
+}
+
+const uint8_t *sync_chain_lineage(const struct sync *s, uint64_t epoch)
+{
+    if (epoch < s->base_epoch || epoch > sync_chain_head(s)) return NULL;
+    return lineage_after(s, (uint32_t)(epoch - s->base_epoch));
+}
+
+uint64_t sync_chain_end(const struct sync *s, uint8_t lineage[CRYPTO_DIGEST_BYTES])
+{
+    memcpy(lineage, lineage_after(s, s->steps_count), CRYPTO_DIGEST_BYTES);
+    return s->base_epoch + s->steps_count;
+}
+
+bool sync_chain_whole(const struct sync *s)
+{
+    return !memcmp(lineage_after(s, s->proven), s->target.lineage, CRYPTO_DIGEST_BYTES);
+}
+
+/* Forgets the oldest round: chunks that have not come further are lost. */
+static void shift(struct sync *s)
+{
+    uint8_t *vector = s->steps[0].vector;
+    memcpy(s->base, s->steps[0].lineage, sizeof s->base);
+    s->base_epoch++;
+    s->steps_count--;
+    s->proven -= s->proven > 0;
+    memmove(s->steps, s->steps + 1, (SYNC_STEPS - 1) * sizeof *s->steps);
+    s->steps[SYNC_STEPS - 1].vector = vector;
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++)
+        if (s->chunks[c].epoch < s->base_epoch) s->chunks[c].hold = SYNC_LACKS;
+}
+
+static void append(struct sync *s, struct reader *in)
+{
+    if (s->steps_count == SYNC_STEPS) shift(s);
+    struct sync_step *t = &s->steps[s->steps_count];
+    size_t count = ENTRY_BYTES(s) - CRYPTO_DIGEST_BYTES;
+    uint8_t root[CRYPTO_DIGEST_BYTES];
+    reader_copy(in, t->gid, sizeof t->gid);
+    reader_copy(in, t->vector, count);
+    lineage_root(s->config.crypto, t->gid, bytes_of(t->vector, count), root);
+    lineage_next(s->config.crypto, lineage_after(s, s->steps_count),
+                 s->base_epoch + s->steps_count + 1, root, t->lineage);
+    s->steps_count++;
+}
+
+bool sync_chain_take(struct sync *s, struct bytes reply)
+{
+    struct reader in = reader_init(reply);
+    if (reply.count == 0 || reply.count % ENTRY_BYTES(s)) return false;
+    while (reader_left(&in) && s->base_epoch + s->steps_count < s->target.epoch) append(s, &in);
+    bool there = s->base_epoch + s->steps_count == s->target.epoch;
+    bool right = !memcmp(lineage_after(s, s->steps_count), s->target.lineage, CRYPTO_DIGEST_BYTES);
+    if (there && right) s->proven = s->steps_count;
+    else if (there) s->steps_count = s->proven;
+    return !there || right;
+}
+
+struct reduce_variant sync_chain_result(const struct sync *s, uint64_t epoch, uint32_t c,
+                                        const uint8_t **gid)
+{
+    assert(epoch >= s->base_epoch && epoch < sync_chain_head(s));
+    const struct sync_step *t = &s->steps[epoch - s->base_epoch];
+    const uint8_t *at = t->vector + (size_t)c * REDUCE_VARIANT_BYTES;
+    struct reduce_variant v = {.rank = at[0]};
+    memcpy(v.digest, at + 1, sizeof v.digest);
+    *gid = t->gid;
+    return v;
+}

@@ -1,0 +1,92 @@
+#include "parcel.h"
+#include "sync_parts.h"
+#include "wire.h"
+
+static void write(const struct sync *s, uint32_t c, struct bytes anchor, struct bytes momentum,
+                  const struct sink *out)
+{
+    struct action a = {.kind = ACTION_STATE,
+                       .part = {.offset = sync_chunk_offset(s, c), .floats = anchor}};
+    sink_act(out, &a);
+    a.part.vector = 1;
+    a.part.floats = momentum;
+    sink_act(out, &a);
+}
+
+/* From my own state to the spare buffers. */
+static void copy(struct sync *s, uint32_t c, const struct sink *out)
+{
+    const struct lineage_state *mine = &s->now.state;
+    write(s, c, sync_vector(s, mine->anchor, c), sync_vector(s, mine->momentum, c), out);
+    s->chunks[c].hold = SYNC_HOLDS;
+}
+
+void sync_chunk_advance(struct sync *s, uint32_t c)
+{
+    struct sync_chunk *k = &s->chunks[c];
+    const uint8_t *gid;
+    while (k->hold != SYNC_LACKS && k->epoch < sync_chain_head(s)) {
+        struct reduce_variant v = sync_chain_result(s, k->epoch, c, &gid);
+        if (!reduce_no_bytes(&v)) return;
+        k->epoch++;
+    }
+}
+
+void sync_chunk_finish(struct sync *s, const struct sink *out)
+{
+    for (uint32_t c = 0; c < s->config.layout.chunks; c++)
+        if (s->chunks[c].hold == SYNC_OWNS) copy(s, c, out);
+}
+
+bool sync_chunk_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes reply,
+                     const struct sink *out)
+{
+    const uint8_t *leaves = sync_manifest_leaves(s, epoch);
+    size_t half = sync_vector_bytes(s, c);
+    uint8_t digest[CRYPTO_DIGEST_BYTES];
+    if (!leaves || !sync_chain_lineage(s, epoch)) return true; /* asked before the chain changed */
+    if (reply.count != 2 * half) return false;
+    struct bytes anchor = bytes_of(reply.data, half), momentum = bytes_of(reply.data + half, half);
+    sync_leaf(s, anchor, momentum, digest);
+    if (memcmp(digest, leaves + (size_t)c * CRYPTO_DIGEST_BYTES, sizeof digest)) return false;
+    if (s->chunks[c].hold != SYNC_LACKS) return true;
+    write(s, c, anchor, momentum, out);
+    s->chunks[c].hold = SYNC_HOLDS;
+    s->chunks[c].epoch = epoch;
+    s->bytes += reply.count;
+    sync_chunk_advance(s, c);
+    return true;
+}
+
+/* Is my contribution in what this parcel carries? */
+static bool mine(const struct sync *s, const struct parcel *p)
+{
+    for (int i = 0; i < SYNC_GIVEN; i++)
+        if (!memcmp(s->given[i].gid, p->gid, sizeof p->gid) && p->mask >> s->given[i].self & 1)
+            return true;
+    return false;
+}
+
+bool sync_result_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes reply,
+                      const struct sink *out)
+{
+    struct sync_chunk *k = &s->chunks[c];
+    struct parcel p;
+    const uint8_t *gid;
+    uint8_t digest[CRYPTO_DIGEST_BYTES];
+    if (k->hold == SYNC_LACKS || k->epoch + 1 != epoch || epoch > sync_chain_head(s)) return true;
+    struct reduce_variant v = sync_chain_result(s, k->epoch, c, &gid);
+    if (!parcel_read(reply, &s->config.layout, NODE_GROUP_MAX, &p) || p.type != WIRE_RESULT ||
+        p.chunk != c || memcmp(p.gid, gid, sizeof p.gid))
+        return false;
+    parcel_digest(s->config.crypto, p.mask, p.wire, digest);
+    if (memcmp(digest, v.digest, sizeof digest)) return false;
+    if (k->hold == SYNC_OWNS) copy(s, c, out);
+    sink_act(out, &(struct action){.kind = ACTION_REPLAY, .replay = {c, p.wire}});
+    k->epoch++;
+    k->mine = k->mine || mine(s, &p);
+    s->bytes += reply.count;
+    s->replayed++;
+    sync_chunk_advance(s, c);
+    return true;
+}
