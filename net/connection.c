@@ -502,6 +502,15 @@ static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pk
     }
 }
 
+/* Bytes that may leave at once: what the pacer allows, so that a short queue on the way does not
+ * overflow; one packet at least. */
+static size_t burst_of(const struct connection *c)
+{
+    size_t quantum = ngtcp2_conn_get_send_quantum2(c->quic), room = sizeof c->endpoint->out;
+    if (quantum < PAYLOAD_BYTES_MAX) quantum = PAYLOAD_BYTES_MAX;
+    return quantum < room ? quantum : room;
+}
+
 bool connection_write(struct connection *c, instant now)
 {
     struct endpoint *e = c->endpoint;
@@ -510,9 +519,10 @@ bool connection_write(struct connection *c, instant now)
         ngtcp2_pkt_info info;
         size_t segment = 0;
         if (e->send_blocked) return true;
+        if (batch) now = clock_now(); /* for the pacer: the batches before took their time */
         ngtcp2_path_storage_zero(&path);
         ngtcp2_ssize n = ngtcp2_conn_write_aggregate_pkt2(
-            c->quic, &path.path, &info, e->out, sizeof e->out, &segment, write_packet,
+            c->quic, &path.path, &info, e->out, burst_of(c), &segment, write_packet,
             e->udp.gso ? SEND_BATCH_PACKETS : 1, now.ns);
         if (n < 0) {
             connection_finish_by_error(c, (int)n, now);

@@ -83,7 +83,9 @@ static size_t raise_buffer(int fd, int option, size_t want)
 {
     int asked = (int)want, got = 0;
     socklen_t n = sizeof got;
-    setsockopt(fd, SOL_SOCKET, option, &asked, sizeof asked);
+    int force = option == SO_RCVBUF ? SO_RCVBUFFORCE : SO_SNDBUFFORCE; /* root's is not limited */
+    if (setsockopt(fd, SOL_SOCKET, force, &asked, sizeof asked))
+        setsockopt(fd, SOL_SOCKET, option, &asked, sizeof asked);
     getsockopt(fd, SOL_SOCKET, option, &got, &n);
     return (size_t)got / 2;
 }
