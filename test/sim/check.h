@@ -8,9 +8,8 @@
  *                contributions; it contains exactly those that are claimed to be in it
  *     twice      of a node's tokens no more are in a history than it has trained on
  *     accept     a process signs at most one group per attempt (SPEC.md, "Matchmaking")
- *     bound      from READY to applied or solo: T_MATCH + T_REDUCE + 2 T_CLOSE and a margin
- *                (SIM_ROUND_S); the trainer pauses for at most T_REDUCE + 2 T_CLOSE and a margin
- *                (SIM_HELD_S)
+ *     bound      from READY to applied or solo: SIM_ROUND_S; the trainer pauses for at most
+ *                SIM_HELD_S
  *     back       an epoch grows by one, or changes by adopting a heavier lineage
  *     cause      a second history from one past is made only if a member did not see another live
  *                one: it considered it dead, had not heard of it or lost it in the average; or
@@ -33,10 +32,10 @@
 #include "network.h"
 #include "swarm/node.h"
 
-/* Counted from the snapshot (SPEC.md, "Timers"): 10 s and three inner steps of the slowest member
- * for the others' snapshots, T_REDUCE = 10 s and three estimates for the chunks, 2 T_CLOSE = 20 s
- * and one estimate to agree. The estimate is under a second for vectors as short as these. 5 s of
- * margin for latency; inner steps are added by check.c. */
+/* Counted from the snapshot (SPEC.md, "Timers"): 10 s for the others' snapshots, T_STILL = 10 s three
+ * times until nothing more is waited for, T_CLOSE = 20 s to agree, 4 s for the bytes of vectors as
+ * short as these, and 5 s of margin for latency. check.c adds inner steps of the slowest member;
+ * far worlds add what their bytes take. */
 #define SIM_HELD_S (10 + 30 + 20 + 4 + 5)
 /* Adds T_MATCH = 15 s and one timer of its last attempt. */
 #define SIM_ROUND_S (15 + 3 + SIM_HELD_S)
@@ -47,7 +46,7 @@
 #define SIM_HEAL_S 240
 /* Dials through the first of the list, an exchange of records, more dials. */
 #define SIM_MEET_S 10
-/* A normal leave: T_REDUCE of a round in progress, and the goodbyes. */
+/* A normal leave: a round in progress, and the goodbyes. */
 #define SIM_LEAVE_S (SIM_ROUND_S + 10)
 
 #define SIM_ROUNDS_MIN 10
