@@ -1,13 +1,10 @@
 #include "sync.h"
 #include "sync_parts.h"
-#include "wire.h"
 
 /* SPEC.md, "State transfer". Wait for manifests, plus a second for each MANIFEST_RATE bytes of the
  * state, to hash them. */
 #define MANIFEST_PATIENCE span_s(5)
 #define MANIFEST_RATE     (256u << 20)
-/* Of a request: from its sending, or from the latest byte of its server. */
-#define PATIENCE span_s(30)
 /* Before a server is asked again that did not have what it was asked for; and how long a download
  * waits for one that may have it then. */
 #define PAUSE span_s(1)
@@ -37,28 +34,6 @@ static bool hopeless(const struct sync *s, instant now)
     return s->servers_count > 0;
 }
 
-/* Cancels a request, so that what it was for is requested elsewhere. */
-static void take_back(struct sync *s, struct sync_request *q)
-{
-    struct sync_server *v = &s->servers[q->server];
-    if (q->what == SYNC_CHUNK || q->what == SYNC_RESULT) {
-        s->chunks[q->chunk].asked = false;
-        v->in_flight--;
-        v->flying -= q->bytes;
-    }
-    q->ticket = 0;
-}
-
-static void lose(struct sync *s, uint32_t server, enum sync_away why, instant now)
-{
-    struct sync_server *v = &s->servers[server];
-    if (why == SYNC_LIAR) s->liars++;
-    v->away = why;
-    v->since = now;
-    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
-        if (s->requests[i].ticket && s->requests[i].server == server) take_back(s, &s->requests[i]);
-}
-
 /* The place of a new server: a free one, or that of one that is away. */
 static struct sync_server *place(struct sync *s)
 {
@@ -68,87 +43,7 @@ static struct sync_server *place(struct sync *s)
     return NULL;
 }
 
-/* ---- requests ---- */
-
-static void ask(struct sync *s, struct sync_request q, instant now, struct writer *w,
-                const struct sink *out)
-{
-    struct sync_server *v = &s->servers[q.server];
-    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++) {
-        if (s->requests[i].ticket) continue;
-        q.ticket = SYNC_TICKET | ++s->tickets;
-        q.until = instant_after(now, PATIENCE);
-        s->requests[i] = q;
-        if (q.what == SYNC_CHUNK || q.what == SYNC_RESULT) {
-            s->chunks[q.chunk].asked = true;
-            v->in_flight++;
-            v->flying += q.bytes;
-        }
-        sink_act(out, &(struct action){.kind = ACTION_REQUEST,
-                                       .peer = v->sid,
-                                       .ticket = q.ticket,
-                                       .bytes = writer_bytes(w)});
-        return;
-    }
-}
-
-static void ask_past(struct sync *s, uint32_t server, instant now, const struct sink *out)
-{
-    uint8_t room[1 + CRYPTO_DIGEST_BYTES], lineage[CRYPTO_DIGEST_BYTES];
-    struct writer w = writer_init(room, sizeof room);
-    uint64_t from = sync_chain_end(s, lineage);
-    writer_u8(&w, WIRE_GET_PAST);
-    writer_copy(&w, lineage, sizeof lineage);
-    ask(s, (struct sync_request){.what = SYNC_PAST, .server = server, .epoch = from}, now, &w, out);
-}
-
-static void ask_manifest(struct sync *s, uint32_t server, instant now, const struct sink *out)
-{
-    uint8_t room[1 + CRYPTO_DIGEST_BYTES];
-    struct writer w = writer_init(room, sizeof room);
-    writer_u8(&w, WIRE_GET_MANIFEST);
-    writer_copy(&w, s->target.lineage, CRYPTO_DIGEST_BYTES);
-    s->servers[server].asked = true;
-    ask(s, (struct sync_request){.what = SYNC_LEAVES, .server = server, .epoch = s->target.epoch},
-        now, &w, out);
-}
-
-static void ask_chunk(struct sync *s, uint32_t server, uint32_t c, instant now,
-                      const struct sink *out)
-{
-    uint8_t room[1 + CRYPTO_DIGEST_BYTES + 4];
-    struct writer w = writer_init(room, sizeof room);
-    writer_u8(&w, WIRE_GET_CHUNK);
-    writer_copy(&w, sync_chain_lineage(s, s->manifest.epoch), CRYPTO_DIGEST_BYTES);
-    writer_u32(&w, c);
-    ask(s,
-        (struct sync_request){.what = SYNC_CHUNK,
-                              .server = server,
-                              .chunk = c,
-                              .epoch = s->manifest.epoch,
-                              .bytes = 2 * sync_vector_bytes(s, c)},
-        now, &w, out);
-}
-
-static void ask_result(struct sync *s, uint32_t server, uint32_t c, instant now,
-                       const struct sink *out)
-{
-    uint8_t room[1 + CRYPTO_DIGEST_BYTES + 4 + CRYPTO_DIGEST_BYTES];
-    struct writer w = writer_init(room, sizeof room);
-    const uint8_t *gid;
-    struct reduce_variant v = sync_chain_result(s, s->chunks[c].epoch, c, &gid);
-    writer_u8(&w, WIRE_FETCH);
-    writer_copy(&w, gid, CRYPTO_DIGEST_BYTES);
-    writer_u32(&w, c);
-    writer_copy(&w, v.digest, sizeof v.digest);
-    ask(s,
-        (struct sync_request){.what = SYNC_RESULT,
-                              .server = server,
-                              .chunk = c,
-                              .epoch = s->chunks[c].epoch + 1,
-                              .bytes = outer_wire_bytes(outer_chunk_count(&s->config.layout, c))},
-        now, &w, out);
-}
+/* ---- what is asked of whom ---- */
 
 static bool asked(const struct sync *s, enum sync_what what)
 {
@@ -157,14 +52,12 @@ static bool asked(const struct sync *s, enum sync_what what)
     return false;
 }
 
-/* ---- what is asked of whom ---- */
-
 /* No rounds lead from what is here to the target: it is downloaded. */
 static void start_over(struct sync *s)
 {
     for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++) {
         struct sync_request *q = &s->requests[i];
-        if (q->ticket && q->what != SYNC_LEAVES) take_back(s, q);
+        if (q->ticket && q->what != SYNC_LEAVES) sync_take_back(s, q);
     }
     sync_chain_start(s, s->target.epoch, s->target.lineage);
     s->downloaded = true;
@@ -179,7 +72,7 @@ static void lead_on(struct sync *s, instant now, const struct sink *out)
     for (uint32_t i = 0; !beyond && i < s->servers_count; i++) {
         any = any || here(&s->servers[i]);
         if (!here(&s->servers[i]) || s->servers[i].no_past) continue;
-        ask_past(s, i, now, out);
+        sync_ask_past(s, i, now, out);
         return;
     }
     if (any || beyond) start_over(s);
@@ -215,7 +108,7 @@ static void learn_leaves(struct sync *s, instant now, const struct sink *out)
     }
     for (uint32_t i = 0; i < s->servers_count && sent < SYNC_MANIFESTS; i++) {
         if (!here(&s->servers[i]) || s->servers[i].asked) continue;
-        ask_manifest(s, i, now, out);
+        sync_ask_manifest(s, i, now, out);
         sent++;
     }
     /* Chunks that are on their way are checked against one of the two manifests that are kept. */
@@ -227,7 +120,7 @@ static void learn_leaves(struct sync *s, instant now, const struct sink *out)
     uint32_t others =
         sync_manifest_settle(s, wanted < SYNC_MANIFESTS ? wanted : SYNC_MANIFESTS, now);
     for (uint32_t i = 0; i < s->servers_count; i++)
-        if (others >> i & 1) lose(s, i, SYNC_LIAR, now);
+        if (others >> i & 1) sync_lose(s, i, SYNC_LIAR, now);
 }
 
 /* May more be asked of it? */
@@ -275,8 +168,8 @@ static void ask_more(struct sync *s, instant now, const struct sink *out)
         if (best == NO_CHUNK) return;
         uint32_t c = next_chunk(s, &s->servers[best]);
         if (c == NO_CHUNK) passed |= (uint32_t)1 << best;
-        else if (s->chunks[c].hold == SYNC_LACKS) ask_chunk(s, best, c, now, out);
-        else ask_result(s, best, c, now, out);
+        else if (s->chunks[c].hold == SYNC_LACKS) sync_ask_chunk(s, best, c, now, out);
+        else sync_ask_result(s, best, c, now, out);
     }
 }
 
@@ -336,7 +229,7 @@ static void on_manifest(struct sync *s, const struct sync_request *q, struct byt
 {
     if (q->epoch != s->target.epoch) return; /* of an earlier target */
     if (sync_manifest_take(s, q->server, reply)) s->servers[q->server].answered = true;
-    else lose(s, q->server, reply.count ? SYNC_LIAR : SYNC_EMPTY, now);
+    else sync_lose(s, q->server, reply.count ? SYNC_LIAR : SYNC_EMPTY, now);
 }
 
 static void on_bulk(struct sync *s, const struct sync_request *q, struct bytes reply, instant now,
@@ -348,11 +241,11 @@ static void on_bulk(struct sync *s, const struct sync_request *q, struct bytes r
         bool good = chunk ? sync_chunk_take(s, q->chunk, q->epoch, reply, out)
                           : sync_result_take(s, q->chunk, q->epoch, reply, out);
         if (good) v->served++;
-        else lose(s, q->server, SYNC_LIAR, now);
+        else sync_lose(s, q->server, SYNC_LIAR, now);
     } else if (!chunk) {
         if (v->lacks < q->epoch) v->lacks = q->epoch;
     } else if (q->epoch == s->target.epoch) {
-        lose(s, q->server, SYNC_EMPTY, now);
+        sync_lose(s, q->server, SYNC_EMPTY, now);
     } else if (q->epoch == s->manifest.epoch) {
         s->manifest.any = false; /* they have gone on, as the target has */
     }
@@ -364,7 +257,7 @@ void sync_reply(struct sync *s, uint64_t ticket, bool ok, struct bytes reply, in
     for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++) {
         struct sync_request q = s->requests[i];
         if (q.ticket == 0 || q.ticket != ticket) continue;
-        take_back(s, &s->requests[i]);
+        sync_take_back(s, &s->requests[i]);
         if (s->state != SYNC_RUNNING) return;
         if (!ok) reply = bytes_of("", 0);
         if (q.what == SYNC_PAST) on_past(s, &q, reply);
@@ -444,7 +337,9 @@ void sync_server(struct sync *s, sid peer, bool busy, instant now, const struct 
         struct sync_server *v = &s->servers[i];
         if (v->sid != peer) continue;
         v->busy = busy;
-        span away = v->away == SYNC_EMPTY ? PAUSE : v->away == SYNC_LATE ? PATIENCE : span_ns(0);
+        span away = v->away == SYNC_EMPTY  ? PAUSE
+                    : v->away == SYNC_LATE ? SYNC_PATIENCE
+                                           : span_ns(0);
         if (here(v) || v->away == SYNC_LIAR || now.ns < instant_after(v->since, away).ns) return;
         *v =
             (struct sync_server){.sid = peer, .busy = busy, .lacks = v->lacks, .served = v->served};
@@ -460,7 +355,7 @@ void sync_server(struct sync *s, sid peer, bool busy, instant now, const struct 
 void sync_gone(struct sync *s, sid peer, instant now, const struct sink *out)
 {
     for (uint32_t i = 0; i < s->servers_count; i++)
-        if (s->servers[i].sid == peer && here(&s->servers[i])) lose(s, i, SYNC_GONE, now);
+        if (s->servers[i].sid == peer && here(&s->servers[i])) sync_lose(s, i, SYNC_GONE, now);
     go_on(s, now, out);
 }
 
@@ -494,7 +389,8 @@ void sync_flow(struct sync *s, sid peer, uint64_t received, instant now)
         if (s->servers[i].sid == peer) s->servers[i].rate = received;
     for (size_t i = 0; received && i < sizeof s->requests / sizeof *s->requests; i++) {
         struct sync_request *q = &s->requests[i];
-        if (q->ticket && s->servers[q->server].sid == peer) q->until = instant_after(now, PATIENCE);
+        if (q->ticket && s->servers[q->server].sid == peer)
+            q->until = instant_after(now, SYNC_PATIENCE);
     }
 }
 
@@ -505,7 +401,7 @@ void sync_fetch_tick(struct sync *s, instant now, const struct sink *out)
     if (s->state != SYNC_RUNNING) return;
     for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
         if (s->requests[i].ticket && now.ns >= s->requests[i].until.ns)
-            lose(s, s->requests[i].server, SYNC_LATE, now);
+            sync_lose(s, s->requests[i].server, SYNC_LATE, now);
     go_on(s, now, out);
     for (uint32_t i = 0; i < s->servers_count; i++) {
         struct sync_server *v = &s->servers[i];

@@ -27,6 +27,17 @@ bool sync_manifest_take(struct sync *s, uint32_t server, struct bytes reply)
     return true;
 }
 
+void sync_manifest_forget(struct sync *s, uint32_t server)
+{
+    for (uint32_t i = 0; i < s->answers_count; i++) {
+        if (s->answers[i].server != server) continue;
+        struct sync_answer gone = s->answers[i];
+        s->answers[i] = s->answers[--s->answers_count];
+        s->answers[s->answers_count] = gone; /* its leaves are room for the next */
+        return;
+    }
+}
+
 static bool alike(const struct sync *s, uint32_t i, uint32_t j)
 {
     return !memcmp(s->answers[i].root, s->answers[j].root, CRYPTO_DIGEST_BYTES);

@@ -3,7 +3,8 @@
  *     chain      the rounds between the state that is held and the one that is wanted
  *     manifest   the digests of a state's chunks, by majority
  *     chunk      chunks: downloaded, or brought forward by a round's result
- *     fetch      servers and requests, and what is asked of whom
+ *     ask        requests to a server
+ *     fetch      servers, and what is asked of whom
  *     serve      the other side
  *
  * Each uses those above it. */
@@ -93,6 +94,12 @@ struct sync_manifest {
     uint8_t *leaves; /* [chunks][16] */
 };
 
+struct sync_answer { /* a server's manifest of the target */
+    uint32_t server;
+    uint8_t root[CRYPTO_DIGEST_BYTES]; /* of its leaves */
+    uint8_t *leaves;
+};
+
 struct sync_offer { /* a state that I serve */
     bool any;
     struct lineage_state state;
@@ -116,11 +123,7 @@ struct sync {
     uint32_t steps_count, proven; /* rounds of the chain; those that surely led to a target */
     /* The latest accepted manifest and the one before it; answers for the target's. */
     struct sync_manifest manifest, manifest_before;
-    struct {
-        uint32_t server;
-        uint8_t root[CRYPTO_DIGEST_BYTES];
-        uint8_t *leaves;
-    } answers[SYNC_MANIFESTS];
+    struct sync_answer answers[SYNC_MANIFESTS];
     uint32_t answers_count;
     instant manifest_until, began;  /* end of the wait for manifests; start of the download */
     uint64_t tickets, bytes, liars; /* issued so far; bytes received; servers banned */
@@ -188,6 +191,8 @@ struct reduce_variant sync_chain_result(const struct sync *s, uint64_t epoch, ui
 
 /* A server's answer; false unless it is a manifest of the target. */
 bool sync_manifest_take(struct sync *s, uint32_t server, struct bytes reply);
+/* This server is not asked any more: its answer does not count. */
+void sync_manifest_forget(struct sync *s, uint32_t server);
 /* Accepts the answer that most gave, once all asked have answered or time is over. Bits of the
  * servers that said otherwise. */
 uint32_t sync_manifest_settle(struct sync *s, uint32_t wanted, instant now);
@@ -205,6 +210,24 @@ bool sync_result_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes r
 void sync_chunk_advance(struct sync *s, uint32_t c);
 /* All chunks are at the target: writes the ones that are still in my own state. */
 void sync_chunk_finish(struct sync *s, const struct sink *out);
+
+/* ---- sync_ask.c ---- */
+
+/* Of a request: from its sending, or from the latest byte of its server. */
+#define SYNC_PATIENCE span_s(30)
+
+/* Of this server: the rounds that lead on from the chain's end; the target's manifest; a chunk at
+ * the epoch of the latest manifest; the next result of a chunk. */
+void sync_ask_past(struct sync *s, uint32_t server, instant now, const struct sink *out);
+void sync_ask_manifest(struct sync *s, uint32_t server, instant now, const struct sink *out);
+void sync_ask_chunk(struct sync *s, uint32_t server, uint32_t c, instant now,
+                    const struct sink *out);
+void sync_ask_result(struct sync *s, uint32_t server, uint32_t c, instant now,
+                     const struct sink *out);
+/* Cancels a request, so that what it was for is requested elsewhere. */
+void sync_take_back(struct sync *s, struct sync_request *q);
+/* This server is away: cancels all requests to it. */
+void sync_lose(struct sync *s, uint32_t server, enum sync_away why, instant now);
 
 /* ---- sync_fetch.c ---- */
 

@@ -322,6 +322,20 @@ Test(sync, a_manifest_that_two_others_contradict_does_not_count)
     cr_assert(eq(u64, taker.liars, 1u));
 }
 
+Test(sync, the_manifest_of_one_that_is_gone_does_not_count)
+{
+    fill(&givers[0], 2);
+    start(2);
+    carry(1);
+    cr_assert(eq(u32, taker.answers_count, 1u));
+    sync_gone(&taker, givers[0].sid, now, &to_taker);
+    cr_assert(eq(u32, taker.answers_count, 0u));
+    carry(1000);
+    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
+    cr_assert(same_as(&givers[1]));
+    cr_assert(eq(u64, taker.liars, 0u));
+}
+
 Test(sync, who_alone_lies_makes_it_fail)
 {
     givers[0].lies = true;
