@@ -2,7 +2,7 @@
 """Ctrl-C twice ends at once, in the middle of a step; what was saved before is found again."""
 from swarms import *
 
-LONG = dict(steps=400, every=200, batch=1 << 18)  # a step takes some seconds
+LONG = dict(steps=400, every=200, batch=3 << 18)  # a step takes some seconds: five on two fast cores
 
 
 def ends(process, detail):
