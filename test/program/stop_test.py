@@ -124,7 +124,7 @@ done = subprocess.run([SHOAL, "train", "unsaved.yaml", "--fresh"], stdout=full, 
 ok(done.returncode == 4 and "not all of the output" in done.stderr and "File too large" in done.stderr, "what went wrong before decides the code", done.stderr)
 
 # A worker whose first step takes seconds is asked; --watch in a pipe, as JSON, to a full disk.
-slow = Worker("slow", os.path.join(PLACE, "slow-peers.txt")).start(experiment("slow", steps=400, every=200, batch=1 << 18))
+slow = Worker("slow", os.path.join(PLACE, "slow-peers.txt")).start(experiment("slow", steps=400, every=200, batch=3 << 18))
 peer = slow.id + "@" + slow.address
 ok(wait_for(lambda: run("status", peer).returncode == 0), "a worker answers", slow.output())
 said = run("status", peer).stdout
