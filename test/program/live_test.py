@@ -28,11 +28,12 @@ for columns in (40, 80, 120):
     picture = run_it.screen.text()
     ok(drawn and "loss" in picture and "step" in picture and re.search(r"epoch \d+ of 5000", picture), "run: %d columns show where it stands" % columns, picture)
     later = run_it.screen.text()
-    run_it.until(lambda s: s.text() != later, 20)
+    # Between a sentence and the next picture there is none for a moment; what is left of an old one stays.
+    run_it.until(lambda s: s.text() != later and one_picture(s.text()), 20)
     ok(one_picture(run_it.screen.text()) and lines_fit(run_it), "run: drawn in place at %d columns" % columns, run_it.screen.text())
     run_it.resize(50)
     before = len(run_it.raw)
-    run_it.until(lambda s: run_it.raw.count("tokens/s", before) >= 2, 20)
+    run_it.until(lambda s: run_it.raw.count("tokens/s", before) >= 2 and one_picture(s.text()), 20)
     ok(one_picture(run_it.screen.text()), "run: no stale line after a resize from %d to 50" % columns, run_it.screen.text())
     if columns == 120:
         peer = address_of(run_it.screen.text())
