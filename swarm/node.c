@@ -285,8 +285,6 @@ instant node_due(const struct node *n)
 
 /* ---- the start ---- */
 
-static_assert(NODE_PAST_MAX == PAST_ROUNDS_MAX, "node.h says what past.h keeps");
-
 static struct reduce_config reduce_config_of(const struct node_config *c)
 {
     struct reduce_config r = {

@@ -52,8 +52,6 @@ struct node_config {
 
 struct node;
 
-#define NODE_PAST_MAX 8
-
 /* Bytes of arena that node_init needs for this configuration, and of node_config.past. */
 size_t node_bytes(const struct node_config *c);
 size_t node_past_bytes(uint64_t parameters, uint32_t rounds);

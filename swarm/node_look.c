@@ -47,7 +47,7 @@ bool node_any_near(const struct node *n)
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = node_member(n, i);
         if (p && p->progress.phase == PHASE_SYNC && p->progress.flags & PROGRESS_NEAR &&
-            p->health == HEALTH_ALIVE && p->progress.epoch + PAST_ROUNDS_MAX >= n->state.epoch &&
+            p->health == HEALTH_ALIVE && p->progress.epoch + NODE_PAST_MAX >= n->state.epoch &&
             member_link(&n->members, i) != LINK_NONE)
             return true;
     }

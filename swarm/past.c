@@ -3,9 +3,9 @@
 #include <assert.h>
 
 #include "parcel.h"
+#include "reduce_send.h"
+#include "reduce_variant.h"
 #include "wire.h"
-
-static size_t wire_of_all(const struct outer_layout *l) { return outer_wire_offset(l, l->chunks); }
 
 size_t past_bytes(const struct outer_layout *l, uint32_t rounds)
 {
@@ -15,18 +15,18 @@ size_t past_bytes(const struct outer_layout *l, uint32_t rounds)
 
 size_t past_means_bytes(const struct outer_layout *l, uint32_t rounds)
 {
-    return rounds * wire_of_all(l);
+    return rounds * outer_wire_offset(l, l->chunks);
 }
 
 bool past_init(struct past *p, const struct outer_layout *l, uint32_t rounds, uint8_t *means,
                uint8_t *spare, struct arena *room)
 {
-    assert(rounds <= PAST_ROUNDS_MAX);
+    assert(rounds <= NODE_PAST_MAX);
     *p = (struct past){.layout = *l, .count = rounds, .spare = spare};
     bool all = true;
     for (uint32_t i = 0; i < rounds; i++) {
         p->rounds[i].chunks = arena_array(room, struct reduce_variant, l->chunks);
-        p->rounds[i].means = means + i * wire_of_all(l);
+        p->rounds[i].means = means + past_means_bytes(l, i);
         all = all && p->rounds[i].chunks;
     }
     p->reply = arena_array(room, uint8_t, rounds * past_entry_bytes(l));
@@ -65,10 +65,7 @@ static struct bytes rounds_from(struct past *p, const uint8_t *lineage)
     const struct past_round *k = after(p, lineage);
     for (uint32_t n = 0; k && n < p->count; n++, k = after(p, k->lineage)) {
         writer_copy(&w, k->gid, sizeof k->gid);
-        for (uint32_t c = 0; c < p->layout.chunks; c++) {
-            writer_u8(&w, k->chunks[c].rank);
-            writer_copy(&w, k->chunks[c].digest, CRYPTO_DIGEST_BYTES);
-        }
+        for (uint32_t c = 0; c < p->layout.chunks; c++) reduce_variant_write(&w, &k->chunks[c]);
     }
     assert(!w.full);
     return writer_bytes(&w);
@@ -95,13 +92,7 @@ bool past_request(struct past *p, sid peer, link_id link, uint64_t ticket, struc
         if (!k->held || memcmp(k->gid, name, sizeof name) || !v->mask ||
             memcmp(v->digest, digest.data, sizeof v->digest))
             continue;
-        struct parcel held = {.type = WIRE_RESULT,
-                              .rank = v->rank,
-                              .chunk = c,
-                              .mask = v->mask,
-                              .wire = bytes_of(k->means + outer_wire_offset(&p->layout, c),
-                                               outer_wire_bytes(outer_chunk_count(&p->layout, c)))};
-        memcpy(held.gid, k->gid, sizeof held.gid);
+        struct parcel held = reduce_result_of(&p->layout, k->gid, c, v, k->means);
         a.bytes = parcel_head(&held, &p->layout, head);
         a.more = held.wire;
         sink_act(out, &a);

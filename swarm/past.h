@@ -12,8 +12,6 @@
 
 #include "reduce.h"
 
-#define PAST_ROUNDS_MAX 8
-
 struct past_round {
     bool held;
     uint8_t gid[CRYPTO_DIGEST_BYTES];
@@ -25,13 +23,13 @@ struct past_round {
 struct past {
     struct outer_layout layout;
     uint32_t count, next; /* slots; the one that the next round takes */
-    struct past_round rounds[PAST_ROUNDS_MAX];
+    struct past_round rounds[NODE_PAST_MAX];
     uint8_t *spare; /* buffer of means that no kept round uses */
     uint8_t *reply; /* to GET_PAST */
 };
 
 /* Bytes of arena, and of lent memory for means, that keeping `rounds` rounds takes; at most
- * PAST_ROUNDS_MAX, 0 keeps none. */
+ * NODE_PAST_MAX, 0 keeps none. */
 size_t past_bytes(const struct outer_layout *l, uint32_t rounds);
 size_t past_means_bytes(const struct outer_layout *l, uint32_t rounds);
 
@@ -49,10 +47,10 @@ uint8_t *past_spare(const struct past *p);
 bool past_request(struct past *p, sid peer, link_id link, uint64_t ticket, struct bytes request,
                   const struct sink *out);
 
-/* Bytes of one round in the reply to GET_PAST: gid, then rank and digest of each chunk. */
+/* Bytes of one round in the reply to GET_PAST: gid, then its vector. */
 static inline size_t past_entry_bytes(const struct outer_layout *l)
 {
-    return CRYPTO_DIGEST_BYTES + (size_t)l->chunks * REDUCE_VARIANT_BYTES;
+    return CRYPTO_DIGEST_BYTES + reduce_vector_bytes(l);
 }
 
 #endif

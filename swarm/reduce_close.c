@@ -139,13 +139,11 @@ bool reduce_close_over(const struct reduce *r)
  * every chunk that differs. */
 bool reduce_on_vector(struct reduce *r, uint32_t i, struct bytes vector, const struct sink *out)
 {
-    if (vector.count != (size_t)r->config.layout.chunks * REDUCE_VARIANT_BYTES) return false;
+    if (vector.count != reduce_vector_bytes(&r->config.layout)) return false;
     for (size_t at = 0; at < vector.count; at += REDUCE_VARIANT_BYTES)
         if (vector.data[at] >= r->group.count && vector.data[at] != REDUCE_NULL) return false;
-    struct reader in = reader_init(vector);
     for (uint32_t c = 0; c < r->config.layout.chunks; c++) {
-        struct reduce_variant v = {.rank = reader_u8(&in)};
-        reader_copy(&in, v.digest, CRYPTO_DIGEST_BYTES);
+        struct reduce_variant v = reduce_variant_at(vector.data, c);
         int order = reduce_variant_compare(&v, &r->chunks[c].best);
         if (order == 0 || (order > 0 && r->adopting != (int)i)) continue;
         if (!reduce_no_bytes(&v)) reduce_want(r, c, i, &v);

@@ -168,7 +168,13 @@ struct reduce {
     span_s(8) /* T_SILENT: a member without a message for this long is suspected */
 #define REDUCE_STILL span_s(10) /* T_STILL: a transfer without a byte for this long is late */
 
-#define REDUCE_VARIANT_BYTES (1 + CRYPTO_DIGEST_BYTES) /* per chunk in a VEC reply */
+#define REDUCE_VARIANT_BYTES (1 + CRYPTO_DIGEST_BYTES) /* per chunk of a vector */
+
+/* A vector: rank u8 and digest of each chunk. */
+static inline size_t reduce_vector_bytes(const struct outer_layout *l)
+{
+    return (size_t)l->chunks * REDUCE_VARIANT_BYTES;
+}
 
 static inline uint32_t reduce_bit(uint32_t i) { return (uint32_t)1 << i; }
 

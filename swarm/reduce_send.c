@@ -84,17 +84,23 @@ void reduce_say_have(const struct reduce *r, uint32_t member, uint32_t c, const 
 
 /* ---- parcels ---- */
 
+struct parcel reduce_result_of(const struct outer_layout *l, const uint8_t gid[CRYPTO_DIGEST_BYTES],
+                               uint32_t c, const struct reduce_variant *v, const uint8_t *means)
+{
+    size_t count = v->mask ? outer_wire_bytes(outer_chunk_count(l, c)) : 0;
+    struct parcel p = {.type = WIRE_RESULT,
+                       .rank = v->rank,
+                       .chunk = c,
+                       .mask = v->mask,
+                       .wire = bytes_of(means + outer_wire_offset(l, c), count)};
+    memcpy(p.gid, gid, CRYPTO_DIGEST_BYTES);
+    return p;
+}
+
 struct parcel reduce_result(const struct reduce *r, uint32_t c)
 {
-    const struct reduce_variant *best = &r->chunks[c].best;
-    struct parcel p = {.type = WIRE_RESULT,
-                       .rank = best->rank,
-                       .chunk = c,
-                       .mask = best->mask,
-                       .wire =
-                           bytes_of(reduce_mean(r, c), best->mask ? reduce_wire_bytes(r, c) : 0)};
-    memcpy(p.gid, r->group.gid, CRYPTO_DIGEST_BYTES);
-    return p;
+    return reduce_result_of(&r->config.layout, r->group.gid, c, &r->chunks[c].best,
+                            r->average.means);
 }
 
 static void send(struct reduce *r, uint32_t member, enum reduce_ticket_kind kind,

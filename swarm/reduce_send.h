@@ -36,6 +36,9 @@ void reduce_say_need(const struct reduce *r, uint32_t member, uint32_t c, uint8_
  * either. */
 void reduce_say_have(const struct reduce *r, uint32_t member, uint32_t c, const struct sink *out);
 
+/* A chunk's variant as a RESULT of that group; its bytes point into `means` (outer_wire_offset). */
+struct parcel reduce_result_of(const struct outer_layout *l, const uint8_t gid[CRYPTO_DIGEST_BYTES],
+                               uint32_t c, const struct reduce_variant *v, const uint8_t *means);
 /* What I hold of a chunk, as a RESULT; its bytes point into the average. */
 struct parcel reduce_result(const struct reduce *r, uint32_t c);
 

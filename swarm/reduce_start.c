@@ -17,9 +17,8 @@ size_t reduce_bytes(const struct reduce_config *c)
     size_t chunk = outer_wire_bytes(l->chunk_elements);
     return padded(sizeof(struct reduce_chunk) * l->chunks) + 2 * padded(4 * (size_t)l->chunks) +
            (REDUCE_WINDOW + REDUCE_RESCUE) * padded(chunk * c->group_max) +
-           padded(sizeof(float) * l->chunk_elements) +
-           padded(REDUCE_VARIANT_BYTES * (size_t)l->chunks) + padded(chunk * l->chunks) +
-           2 * padded(l->chunks);
+           padded(sizeof(float) * l->chunk_elements) + padded(reduce_vector_bytes(l)) +
+           padded(chunk * l->chunks) + 2 * padded(l->chunks);
 }
 
 bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *room)
@@ -38,7 +37,7 @@ bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *
         all = all && r->work[i].contributions;
     }
     r->accumulator = arena_array(room, float, l->chunk_elements);
-    r->scratch = arena_array(room, uint8_t, REDUCE_VARIANT_BYTES * (size_t)l->chunks);
+    r->scratch = arena_array(room, uint8_t, reduce_vector_bytes(l));
     r->average.means = arena_array(room, uint8_t, chunk * l->chunks);
     r->average.null = arena_array(room, uint8_t, l->chunks);
     r->average.mine = arena_array(room, uint8_t, l->chunks);

@@ -11,14 +11,25 @@ int reduce_variant_compare(const struct reduce_variant *a, const struct reduce_v
     return memcmp(a->digest, b->digest, CRYPTO_DIGEST_BYTES);
 }
 
+void reduce_variant_write(struct writer *w, const struct reduce_variant *v)
+{
+    writer_u8(w, v->rank);
+    writer_copy(w, v->digest, CRYPTO_DIGEST_BYTES);
+}
+
+struct reduce_variant reduce_variant_at(const uint8_t *vector, uint32_t c)
+{
+    const uint8_t *at = vector + (size_t)c * REDUCE_VARIANT_BYTES;
+    struct reduce_variant v = {.rank = at[0]};
+    memcpy(v.digest, at + 1, sizeof v.digest);
+    return v;
+}
+
 struct bytes reduce_vector(const struct reduce *r)
 {
-    struct writer w =
-        writer_init(r->scratch, (size_t)r->config.layout.chunks * REDUCE_VARIANT_BYTES);
-    for (uint32_t c = 0; c < r->config.layout.chunks; c++) {
-        writer_u8(&w, r->chunks[c].best.rank);
-        writer_copy(&w, r->chunks[c].best.digest, CRYPTO_DIGEST_BYTES);
-    }
+    struct writer w = writer_init(r->scratch, reduce_vector_bytes(&r->config.layout));
+    for (uint32_t c = 0; c < r->config.layout.chunks; c++)
+        reduce_variant_write(&w, &r->chunks[c].best);
     assert(!w.full);
     return writer_bytes(&w);
 }

@@ -1,23 +1,14 @@
 #include "sync.h"
 
-static size_t leaves_bytes(const struct outer_layout *l)
-{
-    return (size_t)l->chunks * CRYPTO_DIGEST_BYTES;
-}
-
-static size_t vector_bytes(const struct outer_layout *l)
-{
-    return (size_t)l->chunks * REDUCE_VARIANT_BYTES;
-}
-
 /* Leaves: of two states that it serves, two manifests, the answers. */
 #define LEAVES (4 + SYNC_MANIFESTS)
 
 size_t sync_bytes(const struct sync_config *c)
 {
     const struct outer_layout *l = &c->layout;
-    return LEAVES * (leaves_bytes(l) + 64) + SYNC_STEPS * (vector_bytes(l) + 64) +
-           SYNC_MANIFEST_HEAD + leaves_bytes(l) + 64 + l->chunks * sizeof(struct sync_chunk) + 64;
+    return LEAVES * (sync_leaves_bytes(l) + 64) + SYNC_STEPS * (reduce_vector_bytes(l) + 64) +
+           SYNC_MANIFEST_HEAD + sync_leaves_bytes(l) + 64 + l->chunks * sizeof(struct sync_chunk) +
+           64;
 }
 
 bool sync_init(struct sync *s, const struct sync_config *c, struct arena *room)
@@ -28,14 +19,14 @@ bool sync_init(struct sync *s, const struct sync_config *c, struct arena *room)
     for (int i = 0; i < SYNC_MANIFESTS; i++) leaves[4 + i] = &s->answers[i].leaves;
     bool all = true;
     for (int i = 0; i < LEAVES; i++) {
-        *leaves[i] = arena_array(room, uint8_t, leaves_bytes(&c->layout));
+        *leaves[i] = arena_array(room, uint8_t, sync_leaves_bytes(&c->layout));
         all = all && *leaves[i];
     }
     for (int i = 0; i < SYNC_STEPS; i++) {
-        s->steps[i].vector = arena_array(room, uint8_t, vector_bytes(&c->layout));
+        s->steps[i].vector = arena_array(room, uint8_t, reduce_vector_bytes(&c->layout));
         all = all && s->steps[i].vector;
     }
-    s->reply = arena_array(room, uint8_t, SYNC_MANIFEST_HEAD + leaves_bytes(&c->layout));
+    s->reply = arena_array(room, uint8_t, SYNC_MANIFEST_HEAD + sync_leaves_bytes(&c->layout));
     s->chunks = arena_array(room, struct sync_chunk, c->layout.chunks);
     return all && s->reply && s->chunks;
 }

@@ -1,10 +1,17 @@
+#include "reduce_variant.h"
 #include "sync_parts.h"
 #include "wire.h"
+
+/* Is it for a chunk or its result, of which a server has so many bytes to send? */
+static bool bulk(const struct sync_request *q)
+{
+    return q->what == SYNC_CHUNK || q->what == SYNC_RESULT;
+}
 
 void sync_take_back(struct sync *s, struct sync_request *q)
 {
     struct sync_server *v = &s->servers[q->server];
-    if (q->what == SYNC_CHUNK || q->what == SYNC_RESULT) {
+    if (bulk(q)) {
         s->chunks[q->chunk].asked = false;
         v->in_flight--;
         v->flying -= q->bytes;
@@ -33,7 +40,7 @@ static void ask(struct sync *s, struct sync_request q, instant now, struct write
         q.ticket = SYNC_TICKET | ++s->tickets;
         q.until = instant_after(now, SYNC_PATIENCE);
         s->requests[i] = q;
-        if (q.what == SYNC_CHUNK || q.what == SYNC_RESULT) {
+        if (bulk(&q)) {
             s->chunks[q.chunk].asked = true;
             v->in_flight++;
             v->flying += q.bytes;
@@ -48,12 +55,12 @@ static void ask(struct sync *s, struct sync_request q, instant now, struct write
 
 void sync_ask_past(struct sync *s, uint32_t server, instant now, const struct sink *out)
 {
-    uint8_t room[1 + CRYPTO_DIGEST_BYTES], lineage[CRYPTO_DIGEST_BYTES];
+    uint8_t room[1 + CRYPTO_DIGEST_BYTES];
     struct writer w = writer_init(room, sizeof room);
-    uint64_t from = sync_chain_end(s, lineage);
     writer_u8(&w, WIRE_GET_PAST);
-    writer_copy(&w, lineage, sizeof lineage);
-    ask(s, (struct sync_request){.what = SYNC_PAST, .server = server, .epoch = from}, now, &w, out);
+    writer_copy(&w, sync_chain_end_lineage(s), CRYPTO_DIGEST_BYTES);
+    ask(s, (struct sync_request){.what = SYNC_PAST, .server = server, .epoch = sync_chain_end(s)},
+        now, &w, out);
 }
 
 void sync_ask_manifest(struct sync *s, uint32_t server, instant now, const struct sink *out)
@@ -89,10 +96,10 @@ void sync_ask_result(struct sync *s, uint32_t server, uint32_t c, instant now,
 {
     uint8_t room[1 + CRYPTO_DIGEST_BYTES + 4 + CRYPTO_DIGEST_BYTES];
     struct writer w = writer_init(room, sizeof room);
-    const uint8_t *gid;
-    struct reduce_variant v = sync_chain_result(s, s->chunks[c].epoch, c, &gid);
+    const struct sync_step *t = sync_chain_step(s, s->chunks[c].epoch);
+    struct reduce_variant v = reduce_variant_at(t->vector, c);
     writer_u8(&w, WIRE_FETCH);
-    writer_copy(&w, gid, CRYPTO_DIGEST_BYTES);
+    writer_copy(&w, t->gid, CRYPTO_DIGEST_BYTES);
     writer_u32(&w, c);
     writer_copy(&w, v.digest, sizeof v.digest);
     ask(s,

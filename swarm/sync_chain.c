@@ -1,10 +1,8 @@
 #include <assert.h>
 
 #include "lineage.h"
+#include "past.h"
 #include "sync_parts.h"
-
-#define ENTRY_BYTES(s)                                                                             \
-    (CRYPTO_DIGEST_BYTES + (size_t)(s)->config.layout.chunks * REDUCE_VARIANT_BYTES)
 
 void sync_chain_start(struct sync *s, uint64_t epoch, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
 {
@@ -27,10 +25,11 @@ const uint8_t *sync_chain_lineage(const struct sync *s, uint64_t epoch)
     return lineage_after(s, (uint32_t)(epoch - s->base_epoch));
 }
 
-uint64_t sync_chain_end(const struct sync *s, uint8_t lineage[CRYPTO_DIGEST_BYTES])
+uint64_t sync_chain_end(const struct sync *s) { return s->base_epoch + s->steps_count; }
+
+const uint8_t *sync_chain_end_lineage(const struct sync *s)
 {
-    memcpy(lineage, lineage_after(s, s->steps_count), CRYPTO_DIGEST_BYTES);
-    return s->base_epoch + s->steps_count;
+    return lineage_after(s, s->steps_count);
 }
 
 bool sync_chain_whole(const struct sync *s)
@@ -56,36 +55,30 @@ static void append(struct sync *s, struct reader *in)
 {
     if (s->steps_count == SYNC_STEPS) shift(s);
     struct sync_step *t = &s->steps[s->steps_count];
-    size_t count = ENTRY_BYTES(s) - CRYPTO_DIGEST_BYTES;
+    size_t count = reduce_vector_bytes(&s->config.layout);
     uint8_t root[CRYPTO_DIGEST_BYTES];
     reader_copy(in, t->gid, sizeof t->gid);
     reader_copy(in, t->vector, count);
     lineage_root(s->config.crypto, t->gid, bytes_of(t->vector, count), root);
-    lineage_next(s->config.crypto, lineage_after(s, s->steps_count),
-                 s->base_epoch + s->steps_count + 1, root, t->lineage);
+    lineage_next(s->config.crypto, sync_chain_end_lineage(s), sync_chain_end(s) + 1, root,
+                 t->lineage);
     s->steps_count++;
 }
 
 bool sync_chain_take(struct sync *s, struct bytes reply)
 {
     struct reader in = reader_init(reply);
-    if (reply.count == 0 || reply.count % ENTRY_BYTES(s)) return false;
-    while (reader_left(&in) && s->base_epoch + s->steps_count < s->target.epoch) append(s, &in);
-    bool there = s->base_epoch + s->steps_count == s->target.epoch;
-    bool right = !memcmp(lineage_after(s, s->steps_count), s->target.lineage, CRYPTO_DIGEST_BYTES);
+    if (reply.count == 0 || reply.count % past_entry_bytes(&s->config.layout)) return false;
+    while (reader_left(&in) && sync_chain_end(s) < s->target.epoch) append(s, &in);
+    bool there = sync_chain_end(s) == s->target.epoch;
+    bool right = !memcmp(sync_chain_end_lineage(s), s->target.lineage, CRYPTO_DIGEST_BYTES);
     if (there && right) s->proven = s->steps_count;
     else if (there) s->steps_count = s->proven;
     return !there || right;
 }
 
-struct reduce_variant sync_chain_result(const struct sync *s, uint64_t epoch, uint32_t c,
-                                        const uint8_t **gid)
+const struct sync_step *sync_chain_step(const struct sync *s, uint64_t epoch)
 {
     assert(epoch >= s->base_epoch && epoch < sync_chain_head(s));
-    const struct sync_step *t = &s->steps[epoch - s->base_epoch];
-    const uint8_t *at = t->vector + (size_t)c * REDUCE_VARIANT_BYTES;
-    struct reduce_variant v = {.rank = at[0]};
-    memcpy(v.digest, at + 1, sizeof v.digest);
-    *gid = t->gid;
-    return v;
+    return &s->steps[epoch - s->base_epoch];
 }

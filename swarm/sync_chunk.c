@@ -1,12 +1,14 @@
 #include "parcel.h"
+#include "reduce_variant.h"
 #include "sync_parts.h"
 #include "wire.h"
 
 static void write(const struct sync *s, uint32_t c, struct bytes anchor, struct bytes momentum,
                   const struct sink *out)
 {
-    struct action a = {.kind = ACTION_STATE,
-                       .part = {.offset = sync_chunk_offset(s, c), .floats = anchor}};
+    struct action a = {
+        .kind = ACTION_STATE,
+        .part = {.offset = outer_chunk_start(&s->config.layout, c), .floats = anchor}};
     sink_act(out, &a);
     a.part.vector = 1;
     a.part.floats = momentum;
@@ -24,9 +26,8 @@ static void copy(struct sync *s, uint32_t c, const struct sink *out)
 void sync_chunk_advance(struct sync *s, uint32_t c)
 {
     struct sync_chunk *k = &s->chunks[c];
-    const uint8_t *gid;
     while (k->hold != SYNC_LACKS && k->epoch < sync_chain_head(s)) {
-        struct reduce_variant v = sync_chain_result(s, k->epoch, c, &gid);
+        struct reduce_variant v = reduce_variant_at(sync_chain_step(s, k->epoch)->vector, c);
         if (!reduce_no_bytes(&v)) return;
         k->epoch++;
     }
@@ -72,12 +73,12 @@ bool sync_result_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes r
 {
     struct sync_chunk *k = &s->chunks[c];
     struct parcel p;
-    const uint8_t *gid;
     uint8_t digest[CRYPTO_DIGEST_BYTES];
     if (k->hold == SYNC_LACKS || k->epoch + 1 != epoch || epoch > sync_chain_head(s)) return true;
-    struct reduce_variant v = sync_chain_result(s, k->epoch, c, &gid);
+    const struct sync_step *t = sync_chain_step(s, k->epoch);
+    struct reduce_variant v = reduce_variant_at(t->vector, c);
     if (!parcel_read(reply, &s->config.layout, NODE_GROUP_MAX, &p) || p.type != WIRE_RESULT ||
-        p.chunk != c || memcmp(p.gid, gid, sizeof p.gid))
+        p.chunk != c || memcmp(p.gid, t->gid, sizeof p.gid))
         return false;
     parcel_digest(s->config.crypto, p.mask, p.wire, digest);
     if (memcmp(digest, v.digest, sizeof digest)) return false;

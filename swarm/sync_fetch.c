@@ -66,9 +66,8 @@ static void start_over(struct sync *s)
 /* Asks one server after the other for the rounds from the chain's end to the target. */
 static void lead_on(struct sync *s, instant now, const struct sink *out)
 {
-    uint8_t end[CRYPTO_DIGEST_BYTES];
     if (sync_chain_whole(s) || asked(s, SYNC_PAST)) return;
-    bool any = false, beyond = sync_chain_end(s, end) >= s->target.epoch;
+    bool any = false, beyond = sync_chain_end(s) >= s->target.epoch;
     for (uint32_t i = 0; !beyond && i < s->servers_count; i++) {
         any = any || here(&s->servers[i]);
         if (!here(&s->servers[i]) || s->servers[i].no_past) continue;
@@ -218,8 +217,7 @@ static void go_on(struct sync *s, instant now, const struct sink *out)
 
 static void on_past(struct sync *s, const struct sync_request *q, struct bytes reply)
 {
-    uint8_t end[CRYPTO_DIGEST_BYTES];
-    if (sync_chain_end(s, end) != q->epoch) return;
+    if (sync_chain_end(s) != q->epoch) return;
     if (!sync_chain_take(s, reply)) s->servers[q->server].no_past = true;
     for (uint32_t c = 0; c < s->config.layout.chunks; c++) sync_chunk_advance(s, c);
 }

@@ -148,9 +148,9 @@ struct sync {
 
 #define SYNC_MANIFEST_HEAD (1 + 8 + CRYPTO_DIGEST_BYTES + 8 + 8 + 4 + 4)
 
-static inline size_t sync_leaves_bytes(const struct sync *s)
+static inline size_t sync_leaves_bytes(const struct outer_layout *l)
 {
-    return (size_t)s->config.layout.chunks * CRYPTO_DIGEST_BYTES;
+    return (size_t)l->chunks * CRYPTO_DIGEST_BYTES;
 }
 
 /* Bytes of a chunk of one vector. */
@@ -159,14 +159,9 @@ static inline size_t sync_vector_bytes(const struct sync *s, uint32_t c)
     return outer_chunk_count(&s->config.layout, c) * sizeof(float);
 }
 
-static inline uint64_t sync_chunk_offset(const struct sync *s, uint32_t c)
-{
-    return (uint64_t)c * s->config.layout.chunk_elements;
-}
-
 static inline struct bytes sync_vector(const struct sync *s, const float *vector, uint32_t c)
 {
-    return bytes_of(vector + sync_chunk_offset(s, c), sync_vector_bytes(s, c));
+    return bytes_of(vector + outer_chunk_start(&s->config.layout, c), sync_vector_bytes(s, c));
 }
 
 /* ---- sync_chain.c ---- */
@@ -177,15 +172,15 @@ void sync_chain_start(struct sync *s, uint64_t epoch, const uint8_t lineage[CRYP
  * nearer, and forgets those that led nowhere. */
 bool sync_chain_take(struct sync *s, struct bytes reply);
 /* Epoch of the latest state on it that surely led to a target; the lineage at `epoch`, NULL when it
- * is not on the chain; where the next rounds are to lead on from. */
+ * is not on the chain; epoch and lineage that the next rounds are to lead on from. */
 uint64_t sync_chain_head(const struct sync *s);
 const uint8_t *sync_chain_lineage(const struct sync *s, uint64_t epoch);
-uint64_t sync_chain_end(const struct sync *s, uint8_t lineage[CRYPTO_DIGEST_BYTES]);
+uint64_t sync_chain_end(const struct sync *s);
+const uint8_t *sync_chain_end_lineage(const struct sync *s);
 /* Does it lead to the target? */
 bool sync_chain_whole(const struct sync *s);
-/* The result of chunk `c` in the round that leads on from `epoch`. */
-struct reduce_variant sync_chain_result(const struct sync *s, uint64_t epoch, uint32_t c,
-                                        const uint8_t **gid);
+/* The round that leads on from this epoch, which is on the chain and not its head. */
+const struct sync_step *sync_chain_step(const struct sync *s, uint64_t epoch);
 
 /* ---- sync_manifest.c ---- */
 

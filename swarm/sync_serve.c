@@ -64,7 +64,8 @@ void sync_leaf(const struct sync *s, struct bytes anchor, struct bytes momentum,
 
 static struct bytes manifest(struct sync *s, const struct sync_offer *o)
 {
-    struct writer w = writer_init(s->reply, SYNC_MANIFEST_HEAD + sync_leaves_bytes(s));
+    struct writer w =
+        writer_init(s->reply, SYNC_MANIFEST_HEAD + sync_leaves_bytes(&s->config.layout));
     writer_u8(&w, 0);
     writer_u64(&w, o->state.epoch);
     writer_copy(&w, o->state.lineage, CRYPTO_DIGEST_BYTES);
@@ -72,7 +73,7 @@ static struct bytes manifest(struct sync *s, const struct sync_offer *o)
     writer_u64(&w, s->config.layout.parameters);
     writer_u32(&w, s->config.layout.chunk_elements);
     writer_u32(&w, s->config.layout.chunks);
-    writer_copy(&w, o->leaves, sync_leaves_bytes(s));
+    writer_copy(&w, o->leaves, sync_leaves_bytes(&s->config.layout));
     assert(!w.full);
     return writer_bytes(&w);
 }

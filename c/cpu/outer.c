@@ -17,7 +17,7 @@ static void quantize_chunk(void *ctx, size_t c, size_t thread)
     (void)thread;
     struct quantize *q = ctx;
     const struct op_outer_quantize *o = q->o;
-    const size_t at = c * (size_t)o->layout->chunk_elements;
+    const size_t at = outer_chunk_start(o->layout, (uint32_t)c);
     if (!outer_quantize_delta(o->anchor + at, o->parameters + at,
                               outer_chunk_count(o->layout, (uint32_t)c),
                               o->wire + outer_wire_offset(o->layout, (uint32_t)c)))
@@ -39,7 +39,7 @@ static void step_chunk(void *ctx, size_t c, size_t thread)
 {
     (void)thread;
     const struct op_outer_step *o = ctx;
-    const size_t at = c * (size_t)o->layout->chunk_elements;
+    const size_t at = outer_chunk_start(o->layout, (uint32_t)c);
     const size_t n = outer_chunk_count(o->layout, (uint32_t)c);
     const float *anchor = o->anchor + at, *momentum = o->momentum + at;
     float *anchor_out = o->anchor_out + at, *momentum_out = o->momentum_out + at;

@@ -93,7 +93,7 @@ bool replica_replay(struct replica *r, uint32_t chunk, struct bytes mean)
 {
     if (chunk >= r->layout.chunks) return false;
     const size_t n = outer_chunk_count(&r->layout, chunk);
-    const size_t at = (size_t)chunk * r->layout.chunk_elements;
+    const size_t at = outer_chunk_start(&r->layout, chunk);
     if (mean.count != outer_wire_bytes(n)) return false;
     float *anchor = r->anchor[!r->current] + at, *momentum = r->momentum[!r->current] + at;
     outer_step(&r->rule, anchor, momentum, mean.data, n, anchor, momentum);
@@ -106,7 +106,7 @@ static enum err carry(struct replica *r, uint32_t chunk, float *parameters, floa
                       struct why *w)
 {
     const size_t n = outer_chunk_count(&r->layout, chunk);
-    const size_t at = (size_t)chunk * r->layout.chunk_elements;
+    const size_t at = outer_chunk_start(&r->layout, chunk);
     const float *to = r->state.anchor + at, *from = r->anchor[!r->current] + at;
     const struct backend *b = r->backend;
     enum err e = b->download(b->self, room, parameters + at, n * sizeof *room, w);
@@ -128,7 +128,7 @@ enum err replica_adopt(struct replica *r, const struct order *o, float *paramete
     *keeps = o->carries;
     if (!o->carries) replica_restart(r, parameters);
     for (uint32_t c = 0; o->carries && !e && c < r->layout.chunks; c++) {
-        const size_t at = (size_t)c * r->layout.chunk_elements;
+        const size_t at = outer_chunk_start(&r->layout, c);
         if (!o->average.mine[c]) e = carry(r, c, parameters, room, w);
         else
             r->backend->upload(r->backend->self, parameters + at, r->state.anchor + at,

@@ -234,7 +234,7 @@ static enum err adopt(struct worker *k, const struct order *o, struct why *w)
     trainer_parameters_changed(k->session.trainer);
     if (e) return e;
     if (!o->carries) drop_round(k, "the swarm's state was taken over");
-    if (!keeps) k->round.steps = k->round.tokens = 0;
+    else if (!keeps) k->round.steps = k->round.tokens = 0;
     return new_epoch(k, EVENT_ADOPTED, w);
 }
 

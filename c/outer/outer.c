@@ -33,8 +33,7 @@ struct outer_layout outer_layout_of(uint64_t parameters)
 size_t outer_chunk_count(const struct outer_layout *l, uint32_t c)
 {
     assert(c < l->chunks);
-    uint64_t before = (uint64_t)c * l->chunk_elements;
-    uint64_t left = l->parameters - before;
+    uint64_t left = l->parameters - outer_chunk_start(l, c);
     return left < l->chunk_elements ? (size_t)left : l->chunk_elements;
 }
 

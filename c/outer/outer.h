@@ -36,7 +36,11 @@ struct outer_layout {
 
 struct outer_layout outer_layout_of(uint64_t parameters);
 
-/* Elements of chunk `c` < chunks. */
+/* First element of chunk `c` < chunks, and their number. */
+static inline size_t outer_chunk_start(const struct outer_layout *l, uint32_t c)
+{
+    return (size_t)c * l->chunk_elements;
+}
 size_t outer_chunk_count(const struct outer_layout *l, uint32_t c);
 
 /* Bytes of `n` quantized elements: all scales (fp32, little-endian), then all q (int8). */

@@ -201,7 +201,7 @@ static bool fit_weights(struct world *w, struct sim_node *n, uint32_t chunk, con
 static void check_chunk(struct world *w, struct sim_node *n, uint32_t chunk)
 {
     const struct trainer *t = &n->trainer;
-    size_t at = (size_t)chunk * t->layout.chunk_elements;
+    size_t at = outer_chunk_start(&t->layout, chunk);
     size_t count = outer_chunk_count(&t->layout, chunk);
     double *y = malloc(count * sizeof *y);
     if (!y) abort();

@@ -136,7 +136,7 @@ static void snapshot_done(struct world *w, struct sim_node *n)
     struct trainer *t = &n->trainer;
     bool finite = true;
     for (uint32_t c = 0; c < t->layout.chunks; c++) {
-        size_t at = (size_t)c * t->layout.chunk_elements;
+        size_t at = outer_chunk_start(&t->layout, c);
         finite = finite && outer_quantize_delta(t->state.anchor + at, t->parameters + at,
                                                 outer_chunk_count(&t->layout, c),
                                                 t->wire + outer_wire_offset(&t->layout, c));
@@ -150,7 +150,7 @@ static void snapshot_done(struct world *w, struct sim_node *n)
 /* One chunk of the outer step, from the current pair to the spare one; the parameters follow. */
 static void apply_chunk(struct world *w, struct trainer *t, uint32_t c)
 {
-    size_t at = (size_t)c * t->layout.chunk_elements, n = outer_chunk_count(&t->layout, c);
+    size_t at = outer_chunk_start(&t->layout, c), n = outer_chunk_count(&t->layout, c);
     const float *a = t->anchor[t->current] + at, *m = t->momentum[t->current] + at;
     float *a_out = t->anchor[!t->current] + at, *m_out = t->momentum[!t->current] + at;
     (void)w;
@@ -277,7 +277,7 @@ void trainer_replay(struct world *w, struct sim_node *n, const struct action *a)
         return;
     }
     if (spare_in_use(w, n)) return;
-    size_t at = (size_t)c * t->layout.chunk_elements;
+    size_t at = outer_chunk_start(&t->layout, c);
     float *anchor = t->anchor[!t->current] + at, *momentum = t->momentum[!t->current] + at;
     outer_step(&rule, anchor, momentum, a->replay.mean.data, outer_chunk_count(&t->layout, c),
                anchor, momentum);

@@ -67,7 +67,7 @@ static void taker_act(void *self, struct action *a)
                a->part.floats.count);
         parts++;
     } else if (a->kind == ACTION_REPLAY) {
-        size_t at = (size_t)a->replay.chunk * layout.chunk_elements;
+        size_t at = outer_chunk_start(&layout, a->replay.chunk);
         size_t n = outer_chunk_count(&layout, a->replay.chunk);
         cr_assert(eq(sz, a->replay.mean.count, outer_wire_bytes(n)));
         outer_step(&rule, anchor + at, momentum + at, a->replay.mean.data, n, anchor + at,
@@ -165,7 +165,7 @@ static void apply(struct giver *g, const struct lineage_state *after)
 {
     int to = !g->current;
     for (uint32_t c = 0; c < layout.chunks; c++) {
-        size_t at = (size_t)c * layout.chunk_elements, n = outer_chunk_count(&layout, c);
+        size_t at = outer_chunk_start(&layout, c), n = outer_chunk_count(&layout, c);
         float *a = g->anchor[to] + at, *m = g->momentum[to] + at;
         memcpy(a, g->anchor[!to] + at, n * sizeof *a);
         memcpy(m, g->momentum[!to] + at, n * sizeof *m);
@@ -188,7 +188,8 @@ static void advance(void)
 {
     uint8_t root[CRYPTO_DIGEST_BYTES], gid[CRYPTO_DIGEST_BYTES];
     static float delta[1 << 18];
-    uint8_t *list = malloc((size_t)layout.chunks * REDUCE_VARIANT_BYTES);
+    uint8_t *list = malloc(reduce_vector_bytes(&layout));
+    struct writer vector = writer_init(list, reduce_vector_bytes(&layout));
     for (size_t i = 0; i < sizeof gid; i++) gid[i] = (uint8_t)rng_below(&dice, 256);
     for (int i = 0; i < GIVERS; i++) {
         givers[i].reduce.average.means = past_spare(&givers[i].past);
@@ -208,10 +209,9 @@ static void advance(void)
             if (i) memcpy(givers[i].reduce.average.means + offset, mean, outer_wire_bytes(n));
             givers[i].reduce.chunks[c].best = v;
         }
-        list[(size_t)c * REDUCE_VARIANT_BYTES] = v.rank;
-        memcpy(list + (size_t)c * REDUCE_VARIANT_BYTES + 1, v.digest, sizeof v.digest);
+        reduce_variant_write(&vector, &v);
     }
-    lineage_root(&crypto, gid, bytes_of(list, (size_t)layout.chunks * REDUCE_VARIANT_BYTES), root);
+    lineage_root(&crypto, gid, writer_bytes(&vector), root);
     target.epoch++;
     target.lineage_tokens += 100;
     lineage_next(&crypto, target.lineage, target.epoch, root, target.lineage);
