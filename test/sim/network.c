@@ -229,10 +229,9 @@ static void send_piece(struct world *w, struct sim_node *n)
     instant at;
     clear_outbox(w, card);
     int next = next_message(w, card, &at);
-    card->sending = card->outbox_count > 0;
-    card->waits = next < 0;
-    if (!card->sending) return;
-    if (next >= 0) {
+    card->sending = next >= 0;
+    if (!card->outbox_count) return;
+    if (card->sending) {
         struct message *m = card->outbox[next]; /* to the front, for piece_sent */
         memmove(card->outbox + 1, card->outbox, (size_t)next * sizeof(struct message *));
         card->outbox[0] = m;
@@ -269,7 +268,7 @@ static void send_bulk(struct world *w, struct message *m)
     m->one_way = latency(w, from->node, to->node);
     m->to_send = m->count + 40;
     m->left = w->now;
-    if (!card->sending || card->waits) send_piece(w, node_of(w, from));
+    if (!card->sending) send_piece(w, node_of(w, from));
 }
 
 /* Sends a reliable message. Bulk data queues for the sender's uplink; frames go ahead. */
@@ -283,7 +282,7 @@ static void send_reliable(struct world *w, struct message *m, bool bulk)
     struct link_end *to = &l->end[m->side], *from = &l->end[!m->side];
     struct network_card *card = &node_of(w, from)->card;
     span wire = span_ns((uint64_t)((double)(m->count + 40) * 8e3 / card->mbps));
-    if (w->scenario.far && !bulk) wire = span_ns(0);
+    if (w->scenario.far) wire = span_ns(0);
     instant start = bulk ? instant_max(w->now, card->uplink_free) : w->now;
     instant done = instant_after(start, wire);
     if (bulk) card->uplink_free = done;
@@ -763,8 +762,8 @@ void network_happen(struct world *w, const struct happening *h)
     if (h->kind == HAPPEN_SENT) {
         struct sim_node *n = &w->nodes[h->stamp];
         if (h->link != n->card.sent) return;
-        if (n->card.waits) send_piece(w, n);
-        else piece_sent(w, n);
+        if (n->card.sending) piece_sent(w, n);
+        else send_piece(w, n);
         return;
     }
     struct link *l = &w->network.links[h->link];

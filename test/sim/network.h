@@ -103,8 +103,8 @@ struct network_card { /* state of a node */
     struct message **outbox;
     size_t outbox_count, outbox_room;
     uint32_t outbox_link; /* whose turn it was */
-    bool sending, waits;  /* a HAPPEN_SENT is to come; until then, no receiver has room */
-    uint32_t sent;        /* number of that HAPPEN_SENT: an earlier one is void */
+    bool sending;         /* a piece is leaving: the outbox's first message's */
+    uint32_t sent;        /* number of the latest HAPPEN_SENT to come: an earlier one is void */
     uint32_t inbox;       /* datagrams waiting while it is paused */
     uint64_t queued;      /* bytes in flight from it */
     uint64_t queued_max;  /* for check.h */
