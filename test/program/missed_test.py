@@ -6,11 +6,8 @@ from swarms import *
 path = experiment("missed", steps=600000, every=400)
 peers = os.path.join(PLACE, "peers.txt")
 workers = [Worker("m%d" % i, peers) for i in range(3)]
-for w in workers:
-    w.start(path)
+together(workers, path, "three")
 victim, others = workers[0], workers[1:]
-ok(wait_for(lambda: all(w.epoch() >= 1 for w in workers), progress=epochs(workers)), "three workers make a first outer step together",
-   "\n".join(w.output() for w in workers))
 parameters = victim.events("start")[0]["parameters"]
 held = victim.epoch()
 victim.kill(signal.SIGSTOP)

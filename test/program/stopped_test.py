@@ -7,11 +7,8 @@ BOUND_S = 45  # SPEC.md, "Timers": matchmaking 15 s, T_STILL twice, T_SILENT
 path = experiment("stopped", steps=600000, every=60)
 peers = os.path.join(PLACE, "peers.txt")
 workers = [Worker("s%d" % i, peers) for i in range(3)]
-for w in workers:
-    w.start(path)
+together(workers, path, "three")
 victim, others = workers[0], workers[1:]
-ok(wait_for(lambda: all(w.epoch() >= 1 for w in workers), progress=epochs(workers)), "three workers make a first outer step together",
-   "\n".join(w.output() for w in workers))
 
 
 def in_a_round(w):

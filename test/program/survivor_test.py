@@ -7,10 +7,7 @@ dice = chance()
 path = experiment("survivor", steps=480, every=40, batch=2048)
 peers = os.path.join(PLACE, "peers.txt")
 workers = [Worker("w%d" % i, peers) for i in range(5)]
-for w in workers:
-    w.start(path)
-ok(wait_for(lambda: all(w.epoch() >= 1 for w in workers), progress=epochs(workers)), "five workers make a first outer step together",
-   "\n".join(w.output() for w in workers))
+together(workers, path, "five")
 victims = dice.sample(workers, 4)
 for v in victims:
     time.sleep(dice.uniform(0.2, 2.0))

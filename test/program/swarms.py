@@ -162,6 +162,14 @@ def free_port():
         return s.getsockname()[1]
 
 
+def together(workers, path, said):
+    """Starts the workers on this experiment, and waits for the first outer step of all."""
+    for w in workers:
+        w.start(path)
+    ok(wait_for(lambda: all(w.epoch() >= 1 for w in workers), progress=epochs(workers)), said + " workers make a first outer step together",
+       "\n".join(w.output() for w in workers))
+
+
 class Worker:
     """One `shoal run` process in a folder of its own."""
 
