@@ -1,6 +1,7 @@
 #include "matrix.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,33 +16,44 @@ struct reading {
     struct mistakes *found;
 };
 
-/* A key with a numeric value, and the field for it. */
+/* What a value may be: a number, a whole one, or true or false. */
+enum kind { NUMBER, WHOLE, FLAG };
+
+/* A key with a value, and the field for it. */
 struct key {
     const char *name;
-    size_t offset; /* of a double: in struct head, or in struct matrix_link */
-    double low, high;
-    bool whole;
-    unsigned named;
+    size_t offset; /* of a bool or a double */
+    enum kind kind;
+    double low, high; /* of a number */
 };
 
 struct head {
     double nodes, seconds, mtu;
 };
-struct timed {
-    double at_s;
-};
+
+/* Name and offset of a field. */
+#define HEAD(field) #field, offsetof(struct head, field)
+#define LINK(field) #field, offsetof(struct matrix_rule, link.field)
+#define LINE(field) #field, offsetof(struct matrix_rule, line.field)
 
 static const struct key head_keys[] = {
-    {"nodes", offsetof(struct head, nodes), 1, MATRIX_NODES_MAX, true, 0},
-    {"seconds", offsetof(struct head, seconds), 1, 86400, false, 0},
-    {"mtu", offsetof(struct head, mtu), 1280, 9000, true, 0},
+    {HEAD(nodes), WHOLE, 1, MATRIX_NODES_MAX},
+    {HEAD(seconds), NUMBER, 1, 86400},
+    {HEAD(mtu), WHOLE, 1280, 9000},
 };
-static const struct key at_key = {"at_s", offsetof(struct timed, at_s), 0, 86400, false, 0};
-static const struct key link_keys[] = {
-    {"delay_ms", offsetof(struct matrix_link, delay_ms), 0, 10000, false, MATRIX_DELAY},
-    {"rate_mbit", offsetof(struct matrix_link, rate_mbit), 0, 100000, false, MATRIX_RATE},
-    {"queue_kib", offsetof(struct matrix_link, queue_kib), 2, 1 << 20, false, MATRIX_QUEUE},
-    {"loss", offsetof(struct matrix_link, loss), 0, 1, false, MATRIX_LOSS},
+static const struct key at_key = {"at_s", 0, NUMBER, 0, 86400};
+static const struct key both_key = {"both", offsetof(struct matrix_rule, both), FLAG, 0, 0};
+
+/* A rule's values, for pairs and then for lines: the n-th is bit n of `named`. */
+static const struct key value_keys[] = {
+    {LINK(delay_ms), NUMBER, 0, 10000},
+    {LINK(rate_mbit), NUMBER, 0, 100000},
+    {LINK(queue_kib), NUMBER, 2, 1 << 20},
+    {LINK(loss), NUMBER, 0, 1},
+    {LINK(cut), FLAG, 0, 0},
+    {LINE(up_mbit), NUMBER, 0, 100000},
+    {LINE(down_mbit), NUMBER, 0, 100000},
+    {LINE(line_kib), NUMBER, 2, 1 << 20},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -55,30 +67,34 @@ static bool is(const struct tree_node *n, const char *word)
 }
 
 static enum err number(const struct reading *r, const struct key *k, const struct tree_node *n,
-                       void *base)
+                       double *out)
 {
     enum value_look look =
         n->kind == TREE_SCALAR && !n->quoted ? value_look(n->text, n->bytes) : VALUE_WORD;
     double v = look == VALUE_WHOLE || look == VALUE_NUMBER ? strtod(n->text, NULL) : -1;
-    if (v < k->low || v > k->high || (k->whole && look != VALUE_WHOLE))
+    if (v < k->low || v > k->high || (k->kind == WHOLE && look != VALUE_WHOLE))
         return COMPLAIN(r, n, "%s needs a %snumber from %g to %g", k->name,
-                        k->whole ? "whole " : "", k->low, k->high);
-    memcpy((char *)base + k->offset, &v, sizeof v);
+                        k->kind == WHOLE ? "whole " : "", k->low, k->high);
+    *out = v;
     return ERR_OK;
 }
 
-static enum err yes_or_no(const struct reading *r, const struct tree_node *n, const char *name,
-                          bool *out)
+/* Stores the value in its field of `base`. */
+static enum err value(const struct reading *r, const struct key *k, const struct tree_node *n,
+                      void *base)
 {
-    *out = is(n, "true");
-    return *out || is(n, "false") ? ERR_OK : COMPLAIN(r, n, "%s needs true or false", name);
+    char *field = (char *)base + k->offset;
+    if (k->kind != FLAG) return number(r, k, n, (double *)(void *)field);
+    *(bool *)field = is(n, "true");
+    return is(n, "true") || is(n, "false") ? ERR_OK
+                                           : COMPLAIN(r, n, "%s needs true or false", k->name);
 }
 
 /* A node or a list of nodes. */
 static enum err nodes(const struct reading *r, const struct tree_node *n, uint32_t count,
                       uint64_t *out)
 {
-    const struct key k = {"a node", 0, 0, count - 1, true, 0};
+    const struct key k = {"a node", 0, WHOLE, 0, count - 1};
     const struct tree_node *child = n->kind == TREE_SEQUENCE ? &r->d->nodes[n->first] : n;
     *out = 0;
     if (n->kind == TREE_SEQUENCE && !n->first) return COMPLAIN(r, n, "an empty list names no node");
@@ -92,41 +108,63 @@ static enum err nodes(const struct reading *r, const struct tree_node *n, uint32
     }
 }
 
-static enum err rule_value(const struct reading *r, const struct tree_node *key,
-                           const struct tree_node *v, uint32_t count, struct matrix_rule *out)
+static bool of_line(const struct key *k) { return k->offset >= offsetof(struct matrix_rule, line); }
+
+/* What a rule names so far: something of pairs, something of lines. */
+struct sides {
+    bool pairs, lines;
+};
+
+static enum err unknown(const struct reading *r, const struct tree_node *key)
 {
-    for (size_t i = 0; i < COUNT(link_keys); i++)
-        if (is(key, link_keys[i].name)) {
-            out->named |= link_keys[i].named;
-            return number(r, &link_keys[i], v, &out->link);
-        }
-    if (is(key, "from")) return nodes(r, v, count, &out->from);
-    if (is(key, "to")) return nodes(r, v, count, &out->to);
-    if (is(key, "both")) return yes_or_no(r, v, "both", &out->both);
-    if (is(key, "cut")) {
-        out->named |= MATRIX_CUT;
-        return yes_or_no(r, v, "cut", &out->link.cut);
+    char names[2][512];
+    size_t n[2] = {0, 0};
+    for (size_t i = 0; i < COUNT(value_keys); i++) {
+        bool line = of_line(&value_keys[i]);
+        n[line] += (size_t)snprintf(names[line] + n[line], sizeof names[line] - n[line], ", %s",
+                                    value_keys[i].name);
     }
+    return COMPLAIN(r, key, "a rule knows from, to, both, at_s%s; or node, at_s%s", names[0],
+                    names[1]);
+}
+
+static enum err rule_value(const struct reading *r, const struct tree_node *key,
+                           const struct tree_node *v, uint32_t count, struct matrix_rule *out,
+                           struct sides *s)
+{
+    for (size_t i = 0; i < COUNT(value_keys); i++)
+        if (is(key, value_keys[i].name)) {
+            out->named |= 1u << i;
+            *(of_line(&value_keys[i]) ? &s->lines : &s->pairs) = true;
+            return value(r, &value_keys[i], v, out);
+        }
     if (is(key, "at_s")) {
-        struct timed t;
-        enum err e = number(r, &at_key, v, &t);
-        if (!e) out->at = span_us((uint64_t)(t.at_s * 1e6));
+        double seconds;
+        enum err e = number(r, &at_key, v, &seconds);
+        if (!e) out->at = span_us((uint64_t)(seconds * 1e6));
         return e;
     }
-    return COMPLAIN(r, key,
-                    "a rule knows from, to, both, at_s, delay_ms, rate_mbit, queue_kib, loss and "
-                    "cut");
+    bool node = is(key, "node"), from = is(key, "from"), to = is(key, "to"), both = is(key, "both");
+    if (!node && !from && !to && !both) return unknown(r, key);
+    *(node ? &s->lines : &s->pairs) = true;
+    if (both) return value(r, &both_key, v, out);
+    return nodes(r, v, count, node ? &out->node : from ? &out->from : &out->to);
 }
 
 static enum err rule(const struct reading *r, const struct tree_node *n, uint32_t count,
                      struct matrix_rule *out)
 {
     const struct tree_node *all = r->d->nodes;
-    *out = (struct matrix_rule){.from = ~(uint64_t)0, .to = ~(uint64_t)0};
+    struct sides s = {false, false};
+    *out = (struct matrix_rule){.from = ~(uint64_t)0, .to = ~(uint64_t)0, .node = ~(uint64_t)0};
     if (n->kind != TREE_MAPPING) return COMPLAIN(r, n, "a rule is a mapping: {delay_ms: 50}");
     for (size_t i = n->first; i; i = all[all[i].next].next) {
-        enum err e = rule_value(r, &all[i], &all[all[i].next], count, out);
+        enum err e = rule_value(r, &all[i], &all[all[i].next], count, out, &s);
         if (e) return e;
+        if (s.pairs && s.lines)
+            return COMPLAIN(r, &all[i],
+                            "a rule is for pairs (from, to, delay_ms, ...) or for lines (node, "
+                            "up_mbit, down_mbit, line_kib): make it two rules");
     }
     return out->named ? ERR_OK : COMPLAIN(r, n, "this rule sets nothing: delay_ms, cut, ...?");
 }
@@ -165,7 +203,7 @@ static enum err whole(const struct reading *r, struct matrix *out)
         for (size_t j = 0; j < COUNT(head_keys); j++)
             if (is(&all[i], head_keys[j].name)) k = &head_keys[j];
         enum err e = ERR_OK;
-        if (k) e = number(r, k, v, &h);
+        if (k) e = value(r, k, v, &h);
         else if (is(&all[i], "rules")) list = v;
         else e = COMPLAIN(r, &all[i], "a matrix knows nodes, seconds, mtu and rules");
         if (e) return e;
@@ -205,11 +243,25 @@ bool matrix_covers(const struct matrix_rule *r, uint32_t from, uint32_t to)
     return from != to && (there || back);
 }
 
+bool matrix_covers_line(const struct matrix_rule *r, uint32_t node) { return has(r->node, node); }
+
+/* Copies the named values of pairs or of lines to `to`, whose place in a rule is `from`. */
+static void apply(const struct matrix_rule *r, bool lines, size_t from, void *to)
+{
+    for (size_t i = 0; i < COUNT(value_keys); i++) {
+        const struct key *k = &value_keys[i];
+        if (of_line(k) == lines && r->named >> i & 1)
+            memcpy((char *)to + (k->offset - from), (const char *)r + k->offset,
+                   k->kind == FLAG ? sizeof(bool) : sizeof(double));
+    }
+}
+
 void matrix_apply(const struct matrix_rule *r, struct matrix_link *l)
 {
-    if (r->named & MATRIX_DELAY) l->delay_ms = r->link.delay_ms;
-    if (r->named & MATRIX_RATE) l->rate_mbit = r->link.rate_mbit;
-    if (r->named & MATRIX_QUEUE) l->queue_kib = r->link.queue_kib;
-    if (r->named & MATRIX_LOSS) l->loss = r->link.loss;
-    if (r->named & MATRIX_CUT) l->cut = r->link.cut;
+    apply(r, false, offsetof(struct matrix_rule, link), l);
+}
+
+void matrix_apply_line(const struct matrix_rule *r, struct matrix_line *l)
+{
+    apply(r, true, offsetof(struct matrix_rule, line), l);
 }

@@ -3,22 +3,34 @@
  *     nodes: 4                  # 1 to 64; they are numbered from 0
  *     seconds: 120              # time limit for everything, 1 to 86400; 600
  *     mtu: 1500                 # bytes of a packet, 1280 to 9000; 1500
- *     rules:                    # each sets its values for its pairs; later ones win
+ *     rules:                    # each sets its values for its pairs or lines; later ones win
  *       - {delay_ms: 50, rate_mbit: 100}                       # all pairs
  *       - {from: 0, to: [1, 2], both: true, delay_ms: 5}       # 0 to 1, 0 to 2 and back
+ *       - {node: [1, 2], up_mbit: 30, down_mbit: 300}          # the lines of 1 and of 2
  *       - {from: 2, to: 3, cut: true}                          # one way: 3 still reaches 2
  *       - {at_s: 10, from: [0, 1], to: [2, 3], both: true, cut: true}
  *       - {at_s: 20, cut: false}                               # everything is healed
  *
- * Of a rule:
+ * Of any rule:
+ *     at_s        when it takes effect, in seconds after the file was read; 0
+ *
+ * Of a rule for pairs, each direction of a pair for itself:
  *     from, to    a node or a list of nodes; all if omitted
  *     both        true: also the opposite direction
- *     at_s        when it takes effect, in seconds after the file was read; 0
  *     delay_ms    one-way latency of a packet: half a round trip; 0
  *     rate_mbit   million bits of IP packets per second, with headers; 0, the default: no limit
  *     queue_kib   KiB queued for the rate, further packets are dropped; 256
  *     loss        probability that a packet is lost, 0 to 1; 0
- *     cut         true: no packets pass; false */
+ *     cut         true: no packets pass; false
+ *
+ * Of a rule for lines; a node's line is shared by all its pairs. A packet passes the sender's line
+ * up, then the pair, then the receiver's line down:
+ *     node        a node or a list of nodes; all if omitted
+ *     up_mbit     million bits of IP packets per second that the node sends; 0, the default: no
+ *                 limit
+ *     down_mbit   likewise what it receives
+ *     line_kib    KiB queued for each of both, further packets are dropped; by default what passes
+ *                 in 100 ms, and at least 64 */
 #ifndef SHOAL_TEST_WAN_MATRIX_H
 #define SHOAL_TEST_WAN_MATRIX_H
 
@@ -37,14 +49,21 @@ struct matrix_link {
     bool cut;
 };
 
-enum { MATRIX_DELAY = 1, MATRIX_RATE = 2, MATRIX_QUEUE = 4, MATRIX_LOSS = 8, MATRIX_CUT = 16 };
+/* Between a node and all others. */
+struct matrix_line {
+    double up_mbit, down_mbit;
+    double line_kib; /* 0: what passes in 100 ms, and at least 64 KiB */
+};
 
+/* For pairs or for lines, never for both. */
 struct matrix_rule {
     span at;           /* after the file was read */
     uint64_t from, to; /* bit sets of nodes */
     bool both;
-    unsigned named; /* the fields that it sets, MATRIX_... */
+    uint64_t node;  /* bit set of nodes */
+    uint32_t named; /* the fields that it sets, a bit for each; matrix_apply knows which */
     struct matrix_link link;
+    struct matrix_line line;
 };
 
 struct matrix {
@@ -57,13 +76,16 @@ struct matrix {
 /* ERR_USAGE with path:line:column for what is wrong in the file. */
 enum err matrix_read(const char *path, struct matrix *out, struct why *w);
 
-/* The network between nodes before any rule. */
+/* The network between nodes before any rule; their lines are then all 0. */
 struct matrix_link matrix_plain(void);
 
-/* Does the rule apply to this direction? A node has no link to itself. */
+/* Does the rule apply to this direction, or to the line of this node? A node has no link to
+ * itself. A rule that covers something may set nothing of it. */
 bool matrix_covers(const struct matrix_rule *r, uint32_t from, uint32_t to);
+bool matrix_covers_line(const struct matrix_rule *r, uint32_t node);
 
 /* Applies the rule to `l`. */
 void matrix_apply(const struct matrix_rule *r, struct matrix_link *l);
+void matrix_apply_line(const struct matrix_rule *r, struct matrix_line *l);
 
 #endif

@@ -4,8 +4,9 @@
     peer.py echo ADDRESS                  echoes every packet, until it is killed
     peer.py ping ADDRESS TO COUNT         one by one; prints [milliseconds, ...], null for a lost one
     peer.py beat ADDRESS TO               one every 20 ms, until some were lost and later ones answered again; prints the numbers
-    peer.py burst ADDRESS TO COUNT BYTES  numbered packets of BYTES payload, then "end" until it is answered
-    peer.py count ADDRESS                 the numbers received until an "end", with times: [[number, seconds], ...]
+    peer.py burst ADDRESS TO COUNT BYTES [PORT]
+                                          numbered packets of BYTES payload, then "end" until it is answered
+    peer.py count ADDRESS [SENDERS]       the numbers received until an "end" of each sender, with times: [[number, seconds], ...]
 """
 import json, socket, struct, sys, time
 
@@ -14,9 +15,9 @@ PATIENCE_S = 5  # for one answer
 SO_TIMESTAMPNS = 35
 
 
-def bound(address):
+def bound(address, port=PORT):
     s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
-    s.bind((address, PORT))
+    s.bind((address, int(port)))
     print(json.dumps("ready"), flush=True)
     return s
 
@@ -65,8 +66,8 @@ def beat(address, to):
     print(json.dumps(sent))
 
 
-def burst(address, to, count, size):
-    s = bound(address)
+def burst(address, to, count, size, port=PORT):
+    s = bound(address, port)
     for i in range(int(count)):
         s.sendto(struct.pack("<I", i).ljust(int(size), b"."), (to, PORT))
         if i % 50 == 49:
@@ -81,14 +82,17 @@ def burst(address, to, count, size):
             pass
 
 
-def count(address):
+def count(address, senders=1):
     s = bound(address)
     s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # when the packet arrived, not when it was read
-    found = []
+    found, ended = [], set()
     while True:
         data, extra, _, sender = s.recvmsg(65536, 100)
         if data == b"end":
             s.sendto(b"end", sender)
+            ended.add(sender)
+            if len(ended) < int(senders):
+                continue
             print(json.dumps(found))
             return
         seconds, nanoseconds = struct.unpack("<qq", extra[0][2])

@@ -1,16 +1,21 @@
-/* traffic.h -- the packets between the nodes: lost, queued for the link's rate, in flight,
- * delivered.
+/* traffic.h -- the packets between the nodes: queued for the lines and the pair's rate, lost, in
+ * flight, delivered.
  *
- *     offer --cut--> gone
- *       |---queue full---> gone
- *       `--> waits for the rate --loss--> gone
- *                                `--> in flight for the delay --> take
+ *     offer --> waits for the sender's line up --> cut? --> waits for the pair's rate --> lost?
+ *           --> in flight for the delay --> waits for the receiver's line down --> take
  *
- * Pure except for memory: no clock and no socket. Each packet's delivery time is known when it is
- * offered. A later rule affects packets offered from then on; those in flight arrive. */
+ * Each wait is a FIFO queue that drops what does not fit; where there is no rate, there is no wait.
+ * A line is shared by all pairs of its node.
+ *
+ * Pure except for memory: no clock and no socket. What happens to a packet up to its flight is
+ * known when it is offered. Its place in the line down is not: that queue fills in the order of
+ * arrival, which later packets of nearer senders change, so the packet is queued there when it
+ * arrives. A later rule affects packets offered from then on, and for lines down those arriving
+ * from then on. */
 #ifndef SHOAL_TEST_WAN_TRAFFIC_H
 #define SHOAL_TEST_WAN_TRAFFIC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,17 +31,28 @@ struct traffic_count {
     uint64_t lost, full, cut; /* undelivered packets, by reason */
 };
 
+/* A FIFO queue for a rate. */
+struct traffic_queue {
+    instant free; /* when all packets accepted so far have passed the rate */
+};
+
 struct traffic_link {
     struct matrix_link is;
-    instant free; /* when all packets offered so far have passed the rate limit */
+    struct traffic_queue queue;
     struct rng chance;
     struct traffic_count count;
 };
 
+struct traffic_line {
+    struct matrix_line is;
+    struct traffic_queue up, down;
+};
+
 struct traffic_packet {
-    instant at; /* of delivery */
+    instant at; /* of arrival at the line down, then of delivery */
     uint64_t order;
     uint32_t from, to;
+    bool passed; /* the line down */
     size_t bytes;
     uint8_t data[];
 };
@@ -44,12 +60,13 @@ struct traffic_packet {
 struct traffic {
     uint32_t nodes;
     struct traffic_link *links;    /* [nodes * nodes], from * nodes + to */
+    struct traffic_line *lines;    /* [nodes] */
     struct traffic_packet **queue; /* a heap, the earliest first */
     size_t count, room, held;      /* held: bytes of all packets in it */
     uint64_t order;
 };
 
-/* Starts with matrix_plain for all pairs. The seed decides which packets are lost; each link has
+/* Starts with matrix_plain for all pairs and lines without a limit. The seed decides which packets are lost; each link has
  * its own random stream. */
 void traffic_init(struct traffic *t, uint32_t nodes, uint64_t seed);
 void traffic_fini(struct traffic *t);
@@ -63,10 +80,15 @@ void traffic_rule(struct traffic *t, const struct matrix_rule *r);
 void traffic_offer(struct traffic *t, instant now, uint32_t from, uint32_t to, const void *data,
                    size_t bytes);
 
-/* When the next packet is to be delivered; INSTANT_NEVER: none is in flight. */
+/* Back to the network before any rule, from now on. Counts and packets stay. */
+void traffic_reset(struct traffic *t);
+
+/* When traffic_take has something to do: a packet is delivered or reaches a line down.
+ * INSTANT_NEVER: none is in flight. */
 instant traffic_due(const struct traffic *t);
 
-/* The next packet due by `now`, counted as delivered; the caller frees it. NULL: none. */
+/* The next packet delivered by `now`, counted; the caller frees it. NULL: none. `now` never
+ * decreases. */
 struct traffic_packet *traffic_take(struct traffic *t, instant now);
 
 #endif

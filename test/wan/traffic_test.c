@@ -59,6 +59,18 @@ static uint64_t drain(uint32_t to, unsigned *count)
     return at;
 }
 
+/* The next packet is this one and is delivered at `ns`. */
+static void expect(uint32_t from, uint32_t to, uint64_t ns)
+{
+    cr_assert(traffic_take(&t, (instant){ns - 1}) == NULL);
+    struct traffic_packet *p = traffic_take(&t, (instant){ns});
+    cr_assert(p != NULL);
+    cr_assert(eq(u64, p->at.ns, ns));
+    cr_assert(eq(u32, p->from, from));
+    cr_assert(eq(u32, p->to, to));
+    free(p);
+}
+
 Test(traffic, a_packet_arrives_after_the_delay_and_not_a_nanosecond_before)
 {
     begin("{nodes: 2, rules: [{delay_ms: 50}]}");
@@ -145,6 +157,93 @@ Test(traffic, a_cut_is_one_way_unless_it_says_both)
     cr_assert(eq(u64, traffic_link(&t, 2, 0)->count.delivered, 1));
 }
 
+Test(traffic, pairs_share_the_line_up_of_their_sender)
+{
+    begin("{nodes: 3, rules: [{node: 0, up_mbit: 8, line_kib: 10}, {delay_ms: 1}]}");
+    for (uint32_t i = 0; i < 10; i++) offer(0, 0, 1 + i % 2, 1000); /* 1 ms each */
+    offer(0, 0, 2, 1000);                                           /* 10,240 bytes are queued */
+    offer(0, 1, 2, 1000);                                           /* node 1 has no limit */
+    expect(1, 2, 1000000);
+    for (uint32_t i = 0; i < 10; i++) expect(0, 1 + i % 2, (i + 2) * 1000000);
+    cr_assert(traffic_take(&t, INSTANT_NEVER) == NULL);
+    cr_assert(eq(u64, traffic_link(&t, 0, 2)->count.full, 1));
+    cr_assert(eq(u64, traffic_link(&t, 0, 2)->count.delivered, 5));
+}
+
+Test(traffic, pairs_share_the_line_down_of_their_receiver_in_the_order_of_arrival)
+{
+    begin("{nodes: 3, rules: [{node: 2, down_mbit: 8}, {delay_ms: 10}, "
+          "{from: 1, to: 2, delay_ms: 1}]}");
+    offer(0, 0, 2, 1000);       /* arrives at 10 ms, when the line is busy until 11 */
+    offer(8000000, 1, 2, 1000); /* offered later, but is nearer: arrives at 9 ms */
+    offer(9000000, 1, 2, 1000); /* arrives at 10 ms, behind the first */
+    offer(9000000, 2, 1, 1000); /* the way back is free */
+    cr_assert(eq(u64, traffic_due(&t).ns, 9000000));
+    expect(1, 2, 10000000);
+    cr_assert(eq(u64, traffic_due(&t).ns, 11000000));
+    expect(0, 2, 11000000);
+    expect(1, 2, 12000000);
+    expect(2, 1, 19000000);
+}
+
+Test(traffic, a_full_line_down_drops_what_arrives)
+{
+    begin("{nodes: 3, rules: [{node: 2, down_mbit: 8, line_kib: 3}]}");
+    for (int i = 0; i < 3; i++) offer(0, 0, 2, 1000);
+    offer(0, 1, 2, 1000); /* only 3072 bytes are queued */
+    offer(500000, 1, 2, 500);
+    unsigned count;
+    cr_assert(eq(u64, drain(2, &count), 3500000));
+    cr_assert(eq(uint, count, 4));
+    cr_assert(eq(u64, traffic_link(&t, 1, 2)->count.full, 1));
+    cr_assert(eq(u64, traffic_link(&t, 1, 2)->count.delivered_bytes, 500));
+    cr_assert(eq(sz, t.held, 0));
+}
+
+Test(traffic, a_packet_passes_the_line_up_then_the_pair_then_the_line_down)
+{
+    begin("{nodes: 2, rules: [{node: 0, up_mbit: 8}, {node: 1, down_mbit: 2}, "
+          "{rate_mbit: 4, delay_ms: 10}]}");
+    offer(0, 0, 1, 1000);
+    offer(0, 0, 1, 1000);
+    expect(0, 1, (1 + 2 + 10 + 4) * 1000000);
+    expect(0, 1, (1 + 2 + 10 + 4 + 4) * 1000000);
+    offer(50000000, 1, 0, 1000); /* node 0 has no limit down, node 1 none up */
+    expect(1, 0, (50 + 2 + 10) * 1000000);
+}
+
+Test(traffic, a_cut_pair_uses_its_senders_line_and_not_its_receivers)
+{
+    begin("{nodes: 3, rules: [{up_mbit: 8, down_mbit: 8}, {from: 0, to: 1, cut: true}]}");
+    offer(0, 0, 1, 1000);
+    offer(0, 0, 2, 1000);
+    offer(0, 2, 1, 1000);
+    expect(2, 1, 2000000);
+    expect(0, 2, 3000000);
+    cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.cut, 1));
+}
+
+Test(traffic, a_line_carries_both_directions_at_once)
+{
+    begin("{nodes: 2, rules: [{node: 0, up_mbit: 8, down_mbit: 8}]}");
+    offer(0, 0, 1, 1000);
+    offer(0, 1, 0, 1000);
+    expect(0, 1, 1000000);
+    expect(1, 0, 1000000);
+}
+
+Test(traffic, a_line_queues_by_default_what_passes_in_100_ms)
+{
+    unsigned count;
+    begin("{nodes: 2, rules: [{node: 0, up_mbit: 80}, {node: 1, up_mbit: 1}]}");
+    for (int i = 0; i < 1100; i++) offer(0, 0, 1, 1000);
+    cr_assert(eq(u64, drain(1, &count), 100000000)); /* 1,000,000 bytes */
+    cr_assert(eq(uint, count, 1000));
+    for (int i = 0; i < 100; i++) offer(0, 1, 0, 1000);
+    drain(0, &count);
+    cr_assert(eq(uint, count, 65)); /* and at least 65,536 */
+}
+
 Test(matrix, rules_come_by_time_and_later_ones_of_a_moment_win)
 {
     cr_assert(eq(int,
@@ -166,12 +265,19 @@ Test(matrix, what_is_wrong_in_it_is_said_with_its_line)
         {"nodes: 0", "m.yaml:1:8: nodes needs a whole number from 1 to 64"},
         {"rules: []", "nodes is missing"},
         {"nodes: 2\nfrob: 1", ":2:1: a matrix knows nodes"},
-        {"nodes: 2\nrules:\n  - {delay: 1}", ":3:6: a rule knows from"},
+        {"nodes: 2\nrules:\n  - {delay: 1}", ":3:6: a rule knows from, to, both, at_s, delay_ms, "},
+        {"nodes: 2\nrules:\n  - {down: 1}", "; or node, at_s, up_mbit, down_mbit, line_kib"},
         {"nodes: 2\nrules:\n  - {delay_ms: -1}", "delay_ms needs a number from 0 to 10000"},
         {"nodes: 2\nrules:\n  - {to: 2, cut: true}", "a node needs a whole number from 0 to 1"},
         {"nodes: 2\nrules:\n  - {from: [], cut: true}", "names no node"},
         {"nodes: 2\nrules:\n  - {cut: 1}", "cut needs true or false"},
         {"nodes: 2\nrules:\n  - {from: 0}", "sets nothing"},
+        {"nodes: 2\nrules:\n  - {node: 2, up_mbit: 1}", "a node needs a whole number from 0 to 1"},
+        {"nodes: 2\nrules:\n  - {node: 0}", ":3:5: this rule sets nothing"},
+        {"nodes: 2\nrules:\n  - {node: 0, delay_ms: 1}", ":3:15: a rule is for pairs"},
+        {"nodes: 2\nrules:\n  - {to: 0, up_mbit: 1}", "or for lines (node, up_mbit"},
+        {"nodes: 2\nrules:\n  - {up_mbit: -1}", "up_mbit needs a number from 0 to 100000"},
+        {"nodes: 2\nrules:\n  - {line_kib: 1}", "line_kib needs a number from 2 to 1.04858e+06"},
         {"nodes: 2\nrules: 3", "rules needs a list"},
         {"nodes: [", "m.yaml:"},
         {"4", "a matrix is a mapping"},

@@ -15,8 +15,8 @@
  * With COMMAND it lives as long as one of the commands; otherwise until a signal, or until its
  * parent ends (as does what --enter started). SIGTERM and SIGINT are passed to the commands, which
  * can still reach each other until they end, for at most GRACE_S; a second signal ends everything
- * at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again"): all pairs start over, at_s counts
- * from then. All descendants of the commands end with wan.
+ * at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again"): all pairs and lines start over, at_s
+ * counts from then. All descendants of the commands end with wan.
  *
  * Exit codes: 0; that of the first command that failed; 124 at the matrix's time limit; 2 for wrong
  * usage; 77 if the machine does not allow namespaces or TUN devices: nothing was run then. */
@@ -164,8 +164,7 @@ static void read_again(struct wan *w)
     w->matrix = again;
     w->read = clock_now();
     w->rule = 0;
-    for (uint32_t i = 0; i < w->matrix.nodes * w->matrix.nodes; i++)
-        w->traffic.links[i].is = matrix_plain();
+    traffic_reset(&w->traffic);
 }
 
 static void rules(struct wan *w, instant now)

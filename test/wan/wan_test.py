@@ -52,8 +52,8 @@ def rate():
     wan = Wan("{nodes: 2, rules: [{rate_mbit: 8, queue_kib: 2048}]}")
     found = bursts(wan, 0, 1, 800, 1000)
     (first, begin), (last, end) = found[0], found[-1]
-    speed = (last - first) * 1028 * 8 / (end - begin) / 1e6
-    ok(last - first > 700 and 6 < speed < 8.8, "8 Mbit/s pass where the matrix says so", (first, last, speed))
+    found = (last - first) * 1028 * 8 / (end - begin) / 1e6
+    ok(last - first > 700 and 6 < found < 8.8, "8 Mbit/s pass where the matrix says so", (first, last, found))
     count = wan.stop()[0, 1]
     ok(count["packets"] >= 800 and count["full"] == count["lost"] == 0, "the queue held all of it", count)
 
@@ -62,6 +62,31 @@ def rate():
     count = wan.stop()[0, 1]
     ok(count["full"] > 50 and count["delivered"] + count["full"] == count["packets"],
        "what does not fit the queue is dropped and counted", count)
+
+
+def speed(found):
+    """Mbit/s of packets of 1000 bytes between the first and the last of all these [number, seconds]."""
+    times = sorted(at for one in found for _, at in one)
+    return (len(times) - 1) * 1028 * 8 / (times[-1] - times[0]) / 1e6
+
+
+def lines():
+    """What a node's line carries is shared by its pairs: two of them have half of it each."""
+    wan = Wan("{nodes: 3, rules: [{node: 0, up_mbit: 8, down_mbit: 4, line_kib: 2048}]}")
+    receivers = [Peer(wan, 1, "count"), Peer(wan, 2, "count")]
+    senders = [Peer(wan, 0, "burst", address(i), 400, 1000, port) for i, port in ((1, 5001), (2, 5002))]
+    found = [r.answer() for r in receivers]
+    ok(6 < speed(found) < 8.8 and min(map(len, found)) > 350, "two pairs share their sender's line up", (speed(found), list(map(len, found))))
+    for s in senders:
+        s.child.wait()
+    receiver = Peer(wan, 0, "count", 2)
+    senders = [Peer(wan, i, "burst", address(0), 200, 1000) for i in (1, 2)]
+    found = [receiver.answer()]
+    ok(3 < speed(found) < 4.4 and len(found[0]) > 350, "two pairs share their receiver's line down", (speed(found), len(found[0])))
+    for s in senders:
+        s.child.wait()
+    count = wan.stop()
+    ok(all(c["full"] == 0 for c in count.values()), "the lines' queues held all of it", count)
 
 
 def loss():
@@ -187,6 +212,7 @@ def without():
 
 delays()
 rate()
+lines()
 loss()
 cuts()
 events()
