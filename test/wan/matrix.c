@@ -47,9 +47,17 @@ static const struct key both_key = {"both", offsetof(struct matrix_rule, both), 
 /* A rule's values, for pairs and then for lines: the n-th is bit n of `named`. */
 static const struct key value_keys[] = {
     {LINK(delay_ms), NUMBER, 0, 10000},
+    {LINK(jitter_ms), NUMBER, 0, 10000},
+    {LINK(in_order), FLAG, 0, 0},
+    {LINK(reorder), NUMBER, 0, 1},
+    {LINK(reorder_ms), NUMBER, 0, 10000},
     {LINK(rate_mbit), NUMBER, 0, 100000},
     {LINK(queue_kib), NUMBER, 2, 1 << 20},
     {LINK(loss), NUMBER, 0, 1},
+    {LINK(loss_burst), NUMBER, 1, 10000},
+    {LINK(duplicate), NUMBER, 0, 1},
+    {LINK(mtu), WHOLE, 576, 9000},
+    {LINK(icmp), FLAG, 0, 0},
     {LINK(cut), FLAG, 0, 0},
     {LINE(up_mbit), NUMBER, 0, 100000},
     {LINE(down_mbit), NUMBER, 0, 100000},
@@ -232,7 +240,10 @@ enum err matrix_read(const char *path, struct matrix *out, struct why *w)
     return mistakes_why(&found, w);
 }
 
-struct matrix_link matrix_plain(void) { return (struct matrix_link){.queue_kib = 256}; }
+struct matrix_link matrix_plain(void)
+{
+    return (struct matrix_link){.queue_kib = 256, .reorder_ms = 10, .in_order = true};
+}
 
 static bool has(uint64_t set, uint32_t node) { return set >> node & 1; }
 

@@ -18,9 +18,21 @@
  *     from, to    a node or a list of nodes; all if omitted
  *     both        true: also the opposite direction
  *     delay_ms    one-way latency of a packet: half a round trip; 0
+ *     jitter_ms   a packet is up to this much later, evenly distributed; 0
+ *     in_order    true, the default: jitter keeps a pair's packets in order, none arrives before
+ *                 those sent earlier; false: each has its own delay
+ *     reorder     probability that a packet is late: packets sent after it overtake it, 0 to 1; 0
+ *     reorder_ms  by how much such a packet is late; 10
  *     rate_mbit   million bits of IP packets per second, with headers; 0, the default: no limit
  *     queue_kib   KiB queued for the rate, further packets are dropped; 256
- *     loss        probability that a packet is lost, 0 to 1; 0
+ *     loss        share of packets that are lost, 0 to 1; 0
+ *     loss_burst  mean number of packets lost in a row, 1 to 10000: Gilbert's model, a good state
+ *                 that loses nothing and a bad one that loses everything, each packet may change
+ *                 the state. Longer where `loss` needs it. By default losses are independent
+ *     duplicate   probability that a packet arrives twice, 0 to 1; 0
+ *     mtu         longer packets are dropped, 576 to 9000 bytes; by default none is
+ *     icmp        true: their sender is told so (ICMP Fragmentation Needed, ICMPv6 Packet Too Big)
+ *                 after delay_ms, by a router halfway; false, the default: nobody says so
  *     cut         true: no packets pass; false
  *
  * Of a rule for lines; a node's line is shared by all its pairs. A packet passes the sender's line
@@ -45,8 +57,12 @@
 
 /* One direction between two nodes. */
 struct matrix_link {
-    double delay_ms, rate_mbit, queue_kib, loss;
-    bool cut;
+    double delay_ms, jitter_ms, reorder, reorder_ms;
+    double rate_mbit, queue_kib;
+    double loss, loss_burst; /* loss_burst 0: losses are independent */
+    double duplicate;
+    double mtu; /* 0: no limit */
+    bool in_order, icmp, cut;
 };
 
 /* Between a node and all others. */

@@ -7,12 +7,14 @@
     peer.py burst ADDRESS TO COUNT BYTES [PORT]
                                           numbered packets of BYTES payload, then "end" until it is answered
     peer.py count ADDRESS [SENDERS]       the numbers received until an "end" of each sender, with times: [[number, seconds], ...]
+    peer.py mtu ADDRESS TO                packets of 1500 bytes until a router says how long they may be; prints that, or null
 """
 import json, socket, struct, sys, time
 
 PORT = 5000
 PATIENCE_S = 5  # for one answer
 SO_TIMESTAMPNS = 35
+IP_MTU_DISCOVER, IP_MTU, IPV6_MTU_DISCOVER, IPV6_MTU, DO = 10, 14, 23, 24, 2
 
 
 def bound(address, port=PORT):
@@ -99,4 +101,21 @@ def count(address, senders=1):
         found.append([struct.unpack("<I", data[:4])[0], seconds + 1e-9 * nanoseconds])
 
 
-{"echo": echo, "ping": ping, "beat": beat, "burst": burst, "count": count}[sys.argv[1]](*sys.argv[2:])
+def mtu(address, to):
+    s = bound(address)
+    six = s.family == socket.AF_INET6
+    level = socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP
+    s.setsockopt(level, IPV6_MTU_DISCOVER if six else IP_MTU_DISCOVER, DO)
+    s.connect((to, PORT))
+    found = None
+    for _ in range(10):
+        try:
+            s.send(b"." * (1500 - 8 - (40 if six else 20)))
+        except OSError:  # the kernel refuses what is too long
+            found = s.getsockopt(level, IPV6_MTU if six else IP_MTU)
+            break
+        time.sleep(0.05)
+    print(json.dumps(found))
+
+
+{"echo": echo, "ping": ping, "beat": beat, "burst": burst, "count": count, "mtu": mtu}[sys.argv[1]](*sys.argv[2:])

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "icmp.h"
+
 /* In a test program, running out of memory is fatal. */
 static void *memory(void *p)
 {
@@ -16,7 +18,9 @@ void traffic_init(struct traffic *t, uint32_t nodes, uint64_t seed)
     *t = (struct traffic){.nodes = nodes};
     t->links = memory(calloc((size_t)nodes * nodes, sizeof *t->links));
     t->lines = memory(calloc(nodes, sizeof *t->lines));
-    for (uint32_t i = 0; i < nodes * nodes; i++) t->links[i].chance = rng_split(rng_init(seed), i);
+    for (uint32_t i = 0; i < nodes * nodes; i++)
+        for (uint32_t j = 0; j < TRAFFIC_CHANCES; j++)
+            t->links[i].chance[j] = rng_split(rng_split(rng_init(seed), i), j);
     traffic_reset(t);
 }
 
@@ -105,41 +109,111 @@ static instant passes_line(struct traffic_queue *q, const struct matrix_line *l,
 
 static bool never(instant t) { return t.ns == INSTANT_NEVER.ns; }
 
-/* Passes what comes before the flight: returns the counter of what stops the packet, or NULL and
- * in `left` when its flight begins. */
+/* What chance does to a packet. */
+struct fate {
+    bool lost, late, twice;
+    span jitter;
+};
+
+/* Is the next packet lost? Of Gilbert's model, with p the chance to go from good to bad and r that
+ * of the way back: the mean burst is 1 / r, the share of losses p / (p + r). */
+static bool loses(struct traffic_link *l, double drawn)
+{
+    const double share = l->is.loss;
+    if (l->is.loss_burst < 1 || share <= 0 || share >= 1) {
+        l->bad = false;
+        return drawn < share;
+    }
+    double r = 1 / l->is.loss_burst, r_max = (1 - share) / share; /* p <= 1 */
+    if (r > r_max) r = r_max;
+    l->bad = l->bad ? drawn >= r : drawn < r * share / (1 - share);
+    return l->bad;
+}
+
+/* Everything is drawn for each packet: no setting and no cut changes what later ones draw. */
+static struct fate draw(struct traffic_link *l)
+{
+    double drawn[TRAFFIC_CHANCES];
+    for (int i = 0; i < TRAFFIC_CHANCES; i++) drawn[i] = rng_unit(&l->chance[i]);
+    return (struct fate){.lost = loses(l, drawn[TRAFFIC_LOSS]),
+                         .late = drawn[TRAFFIC_LATE] < l->is.reorder,
+                         .twice = drawn[TRAFFIC_TWICE] < l->is.duplicate,
+                         .jitter =
+                             span_ns((uint64_t)(drawn[TRAFFIC_JITTER] * l->is.jitter_ms * 1e6))};
+}
+
+/* Passes what comes before the flight: returns the counter of what stops the packet, or NULL. In
+ * `left` when it has passed what it did pass. */
 static uint64_t *stopped(struct traffic_line *line, struct traffic_link *l, bool lost, size_t bytes,
                          instant now, instant *left)
 {
     *left = passes_line(&line->up, &line->is, line->is.up_mbit, now, bytes);
     if (never(*left)) return &l->count.full;
     if (l->is.cut) return &l->count.cut;
+    if (l->is.mtu > 0 && (double)bytes > l->is.mtu) return &l->count.too_long;
     *left = passes(&l->queue, l->is.rate_mbit, l->is.queue_kib, *left, bytes);
     if (never(*left)) return &l->count.full;
     return lost ? &l->count.lost : NULL;
+}
+
+static instant delayed(const struct traffic_link *l, instant left)
+{
+    return instant_after(left, span_ns((uint64_t)(l->is.delay_ms * 1e6)));
+}
+
+/* When a packet that left then arrives. */
+static instant arrives(struct traffic_link *l, const struct fate *f, instant left)
+{
+    instant at = instant_after(delayed(l, left), f->jitter);
+    if (f->late) return instant_after(at, span_ns((uint64_t)(l->is.reorder_ms * 1e6)));
+    if (l->is.in_order && l->is.jitter_ms > 0) at = instant_max(at, l->last);
+    l->last = instant_max(at, l->last);
+    return at;
+}
+
+static void fly(struct traffic *t, instant at, uint32_t from, uint32_t to, const void *data,
+                size_t bytes)
+{
+    struct traffic_packet *p = memory(malloc(sizeof *p + bytes));
+    *p = (struct traffic_packet){.at = at, .from = from, .to = to, .bytes = bytes};
+    memcpy(p->data, data, bytes);
+    t->held += bytes;
+    push(t, p);
+}
+
+/* A router halfway answers a packet that is too long: half the way there, and half back. */
+static void answer(struct traffic *t, const struct traffic_link *l, instant left, uint32_t to,
+                   const void *data, size_t bytes)
+{
+    uint8_t said[ICMP_BYTES_MAX];
+    size_t n = icmp_too_long(data, bytes, (uint32_t)l->is.mtu, said);
+    if (!n) return;
+    struct traffic_link *own = traffic_link(t, to, to);
+    own->count.packets++;
+    own->count.bytes += n;
+    fly(t, delayed(l, left), to, to, said, n);
 }
 
 void traffic_offer(struct traffic *t, instant now, uint32_t from, uint32_t to, const void *data,
                    size_t bytes)
 {
     struct traffic_link *l = traffic_link(t, from, to);
+    struct fate f = draw(l);
+    instant left = now;
     l->count.packets++;
     l->count.bytes += bytes;
-    /* Always drawn: a cut does not change later losses. */
-    bool lost = rng_unit(&l->chance) < l->is.loss;
-    instant left;
-    uint64_t *reason = t->held + bytes > TRAFFIC_HELD_MAX
+    uint64_t *reason = t->held + 2 * bytes > TRAFFIC_HELD_MAX
                            ? &l->count.full
-                           : stopped(&t->lines[from], l, lost, bytes, now, &left);
+                           : stopped(&t->lines[from], l, f.lost, bytes, now, &left);
     if (reason) {
         ++*reason;
+        if (reason == &l->count.too_long && l->is.icmp) answer(t, l, left, from, data, bytes);
         return;
     }
-    struct traffic_packet *p = memory(malloc(sizeof *p + bytes));
-    *p = (struct traffic_packet){.from = from, .to = to, .bytes = bytes};
-    p->at = instant_after(left, span_ns((uint64_t)(l->is.delay_ms * 1e6)));
-    memcpy(p->data, data, bytes);
-    t->held += bytes;
-    push(t, p);
+    instant at = arrives(l, &f, left);
+    fly(t, at, from, to, data, bytes);
+    if (f.twice) fly(t, at, from, to, data, bytes);
+    l->count.duplicated += f.twice;
 }
 
 instant traffic_due(const struct traffic *t) { return t->count ? t->queue[0]->at : INSTANT_NEVER; }

@@ -1,8 +1,8 @@
 /* traffic.h -- the packets between the nodes: queued for the lines and the pair's rate, lost, in
  * flight, delivered.
  *
- *     offer --> waits for the sender's line up --> cut? --> waits for the pair's rate --> lost?
- *           --> in flight for the delay --> waits for the receiver's line down --> take
+ *     offer --> waits for the sender's line up --> cut? too long? --> waits for the pair's rate
+ *           --> lost? --> in flight for the delay --> waits for the receiver's line down --> take
  *
  * Each wait is a FIFO queue that drops what does not fit; where there is no rate, there is no wait.
  * A line is shared by all pairs of its node.
@@ -28,8 +28,12 @@
 struct traffic_count {
     uint64_t packets, bytes; /* offered */
     uint64_t delivered, delivered_bytes;
-    uint64_t lost, full, cut; /* undelivered packets, by reason */
+    uint64_t lost, full, cut, too_long; /* undelivered packets, by reason */
+    uint64_t duplicated;                /* in flight twice: each is delivered or full */
 };
+
+/* What is drawn for each packet, each from a random stream of its own. */
+enum traffic_chance { TRAFFIC_LOSS, TRAFFIC_JITTER, TRAFFIC_LATE, TRAFFIC_TWICE, TRAFFIC_CHANCES };
 
 /* A FIFO queue for a rate. */
 struct traffic_queue {
@@ -39,7 +43,9 @@ struct traffic_queue {
 struct traffic_link {
     struct matrix_link is;
     struct traffic_queue queue;
-    struct rng chance;
+    struct rng chance[TRAFFIC_CHANCES];
+    bool bad;     /* the state of loss_burst */
+    instant last; /* the latest arrival so far, late packets aside */
     struct traffic_count count;
 };
 
@@ -59,15 +65,16 @@ struct traffic_packet {
 
 struct traffic {
     uint32_t nodes;
-    struct traffic_link *links;    /* [nodes * nodes], from * nodes + to */
+    struct traffic_link *links;    /* [nodes * nodes], from * nodes + to; of a node with itself:
+                                      what routers answer it */
     struct traffic_line *lines;    /* [nodes] */
     struct traffic_packet **queue; /* a heap, the earliest first */
     size_t count, room, held;      /* held: bytes of all packets in it */
     uint64_t order;
 };
 
-/* Starts with matrix_plain for all pairs and lines without a limit. The seed decides which packets are lost; each link has
- * its own random stream. */
+/* Starts with matrix_plain for all pairs and lines without a limit. The seed
+ * decides which packets are lost, late or doubled; each link has its own random streams. */
 void traffic_init(struct traffic *t, uint32_t nodes, uint64_t seed);
 void traffic_fini(struct traffic *t);
 
@@ -76,7 +83,7 @@ struct traffic_link *traffic_link(struct traffic *t, uint32_t from, uint32_t to)
 /* Applies a rule from now on. */
 void traffic_rule(struct traffic *t, const struct matrix_rule *r);
 
-/* Node `from` sends a packet at `now`; copies it. `now` never decreases. */
+/* Node `from` sends an IP packet at `now`; copies it. `now` never decreases. */
 void traffic_offer(struct traffic *t, instant now, uint32_t from, uint32_t to, const void *data,
                    size_t bytes);
 

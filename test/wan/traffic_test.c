@@ -244,6 +244,309 @@ Test(traffic, a_line_queues_by_default_what_passes_in_100_ms)
     cr_assert(eq(uint, count, 65)); /* and at least 65,536 */
 }
 
+/* Offers packets at every ms and takes them all: how much later than `delay_ms` they arrive, in the
+ * order of sending. Returns how many arrive before one that was sent earlier. */
+static unsigned delays(uint32_t count, uint64_t delay_ms, uint64_t late_ns[])
+{
+    unsigned overtakes = 0;
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(data, &i, sizeof i);
+        offer((uint64_t)i * 1000000, 0, 1, 60);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct traffic_packet *p = traffic_take(&t, INSTANT_NEVER);
+        uint32_t number;
+        cr_assert(p != NULL);
+        memcpy(&number, p->data, sizeof number);
+        late_ns[number] = p->at.ns - ((uint64_t)number + delay_ms) * 1000000;
+        overtakes += number < last;
+        last = number;
+        free(p);
+    }
+    return overtakes;
+}
+
+static uint64_t late_ns[10000];
+
+Test(traffic, jitter_is_evenly_distributed_and_may_change_the_order)
+{
+    begin("{nodes: 2, rules: [{delay_ms: 20, jitter_ms: 5, in_order: false}]}");
+    cr_assert(delays(10000, 20, late_ns) > 1000);
+    unsigned fifth[5] = {0};
+    for (int i = 0; i < 10000; i++) {
+        cr_assert(late_ns[i] < 5000000);
+        fifth[late_ns[i] / 1000000]++;
+    }
+    for (int i = 0; i < 5; i++) cr_assert(fifth[i] > 1800 && fifth[i] < 2200, "%u", fifth[i]);
+}
+
+Test(traffic, jitter_keeps_the_order_by_default)
+{
+    static uint64_t free_ns[1000];
+    begin("{nodes: 2, rules: [{delay_ms: 20, jitter_ms: 5, in_order: false}]}");
+    delays(1000, 20, free_ns);
+    traffic_fini(&t);
+    begin("{nodes: 2, rules: [{delay_ms: 20, jitter_ms: 5}]}");
+    cr_assert(eq(uint, delays(1000, 20, late_ns), 0));
+    uint64_t last = 0; /* each arrives when it would alone, or with one sent before it */
+    for (uint64_t i = 0; i < 1000; i++) {
+        uint64_t at = i * 1000000 + free_ns[i];
+        last = at > last ? at : last;
+        cr_assert(eq(u64, i * 1000000 + late_ns[i], last));
+    }
+}
+
+Test(traffic, a_late_packet_is_overtaken)
+{
+    begin("{nodes: 2, rules: [{delay_ms: 20, jitter_ms: 1, reorder: 0.1, reorder_ms: 30}]}");
+    cr_assert(delays(10000, 20, late_ns) > 800);
+    unsigned late = 0;
+    for (int i = 0; i < 10000; i++) {
+        cr_assert(late_ns[i] < 1000000 || (late_ns[i] >= 30000000 && late_ns[i] < 31000000));
+        late += late_ns[i] >= 30000000;
+    }
+    cr_assert(late > 850 && late < 1150, "%u", late);
+    traffic_fini(&t);
+    begin("{nodes: 2, rules: [{reorder: 1}]}");
+    offer(0, 0, 1, 60);
+    expect(0, 1, 10000000); /* by default */
+}
+
+/* Of 100,000 packets, in `runs` how many runs of losses there were. */
+static uint64_t losses(uint64_t *runs)
+{
+    uint64_t lost = 0;
+    *runs = 0;
+    for (bool now, before = false; traffic_link(&t, 0, 1)->count.packets < 100000; before = now) {
+        offer(0, 0, 1, 1);
+        now = traffic_link(&t, 0, 1)->count.lost > lost;
+        *runs += now && !before;
+        lost += now;
+    }
+    return lost;
+}
+
+Test(traffic, losses_in_bursts_have_the_share_and_the_length_of_the_matrix)
+{
+    const struct {
+        double share, burst, mean;
+    } cases[] = {{0.05, 8, 8}, {0.1, 1, 1}, {0.5, 100, 100}, {0.8, 1, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[100];
+        uint64_t runs;
+        if (i) traffic_fini(&t);
+        snprintf(text, sizeof text, "{nodes: 2, rules: [{loss: %g, loss_burst: %g}]}",
+                 cases[i].share, cases[i].burst);
+        begin(text);
+        double lost = (double)losses(&runs), mean = lost / (double)runs;
+        double share = lost / 100000 / cases[i].share;
+        cr_assert(share > 0.88 && share < 1.12, "%s: %g", text, lost);
+        cr_assert(mean > 0.88 * cases[i].mean && mean < 1.12 * cases[i].mean, "%s: %g", text, mean);
+    }
+}
+
+Test(traffic, a_burst_of_losses_ends_where_a_rule_ends_all_loss)
+{
+    unsigned count;
+    begin("{nodes: 2, rules: [{loss: 0.99, loss_burst: 10000}]}");
+    for (int i = 0; i < 10000; i++) offer(0, 0, 1, 1);
+    cr_assert(traffic_link(&t, 0, 1)->bad);
+    drain(1, &count);
+    cr_assert(eq(int, read_text("{nodes: 2, rules: [{loss: 0}]}"), ERR_OK));
+    traffic_rule(&t, &matrix.rules[0]);
+    for (int i = 0; i < 100; i++) offer(0, 0, 1, 1);
+    drain(1, &count);
+    cr_assert(eq(uint, count, 100));
+}
+
+Test(traffic, a_double_arrives_behind_its_packet_and_uses_the_line_down)
+{
+    begin("{nodes: 2, rules: [{delay_ms: 5, duplicate: 1}, {down_mbit: 8}]}");
+    offer(0, 0, 1, 1000);
+    expect(0, 1, 6000000);
+    expect(0, 1, 7000000);
+    cr_assert(traffic_take(&t, INSTANT_NEVER) == NULL);
+    const struct traffic_count *c = &traffic_link(&t, 0, 1)->count;
+    cr_assert(c->packets == 1 && c->duplicated == 1 && c->delivered == 2);
+    cr_assert(eq(sz, t.held, 0));
+}
+
+Test(traffic, what_is_drawn_for_one_thing_changes_nothing_else)
+{
+    uint64_t lost[2];
+    const char *const text[] = {"{nodes: 2, rules: [{loss: 0.1}]}",
+                                "{nodes: 2, rules: [{loss: 0.1, jitter_ms: 3, duplicate: 0.5, "
+                                "reorder: 0.5}, {at_s: 1, cut: true}]}"};
+    for (int round = 0; round < 2; round++) {
+        if (round) traffic_fini(&t);
+        cr_assert(eq(int, read_text(text[round]), ERR_OK));
+        traffic_init(&t, 2, 7);
+        traffic_rule(&t, &matrix.rules[0]);
+        struct traffic_link *l = traffic_link(&t, 0, 1);
+        for (int i = 0; i < 1000; i++) offer(0, 0, 1, 1);
+        l->is.cut = round;
+        for (int i = 0; i < 1000; i++) offer(0, 0, 1, 1);
+        l->is.cut = false;
+        l->count.lost = 0;
+        for (int i = 0; i < 1000; i++) offer(0, 0, 1, 1);
+        lost[round] = l->count.lost;
+    }
+    cr_assert(lost[0] > 50 && lost[0] < 150);
+    cr_assert(eq(u64, lost[0], lost[1]));
+}
+
+Test(traffic, losses_doubles_and_late_packets_are_independent_of_each_other)
+{
+    begin("{nodes: 2, rules: [{loss: 0.5, duplicate: 0.5, reorder: 0.5, jitter_ms: 2, in_order: "
+          "false}]}");
+    for (int i = 0; i < 10000; i++) offer(0, 0, 1, 1);
+    unsigned half[2][2] = {{0}}; /* late?, the latter half of the jitter? */
+    for (struct traffic_packet *p; (p = traffic_take(&t, INSTANT_NEVER)); free(p))
+        half[p->at.ns >= 10000000][p->at.ns % 10000000 >= 1000000]++;
+    const struct traffic_count *c = &traffic_link(&t, 0, 1)->count;
+    cr_assert(c->lost > 4800 && c->lost < 5200, "%lu", c->lost);
+    cr_assert(c->duplicated > 2300 && c->duplicated < 2700, "%lu", c->duplicated);
+    for (int i = 0; i < 4; i++) /* of about 7500 */
+        cr_assert(half[i / 2][i % 2] > 1700 && half[i / 2][i % 2] < 2050, "%u", half[i / 2][i % 2]);
+}
+
+/* An IPv4 packet of node 0 to node 1: UDP that may not be cut into fragments. */
+static void udp4(size_t bytes)
+{
+    const uint8_t head[20] = {0x45,
+                              0,
+                              (uint8_t)(bytes >> 8),
+                              (uint8_t)bytes,
+                              0,
+                              0,
+                              0x40,
+                              0,
+                              64,
+                              17,
+                              0,
+                              0,
+                              10,
+                              77,
+                              0,
+                              1,
+                              10,
+                              77,
+                              0,
+                              2};
+    memset(data, 0xab, sizeof data);
+    memcpy(data, head, sizeof head);
+}
+
+/* The same over IPv6. */
+static void udp6(size_t bytes)
+{
+    const uint8_t head[40] = {0x60,
+                              0,
+                              0,
+                              0,
+                              (uint8_t)((bytes - 40) >> 8),
+                              (uint8_t)(bytes - 40),
+                              17,
+                              64,
+                              0xfd,
+                              0x77,
+                              [23] = 1,
+                              [24] = 0xfd,
+                              [25] = 0x77,
+                              [39] = 2};
+    memset(data, 0xab, sizeof data);
+    memcpy(data, head, sizeof head);
+}
+
+static uint32_t word(const uint8_t *at) { return (uint32_t)at[0] << 8 | at[1]; }
+
+/* The sum of 16 bit words with the end around carry: 0xffff where the checksum is right. */
+static uint32_t summed(uint32_t so_far, const uint8_t *at, size_t bytes)
+{
+    for (size_t i = 0; i + 1 < bytes; i += 2) so_far += word(at + i);
+    if (bytes % 2) so_far += (uint32_t)at[bytes - 1] << 8;
+    while (so_far >> 16) so_far = (so_far & 0xffff) + (so_far >> 16);
+    return so_far;
+}
+
+Test(traffic, a_packet_longer_than_a_pair_carries_is_dropped)
+{
+    begin("{nodes: 2, rules: [{delay_ms: 1}, {from: 0, mtu: 1400}, {node: 0, up_mbit: 8}]}");
+    udp4(1401);
+    offer(0, 0, 1, 1401);
+    offer(0, 0, 1, 1400);
+    offer(0, 1, 0, 1500);
+    expect(1, 0, 1000000);
+    expect(0, 1, 3801000); /* both have passed the line up */
+    cr_assert(traffic_take(&t, INSTANT_NEVER) == NULL);
+    cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.too_long, 1));
+}
+
+Test(traffic, a_router_says_how_long_a_packet_may_be)
+{
+    begin("{nodes: 2, rules: [{delay_ms: 10, mtu: 1400, icmp: true}, "
+          "{node: 0, up_mbit: 8, down_mbit: 0.8}]}");
+    udp4(1500);
+    offer(0, 0, 1, 1500);
+    uint64_t at = 1500000 + 10000000; /* the line up, to the router and back */
+    struct traffic_packet *p = traffic_take(&t, (instant){at + 576 * 10000});
+    cr_assert(p != NULL);
+    cr_assert(eq(u64, p->at.ns, at + 576 * 10000)); /* and the line down */
+    cr_assert(eq(u32, p->to, 0));
+    cr_assert(eq(sz, p->bytes, 576));
+    cr_assert(eq(u32, word(p->data + 2), 576));
+    cr_assert(eq(u32, summed(0, p->data, 20), 0xffff));
+    cr_assert(eq(u32, summed(0, p->data + 20, 556), 0xffff));
+    cr_assert(p->data[9] == 1 && p->data[20] == 3 && p->data[21] == 4);
+    cr_assert(eq(u32, word(p->data + 26), 1400));
+    cr_assert(memcmp(p->data + 16, "\x0a\x4d\0\x01", 4) == 0);
+    cr_assert(memcmp(p->data + 28, data, 548) == 0);
+    free(p);
+
+    udp6(1500);
+    offer(50000000, 0, 1, 1500);
+    p = traffic_take(&t, INSTANT_NEVER);
+    cr_assert(p != NULL);
+    cr_assert(eq(sz, p->bytes, 1280));
+    cr_assert(eq(u32, word(p->data + 4), 1240));
+    cr_assert(p->data[6] == 58 && p->data[40] == 2);
+    cr_assert(eq(u32, word(p->data + 46), 1400));
+    cr_assert(memcmp(p->data + 24, data + 8, 16) == 0);
+    cr_assert(eq(u32, summed(summed(1240 + 58, p->data + 8, 32), p->data + 40, 1240), 0xffff));
+    free(p);
+    cr_assert(eq(u64, traffic_link(&t, 0, 0)->count.delivered, 2));
+    cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.too_long, 2));
+}
+
+Test(traffic, a_router_answers_neither_an_error_nor_what_may_be_cut_into_fragments)
+{
+    begin("{nodes: 2, rules: [{delay_ms: 1, mtu: 1400, icmp: true}]}");
+    udp4(1500);
+    data[6] = 0; /* no Don't Fragment */
+    offer(0, 0, 1, 1500);
+    udp4(1500);
+    data[9] = 1; /* ICMP */
+    data[20] = 3;
+    offer(0, 0, 1, 1500);
+    udp6(1500);
+    data[6] = 58;
+    data[40] = 2;
+    offer(0, 0, 1, 1500);
+    data[0] = 0x10; /* no IP */
+    offer(0, 0, 1, 1500);
+    cr_assert(eq(u64, traffic_due(&t).ns, UINT64_MAX));
+    data[0] = 0x60;
+    data[40] = 128; /* an echo request */
+    offer(0, 0, 1, 1500);
+    expect(0, 0, 1000000);
+    udp4(1500);
+    data[9] = 1;
+    data[20] = 8;
+    offer(0, 0, 1, 1500);
+    expect(0, 0, 1000000);
+}
+
 Test(matrix, rules_come_by_time_and_later_ones_of_a_moment_win)
 {
     cr_assert(eq(int,
@@ -278,6 +581,14 @@ Test(matrix, what_is_wrong_in_it_is_said_with_its_line)
         {"nodes: 2\nrules:\n  - {to: 0, up_mbit: 1}", "or for lines (node, up_mbit"},
         {"nodes: 2\nrules:\n  - {up_mbit: -1}", "up_mbit needs a number from 0 to 100000"},
         {"nodes: 2\nrules:\n  - {line_kib: 1}", "line_kib needs a number from 2 to 1.04858e+06"},
+        {"nodes: 2\nrules:\n  - {in_order: 1}", "in_order needs true or false"},
+        {"nodes: 2\nrules:\n  - {jitter_ms: a}", "jitter_ms needs a number from 0 to 10000"},
+        {"nodes: 2\nrules:\n  - {loss_burst: 0.5}", "loss_burst needs a number from 1 to 10000"},
+        {"nodes: 2\nrules:\n  - {duplicate: 2}", "duplicate needs a number from 0 to 1"},
+        {"nodes: 2\nrules:\n  - {reorder: 1.1}", "reorder needs a number from 0 to 1"},
+        {"nodes: 2\nrules:\n  - {reorder_ms: -1}", "reorder_ms needs a number from 0 to 10000"},
+        {"nodes: 2\nrules:\n  - {mtu: 100}", "mtu needs a whole number from 576 to 9000"},
+        {"nodes: 2\nrules:\n  - {icmp: yes}", "icmp needs true or false"},
         {"nodes: 2\nrules: 3", "rules needs a list"},
         {"nodes: [", "m.yaml:"},
         {"4", "a matrix is a mapping"},

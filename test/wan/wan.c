@@ -261,13 +261,14 @@ static void write_report(const struct wan *w)
         fprintf(stderr, "wan: %s: %s\n", w->report, strerror(errno));
         return;
     }
-    fprintf(f, "from to packets bytes delivered delivered_bytes lost full cut\n");
+    fprintf(f,
+            "from to packets bytes delivered delivered_bytes lost full cut too_long duplicated\n");
     for (uint32_t i = 0; i < w->matrix.nodes * w->matrix.nodes; i++) {
         const struct traffic_count *c = &w->traffic.links[i].count;
         if (c->packets)
-            fprintf(f, "%u %u %lu %lu %lu %lu %lu %lu %lu\n", i / w->matrix.nodes,
+            fprintf(f, "%u %u %lu %lu %lu %lu %lu %lu %lu %lu %lu\n", i / w->matrix.nodes,
                     i % w->matrix.nodes, c->packets, c->bytes, c->delivered, c->delivered_bytes,
-                    c->lost, c->full, c->cut);
+                    c->lost, c->full, c->cut, c->too_long, c->duplicated);
     }
     fclose(f);
 }

@@ -102,6 +102,21 @@ def loss():
     ok(len(lost[0] & lost[1]) >= 140, "the same seed loses the same packets", [len(x) for x in lost])
 
 
+def paths():
+    """Doubles and packets that are too long, as a kernel sees them."""
+    wan = Wan("{nodes: 3, rules: [{from: 0, to: 1, mtu: 1400, icmp: true}, {from: 0, to: 2, mtu: 1400}, {from: 2, to: 1, duplicate: 1}]}")
+    for six in (False, True):
+        found = Peer(wan, 0, "mtu", address(1, six), six=six).answer()
+        ok(found == 1400, "a router tells a kernel over IPv%d how long a packet may be" % (6 if six else 4), found)
+        found = Peer(wan, 0, "mtu", address(2, six), six=six).answer()
+        ok(found is None, "a black hole tells it nothing", found)
+    found = bursts(wan, 2, 1, 20, 100)
+    ok(sorted(n for n, _ in found) == sorted(2 * list(range(20))), "each packet arrives twice", found)
+    count = wan.stop()
+    ok(count[0, 1]["too_long"] >= 2 and count[0, 2]["too_long"] == 20 and count[0, 0]["delivered"] >= 2 and
+       count[2, 1]["duplicated"] >= 20, "and all of it was counted", count)
+
+
 def cuts():
     one_way = "{nodes: 3, rules: [{from: 0, to: 1, cut: true}]}"
     wan = Wan(one_way)
@@ -214,6 +229,7 @@ delays()
 rate()
 lines()
 loss()
+paths()
 cuts()
 events()
 programs()
