@@ -6,17 +6,18 @@
  *
  *     --seed N        which packets are lost; the seed of each run is printed
  *     --report FILE   packet counts of each pair, written at the end
+ *     --journal FILE  the same for each second, written as it ends
  *
- * matrix.h describes the matrix, space.h the addresses. COMMAND gets WAN_NODE (0, 1, ...),
- * WAN_NODES, WAN_ADDRESS and, where the kernel has IPv6, WAN_ADDRESS6 in its environment. One
- * process holds all TUN devices and forwards their packets. "wan: 4 nodes, seed 7, process 123"
- * means that everything is set up.
+ * matrix.h describes the matrix, space.h the addresses, journal.h the counts. COMMAND gets WAN_NODE
+ * (0, 1, ...), WAN_NODES, WAN_ADDRESS and, where the kernel has IPv6, WAN_ADDRESS6 in its
+ * environment. One process holds all TUN devices and forwards their packets. "wan: 4 nodes, seed 7,
+ * process 123" means that everything is set up.
  *
  * With COMMAND it lives as long as one of the commands; otherwise until a signal, or until its
  * parent ends (as does what --enter started). SIGTERM and SIGINT are passed to the commands, which
  * can still reach each other until they end, for at most GRACE_S; a second signal ends everything
- * at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again"): all pairs and lines start over, at_s
- * counts from then. All descendants of the commands end with wan.
+ * at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again"): all pairs and lines start over,
+ * at_s counts from then. All descendants of the commands end with wan.
  *
  * Exit codes: 0; that of the first command that failed; 124 at the matrix's time limit; 2 for wrong
  * usage; 77 if the machine does not allow namespaces or TUN devices: nothing was run then. */
@@ -35,6 +36,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "journal.h"
 #include "space.h"
 #include "traffic.h"
 
@@ -46,11 +48,12 @@
 #define CODE_LIMIT   124
 
 struct wan {
-    const char *path, *report;
+    const char *path, *report, *history; /* files; NULL: not wanted */
     uint64_t seed;
     char **command; /* NULL: none */
     struct matrix matrix;
     struct traffic traffic;
+    struct journal journal; /* in the file `history`; its file is NULL: none, or none any more */
     struct space spaces[MATRIX_NODES_MAX];
     pid_t children[MATRIX_NODES_MAX]; /* 0: none, or gone */
     uint32_t alive;                   /* children */
@@ -227,6 +230,17 @@ static bool over(struct wan *w, instant now)
     return true;
 }
 
+/* Ends the journal if it cannot be written. */
+static void write_history(struct wan *w, instant now)
+{
+    struct why y;
+    if (!w->journal.file || !instant_reached(now, w->journal.due)) return;
+    if (!journal_write(&w->journal, &w->traffic, now, clock_unix_ms(), &y)) return;
+    told(&y);
+    w->code = 1;
+    journal_close(&w->journal);
+}
+
 static void forward(struct wan *w)
 {
     uint32_t n = w->matrix.nodes;
@@ -237,6 +251,7 @@ static void forward(struct wan *w)
         instant now = clock_now(), due = instant_min(w->end, traffic_due(&w->traffic));
         if (w->rule < w->matrix.count)
             due = instant_min(due, instant_after(w->read, w->matrix.rules[w->rule].at));
+        if (w->journal.file) due = instant_min(due, w->journal.due);
         uint64_t ns = instant_since(due, now).ns;
         struct timespec wait = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
         if (ppoll(fds, n + 1, &wait, NULL) < 0 && errno != EINTR) {
@@ -249,28 +264,9 @@ static void forward(struct wan *w)
             if (fds[i].revents) take_from(w, i);
         deliver(w, clock_now());
         if (fds[n].revents) signals(w);
+        write_history(w, clock_now());
         if (over(w, clock_now())) return;
     }
-}
-
-static void write_report(const struct wan *w)
-{
-    if (!w->report) return;
-    FILE *f = fopen(w->report, "w");
-    if (!f) {
-        fprintf(stderr, "wan: %s: %s\n", w->report, strerror(errno));
-        return;
-    }
-    fprintf(f,
-            "from to packets bytes delivered delivered_bytes lost full cut too_long duplicated\n");
-    for (uint32_t i = 0; i < w->matrix.nodes * w->matrix.nodes; i++) {
-        const struct traffic_count *c = &w->traffic.links[i].count;
-        if (c->packets)
-            fprintf(f, "%u %u %lu %lu %lu %lu %lu %lu %lu %lu %lu\n", i / w->matrix.nodes,
-                    i % w->matrix.nodes, c->packets, c->bytes, c->delivered, c->delivered_bytes,
-                    c->lost, c->full, c->cut, c->too_long, c->duplicated);
-    }
-    fclose(f);
 }
 
 static int run(struct wan *w)
@@ -294,20 +290,25 @@ static int run(struct wan *w)
     w->read = clock_now();
     w->end = instant_after(w->read, w->matrix.limit);
     rules(w, w->read);
+    if (w->history && journal_open(&w->journal, w->history, &w->traffic, w->read, &y))
+        return told(&y);
     printf("wan: %u nodes, seed %lu, process %d\n", w->matrix.nodes, w->seed, (int)getpid());
     if (w->command) start(w);
     else prctl(PR_SET_PDEATHSIG, SIGTERM);
     forward(w);
     kill_all(w);
-    write_report(w);
+    write_history(w, w->journal.due);
+    if (w->journal.file) journal_close(&w->journal);
+    if (w->report && journal_report(w->report, &w->traffic, &y)) w->code = told(&y);
     traffic_fini(&w->traffic);
     return w->code;
 }
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: wan MATRIX.yaml [--seed N] [--report FILE] [-- COMMAND...]\n"
-                    "       wan --enter PID NODE COMMAND...\n");
+    fprintf(stderr,
+            "usage: wan MATRIX.yaml [--seed N] [--report FILE] [--journal FILE] [-- COMMAND...]\n"
+            "       wan --enter PID NODE COMMAND...\n");
     return CODE_USAGE;
 }
 
@@ -327,14 +328,17 @@ static int enter(int count, char **words)
 int main(int count, char **words)
 {
     static struct wan w;
-    const struct option options[] = {
-        {"seed", required_argument, NULL, 's'}, {"report", required_argument, NULL, 'r'}, {0}};
+    const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                     {"report", required_argument, NULL, 'r'},
+                                     {"journal", required_argument, NULL, 'j'},
+                                     {0}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (count > 1 && !strcmp(words[1], "--enter")) return enter(count - 2, words + 2);
     w.seed = clock_unix_ms();
     for (int c; (c = getopt_long(count, words, "", options, NULL)) != -1;) {
         if (c == 's') w.seed = strtoull(optarg, NULL, 10);
         else if (c == 'r') w.report = optarg;
+        else if (c == 'j') w.history = optarg;
         else return usage();
     }
     if (optind == count) return usage();

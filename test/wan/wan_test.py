@@ -149,12 +149,32 @@ def events():
     ok(sent < 3000 and count["cut"] >= 1, "a rule with at_s cuts and another heals", (sent, count))
 
 
-def commands(text, words, number=None, **options):
+def journal():
+    wan = Wan("{nodes: 3, rules: [{from: 1, to: 2, rate_mbit: 4, queue_kib: 2048}]}")
+    began = 1000 * time.time()
+    bursts(wan, 0, 1, 200, 1000)
+    bursts(wan, 1, 2, 1000, 1000)
+    def carried():
+        return [r for r in wan.journal() if (r["from"], r["to"]) == (1, 2) and r["delivered_bytes"] > 20000]
+    ok(wait_for(lambda: sum(r["delivered"] for r in carried()) > 990, 30), "a journal is written while the network runs", wan.journal())
+    rows, count = wan.journal(), wan.stop()
+    ok(2 <= len(carried()) <= 5 and all(r["delivered_bytes"] < 800000 for r in carried()),  # 4 Mbit/s are 500,000 bytes a second
+       "it says how much moved in which second", rows)
+    ok(all(began < r["unix_ms"] < 1000 * time.time() + 1000 for r in rows) and [r["unix_ms"] for r in rows] == sorted(r["unix_ms"] for r in rows),
+       "in the order of time", rows)
+    rows = wan.journal()
+    ok(all(sum(r[k] for r in rows if (r["from"], r["to"]) == pair) == v for pair, c in count.items() for k, v in c.items()),
+       "its sums are the report", (rows, count))
+    code, said = commands("{nodes: 1}", ["true"], before=["--journal", "/dev/null/x"])
+    ok(code == 1 and "/dev/null/x" in said and said.count("\n") == 1, "a journal that cannot be opened is one sentence", (code, said))
+
+
+def commands(text, words, number=None, before=[], **options):
     """Runs wan with a command in each node, and sends a signal when each has printed a line; (exit code, output)."""
     path = os.path.join(PLACE, "commands.yaml")
     with open(path, "w") as f:
         f.write(text)
-    child = subprocess.Popen([WAN, path, "--"] + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+    child = subprocess.Popen([WAN, path] + before + ["--"] + words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
     CHILDREN.append(child)
     said = []
     if number:
@@ -232,6 +252,7 @@ loss()
 paths()
 cuts()
 events()
+journal()
 programs()
 without()
 finish()

@@ -3,6 +3,7 @@
     wan = Wan(open("test/wan/100ms.yaml").read())     # ends the script with a skip where namespaces are missing
     child = wan.start(0, ["shoal", "run", ...])       # a subprocess.Popen in node 0
     wan.change(text)                                  # another matrix from now on
+    wan.journal()                                     # what moved when
     wan.stop()
 """
 import os, signal, subprocess, sys
@@ -41,7 +42,8 @@ class Wan:
         self.path = os.path.join(swarms.PLACE, "matrix-%d.yaml" % COUNT)
         self.report_path = os.path.join(swarms.PLACE, "report-%d.txt" % COUNT)
         self.write(text)
-        options = ["--report", self.report_path] + (["--seed", str(seed)] if seed is not None else [])
+        self.journal_path = os.path.join(swarms.PLACE, "journal-%d.txt" % COUNT)
+        options = ["--report", self.report_path, "--journal", self.journal_path] + (["--seed", str(seed)] if seed is not None else [])
         self.process = subprocess.Popen([WAN, self.path] + options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         swarms.CHILDREN.append(self.process)
         line = self.process.stdout.readline()
@@ -69,6 +71,12 @@ class Wan:
         line = self.process.stdout.readline()
         if line.strip() != "wan: read again":
             raise RuntimeError("wan did not read its matrix again: %r" % line)
+
+    def journal(self):
+        """What moved when: a dictionary for each second so far and pair, {"unix_ms": its end, "from": ..., "to": ..., "bytes": ..., ...}."""
+        with open(self.journal_path) as f:
+            head, *rows = [line.split() for line in f if line.endswith("\n")]
+        return [dict(zip(head, map(int, r))) for r in rows]
 
     def stop(self):
         """Ends the network; returns the packet counts: {(from, to): {"packets": ..., "lost": ..., ...}}."""
