@@ -240,6 +240,24 @@ enum err matrix_read(const char *path, struct matrix *out, struct why *w)
     return mistakes_why(&found, w);
 }
 
+static void scale_queue(double *kib, double by)
+{
+    const double least = *kib < 32 ? *kib : 32;
+    *kib = *kib / by > least ? *kib / by : least;
+}
+
+void matrix_scale(struct matrix *m, double by)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct matrix_rule *r = &m->rules[i];
+        r->link.rate_mbit /= by;
+        r->line.up_mbit /= by;
+        r->line.down_mbit /= by;
+        scale_queue(&r->link.queue_kib, by);
+        scale_queue(&r->line.line_kib, by);
+    }
+}
+
 struct matrix_link matrix_plain(void)
 {
     return (struct matrix_link){.queue_kib = 256, .reorder_ms = 10, .in_order = true};

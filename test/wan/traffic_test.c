@@ -562,6 +562,25 @@ Test(matrix, rules_come_by_time_and_later_ones_of_a_moment_win)
     cr_assert(l.delay_ms == 6 && !l.cut && l.queue_kib == 256);
 }
 
+Test(matrix, scaled_rates_and_queues_are_divided_and_delays_stay)
+{
+    cr_assert(eq(int,
+                 read_text("nodes: 2\nrules:\n  - {delay_ms: 7, rate_mbit: 100, queue_kib: 1024}\n"
+                           "  - {queue_kib: 20}\n  - {queue_kib: 100}\n"
+                           "  - {up_mbit: 40, down_mbit: 80, line_kib: 512}\n"),
+                 ERR_OK));
+    matrix_scale(&matrix, 4);
+    const struct matrix_link *l = &matrix.rules[0].link;
+    cr_assert(l->delay_ms == 7 && l->rate_mbit == 25 && l->queue_kib == 256);
+    cr_assert(matrix.rules[1].link.queue_kib == 20);
+    cr_assert(matrix.rules[2].link.queue_kib == 32);
+    const struct matrix_line *line = &matrix.rules[3].line;
+    cr_assert(line->up_mbit == 10 && line->down_mbit == 20 && line->line_kib == 128);
+    struct matrix_link plain = matrix_plain();
+    matrix_apply(&matrix.rules[0], &plain);
+    cr_assert(plain.rate_mbit == 25 && plain.loss == 0 && plain.in_order);
+}
+
 Test(matrix, what_is_wrong_in_it_is_said_with_its_line)
 {
     const char *const bad[][2] = {

@@ -5,6 +5,8 @@
  *     wan --enter PID NODE COMMAND...                runs COMMAND in a node of a running wan
  *
  *     --seed N        which packets are lost; the seed of each run is printed
+ *     --scale F       all rates of the matrix are divided by F, 1 to 1000, since one machine may
+ *                     forward less; delays stay
  *     --report FILE   packet counts of each pair, written at the end
  *     --journal FILE  the same for each second, written as it ends
  *
@@ -50,6 +52,7 @@
 struct wan {
     const char *path, *report, *history; /* files; NULL: not wanted */
     uint64_t seed;
+    double scale;
     char **command; /* NULL: none */
     struct matrix matrix;
     struct traffic traffic;
@@ -151,11 +154,18 @@ static void kill_all(struct wan *w)
     }
 }
 
+static enum err read_matrix(const struct wan *w, struct matrix *out, struct why *y)
+{
+    enum err e = matrix_read(w->path, out, y);
+    if (!e) matrix_scale(out, w->scale);
+    return e;
+}
+
 static void read_again(struct wan *w)
 {
     static struct matrix again;
     struct why y;
-    if (matrix_read(w->path, &again, &y)) {
+    if (read_matrix(w, &again, &y)) {
         told(&y);
         return;
     }
@@ -272,7 +282,7 @@ static void forward(struct wan *w)
 static int run(struct wan *w)
 {
     struct why y;
-    if (matrix_read(w->path, &w->matrix, &y)) return told(&y);
+    if (read_matrix(w, &w->matrix, &y)) return told(&y);
     if (space_begin(&y)) return told(&y);
     for (uint32_t i = 0; i < w->matrix.nodes; i++)
         if (space_open(&w->spaces[i], i, w->matrix.mtu, &y)) return told(&y);
@@ -292,7 +302,9 @@ static int run(struct wan *w)
     rules(w, w->read);
     if (w->history && journal_open(&w->journal, w->history, &w->traffic, w->read, &y))
         return told(&y);
-    printf("wan: %u nodes, seed %lu, process %d\n", w->matrix.nodes, w->seed, (int)getpid());
+    printf("wan: %u nodes, ", w->matrix.nodes);
+    if (w->scale > 1) printf("all rates divided by %g, ", w->scale);
+    printf("seed %lu, process %d\n", w->seed, (int)getpid());
     if (w->command) start(w);
     else prctl(PR_SET_PDEATHSIG, SIGTERM);
     forward(w);
@@ -307,8 +319,15 @@ static int run(struct wan *w)
 static int usage(void)
 {
     fprintf(stderr,
-            "usage: wan MATRIX.yaml [--seed N] [--report FILE] [--journal FILE] [-- COMMAND...]\n"
+            "usage: wan MATRIX.yaml [--seed N] [--scale F] [--report FILE] [--journal FILE]\n"
+            "           [-- COMMAND...]\n"
             "       wan --enter PID NODE COMMAND...\n");
+    return CODE_USAGE;
+}
+
+static int scale_wrong(const char *text)
+{
+    fprintf(stderr, "wan: --scale '%s': it needs a number from 1 to 1000\n", text);
     return CODE_USAGE;
 }
 
@@ -329,15 +348,21 @@ int main(int count, char **words)
 {
     static struct wan w;
     const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                     {"scale", required_argument, NULL, 'f'},
                                      {"report", required_argument, NULL, 'r'},
                                      {"journal", required_argument, NULL, 'j'},
                                      {0}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (count > 1 && !strcmp(words[1], "--enter")) return enter(count - 2, words + 2);
     w.seed = clock_unix_ms();
+    w.scale = 1;
     for (int c; (c = getopt_long(count, words, "", options, NULL)) != -1;) {
         if (c == 's') w.seed = strtoull(optarg, NULL, 10);
-        else if (c == 'r') w.report = optarg;
+        else if (c == 'f') {
+            char *rest;
+            w.scale = strtod(optarg, &rest);
+            if (*rest || !(w.scale >= 1 && w.scale <= 1000)) return scale_wrong(optarg);
+        } else if (c == 'r') w.report = optarg;
         else if (c == 'j') w.history = optarg;
         else return usage();
     }

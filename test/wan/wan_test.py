@@ -149,6 +149,51 @@ def events():
     ok(sent < 3000 and count["cut"] >= 1, "a rule with at_s cuts and another heals", (sent, count))
 
 
+def scale():
+    wan = Wan("{nodes: 2, rules: [{rate_mbit: 80, delay_ms: 30, queue_kib: 20480}]}", scale=10)
+    found = bursts(wan, 0, 1, 800, 1000)
+    ok(len(found) > 700 and 6 < speed([found]) < 8.8, "--scale 10 leaves a tenth of the rate", (len(found), speed([found])))
+    best = min(x or 1e9 for x in round_trips(wan, 1, 0, 5))
+    ok(60 <= best <= 75, "and the delay", best)
+    wan.change("{nodes: 2, rules: [{rate_mbit: 40, queue_kib: 20480}]}")
+    found = bursts(wan, 0, 1, 400, 1000)
+    ok(len(found) > 350 and 3 < speed([found]) < 4.4, "of a matrix that is read again, too", (len(found), speed([found])))
+    wan.stop()
+    for wrong in ("0", "1001", "nan", "2x", ""):
+        code, said = commands("{nodes: 1}", ["true"], before=["--scale", wrong])
+        ok(code == 2 and "--scale '%s'" % wrong in said and said.count("\n") == 1, "--scale %s is refused in one sentence" % wrong, (code, said))
+
+
+# Of the networks in files: round trips of some pairs, and what a node's packets to another pass a second, in Mbit/s after --scale.
+NAMED = {
+    "lan": (1, {(0, 3): 0.2}, {}),
+    "10ms": (1, {(0, 3): 10}, {}),
+    "100ms": (1, {(0, 3): 100}, {}),
+    "three-countries": (100, {(0, 1): 30, (2, 0): 60, (3, 5): 120, (4, 1): 110}, {(3, 5): 1.27, (4, 5): 9}),
+    "global-14": (100, {(0, 1): 28, (5, 6): 8, (13, 10): 332, (9, 10): 42, (12, 11): 106}, {(13, 0): 1, (0, 9): 2}),
+    "home-uplinks": (10, {(0, 3): 40}, {(0, 3): 3}),
+    "lossy": (10, {(0, 3): 60}, {(0, 3): 2}),
+    "lossy-long": (10, {(0, 1): 200, (2, 3): 200}, {(0, 3): 5}),
+    "satellite": (10, {(0, 3): 600}, {(0, 3): 2}),
+    "dial-up": (1, {(0, 2): 100}, {(0, 2): 0.8}),
+    "long-fat": (100, {(0, 3): 200}, {(0, 3): 10}),
+}
+
+
+def named():
+    """Each network in a file is what it says."""
+    names = {f[:-5] for f in os.listdir(HERE) if f.endswith(".yaml")}
+    ok(names == set(NAMED), "all networks in files are measured", names ^ set(NAMED))
+    for name, (by, trips, rates) in NAMED.items():
+        wan = Wan(matrix(name), scale=by)
+        found = {p: min(x or 1e9 for x in round_trips(wan, *p, 4)) for p in trips}
+        ok(all(trips[p] <= found[p] <= trips[p] + 15 for p in trips), "%s: round trips of %s ms" % (name, sorted(trips.values())), found)
+        for (a, b), rate in rates.items():
+            got = speed([bursts(wan, a, b, 30 + int(20 * rate), 1000)])
+            ok(0.6 * rate < got < 1.1 * rate, "%s: %g Mbit/s from %d to %d, divided by %d" % (name, rate * by, a, b, by), got)
+        wan.stop()
+
+
 def journal():
     wan = Wan("{nodes: 3, rules: [{from: 1, to: 2, rate_mbit: 4, queue_kib: 2048}]}")
     began = 1000 * time.time()
@@ -252,6 +297,8 @@ loss()
 paths()
 cuts()
 events()
+scale()
+named()
 journal()
 programs()
 without()

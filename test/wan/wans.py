@@ -34,16 +34,16 @@ def skip(why):
 
 
 class Wan:
-    """A network without initial commands. `seed` determines which packets are lost."""
+    """A network without initial commands. `seed` determines which packets are lost; all rates are divided by `scale`."""
 
-    def __init__(self, text, seed=None):
+    def __init__(self, text, seed=None, scale=1):
         global COUNT
         COUNT += 1
         self.path = os.path.join(swarms.PLACE, "matrix-%d.yaml" % COUNT)
         self.report_path = os.path.join(swarms.PLACE, "report-%d.txt" % COUNT)
         self.write(text)
         self.journal_path = os.path.join(swarms.PLACE, "journal-%d.txt" % COUNT)
-        options = ["--report", self.report_path, "--journal", self.journal_path] + (["--seed", str(seed)] if seed is not None else [])
+        options = ["--report", self.report_path, "--journal", self.journal_path, "--scale", str(scale)] + (["--seed", str(seed)] if seed is not None else [])
         self.process = subprocess.Popen([WAN, self.path] + options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         swarms.CHILDREN.append(self.process)
         line = self.process.stdout.readline()
