@@ -92,8 +92,8 @@ struct matrix {
 /* ERR_USAGE with path:line:column for what is wrong in the file. */
 enum err matrix_read(const char *path, struct matrix *out, struct why *w);
 
-/* Divides all rates by `by`, at least 1. So are the queues that a rule names, for a full one to take
- * as long as before, but none of more than 32 KiB falls below that, some twenty packets. */
+/* Divides all rates by `by`, at least 1. So are the queues that a rule names: a full one takes as
+ * long as before. But none of more than 32 KiB falls below that, some twenty packets. */
 void matrix_scale(struct matrix *m, double by);
 
 /* The network between nodes before any rule; their lines are then all 0. */

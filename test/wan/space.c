@@ -158,6 +158,19 @@ enum err space_enter_of(pid_t pid, uint32_t index, struct why *w)
     return e ? e : enter_path(path, CLONE_NEWNET, w);
 }
 
+uint64_t space_unread(const struct space *s)
+{
+    struct why w;
+    char line[256];
+    unsigned long dropped = 0;
+    FILE *f = space_enter(s, &w) ? NULL : fopen("/proc/thread-self/net/dev", "r");
+    /* After the name eight numbers of what came in, then bytes, packets, errors and drops. */
+    while (f && fgets(line, sizeof line, f))
+        sscanf(line, " " SPACE_TUN ": %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %lu", &dropped);
+    if (f) fclose(f);
+    return dropped;
+}
+
 void space_address(uint32_t index, bool six, char out[SPACE_ADDRESS_BYTES])
 {
     if (six) snprintf(out, SPACE_ADDRESS_BYTES, "fd77::%x", index + 1);

@@ -35,6 +35,10 @@ enum err space_enter(const struct space *s, struct why *w);
 /* For another process: enters the namespace of node `index` of the process `pid`. */
 enum err space_enter_of(pid_t pid, uint32_t index, struct why *w);
 
+/* How many packets of the node its kernel has dropped, as nobody read them in time. Leaves the
+ * caller in its namespace. 0 where that cannot be known. */
+uint64_t space_unread(const struct space *s);
+
 #define SPACE_ADDRESS_BYTES 16
 void space_address(uint32_t index, bool six, char out[SPACE_ADDRESS_BYTES]);
 

@@ -5,8 +5,8 @@
 
 Each node with an even number sends to the next one, as fast as TCP can, or by UDP at that rate for each pair, in packets of the
 mtu; with --matrix through that network. Prints one line of JSON: Mbit/s of IP packets delivered in all, packets a second, the share
-of the packets offered that was lost or full, and how many cores `wan` took. Beware of --udp at more than it carries: what the
-nodes' own queues drop is counted by nobody. zig-out has the program, or WAN_BIN says where it is."""
+of packets that was lost or found a queue full, and how many cores `wan` took. What the machine is too slow for is said in a line
+before. Nobody reads what came over UDP: it is the network that is measured. zig-out has the program, or WAN_BIN says where it is."""
 import argparse, json, resource, socket, sys, time
 
 PORT = 5000
@@ -67,9 +67,9 @@ def measure(o):
         s.kill()
         s.wait()
     count = wan.stop().values()
-    total = {k: sum(c[k] for c in count) for k in ("packets", "bytes", "delivered", "delivered_bytes")}
+    total = {k: sum(c[k] for c in count) for k in ("packets", "delivered", "delivered_bytes", "lost", "full")}
     print(json.dumps({"mbit_s": round(8e-6 * total["delivered_bytes"] / took), "packets_s": round(total["delivered"] / took),
-                      "dropped": round(1 - total["delivered"] / total["packets"], 4), "cores": round(cpu / took, 2)}))
+                      "dropped": round((total["lost"] + total["full"]) / total["packets"], 4), "cores": round(cpu / took, 2)}))
 
 
 if sys.argv[1:2] == ["--sink"]:

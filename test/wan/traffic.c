@@ -32,7 +32,7 @@ void traffic_reset(struct traffic *t)
 
 void traffic_fini(struct traffic *t)
 {
-    for (size_t i = 0; i < t->count; i++) free(t->queue[i]);
+    for (size_t i = 0; i < t->count; i++) free(t->queue[i].packet);
     free(t->queue);
     free(t->links);
     free(t->lines);
@@ -55,7 +55,7 @@ void traffic_rule(struct traffic *t, const struct matrix_rule *r)
 
 /* At a tie in the order of offering, or of arrival at a line down: packets stay in order where
  * there is no rate. */
-static bool before(const struct traffic_packet *a, const struct traffic_packet *b)
+static bool before(const struct traffic_entry *a, const struct traffic_entry *b)
 {
     return a->at.ns != b->at.ns ? a->at.ns < b->at.ns : a->order < b->order;
 }
@@ -64,22 +64,23 @@ static void push(struct traffic *t, struct traffic_packet *p)
 {
     if (t->count == t->room) {
         t->room = t->room ? 2 * t->room : 256;
-        t->queue = memory(realloc(t->queue, t->room * sizeof(struct traffic_packet *)));
+        t->queue = memory(realloc(t->queue, t->room * sizeof *t->queue));
     }
+    const struct traffic_entry e = {p->at, t->order++, p};
     size_t i = t->count++;
-    p->order = t->order++;
-    for (; i > 0 && before(p, t->queue[(i - 1) / 2]); i = (i - 1) / 2)
+    for (; i > 0 && before(&e, &t->queue[(i - 1) / 2]); i = (i - 1) / 2)
         t->queue[i] = t->queue[(i - 1) / 2];
-    t->queue[i] = p;
+    t->queue[i] = e;
 }
 
 static struct traffic_packet *pop(struct traffic *t)
 {
-    struct traffic_packet *first = t->queue[0], *last = t->queue[--t->count];
+    struct traffic_packet *first = t->queue[0].packet;
+    const struct traffic_entry last = t->queue[--t->count];
     size_t i = 0;
     for (size_t child; (child = 2 * i + 1) < t->count; i = child) {
-        if (child + 1 < t->count && before(t->queue[child + 1], t->queue[child])) child++;
-        if (!before(t->queue[child], last)) break;
+        if (child + 1 < t->count && before(&t->queue[child + 1], &t->queue[child])) child++;
+        if (!before(&t->queue[child], &last)) break;
         t->queue[i] = t->queue[child];
     }
     t->queue[i] = last;
@@ -216,7 +217,7 @@ void traffic_offer(struct traffic *t, instant now, uint32_t from, uint32_t to, c
     l->count.duplicated += f.twice;
 }
 
-instant traffic_due(const struct traffic *t) { return t->count ? t->queue[0]->at : INSTANT_NEVER; }
+instant traffic_due(const struct traffic *t) { return t->count ? t->queue[0].at : INSTANT_NEVER; }
 
 /* The packet has reached the receiver's line: queues it there, or drops it. False: there is no
  * limit, it has arrived. */
@@ -239,7 +240,7 @@ static bool waits(struct traffic *t, struct traffic_packet *p)
 
 struct traffic_packet *traffic_take(struct traffic *t, instant now)
 {
-    while (t->count && instant_reached(now, t->queue[0]->at)) {
+    while (t->count && instant_reached(now, t->queue[0].at)) {
         struct traffic_packet *p = pop(t);
         if (waits(t, p)) continue;
         struct traffic_link *l = traffic_link(t, p->from, p->to);

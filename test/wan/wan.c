@@ -10,6 +10,9 @@
  *     --report FILE   packet counts of each pair, written at the end
  *     --journal FILE  the same for each second, written as it ends
  *
+ * At the end it says how well it did: how late packets were delivered, and whether some were lost
+ * because this machine was too slow to read them. Those are in no count.
+ *
  * matrix.h describes the matrix, space.h the addresses, journal.h the counts. COMMAND gets WAN_NODE
  * (0, 1, ...), WAN_NODES, WAN_ADDRESS and, where the kernel has IPv6, WAN_ADDRESS6 in its
  * environment. One process holds all TUN devices and forwards their packets. "wan: 4 nodes, seed 7,
@@ -42,12 +45,13 @@
 #include "space.h"
 #include "traffic.h"
 
-#define GRACE_S      30
-#define BURST        64    /* packets read from one node before the others get their turn */
-#define PACKET_BYTES 65536 /* maximum packet of a TUN device */
-#define CODE_USAGE   2
-#define CODE_SKIP    77
-#define CODE_LIMIT   124
+#define GRACE_S        30
+#define BURST          64    /* packets read from one node before the others get their turn */
+#define PACKET_BYTES   65536 /* maximum packet of a TUN device */
+#define TIMER_SLACK_NS 50000 /* Linux's default, for the commands: ours is the least */
+#define CODE_USAGE     2
+#define CODE_SKIP      77
+#define CODE_LIMIT     124
 
 struct wan {
     const char *path, *report, *history; /* files; NULL: not wanted */
@@ -65,6 +69,8 @@ struct wan {
     instant read, end;                /* when the matrix was read; when everything is killed */
     uint32_t rule;                    /* the next one to apply */
     bool asked;                       /* a signal has asked us to end */
+    uint64_t delivered;
+    span late, late_max; /* of all that was delivered: the sum, and the worst */
     int code;
 };
 
@@ -87,6 +93,7 @@ static void be_node(const struct wan *w, uint32_t index)
     char address[SPACE_ADDRESS_BYTES];
     struct why y;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS);
     setpgid(0, 0);
     sigprocmask(SIG_SETMASK, &w->mask, NULL);
     setpriority(PRIO_PROCESS, 0, 0);
@@ -223,9 +230,27 @@ static void take_from(struct wan *w, uint32_t from)
 
 static void deliver(struct wan *w, instant now)
 {
-    for (struct traffic_packet *p; (p = traffic_take(&w->traffic, now)); free(p))
+    for (struct traffic_packet *p; (p = traffic_take(&w->traffic, now)); free(p)) {
+        span late = instant_since(clock_now(), p->at);
+        w->delivered++;
+        w->late.ns += late.ns;
+        if (late.ns > w->late_max.ns) w->late_max = late;
         if (write(w->spaces[p->to].tun, p->data, p->bytes) < 0)
             fprintf(stderr, "wan: node %u takes no packet: %s\n", p->to, strerror(errno));
+    }
+}
+
+static void say_how_well(const struct wan *w)
+{
+    uint64_t unread = 0;
+    if (w->delivered)
+        printf("wan: %lu packets delivered, late by %.3f ms on average, %.3f ms at most\n",
+               w->delivered, span_in_s(w->late) * 1e3 / (double)w->delivered,
+               span_in_s(w->late_max) * 1e3);
+    for (uint32_t i = 0; i < w->matrix.nodes; i++) unread += space_unread(&w->spaces[i]);
+    if (unread)
+        printf("wan: %lu more packets were lost: this machine is too slow for them, see --scale\n",
+               unread);
 }
 
 static bool over(struct wan *w, instant now)
@@ -294,6 +319,7 @@ static int run(struct wan *w)
     sigprocmask(SIG_BLOCK, &mine, &w->mask);
     w->signals = signalfd(-1, &mine, SFD_NONBLOCK | SFD_CLOEXEC);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    prctl(PR_SET_TIMERSLACK, 1);
     setpriority(PRIO_PROCESS, 0, -10); /* if allowed: keeps packets in time on a busy machine */
 
     traffic_init(&w->traffic, w->matrix.nodes, w->seed);
@@ -309,6 +335,7 @@ static int run(struct wan *w)
     else prctl(PR_SET_PDEATHSIG, SIGTERM);
     forward(w);
     kill_all(w);
+    say_how_well(w);
     write_history(w, w->journal.due);
     if (w->journal.file) journal_close(&w->journal);
     if (w->report && journal_report(w->report, &w->traffic, &y)) w->code = told(&y);

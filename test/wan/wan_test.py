@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The network made by `wan` matches its matrix: measured with real packets, with tolerances for a busy machine
 (traffic_test.c tests exact numbers); and all its descendants end with it."""
-import subprocess
+import re, subprocess
 from wans import *
 from swarms import *
 
@@ -214,6 +214,24 @@ def journal():
     ok(code == 1 and "/dev/null/x" in said and said.count("\n") == 1, "a journal that cannot be opened is one sentence", (code, said))
 
 
+def slow():
+    """A wan that gets no processor for a while says so."""
+    wan = Wan("{nodes: 2, rules: [{delay_ms: 200}]}")
+    receiver = Peer(wan, 1, "count")
+    sender = Peer(wan, 0, "burst", address(1), 30000, 20)
+    time.sleep(0.1)
+    wan.process.send_signal(signal.SIGSTOP)
+    time.sleep(3)
+    wan.process.send_signal(signal.SIGCONT)
+    found = len(receiver.answer())
+    sender.child.wait()
+    wan.stop()
+    late = re.search("([0-9.]+) ms at most", wan.said)
+    ok(late and 2000 < float(late[1]) < 10000, "it says how late packets were", wan.said)
+    lost = re.search("([0-9]+) more packets were lost", wan.said)
+    ok(lost and 10000 < int(lost[1]) < 30100 - found, "and how many it never saw", (found, wan.said))
+
+
 def commands(text, words, number=None, before=[], **options):
     """Runs wan with a command in each node, and sends a signal when each has printed a line; (exit code, output)."""
     path = os.path.join(PLACE, "commands.yaml")
@@ -300,6 +318,7 @@ events()
 scale()
 named()
 journal()
+slow()
 programs()
 without()
 finish()

@@ -81,7 +81,8 @@ class Wan:
     def stop(self):
         """Ends the network; returns the packet counts: {(from, to): {"packets": ..., "lost": ..., ...}}."""
         self.process.terminate()
-        self.process.communicate(timeout=60)
+        self.said = self.process.communicate(timeout=60)[0]  # how well it did
+        print("".join("# %s\n" % line for line in self.said.splitlines()), end="", flush=True)
         with open(self.report_path) as f:
             rows = [line.split() for line in f]
         return {(int(r[0]), int(r[1])): dict(zip(rows[0][2:], map(int, r[2:]))) for r in rows[1:]}
