@@ -137,7 +137,7 @@ def main():
             tests.setdefault(source.split("/")[1], []).append(source)
         for files in tests.values():
             files.append("test/sanitize/runner.c")
-        tests["wan"] += ["test/wan/matrix.c", "test/wan/traffic.c"]
+        tests["wan"] += [p for p in sorted(glob.glob("test/wan/*.c")) if not p.endswith(("wan.c", "space.c", "_test.c"))]
         tests["sim"] += [p for p in sorted(glob.glob("test/sim/*.c")) if not p.endswith(("main.c", "_test.c"))]
     if only:
         tests = {k: v for k, v in tests.items() if k in only}
