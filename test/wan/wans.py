@@ -53,6 +53,7 @@ class Wan:
                 skip(said)
             raise RuntimeError(said)
         print("# " + line.strip(), flush=True)
+        self.nodes = int(line.split()[1])
 
     def write(self, text):
         with open(self.path, "w") as f:
