@@ -9,6 +9,8 @@
 #include "config/tree.h"
 #include "config/value.h"
 
+#define MTU_MAX 9000
+
 /* The file being read; passed to every function that may report a mistake. */
 struct reading {
     const char *path;
@@ -39,7 +41,7 @@ struct head {
 static const struct key head_keys[] = {
     {HEAD(nodes), WHOLE, 1, MATRIX_NODES_MAX},
     {HEAD(seconds), NUMBER, 1, 86400},
-    {HEAD(mtu), WHOLE, 1280, 9000},
+    {HEAD(mtu), WHOLE, 1280, MTU_MAX},
 };
 static const struct key at_key = {"at_s", 0, NUMBER, 0, 86400};
 static const struct key both_key = {"both", offsetof(struct matrix_rule, both), FLAG, 0, 0};
@@ -54,9 +56,9 @@ static const struct key value_keys[] = {
     {LINK(rate_mbit), NUMBER, 0, 100000},
     {LINK(queue_kib), NUMBER, 2, 1 << 20},
     {LINK(loss), NUMBER, 0, 1},
-    {LINK(loss_burst), NUMBER, 1, 10000},
+    {LINK(loss_burst), WHOLE, 0, 10000},
     {LINK(duplicate), NUMBER, 0, 1},
-    {LINK(mtu), WHOLE, 576, 9000},
+    {LINK(mtu), WHOLE, 576, MTU_MAX},
     {LINK(icmp), FLAG, 0, 0},
     {LINK(cut), FLAG, 0, 0},
     {LINE(up_mbit), NUMBER, 0, 100000},
@@ -260,7 +262,8 @@ void matrix_scale(struct matrix *m, double by)
 
 struct matrix_link matrix_plain(void)
 {
-    return (struct matrix_link){.queue_kib = 256, .reorder_ms = 10, .in_order = true};
+    return (struct matrix_link){
+        .queue_kib = 256, .reorder_ms = 10, .mtu = MTU_MAX, .in_order = true};
 }
 
 static bool has(uint64_t set, uint32_t node) { return set >> node & 1; }

@@ -28,9 +28,9 @@
  *     loss        share of packets that are lost, 0 to 1; 0
  *     loss_burst  mean number of packets lost in a row, 1 to 10000: Gilbert's model, a good state
  *                 that loses nothing and a bad one that loses everything, each packet may change
- *                 the state. Longer where `loss` needs it. By default losses are independent
+ *                 the state. Longer where `loss` needs it. 0, the default: losses are independent
  *     duplicate   probability that a packet arrives twice, 0 to 1; 0
- *     mtu         longer packets are dropped, 576 to 9000 bytes; by default none is
+ *     mtu         longer packets are dropped, 576 to 9000 bytes; 9000: none is
  *     icmp        true: their sender is told so (ICMP Fragmentation Needed, ICMPv6 Packet Too Big)
  *                 after delay_ms, by a router halfway; false, the default: nobody says so
  *     cut         true: no packets pass; false
@@ -59,9 +59,9 @@
 struct matrix_link {
     double delay_ms, jitter_ms, reorder, reorder_ms;
     double rate_mbit, queue_kib;
-    double loss, loss_burst; /* loss_burst 0: losses are independent */
+    double loss, loss_burst;
     double duplicate;
-    double mtu; /* 0: no limit */
+    double mtu;
     bool in_order, icmp, cut;
 };
 

@@ -151,7 +151,7 @@ static uint64_t *stopped(struct traffic_line *line, struct traffic_link *l, bool
     *left = passes_line(&line->up, &line->is, line->is.up_mbit, now, bytes);
     if (never(*left)) return &l->count.full;
     if (l->is.cut) return &l->count.cut;
-    if (l->is.mtu > 0 && (double)bytes > l->is.mtu) return &l->count.too_long;
+    if ((double)bytes > l->is.mtu) return &l->count.too_long;
     *left = passes(&l->queue, l->is.rate_mbit, l->is.queue_kib, *left, bytes);
     if (never(*left)) return &l->count.full;
     return lost ? &l->count.lost : NULL;
