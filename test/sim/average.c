@@ -132,6 +132,15 @@ static double rms(const float *x, size_t n)
     return sqrt(sum / (double)n);
 }
 
+/* Of the snapshots of one node that may have been rounded away, is this the one that fits best? */
+static bool best_of_node(const struct fit *f, uint32_t i)
+{
+    for (uint32_t j = 0; j < f->k; j++)
+        if (f->of[j]->node == f->of[i]->node && fabs(f->factor[j]) > fabs(f->factor[i]))
+            return false;
+    return true;
+}
+
 /* Keeps the contributions that were counted, with undecidable ones at the end. False, with the run
  * ended, when a node was counted twice. */
 static bool fit_members(struct world *w, struct sim_node *n, uint32_t chunk, struct fit *f,
@@ -144,7 +153,7 @@ static bool fit_members(struct world *w, struct sim_node *n, uint32_t chunk, str
         const struct snapshot *s = f->of[i];
         double share = (double)s->offers.latest / all;
         if (share * rms(s->delta + at, count) < HIDDEN * step) {
-            if (m->faint[chunk] >> s->node & 1) continue;
+            if (m->faint[chunk] >> s->node & 1 || !best_of_node(f, i)) continue;
             count_tokens(m, s, false);
             m->faint[chunk] |= 1u << s->node;
             faint.of[faint.k] = s;

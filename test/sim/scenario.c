@@ -79,8 +79,8 @@ static void draw_packets(struct rng *r, struct scenario *s, uint64_t needed[FAUL
     s->loss = all ? losses[rng_below(r, 4)] : losses[rng_below(r, 2)] * (double)rng_below(r, 2);
     s->duplicate = all || s->nodes < 6 ? 0.05 : 0.01; /* few nodes send fewer messages */
     s->reorder = all || s->nodes < 6 ? 0.2 : 0.05;
-    if (s->loss > 0) needed[FAULT_LOSS] = s->nodes > 2 ? 5 : 1;
-    needed[FAULT_DUPLICATE] = needed[FAULT_REORDER] = s->nodes > 2;
+    if (s->loss > 0) needed[FAULT_LOSS] = s->nodes > 3 ? 5 : 1;
+    needed[FAULT_DUPLICATE] = needed[FAULT_REORDER] = s->nodes > 3;
 }
 
 /* How the nodes find each other; only if the listed node comes back after faults, and nobody joins

@@ -239,7 +239,8 @@ static void configure(struct world *w, struct sim_node *n)
     memcpy(c->run_id, w->run_id, sizeof c->run_id);
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *o = &w->nodes[i];
-        if (o == n || w->scenario.late[i]) continue; /* unknown when the list was written */
+        /* Unknown when the list was written; whoever restarts gets a new one. */
+        if (o == n || (w->scenario.late[i] && n->life < 2)) continue;
         if (w->scenario.list_first && i > 0) continue;
         memcpy(n->bootstrap[c->bootstrap_count].id, o->id, sizeof o->id);
         n->bootstrap[c->bootstrap_count++].address = o->address;
