@@ -150,6 +150,7 @@ struct endpoint {
         size_t count, segment;
     } waiting;
     struct endpoint_counters counters;
+    uint64_t bulk_sent; /* as in link_flows, on all links */
     struct {
         http3_handler *handler;
         void *ctx;

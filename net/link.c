@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "streams.h"
+#include "train.h"
 
 /* A queue full of parcels still accepts frames: they announce what happens to the parcels. */
 #define FRAME_RESERVE_BYTES (4u << 20)
@@ -162,6 +163,12 @@ static bool data(struct connection *c, int64_t id, void *of, struct bytes b, boo
     return true;
 }
 
+/* Does what we send on it count in link_flows? */
+static bool is_bulk(const struct stream *s)
+{
+    return s->kind == KIND_PARCEL || (!s->ours && s->bulk);
+}
+
 static void acked(struct connection *c, int64_t id, void *of, uint64_t count)
 {
     struct session *n = c->session;
@@ -172,7 +179,10 @@ static void acked(struct connection *c, int64_t id, void *of, uint64_t count)
     n->queued -= count;
     n->moved = now;
     c->rate.acked += count;
-    if (s->kind == KIND_PARCEL || (!s->ours && s->bulk)) n->bulk_sent += count;
+    if (is_bulk(s)) {
+        n->bulk_sent += count;
+        train_acked(c, s, count, s->out_fin && !s->out.first);
+    }
     span busy = instant_since(now, c->rate.since);
     /* Short bursts do not measure a rate: they end before the window opens. */
     if (busy.ns < 100000000u && (n->queued || c->rate.acked < 256u << 10)) return;
@@ -271,6 +281,7 @@ static void took(struct connection *c, struct piece *p, size_t count)
     struct stream *s = p->of;
     size_t offered = 0;
     for (size_t i = 0; i < p->part_count; i++) offered += p->parts[i].len;
+    if (count && is_bulk(s)) train_sends(s);
     chunks_sent(&s->out, count);
     if (p->fin && count == offered) s->out_open = false;
     if (!streams_has_data(s)) streams_dequeue(n, s);

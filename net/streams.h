@@ -19,6 +19,13 @@
 #define STREAM_FULL     0x03 /* too many unfinished messages at once: retry later */
 #define STREAM_DECLINED 0x04 /* the request was not answered */
 
+struct train {            /* train.h */
+    bool sends, acked;    /* has begun to be sent, to be acknowledged */
+    instant sent, latest; /* the first and the latest piece */
+    instant began;        /* the first acknowledgement */
+    uint64_t before;      /* the endpoint's total after it */
+};
+
 struct stream {
     struct stream *next; /* in one of the session's lists */
     struct stream *all_next, *all_before;
@@ -37,6 +44,7 @@ struct stream {
     size_t in_count, in_room, in_max;
     bool asked; /* a request that was delivered and is not answered yet */
     bool bulk;  /* a request whose reply counts in link_flows */
+    struct train train;
 };
 
 struct list {

@@ -49,6 +49,7 @@ enum event_kind {
     EVENT_REQUEST,     /* link, ticket (repeated in ACTION_REPLY), bytes */
     EVENT_REPLY,       /* link, ticket, ok, bytes */
     EVENT_FLOW,        /* link, sent, received: about once a second while they move */
+    EVENT_TRAIN,       /* count, took: a message of bulk was acknowledged */
     /* the trainer */
     EVENT_STEP,     /* round: one more inner step done */
     EVENT_SNAPSHOT, /* wire: the answer to ORDER_SNAPSHOT */
@@ -89,6 +90,12 @@ struct event {
          * the latest EVENT_FLOW of this link: acknowledged by the peer, and come from it. */
         struct {
             uint64_t sent, received;
+        };
+        /* Bytes of bulk that all links sent while a message was under way, as they were acknowledged,
+         * and that time, from after its first packets to its last. */
+        struct {
+            uint64_t count;
+            span took;
         };
         struct round_progress round;
         /* The quantized pseudo-gradient of all chunks, at least outer_wire_bytes. Lent until

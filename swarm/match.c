@@ -277,7 +277,7 @@ void match_start(struct match *m, const struct match_offer *offer, instant now,
 {
     assert(m->state == MATCH_IDLE || m->state == MATCH_SOLO);
     assert(offer->weight > 0);
-    assert(offer->up_mbps > 0);
+    assert(offer->up_kbps > 0);
     m->offer = *offer;
     m->called = false;
     m->attempts = 0;

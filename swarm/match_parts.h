@@ -118,7 +118,7 @@ struct match {
     struct match_group group; /* LOCKED, COMMITTED; kept for a late CERT */
     uint8_t signatures[NODE_GROUP_MAX][CRYPTO_SIGNATURE_BYTES];
     uint32_t signed_mask;
-    uint32_t withdrawn; /* COMMITTED: members that said WITHDRAW, by index: reduce_gone */
+    uint32_t withdrawn; /* COMMITTED: members that said WITHDRAW in the latest frame, by index */
     struct match_mate mates[NODE_GROUP_MAX];
     uint32_t mates_count;
 };

@@ -50,7 +50,7 @@ static struct bytes ready_body(sid who, const struct match_ready *r,
     writer_u64(&w, r->lineage_tokens);
     writer_u64(&w, r->offer.weight);
     writer_u64(&w, r->offer.steps);
-    writer_u32(&w, r->offer.up_mbps);
+    writer_u32(&w, r->offer.up_kbps);
     writer_u32(&w, r->offer.step_ms);
     assert(!w.full && w.used == MATCH_READY_BODY_BYTES);
     return writer_bytes(&w);
@@ -102,9 +102,9 @@ bool match_read_ready(const struct match_signer *s, sid who, const uint8_t id[CR
     to->lineage_tokens = reader_u64(&b);
     to->offer.weight = reader_u64(&b);
     to->offer.steps = reader_u64(&b);
-    to->offer.up_mbps = reader_u32(&b);
+    to->offer.up_kbps = reader_u32(&b);
     to->offer.step_ms = reader_u32(&b);
-    if (b.bad || writer != who || !to->attempt || !to->offer.up_mbps) return false;
+    if (b.bad || writer != who || !to->attempt || !to->offer.up_kbps) return false;
     if (!to->offer.weight || to->offer.weight > MATCH_WEIGHT_MAX) return false;
     to->hash = hash_of(s, body);
     return wire_verify(s->crypto, s->run_id, WIRE_READY, body, id, signature.data);

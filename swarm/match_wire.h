@@ -29,7 +29,7 @@ enum match_reason {
 struct match_offer {
     uint64_t weight;  /* tokens since the last outer step, 1 .. MATCH_WEIGHT_MAX */
     uint64_t steps;   /* inner steps since then */
-    uint32_t up_mbps; /* uplink, >= 1 */
+    uint32_t up_kbps; /* what it can send, measured (rate.h) or guessed, >= 1 */
     uint32_t step_ms; /* of one inner step */
 };
 

@@ -117,7 +117,8 @@ static void on_frame(struct node *n, const struct event *e)
         good = match_frame(&n->match, p->id, e->type, e->bytes, n->now, &in);
         for (uint32_t j = 0; j < n->match.group.count; j++)
             if (n->life == LIFE_REDUCE && n->match.withdrawn >> j & 1)
-                reduce_gone(&n->reduce, n->match.group.members[j].sid, n->now, &in);
+                reduce_withdrew(&n->reduce, n->match.group.members[j].sid, n->now);
+        n->match.withdrawn = 0;
     } else if (reduce_takes(e->type)) {
         good = reduce_frame(&n->reduce, p->sid, e->type, e->bytes, n->now, &in);
     }
@@ -203,6 +204,9 @@ static void on_network(struct node *n, const struct event *e)
         break;
     case EVENT_REPLY:
         on_reply(n, e);
+        break;
+    case EVENT_TRAIN:
+        rate_train(&n->up, e->count, e->took);
         break;
     case EVENT_FLOW:
         if (i != NOBODY) on_flow(n, n->members.members[i].sid, e);

@@ -36,7 +36,7 @@ struct node_config {
      * their means, node_past_bytes, lent for the life of the node. */
     uint32_t past_rounds;
     uint8_t *past;
-    uint32_t bandwidth_mbps; /* first guess of the uplink, >= 1 */
+    uint32_t bandwidth_mbps; /* first guess of the uplink, 1 .. 4000000 */
     /* Family 0: what peers observe, until an EVENT_ADDRESS of this node's own id. */
     struct address advertise;
     /* Settings that all members must share, as text for HELLO; at most NODE_SHARED_MAX bytes; lent

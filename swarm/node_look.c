@@ -33,7 +33,11 @@ static bool participant(const struct node *n, const struct member *p)
 
 bool node_will_train(const struct node *n, const struct record_progress *r)
 {
-    return node_takes_part(r->phase) || (r->phase == PHASE_JOIN && node_same_lineage(n, r));
+    const struct lineage_state *mine = &n->state;
+    return node_takes_part(r->phase) ||
+           (r->phase == PHASE_JOIN &&
+            (node_same_lineage(n, r) ||
+             lineage_heavier(r->lineage_tokens, r->lineage, mine->lineage_tokens, mine->lineage)));
 }
 
 bool node_will_return(const struct node *n, const struct member *p)

@@ -10,7 +10,8 @@ const struct member *node_member(const struct node *n, int i);
 /* TRAIN, MATCH or REDUCE. */
 bool node_takes_part(enum peer_phase p);
 bool node_same_lineage(const struct node *n, const struct record_progress *p);
-/* Trains, or is about to: a member in JOIN that already holds my state needs no download first. */
+/* Trains, or is about to: a member in JOIN whose state is mine, or heavier, needs no download first.
+ * Whoever restarted with an older checkpoint than it must not go on without it. */
 bool node_will_train(const struct node *n, const struct record_progress *r);
 /* It downloads a state, and averaged with me in one of the latest rounds: it will be back, and
  * counts as one who trains. Otherwise those who are quick would go on without the slow. */

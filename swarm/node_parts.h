@@ -18,6 +18,7 @@
 #include "node.h"
 #include "past.h"
 #include "progress.h"
+#include "rate.h"
 #include "reduce.h"
 #include "sync.h"
 
@@ -47,6 +48,7 @@ struct node {
     struct reduce reduce;
     struct sync sync;
     struct past past;
+    struct rate up;              /* of this machine's line */
     struct lineage_state state;  /* the one I hold; the driver owns its vectors */
     struct round_progress round; /* the trainer's work since the latest outer step */
     uint64_t learned_since;      /* epoch at which that work began: replayed rounds carry it on */

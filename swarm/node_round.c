@@ -33,9 +33,10 @@ void node_refresh_cell(struct node *n)
 
 static struct match_offer offer(const struct node *n)
 {
+    uint32_t guess = n->config.bandwidth_mbps * 1000;
     return (struct match_offer){.weight = n->round.tokens,
                                 .steps = n->round.steps,
-                                .up_mbps = n->config.bandwidth_mbps,
+                                .up_kbps = rate_kbps(&n->up, guess),
                                 .step_ms = n->round.step_ms};
 }
 

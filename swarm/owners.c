@@ -12,7 +12,7 @@ static uint32_t owning(const struct match_group *g, const uint32_t by[NODE_GROUP
     uint32_t k = 0;
     uint64_t so_far = 0;
     for (uint32_t i = 0; i < g->count; i++) {
-        uint64_t b = g->members[by[i]].offer.up_mbps;
+        uint64_t b = g->members[by[i]].offer.up_kbps;
         so_far += b;
         if ((uint64_t)(g->count - 2 + i + 1) * b < so_far) break;
         k = i + 1;
@@ -46,7 +46,7 @@ void owners_share(const struct match_group *g, uint32_t chunks, uint32_t share[N
     }
     for (uint32_t i = 0; i < g->count; i++) {
         uint32_t at = i;
-        for (; at > 0 && g->members[by[at - 1]].offer.up_mbps < g->members[i].offer.up_mbps; at--)
+        for (; at > 0 && g->members[by[at - 1]].offer.up_kbps < g->members[i].offer.up_kbps; at--)
             by[at] = by[at - 1];
         by[at] = i;
     }
@@ -55,7 +55,7 @@ void owners_share(const struct match_group *g, uint32_t chunks, uint32_t share[N
     /* f_i = (T b_i - 1) / (g - 2) = ((g - 2 + k) b_i - sum) / (sum (g - 2)) */
     uint64_t divisor = sum * (g->count - 2);
     for (uint32_t i = 0; i < k; i++) {
-        uint64_t b = g->members[by[i]].offer.up_mbps;
+        uint64_t b = g->members[by[i]].offer.up_kbps;
         unsigned __int128 part = (unsigned __int128)((g->count - 2 + k) * b - sum) * chunks;
         share[by[i]] = (uint32_t)(part / divisor);
         remainder[by[i]] = (uint64_t)(part % divisor);

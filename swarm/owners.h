@@ -1,9 +1,10 @@
 /* owners.h -- who averages which chunk: a pure function of the group, so that all its members
  * compute the same table.
  *
- * In units of the vector, a member of a group of g that owns the share f uploads 1 + (g - 2) f: its
- * contributions for the 1 - f it does not own, and g - 1 results for the f it owns. The shares
- * minimise the maximum of (1 + (g - 2) f) / bandwidth: water-filling. SPEC.md, "Averaging". */
+ * In units of the vector, a member of a group of g that owns the share f sends 1 + (g - 2) f: its
+ * contributions for the 1 - f it does not own, and g - 1 results for the f it owns. It receives as
+ * much, but lines carry no less down than up, and who is not flooded cannot measure how much. The
+ * shares minimise the maximum of (1 + (g - 2) f) / uplink: water-filling. SPEC.md, "Averaging". */
 #ifndef SHOAL_SWARM_OWNERS_H
 #define SHOAL_SWARM_OWNERS_H
 

@@ -224,9 +224,9 @@ static struct reduce_work *work_of(struct reduce *r, const struct parcel *p)
     }
     const struct reduce_chunk *chunk = &r->chunks[p->chunk];
     const struct reduce_peer *me = &r->peers[reduce_self(r)];
-    if (chunk->owner != reduce_self(r) || chunk->place >= me->settled + REDUCE_WINDOW) return NULL;
+    if (chunk->owner != reduce_self(r) || chunk->place >= me->settled + r->open) return NULL;
     reduce_open_own(r);
-    struct reduce_work *w = &r->work[chunk->place % REDUCE_WINDOW];
+    struct reduce_work *w = &r->own[chunk->place % r->open];
     return w->busy && w->chunk == p->chunk ? w : NULL;
 }
 
@@ -388,6 +388,17 @@ void reduce_flow(struct reduce *r, sid peer, uint64_t sent, uint64_t received, i
     take_time(r, now);
     int i = reduce_running(r) ? reduce_member(r, peer) : -1;
     if (i >= 0 && i != (int)reduce_self(r)) reduce_flow_with(r, (uint32_t)i, sent, received);
+}
+
+void reduce_withdrew(struct reduce *r, sid peer, instant now)
+{
+    take_time(r, now);
+    int i = reduce_running(r) ? reduce_member(r, peer) : -1;
+    if (i < 0) return;
+    struct reduce_peer *p = &r->peers[i];
+    uint64_t patience = REDUCE_SILENT.ns - REDUCE_RETURN.ns;
+    instant as_if = {r->now.ns > patience ? r->now.ns - patience : 0};
+    p->heard_at = instant_min(p->heard_at, as_if);
 }
 
 void reduce_gone(struct reduce *r, sid peer, instant now, const struct sink *out)

@@ -77,8 +77,12 @@ void reduce_link(struct reduce *r, sid peer, bool up, instant now, const struct 
  * (EVENT_FLOW). */
 void reduce_flow(struct reduce *r, sid peer, uint64_t sent, uint64_t received, instant now);
 
-/* This peer is dead, has left, or has withdrawn from the group: it is no longer waited for. If it
- * is heard from again in this group, it counts again. */
+/* This peer has withdrawn from the group, whose certificate it did not have: it is on its way there,
+ * and has some seconds to speak in the group. */
+void reduce_withdrew(struct reduce *r, sid peer, instant now);
+
+/* This peer is dead or has left: it is no longer waited for. If it is heard from again in this
+ * group, it counts again. */
 void reduce_gone(struct reduce *r, sid peer, instant now, const struct sink *out);
 
 /* Time has passed; due at reduce_due, INSTANT_NEVER unless in GATHER or CLOSING. */

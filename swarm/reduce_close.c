@@ -20,7 +20,7 @@ void reduce_freeze(struct reduce *r, const struct sink *out)
     r->stage = REDUCE_STAGE_CLOSE;
     r->close = 1;
     r->closed = r->now;
-    for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++) r->work[i].busy = false;
+    reduce_drop_work(r);
     for (uint32_t c = 0; c < r->config.layout.chunks && r->fetch_wanted > 0; c++)
         if (r->chunks[c].fetch == REDUCE_FETCH_WANTED) reduce_unwant(r, c);
     reduce_root(r, r->root);

@@ -14,6 +14,13 @@
 
 /* ---- settling a chunk ---- */
 
+struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c)
+{
+    for (uint32_t i = 0; i < REDUCE_RESCUE; i++)
+        if (r->rescue[i].busy && r->rescue[i].chunk == c) return &r->rescue[i];
+    return NULL;
+}
+
 void reduce_settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
                    const struct sink *out)
 {
@@ -32,8 +39,9 @@ void reduce_settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
     while (owner->settled < owner->owned &&
            r->chunks[r->order[owner->first + owner->settled]].settled)
         owner->settled++;
-    for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++)
-        if (r->work[i].busy && r->work[i].chunk == c) r->work[i].busy = false;
+    struct reduce_work *own = &r->own[chunk->place % r->open], *rescue = reduce_rescue_of(r, c);
+    if (own->chunk == c) own->busy = false;
+    if (rescue) rescue->busy = false;
     for (uint32_t i = 0; i < r->group.count; i++)
         if (chunk->asked & reduce_bit(i)) reduce_say_have(r, i, c, out);
     chunk->asked = 0;
@@ -131,14 +139,37 @@ static bool ready(const struct reduce *r, const struct reduce_work *w)
 void reduce_open_own(struct reduce *r)
 {
     const struct reduce_peer *me = &r->peers[reduce_self(r)];
-    for (uint32_t place = me->settled; place < me->owned && place < me->settled + REDUCE_WINDOW;
+    size_t bytes = r->group.count * outer_wire_bytes(r->config.layout.chunk_elements);
+    for (uint32_t place = me->settled; place < me->owned && place < me->settled + r->open;
          place++) {
         uint32_t c = r->order[me->first + place];
-        struct reduce_work *w = &r->work[place % REDUCE_WINDOW];
+        struct reduce_work *w = &r->own[place % r->open];
         if (w->busy || r->chunks[c].settled) continue;
-        *w = (struct reduce_work){
-            .busy = true, .chunk = c, .began = r->now, .contributions = w->contributions};
+        *w = (struct reduce_work){.busy = true,
+                                  .chunk = c,
+                                  .began = r->now,
+                                  .contributions = r->contributions + place % r->open * bytes};
     }
+}
+
+void reduce_drop_work(struct reduce *r)
+{
+    for (uint32_t i = 0; i < r->open; i++) r->own[i].busy = false;
+    for (uint32_t i = 0; i < REDUCE_RESCUE; i++) r->rescue[i].busy = false;
+}
+
+/* Averages the chunk if all is there, unless enough was done in this call. */
+static void work_on(struct reduce *r, struct reduce_work *w, uint32_t *done, const struct sink *out)
+{
+    if (!w->busy) return;
+    look_for_late(r, w);
+    if (!ready(r, w)) return;
+    if (*done == AVERAGES_A_CALL) {
+        r->more = true;
+        return;
+    }
+    average(r, w, out);
+    ++*done;
 }
 
 void reduce_work_on(struct reduce *r, const struct sink *out)
@@ -146,17 +177,8 @@ void reduce_work_on(struct reduce *r, const struct sink *out)
     r->more = false;
     reduce_open_own(r);
     uint32_t done = 0;
-    for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++) {
-        struct reduce_work *w = &r->work[i];
-        if (!w->busy) continue;
-        look_for_late(r, w);
-        if (!ready(r, w)) continue;
-        if (done == AVERAGES_A_CALL) r->more = true;
-        else {
-            average(r, w, out);
-            done++;
-        }
-    }
+    for (uint32_t i = 0; i < r->open; i++) work_on(r, &r->own[i], &done, out);
+    for (uint32_t i = 0; i < REDUCE_RESCUE; i++) work_on(r, &r->rescue[i], &done, out);
     reduce_open_own(r);
-    for (uint32_t i = 0; i < REDUCE_WINDOW && done; i++) r->more = r->more || ready(r, &r->work[i]);
+    for (uint32_t i = 0; i < r->open && done; i++) r->more = r->more || ready(r, &r->own[i]);
 }

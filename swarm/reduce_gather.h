@@ -17,6 +17,12 @@ void reduce_take_mean(struct reduce *r, const struct parcel *p, const struct red
 /* Starts work on chunks that I own, up to the end of the window. */
 void reduce_open_own(struct reduce *r);
 
+/* All work ends where it is. */
+void reduce_drop_work(struct reduce *r);
+
+/* My work on this chunk of a lost owner; NULL: there is none. */
+struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c);
+
 /* Averages chunks whose contributions have arrived, at most eight per call; sets r->more when
  * others are ready. */
 void reduce_work_on(struct reduce *r, const struct sink *out);

@@ -19,9 +19,12 @@
 #include "match_wire.h"
 #include "outer/outer.h"
 
-#define REDUCE_WINDOW 8 /* parcels in flight to a peer; contributions an owner buffers per peer */
-#define REDUCE_RESCUE 4 /* chunks of lost owners that I gather at a time */
-#define REDUCE_FETCH  4 /* chunks I fetch at a time */
+/* Bytes of contributions that an owner buffers; that many of its chunks are gathered at a time. */
+#define REDUCE_ROOM   ((size_t)64 << 20)
+#define REDUCE_OPEN   256 /* chunks at most */
+#define REDUCE_FLIGHT 8   /* at least: of those chunks, and of parcels in flight to a peer */
+#define REDUCE_RESCUE 4   /* chunks of lost owners that I gather at a time */
+#define REDUCE_FETCH  4   /* chunks I fetch at a time */
 #define REDUCE_STILLS                                                                              \
     3 /* times that the group stands still before GATHER ends with what is there */
 
@@ -78,7 +81,7 @@ struct reduce_work { /* a chunk that I average */
     uint8_t rank;
     uint32_t arrived, absent; /* members, by index */
     instant began;            /* when work on it began */
-    uint8_t *contributions;   /* [group_max] wire bytes of a chunk */
+    uint8_t *contributions;   /* wire bytes of a chunk, of each member of the group */
 };
 
 /* A member's signature for what it holds. */
@@ -149,7 +152,10 @@ struct reduce {
     instant settled_at;                /* when the latest was settled */
     uint32_t fetch_wanted, fetch_sent; /* chunks wanted, and of those requested */
     int adopting;                      /* member whose certain root I am taking over; -1: none */
-    struct reduce_work work[REDUCE_WINDOW + REDUCE_RESCUE];
+    uint32_t flight_max;               /* parcels in flight to a member, at most */
+    uint32_t open;                     /* of my own chunks that I gather at a time: reduce_open */
+    uint8_t *contributions;            /* [open] x all members' wire bytes of a chunk */
+    struct reduce_work own[REDUCE_OPEN], rescue[REDUCE_RESCUE];
     float *accumulator; /* [layout.chunk_elements] */
     uint8_t *scratch;   /* a VEC reply, or the input of the root's hash */
     /* The result, in AGREED: for ORDER_APPLY. */
@@ -166,7 +172,8 @@ struct reduce {
 /* SPEC.md, "Timers" */
 #define REDUCE_SILENT                                                                              \
     span_s(8) /* T_SILENT: a member without a message for this long is suspected */
-#define REDUCE_STILL span_s(10) /* T_STILL: a transfer without a byte for this long is late */
+#define REDUCE_RETURN span_s(3)  /* T_RETURN: the same after a WITHDRAW */
+#define REDUCE_STILL  span_s(10) /* T_STILL: a transfer without a byte for this long is late */
 
 #define REDUCE_VARIANT_BYTES (1 + CRYPTO_DIGEST_BYTES) /* per chunk of a vector */
 
@@ -174,6 +181,15 @@ struct reduce {
 static inline size_t reduce_vector_bytes(const struct outer_layout *l)
 {
     return (size_t)l->chunks * REDUCE_VARIANT_BYTES;
+}
+
+/* Of an owner's chunks, how many a group of that many gathers at a time: all know it, and nobody
+ * contributes to one further on. */
+static inline uint32_t reduce_open(const struct outer_layout *l, uint32_t members)
+{
+    size_t fit = REDUCE_ROOM / (members * outer_wire_bytes(l->chunk_elements));
+    size_t open = fit < REDUCE_FLIGHT ? REDUCE_FLIGHT : fit > REDUCE_OPEN ? REDUCE_OPEN : fit;
+    return open < l->chunks ? (uint32_t)open : l->chunks;
 }
 
 static inline uint32_t reduce_bit(uint32_t i) { return (uint32_t)1 << i; }

@@ -4,6 +4,7 @@
 
 #include "owners.h"
 #include "reduce_fetch.h"
+#include "reduce_gather.h"
 #include "reduce_parts.h"
 #include "reduce_send.h"
 
@@ -29,22 +30,15 @@ static uint32_t heir_of(const struct reduce *r, uint32_t c, uint8_t *rank)
     return reduce_self(r);
 }
 
-struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c)
-{
-    for (uint32_t i = REDUCE_WINDOW; i < REDUCE_WINDOW + REDUCE_RESCUE; i++)
-        if (r->work[i].busy && r->work[i].chunk == c) return &r->work[i];
-    return NULL;
-}
-
 /* I am the heir of this chunk: asks everybody for its contribution or result. False: no room to
  * gather another one. */
 static bool rescue(struct reduce *r, uint32_t c, uint8_t rank, bool again, const struct sink *out)
 {
     struct reduce_work *w = reduce_rescue_of(r, c);
     if (w && !again && w->rank == rank) return true;
-    for (uint32_t i = REDUCE_WINDOW; !w && i < REDUCE_WINDOW + REDUCE_RESCUE; i++)
-        if (!r->work[i].busy) {
-            w = &r->work[i];
+    for (uint32_t i = 0; !w && i < REDUCE_RESCUE; i++)
+        if (!r->rescue[i].busy) {
+            w = &r->rescue[i];
             *w = (struct reduce_work){
                 .busy = true, .chunk = c, .began = r->now, .contributions = w->contributions};
         }

@@ -5,9 +5,6 @@
 
 #include "reduce_parts.h"
 
-/* My work on this chunk of a lost owner; NULL: there is none. */
-struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c);
-
 /* Gathers chunks whose owners I suspect, or asks their heirs for them, a few at a time. Called at a
  * suspicion, whenever one of these chunks is settled, and at each beat; `again`: repeats
  * requests. */

@@ -47,7 +47,7 @@ struct parcel reduce_result(const struct reduce *r, uint32_t c);
 void reduce_send_contribution(struct reduce *r, uint32_t member, uint32_t c, uint8_t rank,
                               const struct sink *out);
 
-/* Sends results and contributions to all, with at most REDUCE_WINDOW parcels in flight to each. */
+/* Sends results and contributions to all, as many at a time as each can use. */
 void reduce_fill_windows(struct reduce *r, const struct sink *out);
 
 #endif

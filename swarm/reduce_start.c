@@ -2,6 +2,7 @@
 
 #include "owners.h"
 #include "reduce.h"
+#include "reduce_gather.h"
 #include "reduce_parts.h"
 #include "reduce_send.h"
 
@@ -11,12 +12,24 @@
 
 static size_t padded(size_t bytes) { return (bytes + 127) & ~(size_t)63; }
 
+/* Bytes of all contributions to the chunks that are gathered at a time, in the group that needs the
+ * most. */
+static size_t contributions(const struct reduce_config *c)
+{
+    size_t most = 0, chunk = outer_wire_bytes(c->layout.chunk_elements);
+    for (uint32_t n = 1; n <= c->group_max; n++) {
+        size_t bytes = reduce_open(&c->layout, n) * chunk * n;
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
 size_t reduce_bytes(const struct reduce_config *c)
 {
     const struct outer_layout *l = &c->layout;
     size_t chunk = outer_wire_bytes(l->chunk_elements);
     return padded(sizeof(struct reduce_chunk) * l->chunks) + 2 * padded(4 * (size_t)l->chunks) +
-           (REDUCE_WINDOW + REDUCE_RESCUE) * padded(chunk * c->group_max) +
+           padded(contributions(c)) + REDUCE_RESCUE * padded(chunk * c->group_max) +
            padded(sizeof(float) * l->chunk_elements) + padded(reduce_vector_bytes(l)) +
            padded(chunk * l->chunks) + 2 * padded(l->chunks);
 }
@@ -32,17 +45,18 @@ bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *
     r->order = arena_array(room, uint32_t, l->chunks);
     r->results = arena_array(room, uint32_t, l->chunks);
     bool all = r->chunks && r->order && r->results;
-    for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++) {
-        r->work[i].contributions = arena_array(room, uint8_t, chunk * c->group_max);
-        all = all && r->work[i].contributions;
+    r->contributions = arena_array(room, uint8_t, contributions(c));
+    for (uint32_t i = 0; i < REDUCE_RESCUE; i++) {
+        r->rescue[i].contributions = arena_array(room, uint8_t, chunk * c->group_max);
+        all = all && r->rescue[i].contributions;
     }
     r->accumulator = arena_array(room, float, l->chunk_elements);
     r->scratch = arena_array(room, uint8_t, reduce_vector_bytes(l));
     r->average.means = arena_array(room, uint8_t, chunk * l->chunks);
     r->average.null = arena_array(room, uint8_t, l->chunks);
     r->average.mine = arena_array(room, uint8_t, l->chunks);
-    return all && r->accumulator && r->scratch && r->average.means && r->average.null &&
-           r->average.mine;
+    return all && r->contributions && r->accumulator && r->scratch && r->average.means &&
+           r->average.null && r->average.mine;
 }
 
 void reduce_collect_in(struct reduce *r, uint8_t *means)
@@ -70,6 +84,18 @@ static void lay_out(struct reduce *r)
             .owner = r->average.null[c], .place = owner->owned, .best.rank = REDUCE_NULL};
         r->order[owner->first + owner->owned++] = c;
     }
+}
+
+/* Enough parcels in flight to each member for a round trip of a second: twice what my uplink carries
+ * in one, if all share it. What waits longer in a queue delays the results behind it. */
+static uint32_t flight_max(const struct reduce *r)
+{
+    uint64_t parcel = outer_wire_bytes(r->config.layout.chunk_elements);
+    uint64_t others = r->group.count > 1 ? r->group.count - 1 : 1;
+    uint64_t up = r->group.members[reduce_self(r)].offer.up_kbps;
+    uint64_t parcels = 2 * up * 1000 / 8 / others / parcel;
+    if (parcels < REDUCE_FLIGHT) return REDUCE_FLIGHT;
+    return parcels < UINT32_MAX ? (uint32_t)parcels : UINT32_MAX;
 }
 
 void reduce_start(struct reduce *r, const struct match_group *g, const struct lineage_state *parent,
@@ -100,7 +126,9 @@ void reduce_start(struct reduce *r, const struct match_group *g, const struct li
         if (g->members[i].offer.step_ms > slowest) slowest = g->members[i].offer.step_ms;
     }
     r->waits = instant_after(now, span_ms(T_SNAPSHOT_S * 1000 + 3 * slowest));
-    for (uint32_t i = 0; i < REDUCE_WINDOW + REDUCE_RESCUE; i++) r->work[i].busy = false;
+    r->open = reduce_open(&r->config.layout, g->count);
+    reduce_drop_work(r);
+    r->flight_max = flight_max(r);
     lay_out(r);
     reduce_note(r, out, "reduce.start", "members", g->count);
     reduce_say_stage_to_all(r, out);

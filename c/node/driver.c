@@ -299,6 +299,11 @@ static void on_flow(void *ctx, link_id l, uint64_t sent, uint64_t received)
     step(ctx, &(struct event){.kind = EVENT_FLOW, .link = l, .sent = sent, .received = received});
 }
 
+static void on_train(void *ctx, uint64_t count, span took)
+{
+    step(ctx, &(struct event){.kind = EVENT_TRAIN, .count = count, .took = took});
+}
+
 static bool is_bulk(struct bytes request) { return request.count && wire_bulk(request.data[0]); }
 
 static void on_second(void *ctx, instant now)
@@ -429,6 +434,7 @@ static enum err open_endpoint(struct driver *d, struct why *w)
                                   .parcel_done = on_parcel_done,
                                   .request = on_request,
                                   .bulk = is_bulk,
+                                  .train = on_train,
                                   .reply = on_reply,
                                   .warn = on_warn};
     return endpoint_open(d->loop, &ec, d->c.identity, &h, &d->endpoint, w);

@@ -130,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
                              WIRE_ACCEPT, WIRE_CERT,     WIRE_WITHDRAW};
     const struct sink sink = {NULL, act};
     uint8_t lineage[CRYPTO_DIGEST_BYTES] = {0};
-    struct match_offer offer = {.weight = 100, .steps = 1, .up_mbps = 1, .step_ms = 10};
+    struct match_offer offer = {.weight = 100, .steps = 1, .up_kbps = 1, .step_ms = 10};
     instant now = {1};
     uint64_t round = 1;
     memset(signed_in, 0, sizeof signed_in);

@@ -41,7 +41,7 @@ static void check_state(const struct reduce *r)
     for (uint32_t c = 0; c < r->config.layout.chunks; c++)
         check(!(r->chunks[c].best.mask >> r->group.count), "a contribution from nobody");
     for (uint32_t i = 0; i < r->group.count; i++)
-        check(r->peers[i].in_flight <= REDUCE_WINDOW + 2 * REDUCE_RESCUE, "too much in flight");
+        check(r->peers[i].in_flight <= r->flight_max + 2 * REDUCE_RESCUE, "too much in flight");
 }
 
 /* A message with the head that the group expects, if the input asks for it: else nothing gets past

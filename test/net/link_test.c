@@ -94,6 +94,38 @@ Test(link, counts_parcels_and_large_replies_as_they_move_and_nothing_else)
     cr_assert_eq(flows_of(&a).received, sizeof large);
 }
 
+Test(link, times_trains_of_parcels_and_large_replies)
+{
+    static const char small[] = "small", large[60000] = {PAIR_BULK};
+    b.echo = true;
+    cr_assert(link_request(a.endpoint, a.up, bytes_of(small, 5), 3));
+    cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of(blob, 50000)));
+    turn_until(a.reply_count == 1 && link_queued(a.endpoint, a.up) == 0, 5);
+    cr_assert_eq(a.trains + b.trains, 0, "those are not bulk");
+    cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, 7), bytes_of(blob, 1 << 20), 4));
+    turn_until(link_queued(a.endpoint, a.up) == 0 && b.parcel_count == 1, 5);
+    cr_assert_eq(a.trains, 1);
+    cr_assert_eq(b.trains, 0, "it sent nothing");
+    cr_assert_gt(a.train_bytes, 500000, "all but the first packets");
+    cr_assert_leq(a.train_bytes, 7 + (1 << 20));
+    cr_assert_gt(a.train_took.ns, 0);
+    cr_assert_lt(a.train_took.ns, span_s(5).ns);
+    cr_assert(link_request(a.endpoint, a.up, bytes_of(large, sizeof large), 5));
+    turn_until(a.reply_count == 2 && link_queued(b.endpoint, b.up) == 0, 5);
+    cr_assert_eq(b.trains, 1);
+    cr_assert_leq(b.train_bytes, sizeof large);
+}
+
+/* A message that waits behind another one begins when its own first packets are acknowledged. */
+Test(link, a_train_is_as_long_as_its_message)
+{
+    for (int i = 0; i < 4; i++)
+        cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, 7), bytes_of(blob, 300000), 4));
+    turn_until(link_queued(a.endpoint, a.up) == 0 && b.parcel_count == 4, 5);
+    cr_assert_eq(a.trains, 4);
+    cr_assert_lt(a.train_bytes, 310000, "%llu", (unsigned long long)a.train_bytes);
+}
+
 Test(link, knows_when_all_that_was_queued_has_arrived)
 {
     cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of(blob, 5000)));

@@ -37,6 +37,9 @@ struct node {
     bool echo;    /* answers each request with itself */
     bool refuses; /* its accept handler says no */
     int warnings;
+    int trains;
+    uint64_t train_bytes; /* of the latest */
+    span train_took;
 };
 
 #define PAIR_BULK 0x42 /* a request that begins with it has a bulk reply */

@@ -74,6 +74,14 @@ static void request(void *ctx, link_id l, uint64_t handle, struct bytes b)
 }
 static bool bulk(struct bytes request) { return request.count && request.data[0] == PAIR_BULK; }
 
+static void train(void *ctx, uint64_t count, span took)
+{
+    struct node *n = ctx;
+    n->trains++;
+    n->train_bytes = count;
+    n->train_took = took;
+}
+
 static void reply(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes b)
 {
     struct node *n = ctx;
@@ -104,6 +112,7 @@ void node_open(struct node *n, const struct endpoint_config *c)
                                   .request = request,
                                   .reply = reply,
                                   .bulk = bulk,
+                                  .train = train,
                                   .datagram = datagram,
                                   .warn = warn};
     struct why w = {0};

@@ -179,11 +179,13 @@ static void check_twice(struct world *w, int32_t now)
     }
 }
 
-/* Does a live node hold this history, or a descendant of it? */
+/* Does a node that can say so hold this history, or a descendant of it? Its other makers may have
+ * come back with an older checkpoint. */
 static bool held(const struct world *w, int32_t history)
 {
     for (uint32_t i = 0; i < w->node_count; i++)
-        if (w->nodes[i].alive && past(&w->check, history, w->nodes[i].watch.history)) return true;
+        if (node_runs(w, &w->nodes[i]) && past(&w->check, history, w->nodes[i].watch.history))
+            return true;
     return false;
 }
 
@@ -342,8 +344,23 @@ void check_note(struct world *w, struct sim_node *n, const struct note *note)
     }
 }
 
+/* After five rounds a node knows what its line carries, whatever it was told. */
+static void check_rate(struct world *w, struct sim_node *n, struct bytes ready)
+{
+    struct reader r = reader_init(ready);
+    reader_bytes(&r, 2 + 8 + 8); /* length, sid, incarnation */
+    uint64_t round = reader_u64(&r);
+    reader_bytes(&r, 2 + 16 + 8 + 8 + 8); /* attempt, lineage, its tokens, weight, steps */
+    double kbps = (double)reader_u32(&r), truth = w->scenario.mbps[n->index] * 1e3;
+    bool known = w->scenario.kind == FAR_SLOW || w->scenario.kind == FAR_UNEVEN;
+    if (known && round > 5 && kbps > 1.5 * truth)
+        world_violated(w, "rate: node %d says it can send %.0f kbit/s, and its line carries %.0f",
+                       n->index, kbps, truth);
+}
+
 void check_frame(struct world *w, struct sim_node *n, const struct action *a)
 {
+    if (a->type == WIRE_READY) check_rate(w, n, a->bytes);
     if (a->type != WIRE_ACCEPT) return;
     struct reader r = reader_init(a->bytes);
     struct accepted now = {.history = n->watch.history}, *last = &n->watch.accepted;
@@ -376,7 +393,10 @@ static bool healing(const struct world *w)
     return false;
 }
 
-/* Is there a live process that this node considers dead, or does not know? */
+static bool trains(enum peer_phase p) { return p == PHASE_TRAIN || busy(p); }
+
+/* Is there a live process that this node considers dead, does not know, or does not know to train,
+ * as the news was cut off? */
 static bool blind(const struct world *w, const struct sim_node *n)
 {
     struct node_peer seen[SIM_NODES_MAX];
@@ -387,6 +407,7 @@ static bool blind(const struct world *w, const struct sim_node *n)
         bool sees = o == n || !o->alive;
         for (size_t j = 0; j < count && !sees; j++)
             sees = memcmp(seen[j].id, o->id, sizeof o->id) == 0 &&
+                   (trains(seen[j].phase) || !trains(o->watch.phase)) &&
                    (seen[j].health == HEALTH_ALIVE || seen[j].health == HEALTH_SUSPECT);
         if (!sees) return true;
     }

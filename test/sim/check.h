@@ -22,6 +22,8 @@
  *     group      all members of a group that agree, agree on the same
  *     budget     far worlds: no second history from one past
  *     part       slow, uneven and long worlds: whoever handed over a contribution is in every mean
+ *     rate       slow and uneven worlds: after five rounds a node says no more than half more than
+ *                its line carries
  *     ghost      nothing is done after ORDER_FINISH
  *     leave      a node told to leave has finished SIM_LEAVE_S later
  *     memory     bounds bytes in flight from a node, its links, its messages per second

@@ -158,12 +158,13 @@ static bool flows(const struct link *l, const struct message *m)
 
 /* ---- bulk of far worlds: links share an uplink and a downlink piece by piece ---- */
 
-/* When the receiver's downlink has room for more: congestion control keeps the queue there short. */
+/* When the receiver's downlink has room for more: congestion control keeps the queue there short,
+ * but each link may have one piece under way. */
 static instant room_at(struct world *w, const struct message *m)
 {
     struct link_end *to = &w->network.links[m->link].end[m->side];
     uint64_t free = node_of(w, to)->card.downlink_free.ns, queue = span_ms(NETWORK_QUEUE_MS).ns;
-    return (instant){free > queue ? free - queue : 0};
+    return instant_min((instant){free > queue ? free - queue : 0}, to->piece_at);
 }
 
 /* Forgets what processes that died had to send. */
@@ -197,9 +198,16 @@ static int next_message(struct world *w, const struct network_card *card, instan
     return best;
 }
 
+/* Packets and their acknowledgements that wait together for a busy processor look as if the line
+ * were faster. */
+static span train_time(struct world *w, span took)
+{
+    return chance(w) < 0.1 ? scaled(took, 0.2) : took;
+}
+
 /* A piece of this message leaves from now on, and takes its turn at the receiver's downlink. Returns
  * the time that it takes to leave. */
-static span start_piece(struct world *w, const struct network_card *card, struct message *m)
+static span start_piece(struct world *w, struct network_card *card, struct message *m)
 {
     struct link *l = &w->network.links[m->link];
     struct link_end *to = &l->end[m->side], *from = &l->end[!m->side];
@@ -207,18 +215,27 @@ static span start_piece(struct world *w, const struct network_card *card, struct
     double slower = card->mbps < theirs->down_mbps ? card->mbps : theirs->down_mbps;
     size_t turn_bytes = 1 + (size_t)(slower * 1e3 / 8 * NETWORK_PIECE_MS);
     size_t piece = m->to_send < turn_bytes ? m->to_send : turn_bytes;
+    bool begins = m->to_send == m->count + 40;
     double bits = (double)piece * 8e3;
     span takes = span_ns((uint64_t)(bits / card->mbps));
     instant first = instant_max(instant_after(w->now, m->one_way), to->up_at);
     instant turn = instant_max(first, theirs->downlink_free);
-    instant at = instant_max(instant_after(turn, span_ns((uint64_t)(bits / theirs->down_mbps))),
-                             instant_after(first, takes));
-    theirs->downlink_free = m->arrives = at;
+    theirs->downlink_free = instant_after(turn, span_ns((uint64_t)(bits / theirs->down_mbps)));
+    instant at = instant_max(theirs->downlink_free, instant_after(first, takes));
+    m->arrives = to->piece_at = at;
+    if (begins) m->train = (struct train){.bytes = card->sent_bytes, .sent = w->now, .began = turn};
+    card->sent_bytes += piece;
     if (flows(l, m) && !barred(w, m, from, to)) {
         transfer(&to->in, turn, at, piece);
         transfer(&from->out, instant_after(turn, m->one_way), instant_after(at, m->one_way), piece);
     }
     m->to_send -= piece;
+    if (!m->to_send) {
+        m->train.bytes = card->sent_bytes - m->train.bytes;
+        span sent = instant_since(instant_after(w->now, takes), m->train.sent);
+        span came = train_time(w, instant_since(at, m->train.began));
+        m->train.took = sent.ns > came.ns ? sent : came;
+    }
     return takes;
 }
 
@@ -285,6 +302,8 @@ static void send_reliable(struct world *w, struct message *m, bool bulk)
     if (w->scenario.far) wire = span_ns(0);
     instant start = bulk ? instant_max(w->now, card->uplink_free) : w->now;
     instant done = instant_after(start, wire);
+    if (flows(l, m) && bulk && !w->scenario.far)
+        m->train = (struct train){.bytes = m->count, .took = wire};
     if (bulk) card->uplink_free = done;
     if (!bulk) done = instant_max(done, burst(w, from->node, to->node));
     span one_way = latency(w, from->node, to->node);
@@ -521,13 +540,23 @@ static void acknowledge(struct world *w, const struct message *m)
     struct message *ack =
         message_new(w, EVENT_PARCEL_DONE, m->link, !m->side, bytes_of("", 0), bytes_of("", 0));
     ack->pending = m->pending;
+    ack->train = m->train;
     ack->left = w->now;
     arrive_at(w, ack,
               instant_after(w->now, latency(w, l->end[m->side].node, l->end[!m->side].node)));
 }
 
+/* A parcel is acknowledged. */
+static void give_train(struct world *w, const struct message *m)
+{
+    struct event v = {.kind = EVENT_TRAIN, .count = m->train.bytes, .took = m->train.took};
+    if (v.count) world_give(w, node_of(w, &w->network.links[m->link].end[m->side]), &v);
+}
+
 static void hand_over(struct world *w, struct message *m)
 {
+    if (m->kind == EVENT_PARCEL_DONE) give_train(w, m);
+    if (!lives(w, &w->network.links[m->link].end[m->side])) return;
     struct link *l = &w->network.links[m->link];
     struct link_end *e = &l->end[m->side];
     struct event v = {.kind = m->kind,
@@ -631,7 +660,7 @@ static void act_request(struct world *w, uint32_t link, int side, const struct a
     struct message *m = message_new(w, kind, link, !side, a->bytes, a->more);
     m->pending = p;
     if (m->count) l->pending[p].what = m->data[0];
-    send_reliable(w, m, true);
+    send_reliable(w, m, kind == EVENT_PARCEL || !w->scenario.far);
 }
 
 /* Damage in the server's memory; QUIC would detect it in transit. */
@@ -669,9 +698,9 @@ static void act_reply(struct world *w, struct sim_node *n, const struct action *
     m->pending = index;
     bool result = p->what == WIRE_FETCH && p->ticket & SYNC_TICKET;
     if ((result || p->what == WIRE_GET_CHUNK) && m->count) damage(w, m, result);
-    /* Beside chunks of real size, digests of them are negligible. */
-    bool digests = p->what == WIRE_GET_MANIFEST || p->what == WIRE_GET_PAST || p->what == WIRE_VEC;
-    send_reliable(w, m, !(w->scenario.far && digests));
+    /* Beside chunks of real size, records and digests are negligible. */
+    bool chunk = p->what == WIRE_GET_CHUNK || p->what == WIRE_FETCH;
+    send_reliable(w, m, chunk || !w->scenario.far);
 }
 
 /* The link is down, which the machine may not know yet: what it sends fails, as with a real

@@ -33,6 +33,12 @@
 struct world;
 struct sim_node;
 
+struct train {           /* EVENT_TRAIN, when the message is acknowledged */
+    uint64_t bytes;      /* until its last piece leaves: what the sender had sent before it */
+    instant sent, began; /* its first piece begins to leave, and to arrive */
+    span took;
+};
+
 struct message { /* in flight to one end of a link */
     enum event_kind kind;
     uint32_t link;
@@ -46,6 +52,7 @@ struct message { /* in flight to one end of a link */
     span one_way;     /* bulk of a far world; the next two as well */
     size_t to_send;   /* bytes that have not begun to leave */
     instant arrives;  /* the latest piece */
+    struct train train;
     size_t count;
     uint8_t data[];
 };
@@ -70,6 +77,7 @@ struct link_end {
     /* messages to this end */
     uint64_t frame_next, frame_sent, datagram_latest, datagram_sent;
     instant frame_at; /* arrival of the latest frame */
+    instant piece_at; /* far worlds: of the latest piece of bulk */
     struct message **stalled;
     size_t stalled_count, stalled_room;
     struct transfers in, out; /* what comes to this end; what it sends, as it is acknowledged */
@@ -98,6 +106,7 @@ struct network_card { /* state of a node */
     double mbps;      /* up */
     double down_mbps; /* 0: no limit */
     instant uplink_free, downlink_free;
+    uint64_t sent_bytes; /* of bulk, that have begun to leave */
     /* Far worlds: bulk that waits for the uplink, in order; links take turns, as connections that
      * share a queue do. */
     struct message **outbox;

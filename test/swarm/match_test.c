@@ -93,7 +93,7 @@ static const struct sink sink = {NULL, act};
 static struct match_offer offer_of(int i)
 {
     return (struct match_offer){
-        .weight = 1000 + (uint64_t)i, .steps = 10, .up_mbps = 100, .step_ms = 200};
+        .weight = 1000 + (uint64_t)i, .steps = 10, .up_kbps = 100000, .step_ms = 200};
 }
 
 static void start(int i)

@@ -808,7 +808,7 @@ static struct bytes stranger_ready(struct stranger *s)
     struct match match;
     struct match_config config = {.crypto = &s->crypto, .incarnation = 500, .group_min = 2};
     struct match_peer node = {.counts = true};
-    struct match_offer offer = {.weight = 1000, .steps = 10, .up_mbps = 100, .step_ms = 1};
+    struct match_offer offer = {.weight = 1000, .steps = 10, .up_kbps = 100000, .step_ms = 1};
     struct bytes found = {0};
     struct sink into = {&found, first_ready_frame};
     memcpy(config.id, s->id, sizeof config.id);

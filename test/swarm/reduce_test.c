@@ -157,8 +157,11 @@ static void world_init(int count)
         (struct match_group){.gid = {1, 2, 3}, .round = 1, .attempt = 1, .count = (uint32_t)count};
     for (int i = 0; i < count; i++) {
         world.group.members[i].sid = 100 + (sid)i;
-        world.group.members[i].offer = (struct match_offer){
-            .weight = 1000 + 333 * (uint64_t)i, .steps = 5, .up_mbps = 100, .step_ms = 100};
+        world.group.members[i].offer =
+            (struct match_offer){.weight = 1000 + 333 * (uint64_t)i,
+                                 .steps = 5,
+                                 .up_kbps = 100, /* REDUCE_FLIGHT parcels at a time */
+                                 .step_ms = 100};
         struct one *n = &world.nodes[i];
         n->standin = (struct standin){.world = 3, .key = {(uint8_t)(i + 1)}};
         n->crypto = standin_crypto(&n->standin);
@@ -174,23 +177,26 @@ static void world_init(int count)
     }
 }
 
+static void begin_one(int i)
+{
+    struct one *n = &world.nodes[i];
+    struct match_group g = world.group;
+    g.self = (uint32_t)i;
+    bool linked[NODE_GROUP_MAX];
+    for (int j = 0; j < NODE_GROUP_MAX; j++) linked[j] = true;
+    world.acting = i;
+    reduce_start(&n->reduce, &g, &parent, linked, world.carrier.now, &sink);
+    struct carried m = {.kind = M_SNAPSHOT,
+                        .from = i,
+                        .to = i,
+                        .at = instant_after(world.carrier.now, n->snapshot_takes)};
+    carrier_post(&world.carrier, m, (struct bytes){0}, (struct bytes){0});
+}
+
 static void begin(void)
 {
-    for (int i = 0; i < world.count; i++) {
-        struct one *n = &world.nodes[i];
-        if (n->dead) continue;
-        struct match_group g = world.group;
-        g.self = (uint32_t)i;
-        bool linked[NODE_GROUP_MAX];
-        for (int j = 0; j < NODE_GROUP_MAX; j++) linked[j] = true;
-        world.acting = i;
-        reduce_start(&n->reduce, &g, &parent, linked, world.carrier.now, &sink);
-        struct carried m = {.kind = M_SNAPSHOT,
-                            .from = i,
-                            .to = i,
-                            .at = instant_after(world.carrier.now, n->snapshot_takes)};
-        carrier_post(&world.carrier, m, (struct bytes){0}, (struct bytes){0});
-    }
+    for (int i = 0; i < world.count; i++)
+        if (!world.nodes[i].dead) begin_one(i);
 }
 
 static void hand_over(const struct carried *m)
@@ -499,6 +505,70 @@ Test(reduce, a_death_that_membership_reports_is_acted_on_at_once)
     world_fini();
 }
 
+/* This member has withdrawn from the group and is not in it yet. */
+static void begin_without(int away)
+{
+    world.nodes[away].dead = true;
+    begin();
+    for (int i = 0; i < world.count; i++)
+        if (i != away)
+            reduce_withdrew(&world.nodes[i].reduce, world.group.members[away].sid,
+                            world.carrier.now);
+}
+
+/* A member that signed, did not learn that the others had all signatures, and withdrew: their
+ * certificate reaches it, and it comes. */
+Test(reduce, one_that_withdrew_and_comes_back_is_in_every_mean)
+{
+    world_init(4);
+    begin_without(2);
+    run_for(span_ms(2000));
+    world.nodes[2].dead = false;
+    begin_one(2);
+    run_for(span_s(20));
+    cr_assert_eq(check_agreement(), 4);
+    for (uint32_t c = 0; c < world.layout.chunks; c++)
+        cr_assert_eq(world.nodes[0].reduce.chunks[c].best.mask, 15);
+    world_fini();
+}
+
+Test(reduce, one_that_withdrew_and_stays_away_is_waited_for_some_seconds)
+{
+    world_init(4);
+    begin_without(2);
+    run_for(span_s(20));
+    cr_assert_eq(check_agreement(), 3);
+    cr_assert_gt(seconds(world.nodes[0].ended), 2.5);
+    cr_assert_lt(seconds(world.nodes[0].ended), 9, "%f", seconds(world.nodes[0].ended));
+    world_fini();
+}
+
+Test(reduce, as_much_is_in_flight_as_an_uplink_carries)
+{
+    const struct {
+        uint32_t up, least, most;
+    } cases[] = {{500, REDUCE_FLIGHT, REDUCE_FLIGHT}, /* 15 parcels a second */
+                 {4000, 40, 80},
+                 {UINT32_MAX, 1000, UINT32_MAX}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        world_init(5);
+        world.group.members[0].offer.up_kbps = cases[k].up;
+        begin();
+        const struct reduce *r = &world.nodes[0].reduce;
+        cr_assert_geq(r->flight_max, cases[k].least, "case %zu", k);
+        cr_assert_leq(r->flight_max, cases[k].most, "case %zu: %u", k, r->flight_max);
+        cr_assert_eq(r->open, world.layout.chunks, "little: all of it fits");
+        world_fini();
+    }
+    for (uint32_t n = 1; n <= NODE_GROUP_MAX; n++) { /* large chunks: as many as fit */
+        struct outer_layout l = outer_layout_of(1000000000);
+        size_t bytes = reduce_open(&l, n) * n * outer_wire_bytes(l.chunk_elements);
+        cr_assert_geq(reduce_open(&l, n), REDUCE_FLIGHT);
+        cr_assert_leq(reduce_open(&l, n), REDUCE_OPEN);
+        cr_assert(bytes <= REDUCE_ROOM || reduce_open(&l, n) == REDUCE_FLIGHT);
+    }
+}
+
 /* One member dies after each possible number of actions, in steps: as contributor, as owner before,
  * while and after it broadcasts results, and in closing. All survivors agree, whatever had been
  * sent. */
@@ -576,7 +646,7 @@ Test(reduce, results_that_never_arrive_are_fetched_from_those_who_have_them)
 {
     world_init(4);
     world.gets_no_parcels = 2;
-    world.group.members[2].offer.up_mbps = 5; /* so slow that it owns nothing */
+    world.group.members[2].offer.up_kbps = 5; /* so slow that it owns nothing */
     begin();
     run_for(span_s(60));
     cr_assert_eq(check_agreement(), 4);
@@ -784,9 +854,9 @@ Test(reduce, a_damaged_or_foreign_parcel_is_refused)
         reduce_parcel(r, from, bytes_of(m->data, m->count - 1), world.carrier.now, &sink));
     uint32_t c;
     memcpy(&c, m->data + 20, 4);
-    cr_assert_eq(r->work[r->chunks[c].place % REDUCE_WINDOW].arrived, 0);
+    cr_assert_eq(r->own[r->chunks[c].place % r->open].arrived, 0);
     cr_assert(reduce_parcel(r, from, bytes_of(m->data, m->count), world.carrier.now, &sink));
-    cr_assert_neq(r->work[r->chunks[c].place % REDUCE_WINDOW].arrived, 0);
+    cr_assert_neq(r->own[r->chunks[c].place % r->open].arrived, 0);
     world_fini();
 }
 
@@ -809,12 +879,12 @@ Test(reduce, a_result_from_one_who_does_not_own_the_chunk_is_refused)
 
 /* ---- owners ---- */
 
-static struct match_group group_with(const uint32_t *mbps, uint32_t n)
+static struct match_group group_with(const uint32_t *kbps, uint32_t n)
 {
     struct match_group g = {.count = n, .gid = {7, 7}};
     for (uint32_t i = 0; i < n; i++) {
         g.members[i].sid = 50 + i;
-        g.members[i].offer.up_mbps = mbps[i];
+        g.members[i].offer.up_kbps = kbps[i];
     }
     return g;
 }
@@ -822,17 +892,17 @@ static struct match_group group_with(const uint32_t *mbps, uint32_t n)
 Test(owners, shares_add_up_and_follow_the_bandwidth)
 {
     for (uint64_t seed = 0; seed < 2000; seed++) {
-        uint32_t n = 1 + (uint32_t)(seed % 20), mbps[NODE_GROUP_MAX];
+        uint32_t n = 1 + (uint32_t)(seed % 20), kbps[NODE_GROUP_MAX];
         uint32_t chunks = 1 + (uint32_t)(rng_at(1, seed) % 5000);
         for (uint32_t i = 0; i < n; i++)
-            mbps[i] = 1 + (uint32_t)(rng_at(seed, i) >> (34 + seed % 25));
-        struct match_group g = group_with(mbps, n);
+            kbps[i] = 1 + (uint32_t)(rng_at(seed, i) >> (34 + seed % 25));
+        struct match_group g = group_with(kbps, n);
         uint32_t share[NODE_GROUP_MAX], total = 0;
         owners_share(&g, chunks, share);
         for (uint32_t i = 0; i < n; i++) {
             total += share[i];
             for (uint32_t j = 0; j < n && n > 2; j++)
-                if (mbps[i] > mbps[j]) cr_assert_geq(share[i] + 1, share[j]);
+                if (kbps[i] > kbps[j]) cr_assert_geq(share[i] + 1, share[j]);
         }
         cr_assert_eq(total, chunks);
         if (n <= 2) continue;
@@ -841,12 +911,12 @@ Test(owners, shares_add_up_and_follow_the_bandwidth)
         double finish[NODE_GROUP_MAX], last = 0;
         uint32_t slowest = 0;
         for (uint32_t i = 0; i < n; i++) {
-            finish[i] = (1.0 + (n - 2.0) * share[i] / chunks) / mbps[i];
+            finish[i] = (1.0 + (n - 2.0) * share[i] / chunks) / kbps[i];
             if (finish[i] > last) last = finish[i], slowest = i;
         }
         if (share[slowest] == 0) continue; /* its own vector alone takes this long */
         for (uint32_t i = 0; i < n; i++) {
-            double more = (1.0 + (n - 2.0) * (share[i] + 2) / chunks) / mbps[i];
+            double more = (1.0 + (n - 2.0) * (share[i] + 2) / chunks) / kbps[i];
             cr_assert_gt(more, last * (1 - 1e-12), "seed %lu: %u could take over from %u", seed, i,
                          slowest);
         }
@@ -855,11 +925,11 @@ Test(owners, shares_add_up_and_follow_the_bandwidth)
 
 Test(owners, every_chunk_has_each_member_at_exactly_one_rank)
 {
-    uint32_t mbps[NODE_GROUP_MAX];
-    for (int i = 0; i < NODE_GROUP_MAX; i++) mbps[i] = 100;
+    uint32_t kbps[NODE_GROUP_MAX];
+    for (int i = 0; i < NODE_GROUP_MAX; i++) kbps[i] = 100;
     uint32_t heirs[NODE_GROUP_MAX] = {0};
     for (uint32_t n = 1; n <= 20; n++) {
-        struct match_group g = group_with(mbps, n);
+        struct match_group g = group_with(kbps, n);
         uint32_t share[NODE_GROUP_MAX];
         uint8_t owner[300];
         owners_share(&g, 300, share);
