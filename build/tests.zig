@@ -53,6 +53,7 @@ pub fn simulator(s: *Shoal, run_all: *Run) void {
     s.step("sim").dependOn(&run.step);
     run_all.addPrefixedArtifactArg("SIM_BIN=", exe);
     run_all.addFileArg(b.path("test/sim/seeds_test.py"));
+    run_all.addFileArg(b.path("test/sim/timeline_test.py"));
 
     const mutate = s.script(&.{ "python3", "test/sim/mutate.py" });
     mutate.addFileArg(.zig_exe);
@@ -73,7 +74,7 @@ fn simModule(s: *Shoal, names: []const []const u8) *Module {
     s.includes(m, &.{ "c", "." });
     s.sources(m, "test/sim", names, &shoal.c_flags);
     components.link(s, m, &.{ "base", "outer" });
-    third_party.use(s, m, "xxhash");
+    for ([_][]const u8{ "jansson", "xxhash" }) |name| third_party.use(s, m, name);
     return m;
 }
 

@@ -265,6 +265,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     world_trace(w, "node %d applied epoch %llu, %u contributions, lineage %02x%02x%02x%02x",
                 n->index, (unsigned long long)s->epoch, count, s->lineage[0], s->lineage[1],
                 s->lineage[2], s->lineage[3]);
+    timeline_outer(w, n, false);
     check_survivors(w, n);
     if (known < 0 && h->parent >= 0) check_twice(w, now);
     if (known < 0) check_cause(w, n, now);
@@ -299,6 +300,7 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
                        (unsigned long long)before->lineage_tokens, (unsigned long long)s->epoch,
                        (unsigned long long)s->lineage_tokens);
     n->watch.history = history_hold(w, n, -1, "adopted");
+    timeline_outer(w, n, true);
     n->watch.adopted = true;
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     n->watch.blind = false;

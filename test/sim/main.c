@@ -11,6 +11,7 @@
 
 #include "base/machine.h"
 #include "base/whole.h"
+#include "options.h"
 #include "scenario.h"
 #include "sim.h"
 
@@ -38,6 +39,7 @@ struct choice {
     bool stop; /* at the first failure */
     bool said; /* print only the lines of a golden file */
     const char *golden;
+    const char *html; /* one seed's page */
     const char *only; /* scenarios, by parts of their names, with commas between; NULL: all */
 };
 
@@ -49,7 +51,20 @@ static void on_signal(int number)
     int n = snprintf(line, sizeof line, "sim: signal %d at %.3f s, event %llu\n", number,
                      (double)report.at.ns * 1e-9, (unsigned long long)report.events);
     if (write(STDERR_FILENO, line, (size_t)n) < 0) _exit(3);
+    signal(number, SIG_DFL); /* should the page die of it, too */
+    snprintf(line, sizeof line, "assert: the process died of signal %d; stderr says why", number);
+    sim_died(line);
     _exit(3);
+}
+
+static struct sim_options options_of(const struct choice *c, uint64_t seed)
+{
+    return (struct sim_options){.seed = seed,
+                                .nodes = c->nodes,
+                                .salt = c->salt,
+                                .trace = c->trace,
+                                .far = c->far,
+                                .html = c->html};
 }
 
 static void start(struct job *j, uint64_t seed, const struct choice *c)
@@ -67,10 +82,9 @@ static void start(struct job *j, uint64_t seed, const struct choice *c)
         const int signals[] = {SIGABRT, SIGSEGV, SIGILL, SIGTRAP, SIGFPE, SIGBUS, SIGVTALRM};
         for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) signal(signals[i], on_signal);
         setitimer(ITIMER_VIRTUAL, &(struct itimerval){.it_value.tv_sec = LIMIT_S}, NULL);
-        struct sim_options o = {
-            .seed = seed, .nodes = c->nodes, .salt = c->salt, .trace = c->trace, .far = c->far};
-        sim_run(&o, &report);
-        _exit(write(ends[1], &report, sizeof report) == sizeof report ? 0 : 2);
+        struct sim_options o = options_of(c, seed);
+        bool whole = sim_run(&o, &report);
+        _exit(write(ends[1], &report, sizeof report) == sizeof report && whole ? 0 : 2);
     }
     close(ends[1]);
 }
@@ -89,10 +103,10 @@ static void print_faults(const uint64_t faults[FAULT_COUNT])
 
 static void print_repeat(const struct choice *c, uint64_t seed)
 {
-    printf("  repeat: zig build sim -- %s%llu", c->far ? "--far " : "", (unsigned long long)seed);
-    if (c->nodes) printf(" --nodes %u", c->nodes);
-    if (c->salt) printf(" --salt %llu", (unsigned long long)c->salt);
-    printf(" --trace\n");
+    char text[OPTIONS_TEXT_BYTES];
+    struct sim_options o = options_of(c, seed);
+    options_repeat(&o, text);
+    printf("  repeat: %s --trace, or --html FILE\n", text);
 }
 
 static void print_report(const struct choice *c, uint64_t seed, const struct sim_report *r)
@@ -114,6 +128,20 @@ static void print_report(const struct choice *c, uint64_t seed, const struct sim
     printf("; bits %016llx, hash %016llx\n", (unsigned long long)r->bits,
            (unsigned long long)r->hash);
     if (!r->ok) print_repeat(c, seed);
+}
+
+/* Can the page be written? Known before the run, not after it. */
+static bool can_write(const struct choice *c)
+{
+    if (!c->html) return true;
+    if (c->first != c->last) {
+        fprintf(stderr, "sim: --html shows one seed: name one, not a range\n");
+        return false;
+    }
+    FILE *f = fopen(c->html, "w");
+    if (!f) fprintf(stderr, "sim: writing %s: %s\n", c->html, strerror(errno));
+    else fclose(f);
+    return f;
 }
 
 /* Does the golden file hold `said` for this seed? */
@@ -154,7 +182,7 @@ static void collect(struct job *j, const struct choice *c, struct totals *t)
     }
     if (c->said) printf("%llu %016llx\n", (unsigned long long)j->seed, (unsigned long long)r.said);
     else print_report(c, j->seed, &r);
-    if (r.ok) t->passed++;
+    if (r.ok && status == 0) t->passed++;
     else t->failed++;
     t->events += r.events;
     t->rounds += r.rounds;
@@ -194,11 +222,10 @@ static bool read_seeds(const char *s, struct choice *c)
 
 static void usage(void)
 {
-    fprintf(stderr,
-            "usage: sim [--far] [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] [--trace] [--jobs "
-            "N] [--quiet] [--stop] [--golden FILE] [--said] "
-            "[--only SCENARIO,...]\n"
-            "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
+    fprintf(stderr, "usage: sim [--far] [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] [--trace] "
+                    "[--html FILE] [--jobs N] [--quiet] [--stop] [--golden FILE] [--said] "
+                    "[--only SCENARIO,...]\n"
+                    "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
     exit(2);
 }
 
@@ -218,6 +245,7 @@ static void choose(int argc, char **argv, struct choice *c)
         else if (strcmp(argv[i], "--said") == 0) c->said = true;
         else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc) c->only = argv[++i];
         else if (strcmp(argv[i], "--golden") == 0 && i + 1 < argc) c->golden = argv[++i];
+        else if (strcmp(argv[i], "--html") == 0 && i + 1 < argc) c->html = argv[++i];
         else if (strcmp(argv[i], "--nodes") == 0 && has && number >= 1 && number <= 20)
             c->nodes = (uint32_t)number, i++;
         else if (strcmp(argv[i], "--salt") == 0 && has) c->salt = number, i++;
@@ -238,6 +266,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "sim: reading %s: %s\n", c.golden, strerror(errno));
         return 2;
     }
+    if (!can_write(&c)) return 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
     /* Seeds are reported in the order they were started, so the output is the same whatever the
      * number of jobs. */

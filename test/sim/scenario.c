@@ -377,6 +377,7 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
         return;
     }
     p->done = !heals(p->kind);
+    timeline_fault(w, p, n);
     world_trace(w, "fault: %s, node %d, %.1f s", fault_name(p->kind), n ? n->index : -1,
                 span_in_s(p->length));
 }

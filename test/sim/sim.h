@@ -6,6 +6,7 @@
  *     zig build sim -- 1..200 --only pause,churn  these scenarios alone
  *     zig build sim -- --far 1..200    worlds with slow links, where a round takes minutes (far.h)
  *     zig build sim -- 17 --trace      the same, printing every note, fault and state change
+ *     zig build sim -- 17 --html FILE  the run as a page: who did what, when (timeline.h)
  *     zig build sim -- 17 --nodes 5    the same random numbers for five nodes
  *     zig build sim -- 17 --salt 1     the same run with other timing: with `count: steps` and no
  *                                      fault, the same bits
@@ -30,7 +31,8 @@
  * The first violated invariant ends the run, so the message is the earliest sign, not the last
  * consequence. check.h explains each invariant and names the part of SPEC.md that promises it. Run
  * it again with --trace: the same seed gives the same events, so the last lines show what led to
- * it; times are seconds since the start of the world, and nodes have the world's numbers. "proved
+ * it; times are seconds since the start of the world, and nodes have the world's numbers. With
+ * --html the same stands in a picture: a lane for each node, with faults, groups and forks. "proved
  * nothing" is a failure of the scenario, not of the protocol: too few rounds, or a planned kind of
  * fault that never had an effect. A crash of the process itself (an assertion in swarm/) is
  * reported with the seed and the time. */
@@ -71,6 +73,7 @@ struct sim_options {
     uint64_t salt;
     bool trace; /* to stderr */
     bool far;   /* worlds of slow, uneven and long links (far.h) instead of the ordinary ones */
+    const char *html; /* writes the run as a page there (timeline.h); NULL: no */
 };
 
 struct sim_report {
@@ -92,7 +95,10 @@ struct sim_report {
     const char *scenario;
 };
 
-/* Runs one world to its end. */
-void sim_run(const struct sim_options *o, struct sim_report *out);
+/* Runs one world to its end. False when the page of --html could not be written: it has said so. */
+bool sim_run(const struct sim_options *o, struct sim_report *out);
+
+/* The process dies during sim_run: writes its page as far as it got, with `why` as the violation. */
+void sim_died(const char *why);
 
 #endif

@@ -1,7 +1,13 @@
 /* Tests of the simulator itself, with the fake swarm of oracle.h: it does what is asked, and
  * detects what is wrong. */
 #include <criterion/criterion.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "oracle.h"
 #include "queue.h"
@@ -188,6 +194,72 @@ Test(sim, sees_a_node_that_does_not_leave_when_told)
 {
     struct sim_report r = run(CHEAT_TALK, 10 * SCENARIO_COUNT + SCENARIO_CHURN, 5);
     cr_assert(strncmp(r.violation, "leave:", 6) == 0, "it said: %s", r.violation);
+}
+
+/* The data in the page of --html (timeline.h). */
+static json_t *page_data(const char *path)
+{
+    static char text[1 << 20];
+    FILE *f = fopen(path, "r");
+    cr_assert(f, "no page");
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
+    fclose(f);
+    char *data = strstr(text, "id=data>"), *end = data ? strstr(data, "</script>") : NULL;
+    cr_assert(end);
+    *end = 0; /* a browser ends the data here */
+    json_error_t why;
+    json_t *o = json_loads(data + strlen("id=data>"), 0, &why);
+    cr_assert(o, "%s", why.text);
+    return o;
+}
+
+Test(timeline, shows_the_violation_and_when_it_was)
+{
+    char path[] = "/tmp/sim-page-XXXXXX";
+    struct sim_report r;
+    close(mkstemp(path));
+    oracle_reset(CHEAT_BITS);
+    cr_assert(sim_run(&(struct sim_options){.seed = QUIET, .nodes = 4, .html = path}, &r));
+    cr_assert_not(r.ok);
+    json_t *page = page_data(path), *world = json_object_get(page, "world");
+    cr_assert_str_eq(json_string_value(json_object_get(world, "violation")), r.violation);
+    cr_assert(json_is_false(json_object_get(world, "ok")));
+    double end = json_real_value(json_object_get(world, "end"));
+    cr_assert_float_eq(end, (double)r.at.ns * 1e-9, 2e-3);
+    cr_assert_eq(json_array_size(json_object_get(page, "workers")), 4);
+    cr_assert_gt(json_array_size(json_object_get(page, "outer")), 0);
+    unlink(path);
+    json_decref(page);
+}
+
+static void on_abort(int number)
+{
+    (void)number;
+    sim_died("assert: it </script> died");
+    _exit(0);
+}
+
+Test(timeline, is_written_when_the_process_dies)
+{
+    char path[] = "/tmp/sim-page-XXXXXX";
+    close(mkstemp(path));
+    pid_t child = fork();
+    if (child == 0) {
+        struct sim_report r;
+        signal(SIGVTALRM, on_abort);
+        setitimer(ITIMER_VIRTUAL, &(struct itimerval){.it_value.tv_usec = 50000}, NULL);
+        oracle_reset(CHEAT_TALK); /* for long enough: there are no rounds, so no end */
+        sim_run(&(struct sim_options){.seed = QUIET, .nodes = 4, .html = path}, &r);
+        _exit(1);
+    }
+    int status = 1;
+    waitpid(child, &status, 0);
+    cr_assert_eq(status, 0, "it ended before it could die");
+    json_t *page = page_data(path), *world = json_object_get(page, "world");
+    cr_assert_str_eq(json_string_value(json_object_get(world, "violation")),
+                     "assert: it </script> died");
+    unlink(path);
+    json_decref(page);
 }
 
 Test(sim, says_that_it_proved_nothing_when_a_planned_fault_met_nobody)

@@ -142,6 +142,7 @@ static void act(void *self, struct action *a)
     case ACTION_NOTE:
         say_note(w, n, &a->note);
         trace_note(w, n, &a->note);
+        timeline_note(w, n, &a->note);
         check_note(w, n, &a->note);
         break;
     }
@@ -439,6 +440,7 @@ static void world_fini(struct world *w)
     queue_fini(&w->queue);
     network_fini(&w->network);
     check_fini(&w->check);
+    timeline_close(w->timeline);
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (w->nodes[i].alive) arena_close(&w->nodes[i].room);
         trainer_close(&w->nodes[i]);
@@ -447,7 +449,9 @@ static void world_fini(struct world *w)
     }
 }
 
-void sim_run(const struct sim_options *o, struct sim_report *out)
+static struct world *running; /* for sim_died */
+
+bool sim_run(const struct sim_options *o, struct sim_report *out)
 {
     struct world *w = calloc(1, sizeof *w);
     struct happening h;
@@ -456,13 +460,28 @@ void sim_run(const struct sim_options *o, struct sim_report *out)
     w->options = *o;
     w->report = out;
     world_init(w);
+    w->timeline = timeline_open(w);
+    running = w;
     while (!w->over && queue_next(&w->queue, &h)) {
         w->now = h.at;
         out->at = h.at;
         happen(w, &h);
+        timeline_look(w);
     }
     out->hash = w->hash;
     out->said = w->said;
+    running = NULL;
+    bool written = timeline_write(w);
     world_fini(w);
     free(w);
+    return written;
+}
+
+void sim_died(const char *why)
+{
+    struct world *w = running;
+    running = NULL;
+    if (!w || !w->timeline) return;
+    world_violated(w, "%s", why);
+    timeline_write(w);
 }

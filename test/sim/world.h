@@ -13,6 +13,7 @@
 #include "sim.h"
 #include "standin.h"
 #include "swarm/node.h"
+#include "timeline.h"
 #include "trainer.h"
 
 /* A machine with at most one process on it. */
@@ -69,6 +70,7 @@ struct world {
     struct network network;
     struct check check;
     uint64_t hash, said;
+    struct timeline *timeline; /* NULL: no --html */
 };
 
 /* Records the first violated invariant and ends the run. */
