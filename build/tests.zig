@@ -53,7 +53,8 @@ pub fn simulator(s: *Shoal, run_all: *Run) void {
     s.step("sim").dependOn(&run.step);
     run_all.addPrefixedArtifactArg("SIM_BIN=", exe);
     run_all.addFileArg(b.path("test/sim/seeds_test.py"));
-    run_all.addFileArg(b.path("test/sim/timeline_test.py"));
+    for ([_][]const u8{ "timeline", "arguments" }) |name|
+        run_all.addFileArg(b.path(b.fmt("test/sim/{s}_test.py", .{name})));
 
     const mutate = s.script(&.{ "python3", "test/sim/mutate.py" });
     mutate.addFileArg(.zig_exe);

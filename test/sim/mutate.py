@@ -3,6 +3,8 @@
 
     mutate.py ZIG [--third N] [NAME...]      all planted bugs of mutations.py, the named ones, or every third one from the N-th (0 .. 2)
 
+A bug with `shrinks` tests --shrink, too: a few nodes and faults must be left of its seed.
+
 For each bug its text is replaced in a copy of the file, the copy is compiled with the rest of the simulator, and seeds
 are run until one fails. A line names the seed that caught it and the invariant. It fails when a bug is missed, when a
 text to be replaced does not occur exactly once, when the changed file does not compile (a bug that the compiler finds
@@ -80,6 +82,21 @@ def simulate(program, seeds, far):
     return int(failed[1]), said
 
 
+def shrink(program, seed, invariant, most):
+    """What is wrong with the world that --shrink leaves of a seed, or None: it is small, and its repeat line fails like the whole one."""
+    done = subprocess.run([program, str(seed), "--shrink"], cwd=ROOT, capture_output=True, text=True)
+    nodes = re.search(r"^  nodes: ([0-9, ]+)", done.stdout, re.M)
+    again = re.search(r"^  repeat: zig build sim -- (.*?) --trace", done.stdout, re.M)
+    faults = len(re.findall(r"^  fault \d+: ", done.stdout, re.M))
+    if not nodes or not again:
+        return "--shrink says:\n" + done.stdout + done.stderr
+    if len(nodes[1].split(",")) > most[0] or faults > most[1]:
+        return "--shrink leaves nodes %s and %d faults, more than %d and %d" % (nodes[1], faults, *most)
+    said = subprocess.run([program] + again[1].split(), cwd=ROOT, capture_output=True, text=True).stdout
+    alike = re.search(r"FAILED at [^:]*: " + re.escape(invariant.split(":")[0]) + ":", said)
+    return None if alike else "what --shrink tells to repeat does not fail like the whole world:\n" + said
+
+
 def plant(m):
     """The mutated copy of a file, next to copies of all headers in its folder."""
     folder = os.path.join(OUT, m["name"].replace(" ", "-"))
@@ -116,6 +133,9 @@ def try_one(zig, m, files, control):
         return False, "MISSED: seeds %s pass" % m.get("seeds", SEEDS), None
     if found[1].startswith("proved nothing"):
         return False, "MISSED: seed %d only says: %s" % found, None
+    wrong = m.get("shrinks") and shrink(program, *found, m["shrinks"])
+    if wrong:
+        return False, "seed %d: %s" % (found[0], wrong), None
     return True, "caught by seed %d: %s" % found, found[0]
 
 

@@ -1,4 +1,6 @@
-"""mutations.py -- the planted bugs of `zig build mutate`: a file, a text in it, and its replacement."""
+"""mutations.py -- the planted bugs of `zig build mutate`: a file, a text in it, and its replacement.
+
+`shrinks`: --shrink must find a world with at most so many nodes and planned faults that fails in the same way."""
 
 MUTATIONS = [
     dict(name="two signatures in one attempt", file="swarm/match_attempt.c",
@@ -16,7 +18,7 @@ MUTATIONS = [
          old="    if (moved <= p->moved) return;", new="    if (moved || !moved) return;"),
     dict(name="a group that moves is passed over", file="swarm/reduce.c", far="slow,uneven,long",
          old="instant latest = instant_max(r->still_at, reduce_latest_move(r));", new="instant latest = r->still_at;"),
-    dict(name="the lighter lineage wins", file="swarm/lineage.c",
+    dict(name="the lighter lineage wins", file="swarm/lineage.c", shrinks=(3, 1),
          old="return tokens_a > tokens_b;", new="return tokens_a < tokens_b;"),
     dict(name="an average is applied twice", file="swarm/node_life.c",
          old="    node_take_average(n, e);\n    to_train(n);",
@@ -25,7 +27,7 @@ MUTATIONS = [
          old="g->members[at - 1].sid > one->sid", new="g->members[at - 1].sid > one->sid && false"),
     dict(name="a group of a minority", file="swarm/match_attempt.c",
          old="return majority(in, all, least_in);", new="return true || least_in;"),
-    dict(name="nobody refutes", file="swarm/member_record.c",
+    dict(name="nobody refutes", file="swarm/member_record.c", shrinks=(3, 2),
          old="    member_outgrow(m, m->incarnation);\n    return true;", new="    return true;"),
     dict(name="everybody claims to be in the mean", file="swarm/reduce_close.c",
          old="r->average.mine[c] = mask >> reduce_self(r) & 1;",

@@ -1,5 +1,6 @@
 #include "oracle.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,6 +182,8 @@ static void tick(struct node *n, const struct sink *out)
 {
     n->due = instant_after(n->now, cheat == CHEAT_SPIN && n->slot == 1 ? span_ns(0) : span_ms(100));
     misbehave(n, out);
+    assert(cheat != CHEAT_DIE || n->slot != 1 || n->state.epoch < 4);
+    for (volatile bool on = cheat == CHEAT_LOOP && n->state.epoch == 4; on;) {}
     if (cheat == CHEAT_HOLD && n->slot == 1 && n->state.epoch == 4) return;
     if (n->ready && !n->applying && all_ready(n)) apply(n, out);
 }

@@ -28,6 +28,8 @@ enum cheat {
     CHEAT_SPIN,    /* a node wants tick after tick */
     CHEAT_FLOOD,   /* a node sends thousands of frames per second */
     CHEAT_LINK,    /* a node uses a link that it does not have */
+    CHEAT_DIE,     /* an assertion of a node fails */
+    CHEAT_LOOP,    /* a node's step does not end */
     CHEAT_COUNT
 };
 

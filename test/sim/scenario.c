@@ -160,6 +160,19 @@ void scenario_plan_joins(struct rng *r, struct scenario *s, uint64_t count,
     }
 }
 
+instant scenario_calm(const struct scenario *s)
+{
+    instant calm = {3 * s->round.ns};
+    for (uint32_t i = 0; i < s->plan_count; i++) {
+        const struct planned *p = &s->plan[i];
+        span passes = span_ns(p->length.ns + span_s(25).ns);
+        if (!p->done) calm = instant_max(calm, instant_after(p->at, passes));
+    }
+    for (uint32_t i = 0; i < s->nodes; i++)
+        if (!(s->absent >> i & 1)) calm = instant_max(calm, instant_after(s->start[i], s->round));
+    return calm;
+}
+
 /* Shuffles the plan, so that kinds alternate, and gives each fault its time. */
 void scenario_plan_times(struct rng *r, struct scenario *s)
 {
@@ -169,7 +182,7 @@ void scenario_plan_times(struct rng *r, struct scenario *s)
         s->plan[j] = s->plan[i - 1];
         s->plan[i - 1] = p;
     }
-    instant at = {2 * s->round.ns}, calm = {3 * s->round.ns};
+    instant at = {2 * s->round.ns};
     for (uint32_t i = 0; i < s->plan_count; i++) {
         struct planned *p = &s->plan[i];
         at.ns += (uint64_t)((double)s->round.ns * (0.2 + rng_unit(r)));
@@ -178,11 +191,8 @@ void scenario_plan_times(struct rng *r, struct scenario *s)
          * again. */
         bool alone = p->kind == FAULT_PARTITION || p->kind == FAULT_ONE_WAY || s->nodes == 1;
         if (alone) at.ns += p->length.ns + span_s(25).ns * (s->nodes == 1);
-        calm = instant_max(calm, instant_after(p->at, span_ns(p->length.ns + span_s(25).ns)));
     }
-    for (uint32_t i = 0; i < s->nodes; i++)
-        calm = instant_max(calm, instant_after(s->start[i], s->round));
-    s->calm_at = calm;
+    s->calm_at = scenario_calm(s);
 }
 
 void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])

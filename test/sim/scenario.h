@@ -70,6 +70,7 @@ struct scenario {
     struct planned plan[SCENARIO_PLAN_MAX];
     uint32_t plan_count;
     instant calm_at; /* earliest calm; it begins when all faults have passed */
+    uint32_t absent; /* bit i: node i never starts (less.h) */
 };
 
 void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);
@@ -79,6 +80,9 @@ struct planned *scenario_plan(struct scenario *s, enum fault kind, uint64_t need
 void scenario_plan_joins(struct rng *r, struct scenario *s, uint64_t count,
                          uint64_t needed[FAULT_COUNT]);
 void scenario_plan_times(struct rng *r, struct scenario *s);
+
+/* The calm that the planned faults and starts allow, without those that are left out. */
+instant scenario_calm(const struct scenario *s);
 
 const char *scenario_name(enum scenario_kind k);
 

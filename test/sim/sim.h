@@ -7,6 +7,8 @@
  *     zig build sim -- --far 1..200    worlds with slow links, where a round takes minutes (far.h)
  *     zig build sim -- 17 --trace      the same, printing every note, fault and state change
  *     zig build sim -- 17 --html FILE  the run as a page: who did what, when (timeline.h)
+ *     zig build sim -- 17 --shrink     a smaller world that fails in the same way (shrink.h), and the
+ *                                      options that give it: --without 3,5 --absent 2 (arguments.h)
  *     zig build sim -- 17 --nodes 5    the same random numbers for five nodes
  *     zig build sim -- 17 --salt 1     the same run with other timing: with `count: steps` and no
  *                                      fault, the same bits
@@ -65,6 +67,15 @@ enum fault {
 
 const char *fault_name(enum fault f);
 
+/* What is left out of a seed's world (less.h). A world with something left out need not prove
+ * anything: it is for looking at a failure. */
+struct sim_less {
+    uint64_t faults; /* bit i: planned fault i does not happen */
+    uint32_t nodes;  /* bit i: node i never starts */
+    bool loss, duplicates, reordering, damage;
+    uint32_t calm_s; /* earliest calm; 0: the scenario's */
+};
+
 struct sim_options {
     uint64_t seed;
     uint32_t nodes; /* 1 .. 20; 0: the seed decides */
@@ -73,6 +84,7 @@ struct sim_options {
     uint64_t salt;
     bool trace; /* to stderr */
     bool far;   /* worlds of slow, uneven and long links (far.h) instead of the ordinary ones */
+    struct sim_less less;
     const char *html; /* writes the run as a page there (timeline.h); NULL: no */
 };
 

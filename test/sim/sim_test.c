@@ -2,18 +2,19 @@
  * detects what is wrong. */
 #include <criterion/criterion.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "oracle.h"
 #include "queue.h"
+#include "less.h"
 #include "scenario.h"
+#include "shrink.h"
 #include "sim.h"
 #include "standin.h"
+#include "timeline_page.h"
+#include "trial.h"
 
 static struct sim_report run(enum cheat c, uint64_t seed, uint32_t nodes)
 {
@@ -196,6 +197,122 @@ Test(sim, sees_a_node_that_does_not_leave_when_told)
     cr_assert(strncmp(r.violation, "leave:", 6) == 0, "it said: %s", r.violation);
 }
 
+/* ---- leaving out ---- */
+
+#define ALL (10 * SCENARIO_COUNT + SCENARIO_ALL)
+
+Test(less, leaves_times_and_speeds_of_what_stays_as_they_were)
+{
+    struct scenario whole, less;
+    uint64_t needed[FAULT_COUNT] = {0}, less_needed[FAULT_COUNT] = {0};
+    struct sim_options o = {.seed = ALL, .nodes = 6};
+    less_scenario(&o, &whole, needed);
+    o.less = (struct sim_less){.faults = 1 << 2 | 1 << 4, .nodes = 1 << 3, .loss = true};
+    less_scenario(&o, &less, less_needed);
+    cr_assert_gt(whole.plan_count, 5);
+    cr_assert_eq(less.plan_count, whole.plan_count);
+    for (uint32_t i = 0; i < whole.plan_count; i++) {
+        cr_assert_eq(less.plan[i].at.ns, whole.plan[i].at.ns);
+        cr_assert_eq(less.plan[i].length.ns, whole.plan[i].length.ns);
+        cr_assert_eq(less.plan[i].done, i == 2 || i == 4);
+    }
+    cr_assert_eq(memcmp(less.step, whole.step, sizeof less.step), 0);
+    cr_assert_eq(less.calm_at.ns, whole.calm_at.ns);
+    for (uint32_t i = 0; i < less.plan_count; i++) less.plan[i].done = true;
+    cr_assert_eq(scenario_calm(&whole).ns, whole.calm_at.ns);
+    cr_assert_lt(scenario_calm(&less).ns, whole.calm_at.ns);
+    cr_assert(whole.loss > 0 && less.loss == 0 && less.reorder == whole.reorder);
+    cr_assert_gt(needed[FAULT_CRASH], 0);
+    for (int f = 0; f < FAULT_COUNT; f++) cr_assert_eq(less_needed[f], 0);
+}
+
+Test(less, starts_no_absent_node_and_begins_no_fault_that_is_left_out)
+{
+    struct sim_report r;
+    struct sim_options o = {.seed = ALL, .nodes = 6};
+    oracle_reset(CHEAT_TALK);
+    sim_run(&o, &r);
+    cr_assert_gt(r.faults[FAULT_CRASH] + r.faults[FAULT_PAUSE] + r.faults[FAULT_PARTITION], 3);
+    cr_assert_eq(r.faults[FAULT_JOIN], 1);
+    o.less = (struct sim_less){.faults = 0xff, .nodes = 3 << 4, .loss = true}; /* 5 joins */
+    oracle_reset(CHEAT_TALK);
+    sim_run(&o, &r);
+    for (int f = 0; f < FAULT_COUNT; f++)
+        cr_assert(r.faults[f] == 0 || f == FAULT_DUPLICATE || f == FAULT_REORDER, "%s",
+                  fault_name((enum fault)f));
+    cr_assert_leq(oracle_counts.ups, 4 * 3 * 2);
+    cr_assert_eq(oracle_counts.dial_failures, 0, "a peer list names who is absent");
+}
+
+struct bug { /* a world fails if these are in it */
+    uint64_t faults;
+    uint32_t nodes;
+    bool loss;
+    uint64_t salt;  /* a world with something left out fails only with this one, modulo 4 */
+    uint32_t tries; /* allowed; 0: any number */
+};
+
+static enum shrink_answer meets(void *self, const struct sim_options *o)
+{
+    struct bug *b = self;
+    cr_assert_neq(o->less.nodes, (1u << o->nodes) - 1, "an empty world was tried");
+    if (b->tries && --b->tries == 0) return SHRINK_STOP;
+    bool in = !(o->less.faults & b->faults) && !(o->less.nodes & b->nodes) &&
+              !(b->loss && o->less.loss) && o->salt % 4 == b->salt;
+    return in ? SHRINK_YES : SHRINK_NO;
+}
+
+static struct shrunk shrink_to(struct bug b, uint32_t nodes)
+{
+    struct sim_options o = {.seed = ALL, .nodes = nodes};
+    struct shrunk out;
+    shrink(&o, meets, &b, &out);
+    return out;
+}
+
+Test(shrink, leaves_only_what_the_failure_needs)
+{
+    for (uint32_t a = 0; a < 7; a++)
+        for (uint32_t b = 0; b <= a; b++) {
+            struct bug bug = {.faults = 1u << a | 1u << b, .nodes = 1u << a | 2u << b};
+            struct shrunk s = shrink_to(bug, 12);
+            struct scenario w;
+            uint64_t needed[FAULT_COUNT];
+            less_scenario(&s.options, &w, needed);
+            cr_assert_eq(s.options.less.faults, ((1u << w.plan_count) - 1) & ~bug.faults);
+            cr_assert_eq(s.options.less.nodes, ((1u << 12) - 1) & ~bug.nodes);
+            cr_assert(s.options.less.loss && s.options.less.duplicates);
+            cr_assert_leq(w.calm_at.ns, instant_after(scenario_calm(&w), span_s(11)).ns);
+            cr_assert_not(s.stopped);
+            cr_assert_lt(s.tries, 250);
+        }
+}
+
+Test(shrink, keeps_one_node_and_the_loss_that_is_needed)
+{
+    struct shrunk s = shrink_to((struct bug){.loss = true}, 20);
+    cr_assert_eq(__builtin_popcount(s.options.less.nodes), 19);
+    cr_assert(!s.options.less.loss && s.options.less.reordering);
+}
+
+Test(shrink, tries_other_random_numbers_when_nothing_more_can_be_left_out)
+{
+    struct shrunk s = shrink_to((struct bug){.faults = 1, .nodes = 3, .salt = 3}, 6);
+    cr_assert_eq(s.options.salt, 3);
+    cr_assert_eq(s.options.less.nodes, 0x3c);
+    cr_assert_eq(s.options.less.faults & 1, 0);
+    cr_assert_neq(s.options.less.faults, 0);
+}
+
+Test(shrink, stops_with_the_smallest_so_far)
+{
+    struct shrunk s = shrink_to((struct bug){.faults = 1, .nodes = 3, .tries = 4}, 6);
+    cr_assert(s.stopped);
+    cr_assert_eq(s.tries, 4);
+    cr_assert_neq(s.options.less.faults, 0);
+    cr_assert_eq(s.options.less.nodes, 0);
+}
+
 /* The data in the page of --html (timeline.h). */
 static json_t *page_data(const char *path)
 {
@@ -232,34 +349,54 @@ Test(timeline, shows_the_violation_and_when_it_was)
     json_decref(page);
 }
 
-static void on_abort(int number)
-{
-    (void)number;
-    sim_died("assert: it </script> died");
-    _exit(0);
-}
-
 Test(timeline, is_written_when_the_process_dies)
 {
     char path[] = "/tmp/sim-page-XXXXXX";
+    struct sim_report r;
+    struct trial t;
     close(mkstemp(path));
-    pid_t child = fork();
-    if (child == 0) {
-        struct sim_report r;
-        signal(SIGVTALRM, on_abort);
-        setitimer(ITIMER_VIRTUAL, &(struct itimerval){.it_value.tv_usec = 50000}, NULL);
-        oracle_reset(CHEAT_TALK); /* for long enough: there are no rounds, so no end */
-        sim_run(&(struct sim_options){.seed = QUIET, .nodes = 4, .html = path}, &r);
-        _exit(1);
-    }
-    int status = 1;
-    waitpid(child, &status, 0);
-    cr_assert_eq(status, 0, "it ended before it could die");
+    oracle_reset(CHEAT_DIE);
+    trial_start(&t, &(struct sim_options){.seed = QUIET, .nodes = 4, .html = path}, true, 60);
+    cr_assert_eq(trial_end(&t, &r), TRIAL_DIED);
+    cr_assert(strstr(r.violation, "died: Assertion `cheat != CHEAT_DIE"), "it said: %s",
+              r.violation);
     json_t *page = page_data(path), *world = json_object_get(page, "world");
-    cr_assert_str_eq(json_string_value(json_object_get(world, "violation")),
-                     "assert: it </script> died");
+    const char *said = json_string_value(json_object_get(world, "violation"));
+    cr_assert(strstr(said, "died of signal 6"), "it said: %s", said);
+    cr_assert_gt(json_array_size(json_object_get(page, "outer")), 4 * 3);
     unlink(path);
     json_decref(page);
+}
+
+Test(timeline, writes_no_markup_of_a_text)
+{
+    char path[] = "/tmp/sim-page-XXXXXX";
+    close(mkstemp(path));
+    json_t *data = json_pack("{s:s}", "text", "</script><b>");
+    cr_assert(timeline_page(path, "a title", data));
+    json_t *page = page_data(path);
+    cr_assert_str_eq(json_string_value(json_object_get(page, "text")), "</script><b>");
+    cr_assert_not(timeline_page("/nowhere/page.html", "a title", data));
+    unlink(path);
+    json_decref(page);
+    json_decref(data);
+}
+
+Test(trial, stops_a_world_that_does_not_end_and_reports_one_that_does)
+{
+    struct sim_report r, same;
+    struct trial t;
+    struct sim_options o = {.seed = QUIET, .nodes = 4};
+    oracle_reset(CHEAT_NONE);
+    trial_start(&t, &o, true, 60);
+    cr_assert_eq(trial_end(&t, &r), TRIAL_WHOLE);
+    sim_run(&o, &same);
+    cr_assert_eq(r.hash, same.hash);
+    cr_assert(r.ok && r.rounds >= 10);
+    oracle_reset(CHEAT_LOOP);
+    trial_start(&t, &o, true, 1);
+    cr_assert_eq(trial_end(&t, &r), TRIAL_DIED);
+    cr_assert_str_eq(r.violation, "died: signal 26");
 }
 
 Test(sim, says_that_it_proved_nothing_when_a_planned_fault_met_nobody)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "options.h"
+#include "arguments.h"
 #include "timeline_page.h"
 #include "world.h"
 
@@ -243,8 +243,9 @@ static json_t *workers_of(const struct world *w)
 {
     json_t *all = json_array();
     for (uint32_t i = 0; i < w->node_count; i++)
-        add(all, json_pack("{s:f,s:f,s:f}", "step", span_in_s(w->scenario.step[i]), "mbps",
-                           w->scenario.mbps[i], "down", w->scenario.down_mbps[i]));
+        add(all, json_pack("{s:f,s:f,s:f,s:b}", "step", span_in_s(w->scenario.step[i]), "mbps",
+                           w->scenario.mbps[i], "down", w->scenario.down_mbps[i], "absent",
+                           (int)(w->scenario.absent >> i & 1)));
     return all;
 }
 
@@ -259,8 +260,8 @@ static json_t *world_of(const struct world *w)
                   (json_int_t)r->grouped, "forks", (json_int_t)r->forks, "adoptions",
                   (json_int_t)r->adoptions, "events", (json_int_t)r->events);
     if (t->calm.ns != INSTANT_NEVER.ns) json_object_set_new(o, "calm", json_real(seconds(t->calm)));
-    char repeat[OPTIONS_TEXT_BYTES];
-    options_repeat(&w->options, repeat);
+    char repeat[ARGUMENTS_TEXT_BYTES];
+    arguments_repeat(&w->options, repeat);
     json_object_set_new(o, "repeat", json_string(repeat));
     json_t *met = json_object();
     for (int f = 0; f < FAULT_COUNT; f++)

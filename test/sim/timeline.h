@@ -6,7 +6,7 @@
  * random numbers or changes the world: a seed gives the same events with the page and without.
  *
  *     {"world": {"repeat", "scenario", "far", "end", "rounds", "grouped", "violation", ...},
- *      "workers": [{"step", "mbps", "down"}],
+ *      "workers": [{"step", "mbps", "down", "absent"}],
  *      "spans":   [[node, what, from, to, epoch]]     index into "doing"
  *      "histories": [{"parent", "epoch", "lineage", "tokens", "members": [nodes], "won"}],
  *      "outer":   [[time, node, history, adopted]]    a node takes over this history's state

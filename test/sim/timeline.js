@@ -146,8 +146,8 @@ function drawNames() {
   let out = `<rect x=0 y="${TOP}" width="${LEFT - 2}" height="${LANE * workers.length}" style="fill:var(--paper)"/>`;
   workers.forEach((w, node) => {
     const speed = `${+(w.step * 1000).toFixed(0)} ms a step\nup ${rate(w.mbps)}` + (w.down ? `, down ${rate(w.down)}` : '');
-    out += `<text class=name x=4 y="${barY(node) + 8}">node ${node}</text><text class=soft x=4 y="${barY(node) + 19}">${+(w.step * 1000).toFixed(0)} ms` +
-      `${world.far ? ', ' + rate(w.mbps) : ''}</text>` +
+    out += `<text class=name x=4 y="${barY(node) + 8}">node ${node}</text><text class=soft x=4 y="${barY(node) + 19}">` +
+      `${w.absent ? 'left out' : +(w.step * 1000).toFixed(0) + ' ms' + (world.far ? ', ' + rate(w.mbps) : '')}</text>` +
       `<rect x=0 y="${laneY(node)}" width="${LEFT - 4}" height="${LANE}" fill=none pointer-events=all data-node="${node}" data-tip="${escape(speed)}"/>`;
   });
   return out;

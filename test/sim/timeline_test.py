@@ -8,7 +8,7 @@ import html.parser, json, os, re, shutil, subprocess, tempfile
 SIM = os.environ["SIM_BIN"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Ordinary worlds with every kind of fault, with forks, with one node; and far ones.
-RUNS = (["8"], ["14"], ["17"], ["5"], ["8", "--nodes", "3", "--salt", "2"], ["--far", "3"], ["--far", "10"], ["--far", "11"])
+RUNS = (["8"], ["14"], ["17"], ["5"], ["8", "--nodes", "3", "--salt", "2"], ["8", "--without", "0,3", "--absent", "2,6", "--no-loss", "--calm", "100"], ["--far", "3"], ["--far", "10"], ["--far", "11"])
 failed = False
 
 
@@ -100,6 +100,9 @@ def check_data(name, data, line):
     paused = sum(data["doing"][s[1]] == "paused" for s in data["spans"])
     tell(paused >= faults.get("pause", 0) and bool(paused) == bool(faults.get("pause")), "%s: a paused node is shown as paused" % name, paused)
     tell(not other_epochs(data), "%s: spans have the epoch that the latest outer step led to" % name, other_epochs(data)[:3])
+    gone = [i for i, w in enumerate(data["workers"]) if w["absent"]]
+    tell(gone == ([2, 6] if "--absent" in name else []) and not any(s[0] in gone and data["doing"][s[1]] != "down" for s in data["spans"]),
+         "%s: who is left out does nothing" % name, gone)
     tell(not gaps(data), "%s: each node does something at every moment" % name, gaps(data))
 
 

@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #include "base/err.h"
-#include "far.h"
+#include "less.h"
 
 #define TICKS_AT_ONCE 100 /* more at one moment means an endless loop */
 
@@ -400,12 +400,14 @@ static void plan(struct world *w)
 {
     const struct scenario *s = &w->scenario;
     for (uint32_t i = 0; i < s->nodes; i++)
-        queue_push(&w->queue,
-                   (struct happening){.at = s->start[i], .kind = HAPPEN_START, .node = (int)i});
+        if (!(s->absent >> i & 1))
+            queue_push(&w->queue,
+                       (struct happening){.at = s->start[i], .kind = HAPPEN_START, .node = (int)i});
     for (uint32_t i = 0; i < s->plan_count; i++)
-        queue_push(
-            &w->queue,
-            (struct happening){.at = s->plan[i].at, .kind = HAPPEN_FAULT, .node = -1, .stamp = i});
+        if (!s->plan[i].done)
+            queue_push(&w->queue,
+                       (struct happening){
+                           .at = s->plan[i].at, .kind = HAPPEN_FAULT, .node = -1, .stamp = i});
     queue_push(&w->queue,
                (struct happening){
                    .at = s->calm_at, .kind = HAPPEN_FAULT, .node = -1, .stamp = SCENARIO_PLAN_MAX});
@@ -416,8 +418,7 @@ static void plan(struct world *w)
 static void world_init(struct world *w)
 {
     w->rng = rng_split(rng_init(w->options.seed), 3);
-    (w->options.far ? far_of : scenario_of)(w->options.seed, w->options.nodes, &w->scenario,
-                                            w->report->needed);
+    less_scenario(&w->options, &w->scenario, w->report->needed);
     for (size_t i = 0; i < sizeof w->run_id; i++) w->run_id[i] = (uint8_t)rng_next(&w->rng);
     w->network.loss = w->scenario.loss;
     w->network.duplicate = w->scenario.duplicate;
