@@ -19,11 +19,10 @@
 #define STREAM_FULL     0x03 /* too many unfinished messages at once: retry later */
 #define STREAM_DECLINED 0x04 /* the request was not answered */
 
-struct train {            /* train.h */
-    bool sends, acked;    /* has begun to be sent, to be acknowledged */
-    instant sent, latest; /* the first and the latest piece */
-    instant began;        /* the first acknowledgement */
-    uint64_t before;      /* the endpoint's total after it */
+struct train { /* train.h */
+    bool begun;
+    instant sent, began; /* its first packets, and their acknowledgement */
+    uint64_t before;     /* the endpoint's total after that */
 };
 
 struct stream {
@@ -42,9 +41,9 @@ struct stream {
     bool in_open, kind_known;
     uint8_t *in;
     size_t in_count, in_room, in_max;
-    bool asked; /* a request that was delivered and is not answered yet */
-    bool bulk;  /* a request whose reply counts in link_flows */
-    struct train train;
+    bool asked;                      /* a request that was delivered and is not answered yet */
+    bool bulk;                       /* a request whose reply counts in link_flows */
+    instant sent_first, sent_latest; /* pieces of a message of bulk; 0: none yet */
 };
 
 struct list {
@@ -63,7 +62,8 @@ struct session {
     size_t queued;                     /* bytes not acknowledged */
     size_t held;                       /* bytes of the peer's unfinished messages */
     uint64_t bulk_sent, bulk_received; /* since the latest link_flows */
-    struct loop_timer quiet;           /* of a retiring link */
+    struct train train;
+    struct loop_timer quiet; /* of a retiring link */
     instant retired, moved;
 };
 

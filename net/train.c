@@ -4,9 +4,16 @@
 
 void train_sends(struct stream *s)
 {
-    s->train.latest = clock_now();
-    if (!s->train.sends) s->train.sent = s->train.latest;
-    s->train.sends = true;
+    s->sent_latest = clock_now();
+    if (!s->sent_first.ns) s->sent_first = s->sent_latest;
+}
+
+/* Is another message that was sent, at least in part, not acknowledged yet? */
+static bool more_on_its_way(const struct session *n, const struct stream *but)
+{
+    for (const struct stream *s = n->all; s; s = s->all_next)
+        if (s != but && s->sent_first.ns && s->out.first) return true;
+    return false;
 }
 
 /* It took as long as its acknowledgements or as its packets, whichever is longer: a queue on the
@@ -14,15 +21,17 @@ void train_sends(struct stream *s)
 void train_acked(struct connection *c, struct stream *s, size_t count, bool last)
 {
     struct endpoint *e = c->endpoint;
-    struct train *t = &s->train;
+    struct session *n = c->session;
+    struct train *t = &n->train;
     instant now = clock_now();
     e->bulk_sent += count;
-    if (!t->acked) { /* the bytes of the first packets were sent before this time */
-        t->acked = true;
-        t->began = now;
-        t->before = e->bulk_sent;
-    }
-    if (!last || !e->handlers.train || e->bulk_sent == t->before) return;
-    span sent = instant_since(t->latest, t->sent), acked = instant_since(now, t->began);
-    e->handlers.train(e->handlers.ctx, e->bulk_sent - t->before, sent.ns > acked.ns ? sent : acked);
+    if (!t->begun)
+        *t = (struct train){
+            .begun = true, .sent = s->sent_first, .began = now, .before = e->bulk_sent};
+    if (!last) return;
+    uint64_t bytes = e->bulk_sent - t->before;
+    span sent = instant_since(s->sent_latest, t->sent), acked = instant_since(now, t->began);
+    if (bytes >= TRAIN_BYTES && e->handlers.train)
+        e->handlers.train(e->handlers.ctx, bytes, sent.ns > acked.ns ? sent : acked);
+    if (bytes >= TRAIN_BYTES || !more_on_its_way(n, s)) t->begun = false;
 }

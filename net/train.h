@@ -1,9 +1,15 @@
-/* train.h -- times the trains of packets that bulk makes: what the endpoint sends between the first
- * and the last acknowledgement of a message (endpoint.h, handler `train`). Private to net/. */
+/* train.h -- times the trains of packets that bulk makes (endpoint.h, handler `train`).
+ *
+ * A train begins with the first acknowledgement of a message and ends with the last one of this or
+ * of a later message of the link, once it is long enough; a link without bulk on its way ends it
+ * before. Private to net/. */
 #ifndef SHOAL_NET_TRAIN_H
 #define SHOAL_NET_TRAIN_H
 
 #include "streams.h"
+
+/* Shorter ones measure how acknowledgements bunch. */
+#define TRAIN_BYTES (64u << 10)
 
 /* A piece of a message of bulk goes out. */
 void train_sends(struct stream *s);

@@ -49,7 +49,7 @@ enum event_kind {
     EVENT_REQUEST,     /* link, ticket (repeated in ACTION_REPLY), bytes */
     EVENT_REPLY,       /* link, ticket, ok, bytes */
     EVENT_FLOW,        /* link, sent, received: about once a second while they move */
-    EVENT_TRAIN,       /* count, took: a message of bulk was acknowledged */
+    EVENT_TRAIN,       /* count, took: a train of packets was acknowledged (rate.h) */
     /* the trainer */
     EVENT_STEP,     /* round: one more inner step done */
     EVENT_SNAPSHOT, /* wire: the answer to ORDER_SNAPSHOT */
@@ -91,8 +91,8 @@ struct event {
         struct {
             uint64_t sent, received;
         };
-        /* Bytes of bulk that all links sent while a message was under way, as they were acknowledged,
-         * and that time, from after its first packets to its last. */
+        /* Bytes of bulk that all links sent while one had some on its way, as they were acknowledged,
+         * and that time, from after the first packets to the last. */
         struct {
             uint64_t count;
             span took;

@@ -89,7 +89,10 @@ void node_begin_match(struct node *n)
     struct sink in = node_inner(n);
     struct match_offer mine = offer(n);
     node_refresh_cell(n);
-    node_note(n, round_note(n, "ready", members_live(&n->members)));
+    struct note note = round_note(n, "ready", members_live(&n->members));
+    note.numbers[4].key = "up_kbps";
+    note.numbers[4].value = mine.up_kbps;
+    node_note(n, note);
     if (node_alone(n)) match_alone(&n->match, &mine);
     else match_start(&n->match, &mine, n->now, &in);
 }
@@ -119,12 +122,14 @@ void node_begin_reduce(struct node *n)
 {
     const struct match_group *g = &n->match.group;
     struct sink in = node_inner(n);
-    bool linked[NODE_GROUP_MAX] = {false};
+    struct reduce_path paths[NODE_GROUP_MAX] = {0};
     n->averaged = n->averaged || g->count > 1;
     for (uint32_t i = 0; i < g->count; i++) {
         int m = members_find(&n->members, g->members[i].sid);
-        linked[i] = i == g->self || (m != NOBODY && member_link(&n->members, m) != LINK_NONE);
-        if (m != NOBODY) n->members.members[m].grouped = g->round;
+        paths[i].linked = i == g->self || (m != NOBODY && member_link(&n->members, m) != LINK_NONE);
+        if (m == NOBODY) continue;
+        paths[i].rtt_ms = n->members.members[m].rtt_ms;
+        n->members.members[m].grouped = g->round;
     }
     n->committed_at = n->now;
     note_committed(n, g);
@@ -132,7 +137,7 @@ void node_begin_reduce(struct node *n)
     n->snapshots++;
     sync_gave(&n->sync, g->gid, g->self);
     reduce_collect_in(&n->reduce, past_spare(&n->past));
-    reduce_start(&n->reduce, g, &n->state, linked, n->now, &in);
+    reduce_start(&n->reduce, g, &n->state, paths, n->now, &in);
 }
 
 void node_snapshot(struct node *n, const struct event *e)

@@ -1,13 +1,11 @@
 #include "rate.h"
 
 /* SPEC.md, "Averaging". */
-#define TRAIN_BYTES_MIN (2u << 10)
-#define TRAIN_SHORTEST  span_ms(1) /* below it, the processor's time is measured, not the line's */
-#define TRAINS_ENOUGH   4
+#define TRAIN_SHORTEST span_ms(1) /* below it, the processor's time is measured, not the line's */
+#define TRAINS_ENOUGH  4
 
 void rate_train(struct rate *r, uint64_t bytes, span took)
 {
-    if (bytes < TRAIN_BYTES_MIN) return;
     uint64_t ns = took.ns > TRAIN_SHORTEST.ns ? took.ns : TRAIN_SHORTEST.ns;
     double kbps = (double)bytes * 8e6 / (double)ns;
     r->kbps[r->next] = kbps < 1 ? 1 : kbps > UINT32_MAX ? UINT32_MAX : (uint32_t)kbps;

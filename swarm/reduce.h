@@ -36,13 +36,14 @@ bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *
  * one that was used so far stays as it is. */
 void reduce_collect_in(struct reduce *r, uint8_t *means);
 
-/* The group is committed; linked[i] says whether a link to member i is up; `parent` is the state
+/* The group is committed; paths[i] leads to member i; `parent` is the state
  * that the outer step leads from. Accepts parcels from now on; the caller orders the snapshot.
  * Snapshots are waited for 10 s + 3 step_ms (slowest member), transfers as long as they move:
  * GATHER ends 10 s after the last byte, at most three times longer where a member is in the way,
  * and CLOSING 20 s after the last byte or news. */
 void reduce_start(struct reduce *r, const struct match_group *g, const struct lineage_state *parent,
-                  const bool linked[NODE_GROUP_MAX], instant now, const struct sink *out);
+                  const struct reduce_path paths[NODE_GROUP_MAX], instant now,
+                  const struct sink *out);
 
 /* My contribution: wire bytes of all chunks, lent until the state is AGREED or FAILED and the
  * resulting order has been carried out; empty when it was not finite. Does nothing in states other

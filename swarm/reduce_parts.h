@@ -20,11 +20,12 @@
 #include "outer/outer.h"
 
 /* Bytes of contributions that an owner buffers; that many of its chunks are gathered at a time. */
-#define REDUCE_ROOM   ((size_t)64 << 20)
-#define REDUCE_OPEN   256 /* chunks at most */
-#define REDUCE_FLIGHT 8   /* at least: of those chunks, and of parcels in flight to a peer */
-#define REDUCE_RESCUE 4   /* chunks of lost owners that I gather at a time */
-#define REDUCE_FETCH  4   /* chunks I fetch at a time */
+#define REDUCE_ROOM     ((size_t)64 << 20)
+#define REDUCE_OPEN_MIN 8
+#define REDUCE_OPEN_MAX 256
+#define REDUCE_FLIGHT   2 /* parcels in flight to a peer beside what its round trip asks for */
+#define REDUCE_RESCUE   4 /* chunks of lost owners that I gather at a time */
+#define REDUCE_FETCH    4 /* chunks I fetch at a time */
 #define REDUCE_STILLS                                                                              \
     3 /* times that the group stands still before GATHER ends with what is there */
 
@@ -84,6 +85,12 @@ struct reduce_work { /* a chunk that I average */
     uint8_t *contributions;   /* wire bytes of a chunk, of each member of the group */
 };
 
+/* The way to a member when the group is committed. */
+struct reduce_path {
+    bool linked;
+    uint32_t rtt_ms; /* 0: not known */
+};
+
 /* A member's signature for what it holds. */
 struct reduce_sure {
     bool said;
@@ -116,6 +123,7 @@ struct reduce_peer {
     bool examining;        /* a VEC request is outstanding */
     bool ask_again;        /* a request to it failed: its root is compared once more */
     uint32_t in_flight;    /* parcels to it that are not acknowledged yet */
+    uint32_t flight_max;   /* as many at most */
     uint32_t first, owned; /* its chunks: order[first .. first + owned) */
     uint32_t settled;      /* of those, from the first, how many are settled here */
     /* Index in `results` of the first that may still have to be sent to it. */
@@ -152,10 +160,9 @@ struct reduce {
     instant settled_at;                /* when the latest was settled */
     uint32_t fetch_wanted, fetch_sent; /* chunks wanted, and of those requested */
     int adopting;                      /* member whose certain root I am taking over; -1: none */
-    uint32_t flight_max;               /* parcels in flight to a member, at most */
     uint32_t open;                     /* of my own chunks that I gather at a time: reduce_open */
     uint8_t *contributions;            /* [open] x all members' wire bytes of a chunk */
-    struct reduce_work own[REDUCE_OPEN], rescue[REDUCE_RESCUE];
+    struct reduce_work own[REDUCE_OPEN_MAX], rescue[REDUCE_RESCUE];
     float *accumulator; /* [layout.chunk_elements] */
     uint8_t *scratch;   /* a VEC reply, or the input of the root's hash */
     /* The result, in AGREED: for ORDER_APPLY. */
@@ -188,7 +195,9 @@ static inline size_t reduce_vector_bytes(const struct outer_layout *l)
 static inline uint32_t reduce_open(const struct outer_layout *l, uint32_t members)
 {
     size_t fit = REDUCE_ROOM / (members * outer_wire_bytes(l->chunk_elements));
-    size_t open = fit < REDUCE_FLIGHT ? REDUCE_FLIGHT : fit > REDUCE_OPEN ? REDUCE_OPEN : fit;
+    size_t open = fit < REDUCE_OPEN_MIN   ? REDUCE_OPEN_MIN
+                  : fit > REDUCE_OPEN_MAX ? REDUCE_OPEN_MAX
+                                          : fit;
     return open < l->chunks ? (uint32_t)open : l->chunks;
 }
 

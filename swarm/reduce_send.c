@@ -141,14 +141,14 @@ static void fill_window_of(struct reduce *r, uint32_t i, const struct sink *out)
 {
     struct reduce_peer *p = &r->peers[i];
     if (!p->linked || !p->heard || p->suspect || p->stage >= REDUCE_STAGE_CLOSE) return;
-    for (; p->results_next < r->results_count && p->in_flight < r->flight_max; p->results_next++) {
+    for (; p->results_next < r->results_count && p->in_flight < p->flight_max; p->results_next++) {
         uint32_t c = r->results[p->results_next];
         if (!(r->chunks[c].told & reduce_bit(i))) send_result(r, i, c, out);
     }
     if (r->state != REDUCE_GATHER || !r->mine) return;
     /* The owner gathers so many of its chunks at a time: I may be that far ahead of its results. */
     for (uint32_t place = p->settled;
-         place < p->owned && place < p->settled + r->open && p->in_flight < r->flight_max;
+         place < p->owned && place < p->settled + r->open && p->in_flight < p->flight_max;
          place++) {
         uint32_t c = r->order[p->first + place];
         if (!r->chunks[c].settled && !(r->chunks[c].given & reduce_bit(i)))

@@ -86,20 +86,24 @@ static void lay_out(struct reduce *r)
     }
 }
 
-/* Enough parcels in flight to each member for a round trip of a second: twice what my uplink carries
- * in one, if all share it. What waits longer in a queue delays the results behind it. */
-static uint32_t flight_max(const struct reduce *r)
+#define RTT_UNKNOWN_MS 200
+#define RTT_MOST_MS    1000 /* a longer one was spent in queues */
+#define RTT_SLACK_MS   50   /* until the other side has taken a parcel and said so */
+
+/* Parcels in flight to a member: what my uplink carries in one and a half round trips. More would
+ * wait in a queue on the way, delay the results behind it, and overflow it. */
+static uint32_t flight_max(const struct reduce *r, uint32_t rtt_ms)
 {
-    uint64_t parcel = outer_wire_bytes(r->config.layout.chunk_elements);
-    uint64_t others = r->group.count > 1 ? r->group.count - 1 : 1;
-    uint64_t up = r->group.members[reduce_self(r)].offer.up_kbps;
-    uint64_t parcels = 2 * up * 1000 / 8 / others / parcel;
-    if (parcels < REDUCE_FLIGHT) return REDUCE_FLIGHT;
-    return parcels < UINT32_MAX ? (uint32_t)parcels : UINT32_MAX;
+    uint64_t up = r->group.members[reduce_self(r)].offer.up_kbps, ms = rtt_ms;
+    if (!ms) ms = RTT_UNKNOWN_MS;
+    if (ms > RTT_MOST_MS) ms = RTT_MOST_MS;
+    uint64_t bytes = up * (ms * 3 / 2 + RTT_SLACK_MS) / 8;
+    return REDUCE_FLIGHT + (uint32_t)(bytes / outer_wire_bytes(r->config.layout.chunk_elements));
 }
 
 void reduce_start(struct reduce *r, const struct match_group *g, const struct lineage_state *parent,
-                  const bool linked[NODE_GROUP_MAX], instant now, const struct sink *out)
+                  const struct reduce_path paths[NODE_GROUP_MAX], instant now,
+                  const struct sink *out)
 {
     assert(!reduce_running(r));
     assert(g->count >= 1 && g->count <= r->config.group_max);
@@ -122,13 +126,13 @@ void reduce_start(struct reduce *r, const struct match_group *g, const struct li
     uint64_t slowest = 0;
     for (uint32_t i = 0; i < g->count; i++) {
         r->peers[i] = (struct reduce_peer){
-            .linked = linked[i], .heard_at = now, .moved_at = now, .news_at = now};
+            .linked = paths[i].linked, .heard_at = now, .moved_at = now, .news_at = now};
+        r->peers[i].flight_max = flight_max(r, paths[i].rtt_ms);
         if (g->members[i].offer.step_ms > slowest) slowest = g->members[i].offer.step_ms;
     }
     r->waits = instant_after(now, span_ms(T_SNAPSHOT_S * 1000 + 3 * slowest));
     r->open = reduce_open(&r->config.layout, g->count);
     reduce_drop_work(r);
-    r->flight_max = flight_max(r);
     lay_out(r);
     reduce_note(r, out, "reduce.start", "members", g->count);
     reduce_say_stage_to_all(r, out);

@@ -41,7 +41,8 @@ static void check_state(const struct reduce *r)
     for (uint32_t c = 0; c < r->config.layout.chunks; c++)
         check(!(r->chunks[c].best.mask >> r->group.count), "a contribution from nobody");
     for (uint32_t i = 0; i < r->group.count; i++)
-        check(r->peers[i].in_flight <= r->flight_max + 2 * REDUCE_RESCUE, "too much in flight");
+        check(r->peers[i].in_flight <= r->peers[i].flight_max + 2 * REDUCE_RESCUE,
+              "too much in flight");
 }
 
 /* A message with the head that the group expects, if the input asks for it: else nothing gets past
@@ -94,10 +95,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
     }
     const struct sink sink = {NULL, act};
     const uint8_t types[] = {WIRE_STAGE, WIRE_NEED, WIRE_HAVE};
-    bool linked[NODE_GROUP_MAX] = {true, true, true};
+    struct reduce_path paths[NODE_GROUP_MAX] = {{true, 30}, {true, 30}, {true, 30}};
     instant now = {1};
     asked_count = parcels_count = 0;
-    reduce_start(&r, &g, &parent, linked, now, &sink);
+    reduce_start(&r, &g, &parent, paths, now, &sink);
     reduce_snapshot(&r, bytes_of(wire, outer_wire_bytes(PARAMETERS)), now, &sink);
     for (size_t at = 0; at + 2 <= count;) {
         unsigned what = data[at] % 16, how = data[at] / 16;

@@ -405,7 +405,7 @@ Test(sim, says_that_it_proved_nothing_when_a_planned_fault_met_nobody)
      * the scenario. */
     uint64_t told = 0;
     for (uint64_t seed = LOSSY; seed < LOSSY + 400; seed += 2 * SCENARIO_COUNT) {
-        struct sim_report r = run(CHEAT_NONE, seed, 3);
+        struct sim_report r = run(CHEAT_NONE, seed, 4);
         told += strncmp(r.violation, "proved nothing:", 15) == 0;
         cr_assert(r.ok || r.violation[0] == 'p', "it said: %s", r.violation);
     }

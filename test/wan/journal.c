@@ -63,6 +63,21 @@ void journal_close(struct journal *j)
     *j = (struct journal){0};
 }
 
+enum err journal_links(const char *path, const struct traffic *t, struct why *w)
+{
+    FILE *f = fopen(path, "w");
+    if (!f) return failed(path, w);
+    fputs("from to delay_ms rate_mbit loss up_mbit down_mbit\n", f);
+    for (uint32_t i = 0; i < t->nodes * t->nodes; i++) {
+        uint32_t from = i / t->nodes, to = i % t->nodes;
+        const struct matrix_link *l = &t->links[i].is;
+        if (from != to)
+            fprintf(f, "%u %u %g %g %g %g %g\n", from, to, l->delay_ms, l->rate_mbit, l->loss,
+                    t->lines[from].is.up_mbit, t->lines[to].is.down_mbit);
+    }
+    return fclose(f) ? failed(path, w) : ERR_OK;
+}
+
 enum err journal_report(const char *path, const struct traffic *t, struct why *w)
 {
     static const struct traffic_count none = {0};

@@ -31,6 +31,10 @@ enum err journal_write(struct journal *j, const struct traffic *t, instant now, 
 
 void journal_close(struct journal *j);
 
+/* What each pair is now, with the lines of both nodes: a line "from to delay_ms rate_mbit loss
+ * up_mbit down_mbit"; a rate of 0 is no limit. */
+enum err journal_links(const char *path, const struct traffic *t, struct why *w);
+
 enum err journal_report(const char *path, const struct traffic *t, struct why *w);
 
 #endif

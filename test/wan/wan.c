@@ -7,6 +7,7 @@
  *     --seed N        which packets are lost; the seed of each run is printed
  *     --scale F       all rates of the matrix are divided by F, 1 to 1000, since one machine may
  *                     forward less; delays stay
+ *     --links FILE    what each pair is, journal.h, written at the start
  *     --report FILE   packet counts of each pair, written at the end
  *     --journal FILE  the same for each second, written as it ends
  *
@@ -55,7 +56,7 @@
 #define CODE_LIMIT     124
 
 struct wan {
-    const char *path, *report, *history; /* files; NULL: not wanted */
+    const char *path, *links, *report, *history; /* files; NULL: not wanted */
     uint64_t seed;
     double scale;
     char **command; /* NULL: none */
@@ -338,6 +339,7 @@ static int run(struct wan *w)
     rules(w, w->read);
     if (w->history && journal_open(&w->journal, w->history, &w->traffic, w->read, &y))
         return told(&y);
+    if (w->links && journal_links(w->links, &w->traffic, &y)) return told(&y);
     printf("wan: %u nodes, ", w->matrix.nodes);
     if (w->scale > 1) printf("all rates divided by %g, ", w->scale);
     printf("seed %lu, process %d\n", w->seed, (int)getpid());
@@ -355,10 +357,9 @@ static int run(struct wan *w)
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: wan MATRIX.yaml [--seed N] [--scale F] [--report FILE] [--journal FILE]\n"
-            "           [-- COMMAND...]\n"
-            "       wan --enter PID NODE COMMAND...\n");
+    fprintf(stderr, "usage: wan MATRIX.yaml [--seed N] [--scale F] [--links FILE] [--report FILE]\n"
+                    "           [--journal FILE] [-- COMMAND...]\n"
+                    "       wan --enter PID NODE COMMAND...\n");
     return CODE_USAGE;
 }
 
@@ -384,11 +385,10 @@ static int enter(int count, char **words)
 int main(int count, char **words)
 {
     static struct wan w;
-    const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                     {"scale", required_argument, NULL, 'f'},
-                                     {"report", required_argument, NULL, 'r'},
-                                     {"journal", required_argument, NULL, 'j'},
-                                     {0}};
+    const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},    {"scale", required_argument, NULL, 'f'},
+        {"links", required_argument, NULL, 'l'},   {"report", required_argument, NULL, 'r'},
+        {"journal", required_argument, NULL, 'j'}, {0}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (count > 1 && !strcmp(words[1], "--enter")) return enter(count - 2, words + 2);
     w.seed = clock_unix_ms();
@@ -399,7 +399,8 @@ int main(int count, char **words)
             char *rest;
             w.scale = strtod(optarg, &rest);
             if (*rest || !(w.scale >= 1 && w.scale <= 1000)) return scale_wrong(optarg);
-        } else if (c == 'r') w.report = optarg;
+        } else if (c == 'l') w.links = optarg;
+        else if (c == 'r') w.report = optarg;
         else if (c == 'j') w.history = optarg;
         else return usage();
     }

@@ -43,7 +43,9 @@ class Wan:
         self.report_path = os.path.join(swarms.PLACE, "report-%d.txt" % COUNT)
         self.write(text)
         self.journal_path = os.path.join(swarms.PLACE, "journal-%d.txt" % COUNT)
-        options = ["--report", self.report_path, "--journal", self.journal_path, "--scale", str(scale)] + (["--seed", str(seed)] if seed is not None else [])
+        links = os.path.join(swarms.PLACE, "links-%d.txt" % COUNT)
+        options = ["--report", self.report_path, "--journal", self.journal_path, "--links", links, "--scale", str(scale)]
+        options += ["--seed", str(seed)] if seed is not None else []
         self.process = subprocess.Popen([WAN, self.path] + options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         swarms.CHILDREN.append(self.process)
         line = self.process.stdout.readline()
@@ -54,6 +56,9 @@ class Wan:
             raise RuntimeError(said)
         print("# " + line.strip(), flush=True)
         self.nodes = int(line.split()[1])
+        with open(links) as f:  # {(from, to): {"delay_ms": ..., "rate_mbit": ..., "loss": ..., "up_mbit": of from, "down_mbit": of to}}
+            head, *rows = [line.split() for line in f]
+        self.links = {(int(r[0]), int(r[1])): dict(zip(head[2:], map(float, r[2:]))) for r in rows}
 
     def write(self, text):
         with open(self.path, "w") as f:
