@@ -76,7 +76,10 @@ static void print_planned(const struct scenario *s, const struct planned *p, FIL
             fprintf(to, ", for %.1f s%s", span_in_s(p->length),
                     p->empty ? ", back with an empty folder" : "");
         else fprintf(to, ", for ever");
-    } else if (p->length.ns) fprintf(to, ", for %.1f s", span_in_s(p->length));
+    } else if (p->kind == FAULT_JUMP)
+        fprintf(to, " by %.3g s, node %u or the next that runs", span_in_s(p->length), p->drawn);
+    else if (p->length.ns) fprintf(to, ", for %.1f s", span_in_s(p->length));
+    if (p->freezes) fprintf(to, ", with its clock");
     if (p->kind == FAULT_PARTITION || p->kind == FAULT_ONE_WAY) {
         fprintf(to, ": nodes ");
         print_side(s, p->sides, to);

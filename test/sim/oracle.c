@@ -306,6 +306,8 @@ static void heard(struct node *n, const struct event *e, const struct sink *out)
 
 void node_step(struct node *n, const struct event *in, const struct sink *out)
 {
+    assert(in->now.ns >= n->now.ns);
+    assert(in->kind != EVENT_TICK || in->now.ns >= n->due.ns);
     n->now = in->now;
     switch (in->kind) {
     case EVENT_TICK:

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "draw.h"
+#include "own_clock.h"
 #include "world.h"
 
 static const char *const kind_names[FAR_COUNT_END] = {
@@ -22,8 +23,8 @@ enum scenario_kind scenario_kind_of(uint64_t seed, bool far)
 }
 
 static const char *const fault_names[FAULT_COUNT] = {
-    "loss",  "duplicate", "reorder", "crash", "restart", "empty", "partition", "one-way",
-    "pause", "slow",      "join",    "leave", "damage",  "deaf",  "hang",
+    "loss", "duplicate", "reorder", "crash",  "restart", "empty", "partition", "one-way", "pause",
+    "slow", "join",      "leave",   "damage", "deaf",    "hang",  "freeze",    "jump",
 };
 
 const char *fault_name(enum fault f) { return fault_names[f]; }
@@ -195,6 +196,38 @@ void scenario_plan_times(struct rng *r, struct scenario *s)
     s->calm_at = scenario_calm(s);
 }
 
+/* Clocks that differ, longer pauses, and virtual machines among the paused. Uses its own random
+ * stream. */
+static void draw_clocks(uint64_t seed, struct scenario *s, uint64_t needed[FAULT_COUNT])
+{
+    struct rng r = rng_split(rng_init(seed), 8);
+    for (uint32_t i = 0; i < s->nodes; i++)
+        s->ppm[i] = (int32_t)between(&r, 0, 2 * OWN_CLOCK_PPM) - OWN_CLOCK_PPM;
+    for (uint32_t i = 0; i < s->plan_count; i++) {
+        struct planned *p = &s->plan[i];
+        if (p->kind != FAULT_PAUSE) continue;
+        p->length = milliseconds(&r, 1000, rng_below(&r, 2) ? 60000 : 120000);
+        p->freezes = rng_below(&r, 2);
+        needed[FAULT_FREEZE] += p->freezes;
+    }
+}
+
+/* Clocks that jump, where a member that hears nobody for a while is nothing new. After the other
+ * faults have their times; uses its own random stream. */
+static void plan_jumps(uint64_t seed, struct scenario *s, uint64_t needed[FAULT_COUNT])
+{
+    struct rng r = rng_split(rng_init(seed), 9);
+    bool any = s->kind == SCENARIO_PAUSE || s->kind == SCENARIO_CHURN || s->kind == SCENARIO_ALL;
+    instant from = {2 * s->round.ns}, to = s->calm_at;
+    for (uint64_t i = any ? between(&r, 1, 3) : 0; i > 0; i--) {
+        struct planned *p = scenario_plan(s, FAULT_JUMP, needed);
+        p->at = instant_after(from, span_ns(rng_below(&r, to.ns - from.ns)));
+        p->length = span_ms((uint64_t)log_between(&r, 10, 60000));
+        p->drawn = (uint32_t)rng_below(&r, s->nodes);
+    }
+    s->calm_at = scenario_calm(s);
+}
+
 void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])
 {
     struct rng r = rng_split(rng_init(seed), 1);
@@ -247,7 +280,9 @@ void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t nee
     default:
         break;
     }
+    draw_clocks(seed, s, needed);
     scenario_plan_times(&r, s);
+    plan_jumps(seed, s, needed);
 }
 
 /* ---- when it happens ---- */
@@ -319,6 +354,16 @@ static bool heals(enum fault kind)
            kind == FAULT_HANG;
 }
 
+/* The first running node from this number on. */
+static struct sim_node *runs_from(struct world *w, uint32_t first)
+{
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        struct sim_node *n = &w->nodes[(first + i) % w->node_count];
+        if (node_runs(w, n)) return n;
+    }
+    return NULL;
+}
+
 static void begin(struct world *w, struct planned *p, uint64_t index)
 {
     struct sim_node *n = NULL;
@@ -352,6 +397,8 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
         n->paused_since = w->now;
         n->paused_until = heal;
         w->report->faults[FAULT_PAUSE]++;
+        w->report->faults[FAULT_FREEZE] += p->freezes;
+        if (p->freezes) own_clock_stand(&n->clock, w->now, heal);
         network_paused(w, n);
         network_review(w);
         queue_push(
@@ -368,6 +415,13 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
         else n->trainer.hung_until = heal;
         queue_push(&w->queue,
                    (struct happening){.at = heal, .kind = HAPPEN_HEAL, .node = -1, .stamp = index});
+        break;
+    case FAULT_JUMP:
+        n = runs_from(w, p->drawn);
+        if (!n) break;
+        n->clock.jumped_ns += p->length.ns;
+        world_schedule(w, n);
+        w->report->faults[FAULT_JUMP]++;
         break;
     case FAULT_LEAVE: {
         n = victim(w, false);

@@ -18,7 +18,7 @@ enum scenario_kind {
     SCENARIO_RESTART,   /* crashes; the dead come back with their checkpoint or without */
     SCENARIO_PARTITION, /* the swarm is cut in two, then healed */
     SCENARIO_ONE_WAY,   /* some do not hear some others */
-    SCENARIO_PAUSE,     /* processes are paused for up to a minute */
+    SCENARIO_PAUSE,     /* processes and virtual machines are paused for up to two minutes */
     SCENARIO_CHURN,     /* joins, leaves, crashes, restarts */
     SCENARIO_ALL,       /* everything at once */
     SCENARIO_END,       /* the run ends after some epochs; a crash and a join on the way */
@@ -36,8 +36,10 @@ enum scenario_kind {
 struct planned {
     enum fault kind;
     instant at;
-    span length;      /* pause, partition; downtime of a crash, 0: for ever */
+    span length;      /* pause, partition, jump; downtime of a crash, 0: for ever */
     int node;         /* pause, crash, leave; -1: chosen when it happens */
+    uint32_t drawn;   /* jump: of this node's clock, or the next one's that runs */
+    bool freezes;     /* pause: its clock stands still, too */
     uint32_t sides;   /* partition: bit i set: node i is on one side */
     bool empty;       /* crash: it comes back with an empty folder */
     uint64_t actions; /* crash: after so many more of its actions */
@@ -52,6 +54,7 @@ struct scenario {
     double loss, duplicate, reorder;
     uint32_t damage;            /* one in so many served parts of a state is damaged; 0: none */
     span step[SIM_NODES_MAX];   /* of an inner step */
+    int32_t ppm[SIM_NODES_MAX]; /* by which a node's clock is fast (own_clock.h) */
     double mbps[SIM_NODES_MAX]; /* up, in truth */
     double down_mbps[SIM_NODES_MAX]; /* down, in truth; 0: no limit */
     uint32_t guess_mbps;             /* what all were configured with; 0: the truth */

@@ -62,6 +62,8 @@ enum fault {
     FAULT_DAMAGE,    /* part of a state was served with a flipped bit */
     FAULT_DEAF,      /* large messages did not reach a node, small ones did: an MTU hole */
     FAULT_HANG,      /* a trainer stood still, and its node talked on */
+    FAULT_FREEZE,    /* a virtual machine was paused, and its clock with it */
+    FAULT_JUMP,      /* a clock jumped forward */
     FAULT_COUNT
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "oracle.h"
+#include "own_clock.h"
 #include "queue.h"
 #include "less.h"
 #include "scenario.h"
@@ -48,6 +49,59 @@ Test(queue, gives_what_is_earliest_and_of_equals_what_was_asked_first)
     }
     cr_assert_not(queue_next(&q, &h));
     queue_fini(&q);
+}
+
+Test(own_clock, says_when_it_will_show_a_time_to_the_nanosecond)
+{
+    struct rng r = rng_init(1);
+    for (int i = 0; i < 20000; i++) {
+        struct own_clock c = {.origin_ns = rng_below(&r, span_s(1000000).ns),
+                              .ppm = (int32_t)rng_below(&r, 401) - OWN_CLOCK_PPM,
+                              .jumped_ns = rng_below(&r, span_s(100).ns)};
+        instant from = {rng_below(&r, span_s(5000).ns)};
+        instant to = instant_after(from, span_ns(rng_below(&r, span_s(120).ns)));
+        instant before = own_clock_now(&c, from);
+        own_clock_stand(&c, from, to);
+        cr_assert_eq(own_clock_now(&c, to).ns, before.ns, "it stood still");
+        instant due = instant_after(before, span_ns(1 + rng_below(&r, span_s(50000).ns)));
+        instant at = own_clock_when(&c, due);
+        cr_assert_gt(at.ns, to.ns);
+        cr_assert_geq(own_clock_now(&c, at).ns, due.ns);
+        cr_assert_lt(own_clock_now(&c, (instant){at.ns - 1}).ns, due.ns);
+    }
+    struct own_clock c = {.origin_ns = 50};
+    cr_assert_eq(own_clock_when(&c, INSTANT_NEVER).ns, INSTANT_NEVER.ns);
+    cr_assert_eq(own_clock_when(&c, (instant){3}).ns, 0, "it is past already");
+}
+
+Test(own_clock, is_up_to_200_millionths_fast_or_slow)
+{
+    struct own_clock fast = {.ppm = OWN_CLOCK_PPM}, slow = {.ppm = -OWN_CLOCK_PPM};
+    cr_assert_eq(own_clock_now(&fast, (instant){span_s(5000).ns}).ns, span_ms(5001000).ns);
+    cr_assert_eq(own_clock_now(&slow, (instant){span_s(5000).ns}).ns, span_ms(4999000).ns);
+    struct scenario s;
+    uint64_t needed[FAULT_COUNT] = {0};
+    int32_t least = 0, most = 0;
+    for (uint64_t seed = 1; seed < 100; seed++) {
+        scenario_of(seed, 10, &s, needed);
+        for (int i = 0; i < 10; i++) {
+            if (s.ppm[i] < least) least = s.ppm[i];
+            if (s.ppm[i] > most) most = s.ppm[i];
+        }
+    }
+    cr_assert(least < -190 && least >= -OWN_CLOCK_PPM && most > 190 && most <= OWN_CLOCK_PPM);
+    cr_assert(needed[FAULT_FREEZE] > 5 && needed[FAULT_JUMP] > 5);
+}
+
+Test(own_clock, never_goes_back_and_no_tick_comes_early_whatever_is_paused)
+{
+    uint64_t frozen = 0, jumped = 0;
+    for (uint64_t i = 0; i < 20; i++) { /* oracle.c asserts it */
+        struct sim_report r = run(CHEAT_TALK, i * SCENARIO_COUNT + SCENARIO_PAUSE, 6);
+        frozen += r.faults[FAULT_FREEZE];
+        jumped += r.faults[FAULT_JUMP];
+    }
+    cr_assert(frozen > 10 && jumped > 10);
 }
 
 Test(standin, refuses_a_signature_of_another_key_another_message_or_another_world)
@@ -234,7 +288,7 @@ Test(less, starts_no_absent_node_and_begins_no_fault_that_is_left_out)
     sim_run(&o, &r);
     cr_assert_gt(r.faults[FAULT_CRASH] + r.faults[FAULT_PAUSE] + r.faults[FAULT_PARTITION], 3);
     cr_assert_eq(r.faults[FAULT_JOIN], 1);
-    o.less = (struct sim_less){.faults = 0xff, .nodes = 3 << 4, .loss = true}; /* 5 joins */
+    o.less = (struct sim_less){.faults = ~0ull, .nodes = 3 << 4, .loss = true}; /* 5 joins */
     oracle_reset(CHEAT_TALK);
     sim_run(&o, &r);
     for (int f = 0; f < FAULT_COUNT; f++)

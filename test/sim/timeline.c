@@ -193,16 +193,17 @@ void timeline_fault(struct world *w, const struct planned *p, const struct sim_n
 {
     if (!w->timeline) return;
     bool sides = p->kind == FAULT_PARTITION || p->kind == FAULT_ONE_WAY;
-    /* A crash is drawn where the process dies; here it is only decided who. */
-    span length = p->kind == FAULT_CRASH ? span_s(0) : p->length;
+    /* A crash is drawn where the process dies; here it is only decided who. A jump takes no time. */
+    bool brief = p->kind == FAULT_CRASH || p->kind == FAULT_JUMP;
+    span length = brief ? span_s(0) : p->length;
     char text[60];
     add(w->timeline->faults,
-        json_pack("{s:s,s:I,s:f,s:f,s:i,s:o}", "kind", fault_name(p->kind), "plan",
+        json_pack("{s:s,s:I,s:f,s:f,s:i,s:b,s:o}", "kind", fault_name(p->kind), "plan",
                   (json_int_t)(p - w->scenario.plan), "from", seconds(w->now), "to",
-                  seconds(instant_after(w->now, length)), "node", n ? n->index : -1, "side",
-                  nodes_of(sides ? p->sides : 0)));
-    snprintf(text, sizeof text, "%s%.1f s", p->kind == FAULT_CRASH ? "soon, for " : "",
-             span_in_s(p->length));
+                  seconds(instant_after(w->now, length)), "node", n ? n->index : -1, "freezes",
+                  p->freezes, "side", nodes_of(sides ? p->sides : 0)));
+    snprintf(text, sizeof text, "%s%.3g s%s", p->kind == FAULT_CRASH ? "soon, for " : "",
+             span_in_s(p->length), p->freezes ? ", its clock stands still, too" : "");
     char name[40];
     snprintf(name, sizeof name, "fault: %s", fault_name(p->kind));
     say(w, n ? n->index : -1, name, p->length.ns ? text : "");

@@ -10,7 +10,7 @@
  *      "spans":   [[node, what, from, to, epoch]]     index into "doing"
  *      "histories": [{"parent", "epoch", "lineage", "tokens", "members": [nodes], "won"}],
  *      "outer":   [[time, node, history, adopted]]    a node takes over this history's state
- *      "faults":  [{"kind", "plan", "from", "to", "node", "side": [nodes]}],
+ *      "faults":  [{"kind", "plan", "from", "to", "node", "freezes", "side": [nodes]}],
  *      "notes":   [[time, node, name, text]]}
  *
  * Times are seconds since the start of the world; node -1: none. A history is the state that an

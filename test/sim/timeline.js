@@ -69,7 +69,7 @@ function others(side) { return workers.map((_, i) => i).filter(i => !side.includ
 
 function faultText(f) {
   const where = f.kind === 'partition' ? `nodes ${list(f.side)} | ${list(others(f.side))}` :
-    f.kind === 'one-way' ? `nodes ${list(f.side)} are not heard by ${list(others(f.side))}` : `node ${f.node}`;
+    f.kind === 'one-way' ? `nodes ${list(f.side)} are not heard by ${list(others(f.side))}` : `node ${f.node}${f.freezes ? ', its clock stands still, too' : ''}`;
   return `${f.kind}, ${where}`;
 }
 

@@ -92,7 +92,7 @@ def check_data(name, data, line):
     tell(len(taken) == adoptions, "%s: as many adoptions" % name, (len(taken), adoptions))
     applied = {o[2] for o in data["outer"] if not o[3]}
     tell(applied == {i for i, h in enumerate(data["histories"]) if h["epoch"] > 0}, "%s: somebody made each outer step" % name)
-    for kind in ("pause", "partition", "one-way", "deaf", "hang", "leave"):
+    for kind in ("pause", "partition", "one-way", "deaf", "hang", "leave", "jump"):
         shown = [f for f in data["faults"] if f["kind"] == kind]
         tell(len(shown) == faults.get(kind, 0), "%s: each %s is marked" % (name, kind), (len(shown), faults.get(kind, 0)))
     crashes = [n for n in data["notes"] if n[2] == "crashes"]

@@ -162,12 +162,11 @@ static void end_process(struct world *w, struct sim_node *n)
 }
 
 /* Schedules a tick when the machine wants one; the driver is late by up to 2 ms. */
-static void schedule(struct world *w, struct sim_node *n)
+void world_schedule(struct world *w, struct sim_node *n)
 {
     instant due = node_due(n->node);
     if (due.ns == INSTANT_NEVER.ns) return;
-    due.ns -= n->clock_ns < due.ns ? n->clock_ns : due.ns;
-    instant at = instant_max(due, w->now);
+    instant at = instant_max(own_clock_when(&n->clock, due), w->now);
     if (n->tick_at.ns <= at.ns) return;
     if (at.ns > w->now.ns) at.ns += rng_below(&w->rng, 2000000);
     if (n->tick_at.ns <= at.ns) return;
@@ -191,14 +190,14 @@ static void settle(struct world *w, struct sim_node *n)
         network_review(w);
         return;
     }
-    schedule(w, n);
+    world_schedule(w, n);
 }
 
 void world_give(struct world *w, struct sim_node *n, struct event *e)
 {
     if (w->over) return;
     assert(n->alive && !n->stepping && node_runs(w, n));
-    e->now = (instant){w->now.ns + n->clock_ns};
+    e->now = node_now(w, n);
     mix(w, (uint64_t)e->kind << 32 | (uint64_t)n->index << 24);
     mix(w, w->now.ns);
     mix(w, e->link);
@@ -264,8 +263,8 @@ void world_start(struct world *w, struct sim_node *n)
     struct sink out = sink_of(n);
     n->stepping = true;
     struct node_config lent = n->config; /* the node keeps what it needs of it */
-    n->node = node_init(&lent, &n->trainer.state, &n->trainer.round, &n->room,
-                        (instant){w->now.ns + n->clock_ns}, &out, &why);
+    n->node = node_init(&lent, &n->trainer.state, &n->trainer.round, &n->room, node_now(w, n), &out,
+                        &why);
     memset(&lent, 0xa5, sizeof lent);
     n->stepping = false;
     if (!n->node) {
@@ -304,6 +303,10 @@ static void tick(struct world *w, struct sim_node *n, instant at)
 {
     if (n->tick_at.ns != at.ns) return; /* replaced by an earlier one */
     n->tick_at = INSTANT_NEVER;
+    if (node_now(w, n).ns < node_due(n->node).ns) { /* its clock has stood still meanwhile */
+        world_schedule(w, n);
+        return;
+    }
     n->ticks_now = n->ticked.ns == w->now.ns ? n->ticks_now + 1 : 0;
     n->ticked = w->now;
     if (n->ticks_now > TICKS_AT_ONCE) {
@@ -379,7 +382,8 @@ static void place_nodes(struct world *w)
         struct sim_node *n = &w->nodes[i];
         n->world = w;
         n->index = (int)i;
-        n->clock_ns = rng_below(&r, span_s(1000000).ns);
+        n->clock.origin_ns = rng_below(&r, span_s(1000000).ns);
+        n->clock.ppm = w->scenario.ppm[i];
         for (size_t b = 0; b < sizeof n->id; b++) n->id[b] = (uint8_t)rng_next(&r);
         n->address =
             (struct address){.family = 4, .ip = {10, 0, 0, (uint8_t)(i + 1)}, .port = 4433};

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "check.h"
 #include "network.h"
+#include "own_clock.h"
 #include "queue.h"
 #include "scenario.h"
 #include "sim.h"
@@ -20,7 +21,7 @@
 struct sim_node {
     struct world *world;
     int index;
-    uint64_t clock_ns; /* its clock's origin: differs between nodes */
+    struct own_clock clock;
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address address;
     bool alive;      /* the process runs (it may be paused) */
@@ -82,10 +83,19 @@ void world_give(struct world *w, struct sim_node *n, struct event *e);
 /* A line for --trace. */
 void world_trace(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What a node's clock shows. */
+static inline instant node_now(const struct world *w, const struct sim_node *n)
+{
+    return own_clock_now(&n->clock, w->now);
+}
+
 static inline bool node_runs(const struct world *w, const struct sim_node *n)
 {
     return n->alive && n->paused_until.ns <= w->now.ns;
 }
+
+/* Schedules the machine's next tick: after its clock was changed. */
+void world_schedule(struct world *w, struct sim_node *n);
 
 /* Start and end of a process. */
 void world_start(struct world *w, struct sim_node *n);
