@@ -137,6 +137,7 @@ static int on_acked(ngtcp2_conn *quic, int64_t stream, uint64_t offset, uint64_t
                     void *of)
 {
     struct connection *c = user;
+    payload_acked(&c->payload);
     if (c->session) c->protocol->acked(c, stream, of, count);
     return 0;
 }
@@ -175,7 +176,22 @@ static int on_datagram(ngtcp2_conn *quic, uint32_t flags, const uint8_t *data, s
     struct connection *c = user;
     if (c->doomed || !c->session) return 0;
     if (!come_up(c)) return NGTCP2_ERR_CALLBACK_FAILURE;
-    c->protocol->datagram(c, bytes_of(data, count));
+    if (count) c->protocol->datagram(c, bytes_of(data, count)); /* empty: a probe (payload.h) */
+    return 0;
+}
+
+static int on_datagram_acked(ngtcp2_conn *quic, uint64_t id, void *user)
+{
+    struct connection *c = user;
+    if (id) payload_probe_acked(&c->payload, (uint32_t)id, clock_now());
+    else payload_acked(&c->payload);
+    return 0;
+}
+
+static int on_datagram_lost(ngtcp2_conn *quic, uint64_t id, void *user)
+{
+    struct connection *c = user;
+    if (id) payload_probe_lost(&c->payload, (uint32_t)id);
     return 0;
 }
 
@@ -243,6 +259,8 @@ static const ngtcp2_callbacks callbacks = {
     .stream_reset = on_stream_reset,
     .recv_stop_sending = on_stop_sending,
     .recv_datagram = on_datagram,
+    .ack_datagram = on_datagram_acked,
+    .lost_datagram = on_datagram_lost,
     .extend_max_local_streams_bidi = on_stream_credit,
     .extend_max_local_streams_uni = on_stream_credit,
     .extend_max_stream_data = on_data_credit,
@@ -286,6 +304,7 @@ static struct connection *connection_new(struct endpoint *e, bool dialled, const
     c->ref = (ngtcp2_crypto_conn_ref){quic_of, c};
     c->tls = tls_session(&e->tls, !dialled, alpn, &c->ref, &c->peer);
     c->id = endpoint_slot(e, c);
+    payload_init(&c->payload);
     if (c->tls && c->id != LINK_NONE) return c;
     connection_free(c);
     return NULL;
@@ -400,6 +419,7 @@ void connection_free(struct connection *c)
 {
     struct endpoint *e = c->endpoint;
     loop_timer_clear(e->loop, &c->timer);
+    endpoint_unhold(c);
     cid_map_drop_all(&e->cids, &c->cids);
     cid_map_drop_all(&e->tokens, &c->tokens);
     assert(!c->session);
@@ -436,11 +456,6 @@ void connection_doom(struct connection *c, uint32_t code, const char *format, ..
     connection_touch(c);
 }
 
-static void set_timer(struct connection *c)
-{
-    loop_timer_set(c->endpoint->loop, &c->timer, (instant){ngtcp2_conn_get_expiry2(c->quic)});
-}
-
 void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes packet,
                      instant now)
 {
@@ -463,79 +478,4 @@ static void on_timer(void *ctx, instant now)
     int error = ngtcp2_conn_handle_expiry(c->quic, now.ns);
     if (error) connection_finish_by_error(c, error, now);
     else connection_touch(c);
-}
-
-/* One packet, filled with datagrams first and then with stream data. */
-static ngtcp2_ssize write_packet(ngtcp2_conn *quic, ngtcp2_path *path, ngtcp2_pkt_info *info,
-                                 uint8_t *to, size_t room, ngtcp2_tstamp now, void *user)
-{
-    struct connection *c = user;
-    const struct protocol *p = c->session && c->up ? c->protocol : NULL;
-    for (struct bytes d; p && (d = p->next_datagram(c)).count;) {
-        int taken = 0;
-        ngtcp2_vec v = {(uint8_t *)d.data, d.count};
-        ngtcp2_ssize n = ngtcp2_conn_writev_datagram(
-            quic, path, info, to, room, &taken, NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &v, 1, now);
-        if (taken || n == NGTCP2_ERR_INVALID_STATE || n == NGTCP2_ERR_INVALID_ARGUMENT)
-            p->datagram_done(c); /* sent, or the peer does not support datagrams */
-        if (n == NGTCP2_ERR_WRITE_MORE || n == NGTCP2_ERR_INVALID_STATE ||
-            n == NGTCP2_ERR_INVALID_ARGUMENT)
-            continue;
-        if (n) return n;
-        break; /* the congestion window is full */
-    }
-    for (;;) {
-        struct piece piece = {.stream = -1};
-        ngtcp2_ssize took = -1;
-        if (p) p->next(c, &piece);
-        uint32_t flags = piece.stream < 0 ? 0 : NGTCP2_WRITE_STREAM_FLAG_MORE;
-        if (piece.fin) flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
-        ngtcp2_ssize n =
-            ngtcp2_conn_writev_stream(quic, path, info, to, room, &took, flags, piece.stream,
-                                      piece.parts, piece.part_count, now);
-        if (piece.stream >= 0 && took >= 0) p->took(c, &piece, (size_t)took);
-        if (n == NGTCP2_ERR_WRITE_MORE) continue;
-        if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED) p->blocked(c, &piece, false);
-        else if (n == NGTCP2_ERR_STREAM_SHUT_WR || n == NGTCP2_ERR_STREAM_NOT_FOUND)
-            p->blocked(c, &piece, true);
-        else return n;
-    }
-}
-
-/* Bytes that may leave at once: what the pacer allows, so that a short queue on the way does not
- * overflow; one packet at least. */
-static size_t burst_of(const struct connection *c)
-{
-    size_t quantum = ngtcp2_conn_get_send_quantum2(c->quic), room = sizeof c->endpoint->out;
-    if (quantum < PAYLOAD_BYTES_MAX) quantum = PAYLOAD_BYTES_MAX;
-    return quantum < room ? quantum : room;
-}
-
-bool connection_write(struct connection *c, instant now)
-{
-    struct endpoint *e = c->endpoint;
-    for (int batch = 0; batch < 4; batch++) { /* then other connections get their turn */
-        ngtcp2_path_storage path;
-        ngtcp2_pkt_info info;
-        size_t segment = 0;
-        if (e->send_blocked) return true;
-        if (batch) now = clock_now(); /* for the pacer: the batches before took their time */
-        ngtcp2_path_storage_zero(&path);
-        ngtcp2_ssize n = ngtcp2_conn_write_aggregate_pkt2(
-            c->quic, &path.path, &info, e->out, burst_of(c), &segment, write_packet,
-            e->udp.gso ? SEND_BATCH_PACKETS : 1, now.ns);
-        if (n < 0) {
-            connection_finish_by_error(c, (int)n, now);
-            return false;
-        }
-        if (n == 0) {
-            ngtcp2_conn_update_pkt_tx_time(c->quic, now.ns);
-            set_timer(c);
-            return false;
-        }
-        endpoint_send(e, c, &path.path, (size_t)n, segment ? segment : (size_t)n);
-        ngtcp2_conn_update_pkt_tx_time(c->quic, now.ns);
-    }
-    set_timer(c);
-    return true;
 }

@@ -129,55 +129,6 @@ void endpoint_retire(struct endpoint *e, struct connection *c, span rest)
 
 /* ---- packets out ---- */
 
-static bool send_now(struct endpoint *e, const struct sockaddr *local, const struct sockaddr *to,
-                     size_t from, size_t count, size_t segment)
-{
-    size_t step = e->udp.gso ? count : segment;
-    for (size_t at = 0; at < count; at += step) {
-        size_t n = count - at < step ? count - at : step;
-        switch (udp_send(&e->udp, local, to, bytes_of(e->out + from + at, n), segment)) {
-        case UDP_SENT:
-            e->counters.sent_bytes += n;
-            e->counters.sent_datagrams += ceil_div(n, segment);
-            break;
-        case UDP_FULL:
-            memmove(e->out, e->out + from + at, count - at);
-            e->waiting.count = count - at;
-            return false;
-        case UDP_NO_GSO:
-            endpoint_warn(e, "this network device cannot segment UDP (GSO): sending one by one");
-            e->udp.gso = false;
-            return send_now(e, local, to, from + at, count - at, segment);
-        case UDP_LOST:
-            break;
-        }
-    }
-    return true;
-}
-
-void endpoint_send(struct endpoint *e, struct connection *c, const ngtcp2_path *path, size_t count,
-                   size_t segment)
-{
-    assert(!e->send_blocked);
-    if (c) c->sent += count;
-    if (send_now(e, path->local.addr, path->remote.addr, 0, count, segment)) return;
-    e->send_blocked = true;
-    memcpy(&e->waiting.from, path->local.addr, path->local.addrlen);
-    memcpy(&e->waiting.to, path->remote.addr, path->remote.addrlen);
-    e->waiting.segment = segment;
-    loop_rewatch(e->loop, &e->socket, EPOLLIN | EPOLLOUT);
-}
-
-static void on_writable(struct endpoint *e)
-{
-    if (!send_now(e, &e->waiting.from.any, &e->waiting.to.any, 0, e->waiting.count,
-                  e->waiting.segment))
-        return;
-    e->send_blocked = false;
-    loop_rewatch(e->loop, &e->socket, EPOLLIN);
-    if (e->dirty) loop_defer(e->loop, &e->job);
-}
-
 /* The end of a turn: ends doomed connections, sends what may leave. */
 static void on_job(void *ctx)
 {
@@ -368,7 +319,7 @@ static void on_socket(void *ctx, uint32_t events)
 {
     struct endpoint *e = ctx;
     if (events & EPOLLERR) take_refusals(e);
-    if (events & EPOLLOUT && e->send_blocked) on_writable(e);
+    if (events & EPOLLOUT && e->send_blocked) endpoint_writable(e);
     for (int i = 0; i < RECEIVES_PER_TURN; i++) {
         union udp_name from, to;
         size_t segment;
@@ -433,6 +384,8 @@ enum err endpoint_open(struct loop *l, const struct endpoint_config *c, struct i
         endpoint_close(e);
         return err;
     }
+    if (c->gso && !e->udp.gso)
+        endpoint_warn(e, "this kernel cannot segment UDP (GSO): packets are sent one by one");
     if (clamped)
         endpoint_warn(e,
                       "the kernel grants %zu KiB of UDP socket buffer instead of %zu: raise "

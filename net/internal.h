@@ -1,5 +1,5 @@
-/* internal.h -- what endpoint.c, connection.c, farewell.c, link.c and http3.c share. Private to
- * net/.
+/* internal.h -- what endpoint.c, send.c, connection.c, write.c, farewell.c, link.c and http3.c
+ * share. Private to net/.
  *
  *     endpoint    the socket, the table of connections, accepting; packets in and out
  *     connection  one QUIC connection: handshake, packets, timers, end; not stream contents
@@ -20,11 +20,11 @@
 #include "cid.h"
 #include "endpoint.h"
 #include "http3.h"
+#include "payload.h"
 #include "tls.h"
 #include "udp.h"
 
 #define SEND_BATCH_PACKETS 44 /* of 1452 bytes: just below the 64 KiB that one GSO send may hold */
-#define PAYLOAD_BYTES_MAX  1452 /* UDP payload that fits 1500-byte Ethernet over IPv6 */
 #define REASON_BYTES       160
 
 enum connection_state {
@@ -118,6 +118,16 @@ struct connection {
         double per_s;
     } rate;
     uint64_t sent, received; /* UDP payload */
+    struct payload payload;  /* how long its packets may be */
+    instant gso_again;       /* its path refused GSO: not tried before */
+    /* What its path's device had no room for; NULL: nothing. */
+    struct held {
+        union udp_name from, to;
+        size_t count, segment;
+        uint32_t tries;
+        uint8_t bytes[];
+    } * held;
+    struct loop_timer held_timer;
 };
 
 struct slot {
@@ -148,7 +158,9 @@ struct endpoint {
     struct {
         union udp_name from, to;
         size_t count, segment;
+        link_id link; /* of the connection that wrote it, or LINK_NONE */
     } waiting;
+    bool warned_gso;
     struct endpoint_counters counters;
     uint64_t bulk_sent; /* as in link_flows, on all links */
     struct {
@@ -159,11 +171,18 @@ struct endpoint {
     uint8_t in[65536], out[65536];
 };
 
-/* endpoint.c */
-/* Sends the first `count` bytes of e->out, in datagrams of `segment` bytes; what the socket does
- * not accept now waits there. */
+/* send.c */
+/* Sends the first `count` bytes of e->out, in datagrams of `segment` bytes. What the socket does
+ * not accept now waits there, and e->send_blocked is set; what the device does not accept now waits
+ * with the connection, which writes no more until it has left, or is lost where that is NULL. */
 void endpoint_send(struct endpoint *e, struct connection *c, const ngtcp2_path *path, size_t count,
                    size_t segment);
+/* The socket takes packets again: sends what waits in e->out. */
+void endpoint_writable(struct endpoint *e);
+/* Drops what waits with this connection. */
+void endpoint_unhold(struct connection *c);
+
+/* endpoint.c */
 /* NULL when it no longer exists. */
 struct connection *endpoint_connection(struct endpoint *e, link_id l);
 /* One line for the warn handler. */
@@ -188,14 +207,17 @@ struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd
 /* Handles one received packet, which may end the connection. */
 void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes packet,
                      instant now);
-/* Sends what may leave now. True when there may be more. */
-bool connection_write(struct connection *c, instant now);
 /* Marks it: there is something to write, or to end. */
 void connection_touch(struct connection *c);
 /* Ends it at the end of this turn. The first reason is kept. */
 void connection_doom(struct connection *c, uint32_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void connection_free(struct connection *c);
+
+/* write.c */
+/* Sends what may leave now. True when there may be more. */
+bool connection_write(struct connection *c, instant now);
+span connection_pto(const struct connection *c); /* the probe timeout (RFC 9002, 6.2) */
 
 /* farewell.c */
 /* Ends a doomed connection now; tells the peer, if it can still be told, and the protocol. Not

@@ -127,6 +127,8 @@ static void set_options(struct udp *u)
     }
     if (u->any && u->six) setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
     else if (u->any) setsockopt(u->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+    int none = 0; /* of each packet its own size, where the kernel has GSO */
+    if (u->gso && setsockopt(u->fd, SOL_UDP, UDP_SEGMENT, &none, sizeof none)) u->gso = false;
     if (u->gro && setsockopt(u->fd, SOL_UDP, UDP_GRO, &on, sizeof on)) u->gro = false;
 }
 
@@ -205,6 +207,10 @@ static void add_source(const struct udp *u, struct msghdr *m, union control_out 
     }
 }
 
+/* An error may be that of an earlier packet, to any peer, that a router or a liar complained of by
+ * ICMP. The kernel reports each such error once, and sends nothing then: so we try again. */
+#define STALE_ERRORS 3
+
 enum udp_sent udp_send(struct udp *u, const struct sockaddr *from, const struct sockaddr *to,
                        struct bytes all, size_t segment)
 {
@@ -220,12 +226,10 @@ enum udp_sent udp_send(struct udp *u, const struct sockaddr *from, const struct 
                     sizeof(uint16_t));
     size_t unpinned = m.msg_controllen;
     if (pinned) add_source(u, &m, &control, from);
-    for (;;) {
-        if (sendmsg(u->fd, &m, 0) >= 0) return UDP_SENT;
-        /* The error is of an earlier packet, perhaps to another peer: the kernel reports it
-         * once. */
-        if (errno == EINTR || errno == ECONNREFUSED) continue;
+    for (int tries = 0; sendmsg(u->fd, &m, 0) < 0; tries++) {
         if (errno == EAGAIN || errno == EWOULDBLOCK) return UDP_FULL;
+        if (errno == ENOBUFS || errno == ENOMEM) return UDP_BUSY;
+        if (errno == EINTR || tries < STALE_ERRORS) continue;
         /* The host lost that address: packets from another one may still be understood. */
         if (pinned && (errno == EINVAL || errno == EADDRNOTAVAIL || errno == ENETUNREACH)) {
             pinned = false;
@@ -233,10 +237,10 @@ enum udp_sent udp_send(struct udp *u, const struct sockaddr *from, const struct 
             if (!unpinned) m.msg_control = NULL;
             continue;
         }
-        /* The device's driver lacks checksum offload, or the kernel has no GSO (udp(7)). */
-        if (cut && (errno == EIO || errno == EINVAL)) return UDP_NO_GSO;
-        return UDP_LOST;
+        if (cut && (errno == EIO || errno == EINVAL || errno == EMSGSIZE)) return UDP_NO_GSO;
+        return errno == EMSGSIZE ? UDP_TOO_LONG : UDP_LOST;
     }
+    return UDP_SENT;
 }
 
 /* ---- receiving ---- */

@@ -47,9 +47,12 @@ void udp_local(const struct udp *u, uint8_t family, union udp_name *out);
 enum udp_sent {
     UDP_SENT,
     UDP_FULL, /* the socket's buffer is full: try again when it is writable */
-    /* The kernel refused: no route, a firewall, a full device. Treated as lost. */
-    UDP_LOST,
-    UDP_NO_GSO /* the device cannot segment: nothing was sent, send them one by one */
+    UDP_BUSY, /* the device's queue is full: try again after a while, as no event will tell */
+    /* The path's device cannot segment (no checksum offload, IPsec), or its packets are shorter
+     * than a segment: nothing was sent, send them one by one. */
+    UDP_NO_GSO,
+    UDP_TOO_LONG, /* the path's device has shorter packets */
+    UDP_LOST      /* the kernel refused: no route, a firewall */
 };
 /* Sends `all`, cut into pieces of `segment` bytes, of which the last may be shorter. More than one
  * piece needs gso. `from`: the source address; "any" (udp_local), or an address that the host no

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Two workers on a path that from one moment on loses all packets above 1300 bytes and tells nobody: a black hole, as after a
+change of route into a tunnel. A transfer under way goes on within seconds, with smaller packets and on the same link, and with
+large ones again when the path takes them. A third worker joins by a path that was a black hole from the start."""
+from wans import *
+from swarms import *
+
+PORT = 4433
+PAUSE_S = 6  # the longest that a transfer may stand still: a few round trips of 1.3 s, with a queue that was full
+NARROW = 1300
+PATH = "delay_ms: 20, rate_mbit: 0.4, queue_kib: 64"
+TO_THIRD = "{from: 2, to: [0, 1], both: true, mtu: %d, rate_mbit: 4}" % NARROW
+WIDE = "{nodes: 3, seconds: 1200, rules: [{%s}, %s]}" % (PATH, TO_THIRD)
+HOLE = "{nodes: 3, seconds: 1200, rules: [{%s, mtu: %d}, %s]}" % (PATH, NARROW, TO_THIRD)
+
+
+def carried(since=0, nodes=(0, 1)):
+    """By seconds, [(second, counts of the pairs between these nodes)]."""
+    rows = {}
+    for r in wan.journal():
+        if r["unix_ms"] > since and r["from"] in nodes and r["to"] in nodes:
+            at = rows.setdefault(r["unix_ms"] // 1000, {})
+            for k in r:
+                at[k] = at.get(k, 0) + r[k]
+    return sorted(rows.items())
+
+
+def longest_pause(rows):
+    """Seconds in a row in which hardly anything arrived."""
+    busy = [rows[0][0] - 1] + [s for s, c in rows if c["delivered_bytes"] > 5000]
+    return max([b - a for a, b in zip(busy, busy[1:])] + [rows[-1][0] - busy[-1]])
+
+
+def sending():
+    """Is a round's transfer under way? Then all of the line is in use."""
+    rows = carried()[-2:]
+    return len(rows) == 2 and all(c["delivered_bytes"] > 40000 for _, c in rows)
+
+
+def largest(since):
+    """The highest mean length of the packets that one sent the other in a second: of data, where those are few that only acknowledge."""
+    return max([r["delivered_bytes"] / r["delivered"] for r in wan.journal() if r["unix_ms"] > since and r["from"] + r["to"] == 1 and r["delivered_bytes"] > 20000] or [0])
+
+
+def start(i):
+    w = Worker("hole-w%d" % i, peers, "%s:%d" % (address(i), PORT))
+    return w.start(path, listen="0.0.0.0:%d" % PORT, launch=lambda words, **options: wan.start(i, words, **options))
+
+
+def ends(workers):
+    return [e for w in workers for e in w.events("link_down")]
+
+
+wan = Wan(WIDE)
+wait_for(lambda: os.path.getsize(wan.journal_path))  # its first second
+path = experiment("hole", steps=100000, every=40, dim=256)
+peers = os.path.join(PLACE, "hole.txt")
+workers = [start(i) for i in range(2)]
+ok(wait_for(sending, progress=lambda: carried()[-1:], step=1), "a round's transfer is under way", "\n".join(w.output() for w in workers))
+began = time.time() * 1000
+wan.change(HOLE)
+time.sleep(25)
+rows = carried(began + 1000)
+ok(any(c["too_long"] for _, c in rows), "the path begins to lose large packets", rows)
+ok(longest_pause(rows) <= PAUSE_S and not ends(workers), "the transfer goes on within %d s, on the same link" % PAUSE_S, (rows, ends(workers)))
+last = carried(time.time() * 1000 - 5000)
+ok(sum(c["too_long"] for _, c in last) < 0.1 * sum(c["packets"] for _, c in last), "with packets that the path carries", last)
+ok(largest(began + 1000) <= 1260, "and only such", largest(began + 1000))
+wan.change(WIDE)
+ok(wait_for(lambda: largest(began + 27000) > 1265, step=1), "they are large again when the path carries these", largest(began + 27000))
+
+workers.append(start(2))
+ok(wait_for(lambda: any(e["members"] == 3 for e in workers[2].events("agreed")), progress=lambda: carried(nodes=(0, 1, 2))[-1:], step=1),
+   "a third worker joins over a path that never carried them", "\n".join(w.output() for w in workers))
+ok(not ends(workers), "and no link went down in all that", ends(workers))
+for w in workers:
+    w.process.kill()
+    w.process.wait()
+wan.stop()
+finish()
