@@ -60,7 +60,7 @@ def measure(network, epochs_wanted=3, every=40, dim=256, layers=2, scale=1, seed
     workers = [Worker("%s-%d" % (name, i), peers, "%s:%d" % (address(i), PORT)) for i in range(wan.nodes)]
     for i, w in enumerate(workers):
         w.start(path, listen="0.0.0.0:%d" % PORT, launch=lambda words, **options: wan.start(i, words, **options))
-    done = wait_for(lambda: all(w.epoch() >= epochs_wanted for w in workers), 600, progress=lambda: (epochs(workers)(), logs_size()))
+    done = wait_for(lambda: all(w.epoch() >= epochs_wanted for w in workers), 240, progress=lambda: (epochs(workers)(), logs_size()))
     agreed = [e for w in workers for e in w.events("agreed")]
     outer = [e for w in workers for e in w.events("outer")]
     parameters = workers[0].events("start")[0]["parameters"]
