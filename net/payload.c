@@ -31,8 +31,7 @@ void payload_init(struct payload *p)
 /* What has not arrived by then is taken for lost. */
 static instant patience(instant since, span pto)
 {
-    span s = span_ns(2 * pto.ns > PATIENCE_MIN.ns ? 2 * pto.ns : PATIENCE_MIN.ns);
-    return instant_after(since, s);
+    return instant_after(since, pto.ns > PATIENCE_MIN.ns ? pto : PATIENCE_MIN);
 }
 
 static void shorten(struct payload *p, enum payload_state state)

@@ -6,15 +6,15 @@
  * that carries less and tells nobody: a black hole (RFC 8899, 4.3). Routers may tell by ICMP, which
  * anybody can forge: nothing here listens to it.
  *
- *     STEADY --long packets, and no acknowledgement for 2 PTO--> DOUBT
+ *     STEADY --long packets, and no acknowledgement for a PTO---> DOUBT
  *     DOUBT  --something is acknowledged---------------------> SEARCH
  *     STEADY --long ones get lost, so does a probe, others arrive--> SEARCH
  *     SEARCH --a probe arrives, or all lengths failed----------> STEADY
  *     STEADY, not at the longest --it is time to look again----> SEARCH
  *
  * In DOUBT, and in the SEARCH after it, packets have 1200 bytes at most. That costs little when
- * nothing is wrong: the next probe ends it, a round trip later. So little is needed for it. "2 PTO" is
- * at least a second.
+ * nothing is wrong: the next probe ends it, a round trip later. So little is needed for it. The PTO
+ * counts as a second at least.
  *
  * A probe is a packet padded to the length in question. What is acknowledged meanwhile tells a
  * black hole from a path that carries nothing at all: then there is no point in probing.

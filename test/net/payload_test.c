@@ -7,7 +7,7 @@ static struct payload p;
 static instant now;
 static size_t passes;           /* the longest packet that the path carries; 0: none at all */
 static uint64_t packets, bytes; /* lost */
-static const span pto = {500 * 1000000u};
+static const span pto = {1000 * 1000000u};
 
 static void begin(void)
 {
@@ -222,6 +222,6 @@ Test(payload, does_not_probe_again_and_again_where_a_packet_has_no_room_for_it, 
     cr_assert_eq(payload_probe(&p, now), 1452);
     payload_probed(&p, 1452, false, pto, now);
     cr_assert_eq(payload_probe(&p, now), 0);
-    wait_ms(500);
+    wait_ms(1000);
     cr_assert_eq(payload_probe(&p, now), 1452);
 }
