@@ -269,6 +269,10 @@ static const ngtcp2_callbacks callbacks = {
 
 /* ---- a new connection ---- */
 
+/* Lengths that ngtcp2 tries, in this order, when a connection starts: one that most paths carry,
+ * then the longest and that of PPPoE, or else shorter ones. */
+static const uint16_t first_lengths[] = {1406, PAYLOAD_BYTES_MAX, 1444, 1372, 1342, 1232};
+
 static void settings_of(const struct endpoint *e, instant now, ngtcp2_settings *s,
                         ngtcp2_transport_params *t)
 {
@@ -277,6 +281,8 @@ static void settings_of(const struct endpoint *e, instant now, ngtcp2_settings *
     s->initial_ts = now.ns;
     s->cc_algo = f->bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC;
     s->max_tx_udp_payload_size = PAYLOAD_BYTES_MAX;
+    s->pmtud_probes = first_lengths;
+    s->pmtud_probeslen = sizeof first_lengths / sizeof *first_lengths;
     s->handshake_timeout = f->handshake.ns;
     ngtcp2_transport_params_default(t);
     /* A message is delivered whole, so a stream's window is the longest message, its kind and one

@@ -110,6 +110,14 @@ static void parcels(link_id l, int n)
         cr_assert(link_parcel(a.endpoint, l, bytes_of("p", 1), bytes_of(blob, sizeof blob), 1));
 }
 
+Test(send, uses_all_that_ethernet_carries)
+{
+    pair();
+    struct connection *l = endpoint_connection(a.endpoint, a.up);
+    turn_until(l->payload.path == PAYLOAD_BYTES_MAX, 5);
+    cr_assert_eq(l->payload.path, PAYLOAD_BYTES_MAX, "%zu", l->payload.path);
+}
+
 Test(send, waits_for_a_full_device_without_loss_and_without_spinning)
 {
     pair();
