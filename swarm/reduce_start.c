@@ -89,6 +89,7 @@ static void lay_out(struct reduce *r)
 #define RTT_UNKNOWN_MS 200
 #define RTT_MOST_MS    1000 /* a longer one was spent in queues */
 #define RTT_SLACK_MS   50   /* until the other side has taken a parcel and said so */
+#define FLIGHT_BYTES   ((uint64_t)32 << 20) /* half of what a link queues (net/endpoint.h) */
 
 /* Parcels in flight to a member: what my uplink carries in one and a half round trips. More would
  * wait in a queue on the way, delay the results behind it, and overflow it. */
@@ -98,6 +99,7 @@ static uint32_t flight_max(const struct reduce *r, uint32_t rtt_ms)
     if (!ms) ms = RTT_UNKNOWN_MS;
     if (ms > RTT_MOST_MS) ms = RTT_MOST_MS;
     uint64_t bytes = up * (ms * 3 / 2 + RTT_SLACK_MS) / 8;
+    if (bytes > FLIGHT_BYTES) bytes = FLIGHT_BYTES;
     return REDUCE_FLIGHT + (uint32_t)(bytes / outer_wire_bytes(r->config.layout.chunk_elements));
 }
 
