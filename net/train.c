@@ -31,7 +31,8 @@ void train_acked(struct connection *c, struct stream *s, size_t count, bool last
     if (!last) return;
     uint64_t bytes = e->bulk_sent - t->before;
     span sent = instant_since(s->sent_latest, t->sent), acked = instant_since(now, t->began);
-    if (bytes >= TRAIN_BYTES && e->handlers.train)
-        e->handlers.train(e->handlers.ctx, bytes, sent.ns > acked.ns ? sent : acked);
-    if (bytes >= TRAIN_BYTES || !more_on_its_way(n, s)) t->begun = false;
+    span took = sent.ns > acked.ns ? sent : acked;
+    bool whole = bytes >= TRAIN_ENOUGH || (bytes >= TRAIN_BYTES && took.ns >= TRAIN_TIME.ns);
+    if (whole && e->handlers.train) e->handlers.train(e->handlers.ctx, bytes, took);
+    if (whole || !more_on_its_way(n, s)) t->begun = false;
 }

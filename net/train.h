@@ -8,8 +8,10 @@
 
 #include "streams.h"
 
-/* Shorter ones measure how acknowledgements bunch. */
-#define TRAIN_BYTES (64u << 10)
+/* Shorter ones measure how acknowledgements bunch. So many bytes are enough in any time. */
+#define TRAIN_BYTES  (64u << 10)
+#define TRAIN_TIME   span_ms(50)
+#define TRAIN_ENOUGH (1u << 20)
 
 /* A piece of a message of bulk goes out. */
 void train_sends(struct stream *s);
