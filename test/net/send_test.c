@@ -24,7 +24,7 @@ static struct {
     uint32_t said;   /* it did */
     uint32_t called; /* that it concerned */
 } world;
-static uint32_t cuts; /* batches that the kernel cut */
+static _Atomic uint32_t cuts; /* batches that the kernel cut; tests with threads send, too */
 
 static size_t segment_of(const struct msghdr *m)
 {
