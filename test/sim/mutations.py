@@ -29,7 +29,7 @@ MUTATIONS = [
          old="return majority(in, all, least_in);", new="return true || least_in;"),
     dict(name="nobody refutes", file="swarm/member_record.c", shrinks=(3, 2),
          old="    member_outgrow(m, m->incarnation);\n    return true;", new="    return true;"),
-    dict(name="everybody claims to be in the mean", file="swarm/reduce_close.c",
+    dict(name="everybody claims to be in the mean", file="swarm/reduce_close.c", far="deaf,hang",
          old="r->average.mine[c] = mask >> reduce_self(r) & 1;",
          new="r->average.mine[c] = 1;"),
     dict(name="a later address of a member plans no dial", file="swarm/member_record.c",
