@@ -73,8 +73,8 @@ struct endpoint_handlers {
     /* Is the reply to this request bulk, which link_flows counts? NULL: no reply is. */
     bool (*bulk)(struct bytes request);
     /* 64 KiB of bulk or more in 50 ms or more, or 1 MiB, were acknowledged, in messages of one link
-     * that followed each other closely: bytes of bulk that all links sent meanwhile, and that time, from after the first
-     * packets to the last. */
+     * that followed each other closely: bytes of bulk that all links sent meanwhile, and that
+     * time, from after the first packets to the last. */
     void (*train)(void *ctx, uint64_t count, span took);
     /* The result of a link_request. Not ok: there is no reply, and `message` is empty. */
     void (*reply)(void *ctx, link_id l, uint64_t ticket, bool ok, struct bytes message);

@@ -181,7 +181,7 @@ static void acked(struct connection *c, int64_t id, void *of, uint64_t count)
     c->rate.acked += count;
     if (is_bulk(s)) {
         n->bulk_sent += count;
-        train_acked(c, s, count, s->out_fin && !s->out.first);
+        train_acked(c, s, count, s->out_fin && !s->out.first, now);
     }
     span busy = instant_since(now, c->rate.since);
     /* Short bursts do not measure a rate: they end before the window opens. */
@@ -281,9 +281,9 @@ static void took(struct connection *c, struct piece *p, size_t count)
     struct stream *s = p->of;
     size_t offered = 0;
     for (size_t i = 0; i < p->part_count; i++) offered += p->parts[i].len;
-    if (count && is_bulk(s)) train_sends(s);
     chunks_sent(&s->out, count);
     if (p->fin && count == offered) s->out_open = false;
+    if (is_bulk(s) && (count || !s->out_open)) train_sends(s, !s->out_open);
     if (!streams_has_data(s)) streams_dequeue(n, s);
 }
 

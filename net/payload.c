@@ -31,7 +31,7 @@ void payload_init(struct payload *p)
 /* What has not arrived by then is taken for lost. */
 static instant patience(instant since, span pto)
 {
-    return instant_after(since, pto.ns > PATIENCE_MIN.ns ? pto : PATIENCE_MIN);
+    return instant_after(since, span_max(pto, PATIENCE_MIN));
 }
 
 static void shorten(struct payload *p, enum payload_state state)

@@ -41,9 +41,9 @@ struct stream {
     bool in_open, kind_known;
     uint8_t *in;
     size_t in_count, in_room, in_max;
-    bool asked;                      /* a request that was delivered and is not answered yet */
-    bool bulk;                       /* a request whose reply counts in link_flows */
-    instant sent_first, sent_latest; /* pieces of a message of bulk; 0: none yet */
+    bool asked;                    /* a request that was delivered and is not answered yet */
+    bool bulk;                     /* a request whose reply counts in link_flows */
+    instant sent_first, sent_last; /* pieces of a message of bulk; 0: not yet */
 };
 
 struct list {

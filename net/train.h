@@ -13,10 +13,10 @@
 #define TRAIN_TIME   span_ms(50)
 #define TRAIN_ENOUGH (1u << 20)
 
-/* A piece of a message of bulk goes out. */
-void train_sends(struct stream *s);
+/* A piece of a message of bulk goes out; `last`: all of it has. */
+void train_sends(struct stream *s, bool last);
 
 /* So many bytes of it were acknowledged. `last`: that was all of it. */
-void train_acked(struct connection *c, struct stream *s, size_t count, bool last);
+void train_acked(struct connection *c, struct stream *s, size_t count, bool last, instant now);
 
 #endif

@@ -6,8 +6,7 @@
 
 void rate_train(struct rate *r, uint64_t bytes, span took)
 {
-    uint64_t ns = took.ns > TRAIN_SHORTEST.ns ? took.ns : TRAIN_SHORTEST.ns;
-    double kbps = (double)bytes * 8e6 / (double)ns;
+    double kbps = (double)bytes * 8e6 / (double)span_max(took, TRAIN_SHORTEST).ns;
     r->kbps[r->next] = kbps < 1 ? 1 : kbps > UINT32_MAX ? UINT32_MAX : (uint32_t)kbps;
     r->next = (r->next + 1) % RATE_TRAINS;
     if (r->count < RATE_TRAINS) r->count++;

@@ -22,6 +22,7 @@ static inline span span_us(uint64_t n) { return (span){n * 1000u}; }
 static inline span span_ms(uint64_t n) { return (span){n * 1000000u}; }
 static inline span span_s(uint64_t n) { return (span){n * 1000000000u}; }
 static inline uint64_t span_in_ms(span s) { return s.ns / 1000000u; }
+static inline span span_max(span a, span b) { return a.ns > b.ns ? a : b; }
 static inline double span_in_s(span s) { return (double)s.ns * 1e-9; }
 
 /* Saturates at INSTANT_NEVER. */

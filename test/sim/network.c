@@ -234,7 +234,7 @@ static span start_piece(struct world *w, struct network_card *card, struct messa
         m->train.bytes = card->sent_bytes - m->train.bytes;
         span sent = instant_since(instant_after(w->now, takes), m->train.sent);
         span came = train_time(w, instant_since(at, m->train.began));
-        m->train.took = sent.ns > came.ns ? sent : came;
+        m->train.took = span_max(sent, came);
     }
     return takes;
 }
