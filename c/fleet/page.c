@@ -1,9 +1,11 @@
 /* page.c -- the embedded files. Zig's compiler reads them by C23's #embed and recompiles when one
- * changes; clang 14, which builds for the sanitizers, has .incbin, whose paths are relative to its
- * working directory, the tree's root. The build passes the path of dygraphs (sources.lock). */
+ * changes; clang 14, which builds for the sanitizers, takes base/embed.h. The build passes the path of
+ * dygraphs (sources.lock). */
 #include "fleet/page.h"
 
 #include <string.h>
+
+#include "base/embed.h"
 
 #ifdef __has_embed
 #pragma clang diagnostic ignored "-Wc23-extensions"
@@ -24,17 +26,12 @@ static const uint8_t license[] = {
 };
 #define FILE_BYTES(name) bytes_of(name, sizeof name)
 #else
-#define FILE(name, path)                                                                           \
-    extern const uint8_t page_##name[], page_##name##_end[];                                       \
-    __asm__(".pushsection .rodata\n.globl page_" #name "\n.globl page_" #name "_end\npage_" #name  \
-            ":\n.incbin \"" path "\"\npage_" #name "_end:\n.popsection\n")
-FILE(style_file, "c/fleet/report.css");
-FILE(script_file, "c/fleet/report.js");
-FILE(dygraphs_file, DYGRAPHS_SCRIPT);
-FILE(dygraphs_style_file, DYGRAPHS_STYLE);
-FILE(license_file, DYGRAPHS_LICENSE);
-#define FILE_BYTES(name)                                                                           \
-    bytes_of(page_##name##_file, (size_t)(page_##name##_file_end - page_##name##_file))
+EMBED_FILE(page_file_style, "c/fleet/report.css");
+EMBED_FILE(page_file_script, "c/fleet/report.js");
+EMBED_FILE(page_file_dygraphs, DYGRAPHS_SCRIPT);
+EMBED_FILE(page_file_dygraphs_style, DYGRAPHS_STYLE);
+EMBED_FILE(page_file_license, DYGRAPHS_LICENSE);
+#define FILE_BYTES(name) EMBED_BYTES(page_file_##name)
 #endif
 
 /* The part of the file before `end`, if that occurs. */

@@ -1,11 +1,11 @@
-/* timeline_page.c -- the style and the script are embedded as in c/fleet/page.c: by #embed, or by
- * .incbin where clang is too old for it; that one's paths are relative to the tree's root. */
+/* timeline_page.c -- the style and the script are embedded as in c/fleet/page.c: by #embed, or
+ * base/embed.h where clang is too old for it. */
 #include "timeline_page.h"
 
 #include <stdint.h>
 #include <stdio.h>
 
-#include "base/bytes.h"
+#include "base/embed.h"
 
 #ifdef __has_embed
 #pragma clang diagnostic ignored "-Wc23-extensions"
@@ -17,15 +17,9 @@ static const uint8_t script[] = {
 };
 #define FILE_BYTES(name) bytes_of(name, sizeof name)
 #else
-#define FILE_IN(name, path)                                                                        \
-    extern const uint8_t timeline_##name[], timeline_##name##_end[];                               \
-    __asm__(".pushsection .rodata\n.globl timeline_" #name "\n.globl timeline_" #name              \
-            "_end\ntimeline_" #name ":\n.incbin \"" path "\"\ntimeline_" #name                     \
-            "_end:\n.popsection\n")
-FILE_IN(style, "test/sim/timeline.css");
-FILE_IN(script, "test/sim/timeline.js");
-#define FILE_BYTES(name)                                                                           \
-    bytes_of(timeline_##name, (size_t)(timeline_##name##_end - timeline_##name))
+EMBED_FILE(timeline_file_style, "test/sim/timeline.css");
+EMBED_FILE(timeline_file_script, "test/sim/timeline.js");
+#define FILE_BYTES(name) EMBED_BYTES(timeline_file_##name)
 #endif
 
 static void put_bytes(FILE *to, struct bytes b) { fwrite(b.data, 1, b.count, to); }

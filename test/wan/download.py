@@ -21,7 +21,6 @@ p.add_argument("--layers", type=int, default=2)
 p.add_argument("--every", type=int, default=40)
 p.add_argument("--kill", type=float)
 o = p.parse_args()
-PORT = 4433
 queue = max(64, int(o.rate * o.rtt / 8))  # KiB: one product of rate and round trip
 line = "{nodes: %d, seconds: 3000, rules: [{delay_ms: %g, rate_mbit: %g, queue_kib: %d, loss: %g}]}"
 wan = Wan(line % (o.servers + 1, o.rtt / 2, o.rate, queue, o.loss))
@@ -31,7 +30,7 @@ workers = [Worker("download-%d" % i, peers, "%s:%d" % (address(i), PORT)) for i 
 
 
 def start(i):
-    workers[i].start(path, listen="0.0.0.0:%d" % PORT, launch=lambda words, **options: wan.start(i, words, **options))
+    wan.run(i, workers[i], path)
 
 
 for i in range(o.servers):

@@ -5,7 +5,6 @@ large ones again when the path takes them. A third worker joins by a path that w
 from wans import *
 from swarms import *
 
-PORT = 4433
 PAUSE_S = 5  # the longest that a transfer may stand still: a few round trips of half a second, with a queue that is full
 NARROW = 1300
 COUNTER = """
@@ -52,7 +51,7 @@ def large():
 
 def start(i):
     w = Worker("hole-w%d" % i, peers, "%s:%d" % (address(i), PORT))
-    return w.start(path, listen="0.0.0.0:%d" % PORT, launch=lambda words, **options: wan.start(i, words, **options))
+    return wan.run(i, w, path)
 
 
 def ends(workers):

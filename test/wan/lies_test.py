@@ -4,7 +4,6 @@ there, and that a host it never spoke with cannot be reached. Nothing of that is
 from wans import *
 from swarms import *
 
-PORT = 4433
 LIAR = """
 import socket, struct, time
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
@@ -39,7 +38,7 @@ peers = os.path.join(PLACE, "lies.txt")
 workers = []
 for i in range(2):
     w = Worker("lies-w%d" % i, peers, "%s:%d" % (address(i), PORT))
-    workers.append(w.start(path, listen="0.0.0.0:%d" % PORT, launch=lambda words, **options: wan.start(i, words, **options)))
+    workers.append(wan.run(i, w, path))
 ok(wait_for(sending, progress=lambda: sent(0)[-1:], step=1), "a round's transfer is under way", "\n".join(w.output() for w in workers))
 began = time.time() * 1000
 wan.start(2, [sys.executable, "-c", LIAR], stderr=subprocess.DEVNULL)

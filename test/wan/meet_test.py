@@ -10,7 +10,6 @@ from swarms import *
 TIMES = int(os.environ.get("SHOAL_MEET") or 0)
 LIMIT_S = 20
 EPOCHS_MAX = 15  # of a second each on an idle machine: a worker that has not met the others by then never will
-PORT = 4433
 
 
 def in_one_mean(workers):
@@ -27,7 +26,7 @@ def meet(path, round_trip_ms, turn):
     workers = [Worker("%s-w%d" % (name, i), peers, "%s:%d" % (address(i), PORT), listed=i == 0) for i in range(4)]
     began = time.monotonic()
     for i, w in enumerate(workers):
-        w.start(path, listen="0.0.0.0:%d" % PORT, launch=lambda words, **options: wan.start(i, words, **options))
+        wan.run(i, w, path)
     lost = lambda: any(w.process.poll() is not None or w.epoch() > (10 * EPOCHS_MAX if TIMES else EPOCHS_MAX) for w in workers)
     wait_for(lambda: in_one_mean(workers) or lost(), progress=epochs(workers))
     took = time.monotonic() - began

@@ -3,7 +3,6 @@
 from wans import *
 from swarms import *
 
-PORT = 4433
 
 
 def answer(*words):
@@ -27,7 +26,7 @@ peers = os.path.join(PLACE, "peers.txt")
 workers = [Worker("w%d" % i, peers, "%s:%d" % (address(i), PORT)) for i in range(3)]
 ids = [w.id for w in workers]
 for i, w in enumerate(workers):
-    w.start(path, listen="0.0.0.0:%d" % PORT, launch=lambda words, **options: wan.start(i, words, **options))
+    wan.run(i, w, path)
 cut = {(0, 1): "no answer", (1, 0): "no answer"}
 ok(wait_for(lambda: pairs() == cut, progress=epochs(workers), step=1), "it is told who cannot reach whom, and why", pairs())
 text = answer()

@@ -12,8 +12,6 @@ import argparse, collections
 from wans import *
 from swarms import *
 
-PORT = 4433
-
 
 def shares(up):
     """The part of the vector that each averages: the longest (1 + (g - 2) f) / up is as short as it can be."""
@@ -59,7 +57,7 @@ def measure(network, epochs_wanted=3, every=40, dim=256, layers=2, scale=1, seed
     peers = os.path.join(PLACE, name + ".txt")
     workers = [Worker("%s-%d" % (name, i), peers, "%s:%d" % (address(i), PORT)) for i in range(wan.nodes)]
     for i, w in enumerate(workers):
-        w.start(path, listen="0.0.0.0:%d" % PORT, launch=lambda words, **options: wan.start(i, words, **options))
+        wan.run(i, w, path)
     done = wait_for(lambda: all(w.epoch() >= epochs_wanted for w in workers), 240, progress=lambda: (epochs(workers)(), logs_size()))
     agreed = [e for w in workers for e in w.events("agreed")]
     outer = [e for w in workers for e in w.events("outer")]

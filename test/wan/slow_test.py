@@ -8,14 +8,13 @@ from swarms import *
 
 KBIT_S = 60  # between two workers, each way
 EPOCHS = 2
-PORT = 4433
 
 wan = Wan("{nodes: 3, seconds: 1200, rules: [{delay_ms: 40, rate_mbit: %g, queue_kib: 64}]}" % (KBIT_S / 1000))
 path = experiment("slow", steps=40 * EPOCHS, every=40, dim=128)
 peers = os.path.join(PLACE, "slow.txt")
 workers = [Worker("slow-w%d" % i, peers, "%s:%d" % (address(i), PORT)) for i in range(3)]
 for i, w in enumerate(workers):
-    w.start(path, listen="0.0.0.0:%d" % PORT, launch=lambda words, **options: wan.start(i, words, **options))
+    wan.run(i, w, path)
 
 
 def moved(w):

@@ -15,6 +15,7 @@ WAN = os.environ.get("WAN_BIN") or os.path.abspath("zig-out/test/wan")
 HERE = os.path.dirname(os.path.abspath(__file__))
 SKIP = 77  # its exit code where the machine does not allow namespaces
 COUNT = 0
+PORT = 4433  # of a worker, whatever its node
 
 
 def address(node, six=False):
@@ -69,6 +70,10 @@ class Wan:
         child = subprocess.Popen([WAN, "--enter", str(self.process.pid), str(node)] + list(words), **options)
         swarms.CHILDREN.append(child)
         return child
+
+    def run(self, node, worker, experiment_path):
+        """Starts a swarms.Worker in a node, on all its addresses; the worker."""
+        return worker.start(experiment_path, listen="0.0.0.0:%d" % PORT, launch=lambda words, **options: self.start(node, words, **options))
 
     def change(self, text):
         """Switches to another matrix with the same number of nodes; its at_s count from now."""
