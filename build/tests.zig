@@ -99,10 +99,10 @@ pub fn wan(s: *Shoal, program: *Compile, run_all: *Run) void {
         run.addArtifactArg(tests);
         for (s.files("test/wan", "_test.py")) |f| run.addFileArg(s.file("test/wan", f));
     }
-    const networks = s.alone("networks", "twenty rounds over each network of test/wan, and how long they may take: an hour", program);
+    const networks = s.alone("networks", "twenty rounds over each network of test/wan, how long they may take, and a hundred with faults: two hours", program);
     networks.addPrefixedArtifactArg("WAN_BIN=", exe);
     networks.setEnvironmentVariable("NETWORKS", "all");
-    networks.addFileArg(s.file("test/wan", "networks_test.py"));
+    for ([_][]const u8{ "networks_test.py", "faults_test.py" }) |f| networks.addFileArg(s.file("test/wan", f));
 }
 
 fn wanModule(s: *Shoal, names: []const []const u8) *Module {

@@ -133,7 +133,7 @@ def corpus():
 
 def experiment(name="test", **changes):
     """Writes an experiment file; the path. Changes: steps, every, count, batch, epochs' worth of anything small."""
-    values = dict(steps=240, every=40, count="tokens", batch=512, seed=7, layers=2, dim=64, context=64, keep=3, precision="fp32", nccl="", evaluate=4096)
+    values = dict(steps=240, every=40, count="tokens", batch=512, seed=7, layers=2, dim=64, context=64, keep=3, precision="fp32", nccl="", evaluate=4096, congestion="bbr")
     values.update(changes)
     values.update(name=name, corpus=corpus())
     path = os.path.join(PLACE, name + ".yaml")
@@ -148,7 +148,7 @@ train:
   optimizer: {lr: 3e-3}
   schedule: {kind: cosine, warmup: 10, final: 0.1}
 outer: {every: %(every)d, count: %(count)s}
-swarm: {listen: "127.0.0.1:0"}
+swarm: {listen: "127.0.0.1:0", congestion: %(congestion)s}
 checkpoint: {dir: checkpoints, every: %(every)d, keep: %(keep)d}
 evaluate: {every: %(steps)d, tokens: %(evaluate)d}
 machine: {device: cpu, threads: 1, nccl: "%(nccl)s"}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """rounds.py -- how long does averaging take over a network, and how long should it?
 
-    rounds.py NETWORK [--epochs 3] [--every 40] [--dim 256] [--layers 2] [--scale F] [--seed N] [--check]
+    rounds.py NETWORK [--epochs 3] [--every 40] [--dim 256] [--layers 2] [--scale F] [--seed N] [--congestion bbr|cubic] [--check]
 
 A worker in each node of test/wan/NETWORK.yaml, or of the file NETWORK, trains for some epochs. Prints one line of JSON: how long training
 stood still for each average in the slowest worker, and the bound: ten round trips, and what the bytes take on 0.9 of the slowest link, 0.6
@@ -49,11 +49,11 @@ def peak(rows, side):
     return round(8e-6 * max(carried.values(), default=0), 2)
 
 
-def measure(network, epochs_wanted=3, every=40, dim=256, layers=2, scale=1, seed=None):
+def measure(network, epochs_wanted=3, every=40, dim=256, layers=2, scale=1, seed=None, congestion="bbr"):
     """Runs it; what it prints, with `one_history`."""
     wan = Wan(open(network).read() if os.path.exists(network) else matrix(network), seed=seed, scale=scale)
     name = os.path.basename(network).removesuffix(".yaml")
-    path = experiment(name, steps=every * epochs_wanted, every=every, dim=dim, layers=layers)
+    path = experiment(name, steps=every * epochs_wanted, every=every, dim=dim, layers=layers, congestion=congestion)
     peers = os.path.join(PLACE, name + ".txt")
     workers = [Worker("%s-%d" % (name, i), peers, "%s:%d" % (address(i), PORT)) for i in range(wan.nodes)]
     for i, w in enumerate(workers):
@@ -94,9 +94,10 @@ if __name__ == "__main__":
     p.add_argument("--layers", type=int, default=2)
     p.add_argument("--scale", type=float, default=1)
     p.add_argument("--seed", type=int)
+    p.add_argument("--congestion", default="bbr")
     p.add_argument("--check", action="store_true")
     o = p.parse_args()
-    r = measure(o.network, o.epochs, o.every, o.dim, o.layers, o.scale, o.seed)
+    r = measure(o.network, o.epochs, o.every, o.dim, o.layers, o.scale, o.seed, o.congestion)
     print(json.dumps(r))
     if o.check:
         sys.exit(0 if whole(r) and max(r["paused_s"][1:]) <= 1.3 * r["bound_s"] else 1)
