@@ -50,6 +50,9 @@ enum event_kind {
     EVENT_REPLY,       /* link, ticket, ok, bytes */
     EVENT_FLOW,        /* link, sent, received: about once a second while they move */
     EVENT_TRAIN,       /* count, took: a train of packets was acknowledged (rate.h) */
+    /* kept: the spare buffers hold this chunk, which ACTION_KEEP kept in an earlier life of the
+     * process. Before anything else has happened. */
+    EVENT_KEPT,
     /* the trainer */
     EVENT_STEP,     /* round: one more inner step done */
     EVENT_SNAPSHOT, /* wire: the answer to ORDER_SNAPSHOT */
@@ -58,6 +61,13 @@ enum event_kind {
     EVENT_APPLIED,
     EVENT_ADOPTED, /* state: the download of ORDER_ADOPT is in place */
     EVENT_LEAVE,   /* the user wants to leave: say goodbye, then ORDER_FINISH */
+};
+
+/* A chunk of both vectors, and the state that it is of. */
+struct kept_chunk {
+    uint32_t chunk; /* of outer_layout_of */
+    uint64_t epoch;
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
 };
 
 /* What the trainer did since the last outer step. */
@@ -97,6 +107,7 @@ struct event {
             uint64_t count;
             span took;
         };
+        struct kept_chunk kept;
         struct round_progress round;
         /* The quantized pseudo-gradient of all chunks, at least outer_wire_bytes. Lent until
          * ORDER_APPLY, ORDER_ADOPT or ORDER_RESUME has been carried out. Its weight is the one in
@@ -186,6 +197,9 @@ enum action_kind {
     ACTION_ORDER,  /* order */
     ACTION_STATE,  /* part: write it to the spare buffers */
     ACTION_REPLAY, /* replay: do the outer step of that chunk within the spare buffers */
+    /* keep: the spare buffers hold this chunk now; keep it where it outlives the process. What was
+     * kept is worth nothing any more at the next ORDER_APPLY. */
+    ACTION_KEEP,
     /* the log */
     ACTION_NOTE, /* note: something a person or a test wants to know */
 };
@@ -222,6 +236,7 @@ struct action {
             uint32_t chunk;    /* of outer_layout_of */
             struct bytes mean; /* its wire bytes */
         } replay;
+        struct kept_chunk keep;
         struct note note;
     };
 };

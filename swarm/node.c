@@ -238,6 +238,9 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
     switch (in->kind) {
     case EVENT_TICK:
         break;
+    case EVENT_KEPT:
+        sync_kept(&n->sync, &in->kept);
+        break;
     case EVENT_STEP:
         on_step(n, in);
         break;

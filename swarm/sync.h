@@ -33,6 +33,9 @@ void sync_start(struct sync *s, const struct lineage_state *target, bool own, in
 /* The swarm has gone on to this state: goes there instead. */
 void sync_retarget(struct sync *s, const struct lineage_state *target, instant now,
                    const struct sink *out);
+/* The spare buffers hold this chunk: an earlier life of this process had it (EVENT_KEPT). Before the
+ * first download; what does not fit the layout is ignored. */
+void sync_kept(struct sync *s, const struct kept_chunk *k);
 /* The spare buffers are about to be overwritten. */
 void sync_spoil(struct sync *s);
 /* My contribution may be in the mean of this group, as member `self`. */

@@ -23,9 +23,29 @@ static void copy(struct sync *s, uint32_t c, const struct sink *out)
     s->chunks[c].hold = SYNC_HOLDS;
 }
 
+/* For a next life of this process. What was brought forward from my own state is not: that lies in
+ * a checkpoint. */
+static void keep(const struct sync *s, uint32_t c, const struct sink *out)
+{
+    if (!s->downloaded) return;
+    struct action a = {.kind = ACTION_KEEP, .keep = {.chunk = c, .epoch = s->chunks[c].epoch}};
+    memcpy(a.keep.lineage, sync_chain_lineage(s, a.keep.epoch), sizeof a.keep.lineage);
+    sink_act(out, &a);
+}
+
+/* Is it of a state that the chain leads over? No, where the chain ends before it. */
+static void settle_doubt(const struct sync *s, struct sync_chunk *k)
+{
+    const uint8_t *lineage = sync_chain_lineage(s, k->epoch);
+    if (!lineage && !sync_chain_whole(s)) return;
+    k->doubted = false;
+    if (!lineage || memcmp(lineage, k->lineage, sizeof k->lineage)) k->hold = SYNC_LACKS;
+}
+
 void sync_chunk_advance(struct sync *s, uint32_t c)
 {
     struct sync_chunk *k = &s->chunks[c];
+    if (k->doubted) settle_doubt(s, k);
     while (k->hold != SYNC_LACKS && k->epoch < sync_chain_head(s)) {
         struct reduce_variant v = reduce_variant_at(sync_chain_step(s, k->epoch)->vector, c);
         if (!reduce_no_bytes(&v)) return;
@@ -55,6 +75,7 @@ bool sync_chunk_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes re
     s->chunks[c].hold = SYNC_HOLDS;
     s->chunks[c].epoch = epoch;
     s->bytes += reply.count;
+    keep(s, c, out);
     sync_chunk_advance(s, c);
     return true;
 }
@@ -88,6 +109,7 @@ bool sync_result_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes r
     k->mine = k->mine || mine(s, &p);
     s->bytes += reply.count;
     s->replayed++;
+    keep(s, c, out);
     sync_chunk_advance(s, c);
     return true;
 }

@@ -198,6 +198,10 @@ static bool whole(const struct sync *s)
 static void go_on(struct sync *s, instant now, const struct sink *out)
 {
     if (s->state != SYNC_RUNNING) return;
+    if (s->doubts && sync_chain_whole(s)) {
+        for (uint32_t c = 0; c < s->config.layout.chunks; c++) sync_chunk_advance(s, c);
+        s->doubts = false;
+    }
     if (whole(s)) {
         sync_chunk_finish(s, out);
         s->state = SYNC_WHOLE;
@@ -311,6 +315,20 @@ void sync_retarget(struct sync *s, const struct lineage_state *target, instant n
     if (s->state != SYNC_RUNNING) return;
     aim(s, target, now);
     go_on(s, now, out);
+}
+
+void sync_kept(struct sync *s, const struct kept_chunk *k)
+{
+    if (s->state != SYNC_IDLE || k->chunk >= s->config.layout.chunks) return;
+    if (!s->kept) sync_chain_start(s, k->epoch, k->lineage);
+    s->kept = s->downloaded = s->doubts = true;
+    if (k->epoch < s->base_epoch) {
+        s->base_epoch = k->epoch;
+        memcpy(s->base, k->lineage, sizeof s->base);
+    }
+    struct sync_chunk *at = &s->chunks[k->chunk];
+    *at = (struct sync_chunk){.epoch = k->epoch, .hold = SYNC_HOLDS, .doubted = true};
+    memcpy(at->lineage, k->lineage, sizeof at->lineage);
 }
 
 void sync_spoil(struct sync *s) { s->kept = false; }

@@ -80,6 +80,10 @@ struct sync_chunk {
     enum sync_hold hold;
     bool asked; /* there is a request for it */
     bool mine;  /* my contribution is in a result that brought it forward */
+    /* It comes from an earlier life of this process, and whether the chain leads over its state is
+     * not known yet; that state's lineage. */
+    bool doubted;
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
 };
 
 /* A round on the way to the target. */
@@ -112,6 +116,7 @@ struct sync {
     /* downloading */
     enum sync_state state;
     bool kept;                   /* what the spare buffers and `chunks` hold may be gone on from */
+    bool doubts;                 /* some chunks may be doubted */
     struct lineage_state target; /* its pointers are not used */
     struct sync_server servers[SYNC_SERVERS];
     uint32_t servers_count;
@@ -201,7 +206,8 @@ bool sync_chunk_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes re
                      const struct sink *out);
 bool sync_result_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes reply,
                       const struct sink *out);
-/* Passes rounds that left the chunk as it was. */
+/* Passes rounds that left the chunk as it was. A doubted one is believed, or LACKS, as soon as the
+ * chain tells. */
 void sync_chunk_advance(struct sync *s, uint32_t c);
 /* All chunks are at the target: writes the ones that are still in my own state. */
 void sync_chunk_finish(struct sync *s, const struct sink *out);

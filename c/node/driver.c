@@ -20,6 +20,7 @@
 #include "net/link.h"
 #include "net/loop.h"
 #include "net/resolve.h"
+#include "node/partial.h"
 #include "node/peers.h"
 #include "node/view.h"
 #include "swarm/node.h"
@@ -36,6 +37,7 @@ struct driver {
     struct endpoint *endpoint;
     struct node *node;
     struct arena room, past; /* past: the means of the latest rounds */
+    struct partial partial;  /* what a download has brought */
     struct sink sink;
     struct peers peers;
     bool peers_open;
@@ -129,6 +131,29 @@ static void failed(struct driver *d, enum event_kind kind, const struct action *
     report_later(d, &(struct event){.kind = kind, .link = a->link, .ticket = a->ticket});
 }
 
+static void on_warn(void *ctx, const char *text)
+{
+    struct driver *d = ctx;
+    fprintf(stderr, "shoal: %s\n", text);
+    event_log_begin(d->c.log, "warning");
+    event_log_text(d->c.log, "why", text);
+    event_log_end(d->c.log);
+}
+
+static void keep(struct driver *d, const struct kept_chunk *k)
+{
+    struct why why = {0};
+    struct replica *r = d->c.replica;
+    const float *anchor = replica_spare(r, 0, k->chunk), *momentum = replica_spare(r, 1, k->chunk);
+    if (!partial_keep(&d->partial, k, anchor, momentum, &why)) return;
+    char text[sizeof why.text + 160];
+    snprintf(text, sizeof text,
+             "%s: a start after the end of this process downloads the swarm's state from its "
+             "beginning; free space",
+             why.text);
+    on_warn(d, text);
+}
+
 static void act(void *self, struct action *a)
 {
     struct driver *d = self;
@@ -161,6 +186,7 @@ static void act(void *self, struct action *a)
         reply(d, a);
         break;
     case ACTION_ORDER:
+        if (a->order.kind == ORDER_APPLY) partial_drop(&d->partial);
         exchange_order(d->c.exchange, &a->order);
         break;
     case ACTION_STATE:
@@ -168,6 +194,9 @@ static void act(void *self, struct action *a)
         break;
     case ACTION_REPLAY:
         replica_replay(d->c.replica, a->replay.chunk, a->replay.mean);
+        break;
+    case ACTION_KEEP:
+        keep(d, &a->keep);
         break;
     case ACTION_NOTE:
         note(d, &a->note);
@@ -233,15 +262,6 @@ static void on_reply(void *ctx, link_id l, uint64_t ticket, bool ok, struct byte
 {
     step(ctx,
          &(struct event){.kind = EVENT_REPLY, .link = l, .ticket = ticket, .ok = ok, .bytes = b});
-}
-
-static void on_warn(void *ctx, const char *text)
-{
-    struct driver *d = ctx;
-    fprintf(stderr, "shoal: %s\n", text);
-    event_log_begin(d->c.log, "warning");
-    event_log_text(d->c.log, "why", text);
-    event_log_end(d->c.log);
 }
 
 static void on_tick(void *ctx, instant now)
@@ -464,6 +484,29 @@ static uint32_t open_past(struct driver *d)
     return rounds;
 }
 
+/* Chunks of a download that an earlier process did not finish go to the spare buffers; those that are
+ * older than the state are of one that was. */
+static void take_partial(struct driver *d)
+{
+    struct replica *r = d->c.replica;
+    uint32_t found = 0;
+    partial_open(&d->partial, d->c.experiment->checkpoint.dir, d->c.run_id, &r->layout);
+    for (uint32_t c = 0; d->partial.fd >= 0 && c < r->layout.chunks; c++) {
+        struct event e = {.kind = EVENT_KEPT};
+        bool whole =
+            partial_read(&d->partial, c, &e.kept, replica_spare(r, 0, c), replica_spare(r, 1, c));
+        if (!whole || e.kept.epoch <= r->state.epoch) continue;
+        step(d, &e);
+        found++;
+    }
+    if (!found) partial_drop(&d->partial);
+    if (!found) return;
+    event_log_begin(d->c.log, "partial");
+    event_log_u64(d->c.log, "chunks", found);
+    event_log_u64(d->c.log, "of", r->layout.chunks);
+    event_log_end(d->c.log);
+}
+
 static enum err open_node(struct driver *d, struct why *w)
 {
     const struct experiment *x = d->c.experiment;
@@ -496,7 +539,9 @@ static enum err open_node(struct driver *d, struct why *w)
     d->sink = (struct sink){d, act};
     d->node = node_init(&nc, &d->c.replica->state, &d->c.round, &d->room, clock_now(), &d->sink, w);
     arena_seal(&d->room);
-    return d->node ? ERR_OK : w->err;
+    if (!d->node) return w->err;
+    take_partial(d);
+    return ERR_OK;
 }
 
 static enum err open_signals(struct driver *d, struct why *w)
@@ -514,7 +559,7 @@ enum err driver_open(struct driver **out, const struct driver_config *c, struct 
     struct driver *d = calloc(1, sizeof *d);
     if (!d) return why(w, ERR_MEMORY, "no memory for the network");
     d->c = *c;
-    d->signal_fd = -1;
+    d->signal_fd = d->partial.fd = -1;
     d->tick = (struct loop_timer){.fire = on_tick, .ctx = d};
     d->second = (struct loop_timer){.fire = on_second, .ctx = d};
     d->heard = (struct loop_call){.run = on_heard, .ctx = d};
@@ -572,5 +617,6 @@ void driver_close(struct driver *d)
     if (d->loop) loop_close(d->loop);
     arena_close(&d->room);
     arena_close(&d->past);
+    partial_close(&d->partial);
     free(d);
 }

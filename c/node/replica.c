@@ -89,6 +89,12 @@ bool replica_take(struct replica *r, uint8_t vector, uint64_t offset, struct byt
     return true;
 }
 
+float *replica_spare(struct replica *r, uint8_t vector, uint32_t chunk)
+{
+    float *all = vector == 0 ? r->anchor[!r->current] : r->momentum[!r->current];
+    return all + outer_chunk_start(&r->layout, chunk);
+}
+
 bool replica_replay(struct replica *r, uint32_t chunk, struct bytes mean)
 {
     if (chunk >= r->layout.chunks) return false;

@@ -51,6 +51,9 @@ enum err replica_apply(struct replica *r, const struct order *o, float *paramete
  * 0) or the momentum (1). False when it does not fit the vector. */
 bool replica_take(struct replica *r, uint8_t vector, uint64_t offset, struct bytes floats);
 
+/* A chunk of the spare pair: its place in the anchor (`vector` 0) or the momentum (1). */
+float *replica_spare(struct replica *r, uint8_t vector, uint32_t chunk);
+
 /* The outer step of one chunk with this mean, within the spare pair. False when there is no such
  * chunk, or the mean is not one of its size. */
 bool replica_replay(struct replica *r, uint32_t chunk, struct bytes mean);

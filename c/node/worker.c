@@ -210,8 +210,9 @@ static void event_log_outer(struct worker *k)
     event_log_end(k->session.log);
 }
 
-/* What follows a new epoch: tell the swarm first, so that our disk delays nobody. */
-static enum err new_epoch(struct worker *k, enum event_kind kind, struct why *w)
+/* What follows a new epoch: tell the swarm first, so that our disk delays nobody. `must_save`: a
+ * checkpoint is written in any case. */
+static enum err new_epoch(struct worker *k, enum event_kind kind, bool must_save, struct why *w)
 {
     tell(k, (struct event){.kind = kind, .state = k->replica.state});
     event_log_outer(k);
@@ -219,8 +220,9 @@ static enum err new_epoch(struct worker *k, enum event_kind kind, struct why *w)
     bool last = k->replica.state.epoch >= experiment_epochs(k->x);
     enum err e = ERR_OK;
     if (evaluation_due(k)) e = evaluate(k, w);
-    if (!e && (last || step / k->x->checkpoint.every !=
-                           (step - k->x->outer.every) / k->x->checkpoint.every))
+    if (!e &&
+        (last || must_save ||
+         step / k->x->checkpoint.every != (step - k->x->outer.every) / k->x->checkpoint.every))
         e = save(k, w);
     k->training = !last;
     k->still_since.ns = 0;
@@ -235,7 +237,7 @@ static enum err adopt(struct worker *k, const struct order *o, struct why *w)
     if (e) return e;
     if (!o->carries) drop_round(k, "the swarm's state was taken over");
     else if (!keeps) k->round.steps = k->round.tokens = 0;
-    return new_epoch(k, EVENT_ADOPTED, w);
+    return new_epoch(k, EVENT_ADOPTED, !o->carries, w); /* it may have taken hours to come */
 }
 
 static enum err carry_out(struct worker *k, const struct order *o, struct why *w)
@@ -256,7 +258,7 @@ static enum err carry_out(struct worker *k, const struct order *o, struct why *w
         e = replica_apply(&k->replica, o, k->session.state->parameters, w);
         trainer_parameters_changed(k->session.trainer);
         k->round.steps = k->round.tokens = 0;
-        return e ? e : new_epoch(k, EVENT_APPLIED, w);
+        return e ? e : new_epoch(k, EVENT_APPLIED, false, w);
     case ORDER_ADOPT:
         return adopt(k, o, w);
     case ORDER_FINISH:

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -44,6 +45,8 @@ static struct sync taker;
 static struct carrier carrier; /* requests of the downloader */
 static float *anchor, *momentum, *own_anchor, *own_momentum;
 static uint64_t parts, replays;
+static struct kept_chunk kept[64]; /* what outlives the downloader */
+static uint32_t kept_count;
 static struct arena room;
 static struct lineage_state target;
 static instant now = {1000000000};
@@ -73,6 +76,12 @@ static void taker_act(void *self, struct action *a)
         outer_step(&rule, anchor + at, momentum + at, a->replay.mean.data, n, anchor + at,
                    momentum + at);
         replays++;
+    } else if (a->kind == ACTION_KEEP) {
+        uint32_t i = 0;
+        while (i < kept_count && kept[i].chunk != a->keep.chunk) i++;
+        cr_assert(i < sizeof kept / sizeof *kept);
+        kept[i] = a->keep;
+        if (i == kept_count) kept_count++;
     }
 }
 
@@ -134,7 +143,7 @@ static void open_with(uint64_t count)
     crypto = standin_crypto(&standin);
     dice = rng_init(77);
     cr_assert_not(arena_open(
-        &room, (GIVERS + 1) * sync_bytes(&c) + GIVERS * past_bytes(&layout, ROUNDS), &why));
+        &room, (GIVERS + 2) * sync_bytes(&c) + GIVERS * past_bytes(&layout, ROUNDS), &why));
     target = (struct lineage_state){.epoch = 7, .lineage = {9, 9}, .lineage_tokens = 4000};
     anchor = vector();
     momentum = vector();
@@ -145,7 +154,27 @@ static void open_with(uint64_t count)
     carrier_fini(&carrier);
     carrier_init(&carrier, span_ns(0), 0);
     parts = replays = 0;
-    most_in_flight = 0;
+    kept_count = most_in_flight = 0;
+}
+
+/* The downloader ends, and another process goes on with what was kept; all else is overwritten. */
+static void end_and_begin_again(void)
+{
+    float *before[2] = {anchor, momentum}, *after[2] = {vector(), vector()};
+    for (uint64_t i = 0; i < parameters; i++) after[0][i] = after[1][i] = NAN;
+    struct sync_config c = taker.config;
+    cr_assert(sync_init(&taker, &c, &room));
+    carrier_fini(&carrier);
+    carrier_init(&carrier, span_ns(0), 0);
+    for (uint32_t i = 0; i < kept_count; i++) {
+        size_t at = outer_chunk_start(&layout, kept[i].chunk);
+        size_t n = outer_chunk_count(&layout, kept[i].chunk);
+        for (int v = 0; v < 2; v++) memcpy(after[v] + at, before[v] + at, n * sizeof(float));
+        sync_kept(&taker, &kept[i]);
+    }
+    for (int i = 0; i < GIVERS; i++) givers[i].chunks = givers[i].results = 0;
+    anchor = after[0];
+    momentum = after[1];
 }
 
 /* The downloader holds what the givers hold now. */
@@ -426,6 +455,104 @@ Test(sync, what_arrived_before_a_failure_is_not_asked_for_again)
     cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
     cr_assert(same_as(&givers[2]));
     cr_assert(givers[2].chunks + givers[3].chunks - before <= layout.chunks - there);
+}
+
+static uint64_t chunks_given(void)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < GIVERS; i++) n += givers[i].chunks;
+    return n;
+}
+
+Test(sync, what_was_kept_is_not_asked_for_again)
+{
+    start(2);
+    carry(9);
+    uint32_t had = kept_count;
+    cr_assert(had > 2 && had < layout.chunks);
+    end_and_begin_again();
+    start(2);
+    carry(1000);
+    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
+    cr_assert(same_as(&givers[0]));
+    cr_assert(eq(u64, chunks_given(), (uint64_t)layout.chunks - had));
+    cr_assert(eq(u32, kept_count, layout.chunks));
+}
+
+Test(sync, what_was_kept_is_brought_forward_to_a_state_that_moved)
+{
+    start(2);
+    carry(9);
+    advance();
+    advance();
+    sync_retarget(&taker, &target, now, &to_taker);
+    carry(9); /* now some are of another epoch */
+    advance();
+    uint32_t had = kept_count;
+    end_and_begin_again();
+    start(2);
+    carry(1000);
+    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
+    cr_assert(same_as(&givers[0]));
+    cr_assert(chunks_given() <= layout.chunks - had);
+    cr_assert(taker.replayed > 0);
+}
+
+Test(sync, what_was_kept_of_a_history_that_nobody_knows_is_not_used)
+{
+    start(2);
+    carry(9);
+    for (uint32_t i = 0; i < kept_count; i++) kept[i].lineage[0] ^= 1;
+    end_and_begin_again();
+    advance();
+    start(2);
+    carry(1000);
+    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
+    cr_assert(same_as(&givers[0]));
+    cr_assert(eq(u64, chunks_given(), (uint64_t)layout.chunks));
+}
+
+Test(sync, a_chunk_that_was_kept_of_another_history_than_the_others_is_not_used)
+{
+    for (int round = 0; round < 3; round++) { /* its epoch before, at and after the target's */
+        open_with(50001);
+        start(2);
+        carry(9);
+        advance();
+        uint32_t had = kept_count, odd = kept_count / 2;
+        kept[odd].lineage[3] ^= 1;
+        kept[odd].epoch += (uint64_t)round;
+        anchor[outer_chunk_start(&layout, kept[odd].chunk)] += 1;
+        end_and_begin_again();
+        start(2);
+        carry(1000);
+        cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
+        cr_assert(same_as(&givers[0]));
+        cr_assert(eq(u64, chunks_given(), (uint64_t)layout.chunks - had + 1));
+    }
+}
+
+Test(sync, what_was_kept_before_more_rounds_than_are_known_is_downloaded)
+{
+    start(2);
+    carry(9);
+    for (int i = 0; i <= ROUNDS; i++) advance();
+    end_and_begin_again();
+    start(2);
+    carry(1000);
+    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
+    cr_assert(same_as(&givers[0]));
+    cr_assert(eq(u64, chunks_given(), (uint64_t)layout.chunks));
+}
+
+Test(sync, who_replays_from_its_own_state_keeps_nothing)
+{
+    own();
+    advance();
+    begin(2, true);
+    carry(1000);
+    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
+    cr_assert(eq(u32, kept_count, 0u));
 }
 
 Test(sync, an_answer_to_a_question_of_an_earlier_download_is_nobodys)
