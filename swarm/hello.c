@@ -1,6 +1,7 @@
 #include "hello.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "contact.h"
 #include "doubles.h"
@@ -112,6 +113,17 @@ static void note_other_run(const struct members *m, int i, struct bytes theirs,
     contact_note(&m->members[i], "other_run", "why", story, out);
 }
 
+/* The text is read on both sides, so it says neither "this node" nor "here". */
+static void turn_away_version(struct members *m, int i, link_id link, uint16_t major,
+                              const struct sink *out)
+{
+    char text[96];
+    snprintf(text, sizeof text,
+             "versions %u and %u of the protocol do not mix: both need the same version of shoal",
+             (unsigned)WIRE_MAJOR, major);
+    contact_turn_away(m, i, link, CLOSE_VERSION, text, out);
+}
+
 bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
                    const struct sink *out)
 {
@@ -125,8 +137,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     (void)reader_u16(&r);
     if (r.bad || l->greeted) return false;
     if (major != WIRE_MAJOR) {
-        contact_turn_away(m, i, link, CLOSE_VERSION, "this node speaks version 1 of the protocol",
-                          out);
+        turn_away_version(m, i, link, major, out);
         return true;
     }
     struct hello h = {0};

@@ -6,7 +6,9 @@
 #include "member_table.h"
 #include "wire.h"
 
-#define TELL_PERIOD span_s(1) /* SPEC.md, "Membership" */
+#define TELL_PERIOD    span_s(1) /* SPEC.md, "Membership" */
+#define SUSPECT_MIN_MS 10000
+#define SUSPECT_MAX_MS 60000
 
 static void clear_suspicion(struct member *p)
 {
@@ -42,10 +44,10 @@ void member_lose(struct members *m, int i, enum peer_health how, const struct si
 static span suspicion_patience(uint32_t accusers, uint32_t possible)
 {
     static const uint32_t ms[ACCUSERS_MAX][ACCUSERS_MAX] = {
-        {10000, 10000, 10000, 10000},
-        {60000, 10000, 10000, 10000},
-        {60000, 28454, 10000, 10000},
-        {60000, 35000, 20376, 10000},
+        {SUSPECT_MIN_MS, SUSPECT_MIN_MS, SUSPECT_MIN_MS, SUSPECT_MIN_MS},
+        {SUSPECT_MAX_MS, SUSPECT_MIN_MS, SUSPECT_MIN_MS, SUSPECT_MIN_MS},
+        {SUSPECT_MAX_MS, 28454, SUSPECT_MIN_MS, SUSPECT_MIN_MS},
+        {SUSPECT_MAX_MS, 35000, 20376, SUSPECT_MIN_MS},
     };
     assert(accusers >= 1);
     if (possible < 1) possible = 1;

@@ -54,7 +54,7 @@ static void gather(struct reduce *r, const struct sink *out)
         reduce_fail(r, out); /* whatever these few agree on is never certain */
         return;
     }
-    if (r->settled == r->config.layout.chunks || (still && r->stills == REDUCE_STILLS))
+    if (r->settled == r->config.layout.chunks || (still && r->stills + 1 == REDUCE_STILLS))
         reduce_freeze(r, out);
     else if (still) reduce_stand_still(r, out);
 }

@@ -26,8 +26,7 @@
 #define REDUCE_FLIGHT   2 /* parcels in flight to a peer beside what its round trip asks for */
 #define REDUCE_RESCUE   4 /* chunks of lost owners that I gather at a time */
 #define REDUCE_FETCH    4 /* chunks I fetch at a time */
-#define REDUCE_STILLS                                                                              \
-    3 /* times that the group stands still before GATHER ends with what is there */
+#define REDUCE_STILLS   3 /* the third time that the group stands still ends GATHER */
 
 /* Set in every ticket of reduce, and in no other ticket of the node. */
 #define REDUCE_TICKET ((uint64_t)1 << 63)

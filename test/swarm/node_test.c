@@ -107,6 +107,32 @@ Test(node, a_peer_of_another_major_is_hung_up_on_with_the_reason)
     cr_assert_not_null(strstr(a->text, "version"), "%s", a->text);
 }
 
+/* HELLO as the last program of protocol 1.1 sent it, of the same run. */
+static const char hello_1[] = "0100010007070707070707070707070707070707040a00000100000000000000"
+                              "0000000000511100007700810001000100808182838485868788898a8b8c8d8e"
+                              "8f909192939495969798999a9b9c9d9e9fe80300000000000001000000000000"
+                              "0000f84ba37c57d91ceb0e93eb59af0ecc2a5eacc9a59930822b4caef59e869f"
+                              "5a693e2db82d118b099809011642405eac3f747ecd51a3f51e930ab487cb1ec4"
+                              "ae33e80300000000000005006c723a2032";
+
+Test(node, one_of_protocol_1_is_told_which_versions_do_not_mix)
+{
+    uint8_t hello[sizeof hello_1 / 2];
+    for (size_t i = 0; i < sizeof hello; i++)
+        cr_assert(eq(int, sscanf(hello_1 + 2 * i, "%2hhx", &hello[i]), 1));
+    stage_start(&stage);
+    stranger_link(&x, &stage);
+    const struct action *mine = stage_find(&stage, ACTION_FRAME, WIRE_HELLO);
+    cr_assert_not_null(mine);
+    cr_assert(eq(int, memcmp(mine->bytes.data, "\2\0", 2), 0), "what protocol 1 reads of it");
+    stranger_frame(&x, &stage, WIRE_HELLO, bytes_of(hello, sizeof hello));
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->code, (uint32_t)CLOSE_VERSION));
+    cr_assert_not_null(strstr(a->text, "versions 2 and 1 of the protocol"), "%s", a->text);
+    cr_assert_null(stage_note(&stage, "up"));
+}
+
 Test(node, a_peer_of_the_same_run_is_a_member)
 {
     stage_start(&stage);

@@ -42,7 +42,7 @@ struct world {
     struct carrier carrier;
     bool duplicates;
     uint32_t rtt_ms;     /* to everybody, as it is known at the start */
-    int gets_no_parcels; /* member; -1: none */
+    int gets_no_parcels; /* member; -1: none; MEMBERS_MAX: all */
     bool blocked[MEMBERS_MAX][MEMBERS_MAX];
     uint64_t results;
 };
@@ -97,7 +97,8 @@ static void act(void *self, struct action *a)
     case ACTION_PARCEL:
         m.kind = M_PARCEL;
         if (a->bytes.data[0] == WIRE_RESULT) world.results++;
-        if (lost || to == world.gets_no_parcels) break; /* never acknowledged */
+        if (lost || to == world.gets_no_parcels || world.gets_no_parcels == MEMBERS_MAX)
+            break; /* never acknowledged */
         carrier_post(&world.carrier, m, a->bytes, a->more);
         if (world.duplicates) {
             m.at = carrier_arrival(&world.carrier);
@@ -724,6 +725,20 @@ Test(reduce, every_round_ends_even_when_the_group_is_cut_in_two)
         check_agreement();
         world_fini();
     }
+}
+
+Test(reduce, where_nothing_moves_the_third_stand_still_is_the_last)
+{
+    world_init(3);
+    world.gets_no_parcels = MEMBERS_MAX;
+    begin();
+    run_for(span_s(90));
+    for (int i = 0; i < 3; i++) {
+        double end = seconds(world.nodes[i].ended);
+        cr_assert_eq(world.nodes[i].reduce.state, REDUCE_FAILED);
+        cr_assert(end > 30 && end < 32, "member %d ended after %g s", i, end);
+    }
+    world_fini();
 }
 
 Test(reduce, of_a_group_cut_in_two_the_larger_part_applies_and_the_other_does_not)

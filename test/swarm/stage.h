@@ -66,6 +66,8 @@ static inline void stage_act(void *self, struct action *a)
     struct action *b = &s->actions[s->actions_count++];
     *b = *a;
     if (a->kind == ACTION_STATE) b->part.floats = stage_copy(s, a->part.floats);
+    if (a->kind == ACTION_HANG_UP)
+        b->text = (const char *)stage_copy(s, bytes_of(a->text, strlen(a->text) + 1)).data;
     if (a->kind == ACTION_REPLAY) b->replay.mean = stage_copy(s, a->replay.mean);
     if (!stage_carries(a)) return;
     b->bytes = stage_copy(s, a->bytes);
