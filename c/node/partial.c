@@ -100,6 +100,13 @@ void partial_open(struct partial *p, const char *folder, const uint8_t run_id[CR
         partial_drop(p);
 }
 
+void partial_remove(const char *folder)
+{
+    struct partial p;
+    snprintf(p.path, sizeof p.path, "%s/partial", folder);
+    unlink(p.path);
+}
+
 bool partial_read(const struct partial *p, uint32_t chunk, struct kept_chunk *out, float *anchor,
                   float *momentum)
 {

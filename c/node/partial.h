@@ -29,6 +29,9 @@ struct partial {
 void partial_open(struct partial *p, const char *folder, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                   const struct outer_layout *l);
 
+/* Removes the file that is in `folder`, of whatever run. */
+void partial_remove(const char *folder);
+
 /* Reads a chunk into `anchor` and `momentum`, outer_chunk_count elements each. False, their content
  * unspecified: it is not there, or not whole. */
 bool partial_read(const struct partial *p, uint32_t chunk, struct kept_chunk *out, float *anchor,

@@ -178,7 +178,10 @@ static bool tell_state(struct story *s, const char *event, const json_t *e, char
         s->members = 0;
         snprintf(out, room, "behind the swarm at epoch %llu: taking over the state of epoch %llu",
                  epoch, whole(e, "target"));
-    } else if (!strcmp(event, "joined"))
+    } else if (!strcmp(event, "partial"))
+        snprintf(out, room, "%llu of %llu chunks are here of a state that an earlier start fetched",
+                 whole(e, "chunks"), whole(e, "of"));
+    else if (!strcmp(event, "joined"))
         snprintf(out, room, "joined at epoch %llu, with %s from %s", epoch,
                  amount_bytes(number(e, "bytes"), bytes),
                  amount_count(whole(e, "servers"), "peer", "peers", servers));

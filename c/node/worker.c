@@ -19,6 +19,7 @@
 #include "node/events.h"
 #include "node/exchange.h"
 #include "node/live.h"
+#include "node/partial.h"
 #include "node/replica.h"
 #include "node/session.h"
 
@@ -426,6 +427,7 @@ static enum err open_all(struct worker *k, struct why *w)
     k->sign = identity_crypto(k->identity);
     e = session_open(s, identity_id(k->identity), bytes_besides(k), CHECKPOINT_SECTIONS, w);
     if (!e) e = open_replica(k, w);
+    if (!e && k->options->fresh) partial_remove(x->checkpoint.dir);
     if (!e) e = resume(k, w);
     return e ? e : open_driver(k, w);
 }

@@ -139,6 +139,15 @@ Test(partial, a_file_of_another_run_or_of_garbage_is_removed)
     cr_assert(there(0, 5));
 }
 
+Test(partial, a_fresh_start_removes_it)
+{
+    keep(0, 5);
+    partial_close(&p);
+    partial_remove(folder);
+    partial_remove(folder);
+    cr_assert(!exists());
+}
+
 Test(partial, dropped_is_gone)
 {
     keep(0, 5);

@@ -64,7 +64,7 @@ def gauge(pid):
     return int(said["VmRSS"].split()[0]), len(os.listdir("/proc/%d/fd" % pid)), int(said["Threads"])
 
 
-wan = Wan(CALM)
+wan = Wan(CALM, seconds=3 * 3600)
 path = experiment("faults", steps=1600000, every=80, batch=512, dim=128)
 peers = os.path.join(PLACE, "faults.txt")
 workers = [Worker("faults-%d" % i, peers, "%s:%d" % (address(i), PORT)) for i in range(WORKERS)]

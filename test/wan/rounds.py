@@ -13,6 +13,9 @@ from wans import *
 from swarms import *
 
 
+LONGEST_S = 3 * 3600  # twenty rounds over the slowest network take half an hour
+
+
 def shares(up):
     """The part of the vector that each averages: the longest (1 + (g - 2) f) / up is as short as it can be."""
     g = len(up)
@@ -51,7 +54,7 @@ def peak(rows, side):
 
 def measure(network, epochs_wanted=3, every=40, dim=256, layers=2, scale=1, seed=None, congestion="bbr"):
     """Runs it; what it prints, with `one_history`."""
-    wan = Wan(open(network).read() if os.path.exists(network) else matrix(network), seed=seed, scale=scale)
+    wan = Wan(open(network).read() if os.path.exists(network) else matrix(network), seed=seed, scale=scale, seconds=LONGEST_S)
     name = os.path.basename(network).removesuffix(".yaml")
     path = experiment(name, steps=every * epochs_wanted, every=every, dim=dim, layers=layers, congestion=congestion)
     peers = os.path.join(PLACE, name + ".txt")

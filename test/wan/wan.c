@@ -7,6 +7,7 @@
  *     --seed N        which packets are lost; the seed of each run is printed
  *     --scale F       all rates of the matrix are divided by F, 1 to 1000, since one machine may
  *                     forward less; delays stay
+ *     --seconds N     everything ends after this time, instead of the matrix's limit
  *     --links FILE    what each pair is, journal.h, written at the start
  *     --report FILE   packet counts of each pair, written at the end
  *     --journal FILE  the same for each second, written as it ends
@@ -25,7 +26,7 @@
  * at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again"): all pairs and lines start over,
  * at_s counts from then. All descendants of the commands end with wan.
  *
- * Exit codes: 0; that of the first command that failed; 124 at the matrix's time limit; 2 for wrong
+ * Exit codes: 0; that of the first command that failed; 124 at the time limit; 2 for wrong
  * usage; 77 if the machine does not allow namespaces or TUN devices: nothing was run then. */
 #include <errno.h>
 #include <getopt.h>
@@ -48,6 +49,7 @@
 #include "traffic.h"
 
 #define GRACE_S        30
+#define SECONDS_MAX    86400
 #define BURST          64    /* packets read from one node before the others get their turn */
 #define PACKET_BYTES   65536 /* maximum packet of a TUN device */
 #define TIMER_SLACK_NS 50000 /* Linux's default, for the commands: ours is the least */
@@ -59,7 +61,8 @@ struct wan {
     const char *path, *links, *report, *history; /* files; NULL: not wanted */
     uint64_t seed;
     double scale;
-    char **command; /* NULL: none */
+    uint64_t seconds; /* 0: the matrix says */
+    char **command;   /* NULL: none */
     struct matrix matrix;
     struct traffic traffic;
     struct journal journal; /* in the file `history`; its file is NULL: none, or none any more */
@@ -167,6 +170,7 @@ static enum err read_matrix(const struct wan *w, struct matrix *out, struct why 
 {
     enum err e = matrix_read(w->path, out, y);
     if (!e) matrix_scale(out, w->scale);
+    if (!e && w->seconds) out->limit = span_ms(w->seconds * 1000);
     return e;
 }
 
@@ -357,15 +361,15 @@ static int run(struct wan *w)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: wan MATRIX.yaml [--seed N] [--scale F] [--links FILE] [--report FILE]\n"
-                    "           [--journal FILE] [-- COMMAND...]\n"
+    fprintf(stderr, "usage: wan MATRIX.yaml [--seed N] [--scale F] [--seconds N] [--links FILE]\n"
+                    "           [--report FILE] [--journal FILE] [-- COMMAND...]\n"
                     "       wan --enter PID NODE COMMAND...\n");
     return CODE_USAGE;
 }
 
-static int scale_wrong(const char *text)
+static int wrong(const char *option, const char *text, int most)
 {
-    fprintf(stderr, "wan: --scale '%s': it needs a number from 1 to 1000\n", text);
+    fprintf(stderr, "wan: %s '%s': it needs a number from 1 to %d\n", option, text, most);
     return CODE_USAGE;
 }
 
@@ -385,20 +389,27 @@ static int enter(int count, char **words)
 int main(int count, char **words)
 {
     static struct wan w;
-    const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},    {"scale", required_argument, NULL, 'f'},
-        {"links", required_argument, NULL, 'l'},   {"report", required_argument, NULL, 'r'},
-        {"journal", required_argument, NULL, 'j'}, {0}};
+    const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                     {"scale", required_argument, NULL, 'f'},
+                                     {"links", required_argument, NULL, 'l'},
+                                     {"report", required_argument, NULL, 'r'},
+                                     {"journal", required_argument, NULL, 'j'},
+                                     {"seconds", required_argument, NULL, 't'},
+                                     {0}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (count > 1 && !strcmp(words[1], "--enter")) return enter(count - 2, words + 2);
     w.seed = clock_unix_ms();
     w.scale = 1;
+    char *rest;
     for (int c; (c = getopt_long(count, words, "", options, NULL)) != -1;) {
         if (c == 's') w.seed = strtoull(optarg, NULL, 10);
         else if (c == 'f') {
-            char *rest;
             w.scale = strtod(optarg, &rest);
-            if (*rest || !(w.scale >= 1 && w.scale <= 1000)) return scale_wrong(optarg);
+            if (*rest || !(w.scale >= 1 && w.scale <= 1000)) return wrong("--scale", optarg, 1000);
+        } else if (c == 't') {
+            w.seconds = strtoull(optarg, &rest, 10);
+            if (*rest || w.seconds < 1 || w.seconds > SECONDS_MAX)
+                return wrong("--seconds", optarg, SECONDS_MAX);
         } else if (c == 'l') w.links = optarg;
         else if (c == 'r') w.report = optarg;
         else if (c == 'j') w.history = optarg;

@@ -286,6 +286,10 @@ def programs():
     ok(wait_for(lambda: not alive(marker), 30), "a wan and what entered it end with those who started them")
     code, said = commands("{nodes: 2, seconds: 1}", ["sleep", marker])
     ok(code == 124 and "limit" in said and not alive(marker), "the matrix's time limit ends everything", (code, said))
+    code, said = commands("{nodes: 1}", ["sleep", "100"], before=["--seconds", "1"])
+    ok(code == 124 and "1 s are over" in said, "so does --seconds", (code, said))
+    code, said = commands("{nodes: 1}", ["true"], before=["--seconds", "0"])
+    ok(code == 2 and "--seconds '0'" in said and said.count("\n") == 1, "--seconds 0 is refused in one sentence", (code, said))
     code, said = commands("{nodes: 2, frob: 1}", ["true"])
     ok(code == 2 and ":1:" in said and said.count("\n") == 1, "a mistake in the matrix is one sentence", (code, said))
 

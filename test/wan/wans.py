@@ -35,9 +35,10 @@ def skip(why):
 
 
 class Wan:
-    """A network without initial commands. `seed` determines which packets are lost; all rates are divided by `scale`."""
+    """A network without initial commands. `seed` determines which packets are lost; all rates are divided by `scale`; it ends after `seconds`
+    at the latest, if given, instead of the matrix's."""
 
-    def __init__(self, text, seed=None, scale=1):
+    def __init__(self, text, seed=None, scale=1, seconds=None):
         global COUNT
         COUNT += 1
         self.path = os.path.join(swarms.PLACE, "matrix-%d.yaml" % COUNT)
@@ -47,6 +48,7 @@ class Wan:
         links = os.path.join(swarms.PLACE, "links-%d.txt" % COUNT)
         options = ["--report", self.report_path, "--journal", self.journal_path, "--links", links, "--scale", str(scale)]
         options += ["--seed", str(seed)] if seed is not None else []
+        options += ["--seconds", str(seconds)] if seconds else []
         self.process = subprocess.Popen([WAN, self.path] + options, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         swarms.CHILDREN.append(self.process)
         line = self.process.stdout.readline()
@@ -91,6 +93,8 @@ class Wan:
 
     def stop(self):
         """Ends the network; returns the packet counts: {(from, to): {"packets": ..., "lost": ..., ...}}."""
+        if self.process.poll() is not None:
+            raise RuntimeError("the network ended too early: " + self.process.stderr.read().strip())
         self.process.terminate()
         self.said = self.process.communicate(timeout=60)[0]  # how well it did
         print("".join("# %s\n" % line for line in self.said.splitlines()), end="", flush=True)
