@@ -282,13 +282,13 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     look_for_sameness(w);
 }
 
-/* What it learned lasts SIM_CARRY rounds; in worlds where nobody that kept them is lost. */
+/* What it learned lasts SIM_CARRY rounds: surely where all downloads are short. */
 static void check_carried(struct world *w, struct sim_node *n, int32_t to)
 {
     const struct trainer *t = &n->trainer;
     uint64_t back = t->state.epoch - n->watch.learned_since;
     bool leads = past(&w->check, n->watch.history, to);
-    bool kept = w->scenario.far && w->scenario.kind != FAR_DEAF;
+    bool kept = w->scenario.kind == FAR_LONG;
     if (t->order.carries && (!leads || back > SIM_CARRY))
         world_violated(w, "carry: node %d keeps what it learned from epoch %llu on, at epoch %llu",
                        n->index, (unsigned long long)n->watch.learned_since,

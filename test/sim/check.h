@@ -31,7 +31,7 @@
  *     null       every chunk of an average has a mean: all trainers have finite numbers
  *     liar       where no bytes are damaged, nobody's answer is found false
  *     carry      who learned from a state at most SIM_CARRY rounds back in the past of the adopted
- *                one keeps that; who learned from an older one does not
+ *                one keeps that, in long worlds; who learned from an older one never does
  *     signed     who commits has checked the signatures of all others, who applies those of a
  *                majority, who sees a member move on that member's record
  *     rate       slow and uneven worlds: after five rounds a node says no more than half more than
