@@ -62,10 +62,11 @@ void sync_chunk_finish(struct sync *s, const struct sink *out)
 bool sync_chunk_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes reply,
                      const struct sink *out)
 {
-    const uint8_t *leaves = sync_manifest_leaves(s, epoch);
+    const uint8_t *lineage = sync_chain_lineage(s, epoch);
+    const uint8_t *leaves = lineage ? sync_manifest_leaves(s, lineage) : NULL;
     size_t half = sync_vector_bytes(s, c);
     uint8_t digest[CRYPTO_DIGEST_BYTES];
-    if (!leaves || !sync_chain_lineage(s, epoch)) return true; /* asked before the chain changed */
+    if (!leaves) return true; /* asked before the chain changed */
     if (reply.count != 2 * half) return false;
     struct bytes anchor = bytes_of(reply.data, half), momentum = bytes_of(reply.data + half, half);
     sync_leaf(s, anchor, momentum, digest);

@@ -97,7 +97,7 @@ static bool asked_of(const struct sync *s, uint64_t epoch)
 static void learn_leaves(struct sync *s, instant now, const struct sink *out)
 {
     uint32_t sent = 0;
-    if (!lacks_any(s) || sync_manifest_leaves(s, s->target.epoch)) {
+    if (!lacks_any(s) || sync_manifest_leaves(s, s->target.lineage)) {
         s->answers_count = 0;
         return;
     }
@@ -147,7 +147,9 @@ static uint32_t next_chunk(const struct sync *s, const struct sync_server *v)
         if (!behind(s, k) || k->epoch + 1 <= v->lacks) continue;
         if (best == NO_CHUNK || k->epoch < s->chunks[best].epoch) best = c;
     }
-    bool can = s->manifest.any && sync_chain_lineage(s, s->manifest.epoch);
+    const uint8_t *lineage = sync_chain_lineage(s, s->manifest.epoch);
+    bool can =
+        s->manifest.any && lineage && !memcmp(lineage, s->manifest.lineage, CRYPTO_DIGEST_BYTES);
     return best != NO_CHUNK ? best : can ? lacking : NO_CHUNK;
 }
 
@@ -229,7 +231,6 @@ static void on_past(struct sync *s, const struct sync_request *q, struct bytes r
 static void on_manifest(struct sync *s, const struct sync_request *q, struct bytes reply,
                         instant now)
 {
-    if (q->epoch != s->target.epoch) return; /* of an earlier target */
     if (sync_manifest_take(s, q->server, reply)) s->servers[q->server].answered = true;
     else sync_lose(s, q->server, reply.count ? SYNC_LIAR : SYNC_EMPTY, now);
 }
@@ -274,6 +275,9 @@ void sync_reply(struct sync *s, uint64_t ticket, bool ok, struct bytes reply, in
 
 static void aim(struct sync *s, const struct lineage_state *target, instant now)
 {
+    /* What is asked about an earlier target is no answer for this one; its epoch may be the same. */
+    for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
+        if (s->requests[i].what == SYNC_LEAVES) s->requests[i].ticket = 0;
     s->target = *target;
     s->answers_count = 0;
     span hash = span_s(s->config.layout.parameters * 2 * sizeof(float) / MANIFEST_RATE);

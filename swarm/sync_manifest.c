@@ -68,6 +68,7 @@ uint32_t sync_manifest_settle(struct sync *s, uint32_t wanted, instant now)
     s->manifest_before = s->manifest;
     s->manifest =
         (struct sync_manifest){.any = true, .epoch = s->target.epoch, .leaves = older.leaves};
+    memcpy(s->manifest.lineage, s->target.lineage, sizeof s->manifest.lineage);
     memcpy(s->manifest.leaves, s->answers[best].leaves, sync_leaves_bytes(&s->config.layout));
     for (uint32_t i = 0; i < s->answers_count; i++)
         if (!alike(s, i, best)) others |= (uint32_t)1 << s->answers[i].server;
@@ -75,10 +76,12 @@ uint32_t sync_manifest_settle(struct sync *s, uint32_t wanted, instant now)
     return others;
 }
 
-const uint8_t *sync_manifest_leaves(const struct sync *s, uint64_t epoch)
+const uint8_t *sync_manifest_leaves(const struct sync *s,
+                                    const uint8_t lineage[CRYPTO_DIGEST_BYTES])
 {
-    if (s->manifest.any && s->manifest.epoch == epoch) return s->manifest.leaves;
-    if (s->manifest_before.any && s->manifest_before.epoch == epoch)
-        return s->manifest_before.leaves;
+    const struct sync_manifest *both[] = {&s->manifest, &s->manifest_before};
+    for (int i = 0; i < 2; i++)
+        if (both[i]->any && !memcmp(both[i]->lineage, lineage, CRYPTO_DIGEST_BYTES))
+            return both[i]->leaves;
     return NULL;
 }

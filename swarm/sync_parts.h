@@ -95,6 +95,7 @@ struct sync_step {
 struct sync_manifest {
     bool any;
     uint64_t epoch;
+    uint8_t lineage[CRYPTO_DIGEST_BYTES];
     uint8_t *leaves; /* [chunks][16] */
 };
 
@@ -196,8 +197,9 @@ void sync_manifest_forget(struct sync *s, uint32_t server);
 /* Accepts the answer that most gave, once all asked have answered or time is over. Bits of the
  * servers that said otherwise. */
 uint32_t sync_manifest_settle(struct sync *s, uint32_t wanted, instant now);
-/* The leaves of the state at this epoch; NULL: not known. */
-const uint8_t *sync_manifest_leaves(const struct sync *s, uint64_t epoch);
+/* The leaves of the state of this lineage; NULL: not known. */
+const uint8_t *sync_manifest_leaves(const struct sync *s,
+                                    const uint8_t lineage[CRYPTO_DIGEST_BYTES]);
 
 /* ---- sync_chunk.c ---- */
 

@@ -82,6 +82,9 @@ static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent,
 void check_state(struct world *w, struct sim_node *n, const char *how)
 {
     n->watch.history = history_hold(w, n, -1, how);
+    n->watch.learned_since = n->trainer.state.epoch;
+    n->watch.accepts = n->standin.good[WIRE_ACCEPT];
+    n->watch.records = n->standin.good[RECORD_PROGRESS];
 }
 
 /* From the start of the node that all know until all know each other (SPEC.md, "Membership"). */
@@ -257,6 +260,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
         world_violated(w, "back: node %d's outer step added no tokens to its lineage", n->index);
     else if (known < 0) check_tokens(w, n, s->lineage_tokens - before->lineage_tokens);
     n->watch.history = now;
+    n->watch.learned_since = s->epoch;
     uint32_t count = 0;
     for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++) {
         uint32_t in = (uint32_t)__builtin_popcount(h->means.members[c]);
@@ -276,6 +280,24 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     n->watch.blind = false;
     look_for_sameness(w);
+}
+
+/* What it learned lasts SIM_CARRY rounds: surely where all downloads are short. */
+static void check_carried(struct world *w, struct sim_node *n, int32_t to)
+{
+    const struct trainer *t = &n->trainer;
+    uint64_t back = t->state.epoch - n->watch.learned_since;
+    bool leads = past(&w->check, n->watch.history, to);
+    bool kept = w->scenario.kind == FAR_LONG;
+    if (t->order.carries && (!leads || back > SIM_CARRY))
+        world_violated(w, "carry: node %d keeps what it learned from epoch %llu on, at epoch %llu",
+                       n->index, (unsigned long long)n->watch.learned_since,
+                       (unsigned long long)t->state.epoch);
+    if (!t->order.carries && leads && back <= SIM_CARRY && kept)
+        world_violated(w, "carry: node %d loses what it learned from epoch %llu on, at epoch %llu",
+                       n->index, (unsigned long long)n->watch.learned_since,
+                       (unsigned long long)t->state.epoch);
+    if (t->round.tokens == 0) n->watch.learned_since = t->state.epoch;
 }
 
 void check_adopted(struct world *w, struct sim_node *n, const struct lineage_state *before)
@@ -299,6 +321,7 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
                        n->index, (unsigned long long)before->epoch,
                        (unsigned long long)before->lineage_tokens, (unsigned long long)s->epoch,
                        (unsigned long long)s->lineage_tokens);
+    check_carried(w, n, known);
     n->watch.history = history_hold(w, n, -1, "adopted");
     timeline_outer(w, n, true);
     n->watch.adopted = true;
@@ -330,8 +353,110 @@ static void check_outcome(struct world *w, struct sim_node *n, struct bytes line
     memcpy(o->lineage, lineage.data, sizeof o->lineage);
 }
 
+static bool busy(enum peer_phase p) { return p == PHASE_MATCH || p == PHASE_REDUCE; }
+
+static bool trains(enum peer_phase p) { return p == PHASE_TRAIN || busy(p); }
+
+/* ---- what goes without saying where nothing goes wrong ---- */
+
+static uint64_t number(const struct note *note, const char *key)
+{
+    for (size_t i = 0; i < sizeof note->numbers / sizeof *note->numbers; i++)
+        if (note->numbers[i].key && strcmp(note->numbers[i].key, key) == 0)
+            return note->numbers[i].value;
+    return 0;
+}
+
+static uint32_t training(const struct world *w)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->node_count; i++)
+        count += w->nodes[i].alive && trains(w->nodes[i].watch.phase);
+    return count;
+}
+
+static void check_smooth(struct world *w, struct sim_node *n, const struct note *note)
+{
+    static const char *const vain[] = {"solo",         "behind",        "match.withdrawn",
+                                       "reduce.still", "reduce.failed", "reduce.suspect"};
+    const enum scenario_kind kind = w->scenario.kind;
+    if (kind != SCENARIO_QUIET && kind != FAR_SLOW && kind != FAR_UNEVEN) return;
+    /* Who starts last may find a swarm that is ahead. */
+    for (uint32_t i = 0; i < w->node_count; i++)
+        if (w->now.ns < instant_after(w->scenario.start[i], span_s(MEETING_S)).ns) return;
+    for (size_t i = 0; i < sizeof vain / sizeof *vain; i++)
+        if (strcmp(note->name, vain[i]) == 0)
+            world_violated(w, "smooth: node %d notes %s, and nothing has gone wrong", n->index,
+                           note->name);
+    if (strcmp(note->name, "committed") == 0 && number(note, "members") < training(w))
+        world_violated(w, "smooth: node %d's group has %llu members, and %u nodes train", n->index,
+                       (unsigned long long)number(note, "members"), training(w));
+}
+
+/* Who has just woken has had no time to miss a member that lives and has a link to it. */
+static void check_woken(struct world *w, struct sim_node *n, const struct note *note)
+{
+    bool contact[SIM_NODES_MAX][SIM_NODES_MAX];
+    char digits[FIRST_EIGHT_DIGITS];
+    if (strcmp(note->name, "reduce.suspect") != 0 || n->paused_until.ns == 0 ||
+        w->now.ns > instant_after(n->paused_until, span_s(SIM_WOKEN_S)).ns)
+        return;
+    network_contacts(w, contact);
+    for (uint32_t i = 0; i < w->node_count; i++)
+        if (contact[n->index][i] &&
+            strcmp(first_eight_print(first_eight(w->nodes[i].id), digits), note->word.value) == 0)
+            world_violated(w, "woken: node %d suspects node %u as soon as it wakes", n->index, i);
+}
+
+static void check_agreed(struct world *w, struct sim_node *n, const struct note *note)
+{
+    const enum scenario_kind kind = w->scenario.kind;
+    bool near = kind == SCENARIO_LOSSY || kind == SCENARIO_CRASH || kind == SCENARIO_RESTART ||
+                kind == SCENARIO_END;
+    uint64_t most = kind == SCENARIO_QUIET ? SIM_QUIET_MS : near ? SIM_LASTS_MS : UINT64_MAX;
+    if (number(note, "ms") > most)
+        world_violated(w, "lasts: node %d agrees after %llu ms", n->index,
+                       (unsigned long long)number(note, "ms"));
+    if (number(note, "null"))
+        world_violated(w, "null: %llu chunks of node %d's average have no mean",
+                       (unsigned long long)number(note, "null"), n->index);
+}
+
+/* ---- what is signed is checked ---- */
+
+static void signed_enough(struct world *w, struct sim_node *n, uint8_t kind, uint64_t *before,
+                          uint64_t needed, const char *what)
+{
+    const uint64_t now = n->standin.good[kind];
+    if (now - *before < needed)
+        world_violated(w, "signed: node %d goes by %llu %s, and has checked %llu signatures",
+                       n->index, (unsigned long long)needed, what,
+                       (unsigned long long)(now - *before));
+    *before = now;
+}
+
+static void check_signed(struct world *w, struct sim_node *n, const struct note *note)
+{
+    if (strcmp(note->name, "committed") == 0) {
+        n->watch.members = (uint32_t)number(note, "members");
+        signed_enough(w, n, WIRE_ACCEPT, &n->watch.accepts, n->watch.members - 1, "accepts");
+        n->watch.sures = n->standin.good[WIRE_SURE];
+    }
+    if (strcmp(note->name, "agreed") == 0) /* half of them may be a majority; one is the node's */
+        signed_enough(w, n, WIRE_SURE, &n->watch.sures, (n->watch.members + 1) / 2 - 1, "sures");
+}
+
 void check_note(struct world *w, struct sim_node *n, const struct note *note)
 {
+    check_smooth(w, n, note);
+    check_woken(w, n, note);
+    check_signed(w, n, note);
+    if (strcmp(note->name, "agreed") == 0) check_agreed(w, n, note);
+    if (strcmp(note->name, "joined") == 0 && number(note, "liars") && !w->scenario.damage)
+        world_violated(w, "liar: node %d found %llu answers false, and nothing was damaged",
+                       n->index, (unsigned long long)number(note, "liars"));
+    if (strcmp(note->name, "reduce.start") == 0)
+        memcpy(n->watch.averages, note->hex.value.data, sizeof n->watch.averages);
     if (strcmp(note->name, "reduce.agreed") == 0)
         memcpy(n->watch.agreed, note->hex.value.data, sizeof n->watch.agreed);
     if (strcmp(note->name, "agreed") == 0) check_outcome(w, n, note->hex.value);
@@ -360,26 +485,41 @@ static void check_rate(struct world *w, struct sim_node *n, struct bytes ready)
                        n->index, kbps, truth);
 }
 
+/* Does anybody average in the group that `last` was signed for? */
+static bool averages(const struct world *w, const struct accepted *last)
+{
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        const struct sim_node *o = &w->nodes[i];
+        if (o->alive && o->watch.phase == PHASE_REDUCE &&
+            memcmp(o->watch.averages, last->gid, sizeof last->gid) == 0)
+            return true;
+    }
+    return false;
+}
+
 void check_frame(struct world *w, struct sim_node *n, const struct action *a)
 {
     if (a->type == WIRE_READY) check_rate(w, n, a->bytes);
     if (a->type != WIRE_ACCEPT) return;
     struct reader r = reader_init(a->bytes);
-    struct accepted now = {.history = n->watch.history}, *last = &n->watch.accepted;
+    struct accepted now = {.history = n->watch.history, .life = n->life},
+                    *last = &w->check.accepted[n->index];
     now.round = reader_u64(&r);
     now.attempt = reader_u16(&r);
     reader_copy(&r, now.gid, sizeof now.gid);
     bool again = now.history == last->history && now.round == last->round;
     bool same = memcmp(now.gid, last->gid, sizeof now.gid) == 0;
-    if (again && !same && now.attempt <= last->attempt)
+    if (again && !same && now.life == last->life && now.attempt <= last->attempt)
         world_violated(w, "accept: node %d signs two groups in attempt %u of round %llu", n->index,
                        now.attempt, (unsigned long long)now.round);
+    if (again && now.life > last->life && averages(w, last))
+        world_violated(
+            w, "accept: node %d signs in round %llu, in which others average with its former life",
+            n->index, (unsigned long long)now.round);
     *last = now;
 }
 
 /* ---- bounds ---- */
-
-static bool busy(enum peer_phase p) { return p == PHASE_MATCH || p == PHASE_REDUCE; }
 
 /* Is there an unhealed fork? Until it heals, nodes that download the heavier history do not
  * count. */
@@ -394,8 +534,6 @@ static bool healing(const struct world *w)
                 return true;
     return false;
 }
-
-static bool trains(enum peer_phase p) { return p == PHASE_TRAIN || busy(p); }
 
 /* Is there a live process that this node considers dead, does not know, or does not know to train,
  * as the news was cut off? */
@@ -416,6 +554,21 @@ static bool blind(const struct world *w, const struct sim_node *n)
     return false;
 }
 
+/* The epochs that it knows of others have changed no more often than it has checked records. */
+static void check_seen(struct world *w, struct sim_node *n)
+{
+    struct node_peer seen[NODE_PEERS_MAX];
+    uint64_t changed = 0;
+    size_t count = node_peers(n->node, seen, NODE_PEERS_MAX);
+    for (size_t j = 0; j < count && j < NODE_PEERS_MAX; j++)
+        for (uint32_t i = 0; i < w->node_count; i++) {
+            if (seen[j].self || memcmp(seen[j].id, w->nodes[i].id, sizeof seen[j].id)) continue;
+            changed += seen[j].epoch != n->watch.epochs[i];
+            n->watch.epochs[i] = seen[j].epoch;
+        }
+    signed_enough(w, n, RECORD_PROGRESS, &n->watch.records, changed, "records");
+}
+
 void check_step(struct world *w, struct sim_node *n)
 {
     struct node_peer self;
@@ -425,6 +578,7 @@ void check_step(struct world *w, struct sim_node *n)
             n->watch.busy_since = w->now;
         }
         if (self.phase == PHASE_REDUCE) {
+            check_seen(w, n);
             n->watch.blind = n->watch.blind || blind(w, n) || healing(w);
             n->watch.born = 0;
             for (uint32_t i = 0; i < w->node_count; i++) n->watch.born += w->nodes[i].life > 0;

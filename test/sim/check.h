@@ -7,7 +7,8 @@
  *                with the weight in its READY, recomputed in float64 from the trainers'
  *                contributions; it contains exactly those that are claimed to be in it
  *     twice      of a node's tokens no more are in a history than it has trained on
- *     accept     a process signs at most one group per attempt (SPEC.md, "Matchmaking")
+ *     accept     a process signs at most one group per attempt (SPEC.md, "Matchmaking"), and after a
+ *                restart none while others average with its former life
  *     bound      from READY to applied or solo: SIM_ROUND_S; the trainer pauses for at most
  *                SIM_HELD_S
  *     back       an epoch grows by one, or changes by adopting a heavier lineage
@@ -22,6 +23,17 @@
  *     group      all members of a group that agree, agree on the same
  *     budget     far worlds: no second history from one past
  *     part       slow, uneven and long worlds: whoever handed over a contribution is in every mean
+ *     smooth     quiet, slow and uneven worlds: a group holds all who train, no signature is
+ *                withdrawn, no round is in vain, and nobody must download
+ *     lasts      worlds with fast links where nobody is cut off: from commit to agreement
+ *                SIM_QUIET_MS without faults, otherwise SIM_LASTS_MS
+ *     woken      who was paused suspects nobody for SIM_WOKEN_S that lives and has a link to it
+ *     null       every chunk of an average has a mean: all trainers have finite numbers
+ *     liar       where no bytes are damaged, nobody's answer is found false
+ *     carry      who learned from a state at most SIM_CARRY rounds back in the past of the adopted
+ *                one keeps that, in long worlds; who learned from an older one never does
+ *     signed     who commits has checked the signatures of all others, who applies those of a
+ *                majority, who sees a member move on that member's record
  *     rate       slow and uneven worlds: after five rounds a node says no more than half more than
  *                its line carries
  *     ghost      nothing is done after ORDER_FINISH
@@ -50,6 +62,15 @@
 #define SIM_MEET_S 10
 /* A normal leave: a round in progress, and the goodbyes. */
 #define SIM_LEAVE_S (SIM_ROUND_S + 10)
+
+/* An average of vectors as short as these takes a second and a half; a member that is silent is
+ * suspected after T_SILENT = 8 s, and its heir may be another that is. */
+#define SIM_QUIET_MS 4000
+#define SIM_LASTS_MS 20000
+/* T_RETURN: less silence is no reason to suspect anybody. */
+#define SIM_WOKEN_S 3
+/* SPEC.md, "A node's life": rounds over which what was learned is carried. */
+#define SIM_CARRY 2
 
 #define SIM_ROUNDS_MIN 10
 #define SIM_LIMIT_S    5000 /* maximum duration of a world; a far one ten times that */
@@ -103,12 +124,21 @@ struct outcome { /* what a group has agreed on */
     uint8_t gid[CRYPTO_DIGEST_BYTES], lineage[CRYPTO_DIGEST_BYTES];
 };
 
+struct accepted { /* the latest ACCEPT of a node */
+    int32_t history;
+    uint64_t round;
+    uint16_t attempt;
+    uint32_t life;
+    uint8_t gid[CRYPTO_DIGEST_BYTES];
+};
+
 struct check {
     struct outcome *outcomes;
     int32_t outcome_count, outcome_room;
     struct history *histories;
     int32_t history_count, history_room;
     struct snapshot snapshots[CHECK_SNAPSHOTS]; /* a ring */
+    struct accepted accepted[SIM_NODES_MAX];    /* by nodes, in whatever life */
     uint32_t snapshot_next;
     /* Forked and in contact since then; INSTANT_NEVER: not. */
     instant forked_since[SIM_NODES_MAX][SIM_NODES_MAX];
@@ -117,25 +147,22 @@ struct check {
     uint64_t same_count, same_epoch; /* epochs after the calm at which all were identical */
 };
 
-struct accepted { /* the latest ACCEPT of a process */
-    int32_t history;
-    uint64_t round;
-    uint16_t attempt;
-    uint8_t gid[CRYPTO_DIGEST_BYTES];
-};
-
 struct node_watch {
     int32_t history; /* of its state */
     enum peer_phase phase;
     instant busy_since; /* since when in MATCH or REDUCE; INSTANT_NEVER: not */
     struct offers offers;
-    struct accepted accepted;
-    bool blind;                          /* in this round it did not see all live nodes */
-    uint32_t born;                       /* nodes started when this round was committed */
-    bool adopted;                        /* at any time in this life */
-    instant fork_said;                   /* the latest note of a fork */
-    struct means means;                  /* being applied */
-    uint8_t agreed[CRYPTO_DIGEST_BYTES]; /* the gid of the latest agreement */
+    bool blind;                            /* in this round it did not see all live nodes */
+    uint32_t born;                         /* nodes started when this round was committed */
+    bool adopted;                          /* at any time in this life */
+    instant fork_said;                     /* the latest note of a fork */
+    struct means means;                    /* being applied */
+    uint8_t agreed[CRYPTO_DIGEST_BYTES];   /* the gid of the latest agreement */
+    uint8_t averages[CRYPTO_DIGEST_BYTES]; /* the gid of its latest group */
+    uint32_t members;                      /* of that */
+    uint64_t learned_since;                /* epoch from which its trainer's progress began */
+    uint64_t accepts, sures, records;      /* signatures of others it had checked by then */
+    uint64_t epochs[SIM_NODES_MAX];        /* of the others, as it knew them last */
 };
 
 /* The index of a lineage that some node has held, or -1. */

@@ -14,6 +14,7 @@
 #include "shrink.h"
 #include "sim.h"
 #include "standin.h"
+#include "swarm/wire.h"
 #include "timeline_page.h"
 #include "trial.h"
 
@@ -118,6 +119,18 @@ Test(standin, refuses_a_signature_of_another_key_another_message_or_another_worl
     sig[63] ^= 1;
     cr_assert_not(cb.verify(cb.self, a.key, bytes_of("yes", 3), sig));
     cr_assert_eq(b.refused_count, 3);
+}
+
+Test(standin, counts_good_signatures_by_the_kind_of_what_is_signed)
+{
+    struct standin a = {.key = {1}, .world = 5};
+    struct crypto c = standin_crypto(&a);
+    uint8_t sig[CRYPTO_SIGNATURE_BYTES], run[CRYPTO_DIGEST_BYTES] = {7};
+    wire_sign(&c, run, WIRE_SURE, bytes_of("yes", 3), sig);
+    cr_assert(wire_verify(&c, run, WIRE_SURE, bytes_of("yes", 3), a.key, sig));
+    cr_assert_not(wire_verify(&c, run, WIRE_ACCEPT, bytes_of("yes", 3), a.key, sig));
+    cr_assert_eq(a.good[WIRE_SURE], 1);
+    cr_assert_eq(a.good[WIRE_ACCEPT], 0);
 }
 
 Test(standin, hashes_parts_as_if_they_were_one)

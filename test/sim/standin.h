@@ -16,6 +16,7 @@ struct standin {
     uint64_t world;                /* shared by all nodes of a world */
     struct rng rng;                /* used by crypto.random */
     uint64_t signed_count, verified_count, refused_count;
+    uint64_t good[256]; /* signatures of others found good, by the kind of what is signed */
 };
 
 /* A table that uses `s`, which must outlive it. */

@@ -248,6 +248,22 @@ static void advance(void)
     free(list);
 }
 
+/* All givers adopt another history of the same epoch, which becomes the target. */
+static void turn(void)
+{
+    target.lineage[0] ^= 1;
+    target.lineage_tokens++;
+    for (int i = 0; i < GIVERS; i++) {
+        struct giver *g = &givers[i];
+        g->current = !g->current;
+        fill(g, 5);
+        g->state = target;
+        g->state.anchor = g->anchor[g->current];
+        g->state.momentum = g->momentum[g->current];
+        sync_offer(&g->sync, &g->state, true);
+    }
+}
+
 static void answer(struct giver *g, const struct carried *q)
 {
     replied = false;
@@ -714,6 +730,24 @@ Test(sync, a_download_goes_on_to_a_state_that_moves)
     cr_assert(givers[0].chunks + givers[1].chunks <= (uint64_t)2 * layout.chunks,
               "what has arrived is brought forward, not asked for again");
 }
+
+/* After so many answers the givers turn to another history of the same epoch. */
+static void turns_after(size_t answers)
+{
+    start(3);
+    carry(answers);
+    turn();
+    sync_retarget(&taker, &target, now, &to_taker);
+    serve(3);
+    carry(1000);
+    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
+    cr_assert(same_as(&givers[0]));
+    cr_assert(eq(u64, taker.liars, 0u));
+}
+
+Test(sync, a_manifest_of_another_history_of_the_epoch_is_no_lie) { turns_after(1); }
+
+Test(sync, a_manifest_of_another_history_of_the_epoch_is_not_used) { turns_after(4); }
 
 Test(sync, a_round_that_has_not_a_step_yet_is_near)
 {
