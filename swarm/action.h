@@ -24,8 +24,9 @@ struct lineage_state {
     uint64_t epoch;                       /* outer steps in its history */
     uint8_t lineage[CRYPTO_DIGEST_BYTES]; /* chain hash of that history */
     uint64_t lineage_tokens;              /* tokens averaged into it: the heavier lineage wins */
-    const float *anchor, *momentum;    /* [parameters]; immutable until the next one replaces it */
-    uint8_t digest[CRYPTO_HASH_BYTES]; /* SHA-256 of anchor followed by momentum */
+    const float *anchor, *momentum; /* [parameters]; immutable until the next one replaces it */
+    const uint8_t *leaves;          /* [chunks][16] of both (outer.h); lent as long as they are */
+    uint8_t digest[CRYPTO_HASH_BYTES]; /* SHA-256 of the leaves */
 };
 
 /* ---- events ---- */

@@ -65,9 +65,8 @@ static void decline(struct node *n)
     match_decline(&n->match, why, node_eta_ms(n), &in);
 }
 
-/* After any event: news, timers, and the transitions that follow, until nothing changes. Digests
- * are computed only in ticks, so that no peer's message takes long to handle. */
-static void settle(struct node *n, bool tick)
+/* After any event: news, timers, and the transitions that follow, until nothing changes. */
+static void settle(struct node *n)
 {
     struct sink in = node_inner(n);
     if (n->now.ns >= members_due(&n->members).ns) members_tick(&n->members, n->now, &in);
@@ -75,7 +74,7 @@ static void settle(struct node *n, bool tick)
     if (n->cell_stale) node_refresh_cell(n);
     if (n->now.ns >= match_due(&n->match).ns) match_tick(&n->match, n->now, &in);
     if (n->now.ns >= reduce_due(&n->reduce).ns) reduce_tick(&n->reduce, n->now, &in);
-    if (tick && n->now.ns >= sync_due(&n->sync).ns) sync_tick(&n->sync, n->now, &in);
+    if (n->now.ns >= sync_due(&n->sync).ns) sync_tick(&n->sync, n->now, &in);
     node_live(n);
     if (n->life == LIFE_LEFT) return;
     decline(n);
@@ -135,7 +134,7 @@ static void on_request(struct node *n, const struct event *e)
     if (i == NOBODY || e->bytes.count == 0) sink_act(n->out, &none);
     else if (type == WIRE_SYNC)
         members_sync(&n->members, e->link, e->ticket, e->bytes, n->now, &in);
-    else if (sync_takes(type)) sync_request(&n->sync, s, e->link, e->ticket, e->bytes, n->now, &in);
+    else if (sync_takes(type)) sync_request(&n->sync, s, e->link, e->ticket, e->bytes, &in);
     else if (!(reduce_takes(type) &&
                reduce_request(&n->reduce, s, e->link, e->ticket, e->bytes, n->now, &in)) &&
              !past_request(&n->past, s, e->link, e->ticket, e->bytes, &in))
@@ -259,7 +258,7 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
     default:
         on_network(n, in);
     }
-    settle(n, in->kind == EVENT_TICK);
+    settle(n);
     n->promised = instant_max(node_due(n), n->now);
     n->out = NULL;
 }
@@ -388,7 +387,7 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
     node_new_state(n, state, false);
     n->behind_since = INSTANT_NEVER;
     n->round = *round;
-    settle(n, false);
+    settle(n);
     n->promised = instant_max(node_due(n), n->now);
     n->out = NULL;
     return n;

@@ -80,7 +80,6 @@ static bool within_reach(const struct node *n, const struct lineage_state *targe
 
 void node_download(struct node *n, const struct record_progress *r)
 {
-    struct sink in = node_inner(n);
     struct lineage_state target = target_of(r);
     if (node_same_lineage(n, r)) sync_spoil(&n->sync); /* mine is damaged */
     node_note(n, (struct note){.name = "behind",
@@ -89,7 +88,7 @@ void node_download(struct node *n, const struct record_progress *r)
     node_train(n, false);
     reduce_rest(&n->reduce);
     node_rest_match(n);
-    sync_withdraw(&n->sync, &in);
+    sync_withdraw(&n->sync);
     sync_start(&n->sync, &target, within_reach(n, &target), n->now);
     node_offer_servers(n);
 }

@@ -158,7 +158,6 @@ void node_snapshot(struct node *n, const struct event *e)
 
 void node_order_apply(struct node *n)
 {
-    struct sink in = node_inner(n);
     struct order o = {.kind = ORDER_APPLY,
                       .epoch = n->state.epoch + 1,
                       .lineage_tokens = n->state.lineage_tokens + n->reduce.tokens,
@@ -167,7 +166,7 @@ void node_order_apply(struct node *n)
     sync_spoil(&n->sync);
     for (uint32_t c = 0; c < n->reduce.config.layout.chunks; c++) null += o.average.null[c];
     lineage_next(n->config.crypto, n->state.lineage, o.epoch, n->reduce.root, o.lineage);
-    sync_withdraw(&n->sync, &in);
+    sync_withdraw(&n->sync);
     node_note(n,
               (struct note){.name = "agreed",
                             .numbers = {{"epoch", o.epoch},

@@ -1,43 +1,31 @@
 #include "sync.h"
 
-/* Leaves: of two states that it serves, two manifests, the answers. */
-#define LEAVES (4 + SYNC_MANIFESTS)
+/* Leaves: of two manifests, and the answers. */
+#define LEAVES (2 + SYNC_MANIFESTS)
 
 size_t sync_bytes(const struct sync_config *c)
 {
     const struct outer_layout *l = &c->layout;
-    return LEAVES * (sync_leaves_bytes(l) + 64) + SYNC_STEPS * (reduce_vector_bytes(l) + 64) +
-           SYNC_MANIFEST_HEAD + sync_leaves_bytes(l) + 64 + l->chunks * sizeof(struct sync_chunk) +
+    return LEAVES * (outer_leaves_bytes(l) + 64) + SYNC_STEPS * (reduce_vector_bytes(l) + 64) +
+           SYNC_MANIFEST_HEAD + outer_leaves_bytes(l) + 64 + l->chunks * sizeof(struct sync_chunk) +
            64;
 }
 
 bool sync_init(struct sync *s, const struct sync_config *c, struct arena *room)
 {
     *s = (struct sync){.config = *c};
-    uint8_t **leaves[LEAVES] = {&s->now.leaves, &s->before.leaves, &s->manifest.leaves,
-                                &s->manifest_before.leaves};
-    for (int i = 0; i < SYNC_MANIFESTS; i++) leaves[4 + i] = &s->answers[i].leaves;
+    uint8_t **leaves[LEAVES] = {&s->manifest.leaves, &s->manifest_before.leaves};
+    for (int i = 0; i < SYNC_MANIFESTS; i++) leaves[2 + i] = &s->answers[i].leaves;
     bool all = true;
     for (int i = 0; i < LEAVES; i++) {
-        *leaves[i] = arena_array(room, uint8_t, sync_leaves_bytes(&c->layout));
+        *leaves[i] = arena_array(room, uint8_t, outer_leaves_bytes(&c->layout));
         all = all && *leaves[i];
     }
     for (int i = 0; i < SYNC_STEPS; i++) {
         s->steps[i].vector = arena_array(room, uint8_t, reduce_vector_bytes(&c->layout));
         all = all && s->steps[i].vector;
     }
-    s->reply = arena_array(room, uint8_t, SYNC_MANIFEST_HEAD + sync_leaves_bytes(&c->layout));
+    s->reply = arena_array(room, uint8_t, SYNC_MANIFEST_HEAD + outer_leaves_bytes(&c->layout));
     s->chunks = arena_array(room, struct sync_chunk, c->layout.chunks);
     return all && s->reply && s->chunks;
-}
-
-void sync_tick(struct sync *s, instant now, const struct sink *out)
-{
-    sync_serve_tick(s, out);
-    sync_fetch_tick(s, now, out);
-}
-
-instant sync_due(const struct sync *s)
-{
-    return sync_serve_busy(s) ? (instant){0} : sync_fetch_due(s);
 }

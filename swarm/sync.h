@@ -59,24 +59,22 @@ uint32_t sync_written(const struct sync *s);
 bool sync_near(const struct sync *s);
 /* To IDLE: later replies are ignored. */
 void sync_stop(struct sync *s);
+/* Time has passed; due at sync_due. */
+void sync_tick(struct sync *s, instant now, const struct sink *out);
+instant sync_due(const struct sync *s);
 
 /* ---- serving ---- */
 
-/* Serves this state from now on; its vectors are lent as long as it is served. The previous state
+/* Serves this state from now on; its vectors and leaves are lent as long as it is served. The previous state
  * is served too if `keep`, until sync_withdraw. */
 void sync_offer(struct sync *s, const struct lineage_state *state, bool keep);
 /* The buffers of the previous state are about to be overwritten. */
-void sync_withdraw(struct sync *s, const struct sink *out);
+void sync_withdraw(struct sync *s);
 
 /* Is this request type one of a state's? */
 bool sync_takes(uint8_t type);
-/* Answers on that link and ticket, at once or from a later sync_tick; empty when it does not hold
- * what was requested. */
+/* Answers on that link and ticket; empty when it does not hold what was requested. */
 void sync_request(struct sync *s, sid peer, link_id link, uint64_t ticket, struct bytes request,
-                  instant now, const struct sink *out);
-
-/* Time has passed, or digests remain to be computed (a few per tick). Due at sync_due. */
-void sync_tick(struct sync *s, instant now, const struct sink *out);
-instant sync_due(const struct sync *s);
+                  const struct sink *out);
 
 #endif

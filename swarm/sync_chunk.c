@@ -69,7 +69,7 @@ bool sync_chunk_take(struct sync *s, uint32_t c, uint64_t epoch, struct bytes re
     if (!leaves) return true; /* asked before the chain changed */
     if (reply.count != 2 * half) return false;
     struct bytes anchor = bytes_of(reply.data, half), momentum = bytes_of(reply.data + half, half);
-    sync_leaf(s, anchor, momentum, digest);
+    outer_leaf(s->config.crypto, anchor, momentum, digest);
     if (memcmp(digest, leaves + (size_t)c * CRYPTO_DIGEST_BYTES, sizeof digest)) return false;
     if (s->chunks[c].hold != SYNC_LACKS) return true;
     write(s, c, anchor, momentum, out);

@@ -416,7 +416,7 @@ void sync_flow(struct sync *s, sid peer, uint64_t received, instant now)
 
 /* ---- time ---- */
 
-void sync_fetch_tick(struct sync *s, instant now, const struct sink *out)
+void sync_tick(struct sync *s, instant now, const struct sink *out)
 {
     if (s->state != SYNC_RUNNING) return;
     for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
@@ -430,7 +430,7 @@ void sync_fetch_tick(struct sync *s, instant now, const struct sink *out)
     }
 }
 
-instant sync_fetch_due(const struct sync *s)
+instant sync_due(const struct sync *s)
 {
     instant due = INSTANT_NEVER;
     if (s->state != SYNC_RUNNING) return due;

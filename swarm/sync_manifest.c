@@ -9,7 +9,7 @@ static bool read_manifest(const struct sync *s, struct bytes reply, struct bytes
     reader_copy(&r, lineage, sizeof lineage);
     uint64_t tokens = reader_u64(&r), parameters = reader_u64(&r);
     uint32_t elements = reader_u32(&r), count = reader_u32(&r);
-    *leaves = reader_bytes(&r, sync_leaves_bytes(&s->config.layout));
+    *leaves = reader_bytes(&r, outer_leaves_bytes(&s->config.layout));
     return reader_done(&r) && epoch == s->target.epoch && tokens == s->target.lineage_tokens &&
            parameters == s->config.layout.parameters &&
            elements == s->config.layout.chunk_elements && count == s->config.layout.chunks &&
@@ -69,7 +69,7 @@ uint32_t sync_manifest_settle(struct sync *s, uint32_t wanted, instant now)
     s->manifest =
         (struct sync_manifest){.any = true, .epoch = s->target.epoch, .leaves = older.leaves};
     memcpy(s->manifest.lineage, s->target.lineage, sizeof s->manifest.lineage);
-    memcpy(s->manifest.leaves, s->answers[best].leaves, sync_leaves_bytes(&s->config.layout));
+    memcpy(s->manifest.leaves, s->answers[best].leaves, outer_leaves_bytes(&s->config.layout));
     for (uint32_t i = 0; i < s->answers_count; i++)
         if (!alike(s, i, best)) others |= (uint32_t)1 << s->answers[i].server;
     s->answers_count = 0;

@@ -23,7 +23,6 @@
  * what came from it in the latest second. */
 #define SYNC_IN_FLIGHT     2
 #define SYNC_IN_FLIGHT_MAX 16
-#define SYNC_WAITING       20 /* manifest requests waiting for digests to be computed */
 #define SYNC_STEPS         16 /* rounds that a chunk may be behind */
 #define SYNC_GIVEN         4  /* groups in which my contribution may have counted */
 #define SYNC_NEAR          2  /* rounds */
@@ -108,8 +107,6 @@ struct sync_answer { /* a server's manifest of the target */
 struct sync_offer { /* a state that I serve */
     bool any;
     struct lineage_state state;
-    uint8_t *leaves; /* [chunks][16] */
-    uint32_t hashed; /* leaves computed */
 };
 
 struct sync {
@@ -143,21 +140,11 @@ struct sync {
     /* serving */
     struct sync_offer now, before;
     uint8_t *reply; /* a manifest */
-    struct {
-        bool used, before;
-        link_id link;
-        uint64_t ticket;
-    } waiting[SYNC_WAITING];
 };
 
 /* ---- shared by the parts ---- */
 
 #define SYNC_MANIFEST_HEAD (1 + 8 + CRYPTO_DIGEST_BYTES + 8 + 8 + 4 + 4)
-
-static inline size_t sync_leaves_bytes(const struct outer_layout *l)
-{
-    return (size_t)l->chunks * CRYPTO_DIGEST_BYTES;
-}
 
 /* Bytes of a chunk of one vector. */
 static inline size_t sync_vector_bytes(const struct sync *s, uint32_t c)
@@ -231,20 +218,5 @@ void sync_ask_result(struct sync *s, uint32_t server, uint32_t c, instant now,
 void sync_take_back(struct sync *s, struct sync_request *q);
 /* This server is away: cancels all requests to it. */
 void sync_lose(struct sync *s, uint32_t server, enum sync_away why, instant now);
-
-/* ---- sync_fetch.c ---- */
-
-void sync_fetch_tick(struct sync *s, instant now, const struct sink *out);
-instant sync_fetch_due(const struct sync *s);
-
-/* ---- sync_serve.c ---- */
-
-/* Digest of a chunk of both vectors. */
-void sync_leaf(const struct sync *s, struct bytes anchor, struct bytes momentum,
-               uint8_t out[CRYPTO_DIGEST_BYTES]);
-/* Computes digests for which a request waits. */
-void sync_serve_tick(struct sync *s, const struct sink *out);
-/* Does a request wait for digests? */
-bool sync_serve_busy(const struct sync *s);
 
 #endif

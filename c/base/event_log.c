@@ -17,6 +17,7 @@
 #define ROOM_BYTES ((size_t)1 << 20) /* of waiting lines: about 5,000 events */
 #define GAP_BYTES  512               /* reserved for a log_gap */
 #define LOOK_EACH  span_s(2)         /* how often to check whether the path still names our file */
+#define PATIENCE   span_s(10)        /* at the end, with a disk that stands still */
 
 /* Lines waiting to be written. */
 struct lines {
@@ -29,11 +30,12 @@ struct event_log {
     pthread_t writer;
     pthread_mutex_t lock; /* held from event_log_begin to event_log_end; guards the fields below */
     pthread_cond_t wake;  /* the writer has something to do */
+    pthread_cond_t end;   /* it has ended */
     json_t *event;        /* the line being built */
     struct lines waiting; /* whole lines */
     uint64_t lost;        /* dropped events, not yet reported in the log */
     uint64_t lost_ever;
-    bool closing;
+    bool closing, ended;
     /* Used only by the writer. */
     int fd;
     bool regular, torn; /* torn: the file ends in half a line of another process */
@@ -173,13 +175,20 @@ static void add_gap(struct event_log *j)
     json_decref(o);
 }
 
+/* This long from now, for the conditions of the log. */
+static struct timespec time_in(span s)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    const uint64_t ns = (uint64_t)t.tv_nsec + s.ns;
+    return (struct timespec){t.tv_sec + (time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+}
+
 /* Sleeps until there is something to write or, after a failure, for a second. Called with the lock
  * held. */
 static void sleep_writer(struct event_log *j)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec++;
+    const struct timespec until = time_in(span_s(1));
     while (!j->closing && !j->failing && !j->waiting.count) pthread_cond_wait(&j->wake, &j->lock);
     while (!j->closing && j->failing)
         if (pthread_cond_timedwait(&j->wake, &j->lock, &until) == ETIMEDOUT) break;
@@ -210,6 +219,8 @@ static void *writer_main(void *arg)
         }
         if (last && !j->waiting.count && !j->lost) break;
     }
+    j->ended = true;
+    pthread_cond_signal(&j->end);
     pthread_mutex_unlock(&j->lock);
     return NULL;
 }
@@ -220,6 +231,7 @@ static void free_all(struct event_log *j)
 {
     if (j->fd >= 0) close(j->fd);
     pthread_cond_destroy(&j->wake);
+    pthread_cond_destroy(&j->end);
     pthread_mutex_destroy(&j->lock);
     free(j->waiting.data);
     free(j->going.data);
@@ -251,6 +263,7 @@ enum err event_log_open(struct event_log **out, const char *path, int echo, stru
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&j->wake, &monotonic);
+    pthread_cond_init(&j->end, &monotonic);
     pthread_condattr_destroy(&monotonic);
     j->path = strdup(path);
     j->waiting.data = malloc(ROOM_BYTES);
@@ -268,13 +281,29 @@ enum err event_log_open(struct event_log **out, const char *path, int echo, stru
     return e;
 }
 
-void event_log_close(struct event_log *j)
+bool event_log_finish(struct event_log *j, span patience)
 {
-    if (!j) return;
+    if (!j) return true;
+    const struct timespec until = time_in(patience);
     pthread_mutex_lock(&j->lock);
     j->closing = true;
     pthread_cond_signal(&j->wake);
+    while (!j->ended)
+        if (pthread_cond_timedwait(&j->end, &j->lock, &until) == ETIMEDOUT) break;
+    const bool ended = j->ended;
     pthread_mutex_unlock(&j->lock);
+    return ended;
+}
+
+void event_log_close(struct event_log *j)
+{
+    if (!j) return;
+    if (!event_log_finish(j, PATIENCE)) {
+        fprintf(stderr, "shoal: the event log %s stands still: its last events are missing\n",
+                j->path);
+        pthread_detach(j->writer);
+        return;
+    }
     pthread_join(j->writer, NULL);
     if (j->lost_ever)
         fprintf(stderr, "shoal: %llu events are missing in the event log %s\n",
@@ -292,7 +321,8 @@ void event_log_begin(struct event_log *j, const char *event)
 void event_log_end(struct event_log *j)
 {
     if (!j) return;
-    if (!add_line(j, j->event, GAP_BYTES)) {
+    /* What follows a lost event is lost too, however short, until the gap is in its place. */
+    if (j->lost || !add_line(j, j->event, GAP_BYTES)) {
         j->lost++;
         j->lost_ever++;
     }

@@ -11,7 +11,7 @@
  *
  * No caller waits for a disk: the log's own thread writes what is there at once, and further lines
  * wait in memory meanwhile. A killed process loses only the events since its last write began, a
- * millisecond on an idle disk; event_log_close writes everything.
+ * millisecond on an idle disk; event_log_close and event_log_finish write everything.
  *
  * Lines are complete or absent. A line cut by a full disk is completed when there is space again,
  * with an attempt each second; lines that do not fit in memory are counted, and the event `log_gap`
@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/instant.h"
 
 struct event_log;
 
@@ -37,7 +38,12 @@ struct event_log;
  * stderr. With neither, *out is NULL. ERR_IO, ERR_MEMORY. */
 enum err event_log_open(struct event_log **out, const char *path, int echo, struct why *w);
 
-/* Writes what waits, with one last attempt if the disk fails, and frees everything. */
+/* Before the process ends: writes what waits, with one last attempt if the disk fails. True once that
+ * is done, false after `patience` with a disk that stands still. Later events are lost. */
+bool event_log_finish(struct event_log *j, span patience);
+
+/* The same, then frees everything. A disk that stands still is waited for 10 seconds; then the memory
+ * is left to the thread that waits, a message on stderr says so, and the process can end. */
 void event_log_close(struct event_log *j);
 
 /* Fields are written as in object.h. */

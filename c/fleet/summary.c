@@ -92,8 +92,22 @@ static double corpus_entropy(const char *corpus)
     return nats;
 }
 
-/* SHA-256 of anchor, then momentum, of the newest checkpoint in a folder: read from the disk, not
- * from the log. */
+/* The state's digest in a checkpoint. ERR_MEMORY. */
+static enum err digest_state(const struct checkpoint *c, uint8_t out[CRYPTO_HASH_BYTES],
+                             struct why *w)
+{
+    const struct crypto hash = identity_crypto(NULL);
+    const struct outer_layout l = outer_layout_of(c->parameters);
+    uint8_t *leaves = malloc(outer_leaves_bytes(&l));
+    if (!leaves) return why(w, ERR_MEMORY, "no memory to compare checkpoints");
+    outer_leaves(&hash, &l, c->sections[CHECKPOINT_ANCHOR], c->sections[CHECKPOINT_MOMENTUM],
+                 leaves);
+    outer_digest(&hash, &l, leaves, out);
+    free(leaves);
+    return ERR_OK;
+}
+
+/* The state's digest in the newest checkpoint in a folder: read from the disk, not from the log. */
 static enum err digest_of(const char *dir, char out[65], uint64_t *epoch, struct why *w)
 {
     bool found;
@@ -108,14 +122,11 @@ static enum err digest_of(const char *dir, char out[65], uint64_t *epoch, struct
     if (!both) return why(w, ERR_MEMORY, "no memory to compare checkpoints");
     c.sections[CHECKPOINT_ANCHOR] = both;
     c.sections[CHECKPOINT_MOMENTUM] = both + c.parameters;
+    uint8_t digest[CRYPTO_HASH_BYTES];
     e = checkpoint_read(path, c.parameters, &c, w);
-    if (!e) {
-        const struct crypto hash = identity_crypto(NULL);
-        uint8_t digest[CRYPTO_HASH_BYTES];
-        outer_digest(&hash, both, both + c.parameters, c.parameters, digest);
-        bytes_hex(digest, sizeof digest, out);
-        *epoch = c.epoch;
-    }
+    if (!e) e = digest_state(&c, digest, w);
+    if (!e) bytes_hex(digest, sizeof digest, out);
+    *epoch = c.epoch;
     free(both);
     return e;
 }

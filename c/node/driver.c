@@ -394,6 +394,7 @@ static void on_signal(void *ctx, uint32_t events)
     if (d->stop.count > 1) {
         fprintf(stderr,
                 "shoal: ended at once; what was trained since the last checkpoint is lost\n");
+        event_log_finish(d->c.log, span_s(1)); /* a disk that stands still does not keep us */
         _exit(STOP_CODE_AT_ONCE);
     }
     fprintf(stderr, "shoal: leaving the swarm; once more to end at once\n");

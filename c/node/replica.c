@@ -8,7 +8,16 @@
 size_t replica_bytes(uint64_t parameters)
 {
     struct outer_layout l = outer_layout_of(parameters);
-    return 4 * (parameters * sizeof(float) + 64) + outer_wire_offset(&l, l.chunks) + 4096;
+    return 4 * (parameters * sizeof(float) + 64) + 2 * (outer_leaves_bytes(&l) + 64) +
+           outer_wire_offset(&l, l.chunks) + 4096;
+}
+
+static void hash_chunk(void *ctx, size_t c, size_t thread)
+{
+    (void)thread;
+    const struct replica *r = ctx;
+    outer_leaf_at(r->crypto, &r->layout, r->anchor[r->current], r->momentum[r->current],
+                  (uint32_t)c, r->leaves[r->current]);
 }
 
 static void describe(struct replica *r, uint64_t epoch, const uint8_t lineage[CRYPTO_DIGEST_BYTES],
@@ -20,20 +29,26 @@ static void describe(struct replica *r, uint64_t epoch, const uint8_t lineage[CR
     memcpy(s->lineage, lineage, sizeof s->lineage);
     s->anchor = r->anchor[r->current];
     s->momentum = r->momentum[r->current];
-    outer_digest(r->crypto, s->anchor, s->momentum, r->layout.parameters, s->digest);
+    s->leaves = r->leaves[r->current];
+    pool_run(r->pool, hash_chunk, r, r->layout.chunks);
+    outer_digest(r->crypto, &r->layout, s->leaves, s->digest);
 }
 
 enum err replica_init(struct replica *r, struct arena *room, const struct outer_rule *rule,
                       const float *parameters, uint64_t count,
                       const uint8_t run_id[CRYPTO_DIGEST_BYTES], const struct crypto *crypto,
-                      const struct backend *b, struct why *w)
+                      const struct backend *b, struct pool *pool, struct why *w)
 {
-    *r = (struct replica){
-        .layout = outer_layout_of(count), .rule = *rule, .crypto = crypto, .backend = b};
+    *r = (struct replica){.layout = outer_layout_of(count),
+                          .rule = *rule,
+                          .crypto = crypto,
+                          .backend = b,
+                          .pool = pool};
     for (int i = 0; i < 2; i++) {
         r->anchor[i] = arena_array(room, float, count);
         r->momentum[i] = arena_array(room, float, count);
-        if (!r->anchor[i] || !r->momentum[i])
+        r->leaves[i] = arena_array(room, uint8_t, outer_leaves_bytes(&r->layout));
+        if (!r->anchor[i] || !r->momentum[i] || !r->leaves[i])
             return why(w, ERR_MEMORY, "no memory for anchor and momentum");
     }
     r->wire = arena_take(room, outer_wire_offset(&r->layout, r->layout.chunks), 64);

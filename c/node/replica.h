@@ -10,6 +10,7 @@
 
 #include "backend.h"
 #include "base/arena.h"
+#include "base/pool.h"
 #include "node/exchange.h"
 #include "outer/outer.h"
 #include "swarm/action.h"
@@ -19,7 +20,9 @@ struct replica {
     struct outer_rule rule;
     const struct crypto *crypto;
     const struct backend *backend; /* holds the parameters; the trainer is idle during the calls */
+    struct pool *pool;             /* hashes; idle during the calls, too */
     float *anchor[2], *momentum[2];
+    uint8_t *leaves[2];         /* of the pair when it became the state (outer.h) */
     int current;                /* index of the pair that is the state */
     uint8_t *wire;              /* our own contribution, all chunks (outer_wire_offset) */
     struct lineage_state state; /* points into the current pair */
@@ -33,7 +36,7 @@ size_t replica_bytes(uint64_t parameters);
 enum err replica_init(struct replica *r, struct arena *room, const struct outer_rule *rule,
                       const float *parameters, uint64_t count,
                       const uint8_t run_id[CRYPTO_DIGEST_BYTES], const struct crypto *crypto,
-                      const struct backend *b, struct why *w);
+                      const struct backend *b, struct pool *pool, struct why *w);
 
 /* Makes the current pair's content, filled from a checkpoint, the state of this epoch. */
 void replica_restored(struct replica *r, uint64_t epoch, const uint8_t lineage[CRYPTO_DIGEST_BYTES],

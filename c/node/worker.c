@@ -374,7 +374,7 @@ static enum err open_replica(struct worker *k, struct why *w)
     if (!e && b->pin) b->pin(b->self, k->room.start, k->room.bytes);
     if (!e)
         e = replica_init(&k->replica, &k->room, &rule, k->session.state->parameters, parameters,
-                         k->session.setup.run_id, &k->session.hash, b, w);
+                         k->session.setup.run_id, &k->session.hash, b, k->session.setup.pool, w);
     arena_seal(&k->room);
     return e;
 }

@@ -175,10 +175,28 @@ void outer_step(const struct outer_rule *rule, const float *anchor_in, const flo
     }
 }
 
-void outer_digest(const struct crypto *c, const float *anchor, const float *momentum, size_t n,
+void outer_leaf(const struct crypto *hash, struct bytes anchor, struct bytes momentum,
+                uint8_t leaf[CRYPTO_DIGEST_BYTES])
+{
+    crypto_digest(hash, (struct bytes[]){anchor, momentum}, 2, leaf);
+}
+
+void outer_leaf_at(const struct crypto *hash, const struct outer_layout *l, const float *anchor,
+                   const float *momentum, uint32_t c, uint8_t *leaves)
+{
+    const size_t at = outer_chunk_start(l, c), bytes = outer_chunk_count(l, c) * sizeof(float);
+    outer_leaf(hash, bytes_of(anchor + at, bytes), bytes_of(momentum + at, bytes),
+               leaves + (size_t)c * CRYPTO_DIGEST_BYTES);
+}
+
+void outer_leaves(const struct crypto *hash, const struct outer_layout *l, const float *anchor,
+                  const float *momentum, uint8_t *leaves)
+{
+    for (uint32_t c = 0; c < l->chunks; c++) outer_leaf_at(hash, l, anchor, momentum, c, leaves);
+}
+
+void outer_digest(const struct crypto *hash, const struct outer_layout *l, const uint8_t *leaves,
                   uint8_t out[CRYPTO_HASH_BYTES])
 {
-    struct bytes parts[] = {bytes_of(anchor, n * sizeof(float)),
-                            bytes_of(momentum, n * sizeof(float))};
-    c->hash(c->self, parts, 2, out);
+    crypto_hash(hash, bytes_of(leaves, outer_leaves_bytes(l)), out);
 }

@@ -76,8 +76,26 @@ struct outer_rule {
 void outer_step(const struct outer_rule *rule, const float *anchor_in, const float *momentum_in,
                 const uint8_t *mean, size_t n, float *anchor_out, float *momentum_out);
 
-/* SHA-256 of the n anchors, then the n momenta, as little-endian fp32. */
-void outer_digest(const struct crypto *c, const float *anchor, const float *momentum, size_t n,
+/* ---- digests of the state ---- */
+
+/* A leaf names a chunk: the first 16 bytes of SHA-256 of its anchors, then its momenta, as
+ * little-endian fp32. Any thread may compute any leaf. */
+void outer_leaf(const struct crypto *hash, struct bytes anchor, struct bytes momentum,
+                uint8_t leaf[CRYPTO_DIGEST_BYTES]);
+
+static inline size_t outer_leaves_bytes(const struct outer_layout *l)
+{
+    return (size_t)l->chunks * CRYPTO_DIGEST_BYTES;
+}
+
+/* The leaf of chunk `c`, at its place among all [chunks][CRYPTO_DIGEST_BYTES]; all of them. */
+void outer_leaf_at(const struct crypto *hash, const struct outer_layout *l, const float *anchor,
+                   const float *momentum, uint32_t c, uint8_t *leaves);
+void outer_leaves(const struct crypto *hash, const struct outer_layout *l, const float *anchor,
+                  const float *momentum, uint8_t *leaves);
+
+/* The digest of the whole state: SHA-256 of all leaves. */
+void outer_digest(const struct crypto *hash, const struct outer_layout *l, const uint8_t *leaves,
                   uint8_t out[CRYPTO_HASH_BYTES]);
 
 #endif

@@ -203,26 +203,96 @@ Test(event_log, follows_its_name_when_the_file_was_renamed)
     cr_assert_eq(count_lines(&odd, &lost) + fresh, events);
 }
 
+/* A disk that stands still: takes 64 KiB; then a write blocks until somebody reads. */
+static void stand_still(void)
+{
+    unlink(path);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+}
+
+/* Reads the pipe to its end; then *arg is a file with what it gave. */
 static void *drain(void *arg)
 {
     char block[4096];
-    while (read(*(int *)arg, block, sizeof block) > 0) {}
+    ssize_t n;
+    const int to = open("/tmp", O_TMPFILE | O_RDWR, 0600), from = *(int *)arg;
+    while ((n = read(from, block, sizeof block)) > 0)
+        if (write(to, block, (size_t)n) != n) break;
+    *(int *)arg = to;
     return NULL;
 }
 
-Test(event_log, nobody_waits_for_a_disk_that_stands_still)
+/* Bytes of memory that this process holds. */
+static size_t resident(void)
 {
-    unlink(path);
-    cr_assert_eq(mkfifo(path, 0600),
-                 0); /* takes 64 KiB; then a write blocks until somebody reads */
+    size_t all, pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    cr_assert(f && fscanf(f, "%zu %zu", &all, &pages) == 2);
+    fclose(f);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+Test(event_log, nobody_waits_for_a_disk_that_stands_still_and_what_it_costs_is_bounded)
+{
+    stand_still();
     struct event_log *j = open_log();
-    for (uint64_t i = 0; i < 10000; i++) say(j, "step", i);
+    const uint64_t events = 400000; /* 20 MB of lines */
+    const size_t before = resident();
+    for (uint64_t i = 0; i < events; i++) say(j, "step", i);
+    const size_t after = resident();
+    cr_assert_lt(after, before + (4 << 20), "%zu bytes, then %zu", before, after);
     int reader = open(path, O_RDONLY | O_CLOEXEC);
     pthread_t thread;
     pthread_create(&thread, NULL, drain, &reader);
     event_log_close(j);
     pthread_join(thread, NULL);
-    close(reader);
+    FILE *f = fdopen(reader, "r");
+    char line[256];
+    uint64_t next = 0, gaps = 0;
+    rewind(f);
+    while (fgets(line, sizeof line, f)) {
+        json_t *o = json_loads(line, 0, NULL);
+        cr_assert(o, "%s", line);
+        const char *event = json_string_value(json_object_get(o, "event"));
+        const bool gap = !strcmp(event, "log_gap");
+        gaps += gap;
+        if (gap) next += (uint64_t)json_integer_value(json_object_get(o, "lost"));
+        else cr_assert_eq(json_integer_value(json_object_get(o, "n")), (json_int_t)next++);
+        json_decref(o);
+    }
+    cr_assert_gt(gaps, 0);
+    cr_assert_eq(next, events, "in order, and each is there or counted: %llu",
+                 (unsigned long long)next);
+    fclose(f);
+}
+
+Test(event_log, what_waits_is_written_before_the_process_ends)
+{
+    struct event_log *j = open_log();
+    for (uint64_t i = 0; i < 1000; i++) say(j, "step", i);
+    cr_assert(event_log_finish(j, span_s(60)));
+    size_t odd;
+    uint64_t lost;
+    cr_assert_eq(count_lines(&odd, &lost), 1000);
+    say(j, "late", 0);
+    event_log_close(j);
+    cr_assert_eq(count_lines(&odd, &lost), 1000);
+}
+
+Test(event_log, a_process_can_end_while_its_disk_stands_still)
+{
+    stand_still();
+    struct event_log *j = open_log();
+    for (uint64_t i = 0; i < 10000; i++) say(j, "step", i);
+    cr_assert_not(event_log_finish(j, span_ms(100)));
+    char said[] = "/tmp/shoal-log-XXXXXX", text[256] = {0};
+    const int to = mkstemp(said), stderr_before = dup(STDERR_FILENO);
+    dup2(to, STDERR_FILENO);
+    event_log_close(j);
+    dup2(stderr_before, STDERR_FILENO);
+    unlink(said);
+    cr_assert_gt(pread(to, text, sizeof text - 1, 0), 0);
+    cr_assert(strstr(text, path) && strstr(text, "stands still"), "%s", text);
 }
 
 Test(event_log, gives_each_line_to_who_reads_along_and_outlives_him)

@@ -3,8 +3,8 @@
 
     digests.py CHECKPOINT...          files, or folders whose newest step-*.ckpt is taken
 
-Prints for each: SHA-256 of anchor, then momentum, as they lie in the file; the epoch; the path. Ends with code 0 when
-all are equal, 1 when they are not, 2 when a file cannot be read. The layout is described in c/model/checkpoint.h.
+Prints for each: the digest of its state (SPEC.md, "The outer step"); the epoch; the path. Ends with code 0 when all are
+equal, 1 when they are not, 2 when a file cannot be read. The layout is described in c/model/checkpoint.h.
 """
 import hashlib, os, re, struct, sys
 
@@ -20,6 +20,12 @@ def newest(path):
     return os.path.join(path, names[-1])
 
 
+def chunk_elements(parameters):
+    """2^k, 2^12 .. 2^18: the largest with at least 64 chunks where there is one."""
+    fitting = [1 << k for k in range(12, 19) if -(-parameters >> k) >= 64]
+    return max(fitting, default=1 << 12)
+
+
 def read(path):
     """(digest, epoch) of a checkpoint."""
     with open(path, "rb") as f:
@@ -29,19 +35,21 @@ def read(path):
             raise ValueError("not a checkpoint of versions 1 to 3")
         offsets = [struct.unpack_from("<Q", header, 32 + 24 * i)[0] for i in range(SECTIONS)]
         _, epoch = struct.unpack_from("<QQ", header, 32 + 24 * SECTIONS)
-        hash_ = hashlib.sha256()
-        for section in (ANCHOR, MOMENTUM):
-            if not offsets[section]:
-                raise ValueError("no anchor in it: it is of a worker alone")
-            f.seek(offsets[section])
-            left = 4 * parameters
-            while left:
-                part = f.read(min(left, 1 << 20))
-                if not part:
+        if not offsets[ANCHOR] or not offsets[MOMENTUM]:
+            raise ValueError("no anchor in it: it is of a worker alone")
+        leaves = hashlib.sha256()
+        step = chunk_elements(parameters)
+        for at in range(0, parameters, step):
+            leaf = hashlib.sha256()
+            count = 4 * min(step, parameters - at)
+            for section in (ANCHOR, MOMENTUM):
+                f.seek(offsets[section] + 4 * at)
+                part = f.read(count)
+                if len(part) < count:
                     raise ValueError("it is truncated")
-                hash_.update(part)
-                left -= len(part)
-    return hash_.hexdigest(), epoch
+                leaf.update(part)
+            leaves.update(leaf.digest()[:16])
+    return leaves.hexdigest(), epoch
 
 
 def main():

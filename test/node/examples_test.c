@@ -145,6 +145,26 @@ static void averaging(const struct crypto *c, const struct match_group *g)
     example("digest of a variant with these wire bytes and mask 1", digest, sizeof digest);
 }
 
+/* A model of two chunks, so that their order shows. */
+static void state_digest(const struct crypto *c)
+{
+    enum { COUNT = 4097 };
+    static float anchor[COUNT], momentum[COUNT];
+    const struct outer_layout l = outer_layout_of(COUNT);
+    uint8_t leaves[2][CRYPTO_DIGEST_BYTES], digest[CRYPTO_HASH_BYTES];
+    cr_assert_eq(l.chunks, 2);
+    for (size_t i = 0; i < COUNT; i++) {
+        anchor[i] = (float)i;
+        momentum[i] = -0.5f * (float)i;
+    }
+    outer_leaves(c, &l, anchor, momentum, leaves[0]);
+    outer_digest(c, &l, leaves[0], digest);
+    example("leaf of chunk 1 of a model of 4097 parameters: element i of the anchor i, of the "
+            "momentum -i / 2",
+            leaves[1], sizeof leaves[1]);
+    example("digest of this state", digest, sizeof digest);
+}
+
 /* The lines of SPEC.md between the heading and the next one. */
 static char *section(const char *heading)
 {
@@ -180,6 +200,7 @@ Test(examples, of_the_specification_are_what_is_sent)
     records(&c, run_id, identity_id(a), &state);
     matching(&c, run_id, identity_id(a), identity_id(b), &state, &g);
     averaging(&c, &g);
+    state_digest(&c);
     cr_assert(!strcmp(section("## Examples\n"), text), "SPEC.md, \"Examples\" should be:\n%s",
               text);
     identity_close(a);

@@ -29,8 +29,8 @@ static void begin(void)
     cr_assert_eq(arena_open(&room, replica_bytes(COUNT), &w), ERR_OK, "%s", w.text);
     parameters = malloc(COUNT * sizeof *parameters);
     for (size_t i = 0; i < COUNT; i++) parameters[i] = sinf((float)i);
-    cr_assert_eq(replica_init(&r, &room, &rule, parameters, COUNT, run_id, &hash, &b, &w), ERR_OK,
-                 "%s", w.text);
+    cr_assert_eq(replica_init(&r, &room, &rule, parameters, COUNT, run_id, &hash, &b, pool, &w),
+                 ERR_OK, "%s", w.text);
     cr_assert_eq(r.layout.chunks, 3);
 }
 
@@ -46,8 +46,10 @@ TestSuite(replica, .init = begin, .fini = end);
 
 static void assert_digest(void)
 {
-    uint8_t digest[CRYPTO_HASH_BYTES];
-    outer_digest(&hash, r.state.anchor, r.state.momentum, COUNT, digest);
+    uint8_t leaves[3][CRYPTO_DIGEST_BYTES], digest[CRYPTO_HASH_BYTES];
+    outer_leaves(&hash, &r.layout, r.state.anchor, r.state.momentum, leaves[0]);
+    cr_assert_arr_eq(r.state.leaves, leaves, sizeof leaves);
+    crypto_hash(&hash, bytes_of(leaves, sizeof leaves), digest);
     cr_assert_arr_eq(r.state.digest, digest, sizeof digest);
 }
 
@@ -66,8 +68,9 @@ Test(replica, it_does_not_fit_into_an_arena_that_is_too_small)
     struct arena small;
     struct replica other;
     cr_assert_eq(arena_open(&small, replica_bytes(COUNT / 2), &w), ERR_OK);
-    cr_assert_eq(replica_init(&other, &small, &rule, parameters, COUNT, run_id, &hash, &b, &w),
-                 ERR_MEMORY);
+    cr_assert_eq(
+        replica_init(&other, &small, &rule, parameters, COUNT, run_id, &hash, &b, pool, &w),
+        ERR_MEMORY);
     arena_close(&small);
 }
 
@@ -203,8 +206,8 @@ Test(replica, what_was_learned_is_carried_where_no_result_has_it)
     cr_assert_not(keeps, "it is in one of them, so it has been counted");
     const size_t n = r.layout.chunk_elements;
     for (size_t i = 0; i < COUNT; i++)
-        cr_assert(parameters[i] == (i / n == 1 ? r.state.anchor[i]
-                                               : r.state.anchor[i] + (before[i] - anchor[i])));
+        cr_assert(parameters[i] ==
+                  (i / n == 1 ? r.state.anchor[i] : r.state.anchor[i] + (before[i] - anchor[i])));
     cr_assert_neq(r.state.anchor[0], anchor[0]);
     mine[1] = 0;
     replay(before);

@@ -25,6 +25,8 @@ void trainer_open(struct world *w, struct sim_node *n)
     for (int i = 0; i < 2; i++) {
         t->anchor[i] = vector(count);
         t->momentum[i] = vector(count);
+        t->leaves[i] = calloc(1, outer_leaves_bytes(&t->layout));
+        if (!t->leaves[i]) abort();
     }
     t->wire = calloc(1, outer_wire_offset(&t->layout, t->layout.chunks));
     if (!t->wire) abort();
@@ -38,6 +40,7 @@ void trainer_close(struct sim_node *n)
     for (int i = 0; i < 2; i++) {
         free(n->trainer.anchor[i]);
         free(n->trainer.momentum[i]);
+        free(n->trainer.leaves[i]);
     }
     free(n->trainer.wire);
     free(n->disk.anchor);
@@ -53,8 +56,9 @@ static void become(struct sim_node *n, uint64_t epoch, const uint8_t *lineage, u
     t->state.lineage_tokens = tokens;
     t->state.anchor = t->anchor[t->current];
     t->state.momentum = t->momentum[t->current];
-    outer_digest(&n->crypto, t->state.anchor, t->state.momentum, t->layout.parameters,
-                 t->state.digest);
+    t->state.leaves = t->leaves[t->current];
+    outer_leaves(&n->crypto, &t->layout, t->state.anchor, t->state.momentum, t->leaves[t->current]);
+    outer_digest(&n->crypto, &t->layout, t->state.leaves, t->state.digest);
 }
 
 static void restart_from_anchor(struct trainer *t)

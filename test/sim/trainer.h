@@ -28,6 +28,7 @@ enum trainer_job { JOB_NONE, JOB_STEP, JOB_SNAPSHOT, JOB_APPLY, JOB_ADOPT };
 struct trainer {
     struct outer_layout layout;
     float *parameters, *anchor[2], *momentum[2];
+    uint8_t *leaves[2];
     int current; /* index of the pair that is the state */
     uint8_t *wire;
     struct lineage_state state;

@@ -596,24 +596,6 @@ Test(node, whose_process_has_ended_is_suspected_at_once)
     cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_ALIVE));
 }
 
-Test(node, work_that_is_put_off_is_not_taken_for_standing_still)
-{
-    uint8_t request[17] = {WIRE_GET_MANIFEST};
-    memcpy(request + 1, stage.state.lineage, 16);
-    stage_start(&stage);
-    stranger_joins(&x, &stage);
-    stranger_joins(&y, &stage);
-    keep_alive(&x, NULL, 9000);
-    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_SUSPECT));
-    stage_give(&stage, (struct event){.kind = EVENT_REQUEST,
-                                      .link = x.link,
-                                      .ticket = 1,
-                                      .bytes = bytes_of(request, sizeof request)});
-    cr_assert_null(stage_find(&stage, ACTION_REPLY, -1), "digests are computed in the next tick");
-    keep_alive(&x, NULL, 62000);
-    cr_assert(eq(int, stage_view(&stage, &y)->health, HEALTH_DEAD));
-}
-
 Test(node, who_is_suspected_is_not_waited_for)
 {
     stage_start(&stage);
@@ -1062,6 +1044,7 @@ static void giver_act(void *self, struct action *a)
 static void serve(struct arena *room)
 {
     static float anchor[STAGE_PARAMETERS], momentum[STAGE_PARAMETERS];
+    static uint8_t leaves[sizeof stage.leaves];
     struct sync_config c = {&stage.crypto, outer_layout_of(STAGE_PARAMETERS)};
     struct why why = {0};
     for (size_t i = 0; i < STAGE_PARAMETERS; i++) anchor[i] = (float)i;
@@ -1071,6 +1054,8 @@ static void serve(struct arena *room)
     memcpy(given.lineage, x.progress.lineage, sizeof given.lineage);
     given.anchor = anchor;
     given.momentum = momentum;
+    given.leaves = leaves;
+    outer_leaves(&stage.crypto, &c.layout, anchor, momentum, leaves);
     sync_offer(&giver, &given, false);
 }
 
@@ -1099,8 +1084,7 @@ Test(node, it_takes_the_state_that_it_lacks_and_trains_on_from_it)
         if (a.bytes.data[0] == WIRE_GET_PAST) /* it keeps no rounds */
             giver_act(NULL, &(struct action){.ticket = a.ticket, .bytes = bytes_of("", 0)});
         if (!sync_takes(a.bytes.data[0])) continue;
-        sync_request(&giver, 1, 1, a.ticket, a.bytes, stage.now, &to_node);
-        sync_tick(&giver, stage.now, &to_node);
+        sync_request(&giver, 1, 1, a.ticket, a.bytes, &to_node);
     }
     cr_assert(eq(sz, floats, (size_t)2 * STAGE_PARAMETERS));
     const struct order *a = stage_order(&stage, ORDER_ADOPT);

@@ -23,6 +23,7 @@ struct stage {
     struct crypto crypto;
     struct arena room;
     float anchor[STAGE_PARAMETERS], momentum[STAGE_PARAMETERS];
+    uint8_t leaves[3 * CRYPTO_DIGEST_BYTES];
     struct lineage_state state;
     instant now;
     struct action actions[STAGE_ACTIONS]; /* since stage_forget, bytes copied */
@@ -119,7 +120,11 @@ static inline void stage_init(struct stage *s)
     lineage_genesis(&s->crypto, s->config.run_id, s->state.lineage);
     s->state.anchor = s->anchor;
     s->state.momentum = s->momentum;
-    outer_digest(&s->crypto, s->anchor, s->momentum, STAGE_PARAMETERS, s->state.digest);
+    s->state.leaves = s->leaves;
+    const struct outer_layout l = outer_layout_of(STAGE_PARAMETERS);
+    assert(sizeof s->leaves == outer_leaves_bytes(&l));
+    outer_leaves(&s->crypto, &l, s->anchor, s->momentum, s->leaves);
+    outer_digest(&s->crypto, &l, s->leaves, s->state.digest);
 }
 
 static inline void stage_start(struct stage *s)
