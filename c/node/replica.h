@@ -10,7 +10,6 @@
 
 #include "backend.h"
 #include "base/arena.h"
-#include "node/exchange.h"
 #include "outer/outer.h"
 #include "swarm/action.h"
 

@@ -59,7 +59,7 @@ static bool forked(const struct check *c, int32_t a, int32_t b)
  * lineage? */
 static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent, const char *how)
 {
-    const struct lineage_state *s = &n->trainer.state;
+    const struct lineage_state *s = &n->trainer.replica.state;
     size_t bytes = w->scenario.parameters * sizeof(float);
     int32_t i = check_history(&w->check, s->lineage);
     if (i < 0) return history_add(w, s, parent);
@@ -124,7 +124,7 @@ static void check_survivors(struct world *w, struct sim_node *n)
             world_violated(w,
                            "survivors: nodes %d and %d differ after epoch %llu, and nothing but "
                            "crashes has happened",
-                           o->index, n->index, (unsigned long long)n->trainer.state.epoch);
+                           o->index, n->index, (unsigned long long)n->trainer.replica.state.epoch);
     }
 }
 
@@ -229,7 +229,7 @@ static void check_part(struct world *w, struct sim_node *n, int32_t now)
 {
     const struct check *c = &w->check;
     const struct history *h = &c->histories[now];
-    const uint32_t chunks = n->trainer.layout.chunks;
+    const uint32_t chunks = n->trainer.replica.layout.chunks;
     for (int s = 0; s < CHECK_SNAPSHOTS; s++) {
         const struct snapshot *one = &c->snapshots[s];
         if (!one->delta || one->base != h->parent) continue;
@@ -242,7 +242,7 @@ static void check_part(struct world *w, struct sim_node *n, int32_t now)
 
 void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before)
 {
-    const struct lineage_state *s = &n->trainer.state;
+    const struct lineage_state *s = &n->trainer.replica.state;
     int32_t old = n->watch.history, known = check_history(&w->check, s->lineage);
     int32_t now = history_hold(w, n, old, "applied");
     struct history *h = &w->check.histories[now];
@@ -261,6 +261,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     else if (known < 0) check_tokens(w, n, s->lineage_tokens - before->lineage_tokens);
     n->watch.history = now;
     n->watch.learned_since = s->epoch;
+    check_given(n);
     uint32_t count = 0;
     for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++) {
         uint32_t in = (uint32_t)__builtin_popcount(h->means.members[c]);
@@ -286,23 +287,23 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
 static void check_carried(struct world *w, struct sim_node *n, int32_t to)
 {
     const struct trainer *t = &n->trainer;
-    uint64_t back = t->state.epoch - n->watch.learned_since;
+    uint64_t back = t->replica.state.epoch - n->watch.learned_since;
     bool leads = past(&w->check, n->watch.history, to);
     bool kept = w->scenario.kind == FAR_LONG;
     if (t->order.carries && (!leads || back > SIM_CARRY))
         world_violated(w, "carry: node %d keeps what it learned from epoch %llu on, at epoch %llu",
                        n->index, (unsigned long long)n->watch.learned_since,
-                       (unsigned long long)t->state.epoch);
+                       (unsigned long long)t->replica.state.epoch);
     if (!t->order.carries && leads && back <= SIM_CARRY && kept)
         world_violated(w, "carry: node %d loses what it learned from epoch %llu on, at epoch %llu",
                        n->index, (unsigned long long)n->watch.learned_since,
-                       (unsigned long long)t->state.epoch);
-    if (t->round.tokens == 0) n->watch.learned_since = t->state.epoch;
+                       (unsigned long long)t->replica.state.epoch);
+    if (t->round.tokens == 0) n->watch.learned_since = t->replica.state.epoch;
 }
 
 void check_adopted(struct world *w, struct sim_node *n, const struct lineage_state *before)
 {
-    const struct lineage_state *s = &n->trainer.state;
+    const struct lineage_state *s = &n->trainer.replica.state;
     int32_t known = check_history(&w->check, s->lineage);
     world_trace(w, "node %d adopted epoch %llu, lineage %02x%02x%02x%02x", n->index,
                 (unsigned long long)s->epoch, s->lineage[0], s->lineage[1], s->lineage[2],
@@ -325,6 +326,7 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
     n->watch.history = history_hold(w, n, -1, "adopted");
     timeline_outer(w, n, true);
     n->watch.adopted = true;
+    check_given(n);
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     n->watch.blind = false;
     w->report->adoptions++;

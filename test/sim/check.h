@@ -6,6 +6,8 @@
  *     average    a mean is the weighted mean of contributions to this very round, each counted once
  *                with the weight in its READY, recomputed in float64 from the trainers'
  *                contributions; it contains exactly those that are claimed to be in it
+ *     learned    a contribution is what the inner steps have added since the parameters last followed
+ *                an anchor, where no mean has it yet, and nothing else
  *     twice      of a node's tokens no more are in a history than it has trained on
  *     accept     a process signs at most one group per attempt (SPEC.md, "Matchmaking"), and after a
  *                restart none while others average with its former life
@@ -175,6 +177,8 @@ void check_fini(struct check *c);
 void check_state(struct world *w, struct sim_node *n, const char *how);
 /* The trainer has contributed anchor - parameters (average.c). */
 void check_snapshot(struct world *w, struct sim_node *n);
+/* An order was carried out: what it gave to means, or dropped, is no longer learned (average.c). */
+void check_given(struct sim_node *n);
 /* ORDER_APPLY is about to be carried out (average.c). */
 void check_means(struct world *w, struct sim_node *n);
 /* It was carried out; `before`: the previous state. */

@@ -105,4 +105,11 @@ MUTATIONS = [
          old="    aim(s, target, now);\n    go_on(s, now, out);", new="    aim(s, target, now);\n    start_over(s);\n    go_on(s, now, out);"),
     dict(name="a manifest replaces one that chunks on their way need", file="swarm/sync_fetch.c", far="join,deaf,hang",
          old="    if (s->manifest_before.any && asked_of(s, s->manifest_before.epoch)) {", new="    if (false) {"),
+    dict(name="what was given stays in the parameters", file="c/cpu/outer.c",
+         old="    if (o->mine[c]) memcpy(theta, anchor_out, n * sizeof(float));", new="    if (false) memcpy(theta, anchor_out, n * sizeof(float));"),
+    dict(name="a caught-up worker keeps what replayed means have", file="c/node/replica.c",
+         old="        if (!o->average.mine[c]) e = carry(r, c, parameters, room, w);", new="        if (true) e = carry(r, c, parameters, room, w);"),
+    dict(name="a replayed chunk begins at the state served to others", file="c/node/replica.c",
+         old="    outer_step(&r->rule, anchor, momentum, mean.data, n, anchor, momentum);",
+         new="    outer_step(&r->rule, r->state.anchor + at, r->state.momentum + at, mean.data, n, anchor, momentum);"),
 ]

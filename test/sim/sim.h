@@ -19,7 +19,8 @@
  *                                      after an intended change of messages
  *     zig build mutate                 plants bugs (mutations.py), each of which must be caught
  *
- * The code of swarm/ and c/outer/outer.c is the real one. The world around it is simulated: the
+ * The code of swarm/, c/outer/outer.c, c/cpu/outer.c and c/node/replica.c is the real one. The world
+ * around it is simulated: the
  * clock, the network (network.h), memory (one arena per node), random numbers, cryptography
  * (standin.h), the trainer and its disk (trainer.h). First come the faults of the seed's scenario
  * (scenario.h), then calm. The invariants of check.h are checked after every event.

@@ -93,7 +93,7 @@ static void say_life(struct world *w, const struct sim_node *n, const struct str
     char text[120];
     if (n->life != before->life) {
         snprintf(text, sizeof text, "process %u, epoch %llu%s", n->life,
-                 (unsigned long long)n->trainer.state.epoch,
+                 (unsigned long long)n->trainer.replica.state.epoch,
                  n->life > 1 && n->back_empty ? ", with an empty folder" : "");
         say(w, n->index, "starts", text);
     } else if (before->what != DOING_DOWN && !n->alive)
@@ -104,7 +104,7 @@ static void say_life(struct world *w, const struct sim_node *n, const struct str
 static void look_at(struct world *w, const struct sim_node *n)
 {
     struct stretch *s = &w->timeline->now[n->index];
-    struct stretch now = {doing(w, n), n->trainer.state.epoch, w->now, n->life};
+    struct stretch now = {doing(w, n), n->trainer.replica.state.epoch, w->now, n->life};
     if (now.what == s->what && now.epoch == s->epoch && now.life == s->life) return;
     say_life(w, n, s);
     end_stretch(w, n);

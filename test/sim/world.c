@@ -263,8 +263,8 @@ void world_start(struct world *w, struct sim_node *n)
     struct sink out = sink_of(n);
     n->stepping = true;
     struct node_config lent = n->config; /* the node keeps what it needs of it */
-    n->node = node_init(&lent, &n->trainer.state, &n->trainer.round, &n->room, node_now(w, n), &out,
-                        &why);
+    n->node = node_init(&lent, &n->trainer.replica.state, &n->trainer.round, &n->room,
+                        node_now(w, n), &out, &why);
     memset(&lent, 0xa5, sizeof lent);
     n->stepping = false;
     if (!n->node) {
@@ -274,7 +274,7 @@ void world_start(struct world *w, struct sim_node *n)
     arena_seal(&n->room);
     if (n->life == 1) n->born = w->now;
     world_trace(w, "node %d starts, life %u, epoch %llu", n->index, n->life,
-                (unsigned long long)n->trainer.state.epoch);
+                (unsigned long long)n->trainer.replica.state.epoch);
     if (n->life == 1 && w->scenario.late[n->index]) w->report->faults[FAULT_JOIN]++;
     if (n->life > 1) w->report->faults[n->back_empty ? FAULT_EMPTY : FAULT_RESTART]++;
     network_restarted(w, n);
@@ -433,6 +433,7 @@ static void world_init(struct world *w)
     w->report->scenario = scenario_name(w->scenario.kind);
     w->report->faults[FAULT_SLOW] = w->report->needed[FAULT_SLOW];
     check_init(w);
+    trainer_device_open(&w->device);
     place_nodes(w);
     plan(w);
     w->rng = rng_split(w->rng, w->options.salt);
@@ -446,6 +447,7 @@ static void world_fini(struct world *w)
     network_fini(&w->network);
     check_fini(&w->check);
     timeline_close(w->timeline);
+    trainer_device_close(&w->device);
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (w->nodes[i].alive) arena_close(&w->nodes[i].room);
         trainer_close(&w->nodes[i]);

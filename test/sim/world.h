@@ -69,6 +69,7 @@ struct world {
     struct sim_node nodes[SIM_NODES_MAX];
     uint32_t node_count;
     struct network network;
+    struct trainer_device device;
     struct check check;
     uint64_t hash, said;
     struct timeline *timeline; /* NULL: no --html */
