@@ -296,7 +296,7 @@ void check_snapshot(struct world *w, struct sim_node *n)
     if (!new.delta) abort();
     for (uint64_t i = 0; i < count; i++)
         new.delta[i] = t->replica.state.anchor[i] - t->parameters[i];
-    check_learned(w, n, new.delta);
+    if (!n->watch.flipped_at.ns) check_learned(w, n, new.delta);
     struct snapshot *s = NULL;
     for (uint32_t i = 0; i < CHECK_SNAPSHOTS;
          i++) { /* the same snapshot again, after a failed attempt */

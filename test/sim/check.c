@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -38,9 +39,21 @@ static int32_t history_add(struct world *w, const struct lineage_state *s, int32
     h->parent = parent;
     h->epoch = s->epoch;
     h->tokens = s->lineage_tokens;
-    h->anchor = copy(s->anchor, w->scenario.parameters);
-    h->momentum = copy(s->momentum, w->scenario.parameters);
     return c->history_count++;
+}
+
+/* Its bits, which no node without a flipped one has held before. */
+static void history_fill(struct world *w, struct history *h, const struct lineage_state *s)
+{
+    const uint64_t count = w->scenario.parameters;
+    bool finite = true;
+    h->anchor = copy(s->anchor, count);
+    h->momentum = copy(s->momentum, count);
+    for (uint64_t i = 0; i < count; i++)
+        finite = finite && isfinite(h->anchor[i]) && isfinite(h->momentum[i]);
+    if (!finite)
+        world_violated(w, "finite: a number of the state of epoch %llu is none",
+                       (unsigned long long)h->epoch);
 }
 
 /* Is `a` in the past of `b`, or `b` itself? */
@@ -62,8 +75,16 @@ static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent,
     const struct lineage_state *s = &n->trainer.replica.state;
     size_t bytes = w->scenario.parameters * sizeof(float);
     int32_t i = check_history(&w->check, s->lineage);
-    if (i < 0) return history_add(w, s, parent);
-    const struct history *h = &w->check.histories[i];
+    if (i < 0) i = history_add(w, s, parent);
+    struct history *h = &w->check.histories[i];
+    instant *flipped = &n->watch.flipped_at;
+    if (!h->anchor && !flipped->ns) history_fill(w, h, s);
+    bool same = h->anchor && !memcmp(h->anchor, s->anchor, bytes) &&
+                !memcmp(h->momentum, s->momentum, bytes);
+    if (same && flipped->ns) {
+        world_trace(w, "node %d has the bits of its lineage again", n->index);
+        flipped->ns = 0;
+    }
     if (h->epoch != s->epoch || h->tokens != s->lineage_tokens)
         world_violated(w,
                        "bits: node %d (%s) holds a lineage at epoch %llu with %llu tokens that "
@@ -71,7 +92,7 @@ static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent,
                        n->index, how, (unsigned long long)s->epoch,
                        (unsigned long long)s->lineage_tokens, (unsigned long long)h->epoch,
                        (unsigned long long)h->tokens);
-    else if (memcmp(h->anchor, s->anchor, bytes) || memcmp(h->momentum, s->momentum, bytes))
+    else if (!same && !flipped->ns)
         world_violated(w, "bits: node %d (%s) differs from others of its lineage at epoch %llu",
                        n->index, how, (unsigned long long)s->epoch);
     return i;
@@ -82,7 +103,7 @@ static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent,
 void check_state(struct world *w, struct sim_node *n, const char *how)
 {
     n->watch.history = history_hold(w, n, -1, how);
-    n->watch.learned_since = n->trainer.state.epoch;
+    n->watch.learned_since = n->trainer.replica.state.epoch;
     n->watch.accepts = n->standin.good[WIRE_ACCEPT];
     n->watch.records = n->standin.good[RECORD_PROGRESS];
 }
@@ -135,7 +156,7 @@ static int32_t sameness(const struct world *w)
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *n = &w->nodes[i];
         if (!n->alive || n->leaving) continue;
-        if (same >= 0 && n->watch.history != same) return -1;
+        if ((same >= 0 && n->watch.history != same) || n->watch.flipped_at.ns) return -1;
         same = n->watch.history;
     }
     return same;
@@ -244,6 +265,8 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
 {
     const struct lineage_state *s = &n->trainer.replica.state;
     int32_t old = n->watch.history, known = check_history(&w->check, s->lineage);
+    if (w->scenario.copies >> n->index & 1)
+        world_violated(w, "copy: node %d, which has node 0's key, makes an outer step", n->index);
     int32_t now = history_hold(w, n, old, "applied");
     struct history *h = &w->check.histories[now];
     if (known < 0) {
@@ -276,7 +299,8 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     if (known < 0) check_cause(w, n, now);
     if (known < 0 && w->scenario.far) check_forks_made(w, n, now);
     const enum scenario_kind kind = w->scenario.kind;
-    if (known < 0 && (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG))
+    if (known < 0 && (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG ||
+                      kind == WRONG_COPY || kind == WRONG_REFUSAL))
         check_part(w, n, now);
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     n->watch.blind = false;
@@ -312,7 +336,9 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
         world_violated(w, "bits: node %d adopted a lineage that nobody ever had", n->index);
         return;
     }
-    bool heavier = s->lineage_tokens > before->lineage_tokens ||
+    bool repairs =
+        n->watch.flipped_at.ns && !memcmp(s->lineage, before->lineage, CRYPTO_DIGEST_BYTES);
+    bool heavier = repairs || s->lineage_tokens > before->lineage_tokens ||
                    (s->lineage_tokens == before->lineage_tokens &&
                     memcmp(s->lineage, before->lineage, CRYPTO_DIGEST_BYTES) < 0);
     if (!heavier)
@@ -448,17 +474,54 @@ static void check_signed(struct world *w, struct sim_node *n, const struct note 
         signed_enough(w, n, WIRE_SURE, &n->watch.sures, (n->watch.members + 1) / 2 - 1, "sures");
 }
 
+void check_flipped(struct world *w, struct sim_node *n)
+{
+    if (!n->watch.flipped_at.ns) n->watch.flipped_at = w->now;
+}
+
+void check_finish(struct world *w, struct sim_node *n, bool refused)
+{
+    n->finished = true;
+    if (!refused) return;
+    if (w->scenario.copies >> n->index & 1) w->report->faults[FAULT_COPY]++;
+    else world_violated(w, "copy: node %d is refused, and its key is its own", n->index);
+}
+
+/* What is wrong with this node has an end. */
+static void check_wrong(struct world *w, struct sim_node *n)
+{
+    const struct scenario *s = &w->scenario;
+    if (s->copies >> n->index & 1 && w->now.ns > instant_after(n->born, span_s(SIM_COPY_S)).ns)
+        world_violated(w, "copy: node %d has node 0's key, and is still there", n->index);
+    span repair =
+        span_ns(span_s(SIM_REPAIR_S).ns + 3 * s->round.ns + s->slack.ns + 2 * s->download.ns);
+    instant flipped = n->watch.flipped_at;
+    if (flipped.ns && instant_since(w->now, flipped).ns > repair.ns)
+        world_violated(w, "replica: %.0f s after a bit of node %d was flipped it still differs",
+                       span_in_s(repair), n->index);
+}
+
+/* A group is certified. */
+static void check_minimum(struct world *w, struct sim_node *n, uint64_t members)
+{
+    if (members > 1 && members < n->config.group_min)
+        world_violated(w, "minimum: node %d averages with %llu, and swarm.group.min is %u",
+                       n->index, (unsigned long long)members, n->config.group_min);
+}
+
 void check_note(struct world *w, struct sim_node *n, const struct note *note)
 {
     check_smooth(w, n, note);
     check_woken(w, n, note);
     check_signed(w, n, note);
     if (strcmp(note->name, "agreed") == 0) check_agreed(w, n, note);
-    if (strcmp(note->name, "joined") == 0 && number(note, "liars") && !w->scenario.damage)
+    if (strcmp(note->name, "joined") == 0 && number(note, "liars") && !w->scenario.damage &&
+        !w->scenario.liars && !w->report->faults[FAULT_FLIP])
         world_violated(w, "liar: node %d found %llu answers false, and nothing was damaged",
                        n->index, (unsigned long long)number(note, "liars"));
     if (strcmp(note->name, "reduce.start") == 0)
         memcpy(n->watch.averages, note->hex.value.data, sizeof n->watch.averages);
+    if (strcmp(note->name, "committed") == 0) check_minimum(w, n, note->numbers[1].value);
     if (strcmp(note->name, "reduce.agreed") == 0)
         memcpy(n->watch.agreed, note->hex.value.data, sizeof n->watch.agreed);
     if (strcmp(note->name, "agreed") == 0) check_outcome(w, n, note->hex.value);
@@ -684,7 +747,7 @@ static void count_rounds(struct world *w)
     for (int32_t i = 0; i < w->check.history_count; i++) {
         const struct history *h = &w->check.histories[i];
         if (h->epoch > r->rounds) r->rounds = h->epoch;
-        if (h->epoch == SIM_ROUNDS_MIN) r->bits = bits_of(w, h);
+        if (h->epoch == SIM_ROUNDS_MIN && h->anchor) r->bits = bits_of(w, h);
         for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++)
             if (__builtin_popcount(h->means.members[c]) > 1) {
                 r->grouped++;
@@ -770,8 +833,11 @@ static void check_meeting(struct world *w)
 
 void check_watch(struct world *w)
 {
-    for (uint32_t i = 0; i < w->node_count; i++)
-        if (node_runs(w, &w->nodes[i])) check_bounds(w, &w->nodes[i]);
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        if (!node_runs(w, &w->nodes[i])) continue;
+        check_bounds(w, &w->nodes[i]);
+        check_wrong(w, &w->nodes[i]);
+    }
     check_forks(w);
     check_meeting(w);
     if (w->calm && !w->over) check_heal(w);

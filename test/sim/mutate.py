@@ -70,10 +70,17 @@ def link(zig, objects, target):
     return done.stderr if done.returncode else None
 
 
-def simulate(program, seeds, far):
-    """None when all seeds pass, otherwise (seed, violated invariant). `far`: in these scenarios of the far worlds; None: in ordinary ones."""
-    where = ["--far", "--only", far] if far else []
-    done = subprocess.run([program, seeds, "--quiet", "--stop"] + where, cwd=ROOT, capture_output=True, text=True)
+def worlds_of(m):
+    """The arguments for the worlds that a bug is planted in: these scenarios of the far or wrong ones, or the ordinary ones."""
+    for kind in ("far", "wrong"):
+        if kind in m:
+            return ("--" + kind, "--only", m[kind])
+    return ()
+
+
+def simulate(program, seeds, where):
+    """None when all seeds pass, otherwise (seed, violated invariant). `where`: worlds_of."""
+    done = subprocess.run([program, seeds, "--quiet", "--stop", *where], cwd=ROOT, capture_output=True, text=True)
     if done.returncode == 0:
         return None
     failed = re.search(r"seed (\d+): FAILED(?: at [^:]*)?: (.*)", done.stdout)
@@ -129,7 +136,7 @@ def try_one(zig, m, files, control):
     said = link(zig, objects, program)
     if said:
         return False, "does not link:\n" + said, None
-    found = simulate(program, m.get("seeds", SEEDS), m.get("far"))
+    found = simulate(program, m.get("seeds", SEEDS), worlds_of(m))
     if found is None:
         return False, "MISSED: seeds %s pass" % m.get("seeds", SEEDS), None
     if found[1].startswith("proved nothing"):
@@ -152,9 +159,9 @@ def main():
         print("%-8s %s: %s" % ("caught" if caught else "NOT OK", m["name"], line), flush=True)
         good = good and caught
         if seed is not None:
-            seeds.add((seed, m.get("far") or ""))
-    for seed, far in sorted(seeds):
-        found = simulate(os.path.join(control, "sim"), str(seed), far)
+            seeds.add((seed, worlds_of(m)))
+    for seed, where in sorted(seeds):
+        found = simulate(os.path.join(control, "sim"), str(seed), where)
         if found:
             print("NOT OK   the code without a bug fails seed %d too: %s" % found)
             good = False

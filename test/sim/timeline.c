@@ -256,7 +256,7 @@ static json_t *world_of(const struct world *w)
     const struct timeline *t = w->timeline;
     json_t *o =
         json_pack("{s:s,s:b,s:i,s:f,s:b,s:s,s:I,s:I,s:I,s:I,s:I}", "scenario", r->scenario, "far",
-                  w->options.far, "nodes", (int)w->node_count, "end", seconds(w->now), "ok", r->ok,
+                  w->scenario.far, "nodes", (int)w->node_count, "end", seconds(w->now), "ok", r->ok,
                   "violation", r->violation, "rounds", (json_int_t)r->rounds, "grouped",
                   (json_int_t)r->grouped, "forks", (json_int_t)r->forks, "adoptions",
                   (json_int_t)r->adoptions, "events", (json_int_t)r->events);
@@ -292,7 +292,8 @@ bool timeline_write(struct world *w)
                   "outer", t->outer, "faults", t->faults, "notes", t->notes);
     if (!data) abort();
     char title[120];
-    snprintf(title, sizeof title, "simulated swarm: %sseed %llu, %s", w->options.far ? "far " : "",
+    static const char *const worlds[] = {"", "far ", "wrong "};
+    snprintf(title, sizeof title, "simulated swarm: %sseed %llu, %s", worlds[w->options.worlds],
              (unsigned long long)w->options.seed, w->report->scenario);
     bool written = timeline_page(w->options.html, title, data);
     if (!written) fprintf(stderr, "sim: writing %s: %s\n", w->options.html, strerror(errno));

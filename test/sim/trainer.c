@@ -1,6 +1,7 @@
 #include "trainer.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,7 +92,7 @@ void trainer_boot(struct world *w, struct sim_node *n)
                      &w->device.backend, &why))
         abort();
     memset(t->learned, 0, count * sizeof *t->learned);
-    t->on = t->held = false;
+    t->on = t->held = t->breaks = false;
     t->job = JOB_NONE;
     t->order_count = 0;
     t->round = (struct round_progress){.tokens_per_s = 1, .step_ms = (uint32_t)span_in_ms(t->step)};
@@ -127,11 +128,27 @@ static void step_done(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
     inner_step(n);
+    if (t->breaks)
+        t->parameters[rng_below(&w->rng, w->scenario.parameters)] =
+            rng_below(&w->rng, 2) ? INFINITY : NAN;
+    t->breaks = false;
     t->round.steps++;
     t->round.tokens += w->scenario.batch_tokens;
     t->round.loss = 5.0f + 1.0f / (float)(1 + t->steps);
     t->round.step_ms = (uint32_t)span_in_ms(t->step);
     t->round.tokens_per_s = (uint32_t)((double)w->scenario.batch_tokens / span_in_s(t->step));
+    world_give(w, n, &(struct event){.kind = EVENT_STEP, .round = t->round});
+}
+
+/* As c/node/worker.c does when what it learned is not finite. */
+static void start_from_anchor(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    w->report->faults[FAULT_NUMBER]++;
+    t->round.steps = t->round.tokens = 0;
+    replica_restart(&t->replica, t->parameters);
+    memset(t->learned, 0, w->scenario.parameters * sizeof *t->learned);
+    memset(&n->watch.offers, 0, sizeof n->watch.offers);
     world_give(w, n, &(struct event){.kind = EVENT_STEP, .round = t->round});
 }
 
@@ -143,10 +160,12 @@ static void snapshot_done(struct world *w, struct sim_node *n)
     bool finite;
     if (replica_snapshot(&t->replica, t->parameters, &finite, &why)) abort();
     size_t count = finite ? outer_wire_offset(l, l->chunks) : 0;
+    const uint32_t life = n->life;
     t->snapshot_tokens = t->round.tokens;
-    check_snapshot(w, n);
+    if (finite) check_snapshot(w, n);
     world_give(w, n,
                &(struct event){.kind = EVENT_SNAPSHOT, .wire = bytes_of(t->replica.wire, count)});
+    if (!finite && n->alive && n->life == life) start_from_anchor(w, n);
 }
 
 static void apply_done(struct world *w, struct sim_node *n)
@@ -243,6 +262,19 @@ void trainer_order(struct world *w, struct sim_node *n, const struct order *o)
     }
     t->orders[t->order_count++] = *o;
     if (t->job == JOB_NONE) next_job(w, n);
+}
+
+void trainer_flip(struct world *w, struct sim_node *n)
+{
+    struct replica *r = &n->trainer.replica;
+    float *vector = (rng_below(&w->rng, 2) ? r->anchor : r->momentum)[r->current];
+    float *x = vector + rng_below(&w->rng, w->scenario.parameters);
+    uint32_t bits;
+    memcpy(&bits, x, sizeof bits);
+    bits ^= 1u << rng_below(&w->rng, 16);
+    memcpy(x, &bits, sizeof bits);
+    w->report->faults[FAULT_FLIP]++;
+    check_flipped(w, n);
 }
 
 void trainer_happen(struct world *w, struct sim_node *n)

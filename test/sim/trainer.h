@@ -38,6 +38,7 @@ struct trainer {
     struct round_progress round;
     uint64_t steps; /* in its life: selects an inner step's random numbers */
     span step;      /* time of one inner step */
+    bool breaks;    /* its next step leaves a number that is none */
     bool on;        /* the latest of ORDER_TRAIN and ORDER_HOLD was ORDER_TRAIN */
     bool held;      /* a snapshot was ordered, and nothing since */
     instant held_since;
@@ -69,6 +70,9 @@ void trainer_boot(struct world *w, struct sim_node *n);
 void trainer_order(struct world *w, struct sim_node *n, const struct order *o);
 void trainer_part(struct world *w, struct sim_node *n, const struct action *a);
 void trainer_replay(struct world *w, struct sim_node *n, const struct action *a);
+
+/* FAULT_FLIP: a low bit of the anchor's or the momentum's fraction. */
+void trainer_flip(struct world *w, struct sim_node *n);
 
 /* The present job is done. */
 void trainer_happen(struct world *w, struct sim_node *n);

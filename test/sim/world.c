@@ -127,7 +127,7 @@ static void act(void *self, struct action *a)
         break;
     case ACTION_ORDER:
         mix(w, a->order.kind);
-        if (a->order.kind == ORDER_FINISH) n->finished = true;
+        if (a->order.kind == ORDER_FINISH) check_finish(w, n, a->order.refused);
         else trainer_order(w, n, &a->order);
         break;
     case ACTION_STATE:
@@ -229,7 +229,7 @@ static void configure(struct world *w, struct sim_node *n)
         .batch_tokens = w->scenario.batch_tokens,
         .epochs = w->scenario.epochs,
         .count_steps = w->scenario.count_steps,
-        .group_min = 2,
+        .group_min = w->scenario.group_min ? w->scenario.group_min : 2,
         .group_max = NODE_GROUP_MAX,
         .past_rounds = NODE_PAST_MAX,
         .bandwidth_mbps = w->scenario.far ? w->scenario.guess_mbps : (uint32_t)n->card.mbps,
@@ -240,7 +240,8 @@ static void configure(struct world *w, struct sim_node *n)
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *o = &w->nodes[i];
         /* Unknown when the list was written; whoever restarts gets a new one. */
-        if (o == n || (w->scenario.late[i] && n->life < 2)) continue;
+        if (memcmp(o->id, n->id, sizeof o->id) == 0 || (w->scenario.late[i] && n->life < 2))
+            continue;
         if (w->scenario.list_first && i > 0) continue;
         memcpy(n->bootstrap[c->bootstrap_count].id, o->id, sizeof o->id);
         n->bootstrap[c->bootstrap_count++].address = o->address;
@@ -252,7 +253,7 @@ void world_start(struct world *w, struct sim_node *n)
     struct why why = {0};
     n->life++;
     n->alive = true;
-    n->finished = n->returning = false;
+    n->finished = n->refused = n->returning = false;
     n->tick_at = INSTANT_NEVER;
     n->watch = (struct node_watch){.history = -1, .busy_since = INSTANT_NEVER};
     configure(w, n);
@@ -385,6 +386,7 @@ static void place_nodes(struct world *w)
         n->clock.origin_ns = rng_below(&r, span_s(1000000).ns);
         n->clock.ppm = w->scenario.ppm[i];
         for (size_t b = 0; b < sizeof n->id; b++) n->id[b] = (uint8_t)rng_next(&r);
+        if (w->scenario.copies >> i & 1) memcpy(n->id, w->nodes[0].id, sizeof n->id);
         n->address =
             (struct address){.family = 4, .ip = {10, 0, 0, (uint8_t)(i + 1)}, .port = 4433};
         n->card.mbps = w->scenario.mbps[i];
@@ -429,6 +431,7 @@ static void world_init(struct world *w)
     w->network.reorder = w->scenario.reorder;
     w->network.damage = w->scenario.damage;
     w->network.burst = w->scenario.burst;
+    w->network.refusal = w->scenario.refusal;
     w->report->nodes = w->scenario.nodes;
     w->report->scenario = scenario_name(w->scenario.kind);
     w->report->faults[FAULT_SLOW] = w->report->needed[FAULT_SLOW];

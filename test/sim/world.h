@@ -26,6 +26,7 @@ struct sim_node {
     struct address address;
     bool alive;      /* the process runs (it may be paused) */
     bool finished;   /* it ended normally: ORDER_FINISH */
+    bool refused;    /* with the swarm's refusal */
     bool leaving;    /* EVENT_LEAVE was delivered */
     instant left_at; /* when that was */
     /* The crash has happened within the present step: its further actions have no effect. */
