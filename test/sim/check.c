@@ -233,16 +233,35 @@ static void check_cause(struct world *w, struct sim_node *n, int32_t now)
                            n->index, (unsigned long long)c->histories[now].epoch);
 }
 
-/* Nobody died and nobody was cut off: one past has one successor. */
-static void check_forks_made(struct world *w, struct sim_node *n, int32_t now)
+/* Second histories that what has happened so far excuses: one for each cut, since both sides may go
+ * on, also for a pause that no connection survives; and one for each process that came back or late,
+ * which may hold an old state and know nobody. */
+static uint64_t budget(const struct world *w)
+{
+    const uint64_t *f = w->report->faults;
+    uint64_t pauses = 0;
+    for (uint32_t i = 0; i < w->scenario.plan_count; i++) {
+        const struct planned *p = &w->scenario.plan[i];
+        pauses += p->kind == FAULT_PAUSE && p->done && p->length.ns >= span_s(NETWORK_IDLE_S).ns;
+    }
+    return pauses + f[FAULT_PARTITION] + f[FAULT_ONE_WAY] + f[FAULT_RESTART] + f[FAULT_EMPTY] +
+           f[FAULT_JOIN];
+}
+
+static void check_budget(struct world *w, struct sim_node *n, int32_t now)
 {
     const struct history *all = w->check.histories;
+    bool second = false;
     for (int32_t i = 0; i < now; i++)
-        if (all[i].parent == all[now].parent)
-            world_violated(w,
-                           "budget: node %d made a second history of epoch %llu, and nobody has "
-                           "died, and all hear each other",
-                           n->index, (unsigned long long)all[now].epoch);
+        second = second || (all[i].parent == all[now].parent && !all[i].apart && !all[now].apart);
+    w->report->seconds += second;
+    if (w->report->seconds > budget(w))
+        world_violated(
+            w,
+            "budget: node %d made another history of epoch %llu: second histories so far "
+            "are %llu, and what has happened excuses %llu",
+            n->index, (unsigned long long)all[now].epoch, (unsigned long long)w->report->seconds,
+            (unsigned long long)budget(w));
 }
 
 /* A world where nobody is out of reach: whoever handed over a contribution is in every mean. */
@@ -297,7 +316,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     check_survivors(w, n);
     if (known < 0 && h->parent >= 0) check_twice(w, now);
     if (known < 0) check_cause(w, n, now);
-    if (known < 0 && w->scenario.far) check_forks_made(w, n, now);
+    if (known < 0) check_budget(w, n, now);
     const enum scenario_kind kind = w->scenario.kind;
     if (known < 0 && (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG ||
                       kind == WRONG_COPY || kind == WRONG_REFUSAL))

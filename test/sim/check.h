@@ -23,7 +23,10 @@
  *                again after that
  *     meet       without faults all have links to all SIM_MEET_S after the last start
  *     group      all members of a group that agree, agree on the same
- *     budget     far worlds: no second history from one past
+ *     budget     second histories from one past are no more than the cuts, and the processes that
+ *                came back or late: none where packets are lost, links slow, trainers hung or
+ *                processes dead for good. Not counted is what nodes did that could not know the
+ *                others yet
  *     copy       a second process with a member's key ends SIM_COPY_S after its start, refused; until
  *                then it makes no outer step. Nobody else is refused
  *     replica    a node whose bits were flipped has those of its lineage again SIM_REPAIR_S later, and

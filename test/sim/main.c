@@ -79,6 +79,7 @@ static void print_report(const struct sim_options *o, const struct sim_report *r
     if (r->forks || r->adoptions)
         printf("; %llu forks seen, %llu adoptions", (unsigned long long)r->forks,
                (unsigned long long)r->adoptions);
+    if (r->seconds) printf("; %llu second histories", (unsigned long long)r->seconds);
     printf("; bits %016llx, hash %016llx\n", (unsigned long long)r->bits,
            (unsigned long long)r->hash);
     if (!r->ok) print_repeat(o);

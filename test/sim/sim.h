@@ -114,9 +114,10 @@ struct sim_report {
     uint64_t said;
     uint64_t bits; /* of anchor and momentum at epoch 10 of the winning history */
     uint32_t nodes;
-    uint64_t rounds;  /* outer steps in the winning history */
-    uint64_t grouped; /* outer steps whose mean has at least two contributions */
-    uint64_t forks, adoptions;
+    uint64_t rounds;              /* outer steps in the winning history */
+    uint64_t grouped;             /* outer steps whose mean has at least two contributions */
+    uint64_t forks, adoptions;    /* notes of forks; downloads and replays */
+    uint64_t seconds;             /* histories that were not the first from their past */
     uint64_t faults[FAULT_COUNT]; /* that took effect */
     uint64_t needed[FAULT_COUNT]; /* minimum that the scenario requires */
     const char *scenario;

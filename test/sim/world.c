@@ -139,6 +139,8 @@ static void act(void *self, struct action *a)
         mix_bytes(w, a->replay.mean);
         trainer_replay(w, n, a);
         break;
+    case ACTION_KEEP: /* the simulated disk keeps whole states alone */
+        break;
     case ACTION_NOTE:
         say_note(w, n, &a->note);
         trace_note(w, n, &a->note);
