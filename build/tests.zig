@@ -74,6 +74,9 @@ fn simModule(s: *Shoal, names: []const []const u8) *Module {
     const m = s.module();
     s.includes(m, &.{ "c", "." });
     s.sources(m, "test/sim", names, &shoal.c_flags);
+    // How a worker keeps and changes the state, without the rest of the worker and the CPU's kernels.
+    s.sources(m, "c/node", &.{"replica.c"}, &shoal.c_flags);
+    s.sources(m, "c/cpu", &.{"outer.c"}, &shoal.c_flags);
     components.link(s, m, &.{ "base", "outer" });
     for ([_][]const u8{ "jansson", "xxhash" }) |name| third_party.use(s, m, name);
     return m;

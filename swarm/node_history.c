@@ -28,25 +28,42 @@ void node_new_state(struct node *n, const struct lineage_state *s, bool keep)
     node_rest_match(n);
 }
 
-/* The digest that most holders of this history announce; at a tie the smallest. A member with
- * another one is damaged. 0 when nobody holds it. */
-static uint64_t sound_digest(const struct node *n, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
+struct votes { /* digests that the holders of a history announce */
+    uint64_t digests[MEMBERS_MAX + 1];
+    size_t count;
+};
+
+static size_t votes_for(const struct votes *v, uint64_t digest)
 {
-    uint64_t digests[MEMBERS_MAX + 1], best = 0;
-    size_t count = 0, most = 0;
+    size_t votes = 0;
+    for (size_t i = 0; i < v->count; i++) votes += v->digests[i] == digest;
+    return votes;
+}
+
+static struct votes votes_of(const struct node *n, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
+{
+    struct votes v = {.count = 0};
     if (memcmp(n->state.lineage, lineage, CRYPTO_DIGEST_BYTES) == 0)
-        digests[count++] = first_eight(n->state.digest);
+        v.digests[v.count++] = first_eight(n->state.digest);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = node_member(n, i);
         if (p && memcmp(p->progress.lineage, lineage, CRYPTO_DIGEST_BYTES) == 0)
-            digests[count++] = p->progress.digest;
+            v.digests[v.count++] = p->progress.digest;
     }
-    for (size_t i = 0; i < count; i++) {
-        size_t votes = 0;
-        for (size_t j = 0; j < count; j++) votes += digests[j] == digests[i];
-        if (votes < most || (votes == most && digests[i] >= best)) continue;
+    return v;
+}
+
+/* The digest with most votes; at a tie the smallest. A member with another one is damaged. 0 when
+ * nobody holds that history. */
+static uint64_t sound_digest(const struct votes *v)
+{
+    uint64_t best = 0;
+    size_t most = 0;
+    for (size_t i = 0; i < v->count; i++) {
+        size_t votes = votes_for(v, v->digests[i]);
+        if (votes < most || (votes == most && v->digests[i] >= best)) continue;
         most = votes;
-        best = digests[i];
+        best = v->digests[i];
     }
     return best;
 }
@@ -54,7 +71,8 @@ static uint64_t sound_digest(const struct node *n, const uint8_t lineage[CRYPTO_
 void node_offer_servers(struct node *n)
 {
     struct sink in = node_inner(n);
-    uint64_t sound = sound_digest(n, n->sync.target.lineage);
+    const struct votes votes = votes_of(n, n->sync.target.lineage);
+    uint64_t sound = sound_digest(&votes);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = node_member(n, i);
         if (!p || member_link(&n->members, i) == LINK_NONE) continue;
@@ -124,11 +142,16 @@ static void look_for_fork(struct node *n)
     }
 }
 
-/* A member that holds my history with the most common digest, when mine differs. */
+/* A member that holds my history with the most common digest, when mine differs, and those who have
+ * not done the outer step yet cannot change that: the first one to have done it may be the damaged
+ * one. */
 static const struct member *look_for_damage(const struct node *n)
 {
-    uint64_t sound = sound_digest(n, n->state.lineage);
-    if (sound == first_eight(n->state.digest)) return NULL;
+    const struct votes votes = votes_of(n, n->state.lineage);
+    uint64_t sound = sound_digest(&votes), mine = first_eight(n->state.digest);
+    size_t to_come = node_stragglers(n);
+    if (sound == mine) return NULL;
+    if (to_come && votes_for(&votes, sound) <= votes_for(&votes, mine) + to_come) return NULL;
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = node_member(n, i);
         if (p && node_same_lineage(n, &p->progress) && p->progress.digest == sound &&

@@ -46,6 +46,16 @@ bool node_will_return(const struct node *n, const struct member *p)
            n->state.epoch + 1 <= p->grouped + RETURN_ROUNDS;
 }
 
+size_t node_stragglers(const struct node *n)
+{
+    size_t count = 0;
+    for (int i = 0; i < MEMBERS_MAX; i++) {
+        const struct member *p = node_member(n, i);
+        count += p && participant(n, p) && !node_same_lineage(n, &p->progress);
+    }
+    return count;
+}
+
 bool node_any_near(const struct node *n)
 {
     for (int i = 0; i < MEMBERS_MAX; i++) {

@@ -16,6 +16,8 @@ bool node_will_train(const struct node *n, const struct record_progress *r);
 /* It downloads a state, and averaged with me in one of the latest rounds: it will be back, and
  * counts as one who trains. Otherwise those who are quick would go on without the slow. */
 bool node_will_return(const struct node *n, const struct member *p);
+/* Members that are about to reach my history, as far as I know. */
+size_t node_stragglers(const struct node *n);
 /* Has a linked member nearly replayed what it missed? */
 bool node_any_near(const struct node *n);
 /* Does nobody else train, on any history? Two nodes training on different histories are not

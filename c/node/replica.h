@@ -11,7 +11,6 @@
 #include "backend.h"
 #include "base/arena.h"
 #include "base/pool.h"
-#include "node/exchange.h"
 #include "outer/outer.h"
 #include "swarm/action.h"
 

@@ -34,7 +34,6 @@ static bool take_flag(struct sim_options *o, const char *name)
         bool *flag;
     } flags[] = {
         {"--trace", &o->trace},
-        {"--far", &o->far},
         {"--no-loss", &o->less.loss},
         {"--no-duplicates", &o->less.duplicates},
         {"--no-reordering", &o->less.reordering},
@@ -58,6 +57,10 @@ int arguments_take(struct sim_options *o, int argc, char **argv, int i)
     char *end = "";
     bool any = arguments_number(value, &end, &number) && !*end;
     if (take_flag(o, name)) return 1;
+    if (strcmp(name, "--far") == 0 || strcmp(name, "--wrong") == 0) {
+        o->worlds = strcmp(name, "--far") == 0 ? WORLDS_FAR : WORLDS_WRONG;
+        return 1;
+    }
     if (strcmp(name, "--html") == 0) {
         if (!*value) return wrong(name, "a file to write");
         o->html = value;
@@ -96,7 +99,8 @@ void arguments_repeat(const struct sim_options *o, char out[ARGUMENTS_TEXT_BYTES
 {
     FILE *to = fmemopen(out, ARGUMENTS_TEXT_BYTES, "w");
     if (!to) abort();
-    fprintf(to, "zig build sim -- %s%llu", o->far ? "--far " : "", (unsigned long long)o->seed);
+    static const char *const worlds[] = {"", "--far ", "--wrong "};
+    fprintf(to, "zig build sim -- %s%llu", worlds[o->worlds], (unsigned long long)o->seed);
     if (o->nodes) fprintf(to, " --nodes %u", o->nodes);
     if (o->salt) fprintf(to, " --salt %llu", (unsigned long long)o->salt);
     put_bits(to, " --without ", o->less.faults);

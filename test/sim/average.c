@@ -210,12 +210,12 @@ static bool fit_weights(struct world *w, struct sim_node *n, uint32_t chunk, con
 static void check_chunk(struct world *w, struct sim_node *n, uint32_t chunk)
 {
     const struct trainer *t = &n->trainer;
-    size_t at = outer_chunk_start(&t->layout, chunk);
-    size_t count = outer_chunk_count(&t->layout, chunk);
+    size_t at = outer_chunk_start(&t->replica.layout, chunk);
+    size_t count = outer_chunk_count(&t->replica.layout, chunk);
     double *y = malloc(count * sizeof *y);
     if (!y) abort();
     double step =
-        dequantize(t->order.average.means + outer_wire_offset(&t->layout, chunk), count, y);
+        dequantize(t->order.average.means + outer_wire_offset(&t->replica.layout, chunk), count, y);
     struct fit f = {0};
     for (uint32_t i = 0; i < CHECK_SNAPSHOTS; i++) {
         const struct snapshot *s = &w->check.snapshots[i];
@@ -242,7 +242,7 @@ void check_means(struct world *w, struct sim_node *n)
     /* Equal lineage means equal bits, which check_applied verifies: so the known means apply here,
      * too. */
     if (known >= 0) *m = w->check.histories[known].means;
-    for (uint32_t c = 0; c < t->layout.chunks && !w->over; c++) {
+    for (uint32_t c = 0; c < t->replica.layout.chunks && !w->over; c++) {
         if (t->order.average.null[c]) continue;
         if (known < 0) check_chunk(w, n, c);
         bool in = m->members[c] >> n->index & 1, hidden = m->faint[c] >> n->index & 1;
@@ -255,17 +255,48 @@ void check_means(struct world *w, struct sim_node *n)
     }
 }
 
+void check_given(struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    const struct order *o = &t->order;
+    const struct outer_layout *l = &t->replica.layout;
+    for (uint32_t c = 0; c < l->chunks; c++) {
+        bool kept = o->kind == ORDER_ADOPT ? o->carries && !o->average.mine[c]
+                                           : o->average.null[c] || !o->average.mine[c];
+        if (!kept)
+            memset(t->learned + outer_chunk_start(l, c), 0,
+                   outer_chunk_count(l, c) * sizeof *t->learned);
+    }
+}
+
+/* Does the contribution hold what was learned, up to fp32's rounding? */
+static void check_learned(struct world *w, const struct sim_node *n, const float *delta)
+{
+    for (uint64_t i = 0; i < w->scenario.parameters; i++) {
+        float off = delta[i] + (float)n->trainer.learned[i] * STEP_UNIT;
+        if (fabsf(off) < STEP_UNIT / 4) continue;
+        world_violated(w,
+                       "learned: node %d's contribution differs by %g from what it learned and has "
+                       "not given yet, at element %llu of epoch %llu",
+                       n->index, (double)off, (unsigned long long)i,
+                       (unsigned long long)n->trainer.replica.state.epoch);
+        return;
+    }
+}
+
 void check_snapshot(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
-    uint64_t count = t->layout.parameters;
+    uint64_t count = t->replica.layout.parameters;
     struct snapshot new = {.node = n->index,
                            .base = n->watch.history,
                            .offers = n->watch.offers,
                            .tokens = t->round.tokens,
                            .delta = malloc(count * sizeof(float))};
     if (!new.delta) abort();
-    for (uint64_t i = 0; i < count; i++) new.delta[i] = t->state.anchor[i] - t->parameters[i];
+    for (uint64_t i = 0; i < count; i++)
+        new.delta[i] = t->replica.state.anchor[i] - t->parameters[i];
+    if (!n->watch.flipped_at.ns) check_learned(w, n, new.delta);
     struct snapshot *s = NULL;
     for (uint32_t i = 0; i < CHECK_SNAPSHOTS;
          i++) { /* the same snapshot again, after a failed attempt */

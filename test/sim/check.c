@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -38,9 +39,21 @@ static int32_t history_add(struct world *w, const struct lineage_state *s, int32
     h->parent = parent;
     h->epoch = s->epoch;
     h->tokens = s->lineage_tokens;
-    h->anchor = copy(s->anchor, w->scenario.parameters);
-    h->momentum = copy(s->momentum, w->scenario.parameters);
     return c->history_count++;
+}
+
+/* Its bits, which no node without a flipped one has held before. */
+static void history_fill(struct world *w, struct history *h, const struct lineage_state *s)
+{
+    const uint64_t count = w->scenario.parameters;
+    bool finite = true;
+    h->anchor = copy(s->anchor, count);
+    h->momentum = copy(s->momentum, count);
+    for (uint64_t i = 0; i < count; i++)
+        finite = finite && isfinite(h->anchor[i]) && isfinite(h->momentum[i]);
+    if (!finite)
+        world_violated(w, "finite: a number of the state of epoch %llu is none",
+                       (unsigned long long)h->epoch);
 }
 
 /* Is `a` in the past of `b`, or `b` itself? */
@@ -59,11 +72,19 @@ static bool forked(const struct check *c, int32_t a, int32_t b)
  * lineage? */
 static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent, const char *how)
 {
-    const struct lineage_state *s = &n->trainer.state;
+    const struct lineage_state *s = &n->trainer.replica.state;
     size_t bytes = w->scenario.parameters * sizeof(float);
     int32_t i = check_history(&w->check, s->lineage);
-    if (i < 0) return history_add(w, s, parent);
-    const struct history *h = &w->check.histories[i];
+    if (i < 0) i = history_add(w, s, parent);
+    struct history *h = &w->check.histories[i];
+    instant *flipped = &n->watch.flipped_at;
+    if (!h->anchor && !flipped->ns) history_fill(w, h, s);
+    bool same = h->anchor && !memcmp(h->anchor, s->anchor, bytes) &&
+                !memcmp(h->momentum, s->momentum, bytes);
+    if (same && flipped->ns) {
+        world_trace(w, "node %d has the bits of its lineage again", n->index);
+        flipped->ns = 0;
+    }
     if (h->epoch != s->epoch || h->tokens != s->lineage_tokens)
         world_violated(w,
                        "bits: node %d (%s) holds a lineage at epoch %llu with %llu tokens that "
@@ -71,7 +92,7 @@ static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent,
                        n->index, how, (unsigned long long)s->epoch,
                        (unsigned long long)s->lineage_tokens, (unsigned long long)h->epoch,
                        (unsigned long long)h->tokens);
-    else if (memcmp(h->anchor, s->anchor, bytes) || memcmp(h->momentum, s->momentum, bytes))
+    else if (!same && !flipped->ns)
         world_violated(w, "bits: node %d (%s) differs from others of its lineage at epoch %llu",
                        n->index, how, (unsigned long long)s->epoch);
     return i;
@@ -82,7 +103,7 @@ static int32_t history_hold(struct world *w, struct sim_node *n, int32_t parent,
 void check_state(struct world *w, struct sim_node *n, const char *how)
 {
     n->watch.history = history_hold(w, n, -1, how);
-    n->watch.learned_since = n->trainer.state.epoch;
+    n->watch.learned_since = n->trainer.replica.state.epoch;
     n->watch.accepts = n->standin.good[WIRE_ACCEPT];
     n->watch.records = n->standin.good[RECORD_PROGRESS];
 }
@@ -124,7 +145,7 @@ static void check_survivors(struct world *w, struct sim_node *n)
             world_violated(w,
                            "survivors: nodes %d and %d differ after epoch %llu, and nothing but "
                            "crashes has happened",
-                           o->index, n->index, (unsigned long long)n->trainer.state.epoch);
+                           o->index, n->index, (unsigned long long)n->trainer.replica.state.epoch);
     }
 }
 
@@ -135,7 +156,7 @@ static int32_t sameness(const struct world *w)
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *n = &w->nodes[i];
         if (!n->alive || n->leaving) continue;
-        if (same >= 0 && n->watch.history != same) return -1;
+        if ((same >= 0 && n->watch.history != same) || n->watch.flipped_at.ns) return -1;
         same = n->watch.history;
     }
     return same;
@@ -212,16 +233,35 @@ static void check_cause(struct world *w, struct sim_node *n, int32_t now)
                            n->index, (unsigned long long)c->histories[now].epoch);
 }
 
-/* Nobody died and nobody was cut off: one past has one successor. */
-static void check_forks_made(struct world *w, struct sim_node *n, int32_t now)
+/* Second histories that what has happened so far excuses: one for each cut, since both sides may go
+ * on, also for a pause that no connection survives; and one for each process that came back or late,
+ * which may hold an old state and know nobody. */
+static uint64_t budget(const struct world *w)
+{
+    const uint64_t *f = w->report->faults;
+    uint64_t pauses = 0;
+    for (uint32_t i = 0; i < w->scenario.plan_count; i++) {
+        const struct planned *p = &w->scenario.plan[i];
+        pauses += p->kind == FAULT_PAUSE && p->done && p->length.ns >= span_s(NETWORK_IDLE_S).ns;
+    }
+    return pauses + f[FAULT_PARTITION] + f[FAULT_ONE_WAY] + f[FAULT_RESTART] + f[FAULT_EMPTY] +
+           f[FAULT_JOIN];
+}
+
+static void check_budget(struct world *w, struct sim_node *n, int32_t now)
 {
     const struct history *all = w->check.histories;
+    bool second = false;
     for (int32_t i = 0; i < now; i++)
-        if (all[i].parent == all[now].parent)
-            world_violated(w,
-                           "budget: node %d made a second history of epoch %llu, and nobody has "
-                           "died, and all hear each other",
-                           n->index, (unsigned long long)all[now].epoch);
+        second = second || (all[i].parent == all[now].parent && !all[i].apart && !all[now].apart);
+    w->report->seconds += second;
+    if (w->report->seconds > budget(w))
+        world_violated(
+            w,
+            "budget: node %d made another history of epoch %llu: second histories so far "
+            "are %llu, and what has happened excuses %llu",
+            n->index, (unsigned long long)all[now].epoch, (unsigned long long)w->report->seconds,
+            (unsigned long long)budget(w));
 }
 
 /* A world where nobody is out of reach: whoever handed over a contribution is in every mean. */
@@ -229,7 +269,7 @@ static void check_part(struct world *w, struct sim_node *n, int32_t now)
 {
     const struct check *c = &w->check;
     const struct history *h = &c->histories[now];
-    const uint32_t chunks = n->trainer.layout.chunks;
+    const uint32_t chunks = n->trainer.replica.layout.chunks;
     for (int s = 0; s < CHECK_SNAPSHOTS; s++) {
         const struct snapshot *one = &c->snapshots[s];
         if (!one->delta || one->base != h->parent) continue;
@@ -242,8 +282,10 @@ static void check_part(struct world *w, struct sim_node *n, int32_t now)
 
 void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before)
 {
-    const struct lineage_state *s = &n->trainer.state;
+    const struct lineage_state *s = &n->trainer.replica.state;
     int32_t old = n->watch.history, known = check_history(&w->check, s->lineage);
+    if (w->scenario.copies >> n->index & 1)
+        world_violated(w, "copy: node %d, which has node 0's key, makes an outer step", n->index);
     int32_t now = history_hold(w, n, old, "applied");
     struct history *h = &w->check.histories[now];
     if (known < 0) {
@@ -261,6 +303,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     else if (known < 0) check_tokens(w, n, s->lineage_tokens - before->lineage_tokens);
     n->watch.history = now;
     n->watch.learned_since = s->epoch;
+    check_given(n);
     uint32_t count = 0;
     for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++) {
         uint32_t in = (uint32_t)__builtin_popcount(h->means.members[c]);
@@ -273,9 +316,10 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     check_survivors(w, n);
     if (known < 0 && h->parent >= 0) check_twice(w, now);
     if (known < 0) check_cause(w, n, now);
-    if (known < 0 && w->scenario.far) check_forks_made(w, n, now);
+    if (known < 0) check_budget(w, n, now);
     const enum scenario_kind kind = w->scenario.kind;
-    if (known < 0 && (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG))
+    if (known < 0 && (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG ||
+                      kind == WRONG_COPY || kind == WRONG_REFUSAL))
         check_part(w, n, now);
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     n->watch.blind = false;
@@ -286,23 +330,23 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
 static void check_carried(struct world *w, struct sim_node *n, int32_t to)
 {
     const struct trainer *t = &n->trainer;
-    uint64_t back = t->state.epoch - n->watch.learned_since;
+    uint64_t back = t->replica.state.epoch - n->watch.learned_since;
     bool leads = past(&w->check, n->watch.history, to);
     bool kept = w->scenario.kind == FAR_LONG;
     if (t->order.carries && (!leads || back > SIM_CARRY))
         world_violated(w, "carry: node %d keeps what it learned from epoch %llu on, at epoch %llu",
                        n->index, (unsigned long long)n->watch.learned_since,
-                       (unsigned long long)t->state.epoch);
+                       (unsigned long long)t->replica.state.epoch);
     if (!t->order.carries && leads && back <= SIM_CARRY && kept)
         world_violated(w, "carry: node %d loses what it learned from epoch %llu on, at epoch %llu",
                        n->index, (unsigned long long)n->watch.learned_since,
-                       (unsigned long long)t->state.epoch);
-    if (t->round.tokens == 0) n->watch.learned_since = t->state.epoch;
+                       (unsigned long long)t->replica.state.epoch);
+    if (t->round.tokens == 0) n->watch.learned_since = t->replica.state.epoch;
 }
 
 void check_adopted(struct world *w, struct sim_node *n, const struct lineage_state *before)
 {
-    const struct lineage_state *s = &n->trainer.state;
+    const struct lineage_state *s = &n->trainer.replica.state;
     int32_t known = check_history(&w->check, s->lineage);
     world_trace(w, "node %d adopted epoch %llu, lineage %02x%02x%02x%02x", n->index,
                 (unsigned long long)s->epoch, s->lineage[0], s->lineage[1], s->lineage[2],
@@ -311,7 +355,9 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
         world_violated(w, "bits: node %d adopted a lineage that nobody ever had", n->index);
         return;
     }
-    bool heavier = s->lineage_tokens > before->lineage_tokens ||
+    bool repairs =
+        n->watch.flipped_at.ns && !memcmp(s->lineage, before->lineage, CRYPTO_DIGEST_BYTES);
+    bool heavier = repairs || s->lineage_tokens > before->lineage_tokens ||
                    (s->lineage_tokens == before->lineage_tokens &&
                     memcmp(s->lineage, before->lineage, CRYPTO_DIGEST_BYTES) < 0);
     if (!heavier)
@@ -325,6 +371,7 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
     n->watch.history = history_hold(w, n, -1, "adopted");
     timeline_outer(w, n, true);
     n->watch.adopted = true;
+    check_given(n);
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     n->watch.blind = false;
     w->report->adoptions++;
@@ -446,17 +493,54 @@ static void check_signed(struct world *w, struct sim_node *n, const struct note 
         signed_enough(w, n, WIRE_SURE, &n->watch.sures, (n->watch.members + 1) / 2 - 1, "sures");
 }
 
+void check_flipped(struct world *w, struct sim_node *n)
+{
+    if (!n->watch.flipped_at.ns) n->watch.flipped_at = w->now;
+}
+
+void check_finish(struct world *w, struct sim_node *n, bool refused)
+{
+    n->finished = true;
+    if (!refused) return;
+    if (w->scenario.copies >> n->index & 1) w->report->faults[FAULT_COPY]++;
+    else world_violated(w, "copy: node %d is refused, and its key is its own", n->index);
+}
+
+/* What is wrong with this node has an end. */
+static void check_wrong(struct world *w, struct sim_node *n)
+{
+    const struct scenario *s = &w->scenario;
+    if (s->copies >> n->index & 1 && w->now.ns > instant_after(n->born, span_s(SIM_COPY_S)).ns)
+        world_violated(w, "copy: node %d has node 0's key, and is still there", n->index);
+    span repair =
+        span_ns(span_s(SIM_REPAIR_S).ns + 3 * s->round.ns + s->slack.ns + 2 * s->download.ns);
+    instant flipped = n->watch.flipped_at;
+    if (flipped.ns && instant_since(w->now, flipped).ns > repair.ns)
+        world_violated(w, "replica: %.0f s after a bit of node %d was flipped it still differs",
+                       span_in_s(repair), n->index);
+}
+
+/* A group is certified. */
+static void check_minimum(struct world *w, struct sim_node *n, uint64_t members)
+{
+    if (members > 1 && members < n->config.group_min)
+        world_violated(w, "minimum: node %d averages with %llu, and swarm.group.min is %u",
+                       n->index, (unsigned long long)members, n->config.group_min);
+}
+
 void check_note(struct world *w, struct sim_node *n, const struct note *note)
 {
     check_smooth(w, n, note);
     check_woken(w, n, note);
     check_signed(w, n, note);
     if (strcmp(note->name, "agreed") == 0) check_agreed(w, n, note);
-    if (strcmp(note->name, "joined") == 0 && number(note, "liars") && !w->scenario.damage)
+    if (strcmp(note->name, "joined") == 0 && number(note, "liars") && !w->scenario.damage &&
+        !w->scenario.liars && !w->report->faults[FAULT_FLIP])
         world_violated(w, "liar: node %d found %llu answers false, and nothing was damaged",
                        n->index, (unsigned long long)number(note, "liars"));
     if (strcmp(note->name, "reduce.start") == 0)
         memcpy(n->watch.averages, note->hex.value.data, sizeof n->watch.averages);
+    if (strcmp(note->name, "committed") == 0) check_minimum(w, n, note->numbers[1].value);
     if (strcmp(note->name, "reduce.agreed") == 0)
         memcpy(n->watch.agreed, note->hex.value.data, sizeof n->watch.agreed);
     if (strcmp(note->name, "agreed") == 0) check_outcome(w, n, note->hex.value);
@@ -682,7 +766,7 @@ static void count_rounds(struct world *w)
     for (int32_t i = 0; i < w->check.history_count; i++) {
         const struct history *h = &w->check.histories[i];
         if (h->epoch > r->rounds) r->rounds = h->epoch;
-        if (h->epoch == SIM_ROUNDS_MIN) r->bits = bits_of(w, h);
+        if (h->epoch == SIM_ROUNDS_MIN && h->anchor) r->bits = bits_of(w, h);
         for (uint32_t c = 0; c < SIM_CHUNKS_MAX; c++)
             if (__builtin_popcount(h->means.members[c]) > 1) {
                 r->grouped++;
@@ -768,8 +852,11 @@ static void check_meeting(struct world *w)
 
 void check_watch(struct world *w)
 {
-    for (uint32_t i = 0; i < w->node_count; i++)
-        if (node_runs(w, &w->nodes[i])) check_bounds(w, &w->nodes[i]);
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        if (!node_runs(w, &w->nodes[i])) continue;
+        check_bounds(w, &w->nodes[i]);
+        check_wrong(w, &w->nodes[i]);
+    }
     check_forks(w);
     check_meeting(w);
     if (w->calm && !w->over) check_heal(w);

@@ -6,6 +6,8 @@
  *     average    a mean is the weighted mean of contributions to this very round, each counted once
  *                with the weight in its READY, recomputed in float64 from the trainers'
  *                contributions; it contains exactly those that are claimed to be in it
+ *     learned    a contribution is what the inner steps have added since the parameters last followed
+ *                an anchor, where no mean has it yet, and nothing else
  *     twice      of a node's tokens no more are in a history than it has trained on
  *     accept     a process signs at most one group per attempt (SPEC.md, "Matchmaking"), and after a
  *                restart none while others average with its former life
@@ -21,7 +23,16 @@
  *                again after that
  *     meet       without faults all have links to all SIM_MEET_S after the last start
  *     group      all members of a group that agree, agree on the same
- *     budget     far worlds: no second history from one past
+ *     budget     second histories from one past are no more than the cuts, and the processes that
+ *                came back or late: none where packets are lost, links slow, trainers hung or
+ *                processes dead for good. Not counted is what nodes did that could not know the
+ *                others yet
+ *     copy       a second process with a member's key ends SIM_COPY_S after its start, refused; until
+ *                then it makes no outer step. Nobody else is refused
+ *     replica    a node whose bits were flipped has those of its lineage again SIM_REPAIR_S later, and
+ *                nobody else ever holds other bits
+ *     finite     no anchor and no momentum holds a number that is none
+ *     minimum    a group has swarm.group.min members or more, or is one that is alone
  *     part       slow, uneven and long worlds: whoever handed over a contribution is in every mean
  *     smooth     quiet, slow and uneven worlds: a group holds all who train, no signature is
  *                withdrawn, no round is in vain, and nobody must download
@@ -71,6 +82,11 @@
 #define SIM_WOKEN_S 3
 /* SPEC.md, "A node's life": rounds over which what was learned is carried. */
 #define SIM_CARRY 2
+/* HELLO on its links, T of the twin (5 s), latencies, and time for its own first dials. */
+#define SIM_COPY_S 30
+/* The outer step that spreads the flip over the digest, two gossip periods, and a download after
+ * a failed one: SIM_ROUND_S and SIM_FORK_S. check.c adds rounds and what bytes take. */
+#define SIM_REPAIR_S (SIM_ROUND_S + SIM_FORK_S)
 
 #define SIM_ROUNDS_MIN 10
 #define SIM_LIMIT_S    5000 /* maximum duration of a world; a far one ten times that */
@@ -97,7 +113,7 @@ struct history { /* a lineage that exists or existed */
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
     int32_t parent; /* index; -1: genesis */
     uint64_t epoch, tokens;
-    float *anchor, *momentum;      /* its bits */
+    float *anchor, *momentum;      /* its bits; NULL while only nodes with flipped bits hold it */
     struct means means;            /* of the outer step that led to it */
     uint64_t given[SIM_NODES_MAX]; /* tokens of each node in it, at least */
     bool blind; /* its first maker did not see all live nodes, or lost some while averaging */
@@ -163,6 +179,7 @@ struct node_watch {
     uint64_t learned_since;                /* epoch from which its trainer's progress began */
     uint64_t accepts, sures, records;      /* signatures of others it had checked by then */
     uint64_t epochs[SIM_NODES_MAX];        /* of the others, as it knew them last */
+    instant flipped_at; /* FAULT_FLIP, and its bits are not those of its lineage; 0: not so */
 };
 
 /* The index of a lineage that some node has held, or -1. */
@@ -175,11 +192,17 @@ void check_fini(struct check *c);
 void check_state(struct world *w, struct sim_node *n, const char *how);
 /* The trainer has contributed anchor - parameters (average.c). */
 void check_snapshot(struct world *w, struct sim_node *n);
+/* An order was carried out: what it gave to means, or dropped, is no longer learned (average.c). */
+void check_given(struct sim_node *n);
 /* ORDER_APPLY is about to be carried out (average.c). */
 void check_means(struct world *w, struct sim_node *n);
 /* It was carried out; `before`: the previous state. */
 void check_applied(struct world *w, struct sim_node *n, const struct lineage_state *before);
 void check_adopted(struct world *w, struct sim_node *n, const struct lineage_state *before);
+/* A bit of its state was flipped. */
+void check_flipped(struct world *w, struct sim_node *n);
+/* ORDER_FINISH. */
+void check_finish(struct world *w, struct sim_node *n, bool refused);
 void check_note(struct world *w, struct sim_node *n, const struct note *note);
 /* A frame is sent. */
 void check_frame(struct world *w, struct sim_node *n, const struct action *a);

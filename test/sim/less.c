@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "far.h"
+#include "wrong.h"
 
 bool less_any(const struct sim_less *l)
 {
@@ -12,7 +13,9 @@ bool less_any(const struct sim_less *l)
 
 static void whole(const struct sim_options *o, struct scenario *out, uint64_t needed[FAULT_COUNT])
 {
-    (o->far ? far_of : scenario_of)(o->seed, o->nodes, out, needed);
+    static void (*const of[])(uint64_t seed, uint32_t nodes, struct scenario * out,
+                              uint64_t needed[FAULT_COUNT]) = {scenario_of, far_of, wrong_of};
+    of[o->worlds](o->seed, o->nodes, out, needed);
 }
 
 void less_scenario(const struct sim_options *o, struct scenario *s, uint64_t needed[FAULT_COUNT])

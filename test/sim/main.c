@@ -79,6 +79,7 @@ static void print_report(const struct sim_options *o, const struct sim_report *r
     if (r->forks || r->adoptions)
         printf("; %llu forks seen, %llu adoptions", (unsigned long long)r->forks,
                (unsigned long long)r->adoptions);
+    if (r->seconds) printf("; %llu second histories", (unsigned long long)r->seconds);
     printf("; bits %016llx, hash %016llx\n", (unsigned long long)r->bits,
            (unsigned long long)r->hash);
     if (!r->ok) print_repeat(o);
@@ -145,7 +146,7 @@ static void collect(struct trial *j, const struct choice *c, struct totals *t)
 /* Is the seed's scenario among those that --only names? */
 static bool chosen(const struct choice *c, uint64_t seed)
 {
-    const char *name = scenario_name(scenario_kind_of(seed, c->run.far));
+    const char *name = scenario_name(scenario_kind_of(seed, c->run.worlds));
     for (const char *word = c->only; word;
          word = strchr(word, ',') ? strchr(word, ',') + 1 : NULL) {
         char part[32];
@@ -166,12 +167,13 @@ static bool read_seeds(const char *s, struct choice *c)
 
 static void usage(void)
 {
-    fprintf(stderr,
-            "usage: sim [--far] [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] [--trace] "
-            "[--html FILE] [--shrink] [--without FAULT,...] [--absent NODE,...] [--no-loss] "
-            "[--no-duplicates] [--no-reordering] [--no-damage] [--calm SECONDS] [--jobs N] "
-            "[--quiet] [--stop] [--golden FILE] [--said] [--only SCENARIO,...]\n"
-            "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
+    fprintf(
+        stderr,
+        "usage: sim [--far | --wrong] [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] [--trace] "
+        "[--html FILE] [--shrink] [--without FAULT,...] [--absent NODE,...] [--no-loss] "
+        "[--no-duplicates] [--no-reordering] [--no-damage] [--calm SECONDS] [--jobs N] "
+        "[--quiet] [--stop] [--golden FILE] [--said] [--only SCENARIO,...]\n"
+        "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
     exit(2);
 }
 

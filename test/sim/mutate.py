@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""mutate.py -- plants bugs in copies of swarm/, one at a time, and checks that the simulator finds them.
+"""mutate.py -- plants bugs in copies of swarm/ and c/, one at a time, and checks that the simulator finds them.
 
     mutate.py ZIG [--third N] [NAME...]      all planted bugs of mutations.py, the named ones, or every third one from the N-th (0 .. 2)
 
@@ -18,10 +18,10 @@ sys.path[:0] = [HERE, os.path.join(ROOT, "test")]
 import mutations, planted
 
 OUT = os.path.join(ROOT, ".zig-cache", "mutate")
-SOURCE = os.path.join(OUT, "source", "swarm")  # a snapshot from the start, in case somebody is editing
+SOURCE = os.path.join(OUT, "source")  # a snapshot of swarm/ and c/ from the start, in case somebody is editing
 FLAGS = ["-target", "x86_64-linux-gnu.2.28", "-mcpu=x86_64_v3+aes+pclmul", "-std=gnu17", "-O2", "-ffp-contract=off",
          "-fno-sanitize=undefined", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
-         "-Ic", "-I" + os.path.dirname(SOURCE), "-I.", "-I.deps/system/include"]
+         "-I" + os.path.join(SOURCE, "c"), "-I" + SOURCE, "-I.", "-I.deps/system/include"]
 LIBRARIES = [".deps/system/lib/" + name for name in ("libxxhash.a", "libjansson.a")]
 SEEDS = "1..200"
 
@@ -29,22 +29,31 @@ SEEDS = "1..200"
 def sources():
     def folder(path, but=()):
         names = sorted(n for n in os.listdir(os.path.join(ROOT, path)) if n.endswith(".c"))
-        return [path + "/" + n for n in names if not n.endswith(but or "\0")]
+        return [os.path.join(path, n) for n in names if not n.endswith(but or "\0")]
     shutil.rmtree(OUT, ignore_errors=True)
-    shutil.copytree(os.path.join(ROOT, "swarm"), SOURCE)
-    return folder("c/base") + ["c/outer/outer.c"] + folder(SOURCE) + folder("test/sim", ("_test.c", "oracle.c"))
+    for path in ("swarm", "c"):
+        shutil.copytree(os.path.join(ROOT, path), os.path.join(SOURCE, path))
+    pure = [os.path.join(SOURCE, "c", f) for f in ("outer/outer.c", "cpu/outer.c", "node/replica.c")]
+    return (folder(os.path.join(SOURCE, "c/base")) + pure + folder(os.path.join(SOURCE, "swarm"))
+            + folder("test/sim", ("_test.c", "oracle.c")))
 
 
-def compile_all(zig, files, into, warnings=True):
-    """Compiles two at a time; returns the compiler's message for the first failure, or None."""
+def object_of(file, into):
+    return os.path.join(into, os.path.relpath(file, SOURCE if file.startswith(SOURCE) else ROOT).replace("/", "_") + ".o")
+
+
+def compile_all(zig, files, into, planted_in=None):
+    """Compiles two at a time; returns the compiler's message for the first failure, or None. `planted_in`: the folder that
+    a planted file comes from, whose headers it sees; its warnings do not matter."""
     os.makedirs(into, exist_ok=True)
     waiting, running = list(files), []
-    flags = FLAGS if warnings else [f for f in FLAGS if f != "-Werror"] + ["-w"]
+    flags = FLAGS
+    if planted_in:
+        flags = [f for f in FLAGS if f != "-Werror"] + ["-w", "-iquote", planted_in]
     while waiting or running:
         while waiting and len(running) < 2:
             f = waiting.pop(0)
-            target = os.path.join(into, os.path.basename(f)[:-2] + ".o")
-            running.append(subprocess.Popen([zig, "cc"] + flags + ["-c", f, "-o", target], cwd=ROOT,
+            running.append(subprocess.Popen([zig, "cc"] + flags + ["-c", f, "-o", object_of(f, into)], cwd=ROOT,
                                             stderr=subprocess.PIPE, text=True))
         child = running.pop(0)
         said = child.communicate()[1]
@@ -61,14 +70,17 @@ def link(zig, objects, target):
     return done.stderr if done.returncode else None
 
 
-def objects_of(files, into):
-    return [os.path.join(into, os.path.basename(f)[:-2] + ".o") for f in files]
+def worlds_of(m):
+    """The arguments for the worlds that a bug is planted in: these scenarios of the far or wrong ones, or the ordinary ones."""
+    for kind in ("far", "wrong"):
+        if kind in m:
+            return ("--" + kind, "--only", m[kind])
+    return ()
 
 
-def simulate(program, seeds, far):
-    """None when all seeds pass, otherwise (seed, violated invariant). `far`: in these scenarios of the far worlds; None: in ordinary ones."""
-    where = ["--far", "--only", far] if far else []
-    done = subprocess.run([program, seeds, "--quiet", "--stop"] + where, cwd=ROOT, capture_output=True, text=True)
+def simulate(program, seeds, where):
+    """None when all seeds pass, otherwise (seed, violated invariant). `where`: worlds_of."""
+    done = subprocess.run([program, seeds, "--quiet", "--stop", *where], cwd=ROOT, capture_output=True, text=True)
     if done.returncode == 0:
         return None
     failed = re.search(r"seed (\d+): FAILED(?: at [^:]*)?: (.*)", done.stdout)
@@ -98,15 +110,12 @@ def shrink(program, seed, invariant, most):
 
 
 def plant(m):
-    """The mutated copy of a file, next to copies of all headers in its folder."""
+    """The mutated copy of a file."""
     folder = os.path.join(OUT, m["name"].replace(" ", "-"))
     os.makedirs(folder, exist_ok=True)
-    text = open(os.path.join(SOURCE, os.path.basename(m["file"]))).read()
+    text = open(os.path.join(SOURCE, m["file"])).read()
     if text.count(m["old"]) != 1:
         return None
-    for name in os.listdir(SOURCE):
-        if name.endswith(".h"):
-            shutil.copy(os.path.join(SOURCE, name), folder)
     path = os.path.join(folder, os.path.basename(m["file"]))
     with open(path, "w") as f:
         f.write(text.replace(m["old"], m["new"]))
@@ -118,17 +127,16 @@ def try_one(zig, m, files, control):
     path = plant(m)
     if path is None:
         return False, "its text is not in %s exactly once: bring mutations.py up to date" % m["file"], None
-    folder = os.path.dirname(path)
-    said = compile_all(zig, [path], folder, warnings=False)
+    folder, original = os.path.dirname(path), os.path.join(SOURCE, m["file"])
+    said = compile_all(zig, [path], folder, planted_in=os.path.dirname(original))
     if said:
         return False, "does not compile:\n" + said, None
-    mine = os.path.basename(path)[:-2] + ".o"
-    objects = [os.path.join(folder, mine) if os.path.basename(o) == mine else o for o in objects_of(files, control)]
+    objects = [object_of(path, folder) if f == original else object_of(f, control) for f in files]
     program = os.path.join(folder, "sim")
     said = link(zig, objects, program)
     if said:
         return False, "does not link:\n" + said, None
-    found = simulate(program, m.get("seeds", SEEDS), m.get("far"))
+    found = simulate(program, m.get("seeds", SEEDS), worlds_of(m))
     if found is None:
         return False, "MISSED: seeds %s pass" % m.get("seeds", SEEDS), None
     if found[1].startswith("proved nothing"):
@@ -142,7 +150,7 @@ def try_one(zig, m, files, control):
 def main():
     zig, (chosen, which) = sys.argv[1], planted.choose(mutations.MUTATIONS, lambda m: m["name"], sys.argv[2:])
     files, control = sources(), os.path.join(OUT, "control")
-    said = compile_all(zig, files, control) or link(zig, objects_of(files, control), os.path.join(control, "sim"))
+    said = compile_all(zig, files, control) or link(zig, [object_of(f, control) for f in files], os.path.join(control, "sim"))
     if said:
         sys.exit("mutate: the code without a bug does not build:\n" + said)
     good, seeds = True, set()
@@ -151,9 +159,9 @@ def main():
         print("%-8s %s: %s" % ("caught" if caught else "NOT OK", m["name"], line), flush=True)
         good = good and caught
         if seed is not None:
-            seeds.add((seed, m.get("far") or ""))
-    for seed, far in sorted(seeds):
-        found = simulate(os.path.join(control, "sim"), str(seed), far)
+            seeds.add((seed, worlds_of(m)))
+    for seed, where in sorted(seeds):
+        found = simulate(os.path.join(control, "sim"), str(seed), where)
         if found:
             print("NOT OK   the code without a bug fails seed %d too: %s" % found)
             good = False

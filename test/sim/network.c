@@ -533,14 +533,15 @@ static void unstall(struct world *w, struct link *l, int side)
     e->stalled_count = stay;
 }
 
-/* Acknowledges a parcel. */
-static void acknowledge(struct world *w, const struct message *m)
+/* Acknowledges a parcel; or declines it, or a request. */
+static void acknowledge(struct world *w, const struct message *m, bool ok)
 {
     struct link *l = &w->network.links[m->link];
-    struct message *ack =
-        message_new(w, EVENT_PARCEL_DONE, m->link, !m->side, bytes_of("", 0), bytes_of("", 0));
+    struct message *ack = message_new(w, l->pending[m->pending].kind, m->link, !m->side,
+                                      bytes_of("", 0), bytes_of("", 0));
     ack->pending = m->pending;
-    ack->train = m->train;
+    ack->declined = !ok;
+    if (ok) ack->train = m->train;
     ack->left = w->now;
     arrive_at(w, ack,
               instant_after(w->now, latency(w, l->end[m->side].node, l->end[!m->side].node)));
@@ -553,8 +554,20 @@ static void give_train(struct world *w, const struct message *m)
     if (v.count) world_give(w, node_of(w, &w->network.links[m->link].end[m->side]), &v);
 }
 
+/* Does the receiver's transport decline it (SPEC.md, "Identity and transport")? */
+static bool declined(struct world *w, const struct message *m)
+{
+    const struct pending *p = &w->network.links[m->link].pending[m->pending];
+    bool bulk = m->kind == EVENT_PARCEL || (m->kind == EVENT_REQUEST && wire_bulk(p->what));
+    if (!bulk || w->network.refusal == 0 || chance(w) >= w->network.refusal) return false;
+    w->report->faults[FAULT_REFUSAL]++;
+    acknowledge(w, m, false);
+    return true;
+}
+
 static void hand_over(struct world *w, struct message *m)
 {
+    if (declined(w, m)) return;
     if (m->kind == EVENT_PARCEL_DONE) give_train(w, m);
     if (!lives(w, &w->network.links[m->link].end[m->side])) return;
     struct link *l = &w->network.links[m->link];
@@ -562,7 +575,7 @@ static void hand_over(struct world *w, struct message *m)
     struct event v = {.kind = m->kind,
                       .link = id_of(m->link, m->side),
                       .type = m->type,
-                      .ok = true,
+                      .ok = !m->declined,
                       .bytes = bytes_of(m->data, m->count)};
     if (m->kind == EVENT_DATAGRAM) {
         if (m->doubled) w->report->faults[FAULT_DUPLICATE]++;
@@ -571,7 +584,7 @@ static void hand_over(struct world *w, struct message *m)
     } else if (m->kind == EVENT_FRAME) {
         e->frame_next++;
     } else if (m->kind == EVENT_PARCEL) {
-        acknowledge(w, m);
+        acknowledge(w, m, true);
     } else if (m->kind == EVENT_REQUEST) {
         v.ticket = (uint64_t)m->link << 24 | m->pending;
     } else {
@@ -663,18 +676,35 @@ static void act_request(struct world *w, uint32_t link, int side, const struct a
     send_reliable(w, m, kind == EVENT_PARCEL || !w->scenario.far);
 }
 
-/* Damage in the server's memory; QUIC would detect it in transit. */
-static void damage(struct world *w, struct message *m, bool result)
+/* Another bit of a part of a state, or of a result before it was summed. */
+static void flip(struct world *w, struct message *m, bool result)
 {
-    struct network *n = &w->network;
-    if (n->damage == 0 || n->served[result]++ % n->damage != 0) return;
     size_t head = result ? PARCEL_HEAD_BYTES : 0;
     m->data[head + rng_below(&w->rng, m->count - head)] ^= (uint8_t)(1u << rng_below(&w->rng, 8));
     if (result) { /* before it was summed */
         struct writer sum = writer_init(m->data + head - 8, 8);
         writer_u64(&sum, XXH64(m->data + head, m->count - head, 0));
     }
+}
+
+/* Damage in the server's memory; QUIC would detect it in transit. */
+static void damage(struct world *w, struct message *m, bool result)
+{
+    struct network *n = &w->network;
+    if (n->damage == 0 || n->served[result]++ % n->damage != 0) return;
+    flip(w, m, result);
     w->report->faults[FAULT_DAMAGE]++;
+}
+
+/* What a server that lies answers instead: too little, or another bit, with a sum that fits. */
+static void lie(struct world *w, struct message *m, bool result)
+{
+    if (chance(w) < 0.25) {
+        size_t less = (size_t)rng_below(&w->rng, m->count);
+        node_of(w, &w->network.links[m->link].end[!m->side])->card.queued -= m->count - less;
+        m->count = less;
+    } else flip(w, m, result);
+    w->report->faults[FAULT_LIE]++;
 }
 
 static void act_reply(struct world *w, struct sim_node *n, const struct action *a)
@@ -697,7 +727,10 @@ static void act_reply(struct world *w, struct sim_node *n, const struct action *
     struct message *m = message_new(w, EVENT_REPLY, link, p->side, a->bytes, a->more);
     m->pending = index;
     bool result = p->what == WIRE_FETCH && p->ticket & SYNC_TICKET;
-    if ((result || p->what == WIRE_GET_CHUNK) && m->count) damage(w, m, result);
+    bool part = result || p->what == WIRE_GET_CHUNK;
+    if (part && m->count) damage(w, m, result);
+    bool told = part || p->what == WIRE_GET_MANIFEST || p->what == WIRE_GET_PAST;
+    if (told && m->count && w->scenario.liars >> n->index & 1) lie(w, m, result);
     /* Beside chunks of real size, records and digests are negligible. */
     bool chunk = p->what == WIRE_GET_CHUNK || p->what == WIRE_FETCH;
     send_reliable(w, m, chunk || !w->scenario.far);

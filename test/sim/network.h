@@ -45,6 +45,7 @@ struct message { /* in flight to one end of a link */
     uint8_t side; /* the receiving end */
     uint8_t type;
     bool ok, doubled;
+    bool declined;    /* an answer: the receiver's transport did not take the message */
     uint64_t number;  /* frames: position in their direction; datagrams: order of sending */
     uint32_t pending; /* parcels, requests and their answers: index in the link's list */
     bool waiting;     /* a datagram in a stopped process's socket */
@@ -128,6 +129,7 @@ struct network {
     double burst;                    /* probability a datagram that a burst of loss begins */
     instant burst_until[SIM_NODES_MAX][SIM_NODES_MAX]; /* [from][to] */
     bool deaf[SIM_NODES_MAX]; /* what needs more than one packet does not reach this node */
+    double refusal;           /* probability that bulk is declined by its receiver */
     uint32_t damage;    /* every n-th part of a state, and every n-th result, has a bit flipped */
     uint32_t served[2]; /* parts and results that were served to downloads so far */
     span latency[SIM_NODES_MAX][SIM_NODES_MAX];    /* one way */

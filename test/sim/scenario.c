@@ -7,24 +7,27 @@
 #include "own_clock.h"
 #include "world.h"
 
-static const char *const kind_names[FAR_COUNT_END] = {
-    "quiet",     "lossy",     "crash",      "restart",        "partition", "one-way",
-    "pause",     "churn",     "everything", "end of the run", "far: slow", "far: uneven",
-    "far: long", "far: join", "far: deaf",  "far: hang",
+static const char *const kind_names[SCENARIO_KINDS] = {
+    "quiet",          "lossy",          "crash",          "restart",       "partition",
+    "one-way",        "pause",          "churn",          "everything",    "end of the run",
+    "far: slow",      "far: uneven",    "far: long",      "far: join",     "far: deaf",
+    "far: hang",      "wrong: copy",    "wrong: replica", "wrong: server", "wrong: number",
+    "wrong: refusal", "wrong: minimum",
 };
 
 const char *scenario_name(enum scenario_kind k) { return kind_names[k]; }
 
-enum scenario_kind scenario_kind_of(uint64_t seed, bool far)
+enum scenario_kind scenario_kind_of(uint64_t seed, enum sim_worlds worlds)
 {
-    uint64_t kind =
-        far ? SCENARIO_COUNT + seed % (FAR_COUNT_END - SCENARIO_COUNT) : seed % SCENARIO_COUNT;
-    return (enum scenario_kind)kind;
+    static const uint64_t first[] = {0, SCENARIO_COUNT, FAR_END, SCENARIO_KINDS};
+    const uint64_t count = first[worlds + 1] - first[worlds];
+    return (enum scenario_kind)(first[worlds] + seed % count);
 }
 
 static const char *const fault_names[FAULT_COUNT] = {
-    "loss", "duplicate", "reorder", "crash",  "restart", "empty", "partition", "one-way", "pause",
-    "slow", "join",      "leave",   "damage", "deaf",    "hang",  "freeze",    "jump",
+    "loss",  "duplicate", "reorder", "crash", "restart", "empty",   "partition", "one-way",
+    "pause", "slow",      "join",    "leave", "damage",  "deaf",    "hang",      "freeze",
+    "jump",  "copy",      "flip",    "lie",   "number",  "refusal",
 };
 
 const char *fault_name(enum fault f) { return fault_names[f]; }
@@ -33,7 +36,7 @@ const char *fault_name(enum fault f) { return fault_names[f]; }
 
 static void draw_kind(struct rng *r, uint64_t seed, uint32_t nodes, struct scenario *s)
 {
-    s->kind = scenario_kind_of(seed, false);
+    s->kind = scenario_kind_of(seed, WORLDS_ORDINARY);
     s->nodes = nodes ? nodes : (uint32_t)between(r, 1, 20);
     bool alone = s->nodes == 1;
     /* Most faults need other nodes: a single node can only die and come back. */
@@ -422,6 +425,13 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
         n->clock.jumped_ns += p->length.ns;
         world_schedule(w, n);
         w->report->faults[FAULT_JUMP]++;
+        break;
+    case FAULT_FLIP:
+    case FAULT_NUMBER:
+        n = victim(w, true);
+        if (!n) break;
+        if (p->kind == FAULT_FLIP) trainer_flip(w, n);
+        else n->trainer.breaks = true;
         break;
     case FAULT_LEAVE: {
         n = victim(w, false);

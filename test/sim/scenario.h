@@ -30,7 +30,15 @@ enum scenario_kind {
     FAR_JOIN,                  /* who comes late needs many rounds to download the state */
     FAR_DEAF,                  /* large messages do not reach one member for a while */
     FAR_HANG,                  /* a trainer stands still for up to two minutes */
-    FAR_COUNT_END
+    FAR_END,
+    /* wrong.h */
+    WRONG_COPY = FAR_END, /* a second process has a member's key */
+    WRONG_REPLICA,        /* bits of replicas are flipped */
+    WRONG_SERVER,         /* a member answers downloads with something else than its state */
+    WRONG_NUMBER,         /* what a member learned holds numbers that are none */
+    WRONG_REFUSAL,        /* receivers' transports decline bulk now and then */
+    WRONG_MINIMUM,        /* swarm.group.min is more than 2, and there may be fewer */
+    SCENARIO_KINDS
 };
 
 struct planned {
@@ -52,6 +60,9 @@ struct scenario {
     uint64_t parameters, every, batch_tokens, epochs;
     bool count_steps; /* each worker does exactly `every` steps, then waits for the others */
     double loss, duplicate, reorder;
+    uint32_t group_min;         /* swarm.group.min; 0: its default */
+    uint32_t copies, liars;     /* bit i: node i has the key of node 0; lies when it serves */
+    double refusal;             /* probability that a receiver declines bulk */
     uint32_t damage;            /* one in so many served parts of a state is damaged; 0: none */
     span step[SIM_NODES_MAX];   /* of an inner step */
     int32_t ppm[SIM_NODES_MAX]; /* by which a node's clock is fast (own_clock.h) */
@@ -78,7 +89,7 @@ struct scenario {
 
 void scenario_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);
 
-/* For far.c: one more fault, without a time; members who come late; a time for each fault. */
+/* For far.c and wrong.c: one more fault, without a time; members who come late; a time for each fault. */
 struct planned *scenario_plan(struct scenario *s, enum fault kind, uint64_t needed[FAULT_COUNT]);
 void scenario_plan_joins(struct rng *r, struct scenario *s, uint64_t count,
                          uint64_t needed[FAULT_COUNT]);
@@ -89,8 +100,8 @@ instant scenario_calm(const struct scenario *s);
 
 const char *scenario_name(enum scenario_kind k);
 
-/* The kind of this seed's world, far or not; with one node it may be another. */
-enum scenario_kind scenario_kind_of(uint64_t seed, bool far);
+/* The kind of this seed's world; with one node it may be another. */
+enum scenario_kind scenario_kind_of(uint64_t seed, enum sim_worlds worlds);
 
 struct world;
 

@@ -7,6 +7,7 @@ import os, re, subprocess, sys
 
 SEEDS = "1..40"
 FAR = ["--far", "1..40"]
+WRONG = ["--wrong", "1..40"]
 COUNTED = ("10", "30")  # no fault, `count: steps`
 
 failed = False
@@ -27,7 +28,7 @@ def number(name, *arguments):
     return found[1] if found else "nothing"
 
 
-for arguments in ([SEEDS], FAR):
+for arguments in ([SEEDS], FAR, WRONG):
     for line in sim(*arguments).splitlines():
         verdict = re.match(r"seed (\d+): (ok|FAILED)(.*)", line)
         if verdict:

@@ -5,6 +5,7 @@
  *     zig build sim -- 17              one seed
  *     zig build sim -- 1..200 --only pause,churn  these scenarios alone
  *     zig build sim -- --far 1..200    worlds with slow links, where a round takes minutes (far.h)
+ *     zig build sim -- --wrong 1..200  far worlds where something is wrong with a member (wrong.h)
  *     zig build sim -- 17 --trace      the same, printing every note, fault and state change
  *     zig build sim -- 17 --html FILE  the run as a page: who did what, when (timeline.h)
  *     zig build sim -- 17 --shrink     a smaller world that fails in the same way (shrink.h), and the
@@ -19,7 +20,8 @@
  *                                      after an intended change of messages
  *     zig build mutate                 plants bugs (mutations.py), each of which must be caught
  *
- * The code of swarm/ and c/outer/outer.c is the real one. The world around it is simulated: the
+ * The code of swarm/, c/outer/outer.c, c/cpu/outer.c and c/node/replica.c is the real one. The world
+ * around it is simulated: the
  * clock, the network (network.h), memory (one arena per node), random numbers, cryptography
  * (standin.h), the trainer and its disk (trainer.h). First come the faults of the seed's scenario
  * (scenario.h), then calm. The invariants of check.h are checked after every event.
@@ -64,6 +66,11 @@ enum fault {
     FAULT_HANG,      /* a trainer stood still, and its node talked on */
     FAULT_FREEZE,    /* a virtual machine was paused, and its clock with it */
     FAULT_JUMP,      /* a clock jumped forward */
+    FAULT_COPY,      /* a second process with a member's key was refused */
+    FAULT_FLIP,      /* a bit of a replica was flipped in memory */
+    FAULT_LIE,       /* a server answered a download with something else than its state */
+    FAULT_NUMBER,    /* what was learned held a number that is none */
+    FAULT_REFUSAL,   /* a receiver's transport declined a parcel or a request for bulk */
     FAULT_COUNT
 };
 
@@ -78,6 +85,12 @@ struct sim_less {
     uint32_t calm_s; /* earliest calm; 0: the scenario's */
 };
 
+enum sim_worlds {
+    WORLDS_ORDINARY,
+    WORLDS_FAR,   /* slow, uneven and long links (far.h) */
+    WORLDS_WRONG, /* the same, and something is wrong with a member (wrong.h) */
+};
+
 struct sim_options {
     uint64_t seed;
     uint32_t nodes; /* 1 .. 20; 0: the seed decides */
@@ -85,7 +98,7 @@ struct sim_options {
      * depends on them. */
     uint64_t salt;
     bool trace; /* to stderr */
-    bool far;   /* worlds of slow, uneven and long links (far.h) instead of the ordinary ones */
+    enum sim_worlds worlds;
     struct sim_less less;
     const char *html; /* writes the run as a page there (timeline.h); NULL: no */
 };
@@ -101,9 +114,10 @@ struct sim_report {
     uint64_t said;
     uint64_t bits; /* of anchor and momentum at epoch 10 of the winning history */
     uint32_t nodes;
-    uint64_t rounds;  /* outer steps in the winning history */
-    uint64_t grouped; /* outer steps whose mean has at least two contributions */
-    uint64_t forks, adoptions;
+    uint64_t rounds;              /* outer steps in the winning history */
+    uint64_t grouped;             /* outer steps whose mean has at least two contributions */
+    uint64_t forks, adoptions;    /* notes of forks; downloads and replays */
+    uint64_t seconds;             /* histories that were not the first from their past */
     uint64_t faults[FAULT_COUNT]; /* that took effect */
     uint64_t needed[FAULT_COUNT]; /* minimum that the scenario requires */
     const char *scenario;

@@ -93,7 +93,7 @@ static void say_life(struct world *w, const struct sim_node *n, const struct str
     char text[120];
     if (n->life != before->life) {
         snprintf(text, sizeof text, "process %u, epoch %llu%s", n->life,
-                 (unsigned long long)n->trainer.state.epoch,
+                 (unsigned long long)n->trainer.replica.state.epoch,
                  n->life > 1 && n->back_empty ? ", with an empty folder" : "");
         say(w, n->index, "starts", text);
     } else if (before->what != DOING_DOWN && !n->alive)
@@ -104,7 +104,7 @@ static void say_life(struct world *w, const struct sim_node *n, const struct str
 static void look_at(struct world *w, const struct sim_node *n)
 {
     struct stretch *s = &w->timeline->now[n->index];
-    struct stretch now = {doing(w, n), n->trainer.state.epoch, w->now, n->life};
+    struct stretch now = {doing(w, n), n->trainer.replica.state.epoch, w->now, n->life};
     if (now.what == s->what && now.epoch == s->epoch && now.life == s->life) return;
     say_life(w, n, s);
     end_stretch(w, n);
@@ -256,7 +256,7 @@ static json_t *world_of(const struct world *w)
     const struct timeline *t = w->timeline;
     json_t *o =
         json_pack("{s:s,s:b,s:i,s:f,s:b,s:s,s:I,s:I,s:I,s:I,s:I}", "scenario", r->scenario, "far",
-                  w->options.far, "nodes", (int)w->node_count, "end", seconds(w->now), "ok", r->ok,
+                  w->scenario.far, "nodes", (int)w->node_count, "end", seconds(w->now), "ok", r->ok,
                   "violation", r->violation, "rounds", (json_int_t)r->rounds, "grouped",
                   (json_int_t)r->grouped, "forks", (json_int_t)r->forks, "adoptions",
                   (json_int_t)r->adoptions, "events", (json_int_t)r->events);
@@ -292,7 +292,8 @@ bool timeline_write(struct world *w)
                   "outer", t->outer, "faults", t->faults, "notes", t->notes);
     if (!data) abort();
     char title[120];
-    snprintf(title, sizeof title, "simulated swarm: %sseed %llu, %s", w->options.far ? "far " : "",
+    static const char *const worlds[] = {"", "far ", "wrong "};
+    snprintf(title, sizeof title, "simulated swarm: %sseed %llu, %s", worlds[w->options.worlds],
              (unsigned long long)w->options.seed, w->report->scenario);
     bool written = timeline_page(w->options.html, title, data);
     if (!written) fprintf(stderr, "sim: writing %s: %s\n", w->options.html, strerror(errno));

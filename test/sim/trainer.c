@@ -1,10 +1,10 @@
 #include "trainer.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "swarm/lineage.h"
 #include "world.h"
 
 static const struct outer_rule rule = {.lr = 0.7f, .momentum = 0.9f, .nesterov = true};
@@ -20,63 +20,69 @@ void trainer_open(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
     uint64_t count = w->scenario.parameters;
-    t->layout = outer_layout_of(count);
     t->parameters = vector(count);
-    for (int i = 0; i < 2; i++) {
-        t->anchor[i] = vector(count);
-        t->momentum[i] = vector(count);
-        t->leaves[i] = calloc(1, outer_leaves_bytes(&t->layout));
-        if (!t->leaves[i]) abort();
-    }
-    t->wire = calloc(1, outer_wire_offset(&t->layout, t->layout.chunks));
-    if (!t->wire) abort();
-    n->disk.anchor = vector(count);
-    n->disk.momentum = vector(count);
+    t->learned = calloc(count, sizeof *t->learned);
+    if (!t->learned) abort();
+    struct disk *d = &n->disk;
+    d->anchor = vector(count);
+    d->momentum = vector(count);
+    d->kept_anchor = vector(count);
+    d->kept_momentum = vector(count);
+    d->kept = calloc(outer_layout_of(count).chunks, sizeof *d->kept);
+    if (!d->kept) abort();
 }
 
 void trainer_close(struct sim_node *n)
 {
+    arena_close(&n->trainer.memory);
     free(n->trainer.parameters);
-    for (int i = 0; i < 2; i++) {
-        free(n->trainer.anchor[i]);
-        free(n->trainer.momentum[i]);
-        free(n->trainer.leaves[i]);
-    }
-    free(n->trainer.wire);
+    free(n->trainer.learned);
     free(n->disk.anchor);
     free(n->disk.momentum);
+    free(n->disk.kept_anchor);
+    free(n->disk.kept_momentum);
+    free(n->disk.kept);
 }
 
-/* The current pair becomes the state of this epoch. */
-static void become(struct sim_node *n, uint64_t epoch, const uint8_t *lineage, uint64_t tokens)
+static void upload(void *self, void *device, const void *host, size_t bytes)
 {
-    struct trainer *t = &n->trainer;
-    t->state.epoch = epoch;
-    memcpy(t->state.lineage, lineage, sizeof t->state.lineage);
-    t->state.lineage_tokens = tokens;
-    t->state.anchor = t->anchor[t->current];
-    t->state.momentum = t->momentum[t->current];
-    t->state.leaves = t->leaves[t->current];
-    outer_leaves(&n->crypto, &t->layout, t->state.anchor, t->state.momentum, t->leaves[t->current]);
-    outer_digest(&n->crypto, &t->layout, t->state.leaves, t->state.digest);
+    (void)self;
+    memcpy(device, host, bytes);
 }
 
-static void restart_from_anchor(struct trainer *t)
+static enum err download(void *self, void *host, const void *device, size_t bytes, struct why *w)
 {
-    memcpy(t->parameters, t->anchor[t->current], t->layout.parameters * sizeof(float));
+    (void)self, (void)w;
+    memcpy(host, device, bytes);
+    return ERR_OK;
 }
+
+void trainer_device_open(struct trainer_device *d)
+{
+    struct why why;
+    *d = (struct trainer_device){.backend = {.name = "sim",
+                                             .host = true,
+                                             .self = &d->cpu,
+                                             .upload = upload,
+                                             .download = download,
+                                             .outer_quantize = ops_outer_quantize,
+                                             .outer_step = ops_outer_step}};
+    if (pool_open(&d->cpu.pool, 1, 0, &why)) abort();
+}
+
+void trainer_device_close(struct trainer_device *d) { pool_close(d->cpu.pool); }
 
 static void save(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
     struct disk *d = &n->disk;
-    size_t bytes = t->layout.parameters * sizeof(float);
-    (void)w;
-    memcpy(d->anchor, t->state.anchor, bytes);
-    memcpy(d->momentum, t->state.momentum, bytes);
-    d->state = t->state;
+    size_t bytes = w->scenario.parameters * sizeof(float);
+    memcpy(d->anchor, t->replica.state.anchor, bytes);
+    memcpy(d->momentum, t->replica.state.momentum, bytes);
+    d->state = t->replica.state;
     d->state.anchor = d->anchor;
     d->state.momentum = d->momentum;
+    d->state.leaves = NULL;
     d->any = true;
     d->saved = w->now;
 }
@@ -84,26 +90,64 @@ static void save(struct world *w, struct sim_node *n)
 void trainer_boot(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
-    size_t bytes = t->layout.parameters * sizeof(float);
-    t->current = 0;
-    t->on = t->held = false;
+    struct replica *r = &t->replica;
+    struct why why;
+    const uint64_t count = w->scenario.parameters;
+    arena_close(&t->memory);
+    if (arena_open(&t->memory, replica_bytes(count), &why)) abort();
+    for (uint64_t i = 0; i < count; i++)
+        t->parameters[i] = (float)(int32_t)rng_at(w->options.seed, i) * 0x1p-33f;
+    if (replica_init(r, &t->memory, &rule, t->parameters, count, w->run_id, &n->crypto,
+                     &w->device.backend, w->device.cpu.pool, &why))
+        abort();
+    memset(t->learned, 0, count * sizeof *t->learned);
+    t->on = t->held = t->breaks = false;
     t->job = JOB_NONE;
     t->order_count = 0;
     t->round = (struct round_progress){.tokens_per_s = 1, .step_ms = (uint32_t)span_in_ms(t->step)};
     if (n->disk.any) {
-        memcpy(t->anchor[0], n->disk.anchor, bytes);
-        memcpy(t->momentum[0], n->disk.momentum, bytes);
-        become(n, n->disk.state.epoch, n->disk.state.lineage, n->disk.state.lineage_tokens);
-    } else {
-        uint8_t genesis[CRYPTO_DIGEST_BYTES];
-        lineage_genesis(&n->crypto, w->run_id, genesis);
-        for (uint64_t i = 0; i < t->layout.parameters; i++)
-            t->anchor[0][i] = (float)(int32_t)rng_at(w->options.seed, i) * 0x1p-33f;
-        memset(t->momentum[0], 0, bytes);
-        become(n, 0, genesis, 0);
+        const struct lineage_state *s = &n->disk.state;
+        memcpy(r->anchor[r->current], s->anchor, count * sizeof(float));
+        memcpy(r->momentum[r->current], s->momentum, count * sizeof(float));
+        replica_restored(r, s->epoch, s->lineage, s->lineage_tokens);
+        replica_restart(r, t->parameters);
     }
-    restart_from_anchor(t);
     check_state(w, n, n->disk.any ? "restored" : "genesis");
+}
+
+void trainer_keep(struct sim_node *n, const struct kept_chunk *k)
+{
+    struct replica *r = &n->trainer.replica;
+    const size_t at = outer_chunk_start(&r->layout, k->chunk);
+    const size_t bytes = outer_chunk_count(&r->layout, k->chunk) * sizeof(float);
+    memcpy(n->disk.kept_anchor + at, replica_spare(r, 0, k->chunk), bytes);
+    memcpy(n->disk.kept_momentum + at, replica_spare(r, 1, k->chunk), bytes);
+    n->disk.kept[k->chunk] = *k;
+}
+
+static void forget_kept(struct sim_node *n)
+{
+    memset(n->disk.kept, 0, n->trainer.replica.layout.chunks * sizeof *n->disk.kept);
+}
+
+void trainer_wipe(struct sim_node *n)
+{
+    n->disk.any = false;
+    forget_kept(n);
+}
+
+void trainer_find_kept(struct world *w, struct sim_node *n)
+{
+    struct replica *r = &n->trainer.replica;
+    for (uint32_t c = 0; c < r->layout.chunks; c++) {
+        const struct kept_chunk *k = &n->disk.kept[c];
+        const size_t at = outer_chunk_start(&r->layout, c);
+        const size_t bytes = outer_chunk_count(&r->layout, c) * sizeof(float);
+        if (k->epoch <= r->state.epoch) continue;
+        memcpy(replica_spare(r, 0, c), n->disk.kept_anchor + at, bytes);
+        memcpy(replica_spare(r, 1, c), n->disk.kept_momentum + at, bytes);
+        world_give(w, n, &(struct event){.kind = EVENT_KEPT, .kept = *k});
+    }
 }
 
 /* Random changes to every element, from a separate stream for each node and step. */
@@ -112,21 +156,26 @@ static void inner_step(struct sim_node *n)
     struct trainer *t = &n->trainer;
     struct rng r = rng_init(rng_at(0x5eed + (uint64_t)n->index, t->steps++));
     uint64_t word = 0;
-    for (uint64_t i = 0; i < t->layout.parameters; i++, word >>= 8) {
+    for (uint64_t i = 0; i < t->replica.layout.parameters; i++, word >>= 8) {
         if (i % 8 == 0) word = rng_next(&r);
-        t->parameters[i] += (float)(int8_t)(word & 0xff) * 0x1p-14f;
+        t->parameters[i] += (float)(int8_t)(word & 0xff) * STEP_UNIT;
+        t->learned[i] += (int8_t)(word & 0xff);
     }
 }
 
 static void tell_state(struct world *w, struct sim_node *n, enum event_kind kind)
 {
-    world_give(w, n, &(struct event){.kind = kind, .state = n->trainer.state});
+    world_give(w, n, &(struct event){.kind = kind, .state = n->trainer.replica.state});
 }
 
 static void step_done(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
     inner_step(n);
+    if (t->breaks)
+        t->parameters[rng_below(&w->rng, w->scenario.parameters)] =
+            rng_below(&w->rng, 2) ? INFINITY : NAN;
+    t->breaks = false;
     t->round.steps++;
     t->round.tokens += w->scenario.batch_tokens;
     t->round.loss = 5.0f + 1.0f / (float)(1 + t->steps);
@@ -135,77 +184,54 @@ static void step_done(struct world *w, struct sim_node *n)
     world_give(w, n, &(struct event){.kind = EVENT_STEP, .round = t->round});
 }
 
+/* As c/node/worker.c does when what it learned is not finite. */
+static void start_from_anchor(struct world *w, struct sim_node *n)
+{
+    struct trainer *t = &n->trainer;
+    w->report->faults[FAULT_NUMBER]++;
+    t->round.steps = t->round.tokens = 0;
+    replica_restart(&t->replica, t->parameters);
+    memset(t->learned, 0, w->scenario.parameters * sizeof *t->learned);
+    memset(&n->watch.offers, 0, sizeof n->watch.offers);
+    world_give(w, n, &(struct event){.kind = EVENT_STEP, .round = t->round});
+}
+
 static void snapshot_done(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
-    bool finite = true;
-    for (uint32_t c = 0; c < t->layout.chunks; c++) {
-        size_t at = outer_chunk_start(&t->layout, c);
-        finite = finite && outer_quantize_delta(t->state.anchor + at, t->parameters + at,
-                                                outer_chunk_count(&t->layout, c),
-                                                t->wire + outer_wire_offset(&t->layout, c));
-    }
-    size_t count = finite ? outer_wire_offset(&t->layout, t->layout.chunks) : 0;
+    const struct outer_layout *l = &t->replica.layout;
+    struct why why;
+    bool finite;
+    if (replica_snapshot(&t->replica, t->parameters, &finite, &why)) abort();
+    size_t count = finite ? outer_wire_offset(l, l->chunks) : 0;
+    const uint32_t life = n->life;
     t->snapshot_tokens = t->round.tokens;
-    check_snapshot(w, n);
-    world_give(w, n, &(struct event){.kind = EVENT_SNAPSHOT, .wire = bytes_of(t->wire, count)});
-}
-
-/* One chunk of the outer step, from the current pair to the spare one; the parameters follow. */
-static void apply_chunk(struct world *w, struct trainer *t, uint32_t c)
-{
-    size_t at = outer_chunk_start(&t->layout, c), n = outer_chunk_count(&t->layout, c);
-    const float *a = t->anchor[t->current] + at, *m = t->momentum[t->current] + at;
-    float *a_out = t->anchor[!t->current] + at, *m_out = t->momentum[!t->current] + at;
-    (void)w;
-    if (t->order.average.null[c]) {
-        memcpy(a_out, a, n * sizeof *a);
-        memcpy(m_out, m, n * sizeof *m);
-        return;
-    }
-    outer_step(&rule, a, m, t->order.average.means + outer_wire_offset(&t->layout, c), n, a_out,
-               m_out);
-    for (size_t i = 0; i < n; i++)
-        t->parameters[at + i] =
-            t->order.average.mine[c] ? a_out[i] : a_out[i] + (t->parameters[at + i] - a[i]);
+    if (finite) check_snapshot(w, n);
+    world_give(w, n,
+               &(struct event){.kind = EVENT_SNAPSHOT, .wire = bytes_of(t->replica.wire, count)});
+    if (!finite && n->alive && n->life == life) start_from_anchor(w, n);
 }
 
 static void apply_done(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
-    struct lineage_state before = t->state;
+    struct lineage_state before = t->replica.state;
+    struct why why;
     check_means(w, n);
-    for (uint32_t c = 0; c < t->layout.chunks; c++) apply_chunk(w, t, c);
-    t->current = !t->current;
-    become(n, t->order.epoch, t->order.lineage, t->order.lineage_tokens);
+    if (replica_apply(&t->replica, &t->order, t->parameters, &why)) abort();
     t->round.steps = t->round.tokens = 0;
     check_applied(w, n, &before);
     if (instant_since(w->now, n->disk.saved).ns >= w->scenario.checkpoint_every.ns) save(w, n);
     tell_state(w, n, EVENT_APPLIED);
 }
 
-/* The parameters follow the anchor from the state before to the present one; true if they keep what
- * they learned everywhere. */
-static bool carry(struct trainer *t)
-{
-    bool all = true;
-    for (uint64_t i = 0; i < t->layout.parameters; i++) {
-        bool given = t->order.average.mine[i / t->layout.chunk_elements];
-        float to = t->anchor[t->current][i];
-        t->parameters[i] = given ? to : to + (t->parameters[i] - t->anchor[!t->current][i]);
-        all = all && !given;
-    }
-    return all;
-}
-
 static void adopt_done(struct world *w, struct sim_node *n)
 {
     struct trainer *t = &n->trainer;
-    struct lineage_state before = t->state;
-    t->current = !t->current;
-    become(n, t->order.epoch, t->order.lineage, t->order.lineage_tokens);
-    bool keeps = t->order.carries && carry(t);
-    if (!t->order.carries) restart_from_anchor(t);
+    struct lineage_state before = t->replica.state;
+    struct why why;
+    bool keeps;
+    if (replica_adopt(&t->replica, &t->order, t->parameters, &keeps, &why)) abort();
     if (!keeps) t->round.steps = t->round.tokens = 0;
     check_adopted(w, n, &before);
     save(w, n);
@@ -237,6 +263,7 @@ static void next_job(struct world *w, struct sim_node *n)
             start_job(w, n, JOB_SNAPSHOT, brief);
         }
         if (o.kind == ORDER_APPLY || o.kind == ORDER_ADOPT) {
+            if (o.kind == ORDER_APPLY) forget_kept(n);
             t->held = false;
             t->order = o;
             start_job(w, n, o.kind == ORDER_APPLY ? JOB_APPLY : JOB_ADOPT, brief);
@@ -258,33 +285,16 @@ static bool spare_in_use(struct world *w, struct sim_node *n)
 
 void trainer_part(struct world *w, struct sim_node *n, const struct action *a)
 {
-    struct trainer *t = &n->trainer;
-    struct bytes floats = a->part.floats;
-    uint64_t count = floats.count / sizeof(float);
-    if (a->part.vector > 1 || floats.count % sizeof(float) ||
-        a->part.offset > t->layout.parameters || count > t->layout.parameters - a->part.offset) {
-        world_violated(w, "driver: node %d writes state outside of the vector", n->index);
-        return;
-    }
     if (spare_in_use(w, n)) return;
-    float *spare = a->part.vector ? t->momentum[!t->current] : t->anchor[!t->current];
-    memcpy(spare + a->part.offset, floats.data, floats.count);
+    if (!replica_take(&n->trainer.replica, a->part.vector, a->part.offset, a->part.floats))
+        world_violated(w, "driver: node %d writes state outside of the vector", n->index);
 }
 
 void trainer_replay(struct world *w, struct sim_node *n, const struct action *a)
 {
-    struct trainer *t = &n->trainer;
-    const uint32_t c = a->replay.chunk;
-    if (c >= t->layout.chunks ||
-        a->replay.mean.count != outer_wire_bytes(outer_chunk_count(&t->layout, c))) {
-        world_violated(w, "driver: node %d replays a chunk that there is not", n->index);
-        return;
-    }
     if (spare_in_use(w, n)) return;
-    size_t at = outer_chunk_start(&t->layout, c);
-    float *anchor = t->anchor[!t->current] + at, *momentum = t->momentum[!t->current] + at;
-    outer_step(&rule, anchor, momentum, a->replay.mean.data, outer_chunk_count(&t->layout, c),
-               anchor, momentum);
+    if (!replica_replay(&n->trainer.replica, a->replay.chunk, a->replay.mean))
+        world_violated(w, "driver: node %d replays a chunk that there is not", n->index);
 }
 
 void trainer_order(struct world *w, struct sim_node *n, const struct order *o)
@@ -297,6 +307,19 @@ void trainer_order(struct world *w, struct sim_node *n, const struct order *o)
     }
     t->orders[t->order_count++] = *o;
     if (t->job == JOB_NONE) next_job(w, n);
+}
+
+void trainer_flip(struct world *w, struct sim_node *n)
+{
+    struct replica *r = &n->trainer.replica;
+    float *vector = (rng_below(&w->rng, 2) ? r->anchor : r->momentum)[r->current];
+    float *x = vector + rng_below(&w->rng, w->scenario.parameters);
+    uint32_t bits;
+    memcpy(&bits, x, sizeof bits);
+    bits ^= 1u << rng_below(&w->rng, 16);
+    memcpy(x, &bits, sizeof bits);
+    w->report->faults[FAULT_FLIP]++;
+    check_flipped(w, n);
 }
 
 void trainer_happen(struct world *w, struct sim_node *n)

@@ -127,7 +127,7 @@ static void act(void *self, struct action *a)
         break;
     case ACTION_ORDER:
         mix(w, a->order.kind);
-        if (a->order.kind == ORDER_FINISH) n->finished = true;
+        if (a->order.kind == ORDER_FINISH) check_finish(w, n, a->order.refused);
         else trainer_order(w, n, &a->order);
         break;
     case ACTION_STATE:
@@ -138,6 +138,9 @@ static void act(void *self, struct action *a)
         mix(w, a->replay.chunk);
         mix_bytes(w, a->replay.mean);
         trainer_replay(w, n, a);
+        break;
+    case ACTION_KEEP:
+        trainer_keep(n, &a->keep);
         break;
     case ACTION_NOTE:
         say_note(w, n, &a->note);
@@ -229,7 +232,7 @@ static void configure(struct world *w, struct sim_node *n)
         .batch_tokens = w->scenario.batch_tokens,
         .epochs = w->scenario.epochs,
         .count_steps = w->scenario.count_steps,
-        .group_min = 2,
+        .group_min = w->scenario.group_min ? w->scenario.group_min : 2,
         .group_max = NODE_GROUP_MAX,
         .past_rounds = NODE_PAST_MAX,
         .bandwidth_mbps = w->scenario.far ? w->scenario.guess_mbps : (uint32_t)n->card.mbps,
@@ -240,7 +243,8 @@ static void configure(struct world *w, struct sim_node *n)
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *o = &w->nodes[i];
         /* Unknown when the list was written; whoever restarts gets a new one. */
-        if (o == n || (w->scenario.late[i] && n->life < 2)) continue;
+        if (memcmp(o->id, n->id, sizeof o->id) == 0 || (w->scenario.late[i] && n->life < 2))
+            continue;
         if (w->scenario.list_first && i > 0) continue;
         memcpy(n->bootstrap[c->bootstrap_count].id, o->id, sizeof o->id);
         n->bootstrap[c->bootstrap_count++].address = o->address;
@@ -252,7 +256,7 @@ void world_start(struct world *w, struct sim_node *n)
     struct why why = {0};
     n->life++;
     n->alive = true;
-    n->finished = n->returning = false;
+    n->finished = n->refused = n->returning = false;
     n->tick_at = INSTANT_NEVER;
     n->watch = (struct node_watch){.history = -1, .busy_since = INSTANT_NEVER};
     configure(w, n);
@@ -263,8 +267,8 @@ void world_start(struct world *w, struct sim_node *n)
     struct sink out = sink_of(n);
     n->stepping = true;
     struct node_config lent = n->config; /* the node keeps what it needs of it */
-    n->node = node_init(&lent, &n->trainer.state, &n->trainer.round, &n->room, node_now(w, n), &out,
-                        &why);
+    n->node = node_init(&lent, &n->trainer.replica.state, &n->trainer.round, &n->room,
+                        node_now(w, n), &out, &why);
     memset(&lent, 0xa5, sizeof lent);
     n->stepping = false;
     if (!n->node) {
@@ -274,11 +278,12 @@ void world_start(struct world *w, struct sim_node *n)
     arena_seal(&n->room);
     if (n->life == 1) n->born = w->now;
     world_trace(w, "node %d starts, life %u, epoch %llu", n->index, n->life,
-                (unsigned long long)n->trainer.state.epoch);
+                (unsigned long long)n->trainer.replica.state.epoch);
     if (n->life == 1 && w->scenario.late[n->index]) w->report->faults[FAULT_JOIN]++;
     if (n->life > 1) w->report->faults[n->back_empty ? FAULT_EMPTY : FAULT_RESTART]++;
     network_restarted(w, n);
     network_review(w);
+    trainer_find_kept(w, n);
     settle(w, n);
 }
 
@@ -290,7 +295,7 @@ void world_crash(struct world *w, struct sim_node *n)
     network_crashed(w, n);
     network_review(w);
     if (n->back_after.ns == 0) return;
-    if (n->back_empty) n->disk.any = false;
+    if (n->back_empty) trainer_wipe(n);
     n->returning = true;
     queue_push(&w->queue, (struct happening){.at = instant_after(w->now, n->back_after),
                                              .kind = HAPPEN_START,
@@ -385,6 +390,7 @@ static void place_nodes(struct world *w)
         n->clock.origin_ns = rng_below(&r, span_s(1000000).ns);
         n->clock.ppm = w->scenario.ppm[i];
         for (size_t b = 0; b < sizeof n->id; b++) n->id[b] = (uint8_t)rng_next(&r);
+        if (w->scenario.copies >> i & 1) memcpy(n->id, w->nodes[0].id, sizeof n->id);
         n->address =
             (struct address){.family = 4, .ip = {10, 0, 0, (uint8_t)(i + 1)}, .port = 4433};
         n->card.mbps = w->scenario.mbps[i];
@@ -429,10 +435,12 @@ static void world_init(struct world *w)
     w->network.reorder = w->scenario.reorder;
     w->network.damage = w->scenario.damage;
     w->network.burst = w->scenario.burst;
+    w->network.refusal = w->scenario.refusal;
     w->report->nodes = w->scenario.nodes;
     w->report->scenario = scenario_name(w->scenario.kind);
     w->report->faults[FAULT_SLOW] = w->report->needed[FAULT_SLOW];
     check_init(w);
+    trainer_device_open(&w->device);
     place_nodes(w);
     plan(w);
     w->rng = rng_split(w->rng, w->options.salt);
@@ -446,6 +454,7 @@ static void world_fini(struct world *w)
     network_fini(&w->network);
     check_fini(&w->check);
     timeline_close(w->timeline);
+    trainer_device_close(&w->device);
     for (uint32_t i = 0; i < w->node_count; i++) {
         if (w->nodes[i].alive) arena_close(&w->nodes[i].room);
         trainer_close(&w->nodes[i]);

@@ -26,6 +26,7 @@ struct sim_node {
     struct address address;
     bool alive;      /* the process runs (it may be paused) */
     bool finished;   /* it ended normally: ORDER_FINISH */
+    bool refused;    /* with the swarm's refusal */
     bool leaving;    /* EVENT_LEAVE was delivered */
     instant left_at; /* when that was */
     /* The crash has happened within the present step: its further actions have no effect. */
@@ -69,6 +70,7 @@ struct world {
     struct sim_node nodes[SIM_NODES_MAX];
     uint32_t node_count;
     struct network network;
+    struct trainer_device device;
     struct check check;
     uint64_t hash, said;
     struct timeline *timeline; /* NULL: no --html */

@@ -1012,6 +1012,31 @@ Test(node, a_damaged_replica_is_repaired_from_those_that_are_sound)
     cr_assert_not(asked(&z, WIRE_GET_MANIFEST));
 }
 
+Test(node, a_replica_is_judged_once_votes_to_come_cannot_change_that)
+{
+    stage.state.epoch = 4;
+    stage.state.lineage_tokens = 4000;
+    stage_start(&stage);
+    x.progress.epoch = 4;
+    x.progress.lineage_tokens = 4000;
+    x.progress.digest--; /* the smaller one, which counts at a tie */
+    for (struct stranger *late = &y; late; late = late == &y ? &z : NULL) {
+        late->progress.epoch = 3;
+        late->progress.lineage[0] ^= 1;
+        late->progress.lineage_tokens = 3000;
+        stranger_joins(late, &stage);
+    }
+    stranger_joins(&x, &stage);
+    cr_assert_null(stage_note(&stage, "digest_mismatch"), "one against one, and two are to come");
+    struct record_progress votes = x.progress;
+    y.progress = votes;
+    stranger_progress(&y, &stage);
+    cr_assert_null(stage_note(&stage, "digest_mismatch"), "two against one, and one is to come");
+    z.progress = votes;
+    stranger_progress(&z, &stage);
+    cr_assert_not_null(stage_note(&stage, "digest_mismatch"));
+}
+
 Test(node, when_a_download_fails_it_trains_on_from_what_it_has)
 {
     stage_start(&stage);
