@@ -7,8 +7,8 @@
 #include "reduce_send.h"
 #include "reduce_variant.h"
 
-/* Chunks averaged per call: some milliseconds each at the largest size. */
-#define AVERAGES_A_CALL 8
+/* Chunks averaged per call, before the network is looked at again: each may take milliseconds. */
+#define AVERAGES_A_CALL 1
 
 #define LATE_GRACE span_s(3) /* SPEC.md, "The way of a chunk" */
 

@@ -265,9 +265,6 @@ static void turn(void)
         struct giver *g = &givers[i];
         g->current = !g->current;
         fill(g, 5);
-        g->state = target;
-        g->state.anchor = g->anchor[g->current];
-        g->state.momentum = g->momentum[g->current];
         sync_offer(&g->sync, &g->state, true);
     }
 }
