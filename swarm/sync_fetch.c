@@ -1,10 +1,8 @@
 #include "sync.h"
 #include "sync_parts.h"
 
-/* SPEC.md, "State transfer". Wait for manifests, plus a second for each MANIFEST_RATE bytes of the
- * state, to hash them. */
-#define MANIFEST_PATIENCE span_s(5)
-#define MANIFEST_RATE     (256u << 20)
+/* SPEC.md, "State transfer". */
+#define MANIFEST_PATIENCE span_s(5) /* the wait for manifests */
 /* Before a server is asked again that did not have what it was asked for; and how long a download
  * waits for one that may have it then. */
 #define PAUSE span_s(1)
@@ -280,8 +278,7 @@ static void aim(struct sync *s, const struct lineage_state *target, instant now)
         if (s->requests[i].what == SYNC_LEAVES) s->requests[i].ticket = 0;
     s->target = *target;
     s->answers_count = 0;
-    span hash = span_s(s->config.layout.parameters * 2 * sizeof(float) / MANIFEST_RATE);
-    s->manifest_until = instant_after(now, span_ns(MANIFEST_PATIENCE.ns + hash.ns));
+    s->manifest_until = instant_after(now, MANIFEST_PATIENCE);
     for (uint32_t i = 0; i < s->servers_count; i++)
         s->servers[i].asked = s->servers[i].answered = s->servers[i].no_past = false;
 }
