@@ -72,12 +72,13 @@ void node_offer_servers(struct node *n)
 {
     struct sink in = node_inner(n);
     const struct votes votes = votes_of(n, n->sync.target.lineage);
-    uint64_t sound = sound_digest(&votes);
+    const uint64_t best = sound_digest(&votes);
+    sync_sound(&n->sync, best, votes_for(&votes, best));
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = node_member(n, i);
         if (!p || member_link(&n->members, i) == LINK_NONE) continue;
         const struct record_progress *r = &p->progress;
-        if (r->lineage_tokens == n->sync.target.lineage_tokens && r->digest == sound &&
+        if (r->lineage_tokens == n->sync.target.lineage_tokens && r->digest == n->sync.sound &&
             memcmp(r->lineage, n->sync.target.lineage, CRYPTO_DIGEST_BYTES) == 0)
             sync_server(&n->sync, p->sid, r->phase == PHASE_REDUCE, n->now, &in);
     }

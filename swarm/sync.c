@@ -1,7 +1,6 @@
 #include "sync.h"
 
-/* Leaves: of two manifests, and the answers. */
-#define LEAVES (2 + SYNC_MANIFESTS)
+#define LEAVES 2 /* of two manifests */
 
 size_t sync_bytes(const struct sync_config *c)
 {
@@ -15,7 +14,6 @@ bool sync_init(struct sync *s, const struct sync_config *c, struct arena *room)
 {
     *s = (struct sync){.config = *c};
     uint8_t **leaves[LEAVES] = {&s->manifest.leaves, &s->manifest_before.leaves};
-    for (int i = 0; i < SYNC_MANIFESTS; i++) leaves[2 + i] = &s->answers[i].leaves;
     bool all = true;
     for (int i = 0; i < LEAVES; i++) {
         *leaves[i] = arena_array(room, uint8_t, outer_leaves_bytes(&c->layout));

@@ -9,8 +9,8 @@
  * the rounds that followed (past.h), a byte a parameter each; the chain of lineages proves them.
  * Who missed some rounds begins with its own state and downloads nothing.
  *
- * A downloaded chunk is checked against a manifest, the digests of all chunks of a state: up to
- * three members are asked for it, and the most frequent answer counts. SPEC.md, "State transfer".
+ * A downloaded chunk is checked against a manifest, the digests of all chunks of a state, and that
+ * against the state's digest, which most of its holders have announced. SPEC.md, "State transfer".
  *
  * The serving side answers from the present state and, as long as its buffers are untouched, the
  * previous one. Pure. Requests go to action.peer with action.link 0. */
@@ -40,6 +40,10 @@ void sync_kept(struct sync *s, const struct kept_chunk *k);
 void sync_spoil(struct sync *s);
 /* My contribution may be in the mean of this group, as member `self`. */
 void sync_gave(struct sync *s, const uint8_t gid[CRYPTO_DIGEST_BYTES], uint32_t self);
+/* Of the members that hold the target `votes` announce this digest, more than any other: its first
+ * eight bytes. Counts until more of them announce another one, even if fewer hold the target later.
+ * Before sync_server. */
+void sync_sound(struct sync *s, uint64_t digest, size_t votes);
 /* This member holds the target, and there is a link to it. `busy`: it is averaging, which a
  * download must not hold up. */
 void sync_server(struct sync *s, sid peer, bool busy, instant now, const struct sink *out);

@@ -25,7 +25,6 @@ void sync_lose(struct sync *s, uint32_t server, enum sync_away why, instant now)
     if (why == SYNC_LIAR) s->liars++;
     v->away = why;
     v->since = now;
-    sync_manifest_forget(s, server);
     for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
         if (s->requests[i].ticket && s->requests[i].server == server)
             sync_take_back(s, &s->requests[i]);

@@ -2,7 +2,6 @@
 #include "sync_parts.h"
 
 /* SPEC.md, "State transfer". */
-#define MANIFEST_PATIENCE span_s(5) /* the wait for manifests */
 /* Before a server is asked again that did not have what it was asked for; and how long a download
  * waits for one that may have it then. */
 #define PAUSE span_s(1)
@@ -13,13 +12,6 @@
 /* ---- servers ---- */
 
 static bool here(const struct sync_server *v) { return v->away == SYNC_HERE; }
-
-static uint32_t servers_here(const struct sync *s)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < s->servers_count; i++) n += here(&s->servers[i]);
-    return n;
-}
 
 /* Nobody can be asked, and nobody will be soon. */
 static bool hopeless(const struct sync *s, instant now)
@@ -94,30 +86,17 @@ static bool asked_of(const struct sync *s, uint64_t epoch)
 /* Asks for the target's manifest, where something must be downloaded. */
 static void learn_leaves(struct sync *s, instant now, const struct sink *out)
 {
-    uint32_t sent = 0;
-    if (!lacks_any(s) || sync_manifest_leaves(s, s->target.lineage)) {
-        s->answers_count = 0;
-        return;
-    }
-    for (uint32_t i = 0; i < s->servers_count; i++) {
-        const struct sync_server *v = &s->servers[i];
-        sent += v->asked && (v->answered || here(v));
-    }
-    for (uint32_t i = 0; i < s->servers_count && sent < SYNC_MANIFESTS; i++) {
+    uint32_t asked = 0;
+    if (!lacks_any(s) || sync_manifest_leaves(s, s->target.lineage)) return;
+    /* Chunks that are on their way are checked against one of the two manifests that are kept. */
+    if (s->manifest_before.any && asked_of(s, s->manifest_before.epoch)) return;
+    for (uint32_t i = 0; i < s->servers_count; i++)
+        asked += here(&s->servers[i]) && s->servers[i].asked;
+    for (uint32_t i = 0; i < s->servers_count && asked < SYNC_MANIFESTS; i++) {
         if (!here(&s->servers[i]) || s->servers[i].asked) continue;
         sync_ask_manifest(s, i, now, out);
-        sent++;
+        asked++;
     }
-    /* Chunks that are on their way are checked against one of the two manifests that are kept. */
-    if (s->manifest_before.any && asked_of(s, s->manifest_before.epoch)) {
-        if (now.ns >= s->manifest_until.ns) s->manifest_until = instant_after(now, PAUSE);
-        return;
-    }
-    uint32_t wanted = servers_here(s);
-    uint32_t others =
-        sync_manifest_settle(s, wanted < SYNC_MANIFESTS ? wanted : SYNC_MANIFESTS, now);
-    for (uint32_t i = 0; i < s->servers_count; i++)
-        if (others >> i & 1) sync_lose(s, i, SYNC_LIAR, now);
 }
 
 /* May more be asked of it? */
@@ -229,8 +208,8 @@ static void on_past(struct sync *s, const struct sync_request *q, struct bytes r
 static void on_manifest(struct sync *s, const struct sync_request *q, struct bytes reply,
                         instant now)
 {
-    if (sync_manifest_take(s, q->server, reply)) s->servers[q->server].answered = true;
-    else sync_lose(s, q->server, reply.count ? SYNC_LIAR : SYNC_EMPTY, now);
+    if (sync_manifest_take(s, reply)) return;
+    sync_lose(s, q->server, reply.count ? SYNC_LIAR : SYNC_EMPTY, now);
 }
 
 static void on_bulk(struct sync *s, const struct sync_request *q, struct bytes reply, instant now,
@@ -271,16 +250,15 @@ void sync_reply(struct sync *s, uint64_t ticket, bool ok, struct bytes reply, in
 
 /* ---- from outside ---- */
 
-static void aim(struct sync *s, const struct lineage_state *target, instant now)
+static void aim(struct sync *s, const struct lineage_state *target)
 {
     /* What is asked about an earlier target is no answer for this one; its epoch may be the same. */
     for (size_t i = 0; i < sizeof s->requests / sizeof *s->requests; i++)
         if (s->requests[i].what == SYNC_LEAVES) s->requests[i].ticket = 0;
     s->target = *target;
-    s->answers_count = 0;
-    s->manifest_until = instant_after(now, MANIFEST_PATIENCE);
+    s->sound_votes = 0;
     for (uint32_t i = 0; i < s->servers_count; i++)
-        s->servers[i].asked = s->servers[i].answered = s->servers[i].no_past = false;
+        s->servers[i].asked = s->servers[i].no_past = false;
 }
 
 /* The chain begins at my own state, which has every chunk. */
@@ -295,7 +273,7 @@ void sync_start(struct sync *s, const struct lineage_state *target, bool own, in
 {
     sync_stop(s);
     s->servers_count = 0;
-    aim(s, target, now);
+    aim(s, target);
     s->state = SYNC_RUNNING;
     s->began = now;
     s->bytes = s->replayed = 0;
@@ -314,8 +292,20 @@ void sync_retarget(struct sync *s, const struct lineage_state *target, instant n
                    const struct sink *out)
 {
     if (s->state != SYNC_RUNNING) return;
-    aim(s, target, now);
+    aim(s, target);
     go_on(s, now, out);
+}
+
+void sync_sound(struct sync *s, uint64_t digest, size_t votes)
+{
+    if (votes <= s->sound_votes) return;
+    s->sound_votes = votes;
+    if (digest == s->sound) return;
+    s->sound = digest;
+    if (!s->manifest.any || memcmp(s->manifest.lineage, s->target.lineage, CRYPTO_DIGEST_BYTES))
+        return;
+    s->manifest.any = false;
+    for (uint32_t i = 0; i < s->servers_count; i++) s->servers[i].asked = false;
 }
 
 void sync_kept(struct sync *s, const struct kept_chunk *k)
@@ -436,6 +426,5 @@ instant sync_due(const struct sync *s)
     for (uint32_t i = 0; i < s->servers_count; i++)
         if (s->servers[i].away == SYNC_EMPTY)
             due = instant_min(due, instant_after(s->servers[i].since, HOPE));
-    if (s->answers_count) due = instant_min(due, s->manifest_until);
     return due;
 }

@@ -1,7 +1,7 @@
 /* sync_parts.h -- what the parts of a state transfer share. sync.h describes the whole.
  *
  *     chain      the rounds between the state that is held and the one that is wanted
- *     manifest   the digests of a state's chunks, by majority
+ *     manifest   the digests of a state's chunks, which the state's digest is over
  *     chunk      chunks: downloaded, or brought forward by a round's result
  *     ask        requests to a server
  *     fetch      servers, and what is asked of whom
@@ -17,7 +17,7 @@
 #include "reduce_parts.h"
 
 #define SYNC_TICKET    ((uint64_t)1 << 62) /* set in every ticket of sync */
-#define SYNC_MANIFESTS 3                   /* members asked for the manifest */
+#define SYNC_MANIFESTS 3                   /* members asked for a manifest at a time */
 #define SYNC_SERVERS   8                   /* servers at a time */
 /* Outstanding requests per server: the first many at any rate, others as long as they are less than
  * what came from it in the latest second. */
@@ -48,7 +48,7 @@ struct sync_server {
     enum sync_away away;
     instant since;         /* of `away` */
     bool busy;             /* it averages: it is asked for one thing at a time */
-    bool asked, answered;  /* for the target's manifest */
+    bool asked;            /* for the target's manifest */
     bool no_past;          /* it knows no rounds that lead to the target */
     uint64_t lacks;        /* it has no results of rounds up to this epoch */
     uint32_t in_flight;    /* outstanding requests for chunks and results */
@@ -98,12 +98,6 @@ struct sync_manifest {
     uint8_t *leaves; /* [chunks][16] */
 };
 
-struct sync_answer { /* a server's manifest of the target */
-    uint32_t server;
-    uint8_t root[CRYPTO_DIGEST_BYTES]; /* of its leaves */
-    uint8_t *leaves;
-};
-
 struct sync_offer { /* a state that I serve */
     bool any;
     struct lineage_state state;
@@ -124,11 +118,11 @@ struct sync {
     uint8_t base[CRYPTO_DIGEST_BYTES];
     struct sync_step steps[SYNC_STEPS];
     uint32_t steps_count, proven; /* rounds of the chain; those that surely led to a target */
-    /* The latest accepted manifest and the one before it; answers for the target's. */
+    uint64_t sound;               /* the first bytes of the target's digest */
+    size_t sound_votes;           /* the most holders that have said so */
+    /* The latest accepted manifest and the one before it. */
     struct sync_manifest manifest, manifest_before;
-    struct sync_answer answers[SYNC_MANIFESTS];
-    uint32_t answers_count;
-    instant manifest_until, began;  /* end of the wait for manifests; start of the download */
+    instant began;
     uint64_t tickets, bytes, liars; /* issued so far; bytes received; servers banned */
     uint64_t replayed;              /* results that brought a chunk forward */
     bool downloaded;                /* at least one chunk was, so local progress has no anchor */
@@ -177,13 +171,8 @@ const struct sync_step *sync_chain_step(const struct sync *s, uint64_t epoch);
 
 /* ---- sync_manifest.c ---- */
 
-/* A server's answer; false unless it is a manifest of the target. */
-bool sync_manifest_take(struct sync *s, uint32_t server, struct bytes reply);
-/* This server is not asked any more: its answer does not count. */
-void sync_manifest_forget(struct sync *s, uint32_t server);
-/* Accepts the answer that most gave, once all asked have answered or time is over. Bits of the
- * servers that said otherwise. */
-uint32_t sync_manifest_settle(struct sync *s, uint32_t wanted, instant now);
+/* A server's answer; false unless it is the manifest of the target, and what its digest is over. */
+bool sync_manifest_take(struct sync *s, struct bytes reply);
 /* The leaves of the state of this lineage; NULL: not known. */
 const uint8_t *sync_manifest_leaves(const struct sync *s,
                                     const uint8_t lineage[CRYPTO_DIGEST_BYTES]);

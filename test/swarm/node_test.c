@@ -1081,6 +1081,8 @@ static void serve(struct arena *room)
     given.momentum = momentum;
     given.leaves = leaves;
     outer_leaves(&stage.crypto, &c.layout, anchor, momentum, leaves);
+    outer_digest(&stage.crypto, &c.layout, leaves, given.digest);
+    x.progress.digest = first_eight(given.digest);
     sync_offer(&giver, &given, false);
 }
 
