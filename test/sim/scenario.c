@@ -373,8 +373,8 @@ static void begin(struct world *w, struct planned *p, uint64_t index)
     instant heal = instant_after(w->now, p->length);
     switch (p->kind) {
     case FAULT_CRASH:
-        n = victim(w, p->length.ns > 0);
-        if (!n) break;
+        n = p->node < 0 ? victim(w, p->length.ns > 0) : &w->nodes[p->node];
+        if (!n || !n->alive) break;
         n->crash_after = p->actions;
         n->crash_latest = instant_after(w->now, span_s(20));
         p->node = n->index;

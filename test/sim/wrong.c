@@ -51,6 +51,19 @@ static void draw_wrong(struct rng *r, struct scenario *s, uint64_t needed[FAULT_
     }
 }
 
+/* The last one dies in the middle of its download, and comes back with what it had. */
+static void plan_death_of_joiner(struct rng *r, struct scenario *s, uint64_t needed[FAULT_COUNT])
+{
+    const uint32_t last = s->nodes - 1;
+    struct planned *p = scenario_plan(s, FAULT_CRASH, needed);
+    p->node = (int)last;
+    p->at =
+        instant_after(s->start[last], span_ns((uint64_t)(2e9 * rng_unit(r) * span_in_s(s->round))));
+    p->actions = between(r, 1, 400);
+    p->length = milliseconds(r, 500, 20000);
+    s->calm_at = scenario_calm(s);
+}
+
 void wrong_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])
 {
     struct rng r = rng_split(rng_init(seed), 10);
@@ -65,4 +78,5 @@ void wrong_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed
     draw_wrong(&r, s, needed);
     s->slack = span_ns(2 * s->slack.ns); /* downloads share the links with the averages */
     scenario_plan_times(&r, s);
+    if (s->kind == WRONG_SERVER) plan_death_of_joiner(&r, s, needed);
 }
