@@ -122,8 +122,6 @@ MUTATIONS = [
          old="    if (to_come && votes_for(&votes, sound) <= votes_for(&votes, mine) + to_come) return NULL;", new=""),
     dict(name="a damaged replica is the start of its own repair", file="swarm/node_history.c", wrong="replica",
          old="    return target->epoch > n->state.epoch && target->epoch", new="    return target->epoch >= n->state.epoch && target->epoch"),
-    dict(name="a manifest is taken unseen", file="swarm/sync_manifest.c", wrong="server",
-         old="    if (first_eight(digest) != s->sound) return false;", new=""),
     dict(name="a number that is none is quantized", file="c/outer/outer.c", wrong="number",
          old="    if (most >= BITS_INFINITE) return false;", new=""),
     dict(name="a contribution that was declined is not sent again", file="swarm/reduce.c", wrong="refusal",
