@@ -127,12 +127,15 @@ Test(link, short_messages_make_one_train_where_they_follow_each_other)
         turn_until(link_queued(a.endpoint, a.up) == 0, 5);
     }
     cr_assert_eq(a.trains, 0);
-    for (int i = 0; i < 400; i++, sent++)
-        cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, 7), bytes_of(blob, 3500), 4));
-    turn_until(link_queued(a.endpoint, a.up) == 0 && (int)b.parcel_count == sent, 5);
+    /* On loopback all that was sent may be acknowledged before the next is, which ends a train. */
+    for (int k = 0; k < 20 && a.trains == 0; k++) {
+        for (int i = 0; i < 400; i++, sent++)
+            cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, 7), bytes_of(blob, 5000), 4));
+        turn_until(link_queued(a.endpoint, a.up) == 0 && (int)b.parcel_count == sent, 5);
+    }
     cr_assert_geq(a.trains, 1);
     cr_assert_geq(a.train_bytes, 64 << 10);
-    cr_assert_lt(a.train_bytes, 1400000);
+    cr_assert_lt(a.train_bytes, 400 * 5007 + 1);
 }
 
 Test(link, knows_when_all_that_was_queued_has_arrived)
