@@ -222,6 +222,13 @@ static void *drain(void *arg)
     return NULL;
 }
 
+/* The sanitizers keep what was freed for a while. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define KEEPS_FREED 1
+#endif
+#endif
+
 /* Bytes of memory that this process holds. */
 static size_t resident(void)
 {
@@ -239,8 +246,12 @@ Test(event_log, nobody_waits_for_a_disk_that_stands_still_and_what_it_costs_is_b
     const uint64_t events = 400000; /* 20 MB of lines */
     const size_t before = resident();
     for (uint64_t i = 0; i < events; i++) say(j, "step", i);
+#ifndef KEEPS_FREED
     const size_t after = resident();
     cr_assert_lt(after, before + (4 << 20), "%zu bytes, then %zu", before, after);
+#else
+    (void)before;
+#endif
     int reader = open(path, O_RDONLY | O_CLOEXEC);
     pthread_t thread;
     pthread_create(&thread, NULL, drain, &reader);
