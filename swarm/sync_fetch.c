@@ -86,16 +86,16 @@ static bool asked_of(const struct sync *s, uint64_t epoch)
 /* Asks for the target's manifest, where something must be downloaded. */
 static void learn_leaves(struct sync *s, instant now, const struct sink *out)
 {
-    uint32_t asked = 0;
+    uint32_t sent = 0;
     if (!lacks_any(s) || sync_manifest_leaves(s, s->target.lineage)) return;
     /* Chunks that are on their way are checked against one of the two manifests that are kept. */
     if (s->manifest_before.any && asked_of(s, s->manifest_before.epoch)) return;
     for (uint32_t i = 0; i < s->servers_count; i++)
-        asked += here(&s->servers[i]) && s->servers[i].asked;
-    for (uint32_t i = 0; i < s->servers_count && asked < SYNC_MANIFESTS; i++) {
+        sent += here(&s->servers[i]) && s->servers[i].asked;
+    for (uint32_t i = 0; i < s->servers_count && sent < SYNC_MANIFESTS; i++) {
         if (!here(&s->servers[i]) || s->servers[i].asked) continue;
         sync_ask_manifest(s, i, now, out);
-        asked++;
+        sent++;
     }
 }
 
@@ -177,10 +177,8 @@ static bool whole(const struct sync *s)
 static void go_on(struct sync *s, instant now, const struct sink *out)
 {
     if (s->state != SYNC_RUNNING) return;
-    if (s->doubts && sync_chain_whole(s)) {
-        for (uint32_t c = 0; c < s->config.layout.chunks; c++) sync_chunk_advance(s, c);
-        s->doubts = false;
-    }
+    for (uint32_t c = 0; sync_chain_whole(s) && c < s->config.layout.chunks; c++)
+        if (s->chunks[c].doubted) sync_chunk_advance(s, c);
     if (whole(s)) {
         sync_chunk_finish(s, out);
         s->state = SYNC_WHOLE;
@@ -312,7 +310,7 @@ void sync_kept(struct sync *s, const struct kept_chunk *k)
 {
     if (s->state != SYNC_IDLE || k->chunk >= s->config.layout.chunks) return;
     if (!s->kept) sync_chain_start(s, k->epoch, k->lineage);
-    s->kept = s->downloaded = s->doubts = true;
+    s->kept = s->downloaded = true;
     if (k->epoch < s->base_epoch) {
         s->base_epoch = k->epoch;
         memcpy(s->base, k->lineage, sizeof s->base);

@@ -108,7 +108,6 @@ struct sync {
     /* downloading */
     enum sync_state state;
     bool kept;                   /* what the spare buffers and `chunks` hold may be gone on from */
-    bool doubts;                 /* some chunks may be doubted */
     struct lineage_state target; /* its pointers are not used */
     struct sync_server servers[SYNC_SERVERS];
     uint32_t servers_count;

@@ -9,7 +9,7 @@
 #include "base/whole.h"
 
 #define HEADER_BYTES 4096
-#define SUM_BYTES    16
+#define SUM_BYTES    CHECKPOINT_SUM_BYTES
 
 static const char magic[] = "SHOALCKP"; /* without its zero */
 static const char *const section_names[CHECKPOINT_SECTIONS] = {"parameters", "moment1", "moment2",
@@ -24,7 +24,7 @@ struct section {
     uint8_t sum[SUM_BYTES];
 };
 
-static void sum_of(const void *data, size_t count, uint8_t out[SUM_BYTES])
+void checkpoint_sum(const void *data, size_t count, uint8_t out[SUM_BYTES])
 {
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, count));
@@ -87,7 +87,7 @@ static void encode(const struct checkpoint *c, const struct section table[CHECKP
     writer_copy(&w, c->kernels, sizeof c->kernels);
     writer_u32(&w, precision_numbers[c->precision]);
     assert(!w.full);
-    sum_of(header, HEADER_BYTES - SUM_BYTES, header + HEADER_BYTES - SUM_BYTES);
+    checkpoint_sum(header, HEADER_BYTES - SUM_BYTES, header + HEADER_BYTES - SUM_BYTES);
 }
 
 static_assert(HEADER_BYTES - SUM_BYTES >= 1024 + SHARED_BYTES_MAX,
@@ -135,7 +135,7 @@ static enum err decode(const uint8_t header[HEADER_BYTES], struct checkpoint *c,
     if (version < 1 || version > CHECKPOINT_VERSION)
         return why(w, ERR_FORMAT, "it is of version %u, this program reads versions 1 to %u",
                    version, CHECKPOINT_VERSION);
-    sum_of(header, HEADER_BYTES - SUM_BYTES, sum);
+    checkpoint_sum(header, HEADER_BYTES - SUM_BYTES, sum);
     if (memcmp(sum, header + HEADER_BYTES - SUM_BYTES, SUM_BYTES))
         return why(w, ERR_FORMAT, "its header is damaged: the checksum does not match");
     if (reader_u32(&r) != CHECKPOINT_SECTIONS)
@@ -192,7 +192,7 @@ enum err checkpoint_write(const char *path, const struct checkpoint *c, struct w
     for (int i = 0; i < CHECKPOINT_SECTIONS; i++) {
         if (!c->sections[i]) continue;
         table[i].offset = at;
-        sum_of(c->sections[i], bytes, table[i].sum);
+        checkpoint_sum(c->sections[i], bytes, table[i].sum);
         parts[count++] = bytes_of(c->sections[i], bytes);
         parts[count++] = bytes_of(zeros, aligned(bytes) - bytes);
         at += aligned(bytes);
@@ -222,7 +222,7 @@ static enum err check_sections(struct bytes file, const struct section table[CHE
         if (s->offset % HEADER_BYTES || s->offset > file.count || bytes > file.count - s->offset)
             return why(w, ERR_FORMAT, "its %s lie outside of the file", section_names[i]);
         uint8_t sum[SUM_BYTES];
-        sum_of(file.data + s->offset, bytes, sum);
+        checkpoint_sum(file.data + s->offset, bytes, sum);
         if (memcmp(sum, s->sum, SUM_BYTES))
             return why(w, ERR_FORMAT, "its %s are damaged: the checksum does not match",
                        section_names[i]);

@@ -21,6 +21,7 @@
 
 #define CHECKPOINT_VERSION       3
 #define CHECKPOINT_KERNELS_BYTES 24
+#define CHECKPOINT_SUM_BYTES     16
 
 enum checkpoint_section {
     CHECKPOINT_PARAMETERS,
@@ -55,6 +56,9 @@ struct checkpoint {
      * `train` has neither anchor nor momentum. */
     float *sections[CHECKPOINT_SECTIONS];
 };
+
+/* XXH3-128 in canonical form: the checksum of a file's parts, also of those of partial.h. */
+void checkpoint_sum(const void *data, size_t count, uint8_t out[CHECKPOINT_SUM_BYTES]);
 
 /* Writes the file. ERR_IO: an existing file is untouched. */
 enum err checkpoint_write(const char *path, const struct checkpoint *c, struct why *w);

@@ -500,8 +500,10 @@ static void take_partial(struct driver *d)
         step(d, &e);
         found++;
     }
-    if (!found) partial_drop(&d->partial);
-    if (!found) return;
+    if (!found) {
+        partial_drop(&d->partial);
+        return;
+    }
     event_log_begin(d->c.log, "partial");
     event_log_u64(d->c.log, "chunks", found);
     event_log_u64(d->c.log, "of", r->layout.chunks);

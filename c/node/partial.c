@@ -5,15 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/whole.h"
+#include "model/checkpoint.h"
 
 #define VERSION      1
 #define HEADER_BYTES 64
-#define SUM_BYTES    16
+#define SUM_BYTES    CHECKPOINT_SUM_BYTES
 #define RECORD_BYTES (8 + CRYPTO_DIGEST_BYTES + SUM_BYTES)
 #define DATA_ALIGN   4096
+#define PATH_BYTES   sizeof((struct partial){0}.path)
 
 static const char magic[] = "SHOALPRT"; /* without its zero */
 
@@ -36,27 +37,20 @@ static void header_of(const struct partial *p, uint8_t out[HEADER_BYTES])
     writer_u64(&w, p->layout.parameters);
 }
 
-static void sum_of(const void *data, size_t count, uint8_t out[SUM_BYTES])
-{
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits(data, count));
-    memcpy(out, canonical.digest, SUM_BYTES);
-}
-
 static void record_of(const struct partial *p, const struct kept_chunk *k, const float *anchor,
                       const float *momentum, uint8_t out[RECORD_BYTES])
 {
     const size_t bytes = outer_chunk_count(&p->layout, k->chunk) * sizeof(float);
     uint8_t summed[4 + 8 + CRYPTO_DIGEST_BYTES + 2 * SUM_BYTES], sums[2][SUM_BYTES];
-    sum_of(anchor, bytes, sums[0]);
-    sum_of(momentum, bytes, sums[1]);
+    checkpoint_sum(anchor, bytes, sums[0]);
+    checkpoint_sum(momentum, bytes, sums[1]);
     struct writer w = writer_init(summed, sizeof summed);
     writer_u32(&w, k->chunk);
     writer_u64(&w, k->epoch);
     writer_copy(&w, k->lineage, sizeof k->lineage);
     writer_copy(&w, sums, sizeof sums);
     memcpy(out, summed + 4, RECORD_BYTES - SUM_BYTES);
-    sum_of(summed, sizeof summed, out + RECORD_BYTES - SUM_BYTES);
+    checkpoint_sum(summed, sizeof summed, out + RECORD_BYTES - SUM_BYTES);
 }
 
 /* All of it, or false. */
@@ -86,13 +80,18 @@ static bool write_at(int fd, const void *from, size_t count, off_t at)
     return true;
 }
 
+static void path_in(const char *folder, char out[PATH_BYTES])
+{
+    snprintf(out, PATH_BYTES, "%s/partial", folder);
+}
+
 void partial_open(struct partial *p, const char *folder, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                   const struct outer_layout *l)
 {
     uint8_t mine[HEADER_BYTES], found[HEADER_BYTES];
     *p = (struct partial){.fd = -1, .layout = *l};
     memcpy(p->run_id, run_id, sizeof p->run_id);
-    snprintf(p->path, sizeof p->path, "%s/partial", folder);
+    path_in(folder, p->path);
     p->fd = open(p->path, O_RDWR | O_CLOEXEC);
     if (p->fd < 0) return;
     header_of(p, mine);
@@ -102,9 +101,9 @@ void partial_open(struct partial *p, const char *folder, const uint8_t run_id[CR
 
 void partial_remove(const char *folder)
 {
-    struct partial p;
-    snprintf(p.path, sizeof p.path, "%s/partial", folder);
-    unlink(p.path);
+    char path[PATH_BYTES];
+    path_in(folder, path);
+    unlink(path);
 }
 
 bool partial_read(const struct partial *p, uint32_t chunk, struct kept_chunk *out, float *anchor,

@@ -93,30 +93,33 @@ enum err replica_apply(struct replica *r, const struct order *o, float *paramete
     return ERR_OK;
 }
 
+/* A vector of the spare pair. */
+static float *spare(const struct replica *r, uint8_t vector)
+{
+    return vector == 0 ? r->anchor[!r->current] : r->momentum[!r->current];
+}
+
 bool replica_take(struct replica *r, uint8_t vector, uint64_t offset, struct bytes floats)
 {
     uint64_t n = floats.count / sizeof(float);
     if (vector > 1 || floats.count % sizeof(float) || offset > r->layout.parameters ||
         n > r->layout.parameters - offset)
         return false;
-    float *to = vector == 0 ? r->anchor[!r->current] : r->momentum[!r->current];
-    memcpy(to + offset, floats.data, floats.count);
+    memcpy(spare(r, vector) + offset, floats.data, floats.count);
     return true;
 }
 
 float *replica_spare(struct replica *r, uint8_t vector, uint32_t chunk)
 {
-    float *all = vector == 0 ? r->anchor[!r->current] : r->momentum[!r->current];
-    return all + outer_chunk_start(&r->layout, chunk);
+    return spare(r, vector) + outer_chunk_start(&r->layout, chunk);
 }
 
 bool replica_replay(struct replica *r, uint32_t chunk, struct bytes mean)
 {
     if (chunk >= r->layout.chunks) return false;
     const size_t n = outer_chunk_count(&r->layout, chunk);
-    const size_t at = outer_chunk_start(&r->layout, chunk);
     if (mean.count != outer_wire_bytes(n)) return false;
-    float *anchor = r->anchor[!r->current] + at, *momentum = r->momentum[!r->current] + at;
+    float *anchor = replica_spare(r, 0, chunk), *momentum = replica_spare(r, 1, chunk);
     outer_step(&r->rule, anchor, momentum, mean.data, n, anchor, momentum);
     return true;
 }

@@ -111,7 +111,8 @@ MUTATIONS = [
          old="        if (!o->average.mine[c]) e = carry(r, c, parameters, room, w);", new="        if (true) e = carry(r, c, parameters, room, w);"),
     dict(name="a replayed chunk begins at the state served to others", file="c/node/replica.c",
          old="    outer_step(&r->rule, anchor, momentum, mean.data, n, anchor, momentum);",
-         new="    outer_step(&r->rule, r->state.anchor + at, r->state.momentum + at, mean.data, n, anchor, momentum);"),
+         new="    const size_t at = outer_chunk_start(&r->layout, chunk);\n"
+             "    outer_step(&r->rule, r->state.anchor + at, r->state.momentum + at, mean.data, n, anchor, momentum);"),
     dict(name="a second process with a key is greeted at once", file="swarm/twin.c", wrong="copy",
          old="    if (h->life == 0 || h->record.count > sizeof p->twin.record || !other(p, h->life)) return false;", new="    return false;"),
     dict(name="who is told that its key is in use stays", file="swarm/node_life.c", wrong="copy",
