@@ -54,9 +54,7 @@ def drain(fd):
 
 reader = threading.Thread(target=drain, args=(stuck[read_late],), daemon=True)
 reader.start()
-for w in workers:
-    w.kill(signal.SIGTERM)
-ok(all_end(workers, 3), "all leave politely when asked", "\n".join(w.output() for w in workers))
+leave(workers)
 os.write(stuck[read_late], b"the last of it")
 reader.join()
 events = [json.loads(line) for line in b"".join(text).split(b"\n")[:-1]]

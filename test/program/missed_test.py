@@ -27,12 +27,6 @@ else:
 reached = victim.epoch()
 ok(wait_for(lambda: any(e["members"] == 3 and e["epoch"] > reached for e in victim.events("agreed")), progress=epochs(workers)),
    "and is in the averages again", victim.output())
-for w in workers:
-    w.kill(signal.SIGTERM)
-ok(all_end(workers, 3), "all leave politely when asked", "\n".join(w.output() for w in workers))
-same = {}
-for w in workers:
-    for e in w.events("outer"):
-        same.setdefault((e["epoch"], e["lineage"]), set()).add(e["digest"])
-ok(all(len(d) == 1 for d in same.values()), "one lineage, one digest", same)
+leave(workers)
+one_state(workers)
 finish()

@@ -30,7 +30,5 @@ victim.kill(signal.SIGCONT)
 woke = victim.epoch()
 ok(wait_for(lambda: victim.epoch() > woke and abs(victim.epoch() - others[0].epoch()) <= 1, progress=epochs([victim])),
    "the stopped worker rejoins after a minute", victim.output())
-for w in workers:
-    w.kill(signal.SIGTERM)
-ok(all_end(workers, 3), "all leave politely when asked", "\n".join(w.output() for w in workers))
+leave(workers)
 finish()

@@ -239,6 +239,22 @@ def all_end(workers, code=0):
         all(w.process.returncode == code for w in workers)
 
 
+def leave(workers):
+    """Asks them to leave, and waits until they have."""
+    for w in workers:
+        w.kill(signal.SIGTERM)
+    ok(all_end(workers, 3), "all leave politely when asked", "\n".join(w.output() for w in workers))
+
+
+def one_state(workers):
+    """Have all that ever held an epoch of one history held the same bits?"""
+    held = {}
+    for w in workers:
+        for e in w.events("outer"):
+            held.setdefault((e["epoch"], e["lineage"]), set()).add(e["digest"])
+    ok(all(len(d) == 1 for d in held.values()), "one lineage, one digest", {k: d for k, d in held.items() if len(d) > 1})
+
+
 def digests(workers):
     """What a script that shares no code with shoal reads out of the workers' last checkpoints."""
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos", "digests.py")

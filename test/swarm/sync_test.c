@@ -335,6 +335,14 @@ static bool same_as(const struct giver *g)
     return !memcmp(anchor, g->state.anchor, bytes) && !memcmp(momentum, g->state.momentum, bytes);
 }
 
+/* The download ends, with the state of this giver. */
+static void arrives(const struct giver *g)
+{
+    carry(1000);
+    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
+    cr_assert(same_as(g));
+}
+
 static void set_up(void) { open_with(50001); }
 
 TestSuite(sync, .init = set_up);
@@ -342,9 +350,7 @@ TestSuite(sync, .init = set_up);
 Test(sync, the_state_arrives_bit_for_bit_from_several)
 {
     start(4);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(eq(u64, parts, (uint64_t)2 * layout.chunks));
     cr_assert(eq(u64, taker.bytes, parameters * 8));
     cr_assert(eq(u32, sync_givers(&taker), 4u));
@@ -355,18 +361,14 @@ Test(sync, the_state_arrives_bit_for_bit_from_several)
 Test(sync, one_who_gives_is_enough)
 {
     start(1);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
 }
 
 Test(sync, a_chunk_with_a_wrong_byte_is_never_written_and_its_giver_not_asked_again)
 {
     givers[1].lies = true;
     start(3);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(eq(u64, taker.liars, 1u));
     cr_assert(givers[1].chunks <= SYNC_IN_FLIGHT);
     cr_assert(eq(u64, parts, (uint64_t)2 * layout.chunks));
@@ -376,9 +378,7 @@ Test(sync, a_manifest_with_another_digest_than_most_announce_is_a_lie)
 {
     fill(&givers[0], 2); /* another state under the same lineage, and it answers first */
     start(2);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[1]));
+    arrives(&givers[1]);
     cr_assert(eq(u64, givers[0].chunks, 0u));
     cr_assert(eq(u64, taker.liars, 1u));
 }
@@ -418,9 +418,7 @@ Test(sync, the_work_of_one_who_dies_is_done_by_the_others)
     cr_assert(eq(int, (int)taker.state, SYNC_RUNNING));
     givers[2].silent = true;
     sync_gone(&taker, givers[2].sid, now, &to_taker);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
 }
 
 Test(sync, the_work_of_one_who_is_silent_is_done_by_the_others_after_a_while)
@@ -433,9 +431,7 @@ Test(sync, the_work_of_one_who_is_silent_is_done_by_the_others_after_a_while)
     now = instant_after(now, span_s(31));
     cr_assert(sync_due(&taker).ns <= now.ns);
     sync_tick(&taker, now, &to_taker);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
 }
 
 Test(sync, one_whose_bytes_keep_coming_is_not_late_however_slow_it_is)
@@ -488,9 +484,7 @@ Test(sync, what_arrived_before_a_failure_is_not_asked_for_again)
     carry(1000);
     now = instant_after(now, span_s(4));
     sync_tick(&taker, now, &to_taker);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[2]));
+    arrives(&givers[2]);
     cr_assert(givers[2].chunks + givers[3].chunks - before <= layout.chunks - there);
 }
 
@@ -509,9 +503,7 @@ Test(sync, what_was_kept_is_not_asked_for_again)
     cr_assert(had > 2 && had < layout.chunks);
     end_and_begin_again();
     start(2);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(eq(u64, chunks_given(), (uint64_t)layout.chunks - had));
     cr_assert(eq(u32, kept_count, layout.chunks));
 }
@@ -528,9 +520,7 @@ Test(sync, what_was_kept_is_brought_forward_to_a_state_that_moved)
     uint32_t had = kept_count;
     end_and_begin_again();
     start(2);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(chunks_given() <= layout.chunks - had);
     cr_assert(taker.replayed > 0);
 }
@@ -543,9 +533,7 @@ Test(sync, what_was_kept_of_a_history_that_nobody_knows_is_not_used)
     end_and_begin_again();
     advance();
     start(2);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(eq(u64, chunks_given(), (uint64_t)layout.chunks));
 }
 
@@ -561,9 +549,7 @@ static void odd_one(uint64_t later)
     anchor[outer_chunk_start(&layout, kept[odd].chunk)] += 1;
     end_and_begin_again();
     start(2);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(eq(u64, chunks_given(), (uint64_t)layout.chunks - had + 1));
 }
 
@@ -580,9 +566,7 @@ Test(sync, what_was_kept_before_more_rounds_than_are_known_is_downloaded)
     for (int i = 0; i <= ROUNDS; i++) advance();
     end_and_begin_again();
     start(2);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(eq(u64, chunks_given(), (uint64_t)layout.chunks));
 }
 
@@ -669,9 +653,7 @@ Test(sync, who_missed_some_rounds_replays_them_and_downloads_nothing)
     for (int i = 0; i < 3; i++) advance();
     begin(3, true);
     cr_assert(sync_near(&taker) == false, "three rounds are not near");
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     uint64_t chunks = 0;
     for (int i = 0; i < GIVERS; i++) chunks += givers[i].chunks;
     cr_assert(eq(u64, chunks, 0u));
@@ -703,9 +685,7 @@ Test(sync, more_rounds_than_are_kept_are_downloaded)
     own();
     for (int i = 0; i < ROUNDS + 1; i++) advance();
     begin(2, true);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(taker.downloaded);
     cr_assert(eq(u64, replays, 0u));
 }
@@ -716,9 +696,7 @@ Test(sync, a_history_that_nobody_knows_is_downloaded)
     taker.now.state.lineage[3] ^= 1;
     advance();
     begin(2, true);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(eq(u64, givers[0].chunks + givers[1].chunks, (uint64_t)layout.chunks));
 }
 
@@ -731,9 +709,7 @@ Test(sync, a_download_goes_on_to_a_state_that_moves)
         retarget();
         serve(2);
     }
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(replays > 0);
     cr_assert(givers[0].chunks + givers[1].chunks <= (uint64_t)2 * layout.chunks,
               "what has arrived is brought forward, not asked for again");
@@ -747,9 +723,7 @@ static void turns_after(size_t answers)
     turn();
     retarget();
     serve(3);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(eq(u64, taker.liars, 0u));
 }
 
@@ -776,9 +750,7 @@ Test(sync, a_result_with_a_wrong_byte_is_never_written_and_its_giver_not_asked_a
     advance();
     givers[1].lies = true;
     begin(3, true);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(eq(u64, taker.liars, 1u));
     cr_assert(givers[1].results <= SYNC_IN_FLIGHT);
 }
@@ -789,9 +761,7 @@ Test(sync, rounds_that_lead_elsewhere_are_not_believed)
     advance();
     givers[0].past.rounds[0].gid[0] ^= 1; /* of a fork: another root, another lineage */
     begin(2, true);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert_not(taker.downloaded, "the other server knows the way");
 }
 
@@ -801,9 +771,7 @@ Test(sync, one_that_keeps_no_rounds_is_passed_over)
     advance();
     givers[0].past.count = givers[1].past.count = 0;
     begin(3, true);
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(eq(u64, givers[0].chunks + givers[1].chunks + givers[2].chunks, 0u));
 }
 
@@ -816,9 +784,7 @@ Test(sync, a_chunk_whose_next_result_nobody_has_is_downloaded)
     carry(1); /* the rounds are known */
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < ROUNDS; k++) givers[i].past.rounds[k].held = false;
-    carry(1000);
-    cr_assert(eq(int, (int)taker.state, SYNC_WHOLE));
-    cr_assert(same_as(&givers[0]));
+    arrives(&givers[0]);
     cr_assert(taker.downloaded);
 }
 

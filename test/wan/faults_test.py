@@ -103,18 +103,14 @@ faults.end(all_of_them=True)
 calm = max(w.epoch() for w in workers)
 ok(wait_for(lambda: all(any(e["members"] == WORKERS and e["epoch"] > calm for e in w.events("agreed")) for w in workers), progress=epochs(workers)),
    "when the faults end, all are in one average again", "\n".join(w.output() for w in workers))
-for w in workers:
-    w.kill(signal.SIGTERM)
-ok(all_end(workers, 3), "all leave politely when asked", "\n".join(w.output() for w in workers))
+leave(workers)
 
-held, averaged = collections.defaultdict(set), collections.defaultdict(set)
+one_state(workers)
+averaged = collections.defaultdict(set)
 for w in workers:
-    for e in w.events("outer"):
-        held[e["epoch"], e["lineage"]].add(e["digest"])
     for e in w.events("agreed"):
         if e["members"] > 1:  # who is cut off until it counts nobody else goes on by itself
             averaged[e["epoch"]].add(e["lineage"])
-ok(all(len(d) == 1 for d in held.values()), "one history, one state", {k: d for k, d in held.items() if len(d) > 1})
 ok(all(len(l) == 1 for l in averaged.values()), "one history has averages", {k: l for k, l in averaged.items() if len(l) > 1})
 if ROUNDS > SETTLED + 2 * GAUGED:
     early, late = gauges[SETTLED:SETTLED + GAUGED], gauges[-GAUGED:]

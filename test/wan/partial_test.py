@@ -5,7 +5,7 @@ from wans import *
 from swarms import *
 
 RATE_MBIT = 8  # of the newcomer's line: some ten seconds for the state
-EVERY = 60       # steps of some 60 ms: the results of a round must come in less time than the round takes
+EVERY = 60     # steps of some 60 ms: the results of a round must come in less time than the round takes
 
 wan = Wan("{nodes: 3, seconds: 1200, rules: [{delay_ms: 10, rate_mbit: 200, queue_kib: 512}, {node: 2, up_mbit: %g, down_mbit: %g, line_kib: 128}]}" %
           (RATE_MBIT, RATE_MBIT))
@@ -40,13 +40,7 @@ ok(sum(taken) + joined["bytes"] < 1.15 * state + 1.1 * passed * state / 8, "all 
 there = newcomer.epoch()
 ok(wait_for(lambda: any(e["members"] == 3 and e["epoch"] > there for e in newcomer.events("agreed")), progress=epochs(workers)), "it is in the averages then", newcomer.output())
 ok(not os.path.exists(os.path.join(newcomer.dir, "checkpoints", "partial")), "and what was kept of the download is gone")
-for w in workers:
-    w.kill(signal.SIGTERM)
-ok(all_end(workers, 3), "all leave politely when asked", "\n".join(w.output() for w in workers))
-same = {}
-for w in workers:
-    for e in w.events("outer"):
-        same.setdefault((e["epoch"], e["lineage"]), set()).add(e["digest"])
-ok(all(len(d) == 1 for d in same.values()), "one lineage, one digest", same)
+leave(workers)
+one_state(workers)
 wan.stop()
 finish()
