@@ -96,6 +96,8 @@ def main():
         for line in failed:
             print("    " + line)
         print("\n".join("  | " + line for line in output.splitlines()[-120:]))
+    for name, failed, _ in bad:  # again: who keeps but the end of this has the names
+        print("\n".join("failed: %s: %s" % (name, line) for line in failed))
     print("%d passed, %d failed, %d skipped" % tuple(totals))
     sys.exit(1 if bad else 0)
 
