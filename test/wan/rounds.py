@@ -6,7 +6,7 @@
 A worker in each node of test/wan/NETWORK.yaml, or of the file NETWORK, trains for some epochs. Prints one line of JSON: how long training
 stood still for each average in the slowest worker, and the bound: ten round trips, and what the bytes take on 0.9 of the slowest link, 0.6
 where losses meet 100 ms or more, when owners have the shares that their uplinks ask for (SPEC.md, "Averaging"). `bytes_s` is the same at the
-full rates. With --check it ends with 1 unless all got there with one history, every mean is that of all, and no pause but the first is longer than
+full rates. `round_s` is the shortest time from one average to the next: at least 10 s and fifty round trips are meant. With --check it ends with 1 unless all got there with one history, every mean is that of all, and no pause but the first is longer than
 1.3 times the bound. zig-out has both programs, or WAN_BIN and SHOAL_BIN say where they are."""
 import argparse, collections
 from wans import *
@@ -68,10 +68,12 @@ def measure(network, epochs_wanted=3, every=40, dim=256, layers=2, scale=1, seed
     bits = 8 * parameters * (1 + 4 / 256)
     rtt = max(wan.links[i, j]["delay_ms"] + wan.links[j, i]["delay_ms"] for i, j in wan.links) / 1000
     lossy = any(l["loss"] > 0 for l in wan.links.values()) and rtt >= 0.1
+    firsts = workers[0].events("outer")
     least = fastest(wan.links, wan.nodes, bits)
     result = {"network": name, "done": bool(done), "parameters": parameters, "workers": wan.nodes, "scale": scale,
               "members_least": min((e["members"] for e in agreed), default=0), "null_most": max((e["null"] for e in agreed), default=0),
               "one_history": all(len({(e["lineage"], e["digest"]) for e in outer if e["epoch"] == n}) == 1 for n in range(1, epochs_wanted + 1)),
+              "round_s": round(min((b["t"] - a["t"] for a, b in zip(firsts, firsts[1:])), default=0), 1), "rtt_s": round(rtt, 3),
               "forks": sum(len(w.events("fork")) for w in workers),
               "paused_s": [round(max((e["paused_ms"] for e in outer if e["epoch"] == n), default=0) / 1000, 2) for n in range(1, epochs_wanted + 1)],
               "bytes_s": round(least, 2), "bound_s": round(10 * rtt + least / (0.6 if lossy else 0.9), 2),
