@@ -7,8 +7,6 @@
 #include "crypto.h"
 #include "internal.h"
 
-#define H3_EXCESSIVE_LOAD 0x107 /* RFC 9114, 8.1 */
-
 /* ---- callbacks of ngtcp2 ---- */
 
 static ngtcp2_conn *quic_of(ngtcp2_crypto_conn_ref *ref)
@@ -70,9 +68,8 @@ static bool admit(struct connection *c)
     struct endpoint *e = c->endpoint;
     char reason[128] = "refused";
     if (c->protocol == &http3_protocol) {
-        if (c->dialled || e->counters.http3 < 1 + e->slot_count / 4) return true;
-        connection_doom(c, H3_EXCESSIVE_LOAD, "too many HTTP/3 connections: come back later");
-        return false;
+        if (!c->dialled) endpoint_make_room_to_read(e);
+        return true;
     }
     if (!c->peer.known) {
         connection_doom(c, CLOSE_PROTOCOL, "links need a certificate with an Ed25519 key");
@@ -108,6 +105,10 @@ static int on_handshake_completed(ngtcp2_conn *quic, void *user)
     struct connection *c = user;
     char alpn[TLS_ALPN_BYTES];
     tls_alpn(c->tls, alpn);
+    if (!c->dialled && !*alpn) { /* it named no protocol (RFC 9001, 8.1) */
+        ngtcp2_conn_set_tls_alert(quic, TLS_ALERT_NO_APPLICATION_PROTOCOL);
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+    }
     if (!c->dialled) c->protocol = strcmp(alpn, TLS_ALPN_H3) ? &link_protocol : &http3_protocol;
     if (!admit(c)) return 0; /* the reason is sent in CONNECTION_CLOSE */
     if (!c->protocol->start(c)) return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -273,7 +274,19 @@ static const ngtcp2_callbacks callbacks = {
  * then the longest and that of PPPoE, or else shorter ones. */
 static const uint16_t first_lengths[] = {1406, PAYLOAD_BYTES_MAX, 1444, 1372, 1342, 1232};
 
-static void settings_of(const struct endpoint *e, instant now, ngtcp2_settings *s,
+/* What a peer may have under way. Most of it only once it is welcome (link_welcome). */
+#define STREAMS_UNI           256
+#define STREAMS_BIDI          64
+#define STRANGER_STREAMS_UNI  4 /* shoal/1 needs one, HTTP/3 three */
+#define STRANGER_WINDOW_BYTES (256u << 10)
+
+static size_t stranger_window(const struct endpoint *e)
+{
+    size_t all = e->config.window_bytes;
+    return all < STRANGER_WINDOW_BYTES ? all : STRANGER_WINDOW_BYTES;
+}
+
+static void settings_of(const struct endpoint *e, instant now, bool welcome, ngtcp2_settings *s,
                         ngtcp2_transport_params *t)
 {
     const struct endpoint_config *f = &e->config;
@@ -288,17 +301,28 @@ static void settings_of(const struct endpoint *e, instant now, ngtcp2_settings *
     /* A message is delivered whole, so a stream's window is the longest message, its kind and one
      * byte to detect that a message is too long. What all streams hold together is bounded by the
      * connection's window. */
-    t->initial_max_data = f->window_bytes;
+    t->initial_max_data = welcome ? f->window_bytes : stranger_window(e);
     t->initial_max_stream_data_uni = f->parcel_bytes_max + 2;
     if (t->initial_max_stream_data_uni < LINK_FRAME_BYTES_MAX + 4)
         t->initial_max_stream_data_uni = LINK_FRAME_BYTES_MAX + 4;
     t->initial_max_stream_data_bidi_local = f->reply_bytes_max + 1;
     t->initial_max_stream_data_bidi_remote = LINK_REQUEST_BYTES_MAX + 2;
-    t->initial_max_streams_uni = 256;
-    t->initial_max_streams_bidi = 64;
+    t->initial_max_streams_uni = welcome ? STREAMS_UNI : STRANGER_STREAMS_UNI;
+    t->initial_max_streams_bidi = welcome ? STREAMS_BIDI : STRANGER_STREAMS_BIDI;
     t->max_idle_timeout = f->idle.ns;
     t->max_datagram_frame_size = 65535; /* RFC 9221, 3: any size */
     t->active_connection_id_limit = 4;
+}
+
+void connection_welcome(struct connection *c)
+{
+    if (c->welcome) return;
+    c->welcome = true;
+    ngtcp2_conn_extend_max_offset(c->quic,
+                                  c->endpoint->config.window_bytes - stranger_window(c->endpoint));
+    ngtcp2_conn_extend_max_streams_uni(c->quic, STREAMS_UNI - STRANGER_STREAMS_UNI);
+    ngtcp2_conn_extend_max_streams_bidi(c->quic, STREAMS_BIDI - STRANGER_STREAMS_BIDI);
+    connection_touch(c);
 }
 
 static struct connection *connection_new(struct endpoint *e, bool dialled, const char *alpn)
@@ -307,6 +331,7 @@ static struct connection *connection_new(struct endpoint *e, bool dialled, const
     if (!c) return NULL;
     c->endpoint = e;
     c->dialled = dialled;
+    c->began = clock_now();
     c->ref = (ngtcp2_crypto_conn_ref){quic_of, c};
     c->tls = tls_session(&e->tls, !dialled, alpn, &c->ref, &c->peer);
     c->id = endpoint_slot(e, c);
@@ -337,7 +362,7 @@ struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd
     snprintf(alpn, sizeof alpn, "%s,%s", e->tls.alpn, TLS_ALPN_H3);
     struct connection *c = connection_new(e, false, alpn);
     if (!c) return NULL;
-    settings_of(e, now, &s, &t);
+    settings_of(e, now, false, &s, &t);
     t.original_dcid = odcid ? *odcid : hd->dcid;
     t.original_dcid_present = 1;
     if (odcid) {
@@ -404,7 +429,8 @@ struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
     udp_local(&e->udp, at.family, &c->local);
     c->peer.pinned = pinned;
     if (pinned) memcpy(c->peer.id, pinned, CRYPTO_KEY_BYTES);
-    settings_of(e, clock_now(), &s, &t);
+    c->welcome = p == &http3_protocol; /* it sends what we ask for */
+    settings_of(e, clock_now(), c->welcome, &s, &t);
     crypto_random(scid.data, scid.datalen);
     crypto_random(dcid.data, dcid.datalen);
     ngtcp2_path path = {
@@ -473,6 +499,7 @@ void connection_read(struct connection *c, const ngtcp2_path *path, struct bytes
     c->received += packet.count;
     int error = ngtcp2_conn_read_pkt(c->quic, path, &info, packet.data, packet.count, now.ns);
     c->heard = now;
+    if (error == NGTCP2_ERR_RETRY) endpoint_ask_back(c->endpoint, path, packet, now);
     if (error) connection_finish_by_error(c, error, now);
     else connection_touch(c);
 }

@@ -19,6 +19,10 @@
 #define RESETS_PER_S      50 /* stateless resets: enough after a restart, too few to be abused */
 #define CLOSING_MAX       256
 #define RETRY_TOKEN_S     10
+/* Connections of others whose handshake is not over: so many before a client must prove its
+ * address, so many in all. */
+#define HALF_OPEN_UNPROVEN 16
+#define HALF_OPEN_MAX      32
 /* RFC 9000, 10.3: a reset has at least 21 bytes and is shorter than what it answers; 42 look like
  * any short packet. */
 #define RESET_BYTES_MIN         21
@@ -127,6 +131,62 @@ void endpoint_retire(struct endpoint *e, struct connection *c, span rest)
     loop_timer_set(e->loop, &oldest->timer, clock_now());
 }
 
+/* ---- room for one more ---- */
+
+static bool half_open(const struct connection *c)
+{
+    return !c->dialled && c->state == CONNECTION_HANDSHAKE;
+}
+static bool reader(const struct connection *c)
+{
+    return !c->dialled && c->up && c->protocol == &http3_protocol;
+}
+static bool stranger(const struct connection *c) { return !c->dialled && !c->welcome; }
+static bool any(const struct connection *c) { return true; }
+
+/* How many connections are of this kind; `place`: of those that come from there, unless NULL. */
+static size_t count_of(const struct endpoint *e, bool (*kind)(const struct connection *),
+                       const struct address *place)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < e->slot_count; i++) {
+        const struct connection *c = e->slots[i].connection;
+        count += c && c->state <= CONNECTION_OPEN && !c->doomed && kind(c) &&
+                 (!place || address_same_place(place, &c->remote));
+    }
+    return count;
+}
+
+/* Of this kind the one that came first, from the place that most come from: so nobody loses a
+ * connection to somebody who has many. NULL: there is none. */
+static struct connection *most_crowded(const struct endpoint *e,
+                                       bool (*kind)(const struct connection *))
+{
+    struct connection *chosen = NULL;
+    size_t most = 0;
+    for (size_t i = 0; i < e->slot_count; i++) {
+        struct connection *c = e->slots[i].connection;
+        if (!c || c->state > CONNECTION_OPEN || c->doomed || !kind(c)) continue;
+        size_t here = count_of(e, kind, &c->remote);
+        if (chosen && (here < most || (here == most && c->began.ns >= chosen->began.ns))) continue;
+        chosen = c;
+        most = here;
+    }
+    return chosen;
+}
+
+/* Ends one of this kind if there are `most` already. */
+static void make_room(struct endpoint *e, bool (*kind)(const struct connection *), size_t most)
+{
+    struct connection *c = count_of(e, kind, NULL) < most ? NULL : most_crowded(e, kind);
+    if (!c) return;
+    e->counters.evicted++;
+    connection_doom(c, c->protocol == &http3_protocol ? CLOSE_H3_LOAD : CLOSE_BUSY,
+                    "room was needed for another connection");
+}
+
+void endpoint_make_room_to_read(struct endpoint *e) { make_room(e, reader, 1 + e->slot_count / 4); }
+
 /* ---- packets out ---- */
 
 /* The end of a turn: ends doomed connections, sends what may leave. */
@@ -221,6 +281,14 @@ static void ask_back(struct endpoint *e, const ngtcp2_pkt_hd *hd, const ngtcp2_p
                                          &hd->dcid, token, (size_t)n));
 }
 
+void endpoint_ask_back(struct endpoint *e, const ngtcp2_path *path, struct bytes packet,
+                       instant now)
+{
+    ngtcp2_pkt_hd hd;
+    if (!e->send_blocked && !ngtcp2_accept(&hd, packet.data, packet.count))
+        ask_back(e, &hd, path, now);
+}
+
 static void turn_away(struct endpoint *e, const ngtcp2_pkt_hd *hd, uint64_t code,
                       const char *reason, const ngtcp2_path *path)
 {
@@ -250,14 +318,18 @@ static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes pack
             return;
         }
     }
-    if (!proven && e->handshakes_now >= e->config.retry_above) {
+    if (!proven && (e->handshakes_now >= e->config.retry_above ||
+                    count_of(e, half_open, NULL) >= HALF_OPEN_UNPROVEN)) {
         ask_back(e, &hd, path, now);
         return;
     }
     e->handshakes_now++;
     /* The last quarter is for those we dial: strangers must not be able to block our dials. */
+    size_t room = e->slot_count - e->slot_count / 4;
     struct connection *c = NULL;
-    if (e->counters.links < e->slot_count - e->slot_count / 4)
+    make_room(e, half_open, HALF_OPEN_MAX);
+    if (count_of(e, any, NULL) >= room) make_room(e, stranger, 1);
+    if (count_of(e, any, NULL) < room && e->counters.links < e->slot_count)
         c = connection_accept(e, &hd, proven ? &odcid : NULL, path, now);
     if (c) connection_read(c, path, packet, now);
     else turn_away(e, &hd, NGTCP2_CONNECTION_REFUSED, "no room for one more connection", path);

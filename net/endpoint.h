@@ -111,6 +111,8 @@ struct endpoint_counters {
     /* Retry, Version Negotiation, connections turned away for lack of room. */
     uint64_t retries_sent, negotiations_sent, refused;
     uint64_t handshakes_failed; /* of incoming connections */
+    uint64_t evicted;           /* incoming connections that made room for others */
+    uint64_t strangers;         /* incoming links that ended before link_welcome */
     uint64_t links, links_up;   /* now */
     uint64_t http3;             /* now */
 };

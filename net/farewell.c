@@ -6,11 +6,10 @@
 
 #include "internal.h"
 
-#define TLS_ALERT_HANDSHAKE_FAILURE       40
-#define TLS_ALERT_BAD_CERTIFICATE         42
-#define TLS_ALERT_CERTIFICATE_REQUIRED    116
-#define TLS_ALERT_NO_APPLICATION_PROTOCOL 120 /* RFC 7301 */
-#define REFUSED_PATIENCE_MS               100
+#define TLS_ALERT_HANDSHAKE_FAILURE    40
+#define TLS_ALERT_BAD_CERTIFICATE      42
+#define TLS_ALERT_CERTIFICATE_REQUIRED 116
+#define REFUSED_PATIENCE_MS            100
 
 /* Writes CONNECTION_CLOSE and keeps it for late packets. */
 static void say_farewell(struct connection *c, const ngtcp2_ccerr *tell, instant now)
@@ -58,6 +57,7 @@ static void finish(struct connection *c, uint32_t code, const char *reason, bool
                            .reason = text,
                            .by_peer = by_peer,
                            .up = c->up,
+                           .welcome = c->welcome,
                            .dialled = c->dialled,
                            .address = c->remote};
     memcpy(end.id, c->peer.id, sizeof end.id);
@@ -68,6 +68,7 @@ static void finish(struct connection *c, uint32_t code, const char *reason, bool
     if (c->up) {
         if (c->protocol == &http3_protocol) e->counters.http3--;
         else e->counters.links_up--;
+        if (c->protocol == &link_protocol && !c->dialled && !c->welcome) e->counters.strangers++;
     } else if (!c->dialled) {
         e->counters.handshakes_failed++;
     }
@@ -168,6 +169,7 @@ void connection_finish_by_error(struct connection *c, int error, instant now)
                now);
         return;
     case NGTCP2_ERR_DROP_CONN:
+    case NGTCP2_ERR_RETRY:
         finish(c, CLOSE_TRANSPORT, "its first packet made no connection", false, NULL, now);
         return;
     case NGTCP2_ERR_IDLE_CLOSE:
@@ -184,6 +186,10 @@ void connection_finish_by_error(struct connection *c, int error, instant now)
     default:
         if (c->doomed) { /* we ended it first, with our reason */
             connection_end(c, now);
+            return;
+        }
+        if (error == NGTCP2_ERR_CALLBACK_FAILURE && ngtcp2_conn_get_tls_alert2(c->quic)) {
+            finish_by_tls(c, now);
             return;
         }
         ngtcp2_ccerr_default(&tell);

@@ -38,6 +38,7 @@ struct web { /* session of a connection */
     nghttp3_conn *h3;
     struct connection *connection;
     struct message *messages;
+    uint64_t streams; /* that the client may have opened so far */
 };
 
 struct http3_reply {
@@ -292,7 +293,8 @@ static bool start(struct connection *c)
     int bad = !web;
     if (!bad && c->dialled) bad = nghttp3_conn_client_new(&web->h3, &callbacks, &s, NULL, web);
     else if (!bad) bad = nghttp3_conn_server_new(&web->h3, &callbacks, &s, NULL, web);
-    if (!bad && !c->dialled) nghttp3_conn_set_max_client_streams_bidi(web->h3, 64);
+    if (!bad) web->streams = STRANGER_STREAMS_BIDI;
+    if (!bad && !c->dialled) nghttp3_conn_set_max_client_streams_bidi(web->h3, web->streams);
     bad = bad || ngtcp2_conn_open_uni_stream(c->quic, &control, NULL) ||
           ngtcp2_conn_open_uni_stream(c->quic, &encoder, NULL) ||
           ngtcp2_conn_open_uni_stream(c->quic, &decoder, NULL) ||
@@ -335,6 +337,11 @@ static bool data(struct connection *c, int64_t stream, void *of, struct bytes b,
     struct web *web = c->session;
     nghttp3_ssize n =
         nghttp3_conn_read_stream2(web->h3, stream, b.data, b.count, fin, clock_now().ns);
+    if (n == NGHTTP3_ERR_MALFORMED_HTTP_HEADER || n == NGHTTP3_ERR_MALFORMED_HTTP_MESSAGING) {
+        /* This request alone is wrong (RFC 9114, 4.1.2). */
+        ngtcp2_conn_shutdown_stream(c->quic, 0, stream, NGHTTP3_H3_MESSAGE_ERROR);
+        n = (nghttp3_ssize)b.count;
+    }
     if (n < 0) {
         doom_by(c, (int)n);
         return false;
@@ -356,6 +363,9 @@ static void closed(struct connection *c, int64_t stream, void *of, bool whole, u
     struct web *web = c->session;
     int bad = nghttp3_conn_close_stream(web->h3, stream, whole ? NGHTTP3_H3_NO_ERROR : code);
     if (bad && bad != NGHTTP3_ERR_STREAM_NOT_FOUND) doom_by(c, bad);
+    /* The peer is about to be allowed one more. */
+    if (!c->dialled && ngtcp2_is_bidi_stream(stream))
+        nghttp3_conn_set_max_client_streams_bidi(web->h3, ++web->streams);
 }
 
 static void reset(struct connection *c, int64_t stream, void *of)

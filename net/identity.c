@@ -247,6 +247,30 @@ void identity_secret(const struct identity *i, const char *purpose, uint8_t out[
     c.hash(c.self, parts, 3, out);
 }
 
+bool identity_weak(const uint8_t id[CRYPTO_KEY_BYTES])
+{
+    static const uint8_t ends[] = {0xed, 0xec, 0xee}; /* p, p - 1, p + 1, where p = 2^255 - 19 */
+    static const uint8_t eighth[2][CRYPTO_KEY_BYTES] = {
+        {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4,
+         0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6,
+         0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
+        {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b,
+         0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39,
+         0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a}};
+    uint8_t y[CRYPTO_KEY_BYTES], end[CRYPTO_KEY_BYTES], small[CRYPTO_KEY_BYTES] = {0};
+    memcpy(y, id, sizeof y);
+    y[31] &= 0x7f; /* the other bit is the sign of x */
+    bool weak = !memcmp(y, eighth[0], sizeof y) || !memcmp(y, eighth[1], sizeof y);
+    memset(end, 0xff, sizeof end);
+    end[31] = 0x7f;
+    for (size_t i = 0; i < sizeof ends; i++) {
+        end[0] = ends[i];
+        weak = weak || !memcmp(y, end, sizeof y);
+    }
+    for (small[0] = 0; small[0] < 2; small[0]++) weak = weak || !memcmp(y, small, sizeof y);
+    return weak;
+}
+
 bool identity_in_certificate(struct bytes der, uint8_t out[CRYPTO_KEY_BYTES])
 {
     DecodedCert c;

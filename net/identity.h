@@ -61,6 +61,10 @@ struct bytes identity_private_key(const struct identity *i);
 /* The key inside a certificate; false unless it is one X.509 certificate of an Ed25519 key. */
 bool identity_in_certificate(struct bytes der, uint8_t out[CRYPTO_KEY_BYTES]);
 
+/* Is it a point of small order? Anybody can sign in the name of such a key (RFC 8032, 8.9 leaves it
+ * to protocols to refuse them). */
+bool identity_weak(const uint8_t id[CRYPTO_KEY_BYTES]);
+
 /* 64 hexadecimal digits, either case, nothing else. */
 bool identity_parse(const char *text, uint8_t out[CRYPTO_KEY_BYTES]);
 const char *identity_print(const uint8_t id[CRYPTO_KEY_BYTES], char out[IDENTITY_TEXT_BYTES]);

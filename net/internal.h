@@ -26,6 +26,9 @@
 
 #define SEND_BATCH_PACKETS 44 /* of 1452 bytes: just below the 64 KiB that one GSO send may hold */
 #define REASON_BYTES       160
+/* Requests that a peer may have under way before it is welcome; of HTTP/3 all. */
+#define STRANGER_STREAMS_BIDI 16
+#define CLOSE_H3_LOAD         0x107 /* H3_EXCESSIVE_LOAD (RFC 9114, 8.1) */
 
 enum connection_state {
     CONNECTION_HANDSHAKE,
@@ -90,11 +93,13 @@ struct connection {
     struct call *call; /* http3.c's, of a connection we dialled */
     link_id id;        /* of its slot; LINK_NONE once it ended */
     bool dialled, up, retiring;
+    bool welcome; /* may send more than a stranger */
     /* The local address of outgoing packets. Accepted: the address that the first packet was sent
      * to. Dialled: the kernel's choice ("any" on a wildcard), so that the link survives a change of
      * this host's address. */
     union udp_name local;
     struct address remote;
+    instant began;
     instant heard; /* the latest authenticated packet */
     /* Since when the network reports that nobody listens there; not later than `heard`: it does
      * not. */
@@ -192,6 +197,11 @@ void endpoint_warn(struct endpoint *e, const char *format, ...)
 void endpoint_release(struct endpoint *e, struct connection *c);
 /* Releases an ended connection and frees it after `rest`. */
 void endpoint_retire(struct endpoint *e, struct connection *c, span rest);
+/* A client's first packet from which ngtcp2 makes no connection before its address is proven. */
+void endpoint_ask_back(struct endpoint *e, const ngtcp2_path *path, struct bytes packet,
+                       instant now);
+/* One more connection is about to read by HTTP/3: there is a bound on them. */
+void endpoint_make_room_to_read(struct endpoint *e);
 /* A slot of the table, or LINK_NONE. */
 link_id endpoint_slot(struct endpoint *e, struct connection *c);
 
@@ -212,6 +222,8 @@ void connection_touch(struct connection *c);
 /* Ends it at the end of this turn. The first reason is kept. */
 void connection_doom(struct connection *c, uint32_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Lets it send as much as the configuration says. May be called inside ngtcp2's callbacks. */
+void connection_welcome(struct connection *c);
 void connection_free(struct connection *c);
 
 /* write.c */

@@ -88,6 +88,8 @@ static bool meet(struct connection *c, struct stream *s, uint8_t kind)
             return false;
         }
         n->control_seen = true;
+    } else if (kind == KIND_PARCEL && !bidi && !c->welcome) {
+        streams_refuse(c, s, STREAM_EARLY);
     } else if (kind == KIND_PARCEL && !bidi) {
         s->in_max = c->endpoint->config.parcel_bytes_max;
     } else if (kind == KIND_REQUEST && bidi) {
@@ -106,6 +108,8 @@ static void deliver(struct connection *c, struct stream *s)
     struct endpoint_handlers *h = &c->endpoint->handlers;
     struct bytes message = bytes_of(s->in, s->in_count);
     s->in_open = false;
+    s->early = s->kind == KIND_REQUEST && !s->ours && !c->welcome;
+    if (s->early) return;
     if (s->kind == KIND_PARCEL && h->parcel) h->parcel(h->ctx, c->id, message);
     if (s->kind == KIND_REQUEST && !s->ours) {
         s->asked = true;
@@ -210,7 +214,7 @@ static void reset(struct connection *c, int64_t id, void *of)
 {
     struct stream *s = of;
     if (!s) return;
-    s->in_open = false;
+    s->in_open = s->early = false;
     streams_release_in(c, s);
     /* A peer that cancels its request wants no reply either. */
     if (s->kind == KIND_REQUEST && !s->ours) streams_refuse(c, s, STREAM_DECLINED);
@@ -312,6 +316,7 @@ static void end(struct connection *c, const struct link_end *how)
     }
     if (n) {
         loop_timer_clear(c->endpoint->loop, &n->quiet);
+        loop_timer_clear(c->endpoint->loop, &n->welcome);
         chunks_clear(&n->datagrams);
         frames_fini(&n->frames);
         free(n);
@@ -370,6 +375,26 @@ static struct connection *usable(struct endpoint *e, link_id l)
 {
     struct connection *c = endpoint_connection(e, l);
     return c && c->session && c->up && !c->doomed && c->protocol == &link_protocol ? c : NULL;
+}
+
+/* Not from within link_welcome, whose caller may be in the middle of something. */
+static void on_welcome(void *ctx, instant now)
+{
+    struct connection *c = ctx;
+    struct session *n = c->session;
+    for (struct stream *s = n->all; s && !c->doomed; s = s->all_next)
+        if (s->early) deliver(c, s);
+    connection_touch(c);
+}
+
+void link_welcome(struct endpoint *e, link_id l)
+{
+    struct connection *c = usable(e, l);
+    if (!c || c->welcome) return;
+    struct session *n = c->session;
+    connection_welcome(c);
+    n->welcome = (struct loop_timer){.fire = on_welcome, .ctx = c};
+    loop_timer_set(e->loop, &n->welcome, clock_now());
 }
 
 void link_retire(struct endpoint *e, link_id l)

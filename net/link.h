@@ -35,6 +35,7 @@ struct link_end {
     const char *reason;           /* a sentence, the peer's or ours; lent for the call */
     bool by_peer;                 /* the peer closed it */
     bool up;                      /* it had been up: link_up was called */
+    bool welcome;                 /* link_welcome was called */
     bool dialled;                 /* by us */
     uint8_t id[CRYPTO_KEY_BYTES]; /* the peer's, or the one that was dialled */
     struct address address;
@@ -43,6 +44,10 @@ struct link_end {
 /* Ends a link: what was queued and not sent is lost. The link_down handler is called before the
  * loop sleeps again. */
 void link_close(struct endpoint *e, link_id l, uint32_t code, const char *reason);
+
+/* The peer has said who it is and is let in. Until this is called its parcels are refused, its
+ * requests wait, and all it has under way is 256 KiB and 16 requests at most. */
+void link_welcome(struct endpoint *e, link_id l);
 
 /* Ends a link with CLOSE_DUPLICATE once it is quiet: no parcel or request is open on it and nothing
  * has moved for 1 s, or after 30 s. Until then it works as before. The caller chooses which of

@@ -18,6 +18,7 @@
 #define STREAM_TOO_LONG 0x02
 #define STREAM_FULL     0x03 /* too many unfinished messages at once: retry later */
 #define STREAM_DECLINED 0x04 /* the request was not answered */
+#define STREAM_EARLY    0x05 /* a parcel of a peer that is not welcome yet */
 
 struct train { /* train.h */
     bool begun;
@@ -42,6 +43,7 @@ struct stream {
     uint8_t *in;
     size_t in_count, in_room, in_max;
     bool asked;                    /* a request that was delivered and is not answered yet */
+    bool early;                    /* a request that waits until the peer is welcome */
     bool bulk;                     /* a request whose reply counts in link_flows */
     instant sent_first, sent_last; /* pieces of a message of bulk; 0: not yet */
 };
@@ -64,6 +66,7 @@ struct session {
     uint64_t bulk_sent, bulk_received; /* since the latest link_flows */
     struct train train;
     struct loop_timer quiet; /* of a retiring link */
+    struct loop_timer welcome;
     instant retired, moved;
 };
 

@@ -17,7 +17,7 @@ static int check_certificate(int good, WOLFSSL_X509_STORE_CTX *store)
         store->error != ASN_BEFORE_DATE_E && store->error != ASN_AFTER_DATE_E)
         return 0;
     struct bytes der = bytes_of(store->certs[0].buffer, store->certs[0].length);
-    if (!identity_in_certificate(der, p->shown)) return 0;
+    if (!identity_in_certificate(der, p->shown) || identity_weak(p->shown)) return 0;
     if (p->pinned && memcmp(p->id, p->shown, sizeof p->id)) {
         p->wrong_key = true;
         return 0;

@@ -12,8 +12,9 @@
 #include "identity.h"
 #include "wolfssl_all.h"
 
-#define TLS_ALPN_H3    "h3"
-#define TLS_ALPN_BYTES 32
+#define TLS_ALERT_NO_APPLICATION_PROTOCOL 120 /* RFC 7301 */
+#define TLS_ALPN_H3                       "h3"
+#define TLS_ALPN_BYTES                    32
 
 struct tls { /* shared by all connections of an endpoint */
     WOLFSSL_CTX *server, *client;

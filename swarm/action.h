@@ -185,8 +185,10 @@ struct note {
 /* After each name: the fields of struct action that it fills. */
 enum action_kind {
     /* network; `peer` is the addressee */
-    ACTION_DIAL,     /* id, address */
-    ACTION_HANG_UP,  /* link, code, text */
+    ACTION_DIAL,    /* id, address */
+    ACTION_HANG_UP, /* link, code, text */
+    /* link: its HELLO is accepted; before that, parcels are declined and requests wait */
+    ACTION_WELCOME,
     ACTION_RETIRE,   /* link: close it once idle, because another link to the same peer stays */
     ACTION_DATAGRAM, /* link, bytes (at most LINK_DATAGRAM_BYTES_MAX): may be lost */
     ACTION_FRAME,    /* link, type, bytes (at most LINK_FRAME_BYTES_MAX): reliable, in order */

@@ -4,16 +4,16 @@
 #include "member_health.h"
 #include "member_table.h"
 #include "seen.h"
+#include "stranger.h"
 
 #define RECONNECT       span_s(30)
 #define RECONNECT_ALONE span_s(5)
 #define REFUSED         span_s(300) /* another run or version is unlikely to change soon */
 #define REDIAL          span_ms(300)
 /* If nobody has heard from it for so long either, a failed dial becomes an accusation. */
-#define UNHEARD        span_s(15)
-#define HELLO_PATIENCE span_s(10)
-#define BROKEN         span_s(1)
-#define REMEMBERED     span_s(24 * 3600)
+#define UNHEARD    span_s(15)
+#define BROKEN     span_s(1)
+#define REMEMBERED span_s(24 * 3600)
 
 /* ---- links ---- */
 
@@ -186,6 +186,7 @@ void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], 
 void contact_refuse(struct members *m, link_id link)
 {
     int i = members_by_link(m, link);
+    stranger_forget(m, link);
     if (i == NOBODY) return;
     struct member *p = &m->members[i];
     forget_link(m, i, member_link_of(p, link));
@@ -195,19 +196,21 @@ void contact_refuse(struct members *m, link_id link)
     listed_give_up(m, i);
 }
 
-void contact_note(const struct member *p, const char *name, const char *key, const char *word,
-                  const struct sink *out)
+void contact_note(const uint8_t id[CRYPTO_KEY_BYTES], const char *name, const char *key,
+                  const char *word, const struct sink *out)
 {
     sink_note(out, (struct note){.name = name,
                                  .word = {key, word},
-                                 .hex = {"peer", bytes_of(p->id, sizeof p->id)}});
+                                 .hex = {"peer", bytes_of(id, CRYPTO_KEY_BYTES)}});
 }
 
 void contact_turn_away(struct members *m, int i, link_id link, uint32_t code, const char *text,
                        const struct sink *out)
 {
-    struct member *p = &m->members[i];
     contact_hang_up(m, link, code, text, out);
+    stranger_forget(m, link);
+    if (i == NOBODY) return;
+    struct member *p = &m->members[i];
     forget_link(m, i, member_link_of(p, link));
     p->unreached = reach_reason_of(code, true);
     p->refused = p->dial_at = instant_after(m->now, REFUSED);
@@ -273,6 +276,7 @@ void contact_tick(struct members *m, const struct sink *out)
         reconnect(m);
     }
     if (m->now.ns >= m->listed_at.ns) listed_dial(m);
+    stranger_tick(m, out);
 }
 
 void contact_look(struct members *m, int i, const struct sink *out)
@@ -290,7 +294,7 @@ void contact_dial(struct members *m, int i, const struct sink *out)
 
 instant contact_due(const struct members *m)
 {
-    instant due = instant_min(m->reconnect_at, m->listed_at);
+    instant due = instant_min(instant_min(m->reconnect_at, m->listed_at), stranger_due(m));
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
         if (!p->used) continue;

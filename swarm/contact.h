@@ -10,6 +10,8 @@
 
 #include "member_parts.h"
 
+#define HELLO_PATIENCE span_s(10) /* SPEC.md, "Membership": from a link to its HELLO */
+
 /* Copies the peer list (listed.h) and plans the first dials. */
 void contact_init(struct members *m);
 
@@ -19,8 +21,8 @@ void contact_learned(struct members *m, int member);
 /* Hangs up all links to a member; `code`: enum link_close. Plans the next dial. */
 void contact_drop(struct members *m, int member, uint32_t code, const struct sink *out);
 
-/* This link was hung up and is no longer used. If it was the last one, that counts as a failed
- * dial: the next one waits longer. */
+/* This link, to a member or a stranger, was hung up and is no longer used. If it was a member's last
+ * one, that counts as a failed dial: the next one waits longer. */
 void contact_refuse(struct members *m, link_id link);
 
 /* This link has ended, or was hung up. */
@@ -35,7 +37,7 @@ void contact_broken(struct members *m, link_id link);
 struct member_link *contact_slot(struct members *m, int member, const struct sink *out);
 
 /* It cannot be a member here (other run, other version, table full): hangs up and does not dial it
- * for five minutes. `text` goes to the peer. */
+ * for five minutes. `member` is NOBODY for a stranger. `text` goes to the peer. */
 void contact_turn_away(struct members *m, int member, link_id link, uint32_t code, const char *text,
                        const struct sink *out);
 
@@ -56,8 +58,8 @@ instant contact_due(const struct members *m);
 void contact_hang_up(const struct members *m, link_id link, uint32_t code, const char *text,
                      const struct sink *out);
 
-/* A note about a member, with a text field. */
-void contact_note(const struct member *p, const char *name, const char *key, const char *word,
-                  const struct sink *out);
+/* A note about a peer, with a text field. */
+void contact_note(const uint8_t id[CRYPTO_KEY_BYTES], const char *name, const char *key,
+                  const char *word, const struct sink *out);
 
 #endif

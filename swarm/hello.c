@@ -10,8 +10,11 @@
 #include "member_record.h"
 #include "member_table.h"
 #include "seen.h"
+#include "stranger.h"
 #include "twin.h"
 #include "wire.h"
+
+#define OTHER_RUN_PERIOD span_s(10) /* SPEC.md, "Membership" */
 
 static void say_hello(struct members *m, link_id link, const struct address *seen,
                       const struct sink *out)
@@ -43,19 +46,16 @@ void members_link_up(struct members *m, const struct event *e, const struct sink
         return;
     }
     int i = members_by_id(m, e->id);
-    if (i == NOBODY) i = members_add(m, e->id);
     if (i == NOBODY) {
-        contact_hang_up(m, e->link, CLOSE_BUSY, "no room for another peer", out);
-        return;
+        stranger_add(m, e, out);
+    } else {
+        *contact_slot(m, i, out) = (struct member_link){.link = e->link,
+                                                        .address = e->address,
+                                                        .dialled = e->dialled,
+                                                        .since = m->now,
+                                                        .order = ++m->order};
+        if (e->dialled) m->members[i].dialling = false;
     }
-    struct member *p = &m->members[i];
-    struct member_link *l = contact_slot(m, i, out);
-    *l = (struct member_link){.link = e->link,
-                              .address = e->address,
-                              .dialled = e->dialled,
-                              .since = m->now,
-                              .order = ++m->order};
-    if (e->dialled) p->dialling = false;
     say_hello(m, e->link, &e->address, out);
 }
 
@@ -73,6 +73,29 @@ static void inform(struct members *m, int i)
     member_flush_soon(m);
 }
 
+static const char full[] = "this swarm has all the members it can have";
+
+/* A stranger's HELLO can be accepted: gives it an entry in the table, which it takes only if its
+ * PEER record is its own. False when that is not so. NOBODY in *member: there is no room, and it has
+ * been told. */
+static bool admit(struct members *m, link_id link, const struct hello *h, int *member,
+                  const struct sink *out)
+{
+    const struct stranger_link s = *stranger_of(m, link);
+    *member = NOBODY;
+    if (!members_own_record(m, s.id, h->record)) return false;
+    *member = members_by_id(m, s.id);
+    if (*member == NOBODY && members_live(m) < NODE_GROUP_MAX) *member = members_add(m, s.id);
+    if (*member == NOBODY) {
+        contact_turn_away(m, NOBODY, link, CLOSE_BUSY, full, out);
+        return true;
+    }
+    stranger_forget(m, link);
+    *contact_slot(m, *member, out) = (struct member_link){
+        .link = link, .address = s.address, .since = s.since, .order = ++m->order};
+    return true;
+}
+
 /* Accepts a HELLO: stores its record and greets its link. False when the record is not this
  * member's. */
 static bool greet(struct members *m, int i, link_id link, const struct hello *h,
@@ -82,12 +105,12 @@ static bool greet(struct members *m, int i, link_id link, const struct hello *h,
     struct member_link *l = member_link_of(p, link);
     if (!members_absorb_hello(m, i, h->record, out)) return false;
     if (!p->known) {
-        contact_turn_away(m, i, link, CLOSE_BUSY, "this swarm has all the members it can have",
-                          out);
+        contact_turn_away(m, i, link, CLOSE_BUSY, full, out);
         return true;
     }
     link_id before = member_link(m, i);
     l->greeted = true;
+    sink_act(out, &(struct action){.kind = ACTION_WELCOME, .peer = p->sid, .link = link});
     l->heard = m->now;
     l->incarnation = p->incarnation;
     l->life = h->life;
@@ -105,12 +128,14 @@ static bool greet(struct members *m, int i, link_id link, const struct hello *h,
 }
 
 /* Another experiment: notes which settings differ, for the log and for whoever set it up. */
-static void note_other_run(const struct members *m, int i, struct bytes theirs,
-                           const struct sink *out)
+static void note_other_run(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                           struct bytes theirs, const struct sink *out)
 {
     char story[NODE_STORY_BYTES] = "which keys differ is not known";
+    if (m->now.ns < m->other_run_at.ns) return;
+    m->other_run_at = instant_after(m->now, OTHER_RUN_PERIOD);
     if (m->config.differ) (void)m->config.differ(m->config.shared, theirs, story);
-    contact_note(&m->members[i], "other_run", "why", story, out);
+    contact_note(id, "other_run", "why", story, out);
 }
 
 /* The text is read on both sides, so it says neither "this node" nor "here". */
@@ -129,13 +154,12 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
 {
     m->now = now;
     int i = members_by_link(m, link);
-    if (i == NOBODY) return true; /* already hung up */
-    struct member *p = &m->members[i];
-    struct member_link *l = member_link_of(p, link);
+    const struct stranger_link *s = i == NOBODY ? stranger_of(m, link) : NULL;
+    if (i == NOBODY && !s) return true; /* already hung up */
     struct reader r = reader_init(body);
     uint16_t major = reader_u16(&r);
     (void)reader_u16(&r);
-    if (r.bad || l->greeted) return false;
+    if (r.bad || (!s && member_greeted(&m->members[i], link))) return false;
     if (major != WIRE_MAJOR) {
         turn_away_version(m, i, link, major, out);
         return true;
@@ -152,17 +176,20 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
         if (r.bad) return false;
     }
     if (memcmp(run.data, m->config.run_id, CRYPTO_DIGEST_BYTES) != 0) {
-        note_other_run(m, i, shared, out);
+        note_other_run(m, s ? s->id : m->members[i].id, shared, out);
         contact_turn_away(m, i, link, CLOSE_RUN, "this node takes part in another experiment", out);
         return true;
     }
+    if (s && !admit(m, link, &h, &i, out)) return false;
+    if (i == NOBODY) return true;
+    struct member *p = &m->members[i];
     if (p->twin.link != LINK_NONE) {
         contact_hang_up(m, link, CLOSE_DUPLICATE, "another process of yours is being looked at",
                         out);
         contact_refuse(m, link);
         return true;
     }
-    return twin_holds(m, i, l, &h) || greet(m, i, link, &h, out);
+    return twin_holds(m, i, member_link_of(p, link), &h) || greet(m, i, link, &h, out);
 }
 
 /* ---- a second process with its key ---- */
@@ -184,6 +211,7 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
 {
     m->now = now;
     int i = members_by_link(m, link);
+    stranger_forget(m, link);
     if (i == NOBODY) return;
     contact_forget(m, link);
     look_at_twin(m, i, out);

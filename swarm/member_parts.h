@@ -98,6 +98,16 @@ struct member {
     struct record_reach reach;   /* valid when stored[STORED_REACH].count */
 };
 
+#define STRANGERS_MAX 32
+
+/* A peer that dialled me and has no entry among the members; stranger.h. */
+struct stranger_link {
+    link_id link; /* LINK_NONE: free */
+    uint8_t id[CRYPTO_KEY_BYTES];
+    struct address address; /* where it was seen */
+    instant since;
+};
+
 #define LISTED_ADDRESSES_MAX 4
 
 /* An entry of the peer list. While only its ID and addresses are known, it occupies a slot among
@@ -148,6 +158,7 @@ struct members {
     struct record_progress progress;  /* mine, as last published */
     bool published;                   /* there is a PROGRESS record of mine */
     struct member members[MEMBERS_MAX];
+    struct stranger_link strangers[STRANGERS_MAX];
     struct record_reach reach; /* mine, as last published */
     instant reach_at;          /* when to publish it again */
     uint32_t health;           /* Lifeguard's local health, 1 (well) .. 8: multiplies timeouts */
@@ -159,6 +170,7 @@ struct members {
     struct listed *listed;            /* the peer list without me */
     size_t listed_count, listed_turn; /* entries; index of the next one to dial, modulo the count */
     instant listed_at;                /* when the next of them may be dialled */
+    instant other_run_at;             /* no peer of another experiment is noted before */
     instant clone_at;                 /* next time that another process with my key is logged */
     uint64_t ticket;                  /* of the SYNC under way; 0: none */
     uint64_t tickets;                 /* issued so far */

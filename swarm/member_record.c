@@ -233,11 +233,21 @@ bool member_absorb_all(struct members *m, struct reader *r, int from, const stru
     return good && !r->bad;
 }
 
-bool members_absorb_hello(struct members *m, int i, struct bytes record, const struct sink *out)
+/* Is it a PEER record that names this ID? */
+static bool names(struct bytes record, const uint8_t id[CRYPTO_KEY_BYTES])
 {
     struct record r;
-    if (!record_read(record, &r) || r.kind != RECORD_PEER ||
-        memcmp(r.peer.id, m->members[i].id, CRYPTO_KEY_BYTES) != 0)
-        return false;
-    return absorb(m, 0, record, i, out);
+    return record_read(record, &r) && r.kind == RECORD_PEER &&
+           memcmp(r.peer.id, id, CRYPTO_KEY_BYTES) == 0;
+}
+
+bool members_own_record(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                        struct bytes record)
+{
+    return names(record, id) && record_verify(m->config.crypto, m->config.run_id, record, id);
+}
+
+bool members_absorb_hello(struct members *m, int i, struct bytes record, const struct sink *out)
+{
+    return names(record, m->members[i].id) && absorb(m, 0, record, i, out);
 }

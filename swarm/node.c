@@ -11,6 +11,7 @@
 #include "node_parts.h"
 #include "node_round.h"
 #include "node_say.h"
+#include "stranger.h"
 
 /* SPEC.md, "A node's life". */
 /* With count_steps: a repeatable run starts with everybody on the peer list. */
@@ -90,7 +91,7 @@ static void protocol_error(struct node *n, link_id link)
                        .link = link,
                        .code = CLOSE_PROTOCOL,
                        .text = "bytes that the protocol does not allow"};
-    if (i == NOBODY) return;
+    if (i == NOBODY && !stranger_of(&n->members, link)) return; /* already hung up */
     sink_act(n->out, &a);
     contact_refuse(&n->members, link);
 }
@@ -99,11 +100,13 @@ static void on_frame(struct node *n, const struct event *e)
 {
     struct sink in = node_inner(n);
     int i = members_by_link(&n->members, e->link);
-    if (i == NOBODY) return; /* already hung up */
-    const struct member *p = &n->members.members[i];
+    if (i == NOBODY && !stranger_of(&n->members, e->link)) return; /* already hung up */
+    const struct member *p = i == NOBODY ? NULL : &n->members.members[i];
     bool good = true;
     if (e->type == WIRE_HELLO) {
         good = members_hello(&n->members, e->link, e->bytes, n->now, &in);
+    } else if (!p) {
+        good = false;
     } else if (member_held_back(p, e->link)) {
         return; /* nothing is accepted while its HELLO is held back */
     } else if (!member_greeted(p, e->link)) {
@@ -131,7 +134,8 @@ static void on_request(struct node *n, const struct event *e)
     uint8_t type = e->bytes.count ? e->bytes.data[0] : 0;
     sid s = i == NOBODY ? 0 : n->members.members[i].sid;
     struct action none = {.kind = ACTION_REPLY, .peer = s, .link = e->link, .ticket = e->ticket};
-    if (i == NOBODY || e->bytes.count == 0) sink_act(n->out, &none);
+    bool greeted = i != NOBODY && member_greeted(&n->members.members[i], e->link);
+    if (!greeted || e->bytes.count == 0) sink_act(n->out, &none);
     else if (type == WIRE_SYNC)
         members_sync(&n->members, e->link, e->ticket, e->bytes, n->now, &in);
     else if (sync_takes(type)) sync_request(&n->sync, s, e->link, e->ticket, e->bytes, &in);
@@ -188,7 +192,7 @@ static void on_network(struct node *n, const struct event *e)
         on_frame(n, e);
         break;
     case EVENT_PARCEL:
-        if (i != NOBODY &&
+        if (i != NOBODY && member_greeted(&n->members.members[i], e->link) &&
             !reduce_parcel(&n->reduce, n->members.members[i].sid, e->bytes, n->now, &in))
             protocol_error(n, e->link);
         break;

@@ -52,7 +52,7 @@ void twin_pong(struct members *m, int i, link_id link, uint32_t nonce, const str
     snprintf(text, sizeof text, "another worker with this key is in the swarm, seen at %s", where);
     link_id copy = p->twin.link;
     contact_hang_up(m, copy, CLOSE_SELF, text, out);
-    contact_note(p, "copy", "first", where, out);
+    contact_note(p->id, "copy", "first", where, out);
     contact_forget(m, copy);
 }
 

@@ -10,6 +10,11 @@ bool address_equal(const struct address *a, const struct address *b)
     return a->family == b->family && a->port == b->port && !memcmp(a->ip, b->ip, sizeof a->ip);
 }
 
+bool address_same_place(const struct address *a, const struct address *b)
+{
+    return a->family == b->family && !memcmp(a->ip, b->ip, a->family == 6 ? 8 : 4);
+}
+
 bool address_is_any(const struct address *a)
 {
     static const uint8_t zeros[sizeof a->ip];

@@ -16,6 +16,9 @@ struct address {
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/* May one owner have both? The same IPv4 address, or network of 64 bits of IPv6. */
+bool address_same_place(const struct address *a, const struct address *b);
+
 /* 0.0.0.0 or [::]: for listening, every address of the host; it cannot be dialled. */
 bool address_is_any(const struct address *a);
 

@@ -107,6 +107,12 @@ static enum err open_side(const struct wishes *o, uint8_t number, struct identit
     return e ? e : loop_open(loop, w);
 }
 
+static void on_sender(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
+                      const struct address *remote, bool dialled)
+{
+    link_welcome(*((struct sender *)ctx)->endpoint, l);
+}
+
 /* The other process: receives parcels until the links end, then reports its CPU time. */
 static void on_gone(void *ctx, link_id l, const struct link_end *end)
 {
@@ -118,18 +124,18 @@ static int receive(const struct wishes *o, int tell)
 {
     struct sender s = {.links = o->links};
     struct identity *self;
-    struct endpoint *e;
     struct endpoint_config c = config_of(o);
-    struct endpoint_handlers h = {.ctx = &s, .link_down = on_gone};
-    if (open_side(o, 2, &self, &s.loop, NULL) || endpoint_open(s.loop, &c, self, &h, &e, NULL))
+    struct endpoint_handlers h = {.ctx = &s, .link_up = on_sender, .link_down = on_gone};
+    if (open_side(o, 2, &self, &s.loop, NULL) ||
+        endpoint_open(s.loop, &c, self, &h, s.endpoint, NULL))
         return 1;
-    struct address at = endpoint_address(e);
+    struct address at = endpoint_address(*s.endpoint);
     if (write(tell, &at, sizeof at) != sizeof at) return 1;
     double before = cpu_seconds();
     loop_run(s.loop);
     double spent = cpu_seconds() - before;
     if (write(tell, &spent, sizeof spent) != sizeof spent) return 1;
-    endpoint_close(e);
+    endpoint_close(*s.endpoint);
     identity_close(self);
     loop_close(s.loop);
     return 0;

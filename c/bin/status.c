@@ -104,8 +104,8 @@ static long long latest_epoch(const json_t *o)
 /* Totals of the swarm, as known to the peer that was asked. */
 static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
 {
-    char fields[9][80], bytes[32];
-    const char *list[9];
+    char fields[10][80], bytes[32];
+    const char *list[10];
     long long epoch = latest_epoch(o), rate = 0, alive = 0;
     double losses = 0, tokens = 0;
     size_t i, with_loss = 0, n = 0;
@@ -128,6 +128,10 @@ static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
     if (with_loss) snprintf(fields[n++], 80, "mean loss %.4f", losses / (double)with_loss);
     snprintf(fields[n++], 80, "* asked: %s sent", amount_bytes((double)whole_of(o, "sent"), bytes));
     snprintf(fields[n++], 80, "%s received", amount_bytes((double)whole_of(o, "received"), bytes));
+    const json_t *strangers = json_object_get(o, "strangers");
+    long long away = whole_of(strangers, "links") + whole_of(strangers, "refused") +
+                     whole_of(strangers, "evicted");
+    if (away) snprintf(fields[n++], 80, "%lld strangers turned away", away);
     for (i = 0; i < n; i++) list[i] = fields[i];
     terminal_flow(to, list, n, width - 1);
 }

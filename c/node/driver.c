@@ -22,6 +22,7 @@
 #include "net/resolve.h"
 #include "node/partial.h"
 #include "node/peers.h"
+#include "node/strangers.h"
 #include "node/view.h"
 #include "swarm/node.h"
 #include "swarm/wire.h"
@@ -41,6 +42,7 @@ struct driver {
     struct sink sink;
     struct peers peers;
     bool peers_open;
+    struct strangers strangers;
     struct loop_call resolved; /* a name of the peer lists was looked up */
     struct loop_timer tick, second;
     struct loop_call heard; /* the trainer has sent an event */
@@ -163,6 +165,9 @@ static void act(void *self, struct action *a)
         break;
     case ACTION_HANG_UP:
         link_close(d->endpoint, a->link, a->code, a->text ? a->text : "");
+        break;
+    case ACTION_WELCOME:
+        link_welcome(d->endpoint, a->link);
         break;
     case ACTION_RETIRE:
         link_retire(d->endpoint, a->link);
@@ -348,6 +353,7 @@ static void on_second(void *ctx, instant now)
     event_log_f64(j, "lag_max_ms", lag.max_ms);
     event_log_u64(j, "wakeups", loop_wakeups(d->loop));
     event_log_end(j);
+    strangers_tell(&d->strangers, &n, now, j);
     loop_timer_set(d->loop, &d->second, instant_after(now, span_s(1)));
 }
 
@@ -361,8 +367,7 @@ static void on_http(void *ctx, const char *path, struct http3_reply *to)
                            .epoch_tokens =
                                d->c.experiment->outer.every * d->c.experiment->train.batch_tokens,
                            .parameters = d->c.replica->layout.parameters,
-                           .sent = n.sent_bytes,
-                           .received = n.received_bytes,
+                           .net = n,
                            .listen = driver_address(d)};
     struct node_peer all[NODE_PEERS_MAX];
     f.peers = all;

@@ -135,6 +135,7 @@ void peers_ended(struct peers *p, const struct link_end *end)
     static const uint8_t nobody[CRYPTO_KEY_BYTES];
     char address[ADDRESS_TEXT_BYTES];
     if (end->code == CLOSE_OK || end->code == CLOSE_DUPLICATE) return;
+    if (end->up && !end->dialled && !end->welcome) return;
     event_log_begin(p->c.log, end->up ? "link_down" : "dial_failed");
     event_log_hex(p->c.log, "id", end->id, sizeof end->id);
     event_log_text(p->c.log, "address", address_print(&end->address, address));

@@ -54,7 +54,8 @@ void peers_tell(struct peers *p);
 void peers_answers(struct peers *p);
 
 /* A dial that failed, or a link that ended: writes it to the log, and to the table if it explains
- * why that peer cannot be reached. */
+ * why that peer cannot be reached. A stranger's link does neither: there may be any number of
+ * them, and they are counted (endpoint_counters). */
 void peers_ended(struct peers *p, const struct link_end *end);
 
 /* The present members, once a second: remembers the live ones. Returns the number of members linked

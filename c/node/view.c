@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/strangers.h"
 #include "swarm/wire.h"
 
 const char *view_phase(enum peer_phase p)
@@ -76,6 +77,17 @@ static json_t *unreached_json(const struct unreached *u, uint64_t now_ms)
     return o;
 }
 
+/* What those cost that are no members. */
+static json_t *strangers_json(const struct endpoint_counters *n)
+{
+    json_t *o = json_object();
+    struct strangers_count counts[STRANGERS_COUNTS];
+    strangers_counts(n, counts);
+    for (size_t i = 0; i < STRANGERS_COUNTS; i++)
+        json_object_set_new(o, counts[i].name, json_integer((json_int_t)counts[i].value));
+    return o;
+}
+
 char *view_status(const struct view_facts *f)
 {
     char run[2 * CRYPTO_DIGEST_BYTES + 1];
@@ -86,11 +98,12 @@ char *view_status(const struct view_facts *f)
     json_t *unreached = json_array();
     for (size_t i = 0; i < f->unreached_count; i++)
         json_array_append_new(unreached, unreached_json(&f->unreached[i], f->now_ms));
-    json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "experiment",
-                          f->experiment, "run", run, "epochs", (json_int_t)f->epochs,
-                          "epoch_tokens", (json_int_t)f->epoch_tokens, "parameters",
-                          (json_int_t)f->parameters, "sent", (json_int_t)f->sent, "received",
-                          (json_int_t)f->received, "peers", list, "unreachable", unreached);
+    json_t *o =
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "experiment", f->experiment,
+                  "run", run, "epochs", (json_int_t)f->epochs, "epoch_tokens",
+                  (json_int_t)f->epoch_tokens, "parameters", (json_int_t)f->parameters, "sent",
+                  (json_int_t)f->net.sent_bytes, "received", (json_int_t)f->net.received_bytes,
+                  "strangers", strangers_json(&f->net), "peers", list, "unreachable", unreached);
     char *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(o);
     return text;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "net/endpoint.h"
 #include "node/unreached.h"
 #include "swarm/peer.h"
 
@@ -17,14 +18,15 @@ struct view_facts {
     uint64_t epochs;       /* of the whole run */
     uint64_t epoch_tokens; /* of an epoch per worker, on average */
     uint64_t parameters;
-    uint64_t sent, received;           /* bytes of UDP payload so far */
+    struct endpoint_counters net;
     struct address listen;             /* our own address, used until a peer reports another */
     const struct unreached *unreached; /* peers that we cannot reach */
     size_t unreached_count;
     uint64_t now_ms; /* unix milliseconds */
 };
 
-/* A JSON object: experiment, run, epochs, epoch_tokens, parameters, sent, received, peers: [{id,
+/* A JSON object: experiment, run, epochs, epoch_tokens, parameters, sent, received, strangers: {links,
+ * handshakes, retries, refused, evicted, garbage, resets}, peers: [{id,
  * address, self, linked, health, phase, epoch, steps, tokens, tokens_per_s, loss, lineage, age,
  * unreachable: [{id, reason}]}], unreachable: [{id, address, reason, why, tries, seconds (since the
  * latest try)}]. The inner `unreachable` lists the members that a member reports as unreachable,

@@ -146,6 +146,22 @@ Test(endpoint, refuses_a_peer_of_another_version_of_the_protocol)
     cr_assert_eq(a.ups + b.ups, 0);
 }
 
+Test(endpoint, refuses_a_peer_that_names_no_protocol)
+{
+    two(NULL);
+    struct connection *c = endpoint_connection(a.endpoint, node_dial(&a, &b));
+    wolfSSL_free(c->tls);
+    c->tls = wolfSSL_new(a.endpoint->tls.client);
+    wolfSSL_set_app_data(c->tls, &c->ref);
+    wolfSSL_SetCertCbCtx(c->tls, &c->peer);
+    wolfSSL_set_quic_transport_version(c->tls, 0x39);
+    wolfSSL_set_connect_state(c->tls);
+    ngtcp2_conn_set_tls_native_handle(c->quic, c->tls);
+    turn_until(a.downs, 5);
+    cr_assert_eq(a.end.code, CLOSE_ALPN, "%x %s", a.end.code, a.reason);
+    cr_assert_eq(b.ups, 0);
+}
+
 Test(endpoint, tells_a_peer_that_its_accept_handler_refused_why)
 {
     two(NULL);
@@ -297,28 +313,69 @@ Test(endpoint, ignores_garbage)
     close(fd);
 }
 
+/* A genuine first packet to b, whose sender then vanishes. */
+static void ghost(void)
+{
+    struct endpoint_config mute = config();
+    struct node n;
+    node_start(&n, &mute, 9);
+    node_dial(&n, &b);
+    loop_turn(loop, clock_now());
+    loop_turn(loop, clock_now());
+    n.endpoint->handlers = (struct endpoint_handlers){0};
+    udp_close(&n.endpoint->udp); /* no goodbye gets out */
+    n.endpoint->udp.fd = -1;
+    n.endpoint->socket.fd = -1;
+    endpoint_close(n.endpoint);
+    identity_close(n.self);
+}
+
+Test(endpoint, lets_others_in_while_handshakes_are_begun_and_never_ended)
+{
+    struct endpoint_config c = config();
+    c.retry_above = 1000;
+    two(&c);
+    for (int i = 0; i < 60; i++) ghost();
+    struct endpoint_counters n = endpoint_counters(b.endpoint);
+    cr_assert_leq(n.links, 16);
+    cr_assert_geq(n.retries_sent, 40, "further ones must prove their address");
+    node_dial(&a, &b);
+    turn_until(a.ups, 5);
+    cr_assert_eq(a.ups, 1);
+}
+
+/* Whoever has said nothing but a key. */
+Test(endpoint, gives_the_place_of_a_stranger_to_the_next_one)
+{
+    struct endpoint_config small = config();
+    small.links_max = 8;
+    node_start(&a, NULL, 1);
+    node_start(&b, &small, 2);
+    b.cool = true;
+    node_dial(&a, &b);
+    turn_until(a.ups, 5);
+    link_welcome(b.endpoint, b.up);
+    for (int i = 0; i < 20; i++) {
+        node_dial(&a, &b);
+        turn_until(a.ups == i + 2, 5);
+        cr_assert_eq(a.ups, i + 2);
+    }
+    turn_until(a.downs == 15, 5);
+    cr_assert_eq(a.downs, 15);
+    cr_assert_eq(a.end.code, CLOSE_BUSY);
+    cr_assert_eq(endpoint_counters(b.endpoint).evicted, 15);
+    cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of("x", 1)));
+    struct link_info first;
+    cr_assert(link_info(b.endpoint, b.up, &first));
+}
+
 Test(endpoint, forgets_half_open_strangers)
 {
     struct endpoint_config c = config();
     c.handshake = span_ms(500);
     c.retry_above = 1000;
     two(&c);
-    /* Genuine first packets whose senders then vanish. */
-    struct endpoint_config mute = config();
-    mute.handshake = span_ms(500);
-    for (int i = 0; i < 20; i++) {
-        struct node ghost;
-        node_start(&ghost, &mute, 9);
-        node_dial(&ghost, &b);
-        loop_turn(loop, clock_now());
-        loop_turn(loop, clock_now());
-        ghost.endpoint->handlers = (struct endpoint_handlers){0};
-        udp_close(&ghost.endpoint->udp); /* no goodbye gets out */
-        ghost.endpoint->udp.fd = -1;
-        ghost.endpoint->socket.fd = -1;
-        endpoint_close(ghost.endpoint);
-        identity_close(ghost.self);
-    }
+    for (int i = 0; i < 20; i++) ghost();
     turn_until(endpoint_counters(b.endpoint).links > 0, 0.2);
     cr_assert_gt(endpoint_counters(b.endpoint).links, 0);
     turn_until(endpoint_counters(b.endpoint).links == 0, 3);
@@ -452,8 +509,10 @@ Test(endpoint, keeps_room_to_dial_when_strangers_fill_it)
     small.links_max = 4;
     node_start(&a, NULL, 1);
     node_start(&b, &small, 2);
-    for (int i = 0; i < 5; i++) node_dial(&a, &b);
-    turn_until(a.ups + a.downs == 5, 5);
+    for (int i = 0; i < 5; i++) {
+        node_dial(&a, &b);
+        turn_until(a.ups + a.downs == i + 1, 5);
+    }
     cr_assert_eq(a.ups, 3);
     cr_assert_eq(a.downs, 2);
     cr_assert_eq(a.end.code, CLOSE_BUSY);
@@ -553,6 +612,9 @@ static struct {
     struct rng rng;
     double loss;
     size_t dropped, passed;
+    bool swap; /* the client's first two packets */
+    uint8_t first[2048];
+    ssize_t first_count;
 } relay;
 
 static bool lost(void)
@@ -561,6 +623,11 @@ static bool lost(void)
     relay.dropped += yes;
     relay.passed += !yes;
     return yes;
+}
+
+static void pass_on(const uint8_t *packet, ssize_t n)
+{
+    sendto(relay.back.fd, packet, (size_t)n, 0, &relay.server.any, relay.server_bytes);
 }
 
 static void on_front(void *ctx, uint32_t events)
@@ -572,8 +639,14 @@ static void on_front(void *ctx, uint32_t events)
         n = recvfrom(relay.front.fd, packet, sizeof packet, MSG_DONTWAIT, &relay.client.any,
                      &relay.client_bytes);
         if (n <= 0) return;
-        if (!lost())
-            sendto(relay.back.fd, packet, (size_t)n, 0, &relay.server.any, relay.server_bytes);
+        if (relay.swap && !relay.first_count) {
+            memcpy(relay.first, packet, (size_t)n);
+            relay.first_count = n;
+            continue;
+        }
+        if (!lost()) pass_on(packet, n);
+        if (relay.swap) pass_on(relay.first, relay.first_count);
+        relay.swap = false;
     }
 }
 
@@ -639,6 +712,33 @@ Test(endpoint, delivers_everything_in_spite_of_lost_packets)
         cr_assert(a.dones[i].ok && a.replies[i].ok);
     }
     cr_assert_gt(relay.dropped, 20);
+    relay_stop();
+}
+
+/* As with key shares that no quantum computer breaks: the server asks for a proof of the address
+ * rather than keeping what it cannot read yet. */
+Test(endpoint, accepts_a_first_flight_of_two_packets_that_come_in_the_wrong_order)
+{
+    struct endpoint_config c = config();
+    char name[251];
+    memset(name, 'x', 250);
+    name[250] = 0;
+    c.gso = false;
+    two(&c);
+    relay_start(0);
+    relay.swap = true;
+    link_id l = endpoint_dial(a.endpoint, identity_id(b.self), &relay.address, NULL);
+    for (int i = 0; i < 6; i++) {
+        name[0] = (char)('a' + i);
+        cr_assert_eq(wolfSSL_UseALPN(endpoint_connection(a.endpoint, l)->tls, name, 250,
+                                     WOLFSSL_ALPN_FAILED_ON_MISMATCH),
+                     WOLFSSL_SUCCESS);
+    }
+    instant began = clock_now();
+    turn_until(a.ups && b.ups, 10);
+    cr_assert_eq(a.ups, 1);
+    cr_assert_eq(endpoint_counters(b.endpoint).retries_sent, 1);
+    cr_assert_lt(instant_since(clock_now(), began).ns, span_s(2).ns, "no packet was waited for");
     relay_stop();
 }
 

@@ -200,6 +200,33 @@ Test(identity, is_found_in_its_certificate_and_in_no_other_bytes)
     identity_close(i);
 }
 
+/* Their multiples are few: an attacker finds a signature that holds for any message. */
+Test(identity, is_weak_where_anybody_can_sign_in_its_name)
+{
+    static const char *const weak[] = {
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"};
+    uint8_t id[32], seed[32] = {3};
+    for (size_t i = 0; i < sizeof weak / sizeof *weak; i++) {
+        cr_assert(identity_parse(weak[i], id));
+        cr_assert(identity_weak(id), "%s", weak[i]);
+        id[7] ^= 1;
+        cr_assert_not(identity_weak(id));
+    }
+    struct identity *i;
+    cr_assert_eq(identity_from_seed(seed, &i, NULL), ERR_OK);
+    cr_assert_not(identity_weak(identity_id(i)));
+    identity_close(i);
+}
+
 Test(identity, parses_what_it_prints)
 {
     uint8_t id[32], back[32];

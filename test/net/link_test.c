@@ -111,27 +111,33 @@ Test(link, times_trains_of_parcels_and_large_replies)
     cr_assert_leq(a.train_bytes, 1500007);
     cr_assert_gt(a.train_took.ns, 0);
     cr_assert_lt(a.train_took.ns, span_s(5).ns);
-    for (int i = 0; i < 30; i++)
-        cr_assert(link_request(a.endpoint, a.up, bytes_of(large, sizeof large), 5));
-    turn_until(a.reply_count == 31 && link_queued(b.endpoint, b.up) == 0, 5);
+    /* On loopback all that was sent may be acknowledged before the next is, which ends a train. */
+    for (int k = 0; k < 20 && b.trains == 0; k++) {
+        node_forget(&a);
+        node_forget(&b);
+        for (int i = 0; i < 30; i++)
+            cr_assert(link_request(a.endpoint, a.up, bytes_of(large, sizeof large), 5));
+        turn_until(a.reply_count == 30 && link_queued(b.endpoint, b.up) == 0, 5);
+    }
     cr_assert_geq(b.trains, 1);
 }
 
 Test(link, short_messages_make_one_train_where_they_follow_each_other)
 {
-    int sent = 0;
     for (int k = 0; k < 8;
          k++) { /* 300 of these parcels make 1 MiB, but not with pauses between them */
-        for (int i = 0; i < 10; i++, sent++)
+        for (int i = 0; i < 10; i++)
             cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, 7), bytes_of(blob, 3500), 4));
         turn_until(link_queued(a.endpoint, a.up) == 0, 5);
     }
     cr_assert_eq(a.trains, 0);
     /* On loopback all that was sent may be acknowledged before the next is, which ends a train. */
     for (int k = 0; k < 20 && a.trains == 0; k++) {
-        for (int i = 0; i < 400; i++, sent++)
+        node_forget(&a);
+        node_forget(&b);
+        for (int i = 0; i < 400; i++)
             cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, 7), bytes_of(blob, 5000), 4));
-        turn_until(link_queued(a.endpoint, a.up) == 0 && (int)b.parcel_count == sent, 5);
+        turn_until(link_queued(a.endpoint, a.up) == 0 && b.parcel_count == 400, 5);
     }
     cr_assert_geq(a.trains, 1);
     cr_assert_geq(a.train_bytes, 64 << 10);
@@ -191,6 +197,35 @@ Test(link, carries_a_parcel_of_the_longest_length_and_refuses_a_longer_one)
     cr_assert_eq(b.parcels[0].count + b.parcels[1].count, longest + 10);
     cr_assert_eq(c.downs + b.downs, 0, "one long parcel does not cost the link");
     node_stop(&c);
+}
+
+/* As a node that waits for the other's HELLO. */
+Test(link, takes_no_parcel_and_answers_no_request_until_the_peer_is_welcome)
+{
+    node_stop(&a);
+    node_stop(&b);
+    node_start(&a, NULL, 1);
+    node_start(&b, NULL, 2);
+    b.cool = true;
+    node_dial(&a, &b);
+    turn_until(a.ups && b.ups, 5);
+    cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, 7), bytes_of(blob, 1500000), 4));
+    cr_assert(link_request(a.endpoint, a.up, bytes_of(blob, 60000), 3));
+    cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of(blob, 50000)));
+    cr_assert(link_datagram(a.endpoint, a.up, bytes_of(blob, 9)));
+    turn_until(a.done_count && b.frame_count && b.datagram_count, 5);
+    cr_assert(!a.dones[0].ok);
+    for (int i = 0; i < 100; i++) /* 16 of 64 KiB, of which 256 KiB in all */
+        cr_assert(link_request(a.endpoint, a.up, bytes_of(blob, 60000), 3));
+    turn_until(a.reply_count, 0.3);
+    cr_assert(!a.reply_count && !b.parcel_count && !b.request_count);
+    b.echo = true;
+    link_welcome(b.endpoint, b.up);
+    cr_assert_eq(b.request_count, 0, "not at once: the caller may be in the middle of something");
+    cr_assert(link_parcel(a.endpoint, a.up, bytes_of(blob, 7), bytes_of(blob, 1500000), 5));
+    turn_until(a.done_count == 2 && a.reply_count == 101, 5);
+    cr_assert(a.dones[1].ok);
+    for (int i = 0; i < 101; i++) cr_assert(a.replies[i].ok);
 }
 
 Test(link, answers_requests)

@@ -36,6 +36,7 @@ struct node {
     size_t frame_count, parcel_count, request_count, reply_count, done_count, datagram_count;
     bool echo;    /* answers each request with itself */
     bool refuses; /* its accept handler says no */
+    bool cool;    /* does not welcome whoever comes up */
     int warnings;
     int trains;
     uint64_t train_bytes; /* of the latest */
@@ -58,6 +59,8 @@ static inline void saw(struct saw *list, size_t *count, struct saw what, struct 
 
 /* Opens a node with an identity of its own; `c` may be NULL. */
 void node_start(struct node *n, const struct endpoint_config *c, uint8_t seed);
+/* All messages that it saw, which count from 0 again. */
+void node_forget(struct node *n);
 void node_stop(struct node *n);
 /* Opens one on loopback with the identity it has. */
 void node_open(struct node *n, const struct endpoint_config *c);

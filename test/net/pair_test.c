@@ -33,6 +33,7 @@ static void link_up(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
     struct node *n = ctx;
     n->up = l;
     n->ups++;
+    if (!n->cool) link_welcome(n->endpoint, l);
 }
 
 static void link_moved(void *ctx, link_id l, const struct address *remote)
@@ -131,21 +132,27 @@ void node_start(struct node *n, const struct endpoint_config *c, uint8_t seed)
     node_open(n, c);
 }
 
-static void forget(struct saw *list, size_t count)
+static void forget(struct saw *list, size_t *count)
 {
-    for (size_t i = 0; i < count; i++) free(list[i].bytes);
+    for (size_t i = 0; i < *count; i++) free(list[i].bytes);
+    *count = 0;
+}
+
+void node_forget(struct node *n)
+{
+    forget(n->frames, &n->frame_count);
+    forget(n->parcels, &n->parcel_count);
+    forget(n->requests, &n->request_count);
+    forget(n->replies, &n->reply_count);
+    forget(n->dones, &n->done_count);
+    forget(n->datagrams, &n->datagram_count);
 }
 
 void node_stop(struct node *n)
 {
     endpoint_close(n->endpoint);
     identity_close(n->self);
-    forget(n->frames, n->frame_count);
-    forget(n->parcels, n->parcel_count);
-    forget(n->requests, n->request_count);
-    forget(n->replies, n->reply_count);
-    forget(n->dones, n->done_count);
-    forget(n->datagrams, n->datagram_count);
+    node_forget(n);
 }
 
 link_id node_dial(struct node *n, const struct node *to)

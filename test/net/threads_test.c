@@ -24,6 +24,7 @@ static void on_up(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
 {
     struct side *s = ctx;
     s->link = l;
+    link_welcome(s->endpoint, l);
     atomic_fetch_add(&s->links, 1);
 }
 static void on_parcel(void *ctx, link_id l, struct bytes b)

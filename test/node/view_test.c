@@ -28,7 +28,7 @@ static void begin(void)
                                 .experiment = "tiny",
                                 .run_id = {0x12},
                                 .epochs = 12,
-                                .sent = 7,
+                                .net = {.sent_bytes = 7, .evicted = 3},
                                 .listen = {4, {127, 0, 0, 1}, 4433},
                                 .now_ms = 90000};
 }
@@ -69,6 +69,7 @@ Test(view, it_shows_the_run_and_the_node_itself)
     cr_assert_eq(strncmp(text_of(o, "run"), "1200", 4), 0);
     cr_assert_eq(number_of(o, "epochs"), 12);
     cr_assert_eq(number_of(o, "sent"), 7);
+    cr_assert_eq(number_of(json_object_get(o, "strangers"), "evicted"), 3);
     cr_assert(json_is_true(json_object_get(row(o, "peers", 0), "self")));
     cr_assert_str_eq(text_of(row(o, "peers", 0), "address"), "127.0.0.1:4433",
                      "what it listens on, until a peer has told it better");

@@ -559,6 +559,9 @@ static bool declined(struct world *w, const struct message *m)
 {
     const struct pending *p = &w->network.links[m->link].pending[m->pending];
     bool bulk = m->kind == EVENT_PARCEL || (m->kind == EVENT_REQUEST && wire_bulk(p->what));
+    bool early = m->kind == EVENT_PARCEL && !w->network.links[m->link].end[m->side].welcome;
+    if (early) acknowledge(w, m, false);
+    if (early) return true;
     if (!bulk || w->network.refusal == 0 || chance(w) >= w->network.refusal) return false;
     w->report->faults[FAULT_REFUSAL]++;
     acknowledge(w, m, false);
@@ -630,6 +633,10 @@ static bool held_back(struct world *w, struct message *m)
     if (!lives(w, e) || (!e->up && w->now.ns >= e->up_at.ns)) {
         refuse(w, m);
         message_free(w, m);
+        return true;
+    }
+    if (m->kind == EVENT_REQUEST && !e->welcome) {
+        arrive_at(w, m, instant_after(w->now, span_ms(10)));
         return true;
     }
     if (!node_runs(w, receiver)) {
@@ -776,6 +783,9 @@ void network_act(struct world *w, struct sim_node *n, const struct action *a)
     switch (a->kind) {
     case ACTION_HANG_UP:
         hang_up(w, link, side, a->code);
+        break;
+    case ACTION_WELCOME:
+        e->welcome = true;
         break;
     case ACTION_RETIRE:
         happen(w, HAPPEN_RETIRE, instant_after(w->now, span_s(NETWORK_RETIRE_S)), link, side, 0);

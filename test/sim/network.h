@@ -73,6 +73,7 @@ struct link_end {
     uint32_t life;      /* of the process that holds it */
     bool up;            /* the process may send and receive */
     bool told;          /* EVENT_LINK_UP was delivered, so EVENT_LINK_DOWN must follow */
+    bool welcome;       /* ACTION_WELCOME: parcels to this end are not declined, requests do not wait */
     instant up_at;      /* nothing arrives earlier */
     instant deaf_since; /* since when the peer cannot be heard; INSTANT_NEVER: it can */
     /* messages to this end */

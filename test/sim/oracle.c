@@ -315,6 +315,7 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
         break;
     case EVENT_LINK_UP:
         oracle_counts.ups++;
+        sink_act(out, &(struct action){.kind = ACTION_WELCOME, .link = in->link});
         chat(n, in->link, out);
         /* All dial all: the links dialled by the smaller ID stay. */
         if (in->dialled != (memcmp(n->config.id, in->id, CRYPTO_KEY_BYTES) < 0))

@@ -125,6 +125,9 @@ static void act(void *self, struct action *a)
         mix(w, a->link);
         network_act(w, n, a);
         break;
+    case ACTION_WELCOME:
+        network_act(w, n, a);
+        break;
     case ACTION_ORDER:
         mix(w, a->order.kind);
         if (a->order.kind == ORDER_FINISH) check_finish(w, n, a->order.refused);

@@ -341,7 +341,7 @@ Test(node, a_second_key_with_the_same_short_name_is_refused)
     stranger_joins(&x, &stage);
     memcpy(y.id, x.id, 8); /* its sid */
     memcpy(y.standin.key, y.id, sizeof y.id);
-    stranger_link(&y, &stage);
+    stranger_joins(&y, &stage);
     const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
     cr_assert_not_null(a);
     cr_assert(eq(u32, a->link, y.link));
