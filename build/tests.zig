@@ -91,14 +91,18 @@ pub fn wan(s: *Shoal, program: *Compile, run_all: *Run) void {
         .name = "wan",
         .root_module = wanModule(s, s.without(names, &.{"_test.c"})),
     }));
-    const into: std.Build.InstallDir = .{ .custom = "test" };
-    b.getInstallStep().dependOn(&b.addInstallArtifact(exe, .{ .dest_dir = .{ .override = into } }).step);
+    const attack = attacker(s);
+    for ([_]*Compile{ exe, attack }) |e| {
+        const into: std.Build.InstallDir = .{ .custom = "test" };
+        b.getInstallStep().dependOn(&b.addInstallArtifact(e, .{ .dest_dir = .{ .override = into } }).step);
+    }
     const m = wanModule(s, s.without(names, &.{ "wan.c", "space.c" }));
     third_party.use(s, m, "criterion");
     const tests = s.testProgram("test-traffic", m);
     const alone = s.alone("test-wan", "run the tests of test/wan alone", program);
     for ([_]*Run{ alone, run_all }) |run| {
         run.addPrefixedArtifactArg("WAN_BIN=", exe);
+        run.addPrefixedArtifactArg("ATTACK_BIN=", attack);
         run.addArtifactArg(tests);
         for (s.files("test/wan", "_test.py")) |f| run.addFileArg(s.file("test/wan", f));
     }
@@ -106,6 +110,15 @@ pub fn wan(s: *Shoal, program: *Compile, run_all: *Run) void {
     networks.addPrefixedArtifactArg("WAN_BIN=", exe);
     networks.setEnvironmentVariable("NETWORKS", "all");
     for ([_][]const u8{ "networks_test.py", "faults_test.py" }) |f| networks.addFileArg(s.file("test/wan", f));
+}
+
+/// What strangers do to a worker: the program.
+fn attacker(s: *Shoal) *Compile {
+    const m = s.module();
+    s.includes(m, &.{ "c", "." });
+    s.sources(m, "test/attack", &.{"attack.c"}, &shoal.c_flags);
+    components.linkAll(s, m, false);
+    return s.checked(s.b.addExecutable(.{ .name = "attack", .root_module = m }));
 }
 
 fn wanModule(s: *Shoal, names: []const []const u8) *Module {

@@ -374,15 +374,30 @@ static void take_packet(struct endpoint *e, struct bytes packet, union udp_name 
     }
 }
 
+/* Does this begin like a packet that the connection sends now? Only who sees its packets knows. */
+static bool quotes(const struct connection *c, struct bytes b)
+{
+    const ngtcp2_cid *to = ngtcp2_conn_get_dcid2(c->quic);
+    bool is_long = b.count > 5 && b.data[0] & 0x80;
+    size_t at = is_long ? 6 : 1;
+    if (is_long && b.data[5] != to->datalen) return false;
+    return to->datalen && b.count >= at + to->datalen &&
+           !memcmp(b.data + at, to->data, to->datalen);
+}
+
 static void take_refusals(struct endpoint *e)
 {
     union udp_name to;
+    uint8_t quoted[UDP_QUOTED_BYTES];
+    size_t count;
     instant now = clock_now();
-    for (int i = 0; i < REFUSALS_PER_TURN && udp_refused(&e->udp, &to); i++) {
+    for (int i = 0; i < REFUSALS_PER_TURN && udp_refused(&e->udp, &to, quoted, &count); i++) {
         struct address nobody = udp_address_of(&to.any);
         for (size_t s = 0; s < e->slot_count; s++) {
             struct connection *c = e->slots[s].connection;
-            if (c && address_equal(&c->remote, &nobody)) connection_refused(c, now);
+            if (c && c->state <= CONNECTION_OPEN && address_equal(&c->remote, &nobody) &&
+                quotes(c, bytes_of(quoted, count)))
+                connection_refused(c, now);
         }
     }
 }

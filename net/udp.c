@@ -294,22 +294,23 @@ ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from, 
     return n;
 }
 
-bool udp_refused(struct udp *u, union udp_name *to)
+bool udp_refused(struct udp *u, union udp_name *to, uint8_t quoted[UDP_QUOTED_BYTES], size_t *count)
 {
     for (;;) {
         union {
             struct cmsghdr head;
             char room[CMSG_SPACE(sizeof(struct sock_extended_err) + sizeof(union udp_name))];
         } control;
-        uint8_t quoted[1];
-        struct iovec io = {quoted, sizeof quoted};
+        struct iovec io = {quoted, UDP_QUOTED_BYTES};
         struct msghdr m = {.msg_name = to,
                            .msg_namelen = sizeof *to,
                            .msg_iov = &io,
                            .msg_iovlen = 1,
                            .msg_control = &control,
                            .msg_controllen = sizeof control.room};
-        if (recvmsg(u->fd, &m, MSG_ERRQUEUE) < 0) return false;
+        ssize_t n = recvmsg(u->fd, &m, MSG_ERRQUEUE);
+        if (n < 0) return false;
+        *count = (size_t)n;
         from_kernel(to);
         for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
             struct sock_extended_err error;

@@ -66,7 +66,10 @@ ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from, 
                     size_t *segment);
 
 /* Takes one ICMP error off the socket: nobody listens at `to`, where we sent something. False when
- * there is none left. Anyone who knows both addresses can forge one. */
-bool udp_refused(struct udp *u, union udp_name *to);
+ * there is none left. Anyone who knows both addresses can forge one, but not what it quotes: the
+ * first *count bytes of the packet that we sent there. Routers may quote none of them. */
+#define UDP_QUOTED_BYTES 64
+bool udp_refused(struct udp *u, union udp_name *to, uint8_t quoted[UDP_QUOTED_BYTES],
+                 size_t *count);
 
 #endif

@@ -247,16 +247,22 @@ Test(families, nobody_listens_is_heard_for_both)
     const char *const hosts[] = {"127.0.0.1", "[::1]"};
     struct address listen = text_address("0.0.0.0", 0);
     struct udp u;
-    size_t clamped;
+    size_t clamped, count;
+    uint8_t sent[100];
+    for (size_t i = 0; i < sizeof sent; i++) sent[i] = (uint8_t)(i * i);
     cr_assert_eq(udp_open(&u, &listen, true, true, 1 << 16, &clamped, NULL), ERR_OK);
     for (int i = 0; i < 2; i++) {
         struct address nobody = text_address(hosts[i], 1); /* tcpmux: nobody has it on UDP */
         union udp_name to, from, said;
         udp_name_of(&nobody, &to);
         udp_local(&u, nobody.family, &from);
-        cr_assert_eq(udp_send(&u, &from.any, &to.any, bytes_of("x", 1), 1), UDP_SENT);
-        bool refused = udp_refused(&u, &said);
+        uint8_t quoted[UDP_QUOTED_BYTES];
+        cr_assert_eq(udp_send(&u, &from.any, &to.any, bytes_of(sent, sizeof sent), sizeof sent),
+                     UDP_SENT);
+        bool refused = udp_refused(&u, &said, quoted, &count);
         cr_assert(refused, "%s", hosts[i]);
+        cr_assert_eq(count, UDP_QUOTED_BYTES, "%zu", count);
+        cr_assert(!memcmp(quoted, sent, count), "what was sent there");
         assert_equal(udp_address_of(&said.any), nobody, "who is not there");
     }
     udp_close(&u);
