@@ -8,7 +8,8 @@
 #include "wire.h"
 
 #define GRACE_HINT_MS 300 /* SPEC.md, "Timers": grace once another member has closed */
-/* A READY further ahead than this is not followed: no honest node counts so fast. */
+/* A mate takes me to later attempts by so many in T_MATCH at most: no honest node counts so fast, and
+ * attempts are 16 bits. */
 #define ATTEMPT_JUMP 64
 
 /* ---- events ---- */
@@ -38,11 +39,26 @@ static void note_fork(struct match *m, const struct match_mate *mate)
     memcpy(m->fork.lineage, r->lineage, CRYPTO_DIGEST_BYTES);
 }
 
+/* Its READY is of a later attempt: do I follow it there? */
+static bool leads(const struct match *m, struct match_mate *mate, instant now)
+{
+    uint16_t theirs = mate->ready.attempt;
+    if (theirs <= m->attempt) return false;
+    if (instant_reached(now, instant_after(mate->led_since, span_s(MATCH_TIME_S)))) {
+        mate->led_since = now;
+        mate->led = 0;
+    }
+    uint32_t led = mate->led + theirs - m->attempt;
+    if (led > ATTEMPT_JUMP) return false;
+    mate->led = led;
+    return true;
+}
+
 static void ready_while_open(struct match *m, struct match_mate *mate, instant now,
                              const struct sink *out)
 {
     uint16_t theirs = mate->ready.attempt;
-    if (theirs > m->attempt && theirs - m->attempt <= ATTEMPT_JUMP) match_next(m, theirs, now, out);
+    if (leads(m, mate, now)) match_next(m, theirs, now, out);
     if (m->state == MATCH_SOLO) return;
     if (theirs == m->attempt) mate->status = MATE_READY;
     if (mate->asked.ns == 0) match_say_ready(m, mate, now, out);
@@ -81,8 +97,9 @@ static bool on_ready(struct match *m, struct match_mate *mate, struct bytes fram
         ready_while_open(m, mate, now, out);
     } else if (m->state == MATCH_LOCKED) {
         if (match_group_index(m, mate->sid) >= 0 && r.attempt > m->attempt) {
+            uint16_t next = leads(m, mate, now) ? r.attempt : (uint16_t)(m->attempt + 1);
             mate->unanswered = false;
-            match_lost_while_locked(m, mate->sid, r.attempt, now, out);
+            match_lost_while_locked(m, mate->sid, next, now, out);
         }
     } else if (m->state == MATCH_COMMITTED) {
         if (match_group_index(m, mate->sid) >= 0 && r.attempt > m->group.attempt) {
@@ -290,11 +307,10 @@ void match_start(struct match *m, const struct match_offer *offer, instant now,
         mate->status = MATE_UNKNOWN;
         mate->asked = (instant){0};
         if (!mate->left && match_same_history(m, &mate->ready) && mate->ready.attempt > attempt &&
-            mate->ready.attempt - attempt <= ATTEMPT_JUMP)
+            leads(m, mate, now))
             attempt = mate->ready.attempt;
     }
-    match_open(m, attempt, now, out);
-    match_review(m, now, out);
+    match_next(m, attempt, now, out);
 }
 
 void match_alone(struct match *m, const struct match_offer *offer)
@@ -303,7 +319,7 @@ void match_alone(struct match *m, const struct match_offer *offer)
     assert(offer->weight > 0);
     m->offer = *offer;
     m->called = false;
-    m->attempt++;
+    if (m->attempt < UINT16_MAX) m->attempt++;
     match_make_ready(m);
     struct match_signer s = match_signer(m);
     match_group_of(m, 0, &m->group);

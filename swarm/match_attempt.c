@@ -83,7 +83,8 @@ static void block_unheard(struct match *m, instant now)
 
 void match_next(struct match *m, uint16_t attempt, instant now, const struct sink *out)
 {
-    if (m->attempts >= ATTEMPTS_MAX || instant_reached(now, m->until)) solo(m, out);
+    bool none_left = attempt <= m->attempt; /* in 16 bits */
+    if (none_left || m->attempts >= ATTEMPTS_MAX || instant_reached(now, m->until)) solo(m, out);
     else {
         block_unheard(m, now);
         match_open(m, attempt, now, out);

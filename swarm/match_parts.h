@@ -59,7 +59,9 @@ struct match_mate {
     instant asked;            /* when my READY of this attempt went out to it */
     instant eta;              /* MATE_LATER: when it will be ready */
     struct match_ready ready; /* the latest; attempt 0: none */
-    bool unanswered;          /* it said READY and has had no answer: match_decline */
+    instant led_since;        /* by how much it has taken me to later attempts since then */
+    uint32_t led;
+    bool unanswered; /* it said READY and has had no answer: match_decline */
     bool busy; /* it said in this attempt that it has signed for another group in this round */
     /* Latest attempt it refused by NOTREADY: hearsay does not make it eligible again. */
     uint16_t refused;

@@ -39,12 +39,12 @@ bool members_gossip(struct members *m, link_id link, struct bytes body, instant 
     return good;
 }
 
-void members_datagram(struct members *m, link_id link, struct bytes bytes, instant now,
+bool members_datagram(struct members *m, link_id link, struct bytes bytes, instant now,
                       const struct sink *out)
 {
     m->now = now;
     int i = members_by_link(m, link);
-    if (i == NOBODY || !member_greeted(&m->members[i], link)) return;
+    if (i == NOBODY || !member_greeted(&m->members[i], link)) return true;
     struct reader r = reader_init(bytes);
     uint8_t type = reader_u8(&r);
     uint32_t nonce = 0;
@@ -53,9 +53,10 @@ void members_datagram(struct members *m, link_id link, struct bytes bytes, insta
         nonce = reader_u32(&r);
         digest = reader_u64(&r);
     } else if (type != WIRE_GOSSIP) {
-        return;
+        return true;
     }
-    if (r.bad || !member_absorb_all(m, &r, i, out) || !m->members[i].used) return;
+    if (r.bad || !member_absorb_all(m, &r, i, out)) return false;
+    if (!m->members[i].used) return true;
     if (type != WIRE_GOSSIP) m->members[i].differs = digest != member_view_digest(m);
     if (type == WIRE_PONG) {
         member_on_pong(m, i, nonce);
@@ -63,6 +64,7 @@ void members_datagram(struct members *m, link_id link, struct bytes bytes, insta
     }
     if (type == WIRE_PING) member_send_ping(m, i, WIRE_PONG, nonce, out);
     heard_from(m, i, out);
+    return true;
 }
 
 /* ---- time ---- */

@@ -55,7 +55,7 @@ void members_moved(struct members *m, link_id link, const struct address *a, ins
 bool members_seen(struct members *m, link_id link, struct bytes body, instant now);
 bool members_gossip(struct members *m, link_id link, struct bytes body, instant now,
                     const struct sink *out);
-void members_datagram(struct members *m, link_id link, struct bytes bytes, instant now,
+bool members_datagram(struct members *m, link_id link, struct bytes bytes, instant now,
                       const struct sink *out);
 /* Answers a SYNC request with the records that I hold and the peer does not; with nothing when it
  * is malformed. */

@@ -186,7 +186,8 @@ static void on_network(struct node *n, const struct event *e)
         members_address_found(&n->members, e->id, &e->address, n->now);
         break;
     case EVENT_DATAGRAM:
-        members_datagram(&n->members, e->link, e->bytes, n->now, &in);
+        if (!members_datagram(&n->members, e->link, e->bytes, n->now, &in))
+            protocol_error(n, e->link);
         break;
     case EVENT_FRAME:
         on_frame(n, e);

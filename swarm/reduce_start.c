@@ -6,7 +6,8 @@
 #include "reduce_parts.h"
 #include "reduce_send.h"
 
-#define T_SNAPSHOT_S 10 /* SPEC.md, "Timers": the wait for snapshots, plus three inner steps */
+#define STEP_BELIEVED_MS 30000
+#define T_SNAPSHOT_S     10 /* SPEC.md, "Timers": the wait for snapshots, plus three inner steps */
 
 /* ---- memory ---- */
 
@@ -103,6 +104,20 @@ static uint32_t flight_max(const struct reduce *r, uint32_t rtt_ms)
     return REDUCE_FLIGHT + (uint32_t)(bytes / outer_wire_bytes(r->config.layout.chunk_elements));
 }
 
+/* Of the slowest member, as it says; nobody makes the others wait by a word alone. */
+static uint64_t slowest_step(const struct match_group *g)
+{
+    uint32_t by[NODE_GROUP_MAX];
+    for (uint32_t i = 0; i < g->count; i++) {
+        uint32_t at = i, ms = g->members[i].offer.step_ms;
+        for (; at > 0 && by[at - 1] > ms; at--) by[at] = by[at - 1];
+        by[at] = ms;
+    }
+    uint64_t most = 10 * (uint64_t)by[g->count / 2];
+    if (most < STEP_BELIEVED_MS) most = STEP_BELIEVED_MS;
+    return by[g->count - 1] < most ? by[g->count - 1] : most;
+}
+
 void reduce_start(struct reduce *r, const struct match_group *g, const struct lineage_state *parent,
                   const struct reduce_path paths[NODE_GROUP_MAX], instant now,
                   const struct sink *out)
@@ -125,14 +140,12 @@ void reduce_start(struct reduce *r, const struct match_group *g, const struct li
     r->settled_at = r->moved_at = r->still_at = now;
     memcpy(r->parent, parent->lineage, sizeof r->parent);
     r->parent_tokens = parent->lineage_tokens;
-    uint64_t slowest = 0;
     for (uint32_t i = 0; i < g->count; i++) {
         r->peers[i] = (struct reduce_peer){
             .linked = paths[i].linked, .heard_at = now, .moved_at = now, .news_at = now};
         r->peers[i].flight_max = flight_max(r, paths[i].rtt_ms);
-        if (g->members[i].offer.step_ms > slowest) slowest = g->members[i].offer.step_ms;
     }
-    r->waits = instant_after(now, span_ms(T_SNAPSHOT_S * 1000 + 3 * slowest));
+    r->waits = instant_after(now, span_ms(T_SNAPSHOT_S * 1000 + 3 * slowest_step(g)));
     r->open = reduce_open(&r->config.layout, g->count);
     reduce_drop_work(r);
     lay_out(r);

@@ -647,6 +647,60 @@ Test(match, two_different_readies_of_one_attempt_are_refused)
     cr_assert_eq(cell.nodes[1].match.mates[0].ready.hash, before.hash);
 }
 
+/* READY of node 0 for this attempt, which it hands to node 1. */
+static void claim_attempt(uint16_t attempt)
+{
+    static uint8_t frame[2048];
+    struct match liar = cell.nodes[0].match;
+    struct match_offer offer = offer_of(0);
+    liar.attempt = (uint16_t)(attempt - 1);
+    liar.state = MATCH_IDLE;
+    carrier_clear(&cell.carrier);
+    cell.acting = 0;
+    match_start(&liar, &offer, cell.carrier.now, &sink);
+    struct carried f = cell.carrier.queue[0];
+    memcpy(frame, f.data, f.count);
+    carrier_clear(&cell.carrier);
+    cell.acting = 1;
+    cr_assert(match_frame(&cell.nodes[1].match, cell.nodes[0].id, WIRE_READY,
+                          bytes_of(frame, f.count), cell.carrier.now, &sink));
+    settle_node(1);
+}
+
+Test(match, a_mate_that_counts_attempts_without_end_is_not_followed)
+{
+    cell_init(2, false);
+    start(1);
+    struct match *m = &cell.nodes[1].match;
+    for (uint32_t attempt = 2; attempt < 65535; attempt += 30) { /* in three seconds */
+        claim_attempt((uint16_t)attempt);
+        cell.carrier.now = instant_after(cell.carrier.now, span_ms(1));
+    }
+    claim_attempt(65535);
+    cr_assert_leq(m->attempt, 64 + 8, "%u", m->attempt);
+}
+
+static bool drop_accepts(struct cell *c, int from, int to, uint8_t type)
+{
+    return type == WIRE_ACCEPT;
+}
+
+Test(match, when_attempts_are_used_up_a_node_is_alone_until_the_round_ends)
+{
+    cell_init(2, false);
+    for (int i = 0; i < 2; i++) cell.nodes[i].match.attempt = 65533;
+    cell.drop = drop_accepts; /* so that no attempt succeeds */
+    for (int i = 0; i < 2; i++) start(i);
+    run_for(span_s(60));
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(cell.nodes[i].match.attempt, 65535);
+        cr_assert_eq(cell.nodes[i].match.state, MATCH_SOLO);
+    }
+    struct match_offer offer = offer_of(0);
+    match_alone(&cell.nodes[0].match, &offer);
+    cr_assert_eq(cell.nodes[0].match.state, MATCH_COMMITTED);
+}
+
 Test(match, a_restarted_mate_is_taken_with_its_new_ready)
 {
     cell_init(3, false);

@@ -324,6 +324,24 @@ Test(node, a_forged_record_ends_the_link_and_changes_nothing)
     cr_assert(eq(u32, a->link, x.link));
 }
 
+Test(node, so_does_one_in_a_datagram)
+{
+    uint8_t room[512];
+    struct writer w = writer_init(room, sizeof room);
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_joins(&y, &stage);
+    struct record r = stranger_record(&y, (struct version){9999, 1});
+    size_t n = stranger_sign(&x, &stage, r, record);
+    writer_u8(&w, WIRE_GOSSIP);
+    cr_assert(record_pack(&w, 0, bytes_of(record, n)));
+    stage_give(&stage,
+               (struct event){.kind = EVENT_DATAGRAM, .link = x.link, .bytes = writer_bytes(&w)});
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->link, x.link));
+}
+
 Test(node, a_record_of_another_run_ends_the_link)
 {
     stage_start(&stage);
