@@ -110,6 +110,7 @@ static int on_handshake_completed(ngtcp2_conn *quic, void *user)
         return NGTCP2_ERR_CALLBACK_FAILURE;
     }
     if (!c->dialled) c->protocol = strcmp(alpn, TLS_ALPN_H3) ? &link_protocol : &http3_protocol;
+    if (!tls_exporter(c->tls, c->exporter)) return NGTCP2_ERR_CALLBACK_FAILURE;
     if (!admit(c)) return 0; /* the reason is sent in CONNECTION_CLOSE */
     if (!c->protocol->start(c)) return NGTCP2_ERR_CALLBACK_FAILURE;
     /* The dialling side waits until the other has accepted it: HANDSHAKE_DONE, or the first

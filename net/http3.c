@@ -130,6 +130,14 @@ void http3_answer(struct http3_reply *to, int status, const char *type, struct b
     connection_touch(to->web->connection);
 }
 
+bool http3_from_here(const struct http3_reply *to)
+{
+    const struct connection *c = to->web->connection;
+    const struct address local = udp_address_of(&c->local.any);
+    return address_loopback(&c->remote) ||
+           (c->remote.family == local.family && !memcmp(c->remote.ip, local.ip, sizeof local.ip));
+}
+
 static void answer(struct web *web, struct message *m)
 {
     struct endpoint *e = web->connection->endpoint;

@@ -25,6 +25,9 @@ void http3_serve(struct endpoint *e, http3_handler *handler, void *ctx);
  * handler. */
 void http3_answer(struct http3_reply *to, int status, const char *type, struct bytes body);
 
+/* Does the client run on this host? */
+bool http3_from_here(const struct http3_reply *to);
+
 struct http3_result {
     const char *failed; /* NULL, or a sentence saying why there is no answer */
     int status;

@@ -88,6 +88,7 @@ struct connection {
     WOLFSSL *tls;
     ngtcp2_crypto_conn_ref ref;
     struct tls_peer peer;
+    uint8_t exporter[CRYPTO_HASH_BYTES];
     const struct protocol *protocol; /* of a dialled one from the start, else once ALPN is known */
     void *session;
     struct call *call; /* http3.c's, of a connection we dialled */

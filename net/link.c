@@ -377,6 +377,13 @@ static struct connection *usable(struct endpoint *e, link_id l)
     return c && c->session && c->up && !c->doomed && c->protocol == &link_protocol ? c : NULL;
 }
 
+bool link_exporter(struct endpoint *e, link_id l, uint8_t out[CRYPTO_HASH_BYTES])
+{
+    const struct connection *c = usable(e, l);
+    if (c) memcpy(out, c->exporter, CRYPTO_HASH_BYTES);
+    return c;
+}
+
 /* Not from within link_welcome, whose caller may be in the middle of something. */
 static void on_welcome(void *ctx, instant now)
 {

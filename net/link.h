@@ -45,6 +45,10 @@ struct link_end {
  * loop sleeps again. */
 void link_close(struct endpoint *e, link_id l, uint32_t code, const char *reason);
 
+/* What both ends of this link know and nobody else: RFC 8446, 7.5, with the label "EXPORTER-shoal-link"
+ * and no context. False for a link that is gone. */
+bool link_exporter(struct endpoint *e, link_id l, uint8_t out[CRYPTO_HASH_BYTES]);
+
 /* The peer has said who it is and is let in. Until this is called its parcels are refused, its
  * requests wait, and all it has under way is 256 KiB and 16 requests at most. */
 void link_welcome(struct endpoint *e, link_id l);

@@ -81,6 +81,7 @@ WOLFSSL *tls_session(struct tls *t, bool server, const char *alpn, ngtcp2_crypto
     if (!s) return NULL;
     wolfSSL_set_app_data(s, ref);
     wolfSSL_SetCertCbCtx(s, peer);
+    wolfSSL_KeepArrays(s); /* for tls_exporter, which frees them */
     /* The transport parameters' code point of RFC 9001, 8.2. */
     wolfSSL_set_quic_transport_version(s, 0x39);
     char offered[2 * TLS_ALPN_BYTES];
@@ -93,6 +94,15 @@ WOLFSSL *tls_session(struct tls *t, bool server, const char *alpn, ngtcp2_crypto
     if (server) wolfSSL_set_accept_state(s);
     else wolfSSL_set_connect_state(s);
     return s;
+}
+
+bool tls_exporter(WOLFSSL *s, uint8_t out[CRYPTO_HASH_BYTES])
+{
+    static const char label[] = "EXPORTER-shoal-link";
+    bool ok = wolfSSL_export_keying_material(s, out, CRYPTO_HASH_BYTES, label, sizeof label - 1,
+                                             NULL, 0, 0) == WOLFSSL_SUCCESS;
+    wolfSSL_FreeArrays(s);
+    return ok;
 }
 
 void tls_alpn(WOLFSSL *s, char out[TLS_ALPN_BYTES])

@@ -39,6 +39,9 @@ struct tls_peer {
 WOLFSSL *tls_session(struct tls *t, bool server, const char *alpn, ngtcp2_crypto_conn_ref *ref,
                      struct tls_peer *peer);
 
+/* What both ends know and nobody else (RFC 8446, 7.5). Once, after the handshake; false: no memory. */
+bool tls_exporter(WOLFSSL *s, uint8_t out[CRYPTO_HASH_BYTES]);
+
 /* The protocol that both sides agreed on; "" before that. */
 void tls_alpn(WOLFSSL *s, char out[TLS_ALPN_BYTES]);
 

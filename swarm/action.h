@@ -35,7 +35,7 @@ struct lineage_state {
 enum event_kind {
     EVENT_TICK, /* a timer expired: now >= node_due */
     /* contacts */
-    EVENT_LINK_UP,     /* link, id, address, dialled */
+    EVENT_LINK_UP,     /* link, id, address, dialled, exporter */
     EVENT_LINK_DOWN,   /* link, code, said: it was up */
     EVENT_LINK_MOVED,  /* link, address: the peer's packets come from there now */
     EVENT_DIAL_FAILED, /* id, code: a dial that failed */
@@ -88,8 +88,10 @@ struct event {
             uint8_t id[CRYPTO_KEY_BYTES];
             struct address address; /* where the peer was seen */
             bool dialled;           /* we dialled it */
-            uint32_t code;          /* enum link_close */
-            struct bytes said;      /* the peer's reason, untrusted bytes */
+            /* A secret that both ends of this link know and nobody else (RFC 8446, 7.5). */
+            uint8_t exporter[CRYPTO_HASH_BYTES];
+            uint32_t code;     /* enum link_close */
+            struct bytes said; /* the peer's reason, untrusted bytes */
         };
         struct { /* messages */
             uint8_t type;

@@ -162,7 +162,8 @@ void contact_ended(struct members *m, int i, uint32_t code, const struct sink *o
     }
     plan_dial(m, i, REDIAL);
     p->unreached = reach_reason_of(code, true);
-    if (code == CLOSE_RUN || code == CLOSE_VERSION || code == CLOSE_BUSY || code == CLOSE_SELF)
+    if (code == CLOSE_RUN || code == CLOSE_VERSION || code == CLOSE_BUSY || code == CLOSE_SELF ||
+        code == CLOSE_REFUSED)
         p->refused = p->dial_at = instant_after(m->now, REFUSED);
     listed_give_up(m, i);
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "access.h"
 #include "contact.h"
 #include "doubles.h"
 #include "member_probe.h"
@@ -14,18 +15,21 @@
 #include "twin.h"
 #include "wire.h"
 
-#define OTHER_RUN_PERIOD span_s(10) /* SPEC.md, "Membership" */
+#define STRANGER_PERIOD span_s(10) /* SPEC.md, "Membership" */
 
 static void say_hello(struct members *m, link_id link, const struct address *seen,
-                      const struct sink *out)
+                      const uint8_t exporter[CRYPTO_HASH_BYTES], const struct sink *out)
 {
-    uint8_t room[74 + RECORD_BYTES_MAX + NODE_SHARED_MAX];
+    uint8_t room[74 + CRYPTO_HASH_BYTES + RECORD_BYTES_MAX + NODE_SHARED_MAX];
+    uint8_t proof[CRYPTO_HASH_BYTES];
+    size_t proof_bytes = access_prove(m, exporter, proof);
     struct writer w = writer_init(room, sizeof room);
     writer_u16(&w, WIRE_MAJOR);
     writer_u16(&w, WIRE_MINOR);
     writer_copy(&w, m->config.run_id, CRYPTO_DIGEST_BYTES);
     wire_write_address(&w, seen);
-    writer_u16(&w, 0); /* admission: open */
+    writer_u16(&w, (uint16_t)proof_bytes);
+    writer_copy(&w, proof, proof_bytes);
     writer_u16(&w, m->mine[STORED_PEER].count);
     writer_copy(&w, m->mine[STORED_PEER].bytes, m->mine[STORED_PEER].count);
     /* since 1.1: which process this is, and what it shares */
@@ -49,14 +53,16 @@ void members_link_up(struct members *m, const struct event *e, const struct sink
     if (i == NOBODY) {
         stranger_add(m, e, out);
     } else {
-        *contact_slot(m, i, out) = (struct member_link){.link = e->link,
-                                                        .address = e->address,
-                                                        .dialled = e->dialled,
-                                                        .since = m->now,
-                                                        .order = ++m->order};
+        struct member_link *l = contact_slot(m, i, out);
+        *l = (struct member_link){.link = e->link,
+                                  .address = e->address,
+                                  .dialled = e->dialled,
+                                  .since = m->now,
+                                  .order = ++m->order};
+        memcpy(l->exporter, e->exporter, sizeof l->exporter);
         if (e->dialled) m->members[i].dialling = false;
     }
-    say_hello(m, e->link, &e->address, out);
+    say_hello(m, e->link, &e->address, e->exporter, out);
 }
 
 /* ---- HELLO ---- */
@@ -91,8 +97,10 @@ static bool admit(struct members *m, link_id link, const struct hello *h, int *m
         return true;
     }
     stranger_forget(m, link);
-    *contact_slot(m, *member, out) = (struct member_link){
+    struct member_link *l = contact_slot(m, *member, out);
+    *l = (struct member_link){
         .link = link, .address = s.address, .since = s.since, .order = ++m->order};
+    memcpy(l->exporter, s.exporter, sizeof l->exporter);
     return true;
 }
 
@@ -127,15 +135,22 @@ static bool greet(struct members *m, int i, link_id link, const struct hello *h,
     return true;
 }
 
+/* Somebody was turned away: for the log, but not every time, as anybody may call. */
+static void note_stranger(struct members *m, instant *again, const uint8_t id[CRYPTO_KEY_BYTES],
+                          const char *name, const char *why, const struct sink *out)
+{
+    if (m->now.ns < again->ns) return;
+    *again = instant_after(m->now, STRANGER_PERIOD);
+    contact_note(id, name, "why", why, out);
+}
+
 /* Another experiment: notes which settings differ, for the log and for whoever set it up. */
 static void note_other_run(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
                            struct bytes theirs, const struct sink *out)
 {
     char story[NODE_STORY_BYTES] = "which keys differ is not known";
-    if (m->now.ns < m->other_run_at.ns) return;
-    m->other_run_at = instant_after(m->now, OTHER_RUN_PERIOD);
     if (m->config.differ) (void)m->config.differ(m->config.shared, theirs, story);
-    contact_note(id, "other_run", "why", story, out);
+    note_stranger(m, &m->other_run_at, id, "other_run", story, out);
 }
 
 /* The text is read on both sides, so it says neither "this node" nor "here". */
@@ -167,7 +182,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     struct hello h = {0};
     struct bytes shared = {0}, run = reader_bytes(&r, CRYPTO_DIGEST_BYTES);
     (void)wire_read_address(&r, &h.seen);
-    (void)reader_bytes(&r, reader_u16(&r));
+    struct bytes proof = reader_bytes(&r, reader_u16(&r));
     h.record = reader_bytes(&r, reader_u16(&r));
     if (r.bad) return false;
     if (reader_left(&r) >= sizeof h.life + 2) { /* since 1.1 */
@@ -178,6 +193,16 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     if (memcmp(run.data, m->config.run_id, CRYPTO_DIGEST_BYTES) != 0) {
         note_other_run(m, s ? s->id : m->members[i].id, shared, out);
         contact_turn_away(m, i, link, CLOSE_RUN, "this node takes part in another experiment", out);
+        return true;
+    }
+    const uint8_t *id = s ? s->id : m->members[i].id;
+    const uint8_t *exporter = s ? s->exporter : member_link_of(&m->members[i], link)->exporter;
+    if (!access_admits(m, exporter, id, proof)) {
+        note_stranger(m, &m->not_admitted_at, id, "not_admitted",
+                      "it does not hold the swarm's secret", out);
+        contact_turn_away(
+            m, i, link, CLOSE_REFUSED,
+            "this swarm takes who holds its secret (swarm.access.psk) and nobody else", out);
         return true;
     }
     if (s && !admit(m, link, &h, &i, out)) return false;

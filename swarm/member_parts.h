@@ -32,8 +32,9 @@ struct member_link {
     instant heard;          /* latest message on it */
     instant since;          /* when it came up */
     struct address address; /* where the peer was seen when it came up */
-    uint64_t incarnation;   /* in its HELLO */
-    uint64_t life;          /* identifies the peer's process; 0: it did not say (version 1.0) */
+    uint8_t exporter[CRYPTO_HASH_BYTES]; /* as in EVENT_LINK_UP */
+    uint64_t incarnation;                /* in its HELLO */
+    uint64_t life;  /* identifies the peer's process; 0: it did not say (version 1.0) */
     instant broken; /* not used until then: a parcel on it failed, so it has probably ended */
     uint64_t order; /* higher for newer links */
 };
@@ -105,6 +106,7 @@ struct stranger_link {
     link_id link; /* LINK_NONE: free */
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address address; /* where it was seen */
+    uint8_t exporter[CRYPTO_HASH_BYTES];
     instant since;
 };
 
@@ -128,7 +130,7 @@ struct member_config {
     struct address advertise;             /* family 0: use what peers observe */
     const struct peer_address *bootstrap; /* the peer list, lent for members_init */
     size_t bootstrap_count;
-    struct bytes shared; /* as in node_config */
+    struct bytes shared, secret; /* as in node_config */
     size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);
     /* [bootstrap_count]: storage for the peer list, lent for the life of members. */
     struct listed *listed;
@@ -170,12 +172,13 @@ struct members {
     struct listed *listed;            /* the peer list without me */
     size_t listed_count, listed_turn; /* entries; index of the next one to dial, modulo the count */
     instant listed_at;                /* when the next of them may be dialled */
-    instant other_run_at;             /* no peer of another experiment is noted before */
-    instant clone_at;                 /* next time that another process with my key is logged */
-    uint64_t ticket;                  /* of the SYNC under way; 0: none */
-    uint64_t tickets;                 /* issued so far */
-    int sync_with;                    /* the member that was asked; NOBODY: none yet */
-    instant sync_until;               /* its timeout */
+    /* Nobody of another experiment, or without the secret, is noted before. */
+    instant other_run_at, not_admitted_at;
+    instant clone_at;   /* next time that another process with my key is logged */
+    uint64_t ticket;    /* of the SYNC under way; 0: none */
+    uint64_t tickets;   /* issued so far */
+    int sync_with;      /* the member that was asked; NOBODY: none yet */
+    instant sync_until; /* its timeout */
     struct {
         enum member_news kind;
         int member;

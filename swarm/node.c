@@ -337,6 +337,9 @@ static enum err check_config(const struct node_config *c, const struct lineage_s
     if (c->epochs > UINT32_MAX || s->epoch > c->epochs)
         return why(w, ERR_USAGE, "epoch %llu of a run of %llu", (unsigned long long)s->epoch,
                    (unsigned long long)c->epochs);
+    if (c->secret.count && c->secret.count < NODE_SECRET_MIN)
+        return why(w, ERR_USAGE, "a secret has at least %d bytes, not %zu", NODE_SECRET_MIN,
+                   c->secret.count);
     if (c->shared.count > NODE_SHARED_MAX)
         return why(w, ERR_USAGE, "%zu bytes of what members share, %d fit", c->shared.count,
                    NODE_SHARED_MAX);
@@ -355,6 +358,7 @@ static void init_parts(struct node *n, const struct node_config *c, struct liste
                               .bootstrap = c->bootstrap,
                               .bootstrap_count = c->bootstrap_count,
                               .shared = c->shared,
+                              .secret = c->secret,
                               .differ = c->differ,
                               .listed = listed};
     struct match_config t = {.incarnation = c->incarnation,

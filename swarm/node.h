@@ -42,6 +42,9 @@ struct node_config {
     /* Settings that all members must share, as text for HELLO; at most NODE_SHARED_MAX bytes; lent
      * for the life of the node. */
     struct bytes shared;
+    /* What whoever joins must hold (access.h), at least NODE_SECRET_MIN unpredictable bytes; lent
+     * for the life of the node. Empty: anybody may join. */
+    struct bytes secret;
     /* Describes how a peer's settings, which may be any bytes, differ from ours; returns its
      * length. NULL: not needed. */
     size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);

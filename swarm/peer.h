@@ -22,6 +22,7 @@ typedef uint64_t sid;
 #define NODE_PAST_MAX    8    /* rounds kept for members that missed them */
 #define NODE_LISTED_MAX  4096 /* entries of a peer list */
 #define NODE_SHARED_MAX  2048 /* bytes of the settings that all members must share, as text */
+#define NODE_SECRET_MIN  16   /* bytes of a closed swarm's secret */
 #define NODE_STORY_BYTES 512  /* bytes of a sentence about what differs */
 
 /* ---- what one peer sees of another ---- */

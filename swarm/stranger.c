@@ -34,6 +34,7 @@ void stranger_add(struct members *m, const struct event *e, const struct sink *o
         contact_hang_up(m, s->link, CLOSE_BUSY, "too many wait whose HELLO has not come", out);
     *s = (struct stranger_link){.link = e->link, .address = e->address, .since = m->now};
     memcpy(s->id, e->id, sizeof s->id);
+    memcpy(s->exporter, e->exporter, sizeof s->exporter);
 }
 
 const struct stranger_link *stranger_of(const struct members *m, link_id link)

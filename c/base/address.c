@@ -30,16 +30,21 @@ struct address address_plain(const struct address *a)
     return plain;
 }
 
+bool address_loopback(const struct address *a)
+{
+    static const uint8_t loopback[16] = {[15] = 1};
+    return a->family == 4 ? a->ip[0] == 127
+                          : a->family == 6 && !memcmp(a->ip, loopback, sizeof loopback);
+}
+
 bool address_private(const struct address *a)
 {
     const uint8_t *b = a->ip;
-    static const uint8_t loopback[16] = {[15] = 1};
+    if (address_loopback(a)) return true;
     if (a->family == 4)
-        return b[0] == 10 || b[0] == 127 || (b[0] == 172 && (b[1] & 0xf0) == 16) ||
-               (b[0] == 192 && b[1] == 168) || (b[0] == 169 && b[1] == 254) ||
-               (b[0] == 100 && (b[1] & 0xc0) == 64);
-    return a->family == 6 && ((b[0] & 0xfe) == 0xfc || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||
-                              !memcmp(b, loopback, sizeof loopback));
+        return b[0] == 10 || (b[0] == 172 && (b[1] & 0xf0) == 16) || (b[0] == 192 && b[1] == 168) ||
+               (b[0] == 169 && b[1] == 254) || (b[0] == 100 && (b[1] & 0xc0) == 64);
+    return a->family == 6 && ((b[0] & 0xfe) == 0xfc || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80));
 }
 
 static bool port_parse(const char *text, uint16_t *out)

@@ -26,6 +26,9 @@ bool address_is_any(const struct address *a);
  * unchanged. */
 struct address address_plain(const struct address *a);
 
+/* 127.0.0.0/8 or ::1. */
+bool address_loopback(const struct address *a);
+
 /* Is it valid only within one machine or network? Loopback, link-local, RFC 1918, RFC 6598 (a
  * provider's NAT), RFC 4193. */
 bool address_private(const struct address *a);

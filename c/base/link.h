@@ -22,7 +22,7 @@ enum link_close {
     CLOSE_BUSY = 0x01,      /* too many links: try another peer, or later */
     CLOSE_DUPLICATE = 0x02, /* another connection to the same peer stays */
     CLOSE_SELF = 0x03,      /* the peer has our own key */
-    CLOSE_REFUSED = 0x04,   /* refused by the accept handler, with its reason */
+    CLOSE_REFUSED = 0x04,   /* not admitted, with the reason */
     CLOSE_PROTOCOL = 0x05,  /* bytes that shoal/1 does not allow */
     CLOSE_VERSION = 0x06,   /* another major version of the protocol */
     CLOSE_RUN = 0x07,       /* a peer of another experiment */

@@ -36,6 +36,8 @@ enum reach_reason reach_reason_of(uint32_t code, bool up)
         return REACH_FULL;
     case CLOSE_SELF:
         return REACH_CLONE;
+    case CLOSE_REFUSED:
+        return REACH_OTHER;
     case CLOSE_OK:
     case CLOSE_DUPLICATE:
     case CLOSE_LEAVING:

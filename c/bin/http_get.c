@@ -25,9 +25,16 @@ static void on_answer(void *ctx, const struct http3_result *r)
     struct answer *a = ctx;
     a->done = true;
     if (r->failed) a->err = why(a->why, ERR_NETWORK, "asking %s: %s", a->peer, r->failed);
-    else if (r->status != 200)
-        a->err = why(a->why, ERR_NETWORK, "asking %s: it answered %d", a->peer, r->status);
-    else if (!(a->text = malloc(r->body.count + 1)))
+    else if (r->status != 200) {
+        char said[160] = "";
+        for (size_t i = 0; i < r->body.count && i + 1 < sizeof said; i++) {
+            uint8_t c = r->body.data[i];
+            if (c == '\n') break;
+            said[i] = c >= ' ' && c <= '~' ? (char)c : '?'; /* it may end up on a terminal */
+        }
+        a->err = why(a->why, ERR_NETWORK, "asking %s: it answered %d%s%s", a->peer, r->status,
+                     *said ? ": " : "", said);
+    } else if (!(a->text = malloc(r->body.count + 1)))
         a->err = why(a->why, ERR_MEMORY, "no memory for the answer");
     if (!a->text) return;
     memcpy(a->text, r->body.data, r->body.count);

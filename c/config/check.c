@@ -141,10 +141,8 @@ void check_built(struct experiment *x)
                 "training on while an average is under way is not built yet: write 0");
     if (GOOD("outer.fragments") && x->outer.fragments > 1)
         UNBUILT("outer.fragments", "averaging in parts is not built yet: write 1");
-    if (GOOD("swarm.access") && x->swarm.access == ACCESS_PSK)
-        UNBUILT("swarm.access", "a shared secret is not built yet: write open");
     if (GOOD("swarm.access") && x->swarm.access == ACCESS_TICKET)
-        UNBUILT("swarm.access", "tickets are not built yet: write open");
+        UNBUILT("swarm.access", "tickets are not built yet: write open or {psk: FILE}");
     if (GOOD("swarm.group.max", "swarm.group.min") && x->swarm.group_max < 20)
         UNBUILT("swarm.group.max",
                 "groups that leave members out are not built yet: leave it out, and all who are "

@@ -71,7 +71,7 @@ const struct schema_key schema_keys[] = {
     {"swarm.peers", "files of ID@host:port lines, or ID@host:port", SCHEMA_PEERS, AT(swarm.peers), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = "[]"},
     {"swarm.identity", "file of this machine's key, made at the first start", SCHEMA_TEXT, AT(swarm.identity), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = "node.key"},
     {"swarm.access", "who may join", SCHEMA_WORD, AT(swarm.access), .words = access_words, .initial = "open"},
-    {"swarm.access.psk", "file of a secret that all members share", SCHEMA_TEXT, AT(swarm.access_key), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .built = ""},
+    {"swarm.access.psk", "file of a secret that all members share", SCHEMA_TEXT, AT(swarm.access_key), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH},
     {"swarm.access.ticket", "the experiment's public key", SCHEMA_TEXT, AT(swarm.access_key), .least = 1, .most = PATH_BYTES, .built = ""},
     {"swarm.group.min", "fewest members that average", SCHEMA_U32, AT(swarm.group_min), .least = 2, .most = 20, .initial = "2"},
     {"swarm.group.max", "most members that average", SCHEMA_U32, AT(swarm.group_max), .least = 2, .most = 20, .initial = "20", .built = "20"},

@@ -38,6 +38,8 @@ void shared_of(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_B
         value_print(f, &schema_keys[i], x);
         fputc('\n', f);
     }
+    /* Its own key has no word for a mapping. Who may join is no part of an open run's ID. */
+    if (x->swarm.access == ACCESS_PSK) fprintf(f, "swarm.access: psk\n");
     put_hex(f, "tokenizer", tokenizer, CRYPTO_HASH_BYTES);
     if (start) put_hex(f, "start", start, CRYPTO_DIGEST_BYTES);
     out->count = (size_t)ftell(f);
@@ -228,7 +230,7 @@ void shared_ids_of(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HA
     shared_of(x, tokenizer, start, &all);
     experiment_run_id(x, tokenizer, c, out->layout1);
     digest_layout2(&all, c, out->layout2);
-    out->describable1 = !start && !beyond_layout1(&all);
+    out->describable1 = !start && x->swarm.access == ACCESS_OPEN && !beyond_layout1(&all);
 }
 
 const uint8_t *shared_run_id(const struct shared_ids *ids)

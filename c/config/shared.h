@@ -50,7 +50,8 @@ size_t shared_compare(struct bytes here, struct bytes there, char out[SHARED_STO
  * that do not set it. Therefore the default of a shared key must never change. */
 struct shared_ids {
     uint8_t layout1[CRYPTO_DIGEST_BYTES], layout2[CRYPTO_DIGEST_BYTES];
-    bool describable1; /* layout 1 covers everything: no newer key is set, and no start */
+    bool
+        describable1; /* layout 1 covers everything: no newer key is set, no start, access is open */
 };
 void shared_ids_of(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_BYTES],
                    const uint8_t start[CRYPTO_DIGEST_BYTES], const struct crypto *c,

@@ -214,9 +214,11 @@ static void act(void *self, struct action *a)
 static void on_link_up(void *ctx, link_id l, const uint8_t id[CRYPTO_KEY_BYTES],
                        const struct address *remote, bool dialled)
 {
+    struct driver *d = ctx;
     struct event e = {.kind = EVENT_LINK_UP, .link = l, .address = *remote, .dialled = dialled};
     memcpy(e.id, id, sizeof e.id);
-    step(ctx, &e);
+    link_exporter(d->endpoint, l, e.exporter);
+    step(d, &e);
 }
 
 static void on_link_moved(void *ctx, link_id l, const struct address *remote)
@@ -361,6 +363,12 @@ static void on_second(void *ctx, instant now)
 static void on_http(void *ctx, const char *path, struct http3_reply *to)
 {
     struct driver *d = ctx;
+    if (d->c.secret.count && !http3_from_here(to)) {
+        static const char closed[] =
+            "this swarm is closed (swarm.access): ask on the machine of one of its workers\n";
+        http3_answer(to, 403, "text/plain", bytes_of(closed, sizeof closed - 1));
+        return;
+    }
     struct endpoint_counters n = endpoint_counters(d->endpoint);
     struct view_facts f = {.experiment = d->c.experiment->name,
                            .epochs = experiment_epochs(d->c.experiment),
@@ -531,6 +539,7 @@ static enum err open_node(struct driver *d, struct why *w)
         .bandwidth_mbps = x->swarm.bandwidth_mbps,
         .shared = d->c.shared,
         .differ = shared_compare,
+        .secret = d->c.secret,
         .bootstrap = d->peers.list.entries,
         .bootstrap_count = d->peers.list.count,
         .advertise = d->peers.advertise,

@@ -31,6 +31,7 @@ struct driver_config {
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
     /* What identifies the run, as text (config/shared.h); lent until driver_close. */
     struct bytes shared;
+    struct bytes secret;         /* of a closed swarm (secret.h); empty: open. Lent likewise. */
     struct round_progress round; /* done since the last outer step, from a checkpoint */
 };
 

@@ -21,12 +21,14 @@
 #include "node/live.h"
 #include "node/partial.h"
 #include "node/replica.h"
+#include "node/secret.h"
 #include "node/session.h"
 
 struct worker {
     struct experiment *x;
     const struct worker_options *options;
     struct session session;
+    struct bytes secret; /* of a closed swarm */
     struct identity *identity;
     struct crypto sign; /* used by the network's thread; the session's can only hash */
     struct arena room;
@@ -407,6 +409,7 @@ static enum err open_driver(struct worker *k, struct why *w)
                               .round = k->round};
     memcpy(c.run_id, k->session.setup.run_id, sizeof c.run_id);
     c.shared = bytes_of(k->session.setup.shared.text, k->session.setup.shared.count);
+    c.secret = k->secret;
     enum err e = next_incarnation(k, &c.incarnation, w);
     if (!e) e = driver_open(&k->driver, &c, w);
     free(peers);
@@ -423,6 +426,7 @@ static enum err open_all(struct worker *k, struct why *w)
         e = live_open(&k->live, x->metrics.log, experiment_epochs(x), x->outer.every, &echo, w);
     if (!e) e = event_log_open(&s->log, x->metrics.log, echo, w);
     if (!e) e = identity_open(x->swarm.identity, true, &k->identity, w);
+    if (!e && x->swarm.access == ACCESS_PSK) e = secret_read(x->swarm.access_key, &k->secret, w);
     if (e) return e;
     k->sign = identity_crypto(k->identity);
     e = session_open(s, identity_id(k->identity), bytes_besides(k), CHECKPOINT_SECTIONS, w);
@@ -436,6 +440,7 @@ static void close_all(struct worker *k)
 {
     live_stop(k->live); /* so that later lines on stderr come below it */
     driver_close(k->driver);
+    free((void *)k->secret.data);
     session_close(&k->session);
     if (k->identity) identity_close(k->identity);
     live_close(k->live);

@@ -300,10 +300,8 @@ static const struct bad cases[] = {
      "4:29: outer.overlap: training on while an average is under way is not built yet: write 0"},
     {START "train: {steps: 100, batch_tokens: 1024}\nouter: {every: 10, fragments: 2}\n" MODEL, 0,
      ERR_UNSUPPORTED, "4:31: outer.fragments: averaging in parts is not built yet: write 1"},
-    {KNOWN "swarm: {access: {psk: secret.key}}\n", 0, ERR_UNSUPPORTED,
-     "6:17: swarm.access: a shared secret is not built yet: write open"},
     {KNOWN "swarm: {access: {ticket: abc}}\n", 0, ERR_UNSUPPORTED,
-     "6:17: swarm.access: tickets are not built yet: write open"},
+     "6:17: swarm.access: tickets are not built yet: write open or {psk: FILE}"},
     {KNOWN "swarm:\n  peers:\n    - peers.txt\n    - https://example.org/peers.txt\n", 0,
      ERR_UNSUPPORTED,
      "9:7: swarm.peers: a list from the web is not built yet: download "

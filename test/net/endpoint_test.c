@@ -154,6 +154,7 @@ Test(endpoint, refuses_a_peer_that_names_no_protocol)
     c->tls = wolfSSL_new(a.endpoint->tls.client);
     wolfSSL_set_app_data(c->tls, &c->ref);
     wolfSSL_SetCertCbCtx(c->tls, &c->peer);
+    wolfSSL_KeepArrays(c->tls);
     wolfSSL_set_quic_transport_version(c->tls, 0x39);
     wolfSSL_set_connect_state(c->tls);
     ngtcp2_conn_set_tls_native_handle(c->quic, c->tls);

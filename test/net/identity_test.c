@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hmac.h"
 #include "net/identity.h"
 #include "net/resolve.h"
 #include "test/folder.h"
@@ -162,6 +163,34 @@ Test(identity, hashes_as_fips_180_4_says)
     hex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", want, 32);
     c.hash(c.self, NULL, 0, got);
     cr_assert(!memcmp(got, want, 32));
+}
+
+/* RFC 4231, 4.2, 4.3 and 4.7. */
+Test(identity, authenticates_as_rfc_4231_says)
+{
+    static const struct {
+        const char *key, *text, *mac;
+        size_t key_bytes;
+    } cases[] = {{"\x0b", "Hi There",
+                  "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7", 20},
+                 {"Jefe", "what do ya want for nothing?",
+                  "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", 0},
+                 {"\xaa", "Test Using Larger Than Block-Size Key - Hash Key First",
+                  "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54", 131}};
+    const struct crypto c = identity_crypto(NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t key[131], wanted[CRYPTO_HASH_BYTES], mac[CRYPTO_HASH_BYTES];
+        size_t count = cases[i].key_bytes ? cases[i].key_bytes : strlen(cases[i].key);
+        for (size_t k = 0; k < count; k++)
+            key[k] = (uint8_t)cases[i].key[cases[i].key_bytes ? 0 : k];
+        struct bytes halves[] = {bytes_of(cases[i].text, 3),
+                                 bytes_of(cases[i].text + 3, strlen(cases[i].text) - 3)};
+        cr_assert(identity_parse(cases[i].mac, wanted));
+        hmac(&c, bytes_of(key, count), halves, 2, mac);
+        cr_assert(hmac_equal(mac, wanted), "case %zu", i);
+        mac[31] ^= 0x80;
+        cr_assert_not(hmac_equal(mac, wanted));
+    }
 }
 
 Test(identity, draws_chance_that_does_not_repeat)

@@ -228,6 +228,21 @@ Test(link, takes_no_parcel_and_answers_no_request_until_the_peer_is_welcome)
     for (int i = 0; i < 101; i++) cr_assert(a.replies[i].ok);
 }
 
+Test(link, shares_a_secret_of_its_own_between_its_ends)
+{
+    uint8_t here[CRYPTO_HASH_BYTES], there[CRYPTO_HASH_BYTES], other[CRYPTO_HASH_BYTES];
+    cr_assert(link_exporter(a.endpoint, a.up, here) && link_exporter(b.endpoint, b.up, there));
+    cr_assert(!memcmp(here, there, sizeof here));
+    link_id first = a.up;
+    node_dial(&a, &b);
+    turn_until(a.ups == 2 && b.ups == 2, 5);
+    cr_assert(link_exporter(a.endpoint, a.up, other));
+    cr_assert(memcmp(here, other, sizeof here), "another link of the same pair has another one");
+    link_close(a.endpoint, first, CLOSE_OK, "");
+    turn_until(a.downs, 5);
+    cr_assert_not(link_exporter(a.endpoint, first, here));
+}
+
 Test(link, answers_requests)
 {
     b.echo = true;

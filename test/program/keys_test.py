@@ -349,7 +349,7 @@ ROWS = [
     Row("swarm.peers", "[\"THERE\"]", beside, "are met", lambda b, a: b.code == 0 and b.up == [] and a.up == [a.first]),
     Row("swarm.identity", "HERE/mine.key", ALONE, "is a key of its own", lambda b, a: "mine.key" in a.files and a.start["id"] != b.start["id"] and a.losses != b.losses),
     Row("swarm.access", "closed", PLAN, "is refused, as all but open is", refused(2, r"swarm\.access: found 'closed', needs open")),
-    unbuilt("swarm.access.psk", "HERE/node.key", r"swarm\.access: a shared secret is not built yet"),
+    Row("swarm.access.psk", "HERE/none", command("run"), "is a file that must be there", refused(1, r"swarm\.access\.psk: there is no \S*/none: copy it")),
     unbuilt("swarm.access.ticket", "AAAA", r"swarm\.access: tickets are not built yet"),
     Row("swarm.group.min", "3", two, "keeps two from averaging",
         lambda b, a: all(2 in groups(w) for w in b) and all(w.events("solo") and not groups(w) for w in a)),

@@ -472,6 +472,7 @@ static void end_up(struct world *w, uint32_t link, int side)
                       .address = node_of(w, peer)->address,
                       .dialled = side == 0};
     memcpy(v.id, node_of(w, peer)->id, sizeof v.id);
+    memcpy(v.exporter, &link, sizeof link);
     world_give(w, node_of(w, e), &v);
     network_review(w);
 }
