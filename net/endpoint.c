@@ -181,7 +181,7 @@ static void make_room(struct endpoint *e, bool (*kind)(const struct connection *
     struct connection *c = count_of(e, kind, NULL) < most ? NULL : most_crowded(e, kind);
     if (!c) return;
     e->counters.evicted++;
-    connection_doom(c, c->protocol == &http3_protocol ? CLOSE_H3_LOAD : CLOSE_BUSY,
+    connection_doom(c, c->protocol == &http3_protocol ? CLOSE_H3_LOAD : CLOSE_CROWDED,
                     "room was needed for another connection");
 }
 

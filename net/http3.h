@@ -2,8 +2,8 @@
  * status`.
  *
  * Server: any HTTP/3 client may ask, none needs a certificate. A request's body is read and
- * dropped; limits are 8 KiB of header and 64 concurrent requests per connection, and a quarter of
- * the endpoint's connections may be HTTP/3. Client: one request a connection. */
+ * dropped; limits are 8 KiB of header and 16 concurrent requests per connection, and a quarter of
+ * the endpoint's connections may be HTTP/3: who comes then takes the place of another one. Client: one request a connection. */
 #ifndef SHOAL_NET_HTTP3_H
 #define SHOAL_NET_HTTP3_H
 

@@ -214,7 +214,7 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
         contact_refuse(m, link);
         return true;
     }
-    return twin_holds(m, i, member_link_of(p, link), &h) || greet(m, i, link, &h, out);
+    return twin_holds(m, i, member_link_of(p, link), &h, out) || greet(m, i, link, &h, out);
 }
 
 /* ---- a second process with its key ---- */

@@ -31,7 +31,7 @@ void stranger_add(struct members *m, const struct event *e, const struct sink *o
 {
     struct stranger_link *s = place(m);
     if (s->link != LINK_NONE)
-        contact_hang_up(m, s->link, CLOSE_BUSY, "too many wait whose HELLO has not come", out);
+        contact_hang_up(m, s->link, CLOSE_CROWDED, "too many wait whose HELLO has not come", out);
     *s = (struct stranger_link){.link = e->link, .address = e->address, .since = m->now};
     memcpy(s->id, e->id, sizeof s->id);
     memcpy(s->exporter, e->exporter, sizeof s->exporter);

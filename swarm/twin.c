@@ -26,10 +26,26 @@ static void ask(struct members *m, int i, const struct sink *out)
     members_ping(m, i, t->nonce, out);
 }
 
-bool twin_holds(struct members *m, int i, const struct member_link *l, const struct hello *h)
+/* Ends all links of other processes than this one. */
+static void give_up(struct members *m, struct member *p, uint64_t life, const struct sink *out)
+{
+    for (const struct member_link *first; (first = other(p, life));) {
+        link_id dead = first->link;
+        contact_hang_up(m, dead, CLOSE_DEAD, "silent, and another process has its key", out);
+        contact_forget(m, dead);
+    }
+}
+
+bool twin_holds(struct members *m, int i, const struct member_link *l, const struct hello *h,
+                const struct sink *out)
 {
     struct member *p = &m->members[i];
-    if (h->life == 0 || h->record.count > sizeof p->twin.record || !other(p, h->life)) return false;
+    const struct member_link *first = h->life ? other(p, h->life) : NULL;
+    if (!first || h->record.count > sizeof p->twin.record) return false;
+    if (address_equal(&first->address, &l->address)) { /* a socket has one owner: a restart */
+        give_up(m, p, h->life, out);
+        return false;
+    }
     p->twin = (struct twin){.link = l->link,
                             .until = instant_after(m->now, PATIENCE),
                             .again = m->now,
@@ -65,11 +81,7 @@ bool twin_look(struct members *m, int i, struct twin *second, const struct sink 
         if (m->now.ns >= p->twin.again.ns) ask(m, i, out);
         return false;
     }
-    for (; first; first = other(p, p->twin.life)) {
-        link_id dead = first->link;
-        contact_hang_up(m, dead, CLOSE_DEAD, "silent, and another process has its key", out);
-        contact_forget(m, dead);
-    }
+    give_up(m, p, p->twin.life, out);
     *second = p->twin;
     p->twin = (struct twin){0};
     return true;

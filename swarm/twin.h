@@ -1,6 +1,7 @@
 /* twin.h -- a second process with a member's key: was the member restarted, or its key copied?
  *
- *     HELLO of another process --> the first one is PINGed --answer--> a copy: the new link ends
+ *     HELLO of another process, from the first one's address --> a restart: the new link is greeted
+ *         `--- from elsewhere ---> the first one is PINGed --answer--> a copy: the new link ends
  *                                     `--no answer--> a restart: the new link is greeted
  *
  * Part of membership (member.h), on the same struct. The first process is not disturbed: until this
@@ -17,8 +18,10 @@ struct hello {
     uint64_t life;       /* identifies its process; 0: not given */
 };
 
-/* Holds this HELLO back if another process of the member has a link to us; false: there is none. */
-bool twin_holds(struct members *m, int member, const struct member_link *l, const struct hello *h);
+/* Holds this HELLO back if another process of the member has a link to us, from elsewhere; false:
+ * there is none, or it had this address and is gone, as its links are then. */
+bool twin_holds(struct members *m, int member, const struct member_link *l, const struct hello *h,
+                const struct sink *out);
 
 /* A PONG arrived on the link of the first process. */
 void twin_pong(struct members *m, int member, link_id link, uint32_t nonce, const struct sink *out);

@@ -27,6 +27,7 @@ enum link_close {
     CLOSE_VERSION = 0x06,   /* another major version of the protocol */
     CLOSE_RUN = 0x07,       /* a peer of another experiment */
     CLOSE_LEAVING = 0x08,   /* the process ends */
+    CLOSE_CROWDED = 0x09,   /* too many strangers at the moment, room was needed: dial again */
     CLOSE_DEAD = 0x40,      /* silent for too long: no longer a member */
 
     CLOSE_IDLE = 0x1000, /* nothing heard for the idle timeout */

@@ -34,6 +34,8 @@ enum reach_reason reach_reason_of(uint32_t code, bool up)
         return REACH_FAMILY;
     case CLOSE_BUSY:
         return REACH_FULL;
+    case CLOSE_CROWDED:
+        return up ? REACH_REASONS : REACH_FULL;
     case CLOSE_SELF:
         return REACH_CLONE;
     case CLOSE_REFUSED:

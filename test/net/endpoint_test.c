@@ -363,7 +363,7 @@ Test(endpoint, gives_the_place_of_a_stranger_to_the_next_one)
     }
     turn_until(a.downs == 15, 5);
     cr_assert_eq(a.downs, 15);
-    cr_assert_eq(a.end.code, CLOSE_BUSY);
+    cr_assert_eq(a.end.code, CLOSE_CROWDED);
     cr_assert_eq(endpoint_counters(b.endpoint).evicted, 15);
     cr_assert(link_frame(a.endpoint, a.up, 1, bytes_of("x", 1)));
     struct link_info first;

@@ -34,7 +34,7 @@ struct node {
     struct saw frames[SAW_MAX], parcels[SAW_MAX], requests[SAW_MAX], replies[SAW_MAX],
         dones[SAW_MAX], datagrams[SAW_MAX];
     size_t frame_count, parcel_count, request_count, reply_count, done_count, datagram_count;
-    bool echo;    /* answers each request with itself */
+    int echo;     /* answers each request with itself, so many times in a row; 0: not */
     bool refuses; /* its accept handler says no */
     bool cool;    /* does not welcome whoever comes up */
     int warnings;
@@ -42,6 +42,8 @@ struct node {
     uint64_t train_bytes; /* of the latest */
     span train_took;
 };
+
+#define PAIR_ECHO_MAX 32
 
 #define PAIR_BULK 0x42 /* a request that begins with it has a bulk reply */
 

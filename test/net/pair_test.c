@@ -71,7 +71,10 @@ static void request(void *ctx, link_id l, uint64_t handle, struct bytes b)
 {
     struct node *n = ctx;
     saw(n->requests, &n->request_count, (struct saw){.link = l, .number = handle}, b);
-    if (n->echo) link_reply(n->endpoint, l, handle, &b, 1);
+    struct bytes parts[PAIR_ECHO_MAX];
+    cr_assert_leq(n->echo, PAIR_ECHO_MAX);
+    for (int i = 0; i < n->echo; i++) parts[i] = b;
+    if (n->echo) link_reply(n->endpoint, l, handle, parts, (size_t)n->echo);
 }
 static bool bulk(struct bytes request) { return request.count && request.data[0] == PAIR_BULK; }
 

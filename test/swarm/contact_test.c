@@ -91,6 +91,26 @@ Test(contact, a_member_that_signs_addresses_without_end_is_dialled_once_a_second
     cr_assert(le(sz, dials(), (size_t)6));
 }
 
+/* As by a swarm that strangers attack. */
+Test(contact, whoever_was_told_that_room_was_needed_is_dialled_again_soon)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    stranger_says(&x, &stage, 0, peer_record(&y, 4433));
+    pass(100);
+    cr_assert(eq(sz, dials(), (size_t)1));
+    for (size_t k = 2; k < 6; k++) {
+        struct event e = {
+            .kind = EVENT_LINK_UP, .link = 70, .dialled = true, .address = last_dial()->address};
+        memcpy(e.id, y.id, sizeof e.id);
+        stage_give(&stage, e);
+        stage_give(&stage,
+                   (struct event){.kind = EVENT_LINK_DOWN, .link = 70, .code = CLOSE_CROWDED});
+        pass(1000);
+        cr_assert(eq(sz, dials(), k));
+    }
+}
+
 /* ---- the peer list ---- */
 
 Test(contact, a_long_list_is_dialled_sixteen_at_a_time_to_its_end)

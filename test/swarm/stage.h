@@ -38,6 +38,7 @@ struct stranger {
     struct standin standin;
     struct crypto crypto;
     link_id link;
+    uint16_t port; /* of its links */
     struct version version;
     struct record_progress progress;
     uint64_t life;       /* identifies its process in HELLO; 0: it has version 1.0 */
@@ -231,6 +232,7 @@ static inline void stranger_init(struct stranger *x, const struct stage *s, uint
     memcpy(x->standin.key, x->id, CRYPTO_KEY_BYTES);
     x->crypto = standin_crypto(&x->standin);
     x->link = number;
+    x->port = 4433;
     x->version = (struct version){500, 0};
     x->sees = (struct address){4, {10, 0, 0, 200}, 999};
     x->progress = (struct record_progress){.phase = PHASE_TRAIN, .flags = PROGRESS_SERVES};
@@ -325,7 +327,7 @@ static inline size_t stranger_hello(struct stranger *x, const struct stage *s, u
 static inline void stranger_link(struct stranger *x, struct stage *s)
 {
     struct event e = {
-        .kind = EVENT_LINK_UP, .link = x->link, .address = {4, {10, 0, 0, x->id[0]}, 4433}};
+        .kind = EVENT_LINK_UP, .link = x->link, .address = {4, {10, 0, 0, x->id[0]}, x->port}};
     memcpy(e.id, x->id, CRYPTO_KEY_BYTES);
     stage_give(s, e);
 }

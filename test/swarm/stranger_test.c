@@ -69,7 +69,7 @@ Test(stranger, of_one_address_the_one_that_waits_longest_makes_room)
         stage_pass(&stage, span_ms(10));
     }
     cr_assert(eq(u32, hung_up()->link, 1000u));
-    cr_assert(eq(u32, hung_up()->code, (uint32_t)CLOSE_BUSY));
+    cr_assert(eq(u32, hung_up()->code, (uint32_t)CLOSE_CROWDED));
 }
 
 Test(stranger, without_a_hello_it_is_hung_up)

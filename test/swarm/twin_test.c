@@ -22,6 +22,7 @@ static void set_up(void)
     x.life = 500;
     copy = x;
     copy.link = 77;
+    copy.port = 5544; /* behind the same address */
     copy.life = 600;
     copy.version = (struct version){600, 0};
     stage_start(&stage);
@@ -89,6 +90,23 @@ Test(twin, a_process_that_is_silent_for_five_seconds_gives_way)
     cr_assert_not_null(hung_up(x.link));
     cr_assert_null(hung_up(copy.link));
     cr_assert(eq(u32, link_used(), copy.link));
+}
+
+/* No two processes have a socket of one address and port. */
+Test(twin, a_process_at_the_address_of_the_first_is_a_restart)
+{
+    stage_fini(&stage);
+    stage_init(&stage);
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    struct stranger back = x;
+    back.link = 99;
+    back.life = 700;
+    back.version = (struct version){700, 0};
+    greets(&back);
+    cr_assert(eq(u32, hung_up(x.link)->code, (uint32_t)CLOSE_DEAD));
+    cr_assert_null(hung_up(back.link));
+    cr_assert(eq(u32, link_used(), back.link));
 }
 
 Test(twin, an_answer_to_another_ping_proves_nothing)
