@@ -70,6 +70,7 @@ static void decline(struct node *n)
 static void settle(struct node *n)
 {
     struct sink in = node_inner(n);
+    if (n->life == LIFE_LEFT) return; /* the event has ended it */
     if (n->now.ns >= members_due(&n->members).ns) members_tick(&n->members, n->now, &in);
     read_news(n);
     if (n->cell_stale) node_refresh_cell(n);
