@@ -117,6 +117,7 @@ fn attacker(s: *Shoal) *Compile {
     const m = s.module();
     s.includes(m, &.{ "c", "." });
     s.sources(m, "test/attack", &.{"attack.c"}, &shoal.c_flags);
+    s.sources(m, "test/wan", &.{"icmp.c"}, &shoal.c_flags);
     components.linkAll(s, m, false);
     return s.checked(s.b.addExecutable(.{ .name = "attack", .root_module = m }));
 }

@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include "base/clock.h"
+#include "base/crowd.h"
 #include "base/whole.h"
 #include "crypto.h"
 #include "internal.h"
@@ -144,42 +145,36 @@ static bool reader(const struct connection *c)
 static bool stranger(const struct connection *c) { return !c->dialled && !c->welcome; }
 static bool any(const struct connection *c) { return true; }
 
-/* How many connections are of this kind; `place`: of those that come from there, unless NULL. */
-static size_t count_of(const struct endpoint *e, bool (*kind)(const struct connection *),
-                       const struct address *place)
+struct kind {
+    const struct endpoint *endpoint;
+    bool (*fits)(const struct connection *);
+};
+
+static bool one_of(const void *ctx, size_t i, struct crowd_one *out)
 {
+    const struct kind *k = ctx;
+    const struct connection *c = k->endpoint->slots[i].connection;
+    if (!c || c->state > CONNECTION_OPEN || c->doomed || !k->fits(c)) return false;
+    *out = (struct crowd_one){&c->remote, c->began};
+    return true;
+}
+
+static size_t count_of(const struct endpoint *e, bool (*fits)(const struct connection *))
+{
+    const struct kind k = {e, fits};
+    struct crowd_one unused;
     size_t count = 0;
-    for (size_t i = 0; i < e->slot_count; i++) {
-        const struct connection *c = e->slots[i].connection;
-        count += c && c->state <= CONNECTION_OPEN && !c->doomed && kind(c) &&
-                 (!place || address_same_place(place, &c->remote));
-    }
+    for (size_t i = 0; i < e->slot_count; i++) count += one_of(&k, i, &unused);
     return count;
 }
 
-/* Of this kind the one that came first, from the place that most come from: so nobody loses a
- * connection to somebody who has many. NULL: there is none. */
-static struct connection *most_crowded(const struct endpoint *e,
-                                       bool (*kind)(const struct connection *))
-{
-    struct connection *chosen = NULL;
-    size_t most = 0;
-    for (size_t i = 0; i < e->slot_count; i++) {
-        struct connection *c = e->slots[i].connection;
-        if (!c || c->state > CONNECTION_OPEN || c->doomed || !kind(c)) continue;
-        size_t here = count_of(e, kind, &c->remote);
-        if (chosen && (here < most || (here == most && c->began.ns >= chosen->began.ns))) continue;
-        chosen = c;
-        most = here;
-    }
-    return chosen;
-}
-
 /* Ends one of this kind if there are `most` already. */
-static void make_room(struct endpoint *e, bool (*kind)(const struct connection *), size_t most)
+static void make_room(struct endpoint *e, bool (*fits)(const struct connection *), size_t most)
 {
-    struct connection *c = count_of(e, kind, NULL) < most ? NULL : most_crowded(e, kind);
-    if (!c) return;
+    const struct kind k = {e, fits};
+    size_t i = count_of(e, fits) < most ? e->slot_count : crowd_choose(e->slot_count, one_of, &k);
+    if (i == e->slot_count) return;
+    struct connection *c = e->slots[i].connection;
     e->counters.evicted++;
     connection_doom(c, c->protocol == &http3_protocol ? CLOSE_H3_LOAD : CLOSE_CROWDED,
                     "room was needed for another connection");
@@ -319,7 +314,7 @@ static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes pack
         }
     }
     if (!proven && (e->handshakes_now >= e->config.retry_above ||
-                    count_of(e, half_open, NULL) >= HALF_OPEN_UNPROVEN)) {
+                    count_of(e, half_open) >= HALF_OPEN_UNPROVEN)) {
         ask_back(e, &hd, path, now);
         return;
     }
@@ -328,8 +323,8 @@ static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes pack
     size_t room = e->slot_count - e->slot_count / 4;
     struct connection *c = NULL;
     make_room(e, half_open, HALF_OPEN_MAX);
-    if (count_of(e, any, NULL) >= room) make_room(e, stranger, 1);
-    if (count_of(e, any, NULL) < room && e->counters.links < e->slot_count)
+    if (count_of(e, any) >= room) make_room(e, stranger, 1);
+    if (count_of(e, any) < room && e->counters.links < e->slot_count)
         c = connection_accept(e, &hd, proven ? &odcid : NULL, path, now);
     if (c) connection_read(c, path, packet, now);
     else turn_away(e, &hd, NGTCP2_CONNECTION_REFUSED, "no room for one more connection", path);

@@ -97,11 +97,8 @@ static void finish_by_peer(struct connection *c, instant now)
     const ngtcp2_ccerr *e = ngtcp2_conn_get_ccerr2(c->quic);
     char reason[REASON_BYTES];
     uint32_t code = CLOSE_TRANSPORT;
-    size_t count = e->reasonlen < sizeof reason ? e->reasonlen : sizeof reason - 1;
-    /* It may end up on a terminal: nothing but printable ASCII. */
-    for (size_t i = 0; i < count; i++)
-        reason[i] = e->reason[i] >= ' ' && e->reason[i] <= '~' ? (char)e->reason[i] : '?';
-    reason[count] = 0;
+    size_t count = e->reasonlen;
+    bytes_printable(bytes_of(e->reason, count), reason, sizeof reason);
     if (e->type == NGTCP2_CCERR_TYPE_APPLICATION) {
         code = e->error_code < CLOSE_IDLE ? (uint32_t)e->error_code : CLOSE_PROTOCOL;
     } else if ((e->error_code & ~(uint64_t)0xff) == NGTCP2_CRYPTO_ERROR) {

@@ -140,12 +140,10 @@ static enum err read_file(const char *path, struct identity **out, struct why *w
                        path, path);
         return why(w, ERR_IO, "opening %s: %s", path, strerror(errno));
     }
-    if (s.st_mode & 077)
-        return why(w, ERR_IO, "others may use %s (its mode is %04o): run 'chmod 600 %s'", path,
-                   (unsigned)s.st_mode & 07777, path);
     uint8_t *text;
     size_t count;
-    enum err e = file_read(path, 4096, &text, &count, w);
+    enum err e = file_check_private("", path, s.st_mode, w);
+    if (!e) e = file_read(path, 4096, &text, &count, w);
     if (e) return e;
     if (memchr(text, 0, count))
         e = why(w, ERR_FORMAT, "%s is not a shoal identity: it is not text", path);
@@ -249,26 +247,25 @@ void identity_secret(const struct identity *i, const char *purpose, uint8_t out[
 
 bool identity_weak(const uint8_t id[CRYPTO_KEY_BYTES])
 {
-    static const uint8_t ends[] = {0xed, 0xec, 0xee}; /* p, p - 1, p + 1, where p = 2^255 - 19 */
-    static const uint8_t eighth[2][CRYPTO_KEY_BYTES] = {
+    /* Their y: 0, 1, p - 1, p, p + 1 (p = 2^255 - 19), and both of the points of order 8. */
+    static const uint8_t weak[][CRYPTO_KEY_BYTES] = {
+        {0},
+        {1},
+        {0xec, [1 ... 30] = 0xff, 0x7f},
+        {0xed, [1 ... 30] = 0xff, 0x7f},
+        {0xee, [1 ... 30] = 0xff, 0x7f},
         {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4,
          0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6,
          0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
         {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b,
          0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39,
          0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a}};
-    uint8_t y[CRYPTO_KEY_BYTES], end[CRYPTO_KEY_BYTES], small[CRYPTO_KEY_BYTES] = {0};
+    uint8_t y[CRYPTO_KEY_BYTES];
     memcpy(y, id, sizeof y);
     y[31] &= 0x7f; /* the other bit is the sign of x */
-    bool weak = !memcmp(y, eighth[0], sizeof y) || !memcmp(y, eighth[1], sizeof y);
-    memset(end, 0xff, sizeof end);
-    end[31] = 0x7f;
-    for (size_t i = 0; i < sizeof ends; i++) {
-        end[0] = ends[i];
-        weak = weak || !memcmp(y, end, sizeof y);
-    }
-    for (small[0] = 0; small[0] < 2; small[0]++) weak = weak || !memcmp(y, small, sizeof y);
-    return weak;
+    for (size_t i = 0; i < sizeof weak / sizeof *weak; i++)
+        if (!memcmp(y, weak[i], sizeof y)) return true;
+    return false;
 }
 
 bool identity_in_certificate(struct bytes der, uint8_t out[CRYPTO_KEY_BYTES])

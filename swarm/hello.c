@@ -17,17 +17,16 @@
 
 #define STRANGER_PERIOD span_s(10) /* SPEC.md, "Membership" */
 
-static void say_hello(struct members *m, link_id link, const struct address *seen,
-                      const uint8_t exporter[CRYPTO_HASH_BYTES], const struct sink *out)
+static void say_hello(struct members *m, const struct stranger_link *to, const struct sink *out)
 {
     uint8_t room[74 + CRYPTO_HASH_BYTES + RECORD_BYTES_MAX + NODE_SHARED_MAX];
     uint8_t proof[CRYPTO_HASH_BYTES];
-    size_t proof_bytes = access_prove(m, exporter, proof);
+    size_t proof_bytes = access_prove(m, to->exporter, proof);
     struct writer w = writer_init(room, sizeof room);
     writer_u16(&w, WIRE_MAJOR);
     writer_u16(&w, WIRE_MINOR);
     writer_copy(&w, m->config.run_id, CRYPTO_DIGEST_BYTES);
-    wire_write_address(&w, seen);
+    wire_write_address(&w, &to->address);
     writer_u16(&w, (uint16_t)proof_bytes);
     writer_copy(&w, proof, proof_bytes);
     writer_u16(&w, m->mine[STORED_PEER].count);
@@ -38,8 +37,22 @@ static void say_hello(struct members *m, link_id link, const struct address *see
     writer_copy(&w, m->config.shared.data, m->config.shared.count);
     assert(!w.full);
     struct action a = {
-        .kind = ACTION_FRAME, .link = link, .type = WIRE_HELLO, .bytes = writer_bytes(&w)};
+        .kind = ACTION_FRAME, .link = to->link, .type = WIRE_HELLO, .bytes = writer_bytes(&w)};
     sink_act(out, &a);
+}
+
+/* The link leads to this member from now on. */
+static void attach(struct members *m, int i, const struct stranger_link *s, bool dialled,
+                   const struct sink *out)
+{
+    struct member_link *l = contact_slot(m, i, out);
+    *l = (struct member_link){.link = s->link,
+                              .address = s->address,
+                              .dialled = dialled,
+                              .since = s->since,
+                              .order = ++m->order};
+    memcpy(l->exporter, s->exporter, sizeof l->exporter);
+    if (dialled) m->members[i].dialling = false;
 }
 
 void members_link_up(struct members *m, const struct event *e, const struct sink *out)
@@ -49,20 +62,13 @@ void members_link_up(struct members *m, const struct event *e, const struct sink
         contact_hang_up(m, e->link, CLOSE_SELF, "this is your own key", out);
         return;
     }
+    struct stranger_link s = {.link = e->link, .address = e->address, .since = m->now};
+    memcpy(s.id, e->id, sizeof s.id);
+    memcpy(s.exporter, e->exporter, sizeof s.exporter);
     int i = members_by_id(m, e->id);
-    if (i == NOBODY) {
-        stranger_add(m, e, out);
-    } else {
-        struct member_link *l = contact_slot(m, i, out);
-        *l = (struct member_link){.link = e->link,
-                                  .address = e->address,
-                                  .dialled = e->dialled,
-                                  .since = m->now,
-                                  .order = ++m->order};
-        memcpy(l->exporter, e->exporter, sizeof l->exporter);
-        if (e->dialled) m->members[i].dialling = false;
-    }
-    say_hello(m, e->link, &e->address, e->exporter, out);
+    if (i == NOBODY) stranger_add(m, &s, out);
+    else attach(m, i, &s, e->dialled, out);
+    say_hello(m, &s, out);
 }
 
 /* ---- HELLO ---- */
@@ -97,10 +103,7 @@ static bool admit(struct members *m, link_id link, const struct hello *h, int *m
         return true;
     }
     stranger_forget(m, link);
-    struct member_link *l = contact_slot(m, *member, out);
-    *l = (struct member_link){
-        .link = link, .address = s.address, .since = s.since, .order = ++m->order};
-    memcpy(l->exporter, s.exporter, sizeof l->exporter);
+    attach(m, *member, &s, false, out);
     return true;
 }
 

@@ -101,7 +101,8 @@ struct member {
 
 #define STRANGERS_MAX 32
 
-/* A peer that dialled me and has no entry among the members; stranger.h. */
+/* A link to a peer whose HELLO has not come; stranger.h keeps those of who has no entry among the
+ * members. */
 struct stranger_link {
     link_id link; /* LINK_NONE: free */
     uint8_t id[CRYPTO_KEY_BYTES];

@@ -38,10 +38,7 @@ void node_finish(struct node *n)
 void node_finish_refused(struct node *n, struct bytes said)
 {
     struct order o = {.kind = ORDER_FINISH, .refused = true};
-    for (size_t i = 0; i < said.count && i + 1 < sizeof o.text; i++) {
-        uint8_t c = said.data[i];
-        o.text[i] = c >= 0x20 && c < 0x7f ? (char)c : '?';
-    }
+    bytes_printable(said, o.text, sizeof o.text);
     node_order(n, &o);
 }
 

@@ -1,40 +1,25 @@
 #include "stranger.h"
 
+#include "base/crowd.h"
 #include "contact.h"
 
-static uint32_t at_its_place(const struct members *m, const struct stranger_link *s)
+static bool waits(const void *ctx, size_t i, struct crowd_one *out)
 {
-    uint32_t count = 0;
-    for (int i = 0; i < STRANGERS_MAX; i++)
-        count += m->strangers[i].link != LINK_NONE &&
-                 address_same_place(&m->strangers[i].address, &s->address);
-    return count;
+    const struct members *m = ctx;
+    *out = (struct crowd_one){&m->strangers[i].address, m->strangers[i].since};
+    return m->strangers[i].link != LINK_NONE;
 }
 
-/* A free place, or the one to be given up. */
-static struct stranger_link *place(struct members *m)
+void stranger_add(struct members *m, const struct stranger_link *s, const struct sink *out)
 {
-    struct stranger_link *worst = NULL;
-    uint32_t most = 0;
-    for (int i = 0; i < STRANGERS_MAX; i++) {
-        struct stranger_link *s = &m->strangers[i];
-        if (s->link == LINK_NONE) return s;
-        uint32_t here = at_its_place(m, s);
-        if (worst && (here < most || (here == most && s->since.ns >= worst->since.ns))) continue;
-        worst = s;
-        most = here;
+    size_t at = 0;
+    while (at < STRANGERS_MAX && m->strangers[at].link != LINK_NONE) at++;
+    if (at == STRANGERS_MAX) {
+        at = crowd_choose(STRANGERS_MAX, waits, m);
+        contact_hang_up(m, m->strangers[at].link, CLOSE_CROWDED,
+                        "too many wait whose HELLO has not come", out);
     }
-    return worst;
-}
-
-void stranger_add(struct members *m, const struct event *e, const struct sink *out)
-{
-    struct stranger_link *s = place(m);
-    if (s->link != LINK_NONE)
-        contact_hang_up(m, s->link, CLOSE_CROWDED, "too many wait whose HELLO has not come", out);
-    *s = (struct stranger_link){.link = e->link, .address = e->address, .since = m->now};
-    memcpy(s->id, e->id, sizeof s->id);
-    memcpy(s->exporter, e->exporter, sizeof s->exporter);
+    m->strangers[at] = *s;
 }
 
 const struct stranger_link *stranger_of(const struct members *m, link_id link)

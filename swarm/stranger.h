@@ -11,7 +11,7 @@
 #include "member_parts.h"
 
 /* A link came up to a peer that has no entry in the table. */
-void stranger_add(struct members *m, const struct event *e, const struct sink *out);
+void stranger_add(struct members *m, const struct stranger_link *s, const struct sink *out);
 
 /* The stranger at the other end of this link; NULL: there is none. */
 const struct stranger_link *stranger_of(const struct members *m, link_id link);

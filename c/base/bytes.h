@@ -32,6 +32,17 @@ static inline const char *bytes_hex(const uint8_t *from, size_t count, char *out
     return out;
 }
 
+/* As text for a terminal: nothing but printable ASCII, '?' for the rest, as many as fit into `room`
+ * with a zero byte; returns `out`. */
+static inline const char *bytes_printable(struct bytes from, char *out, size_t room)
+{
+    size_t n = from.count < room ? from.count : room - 1;
+    for (size_t i = 0; i < n; i++)
+        out[i] = from.data[i] >= ' ' && from.data[i] <= '~' ? (char)from.data[i] : '?';
+    out[n] = 0;
+    return out;
+}
+
 struct reader {
     const uint8_t *at, *end;
     bool bad; /* read past the end; all later reads return zeros */

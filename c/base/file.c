@@ -176,6 +176,13 @@ enum err file_lock(const char *path, int *out_fd, struct why *w)
 
 void file_unlock(int fd) { close(fd); }
 
+enum err file_check_private(const char *about, const char *path, unsigned mode, struct why *w)
+{
+    if (!(mode & 077)) return ERR_OK;
+    return why(w, ERR_IO, "%sothers may use %s (its mode is %04o): run 'chmod 600 %s'", about, path,
+               mode & 07777, path);
+}
+
 bool file_exists(const char *path) { return access(path, F_OK) == 0; }
 
 bool file_cache(char *path, size_t room)

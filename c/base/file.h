@@ -36,6 +36,9 @@ enum err file_make_dirs(const char *path, struct why *w);
 enum err file_lock(const char *path, int *out_fd, struct why *w);
 void file_unlock(int fd);
 
+/* May nobody but its owner use a file of this mode? ERR_IO, with `about` before what to do. */
+enum err file_check_private(const char *about, const char *path, unsigned mode, struct why *w);
+
 /* Is there a file, folder or anything else at the path? Also false when that cannot be
  * determined. */
 bool file_exists(const char *path);

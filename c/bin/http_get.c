@@ -26,12 +26,10 @@ static void on_answer(void *ctx, const struct http3_result *r)
     a->done = true;
     if (r->failed) a->err = why(a->why, ERR_NETWORK, "asking %s: %s", a->peer, r->failed);
     else if (r->status != 200) {
-        char said[160] = "";
-        for (size_t i = 0; i < r->body.count && i + 1 < sizeof said; i++) {
-            uint8_t c = r->body.data[i];
-            if (c == '\n') break;
-            said[i] = c >= ' ' && c <= '~' ? (char)c : '?'; /* it may end up on a terminal */
-        }
+        const uint8_t *line = r->body.count ? memchr(r->body.data, '\n', r->body.count) : NULL;
+        size_t count = line ? (size_t)(line - r->body.data) : r->body.count;
+        char said[160];
+        bytes_printable(bytes_of(r->body.data, count), said, sizeof said);
         a->err = why(a->why, ERR_NETWORK, "asking %s: it answered %d%s%s", a->peer, r->status,
                      *said ? ": " : "", said);
     } else if (!(a->text = malloc(r->body.count + 1)))

@@ -15,17 +15,17 @@ enum err secret_read(const char *path, struct bytes *out, struct why *w)
     struct stat s;
     uint8_t *bytes;
     size_t count;
-    if (stat(path, &s) && errno == ENOENT)
+    bool there = !stat(path, &s);
+    if (!there && errno == ENOENT)
         return why(
             w, ERR_IO,
             "swarm.access.psk: there is no %s: copy it from another member, or make the first "
             "one with 'head -c 32 /dev/urandom > %s; chmod 600 %s'",
             path, path, path);
-    if (!stat(path, &s) && S_ISREG(s.st_mode) && s.st_mode & 077)
-        return why(w, ERR_IO,
-                   "swarm.access.psk: others may use %s (its mode is %04o): run 'chmod 600 %s'",
-                   path, (unsigned)s.st_mode & 07777, path);
-    enum err e = file_read(path, SECRET_BYTES_MAX, &bytes, &count, w);
+    enum err e = ERR_OK;
+    if (there && S_ISREG(s.st_mode))
+        e = file_check_private("swarm.access.psk: ", path, s.st_mode, w);
+    if (!e) e = file_read(path, SECRET_BYTES_MAX, &bytes, &count, w);
     if (e) return e;
     if (count < NODE_SECRET_MIN) {
         free(bytes);

@@ -24,8 +24,14 @@
 #include "base/clock.h"
 #include "net/identity.h"
 #include "net/internal.h"
+#include "test/net/hostile.h"
+#include "test/wan/icmp.h"
 
 #define MANY 256
+/* Numbers of keys; links have those below, and ASKER and more. */
+#define ASKER  1000
+#define READER 2000
+#define CLIENT 3000
 
 static struct loop *loop;
 static struct address target;
@@ -72,38 +78,29 @@ static void on_down(void *ctx, link_id l, const struct link_end *end)
     loop_timer_set(loop, &a->again, instant_after(clock_now(), span_ms(100)));
 }
 
-static void call(struct attacker *a, uint32_t number)
+/* The endpoint of this key. */
+static struct endpoint *open_as(uint32_t number, const struct endpoint_config *c,
+                                const struct endpoint_handlers *h)
 {
     uint8_t seed[IDENTITY_SEED_BYTES] = {0xa7, (uint8_t)number, (uint8_t)(number >> 8)};
     struct identity *self;
+    struct endpoint *e = NULL;
+    if (identity_from_seed(seed, &self, NULL) || endpoint_open(loop, c, self, h, &e, NULL))
+        fail("cannot open a socket");
+    return e;
+}
+
+static void call(struct attacker *a, uint32_t number)
+{
     struct endpoint_config c = endpoint_defaults("0.0.0.0:0");
     struct endpoint_handlers h = {.ctx = a, .link_up = on_up, .link_down = on_down};
     c.links_max = 4;
     c.socket_bytes = 64 << 10;
     a->again = (struct loop_timer){.fire = redial, .ctx = a};
-    if (identity_from_seed(seed, &self, NULL) ||
-        endpoint_open(loop, &c, self, &h, &a->endpoint, NULL))
-        fail("cannot open a socket");
+    a->endpoint = open_as(number, &c, &h);
     redial(a, clock_now());
 }
 
-/* A connection of this protocol does nothing. */
-static bool yes(struct connection *c)
-{
-    c->session = c;
-    return true;
-}
-static bool take(struct connection *c, int64_t id, void *of, struct bytes b, bool fin)
-{
-    return true;
-}
-static void acked(struct connection *c, int64_t id, void *of, uint64_t n) {}
-static void closed(struct connection *c, int64_t id, void *of, bool whole, uint64_t code) {}
-static void nothing(struct connection *c, int64_t id, void *of) {}
-static void datagram(struct connection *c, struct bytes b) {}
-static void credit(struct connection *c) {}
-static struct bytes no_datagram(struct connection *c) { return bytes_of(NULL, 0); }
-static void no_more(struct connection *c, struct piece *p) {}
 static void read_again(void *ctx, instant now);
 static struct attacker reader = {.again = {.fire = read_again}};
 static uint32_t readers_missing;
@@ -115,19 +112,8 @@ static void ended(struct connection *c, const struct link_end *end)
     loop_timer_set(loop, &reader.again, instant_after(clock_now(), span_ms(100)));
 }
 
-static const struct protocol silent = {.start = yes,
-                                       .up = yes,
-                                       .data = take,
-                                       .acked = acked,
-                                       .closed = closed,
-                                       .reset = nothing,
-                                       .stopped = nothing,
-                                       .datagram = datagram,
-                                       .credit = credit,
-                                       .stream_credit = nothing,
-                                       .next_datagram = no_datagram,
-                                       .next = no_more,
-                                       .end = ended};
+/* Of a connection that does nothing. */
+static struct protocol silent;
 
 static void read_again(void *ctx, instant now)
 {
@@ -140,15 +126,13 @@ static void read_again(void *ctx, instant now)
 
 static void read_as(uint32_t count)
 {
-    uint8_t seed[IDENTITY_SEED_BYTES] = {0xa8};
-    struct identity *self;
     struct endpoint_config c = endpoint_defaults("0.0.0.0:0");
     struct endpoint_handlers none = {0};
     c.alpn = TLS_ALPN_H3;
     c.links_max = 2 * count;
-    if (identity_from_seed(seed, &self, NULL) ||
-        endpoint_open(loop, &c, self, &none, &reader.endpoint, NULL))
-        fail("cannot open a socket");
+    reader.endpoint = open_as(READER, &c, &none);
+    silent = hostile_protocol;
+    silent.end = ended;
     readers_missing = count;
     read_again(NULL, clock_now());
 }
@@ -156,14 +140,6 @@ static void read_as(uint32_t count)
 /* ---- forged packets ---- */
 
 static int raw;
-
-static uint16_t sum16(const uint8_t *b, size_t count)
-{
-    uint32_t sum = 0;
-    for (size_t i = 0; i + 1 < count; i += 2) sum += (uint32_t)b[i] << 8 | b[i + 1];
-    while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
-    return htons((uint16_t)~sum);
-}
 
 static void send_raw(uint8_t *packet, size_t count, uint8_t protocol, uint32_t from)
 {
@@ -187,17 +163,15 @@ static size_t first_packet(uint8_t out[2048])
     static struct address here;
     static int fd = -1;
     if (!client) {
-        uint8_t seed[IDENTITY_SEED_BYTES] = {0xa9};
-        struct identity *self;
         struct endpoint_config c = endpoint_defaults("127.0.0.1:0");
         struct endpoint_handlers none = {0};
         struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         socklen_t n = sizeof at;
         fd = socket(AF_INET, SOCK_DGRAM, 0);
         if (bind(fd, (struct sockaddr *)&at, sizeof at) ||
-            getsockname(fd, (struct sockaddr *)&at, &n) || identity_from_seed(seed, &self, NULL) ||
-            endpoint_open(loop, &c, self, &none, &client, NULL))
+            getsockname(fd, (struct sockaddr *)&at, &n))
             fail("cannot open a socket");
+        client = open_as(CLIENT, &c, &none);
         here = (struct address){4, {127, 0, 0, 1}, ntohs(at.sin_port)};
     }
     link_id l = endpoint_dial(client, target_id, &here, NULL);
@@ -236,7 +210,7 @@ static void complain(const struct address *peer)
     udp->source = htons(target.port);
     udp->dest = htons(peer->port);
     udp->len = htons(1208);
-    uint16_t sum = sum16(icmp, sizeof packet - 20);
+    uint16_t sum = htons((uint16_t)~icmp_sum(0, icmp, sizeof packet - 20));
     memcpy(icmp + 2, &sum, 2);
     uint32_t from;
     memcpy(&from, peer->ip, 4);
@@ -275,7 +249,7 @@ int main(int argc, char **argv)
     asks = !strcmp(kind, "askers");
     if (!strcmp(kind, "readers")) read_as(count);
     else if (asks || !strcmp(kind, "keys"))
-        for (uint32_t i = 0; i < count && i < MANY; i++) call(&attackers[i], i + 1000 * asks);
+        for (uint32_t i = 0; i < count && i < MANY; i++) call(&attackers[i], i + ASKER * asks);
     else if (!strcmp(kind, "hellos") || !strcmp(kind, "icmp"))
         forge(!strcmp(kind, "hellos"), count, argv + 5, argc - 5);
     else fail("there is no such kind of attack");

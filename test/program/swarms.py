@@ -228,6 +228,13 @@ class Worker:
         return open(os.path.join(self.dir, "output.txt"), errors="replace").read()[-3000:]
 
 
+def gauge(pid):
+    """Resident kB, descriptors and threads of a process."""
+    with open("/proc/%d/status" % pid) as f:
+        said = dict(line.split(":", 1) for line in f)
+    return int(said["VmRSS"].split()[0]), len(os.listdir("/proc/%d/fd" % pid)), int(said["Threads"])
+
+
 def epochs(workers):
     """Progress of a swarm, for wait_for: how far each is, and who has ended."""
     return lambda: [(w.epoch(), w.process.poll()) for w in workers]

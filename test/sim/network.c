@@ -561,10 +561,10 @@ static bool declined(struct world *w, const struct message *m)
     const struct pending *p = &w->network.links[m->link].pending[m->pending];
     bool bulk = m->kind == EVENT_PARCEL || (m->kind == EVENT_REQUEST && wire_bulk(p->what));
     bool early = m->kind == EVENT_PARCEL && !w->network.links[m->link].end[m->side].welcome;
-    if (early) acknowledge(w, m, false);
-    if (early) return true;
-    if (!bulk || w->network.refusal == 0 || chance(w) >= w->network.refusal) return false;
-    w->report->faults[FAULT_REFUSAL]++;
+    if (!early) {
+        if (!bulk || w->network.refusal == 0 || chance(w) >= w->network.refusal) return false;
+        w->report->faults[FAULT_REFUSAL]++;
+    }
     acknowledge(w, m, false);
     return true;
 }

@@ -57,13 +57,6 @@ class Faults:
                 self.wan.run(i, self.workers[i], self.path)
 
 
-def gauge(pid):
-    """Resident kB, descriptors and threads of a process."""
-    with open("/proc/%d/status" % pid) as f:
-        said = dict(line.split(":", 1) for line in f)
-    return int(said["VmRSS"].split()[0]), len(os.listdir("/proc/%d/fd" % pid)), int(said["Threads"])
-
-
 wan = Wan(CALM, seconds=3 * 3600)
 path = experiment("faults", steps=1600000, every=80, batch=512, dim=128)
 peers = os.path.join(PLACE, "faults.txt")

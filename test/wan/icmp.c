@@ -15,8 +15,7 @@ static void put16(uint8_t *at, uint32_t v)
     at[1] = (uint8_t)v;
 }
 
-/* The ones' complement sum of 16 bit words so far and of these bytes (RFC 1071). */
-static uint32_t sum(uint32_t so_far, const uint8_t *data, size_t bytes)
+uint32_t icmp_sum(uint32_t so_far, const uint8_t *data, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++) so_far += i % 2 ? data[i] : (uint32_t)data[i] << 8;
     while (so_far >> 16) so_far = (so_far & 0xffff) + (so_far >> 16);
@@ -44,12 +43,12 @@ static size_t answer4(const uint8_t *packet, size_t bytes, uint32_t mtu, uint8_t
     out[9] = PROTOCOL_ICMP;
     memcpy(out + 12, router, sizeof router);
     memcpy(out + 16, packet + 12, 4);
-    put16(out + 10, ~sum(0, out, HEAD4));
+    put16(out + 10, ~icmp_sum(0, out, HEAD4));
     out[HEAD4] = UNREACHABLE;
     out[HEAD4 + 1] = FRAGMENTATION_NEEDED;
     put16(out + HEAD4 + 6, mtu);
     memcpy(out + HEAD4 + HEAD_ICMP, packet, quoted);
-    put16(out + HEAD4 + 2, ~sum(0, out + HEAD4, all - HEAD4));
+    put16(out + HEAD4 + 2, ~icmp_sum(0, out + HEAD4, all - HEAD4));
     return all;
 }
 
@@ -70,8 +69,8 @@ static size_t answer6(const uint8_t *packet, size_t bytes, uint32_t mtu, uint8_t
     put16(out + HEAD6 + 6, mtu);
     memcpy(out + HEAD6 + HEAD_ICMP, packet, quoted);
     /* The checksum covers both addresses, the length and the protocol (RFC 8200, 8.1). */
-    uint32_t check = sum((uint32_t)length + PROTOCOL_ICMP6, out + 8, 32);
-    put16(out + HEAD6 + 2, ~sum(check, out + HEAD6, length));
+    uint32_t check = icmp_sum((uint32_t)length + PROTOCOL_ICMP6, out + 8, 32);
+    put16(out + HEAD6 + 2, ~icmp_sum(check, out + HEAD6, length));
     return HEAD6 + length;
 }
 

@@ -13,4 +13,7 @@
 size_t icmp_too_long(const uint8_t *packet, size_t bytes, uint32_t mtu,
                      uint8_t out[ICMP_BYTES_MAX]);
 
+/* The ones' complement sum of 16 bit words so far and of these bytes (RFC 1071). */
+uint32_t icmp_sum(uint32_t so_far, const uint8_t *data, size_t bytes);
+
 #endif

@@ -11,8 +11,7 @@ NEWCOMER, STRANGER = 3, 4  # nodes
 
 
 def resident_mib(w):
-    with open("/proc/%d/status" % w.process.pid) as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS")) / 1024
+    return gauge(w.process.pid)[0] / 1024
 
 
 def place(i):
