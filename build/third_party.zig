@@ -103,10 +103,31 @@ fn quic(s: *Shoal) void {
         ngtcp2_dir ++ "/lib", ngtcp2_dir ++ "/crypto", nghttp3_dir ++ "/lib", "net/wolfssl",
     }));
     for ([_][]const u8{ "HAVE_CONFIG_H", "NGTCP2_STATICLIB", "NGHTTP3_STATICLIB" }) |name| m.addCMacro(name, "1");
-    for ([_][]const u8{ ngtcp2_dir ++ "/lib", nghttp3_dir ++ "/lib" }) |dir| s.sources(m, dir, s.files(dir, ".c"), &flags);
+    s.sources(m, nghttp3_dir ++ "/lib", s.files(nghttp3_dir ++ "/lib", ".c"), &flags);
+    s.sources(m, ngtcp2_dir ++ "/lib", s.without(s.files(ngtcp2_dir ++ "/lib", ".c"), &.{"ngtcp2_bbr.c"}), &flags);
+    m.addCSourceFile(.{ .file = bbr(s), .flags = &flags });
     s.sources(m, nghttp3_dir, &.{"lib/sfparse/sfparse.c"}, &flags);
     s.sources(m, ngtcp2_dir, &.{ "crypto/shared.c", "crypto/wolfssl/wolfssl.c" }, &flags);
     s.library("quic", "quic", m);
+}
+
+/// BBR with another threshold of loss. Where more than two packets of a hundred in flight are lost, ngtcp2's takes the path
+/// for full and lowers what it keeps in flight; and of few packets in flight one is more than that. Averages are short bursts:
+/// on lines that lose one packet in a hundred, each cut a little and none lasted long enough to grow again, until twenty
+/// rounds took five times as long (test/wan/rounds.py lossy). Other implementations wait for a second loss; ten of a
+/// hundred has the same effect, and drops no more packets where queues are what loses them.
+fn bbr(s: *Shoal) std.Build.LazyPath {
+    const b = s.b;
+    const io = b.graph.io;
+    const name = "ngtcp2_bbr.c";
+    const before = "#define NGTCP2_BBR_LOSS_THRESH_NUMER 2\n";
+    const after = "#define NGTCP2_BBR_LOSS_THRESH_NUMER 10\n";
+    const lib = b.root.openDir(io, ngtcp2_dir ++ "/lib", .{}) catch @panic(name);
+    defer lib.close(io);
+    const source = lib.readFileAlloc(io, name, b.allocator, .limited(1 << 20)) catch @panic(name);
+    b.dependOnFileContents(s.file(ngtcp2_dir ++ "/lib", name));
+    if (std.mem.count(u8, source, before) != 1) @panic(name ++ ": where is the threshold of loss?");
+    return b.addWriteFiles().add(name, std.mem.replaceOwned(u8, b.allocator, source, before, after) catch @panic("OOM"));
 }
 
 /// libyaml needs its version, which is the suffix of its folder's name.

@@ -6,8 +6,9 @@
 A worker in each node of test/wan/NETWORK.yaml, or of the file NETWORK, trains for some epochs. Prints one line of JSON: how long training
 stood still for each average in the slowest worker, and the bound: ten round trips, and what the bytes take on 0.9 of the slowest link, 0.6
 where losses meet 100 ms or more, when owners have the shares that their uplinks ask for (SPEC.md, "Averaging"). `bytes_s` is the same at the
-full rates. `round_s` is the shortest time from one average to the next: at least 10 s and fifty round trips are meant. With --check it ends with 1 unless all got there with one history, every mean is that of all, and no pause but the first is longer than
-1.3 times the bound. zig-out has both programs, or WAN_BIN and SHOAL_BIN say where they are."""
+full rates. `round_s` is the shortest time from one average to the next: at least 10 s and fifty round trips are meant. `overflowed` is the
+part of all packets that full queues dropped. With --check it ends with 1 unless all got there with one history, every mean is that of all,
+and no pause but the first is longer than 1.3 times the bound. zig-out has both programs, or WAN_BIN and SHOAL_BIN say where they are."""
 import argparse, collections
 from wans import *
 from swarms import *
@@ -81,7 +82,8 @@ def measure(network, epochs_wanted=3, every=40, dim=256, layers=2, scale=1, seed
     for w in workers:
         w.process.kill()
         w.process.wait()
-    wan.stop()
+    counts = wan.stop().values()
+    result["overflowed"] = round(sum(c["full"] for c in counts) / max(sum(c["packets"] for c in counts), 1), 4)
     return result
 
 
