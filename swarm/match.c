@@ -25,20 +25,6 @@ static bool newer(const struct match_ready *held, const struct match_ready *r)
     return r->attempt > held->attempt;
 }
 
-static void note_fork(struct match *m, const struct match_mate *mate)
-{
-    const struct match_ready *r = &mate->ready;
-    if (!memcmp(r->lineage, m->lineage, CRYPTO_DIGEST_BYTES)) return;
-    if (m->fork.seen &&
-        !lineage_heavier(r->lineage_tokens, r->lineage, m->fork.tokens, m->fork.lineage))
-        return;
-    m->fork.seen = true;
-    m->fork.peer = mate->sid;
-    m->fork.round = r->round;
-    m->fork.tokens = r->lineage_tokens;
-    memcpy(m->fork.lineage, r->lineage, CRYPTO_DIGEST_BYTES);
-}
-
 /* Its READY is of a later attempt: do I follow it there? */
 static bool leads(const struct match *m, struct match_mate *mate, instant now)
 {
@@ -86,7 +72,6 @@ static bool on_ready(struct match *m, struct match_mate *mate, struct bytes fram
     mate->ready = r;
     mate->left = mate->busy = false;
     mate->unanswered = true;
-    note_fork(m, mate);
     if (!match_same_history(m, &r)) {
         mate->status = MATE_OUT;
         match_review(m, now, out);
@@ -242,7 +227,6 @@ void match_rest(struct match *m, uint64_t round, const uint8_t lineage[CRYPTO_DI
 {
     m->state = MATCH_IDLE;
     m->called = false;
-    m->fork.seen = false;
     if (m->round != round || memcmp(m->lineage, lineage, CRYPTO_DIGEST_BYTES)) {
         m->attempt = m->accepted = 0;
         m->blocked.count = 0;

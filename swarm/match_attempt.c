@@ -162,14 +162,14 @@ void match_commit_if_signed(struct match *m, const struct sink *out)
     if (m->signed_mask == ((uint32_t)1 << m->group.count) - 1) match_commit(m, out);
 }
 
-/* Signs this set. It is my only signature in this attempt. */
-static void lock(struct match *m, uint32_t set, instant now, const struct sink *out)
+/* Signs what I proposed. It is my only signature in this attempt. */
+static void lock(struct match *m, const struct match_group *proposed, instant now,
+                 const struct sink *out)
 {
     assert(m->attempt > m->accepted);
     struct match_group *g = &m->group;
     struct match_signer s = match_signer(m);
-    match_group_of(m, set, g);
-    match_name(&s, g);
+    *g = *proposed;
     m->state = MATCH_LOCKED;
     m->accepted = m->attempt;
     m->over = instant_after(now, match_patience(m));
@@ -190,18 +190,19 @@ static void lock(struct match *m, uint32_t set, instant now, const struct sink *
 void match_lock_if_agreed(struct match *m, instant now, const struct sink *out)
 {
     for (uint32_t p = 0; p < m->proposals_count; p++) {
+        const struct match_group *g = &m->proposals[p].group;
         bool latest = p + 1 == m->proposals_count && m->set_verified;
         bool all = latest, one = false;
         for (uint32_t i = 0; i < m->mates_count; i++) {
             const struct match_mate *mate = &m->mates[i];
             if (!(m->proposals[p].set >> i & 1)) continue;
             all = all && mate->proposed == PROPOSED_VERIFIED &&
-                  !memcmp(mate->proposal, m->proposals[p].gid, CRYPTO_DIGEST_BYTES);
+                  !memcmp(mate->proposal, g->gid, CRYPTO_DIGEST_BYTES);
             one = one || (mate->accepted == m->attempt &&
-                          !memcmp(mate->accept, m->proposals[p].gid, CRYPTO_DIGEST_BYTES));
+                          !memcmp(mate->accept, g->gid, CRYPTO_DIGEST_BYTES));
         }
         if (all || one) {
-            lock(m, m->proposals[p].set, now, out);
+            lock(m, g, now, out);
             return;
         }
     }
@@ -209,17 +210,16 @@ void match_lock_if_agreed(struct match *m, instant now, const struct sink *out)
 
 static void remember_proposal(struct match *m)
 {
-    struct match_group g;
     struct match_signer s = match_signer(m);
-    match_group_of(m, m->set, &g);
-    match_name(&s, &g);
     if (m->proposals_count == MATCH_PROPOSALS_MAX) {
         memmove(&m->proposals[0], &m->proposals[1],
                 sizeof m->proposals[0] * (MATCH_PROPOSALS_MAX - 1));
         m->proposals_count--;
     }
-    memcpy(m->proposals[m->proposals_count].gid, g.gid, sizeof g.gid);
+    struct match_group *g = &m->proposals[m->proposals_count].group;
     m->proposals[m->proposals_count++].set = m->set;
+    match_group_of(m, m->set, g);
+    match_name(&s, g);
 }
 
 /* CLOSED: proposes again when my set has changed. */

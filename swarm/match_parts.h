@@ -89,12 +89,6 @@ struct match {
     instant now; /* latest time passed in */
     /* IDLE or SOLO: a mate of my lineage sent READY for my round; match_start clears it */
     bool called;
-    struct { /* the heaviest history seen in a READY, other than mine */
-        bool seen;
-        sid peer;
-        uint64_t round, tokens;
-        uint8_t lineage[CRYPTO_DIGEST_BYTES];
-    } fork;
     /* my position in history */
     uint64_t round;
     uint8_t lineage[CRYPTO_DIGEST_BYTES];
@@ -112,8 +106,8 @@ struct match {
     uint32_t set;      /* CLOSED: mates I propose, by index */
     bool set_verified;
     struct {
-        uint8_t gid[CRYPTO_DIGEST_BYTES];
         uint32_t set;
+        struct match_group group; /* with the offers that were verified: a mate's may be replaced */
     } proposals[MATCH_PROPOSALS_MAX]; /* verified ones of this attempt */
     uint32_t proposals_count;
     struct match_pairs blocked;

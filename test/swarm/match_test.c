@@ -603,7 +603,7 @@ Test(match, a_cert_with_a_forged_signature_is_refused)
 
 /* ---- histories ---- */
 
-Test(match, a_fork_is_seen_and_its_sides_do_not_mix)
+Test(match, the_sides_of_a_fork_do_not_mix)
 {
     cell_init(4, false);
     uint8_t other[CRYPTO_DIGEST_BYTES] = {8};
@@ -616,12 +616,29 @@ Test(match, a_fork_is_seen_and_its_sides_do_not_mix)
     for (int i = 0; i < 4; i++) start(i);
     run_for(span_s(10));
     cr_assert_eq(check_groups(), 4);
-    for (int i = 0; i < 4; i++) {
-        cr_assert_eq(cell.nodes[i].group.count, 2);
-        cr_assert(cell.nodes[i].match.fork.seen);
-    }
-    cr_assert_eq(cell.nodes[0].match.fork.tokens, 777);
-    cr_assert(!memcmp(cell.nodes[0].match.fork.lineage, other, sizeof other));
+    for (int i = 0; i < 4; i++) cr_assert_eq(cell.nodes[i].group.count, 2);
+}
+
+/* A READY of another round comes late, over another link than the newer one. */
+Test(match, what_was_proposed_is_signed_with_the_weights_that_were_verified)
+{
+    cell_init(3, false);
+    for (int i = 0; i < 3; i++) start(i);
+    while (!cell.nodes[0].match.proposals_count) run_for(span_ms(10));
+    const struct one *mate = &cell.nodes[1];
+    struct match_signer signer = {&mate->crypto, mate->match.config.run_id};
+    struct match_ready late = mate->match.mine;
+    struct match_pairs none = {.count = 0};
+    uint8_t frame[MATCH_READY_BYTES];
+    late.round = 2;
+    late.offer = offer_of(7);
+    match_hash_ready(&signer, mate->match.self, &late);
+    cell.acting = 0;
+    cr_assert(match_frame(&cell.nodes[0].match, mate->id, WIRE_READY,
+                          match_write_ready(&signer, mate->match.self, &late, &none, frame),
+                          cell.carrier.now, &sink));
+    run_for(span_s(10));
+    cr_assert_eq(check_groups(), 3);
 }
 
 Test(match, two_different_readies_of_one_attempt_are_refused)
