@@ -5,6 +5,7 @@
 #include "contact.h"
 #include "doubles.h"
 #include "member_table.h"
+#include "node_choice.h"
 #include "node_history.h"
 #include "node_life.h"
 #include "node_look.h"
@@ -286,6 +287,7 @@ instant node_due(const struct node *n)
             instant then = instant_after(n->due_since, node_near_patience(n));
             if (then.ns > n->now.ns) due = instant_min(due, then);
         }
+        if (node_outvoted_at(n).ns > n->now.ns) due = instant_min(due, node_outvoted_at(n));
         if (n->behind_since.ns != INSTANT_NEVER.ns) {
             instant then =
                 instant_max(instant_after(n->behind_since, NODE_BEHIND_PATIENCE), n->sync_again);
@@ -395,7 +397,7 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
     n->join_until = instant_after(now, c->count_steps ? JOIN_PATIENCE_COUNTED : NODE_JOIN_PATIENCE);
     n->published = n->publish_at = now;
     node_new_state(n, state, false);
-    n->behind_since = INSTANT_NEVER;
+    n->behind_since = n->outvoted_since = INSTANT_NEVER;
     n->round = *round;
     settle(n);
     n->promised = instant_max(node_due(n), n->now);

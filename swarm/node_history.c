@@ -1,6 +1,6 @@
 #include "node_history.h"
 
-#include "lineage.h"
+#include "node_choice.h"
 #include "node_look.h"
 #include "node_say.h"
 
@@ -18,6 +18,7 @@ void node_rest_match(struct node *n)
 void node_new_state(struct node *n, const struct lineage_state *s, bool keep)
 {
     n->state = *s;
+    n->certain = false;
     n->round.steps = n->round.tokens = 0;
     n->learned_since = s->epoch;
     n->round_began = n->now;
@@ -115,10 +116,9 @@ void node_download(struct node *n, const struct record_progress *r)
 void node_follow(struct node *n)
 {
     struct sink in = node_inner(n);
-    const struct member *p = node_heaviest(n);
+    const struct member *p = node_choice_beyond(n, &n->sync.target);
     struct lineage_state target;
-    if (p && lineage_heavier(p->progress.lineage_tokens, p->progress.lineage,
-                             n->sync.target.lineage_tokens, n->sync.target.lineage)) {
+    if (p) {
         target = target_of(&p->progress);
         sync_retarget(&n->sync, &target, n->now, &in);
     }
@@ -165,7 +165,7 @@ static const struct member *look_for_damage(const struct node *n)
 const struct member *node_ahead(struct node *n)
 {
     look_for_fork(n);
-    const struct member *p = node_heaviest(n);
+    const struct member *p = node_choice(n);
     if (!p) {
         n->behind_since = INSTANT_NEVER;
         const struct member *sound = look_for_damage(n);
@@ -183,9 +183,9 @@ const struct member *node_ahead(struct node *n)
     return now && n->now.ns >= n->sync_again.ns ? p : NULL;
 }
 
-bool node_overtaken(const struct node *n)
+bool node_overtaken(struct node *n)
 {
-    const struct member *p = node_heaviest(n);
+    const struct member *p = node_choice(n);
     return p && p->progress.epoch > n->state.epoch && n->now.ns >= n->sync_again.ns;
 }
 

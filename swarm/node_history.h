@@ -18,7 +18,7 @@ const struct member *node_ahead(struct node *n);
 
 /* Has a heavier history passed the round for which I look for a group? Then that group would create
  * a fork. */
-bool node_overtaken(const struct node *n);
+bool node_overtaken(struct node *n);
 
 /* ---- a download ---- */
 

@@ -1,5 +1,6 @@
 #include "node_life.h"
 
+#include "node_choice.h"
 #include "node_history.h"
 #include "node_leave.h"
 #include "node_look.h"
@@ -70,7 +71,7 @@ static void on_sync(struct node *n)
         node_order_adopt(n);
         enter(n, LIFE_ADOPT);
     } else if (node_sync_failed(n)) {
-        const struct member *p = node_heaviest(n);
+        const struct member *p = node_choice(n);
         bool went_on = p && p->progress.epoch > n->sync.target.epoch;
         node_give_up_sync(n);
         if (went_on) to_sync(n, p);
@@ -100,7 +101,7 @@ static void on_match(struct node *n)
     if (n->match.state == MATCH_COMMITTED) to_reduce(n);
     else if (n->match.state == MATCH_SOLO || n->match.state == MATCH_IDLE) to_solo(n);
     else if (n->match.state != MATCH_LOCKED)
-        ahead = node_overtaken(n) ? node_heaviest(n) : node_ahead(n);
+        ahead = node_overtaken(n) ? node_choice(n) : node_ahead(n);
     if (ahead) to_sync(n, ahead);
 }
 
@@ -111,6 +112,7 @@ static void on_reduce(struct node *n)
         enter(n, LIFE_APPLY);
     } else if (n->reduce.state == REDUCE_FAILED) {
         node_order(n, &(struct order){.kind = ORDER_RESUME});
+        node_note_certain(n);
         node_rest_match(n);
         to_solo(n);
     }

@@ -113,21 +113,3 @@ uint64_t node_swarm_epoch(const struct node *n)
     }
     return progress_epoch(epochs, count);
 }
-
-const struct member *node_heaviest(const struct node *n)
-{
-    const struct member *best = NULL;
-    uint64_t tokens = n->state.lineage_tokens;
-    const uint8_t *lineage = n->state.lineage;
-    for (int i = 0; i < MEMBERS_MAX; i++) {
-        const struct member *p = node_member(n, i);
-        if (!p || p->progress.phase == PHASE_OBSERVER) continue;
-        if (member_link(&n->members, i) == LINK_NONE) continue;
-        if (!lineage_heavier(p->progress.lineage_tokens, p->progress.lineage, tokens, lineage))
-            continue;
-        best = p;
-        tokens = p->progress.lineage_tokens;
-        lineage = p->progress.lineage;
-    }
-    return best;
-}

@@ -32,7 +32,4 @@ uint32_t node_eta_ms(const struct node *n);
 /* The epoch that enough participants have reached, me included (progress_epoch). */
 uint64_t node_swarm_epoch(const struct node *n);
 
-/* The linked live member with the heaviest history, if that is heavier than mine; else NULL. */
-const struct member *node_heaviest(const struct node *n);
-
 #endif

@@ -1,6 +1,7 @@
 /* node_parts.h -- the struct of node.c and its parts. node.h describes the whole.
  *
- *     look      the other members: participants, the heaviest history
+ *     look      the other members: participants, their work
+ *     choice    which of several histories is followed
  *     say       outgoing actions, and my own progress record
  *     history   downloading and serving states: adoption, fork, damage
  *     round     from readiness to the outer step
@@ -25,8 +26,11 @@
 /* How long JOIN waits for the peer list before training from the local state. SPEC.md, "A node's
  * life". */
 #define NODE_JOIN_PATIENCE span_s(3)
-/* How long a heavier history that few hold is tolerated: my own round may lead to it too. */
+/* How long a history that is to be followed waits: my own round may lead to it too. */
 #define NODE_BEHIND_PATIENCE span_s(5)
+
+/* So many of my latest states' lineages are remembered. */
+#define NODE_ANCESTORS 256
 
 enum life {
     LIFE_JOIN,  /* listens for a swarm that is ahead */
@@ -51,7 +55,11 @@ struct node {
     struct rate up;              /* of this machine's line */
     struct lineage_state state;  /* the one I hold; the driver owns its vectors */
     struct round_progress round; /* the trainer's work since the latest outer step */
-    uint64_t learned_since;      /* epoch at which that work began: replayed rounds carry it on */
+    uint8_t ancestors[NODE_ANCESTORS][CRYPTO_DIGEST_BYTES]; /* lineages that led to it: a ring */
+    uint32_t ancestors_next;
+    bool certain; /* a majority of a group signed this lineage, and I could not average with it */
+    uint8_t certain_lineage[CRYPTO_DIGEST_BYTES];
+    uint64_t learned_since; /* epoch at which that work began: replayed rounds carry it on */
     enum life life;
     const struct sink *out; /* the driver's, during a call */
     /* Latest time passed in; node_due then, to measure how late a tick is. */
@@ -62,7 +70,8 @@ struct node {
     instant round_began;    /* the latest outer step or adoption */
     instant solo_until;     /* no attempt before then */
     instant sit_out_until;  /* a round from before my restart may be under way */
-    instant behind_since;   /* INSTANT_NEVER: I hold the heaviest known history */
+    instant behind_since;   /* INSTANT_NEVER: mine is the history to be followed */
+    instant outvoted_since; /* INSTANT_NEVER: only a heavier history would be followed */
     uint32_t sync_failures; /* consecutive */
     instant sync_again;     /* no download before then */
     uint32_t snapshots;     /* ordered and not yet answered */

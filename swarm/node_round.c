@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "lineage.h"
+#include "node_choice.h"
 #include "node_history.h"
 #include "node_look.h"
 #include "node_say.h"
@@ -177,11 +178,21 @@ void node_order_apply(struct node *n)
     node_order(n, &o);
 }
 
+void node_note_certain(struct node *n)
+{
+    const uint8_t *root = reduce_certain(&n->reduce);
+    n->certain = root != NULL;
+    if (root)
+        lineage_next(n->config.crypto, n->state.lineage, n->state.epoch + 1, root,
+                     n->certain_lineage);
+}
+
 void node_take_average(struct node *n, const struct event *e)
 {
     uint64_t members = n->reduce.group.count;
     n->averaging = instant_since(n->now, n->committed_at);
     past_keep(&n->past, &n->reduce, e->state.lineage);
+    node_comes_from(n, n->state.lineage);
     node_new_state(n, &e->state, true);
     node_note(n, (struct note){.name = "applied",
                                .numbers = {{"epoch", n->state.epoch}, {"members", members}},

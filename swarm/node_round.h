@@ -28,6 +28,9 @@ void node_snapshot(struct node *n, const struct event *e);
 
 /* The members agree: sends ORDER_APPLY; node_applied handles the trainer's answer. */
 void node_order_apply(struct node *n);
+/* The average failed. Where its root is certain all the same, the history that it leads to is the one
+ * to follow. */
+void node_note_certain(struct node *n);
 void node_take_average(struct node *n, const struct event *e);
 
 #endif

@@ -90,6 +90,10 @@ void reduce_gone(struct reduce *r, sid peer, instant now, const struct sink *out
 void reduce_tick(struct reduce *r, instant now, const struct sink *out);
 instant reduce_due(const struct reduce *r);
 
+/* The root that a majority of the group has signed, which no other of this group can be; NULL: none,
+ * as far as I know. Also after it FAILED. */
+const uint8_t *reduce_certain(const struct reduce *r);
+
 /* Has every member that is not suspected applied this round? Used at the end of a run. */
 bool reduce_finished(const struct reduce *r);
 

@@ -1,6 +1,7 @@
 #include "reduce_close.h"
 
 #include "parcel.h"
+#include "reduce.h"
 #include "reduce_fetch.h"
 #include "reduce_flow.h"
 #include "reduce_gather.h"

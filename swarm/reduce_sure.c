@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "lineage.h"
+#include "reduce.h"
 #include "reduce_send.h"
 #include "wire.h"
 

@@ -23,7 +23,4 @@ void reduce_say_sure(const struct reduce *r, uint32_t member, const struct sink 
 /* A SURE frame after its gid. False: not what its member can have signed. */
 bool reduce_on_sure(struct reduce *r, struct reader *in);
 
-/* The root that is certain; NULL: none is, as far as I know. */
-const uint8_t *reduce_certain(const struct reduce *r);
-
 #endif

@@ -56,6 +56,10 @@ static void history_fill(struct world *w, struct history *h, const struct lineag
                        (unsigned long long)h->epoch);
 }
 
+static bool busy(enum peer_phase p) { return p == PHASE_MATCH || p == PHASE_REDUCE; }
+
+static bool trains(enum peer_phase p) { return p == PHASE_TRAIN || busy(p); }
+
 /* Is `a` in the past of `b`, or `b` itself? */
 static bool past(const struct check *c, int32_t a, int32_t b)
 {
@@ -344,6 +348,18 @@ static void check_carried(struct world *w, struct sim_node *n, int32_t to)
     if (t->round.tokens == 0) n->watch.learned_since = t->replica.state.epoch;
 }
 
+/* Nodes that work on this history or have gone on from it. */
+static uint32_t followers(const struct world *w, int32_t history)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        const struct sim_node *o = &w->nodes[i];
+        bool settled = trains(o->watch.phase) || o->watch.phase == PHASE_DONE;
+        count += o->alive && settled && past(&w->check, history, o->watch.history);
+    }
+    return count;
+}
+
 void check_adopted(struct world *w, struct sim_node *n, const struct lineage_state *before)
 {
     const struct lineage_state *s = &n->trainer.replica.state;
@@ -357,16 +373,17 @@ void check_adopted(struct world *w, struct sim_node *n, const struct lineage_sta
     }
     bool repairs =
         n->watch.flipped_at.ns && !memcmp(s->lineage, before->lineage, CRYPTO_DIGEST_BYTES);
-    bool heavier = repairs || s->lineage_tokens > before->lineage_tokens ||
+    bool heavier = s->lineage_tokens > before->lineage_tokens ||
                    (s->lineage_tokens == before->lineage_tokens &&
                     memcmp(s->lineage, before->lineage, CRYPTO_DIGEST_BYTES) < 0);
-    if (!heavier)
+    uint32_t theirs = followers(w, known), ours = 1 + followers(w, n->watch.history);
+    if (!repairs && !heavier && theirs <= ours)
         world_violated(w,
-                       "back: node %d gave up epoch %llu with %llu tokens for epoch %llu with "
-                       "%llu: the lighter lineage",
+                       "back: node %d gave up epoch %llu with %llu tokens, which %u follow, for "
+                       "epoch %llu with %llu, which %u follow",
                        n->index, (unsigned long long)before->epoch,
-                       (unsigned long long)before->lineage_tokens, (unsigned long long)s->epoch,
-                       (unsigned long long)s->lineage_tokens);
+                       (unsigned long long)before->lineage_tokens, ours,
+                       (unsigned long long)s->epoch, (unsigned long long)s->lineage_tokens, theirs);
     check_carried(w, n, known);
     n->watch.history = history_hold(w, n, -1, "adopted");
     timeline_outer(w, n, true);
@@ -399,10 +416,6 @@ static void check_outcome(struct world *w, struct sim_node *n, struct bytes line
     memcpy(o->gid, n->watch.agreed, sizeof o->gid);
     memcpy(o->lineage, lineage.data, sizeof o->lineage);
 }
-
-static bool busy(enum peer_phase p) { return p == PHASE_MATCH || p == PHASE_REDUCE; }
-
-static bool trains(enum peer_phase p) { return p == PHASE_TRAIN || busy(p); }
 
 /* ---- what goes without saying where nothing goes wrong ---- */
 

@@ -13,7 +13,8 @@
  *                restart none while others average with its former life
  *     bound      from READY to applied or solo: SIM_ROUND_S; the trainer pauses for at most
  *                SIM_HELD_S
- *     back       an epoch grows by one, or changes by adopting a heavier lineage
+ *     back       an epoch grows by one, or changes by adopting a lineage that is heavier or that more
+ *                nodes follow
  *     cause      a second history from one past is made only if a member did not see another live
  *                one: it considered it dead, had not heard of it or lost it in the average; or
  *                while another fork heals, or when a node had joined in between

@@ -1009,6 +1009,74 @@ Test(node, a_fork_gives_way_to_the_heavier_side_at_once)
     cr_assert_not_null(stage_note(&stage, "behind"));
 }
 
+/* Joins with epoch 4 of a history of this name. */
+static void joins_with(struct stranger *s, uint8_t name, uint64_t tokens)
+{
+    s->progress.epoch = 4;
+    s->progress.lineage[0] ^= name;
+    s->progress.lineage_tokens = tokens;
+    stranger_joins(s, &stage);
+}
+
+/* So many seconds in which x, y and z answer. */
+static void live_on(int seconds)
+{
+    struct stranger *all[] = {&x, &y, &z};
+    for (int i = 0; i < 4 * seconds; i++) {
+        size_t before = stage.actions_count;
+        pass(250);
+        for (int j = 0; j < 3; j++) {
+            if (stage.actions_count > before) stranger_answers(all[j], &stage);
+            if (i % 16 == 0) stranger_progress(all[j], &stage);
+        }
+    }
+}
+
+Test(node, tokens_that_one_of_four_claims_are_not_followed)
+{
+    stage.state.lineage_tokens = 4000;
+    stage.state.epoch = 4;
+    stage_start(&stage);
+    joins_with(&y, 0, 4000);
+    joins_with(&z, 0, 4000);
+    joins_with(&x, 1, (uint64_t)1 << 50);
+    live_on(60);
+    cr_assert_not_null(stage_note(&stage, "fork"));
+    cr_assert_null(stage_note(&stage, "behind"));
+    cr_assert(trains());
+}
+
+Test(node, a_download_is_not_led_astray_by_tokens_that_one_of_four_claims)
+{
+    struct stranger fourth;
+    stranger_init(&fourth, &stage, 9);
+    stage_start(&stage);
+    joins_with(&y, 1, 4000);
+    joins_with(&z, 1, 4000);
+    joins_with(&fourth, 1, 4000);
+    cr_assert_not_null(stage_note(&stage, "behind"));
+    joins_with(&x, 2, (uint64_t)1 << 50);
+    live_on(1);
+    cr_assert(asked(&y, WIRE_GET_PAST) || asked(&z, WIRE_GET_PAST) ||
+              asked(&fourth, WIRE_GET_PAST));
+    cr_assert_not(asked(&x, WIRE_GET_PAST));
+}
+
+Test(node, a_lighter_history_is_followed_once_more_than_twice_as_many_have_done_so_for_long)
+{
+    stage.state.lineage_tokens = 5000;
+    stage.state.epoch = 4;
+    stage_start(&stage);
+    joins_with(&x, 1, 4000);
+    joins_with(&y, 1, 4000);
+    joins_with(&z, 1, 4000);
+    live_on(29);
+    cr_assert_null(stage_note(&stage, "behind"));
+    live_on(2);
+    cr_assert_not_null(stage_note(&stage, "behind"));
+    cr_assert(asked(&x, WIRE_GET_MANIFEST));
+}
+
 Test(node, a_damaged_replica_is_repaired_from_those_that_are_sound)
 {
     stage_start(&stage);
