@@ -18,9 +18,9 @@ void node_rest_match(struct node *n)
 void node_new_state(struct node *n, const struct lineage_state *s, bool keep)
 {
     n->state = *s;
-    n->certain = false;
     n->round.steps = n->round.tokens = 0;
     n->learned_since = s->epoch;
+    n->certain = false;
     n->round_began = n->now;
     n->solo_until = n->now;
     n->due_since = INSTANT_NEVER;

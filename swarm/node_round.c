@@ -21,7 +21,8 @@ void node_refresh_cell(struct node *n)
         const struct member *p = &n->members.members[i];
         if (!member_live(p)) continue;
         enum peer_phase f = p->stored[STORED_PROGRESS].count ? p->progress.phase : PHASE_JOIN;
-        if (f == PHASE_DONE || f == PHASE_LEAVING || f == PHASE_OBSERVER) continue;
+        bool done = f == PHASE_DONE && p->progress.epoch >= n->config.epochs;
+        if (done || f == PHASE_LEAVING || f == PHASE_OBSERVER) continue;
         memcpy(peers[count].id, p->id, sizeof p->id);
         peers[count].counts =
             f == PHASE_JOIN ? p->stored[STORED_PROGRESS].count && node_will_train(n, &p->progress)
@@ -56,9 +57,11 @@ bool node_sits_out(struct node *n)
 {
     if (n->now.ns >= n->sit_out_until.ns) return false;
     for (int i = 0; i < MEMBERS_MAX; i++) {
-        const struct member *p = node_member(n, i);
-        bool busy = p && (p->progress.phase == PHASE_MATCH || p->progress.phase == PHASE_REDUCE);
-        if (busy && node_same_lineage(n, &p->progress) && !match_called_by(&n->match, p->sid))
+        const struct member *p = &n->members.members[i]; /* who is dead to me may be cut off */
+        bool there = p->used && p->stored[STORED_PROGRESS].count && p->health != HEALTH_LEFT;
+        bool busy = p->progress.phase == PHASE_MATCH || p->progress.phase == PHASE_REDUCE;
+        if (there && busy && node_same_lineage(n, &p->progress) &&
+            !match_called_by(&n->match, p->sid))
             return true;
     }
     n->sit_out_until = n->now;

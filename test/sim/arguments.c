@@ -7,6 +7,13 @@
 
 #include "scenario.h"
 
+static const char *const worlds[] = {
+    [WORLDS_ORDINARY] = "",
+    [WORLDS_FAR] = "--far",
+    [WORLDS_WRONG] = "--wrong",
+    [WORLDS_LIES] = "--lies",
+};
+
 bool arguments_number(const char *s, char **end, uint64_t *out)
 {
     errno = 0;
@@ -57,10 +64,11 @@ int arguments_take(struct sim_options *o, int argc, char **argv, int i)
     char *end = "";
     bool any = arguments_number(value, &end, &number) && !*end;
     if (take_flag(o, name)) return 1;
-    if (strcmp(name, "--far") == 0 || strcmp(name, "--wrong") == 0) {
-        o->worlds = strcmp(name, "--far") == 0 ? WORLDS_FAR : WORLDS_WRONG;
-        return 1;
-    }
+    for (size_t k = 1; k < sizeof worlds / sizeof *worlds; k++)
+        if (strcmp(name, worlds[k]) == 0) {
+            o->worlds = (enum sim_worlds)k;
+            return 1;
+        }
     if (strcmp(name, "--html") == 0) {
         if (!*value) return wrong(name, "a file to write");
         o->html = value;
@@ -99,8 +107,8 @@ void arguments_repeat(const struct sim_options *o, char out[ARGUMENTS_TEXT_BYTES
 {
     FILE *to = fmemopen(out, ARGUMENTS_TEXT_BYTES, "w");
     if (!to) abort();
-    static const char *const worlds[] = {"", "--far ", "--wrong "};
-    fprintf(to, "zig build sim -- %s%llu", worlds[o->worlds], (unsigned long long)o->seed);
+    fprintf(to, "zig build sim -- %s%s%llu", worlds[o->worlds], o->worlds ? " " : "",
+            (unsigned long long)o->seed);
     if (o->nodes) fprintf(to, " --nodes %u", o->nodes);
     if (o->salt) fprintf(to, " --salt %llu", (unsigned long long)o->salt);
     put_bits(to, " --without ", o->less.faults);

@@ -1,6 +1,6 @@
 /* arguments.h -- the options of one run, to and from the command line.
  *
- *     --far  --wrong  --nodes N  --salt N  --trace  --html FILE
+ *     --far  --wrong  --lies  --nodes N  --salt N  --trace  --html FILE
  *     --without 3,5    planned faults that do not happen     (the rest is sim_less, less.h)
  *     --absent 2,4     nodes that never start
  *     --no-loss  --no-duplicates  --no-reordering  --no-damage

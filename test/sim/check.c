@@ -323,7 +323,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     if (known < 0) check_budget(w, n, now);
     const enum scenario_kind kind = w->scenario.kind;
     if (known < 0 && (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG ||
-                      kind == WRONG_COPY || kind == WRONG_REFUSAL))
+                      kind == WRONG_COPY || kind == WRONG_REFUSAL || kind >= LIES_HISTORY))
         check_part(w, n, now);
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     n->watch.blind = false;
@@ -427,11 +427,13 @@ static uint64_t number(const struct note *note, const char *key)
     return 0;
 }
 
+/* Without those who say what is not so. */
 static uint32_t training(const struct world *w)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < w->node_count; i++)
-        count += w->nodes[i].alive && trains(w->nodes[i].watch.phase);
+        count += w->nodes[i].alive && trains(w->nodes[i].watch.phase) &&
+                 !(w->scenario.fabulists >> i & 1);
     return count;
 }
 
@@ -440,7 +442,9 @@ static void check_smooth(struct world *w, struct sim_node *n, const struct note 
     static const char *const vain[] = {"solo",         "behind",        "match.withdrawn",
                                        "reduce.still", "reduce.failed", "reduce.suspect"};
     const enum scenario_kind kind = w->scenario.kind;
-    if (kind != SCENARIO_QUIET && kind != FAR_SLOW && kind != FAR_UNEVEN) return;
+    if (kind != SCENARIO_QUIET && kind != FAR_SLOW && kind != FAR_UNEVEN && kind < WRONG_END)
+        return;
+    if (w->scenario.fabulists >> n->index & 1) return;
     /* Who starts last may find a swarm that is ahead. */
     for (uint32_t i = 0; i < w->node_count; i++)
         if (w->now.ns < instant_after(w->scenario.start[i], span_s(MEETING_S)).ns) return;

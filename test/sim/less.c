@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "far.h"
+#include "lies.h"
 #include "wrong.h"
 
 bool less_any(const struct sim_less *l)
@@ -14,7 +15,8 @@ bool less_any(const struct sim_less *l)
 static void whole(const struct sim_options *o, struct scenario *out, uint64_t needed[FAULT_COUNT])
 {
     static void (*const of[])(uint64_t seed, uint32_t nodes, struct scenario * out,
-                              uint64_t needed[FAULT_COUNT]) = {scenario_of, far_of, wrong_of};
+                              uint64_t needed[FAULT_COUNT]) = {scenario_of, far_of, wrong_of,
+                                                               lies_of};
     of[o->worlds](o->seed, o->nodes, out, needed);
 }
 

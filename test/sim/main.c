@@ -133,7 +133,10 @@ static void collect(struct trial *j, const struct choice *c, struct totals *t)
         snprintf(r.violation, sizeof r.violation,
                  "golden: %s has other messages or notes for this seed, or none", c->golden);
     }
-    if (c->said) printf("%llu %016llx\n", (unsigned long long)j->seed, (unsigned long long)r.said);
+    if (c->said && !r.ok)
+        fprintf(stderr, "seed %llu: FAILED: %s\n", (unsigned long long)j->seed, r.violation);
+    else if (c->said)
+        printf("%llu %016llx\n", (unsigned long long)j->seed, (unsigned long long)r.said);
     else if (!r.ok || !c->quiet) print_report(&o, &r);
     if (r.ok && end == TRIAL_WHOLE) t->passed++;
     else t->failed++;
@@ -167,13 +170,13 @@ static bool read_seeds(const char *s, struct choice *c)
 
 static void usage(void)
 {
-    fprintf(
-        stderr,
-        "usage: sim [--far | --wrong] [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] [--trace] "
-        "[--html FILE] [--shrink] [--without FAULT,...] [--absent NODE,...] [--no-loss] "
-        "[--no-duplicates] [--no-reordering] [--no-damage] [--calm SECONDS] [--jobs N] "
-        "[--quiet] [--stop] [--golden FILE] [--said] [--only SCENARIO,...]\n"
-        "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
+    fprintf(stderr,
+            "usage: sim [--far | --wrong | --lies] [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] "
+            "[--trace] "
+            "[--html FILE] [--shrink] [--without FAULT,...] [--absent NODE,...] [--no-loss] "
+            "[--no-duplicates] [--no-reordering] [--no-damage] [--calm SECONDS] [--jobs N] "
+            "[--quiet] [--stop] [--golden FILE] [--said] [--only SCENARIO,...]\n"
+            "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
     exit(2);
 }
 

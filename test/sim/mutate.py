@@ -71,8 +71,8 @@ def link(zig, objects, target):
 
 
 def worlds_of(m):
-    """The arguments for the worlds that a bug is planted in: these scenarios of the far or wrong ones, or the ordinary ones."""
-    for kind in ("far", "wrong"):
+    """The arguments for the worlds that a bug is planted in: these scenarios of another kind of worlds, or the ordinary ones."""
+    for kind in ("far", "wrong", "lies"):
         if kind in m:
             return ("--" + kind, "--only", m[kind])
     return ()

@@ -12,14 +12,15 @@ static const char *const kind_names[SCENARIO_KINDS] = {
     "one-way",        "pause",          "churn",          "everything",    "end of the run",
     "far: slow",      "far: uneven",    "far: long",      "far: join",     "far: deaf",
     "far: hang",      "wrong: copy",    "wrong: replica", "wrong: server", "wrong: number",
-    "wrong: refusal", "wrong: minimum",
+    "wrong: refusal", "wrong: minimum", "lies: history",  "lies: work",    "lies: digest",
+    "lies: phase",    "lies: accuse",   "lies: address",
 };
 
 const char *scenario_name(enum scenario_kind k) { return kind_names[k]; }
 
 enum scenario_kind scenario_kind_of(uint64_t seed, enum sim_worlds worlds)
 {
-    static const uint64_t first[] = {0, SCENARIO_COUNT, FAR_END, SCENARIO_KINDS};
+    static const uint64_t first[] = {0, SCENARIO_COUNT, FAR_END, WRONG_END, SCENARIO_KINDS};
     const uint64_t count = first[worlds + 1] - first[worlds];
     return (enum scenario_kind)(first[worlds] + seed % count);
 }
@@ -27,7 +28,7 @@ enum scenario_kind scenario_kind_of(uint64_t seed, enum sim_worlds worlds)
 static const char *const fault_names[FAULT_COUNT] = {
     "loss",  "duplicate", "reorder", "crash", "restart", "empty",   "partition", "one-way",
     "pause", "slow",      "join",    "leave", "damage",  "deaf",    "hang",      "freeze",
-    "jump",  "copy",      "flip",    "lie",   "number",  "refusal",
+    "jump",  "copy",      "flip",    "lie",   "number",  "refusal", "tale",
 };
 
 const char *fault_name(enum fault f) { return fault_names[f]; }

@@ -38,6 +38,14 @@ enum scenario_kind {
     WRONG_NUMBER,         /* what a member learned holds numbers that are none */
     WRONG_REFUSAL,        /* receivers' transports decline bulk now and then */
     WRONG_MINIMUM,        /* swarm.group.min is more than 2, and there may be fewer */
+    WRONG_END,
+    /* lies.h */
+    LIES_HISTORY = WRONG_END, /* members claim outer steps and tokens that nobody has */
+    LIES_WORK,                /* tokens, rates and times of any size */
+    LIES_DIGEST,              /* another state */
+    LIES_PHASE,               /* that they do something else */
+    LIES_ACCUSE,              /* that all others are gone */
+    LIES_ADDRESS,             /* other addresses */
     SCENARIO_KINDS
 };
 
@@ -62,6 +70,7 @@ struct scenario {
     double loss, duplicate, reorder;
     uint32_t group_min;         /* swarm.group.min; 0: its default */
     uint32_t copies, liars;     /* bit i: node i has the key of node 0; lies when it serves */
+    uint32_t fabulists;         /* bit i: node i says what is not so */
     double refusal;             /* probability that a receiver declines bulk */
     uint32_t damage;            /* one in so many served parts of a state is damaged; 0: none */
     span step[SIM_NODES_MAX];   /* of an inner step */

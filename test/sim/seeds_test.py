@@ -8,6 +8,7 @@ import os, re, subprocess, sys
 SEEDS = "1..40"
 FAR = ["--far", "1..40"]
 WRONG = ["--wrong", "1..40"]
+LIES = ["--lies", "1..40"]
 COUNTED = ("10", "30")  # no fault, `count: steps`
 
 failed = False
@@ -28,7 +29,7 @@ def number(name, *arguments):
     return found[1] if found else "nothing"
 
 
-for arguments in ([SEEDS], FAR, WRONG):
+for arguments in ([SEEDS], FAR, WRONG, LIES):
     for line in sim(*arguments).splitlines():
         verdict = re.match(r"seed (\d+): (ok|FAILED)(.*)", line)
         if verdict:

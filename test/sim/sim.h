@@ -6,6 +6,7 @@
  *     zig build sim -- 1..200 --only pause,churn  these scenarios alone
  *     zig build sim -- --far 1..200    worlds with slow links, where a round takes minutes (far.h)
  *     zig build sim -- --wrong 1..200  far worlds where something is wrong with a member (wrong.h)
+ *     zig build sim -- --lies 1..200   far worlds where members say what is not so (lies.h)
  *     zig build sim -- 17 --trace      the same, printing every note, fault and state change
  *     zig build sim -- 17 --html FILE  the run as a page: who did what, when (timeline.h)
  *     zig build sim -- 17 --shrink     a smaller world that fails in the same way (shrink.h), and the
@@ -71,6 +72,7 @@ enum fault {
     FAULT_LIE,       /* a server answered a download with something else than its state */
     FAULT_NUMBER,    /* what was learned held a number that is none */
     FAULT_REFUSAL,   /* a receiver's transport declined a parcel or a request for bulk */
+    FAULT_TALE,      /* a member signed and sent what is not so */
     FAULT_COUNT
 };
 
@@ -89,6 +91,7 @@ enum sim_worlds {
     WORLDS_ORDINARY,
     WORLDS_FAR,   /* slow, uneven and long links (far.h) */
     WORLDS_WRONG, /* the same, and something is wrong with a member (wrong.h) */
+    WORLDS_LIES,  /* the same, and members say what is not so (lies.h) */
 };
 
 struct sim_options {

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "less.h"
+#include "lies.h"
 
 #define TICKS_AT_ONCE 100 /* more at one moment means an endless loop */
 
@@ -93,7 +94,7 @@ static void trace_note(struct world *w, const struct sim_node *n, const struct n
 
 /* ---- a node's process ---- */
 
-static void act(void *self, struct action *a)
+static void carry_out(void *self, struct action *a)
 {
     struct sim_node *n = self;
     struct world *w = n->world;
@@ -152,6 +153,15 @@ static void act(void *self, struct action *a)
         check_note(w, n, &a->note);
         break;
     }
+}
+
+static void act(void *self, struct action *a)
+{
+    struct sim_node *n = self;
+    struct action told = *a;
+    bool lies = n->world->scenario.fabulists >> n->index & 1;
+    if (lies && lies_tell(n->world, n, &told)) carry_out(self, &told);
+    else carry_out(self, a);
 }
 
 static struct sink sink_of(struct sim_node *n) { return (struct sink){n, act}; }

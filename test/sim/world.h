@@ -74,6 +74,7 @@ struct world {
     struct check check;
     uint64_t hash, said;
     struct timeline *timeline; /* NULL: no --html */
+    uint8_t tale[64 << 10];    /* the latest message of lies_tell */
 };
 
 /* Records the first violated invariant and ends the run. */

@@ -10,12 +10,12 @@ from swarms import *
 # Network: model, inner steps a round, and what its rates are divided by so that two cores carry it.
 SHORT = {"dial-up": dict(dim=128, every=60), "home-uplinks": dict(dim=384, every=20), "satellite": dict(dim=256, every=40),
          "three-countries": dict(dim=256, every=20, scale=4), "uneven": dict(dim=256, every=20)}
-LONG = {"lan": dict(dim=512, every=60, scale=100), "three-countries": dict(dim=512, every=60, scale=8), "global-14": dict(dim=256, every=60, scale=40),
+LONG = {"lan": dict(dim=512, every=60, scale=100, congestion="cubic"), "three-countries": dict(dim=512, every=60, scale=8), "global-14": dict(dim=256, every=60, scale=40),
         "home-uplinks": dict(dim=768, every=40, scale=4), "lossy": dict(dim=512, every=60), "lossy-long": dict(dim=512, every=80),
-        "satellite": dict(dim=512, every=160), "dial-up": dict(dim=384, every=60), "long-fat": dict(dim=768, every=60, scale=8), "uneven": dict(dim=512, every=60)}
+        "satellite": dict(dim=512, every=160), "dial-up": dict(dim=384, every=60, congestion="cubic"), "long-fat": dict(dim=768, every=60, scale=8), "uneven": dict(dim=512, every=60)}
 long = os.environ.get("NETWORKS") == "all"
 for name, o in (LONG if long else SHORT).items():
-    r = rounds.measure(name, 20 if long else 3, o["every"], o["dim"], 2, o.get("scale", 1))
+    r = rounds.measure(name, 20 if long else 3, o["every"], o["dim"], scale=o.get("scale", 1), congestion=o.get("congestion", "bbr"))
     print("# " + json.dumps(r), flush=True)
     ok(rounds.whole(r), "%s: %d workers average with all in each round, in one history" % (name, r["workers"]), r)
     if long:

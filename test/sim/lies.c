@@ -1,0 +1,140 @@
+#include "lies.h"
+
+#include <string.h>
+
+#include "draw.h"
+#include "far.h"
+#include "swarm/wire.h"
+#include "world.h"
+
+#define PING_HEAD_BYTES 13 /* type, nonce, view digest */
+
+void lies_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])
+{
+    struct rng r = rng_split(rng_init(seed), 11);
+    memset(s, 0, sizeof *s);
+    s->far = true;
+    s->kind = scenario_kind_of(seed, WORLDS_LIES);
+    s->nodes = nodes ? nodes : (uint32_t)between(&r, 4, rng_below(&r, 4) ? 8 : 20);
+    if (s->nodes < 4) s->nodes = 4;
+    far_workers(&r, s);
+    far_rates(&r, s);
+    s->one_way = rng_below(&r, 2) ? span_ms(0) : milliseconds(&r, 5, 150);
+    for (uint64_t i = between(&r, 1, (s->nodes - 1) / 3); i > 0; i--)
+        s->fabulists |= 1u << rng_below(&r, s->nodes);
+    needed[FAULT_TALE] = 1;
+    scenario_plan_times(&r, s);
+}
+
+/* What it makes of this record is the same each time it is asked. */
+static struct rng dice(const struct world *w, const struct sim_node *n, struct version v)
+{
+    return rng_init(rng_at(w->options.seed, v.incarnation ^ v.seq) + (uint64_t)n->index);
+}
+
+static uint64_t any_size(struct rng *r) { return rng_next(r) >> rng_below(r, 64); }
+
+static void tell_history(struct rng *r, struct record_progress *p)
+{
+    if (rng_below(r, 2)) p->lineage[rng_below(r, CRYPTO_DIGEST_BYTES)] ^= 1;
+    if (rng_below(r, 2)) p->epoch += (uint32_t)between(r, 1, 5);
+    p->lineage_tokens += any_size(r) >> 1;
+    if (rng_below(r, 2)) p->digest_epoch = p->epoch;
+}
+
+static void tell_work(struct rng *r, struct record_progress *p)
+{
+    p->steps = (uint32_t)any_size(r);
+    p->tokens = any_size(r);
+    p->tokens_per_s = (uint32_t)any_size(r);
+    p->step_ms = (uint32_t)any_size(r);
+    p->eta_ms = (uint32_t)any_size(r);
+}
+
+static void tell_phase(struct rng *r, struct record_progress *p)
+{
+    static const enum peer_phase phases[] = {PHASE_JOIN,  PHASE_SYNC,   PHASE_TRAIN,
+                                             PHASE_MATCH, PHASE_REDUCE, PHASE_DONE};
+    p->phase = phases[rng_below(r, sizeof phases / sizeof *phases)];
+    p->flags = rng_below(r, 2) ? PROGRESS_SERVES | PROGRESS_NEAR : 0;
+}
+
+static void tell_address(const struct world *w, struct rng *r, struct record_peer *p)
+{
+    for (int i = 0; i < p->addresses_count; i++) {
+        p->addresses[i] = w->nodes[rng_below(r, w->node_count)].address;
+        if (rng_below(r, 2)) p->addresses[i].port ^= 1;
+    }
+}
+
+static bool change(const struct world *w, const struct sim_node *n, struct record *record)
+{
+    const enum scenario_kind kind = w->scenario.kind;
+    bool peer = kind == LIES_ADDRESS, accuses = kind == LIES_ACCUSE;
+    if (record->kind != (peer ? RECORD_PEER : RECORD_PROGRESS) || accuses) return false;
+    /* Who has no history yet cannot tell which of two is right. */
+    if (kind == LIES_HISTORY && record->progress.epoch < 2) return false;
+    struct rng r = dice(w, n, peer ? record->peer.version : record->progress.version);
+    if (kind == LIES_HISTORY) tell_history(&r, &record->progress);
+    if (kind == LIES_WORK) tell_work(&r, &record->progress);
+    if (kind == LIES_DIGEST) record->progress.digest = rng_next(&r);
+    if (kind == LIES_PHASE) tell_phase(&r, &record->progress);
+    if (kind == LIES_ADDRESS) tell_address(w, &r, &record->peer);
+    return true;
+}
+
+static void append(struct world *w, struct sim_node *n, const struct record *record,
+                   struct writer *to)
+{
+    uint8_t bytes[RECORD_BYTES_MAX];
+    size_t count = record_write(&n->crypto, w->run_id, record, bytes);
+    if (record_pack(to, 0, bytes_of(bytes, count))) w->report->faults[FAULT_TALE]++;
+}
+
+static void accuse(struct world *w, struct sim_node *n, struct writer *to)
+{
+    for (uint32_t i = 0; i < w->node_count; i++) {
+        const struct sim_node *o = &w->nodes[i];
+        if (o == n || !o->alive) continue;
+        struct record suspect = {.kind = RECORD_SUSPECT,
+                                 .suspect = {wire_sid(n->id), wire_sid(o->id), o->incarnation}};
+        append(w, n, &suspect, to);
+    }
+}
+
+/* Copies enveloped records, those of its own changed. False: these are none. */
+static bool copy(struct world *w, struct sim_node *n, struct bytes from, struct writer *to)
+{
+    struct reader in = reader_init(from);
+    struct bytes bytes;
+    uint32_t age_ms;
+    while (record_unpack(&in, &age_ms, &bytes)) {
+        struct record record;
+        uint8_t changed[RECORD_BYTES_MAX];
+        if (!record_read(bytes, &record)) return false;
+        if (record_writer(&record) == wire_sid(n->id) && change(w, n, &record)) {
+            bytes = bytes_of(changed, record_write(&n->crypto, w->run_id, &record, changed));
+            w->report->faults[FAULT_TALE]++;
+        }
+        record_pack(to, age_ms, bytes);
+    }
+    return !in.bad;
+}
+
+bool lies_tell(struct world *w, struct sim_node *n, struct action *a)
+{
+    bool datagram = a->kind == ACTION_DATAGRAM, reply = a->kind == ACTION_REPLY;
+    if (!datagram && !reply && a->kind != ACTION_FRAME) return false;
+    uint8_t type = reply ? WIRE_GOSSIP : datagram ? a->bytes.data[0] : a->type;
+    bool ping = type == WIRE_PING || type == WIRE_PONG;
+    size_t head = !datagram ? 0 : ping ? PING_HEAD_BYTES : 1;
+    size_t room = datagram ? LINK_DATAGRAM_BYTES_MAX : sizeof w->tale;
+    if ((!ping && type != WIRE_GOSSIP) || a->bytes.count < head || a->bytes.count > room)
+        return false;
+    struct writer to = writer_init(w->tale, room);
+    writer_copy(&to, a->bytes.data, head);
+    if (!copy(w, n, bytes_of(a->bytes.data + head, a->bytes.count - head), &to)) return false;
+    if (!reply && w->scenario.kind == LIES_ACCUSE) accuse(w, n, &to);
+    a->bytes = writer_bytes(&to);
+    return true;
+}

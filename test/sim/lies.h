@@ -1,0 +1,25 @@
+/* lies.h -- far worlds in which members say what is not so, under their own keys, and no other must
+ * suffer from it. Fewer than a third of the members lie, from the first second to the last.
+ *
+ *     history   PROGRESS claims outer steps, tokens and a lineage that nobody has: nobody downloads
+ *     work      PROGRESS claims tokens, rates and times of any size: rounds go on with all in them
+ *     digest    PROGRESS claims another state: nobody takes its own for damaged
+ *     phase     PROGRESS claims that it joins, downloads, is near, matches, averages, is done
+ *     accuse    SUSPECTs of all others, in every message: nobody is taken for dead
+ *     address   PEER with addresses where somebody else answers, or nobody: its links stay
+ *
+ * Everything else that a liar does is what an honest node does. */
+#ifndef SHOAL_SIM_LIES_H
+#define SHOAL_SIM_LIES_H
+
+#include "scenario.h"
+
+struct sim_node;
+
+void lies_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);
+
+/* Changes the node's own records in a message that it is about to send, and signs them again. The
+ * changed message lasts until the next call. False: it has none. */
+bool lies_tell(struct world *w, struct sim_node *n, struct action *a);
+
+#endif
