@@ -1,5 +1,5 @@
-"""architecture_test.py -- the files and functions that docs/architecture.md names are there, and the timers and bounds that
-SPEC.md names are those of the code, all of them.
+"""architecture_test.py -- the files and functions that docs/architecture.md names are there, and the tests that SECURITY.md names, and the
+timers and bounds that SPEC.md names are those of the code, all of them.
 
 What the first calls `c/node/worker.c:carry_out` must be a file that defines a function, or the file alone a file. A row of the second's
 "Timers" is a name, a value and a file that gives the name this value. So neither page outlives what it describes.
@@ -26,6 +26,18 @@ for path, function in named:
     elif function and not defines(path, function):
         ok(False, "%s defines %s" % (path, function))
 ok(not defines("c/node/worker.c", "exchange_tell"), "a call is no definition")
+
+# ---- SECURITY.md ----
+
+with open(os.path.join(HOME, "SECURITY.md")) as f:
+    shown = re.findall(r"`(test/[\w/.]+)(?:: (\w+))?`", f.read())
+ok(len(shown) > 20, "SECURITY.md names tests", shown)
+for path, name in shown:
+    there = os.path.isfile(os.path.join(HOME, path))
+    with open(os.path.join(HOME, path) if there else os.devnull) as f:
+        there = there and (not name or re.search(r"^Test\(\w+, %s\)" % name, f.read(), re.MULTILINE))
+    if not there:
+        ok(False, "%s is there, with the test %s" % (path, name))
 
 # ---- SPEC.md, "Timers" ----
 

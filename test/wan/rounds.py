@@ -79,6 +79,11 @@ def measure(network, epochs_wanted=3, every=40, dim=256, layers=2, scale=1, seed
               "paused_s": [round(max((e["paused_ms"] for e in outer if e["epoch"] == n), default=0) / 1000, 2) for n in range(1, epochs_wanted + 1)],
               "bytes_s": round(least, 2), "bound_s": round(10 * rtt + least / (0.6 if lossy else 0.9), 2),
               "sent_mbit_s": peak(wan.journal(), "from"), "received_mbit_s": peak(wan.journal(), "to")}
+    if not whole(result):  # what led to it
+        began = min(e["t"] for w in workers for e in w.events("start"))
+        told = ("start", "ready", "committed", "agreed", "solo", "behind", "link_down", "suspect", "dead", "fork")
+        why = [(round(e["t"] - began, 1), i, name, e.get("members"), e.get("peer")) for i, w in enumerate(workers) for name in told for e in w.events(name)]
+        result["why"] = sorted(why, key=lambda e: e[0])
     for w in workers:
         w.process.kill()
         w.process.wait()
