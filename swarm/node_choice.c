@@ -3,7 +3,7 @@
 #include "lineage.h"
 #include "node_look.h"
 
-#define OUTVOTED_PATIENCE span_s(30) /* SPEC.md, "A node's life" */
+#define OUTVOTED_PATIENCE span_s(30) /* SPEC.md, "Which history" */
 
 /* What speaks for a history. */
 struct backing {
@@ -19,6 +19,8 @@ static bool came_from(const struct node *n, const uint8_t *lineage)
         if (!memcmp(n->ancestors[i], lineage, CRYPTO_DIGEST_BYTES)) return true;
     return false;
 }
+
+void node_comes_from_nothing(struct node *n) { memset(n->ancestors, 0, sizeof n->ancestors); }
 
 void node_comes_from(struct node *n, const uint8_t lineage[CRYPTO_DIGEST_BYTES])
 {

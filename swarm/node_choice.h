@@ -17,5 +17,7 @@ instant node_outvoted_at(const struct node *n);
 
 /* What I hold leads on from `lineage`: whoever still has that is late, and on my side. */
 void node_comes_from(struct node *n, const uint8_t lineage[CRYPTO_DIGEST_BYTES]);
+/* What I hold was downloaded: what led to it is not known. */
+void node_comes_from_nothing(struct node *n);
 
 #endif

@@ -236,6 +236,10 @@ void node_take_download(struct node *n, const struct event *e)
     bool keeps = carries(n);
     for (uint32_t c = 0; c < n->sync.config.layout.chunks; c++)
         keeps = keeps && !n->sync.chunks[c].mine;
+    if (memcmp(n->state.lineage, e->state.lineage, CRYPTO_DIGEST_BYTES)) {
+        if (n->sync.downloaded) node_comes_from_nothing(n);
+        else node_comes_from(n, n->state.lineage);
+    }
     sync_stop(&n->sync);
     sync_spoil(&n->sync);
     n->sync_failures = 0;

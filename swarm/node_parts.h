@@ -30,7 +30,7 @@
 #define NODE_BEHIND_PATIENCE span_s(5)
 
 /* So many of my latest states' lineages are remembered. */
-#define NODE_ANCESTORS 256
+#define NODE_ANCESTORS 64
 
 enum life {
     LIFE_JOIN,  /* listens for a swarm that is ahead */

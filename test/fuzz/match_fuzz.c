@@ -98,7 +98,7 @@ static size_t dress(const struct match *m, unsigned kind, sid who, unsigned how,
         return w.used;
     }
     const uint8_t *gid =
-        m->proposals_count ? m->proposals[m->proposals_count - 1].gid : m->group.gid;
+        m->proposals_count ? m->proposals[m->proposals_count - 1].group.gid : m->group.gid;
     if (kind != 3) { /* of what was signed last, maybe an attempt ago */
         gid = m->group.gid;
         w.used -= 2;
