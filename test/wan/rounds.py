@@ -57,7 +57,7 @@ def measure(network, epochs_wanted=3, every=40, dim=256, layers=2, scale=1, seed
     """Runs it; what it prints, with `one_history`."""
     wan = Wan(open(network).read() if os.path.exists(network) else matrix(network), seed=seed, scale=scale, seconds=LONGEST_S)
     name = os.path.basename(network).removesuffix(".yaml")
-    path = experiment(name, steps=every * epochs_wanted, every=every, dim=dim, layers=layers, congestion=congestion)
+    path = experiment(name, steps=every * epochs_wanted, every=every, dim=dim, layers=layers, congestion=congestion, evaluate=512)  # all begin alike
     peers = os.path.join(PLACE, name + ".txt")
     workers = [Worker("%s-%d" % (name, i), peers, "%s:%d" % (address(i), PORT)) for i in range(wan.nodes)]
     for i, w in enumerate(workers):
