@@ -78,21 +78,22 @@ static const struct member *holder(const struct node *n, int i)
 /* The one to be followed instead of `base`, among those and it. */
 static const struct member *choice(const struct node *n, struct backing base)
 {
+    const struct member *from[MEMBERS_MAX];
     struct backing of[MEMBERS_MAX];
     size_t most = base.followers;
     for (int i = 0; i < MEMBERS_MAX; i++) {
-        const struct member *p = holder(n, i);
-        if (!p) continue;
-        of[i] = backing_of(n, p->progress.lineage_tokens, p->progress.lineage);
+        from[i] = holder(n, i);
+        if (!from[i]) continue;
+        const struct record_progress *r = &from[i]->progress;
+        of[i] = backing_of(n, r->lineage_tokens, r->lineage);
         if (of[i].followers > most) most = of[i].followers;
     }
     const struct member *best = NULL;
     const struct backing *than = 2 * base.followers >= most ? &base : NULL;
     for (int i = 0; i < MEMBERS_MAX; i++) {
-        const struct member *p = holder(n, i);
-        if (!p || (!of[i].certain && 2 * of[i].followers < most)) continue;
+        if (!from[i] || (!of[i].certain && 2 * of[i].followers < most)) continue;
         if (than && !heavier(&of[i], than)) continue;
-        best = p;
+        best = from[i];
         than = &of[i];
     }
     return best;

@@ -183,10 +183,11 @@ const struct member *node_ahead(struct node *n)
     return now && n->now.ns >= n->sync_again.ns ? p : NULL;
 }
 
-bool node_overtaken(struct node *n)
+const struct member *node_overtaking(struct node *n)
 {
     const struct member *p = node_choice(n);
-    return p && p->progress.epoch > n->state.epoch && n->now.ns >= n->sync_again.ns;
+    bool passed = p && p->progress.epoch > n->state.epoch;
+    return passed && n->now.ns >= n->sync_again.ns ? p : NULL;
 }
 
 /* What was learned is kept if it began at most CARRY_ROUNDS ago, from a state that the rounds since

@@ -11,14 +11,14 @@ void node_rest_match(struct node *n);
 /* Makes this the state I hold; `keep`: the previous one is still served. */
 void node_new_state(struct node *n, const struct lineage_state *s, bool keep);
 
-/* The member whose state I must download, because I am behind, on the lighter side of a fork, or
- * damaged. NULL: none, or still pausing after a failed download. Notes a fork when it detects
+/* The member whose state I must download, because I am behind, on the side of a fork that gives
+ * way, or damaged. NULL: none, or still pausing after a failed download. Notes a fork when it detects
  * one. */
 const struct member *node_ahead(struct node *n);
 
-/* Has a heavier history passed the round for which I look for a group? Then that group would create
- * a fork. */
-bool node_overtaken(struct node *n);
+/* The same while I look for a group, if that history has passed its round: the group would create a
+ * fork. */
+const struct member *node_overtaking(struct node *n);
 
 /* ---- a download ---- */
 

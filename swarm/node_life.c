@@ -100,8 +100,10 @@ static void on_match(struct node *n)
     const struct member *ahead = NULL;
     if (n->match.state == MATCH_COMMITTED) to_reduce(n);
     else if (n->match.state == MATCH_SOLO || n->match.state == MATCH_IDLE) to_solo(n);
-    else if (n->match.state != MATCH_LOCKED)
-        ahead = node_overtaken(n) ? node_choice(n) : node_ahead(n);
+    else if (n->match.state != MATCH_LOCKED) {
+        ahead = node_overtaking(n);
+        if (!ahead) ahead = node_ahead(n);
+    }
     if (ahead) to_sync(n, ahead);
 }
 

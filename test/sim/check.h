@@ -34,9 +34,9 @@
  *                nobody else ever holds other bits
  *     finite     no anchor and no momentum holds a number that is none
  *     minimum    a group has swarm.group.min members or more, or is one that is alone
- *     part       slow, uneven and long worlds: whoever handed over a contribution is in every mean
- *     smooth     quiet, slow and uneven worlds: a group holds all who train, no signature is
- *                withdrawn, no round is in vain, and nobody must download
+ *     part       slow, uneven, long and lies worlds: whoever handed over a contribution is in every mean
+ *     smooth     quiet, slow, uneven and lies worlds: a group holds all honest who train, no
+ *                signature is withdrawn, no round is in vain, and nobody must download
  *     lasts      worlds with fast links where nobody is cut off: from commit to agreement
  *                SIM_QUIET_MS without faults, otherwise SIM_LASTS_MS
  *     woken      who was paused suspects nobody for SIM_WOKEN_S that lives and has a link to it

@@ -5,7 +5,7 @@
 #include "draw.h"
 #include "outer/outer.h"
 
-void far_workers(struct rng *r, struct scenario *s)
+static void workers(struct rng *r, struct scenario *s)
 {
     s->parameters = between(r, 5000, s->nodes <= 8 ? 40000 : 20000);
     if (s->parameters % 4096 < 512) s->parameters += 512;
@@ -24,7 +24,7 @@ void far_workers(struct rng *r, struct scenario *s)
 
 /* Rates such that the slowest link moves what it has to, a contribution and the means of the chunks
  * that it owns, in so many seconds. */
-void far_rates(struct rng *r, struct scenario *s)
+static void rates(struct rng *r, struct scenario *s)
 {
     static const uint32_t guesses[] = {1, 10, 100, 1000};
     const struct outer_layout l = outer_layout_of(s->parameters);
@@ -45,18 +45,23 @@ void far_rates(struct rng *r, struct scenario *s)
         span_ms((uint64_t)(64e-3 * (double)s->parameters / slowest)); /* 8 B a parameter */
 }
 
+void far_swarm(struct rng *r, struct scenario *s)
+{
+    s->far = true;
+    workers(r, s);
+    rates(r, s);
+    s->one_way = rng_below(r, 2) ? span_ms(0) : milliseconds(r, 5, 150);
+}
+
 void far_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])
 {
     struct rng r = rng_split(rng_init(seed), 7);
     memset(s, 0, sizeof *s);
-    s->far = true;
     s->kind = scenario_kind_of(seed, WORLDS_FAR);
     s->nodes = nodes ? nodes : (uint32_t)between(&r, 2, rng_below(&r, 4) ? 8 : 20);
     if (s->nodes < 2) s->nodes = 2;
     if (s->kind == FAR_JOIN && s->nodes < 3) s->nodes = 3;
-    far_workers(&r, s);
-    far_rates(&r, s);
-    s->one_way = rng_below(&r, 2) ? span_ms(0) : milliseconds(&r, 5, 150);
+    far_swarm(&r, s);
     if (s->kind == FAR_LONG) {
         s->one_way = milliseconds(&r, 100, 400);
         s->loss = 0.05 * rng_unit(&r);

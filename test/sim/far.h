@@ -14,8 +14,7 @@
 
 void far_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);
 
-/* The same trainers, then the same links, for as many nodes as `s` has: for wrong.c. */
-void far_workers(struct rng *r, struct scenario *s);
-void far_rates(struct rng *r, struct scenario *s);
+/* The same trainers, then the same links, for as many nodes as `s` has: for wrong.c and lies.c. */
+void far_swarm(struct rng *r, struct scenario *s);
 
 #endif

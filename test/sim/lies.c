@@ -13,13 +13,10 @@ void lies_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[
 {
     struct rng r = rng_split(rng_init(seed), 11);
     memset(s, 0, sizeof *s);
-    s->far = true;
     s->kind = scenario_kind_of(seed, WORLDS_LIES);
     s->nodes = nodes ? nodes : (uint32_t)between(&r, 4, rng_below(&r, 4) ? 8 : 20);
     if (s->nodes < 4) s->nodes = 4;
-    far_workers(&r, s);
-    far_rates(&r, s);
-    s->one_way = rng_below(&r, 2) ? span_ms(0) : milliseconds(&r, 5, 150);
+    far_swarm(&r, s);
     for (uint64_t i = between(&r, 1, (s->nodes - 1) / 3); i > 0; i--)
         s->fabulists |= 1u << rng_below(&r, s->nodes);
     needed[FAULT_TALE] = 1;
@@ -72,7 +69,6 @@ static bool change(const struct world *w, const struct sim_node *n, struct recor
     const enum scenario_kind kind = w->scenario.kind;
     bool peer = kind == LIES_ADDRESS, accuses = kind == LIES_ACCUSE;
     if (record->kind != (peer ? RECORD_PEER : RECORD_PROGRESS) || accuses) return false;
-    /* Who has no history yet cannot tell which of two is right. */
     if (kind == LIES_HISTORY && record->progress.epoch < 2) return false;
     struct rng r = dice(w, n, peer ? record->peer.version : record->progress.version);
     if (kind == LIES_HISTORY) tell_history(&r, &record->progress);

@@ -1,5 +1,6 @@
 /* lies.h -- far worlds in which members say what is not so, under their own keys, and no other must
- * suffer from it. Fewer than a third of the members lie, from the first second to the last.
+ * suffer from it. Fewer than a third of the members lie, to the end.
+ * Of history only once they have one: who has none yet cannot tell which of two is right.
  *
  *     history   PROGRESS claims outer steps, tokens and a lineage that nobody has: nobody downloads
  *     work      PROGRESS claims tokens, rates and times of any size: rounds go on with all in them

@@ -170,13 +170,13 @@ static bool read_seeds(const char *s, struct choice *c)
 
 static void usage(void)
 {
-    fprintf(stderr,
-            "usage: sim [--far | --wrong | --lies] [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] "
-            "[--trace] "
-            "[--html FILE] [--shrink] [--without FAULT,...] [--absent NODE,...] [--no-loss] "
-            "[--no-duplicates] [--no-reordering] [--no-damage] [--calm SECONDS] [--jobs N] "
-            "[--quiet] [--stop] [--golden FILE] [--said] [--only SCENARIO,...]\n"
-            "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
+    fprintf(
+        stderr,
+        "usage: sim [--far | --wrong | --lies] [SEED | FIRST..LAST] [--nodes 1..20] [--salt N] "
+        "[--trace] [--html FILE] [--shrink] [--without FAULT,...] [--absent NODE,...] [--no-loss] "
+        "[--no-duplicates] [--no-reordering] [--no-damage] [--calm SECONDS] [--jobs N] "
+        "[--quiet] [--stop] [--golden FILE] [--said] [--only SCENARIO,...]\n"
+        "Without a seed: 1..200. test/sim/sim.h says how to read a failure.\n");
     exit(2);
 }
 

@@ -158,10 +158,12 @@ static void carry_out(void *self, struct action *a)
 static void act(void *self, struct action *a)
 {
     struct sim_node *n = self;
-    struct action told = *a;
-    bool lies = n->world->scenario.fabulists >> n->index & 1;
-    if (lies && lies_tell(n->world, n, &told)) carry_out(self, &told);
-    else carry_out(self, a);
+    if (!(n->world->scenario.fabulists >> n->index & 1)) {
+        carry_out(self, a);
+        return;
+    }
+    struct action told = *a; /* the node may send it to others, too */
+    carry_out(self, lies_tell(n->world, n, &told) ? &told : a);
 }
 
 static struct sink sink_of(struct sim_node *n) { return (struct sink){n, act}; }

@@ -68,13 +68,10 @@ void wrong_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed
 {
     struct rng r = rng_split(rng_init(seed), 10);
     memset(s, 0, sizeof *s);
-    s->far = true;
     s->kind = scenario_kind_of(seed, WORLDS_WRONG);
     s->nodes = draw_nodes(&r, s->kind);
     if (nodes) s->nodes = nodes < 4 ? 4 : nodes;
-    far_workers(&r, s);
-    far_rates(&r, s);
-    s->one_way = rng_below(&r, 2) ? span_ms(0) : milliseconds(&r, 5, 150);
+    far_swarm(&r, s);
     draw_wrong(&r, s, needed);
     s->slack = span_ns(2 * s->slack.ns); /* downloads share the links with the averages */
     scenario_plan_times(&r, s);
