@@ -76,6 +76,9 @@ instant node_due(const struct node *n);
  * learning rate schedule uses it. */
 double node_epoch_share(const struct node *n);
 
+/* Bytes that this node has relayed for others. */
+uint64_t node_relayed(const struct node *n);
+
 /* Fills up to `room` entries, self first; returns their number, at most NODE_PEERS_MAX. */
 size_t node_peers(const struct node *n, struct node_peer *out, size_t room);
 

@@ -84,10 +84,11 @@ struct reduce_work { /* a chunk that I average */
     uint8_t *contributions;   /* wire bytes of a chunk, of each member of the group */
 };
 
-/* The way to a member when the group is committed. */
+/* The way to a member. */
 struct reduce_path {
-    bool linked;
+    bool linked;     /* it can be spoken to */
     uint32_t rtt_ms; /* 0: not known */
+    uint32_t flight; /* parcels on their way at most; 0: what the round trip asks for */
 };
 
 /* A member's signature for what it holds. */

@@ -87,23 +87,6 @@ static void lay_out(struct reduce *r)
     }
 }
 
-#define RTT_UNKNOWN_MS 200
-#define RTT_MOST_MS    1000 /* a longer one was spent in queues */
-#define RTT_SLACK_MS   50   /* until the other side has taken a parcel and said so */
-#define FLIGHT_BYTES   ((uint64_t)32 << 20) /* half of what a link queues (net/endpoint.h) */
-
-/* Parcels in flight to a member: what my uplink carries in one and a half round trips. More would
- * wait in a queue on the way, delay the results behind it, and overflow it. */
-static uint32_t flight_max(const struct reduce *r, uint32_t rtt_ms)
-{
-    uint64_t up = r->group.members[reduce_self(r)].offer.up_kbps, ms = rtt_ms;
-    if (!ms) ms = RTT_UNKNOWN_MS;
-    if (ms > RTT_MOST_MS) ms = RTT_MOST_MS;
-    uint64_t bytes = up * (ms * 3 / 2 + RTT_SLACK_MS) / 8;
-    if (bytes > FLIGHT_BYTES) bytes = FLIGHT_BYTES;
-    return REDUCE_FLIGHT + (uint32_t)(bytes / outer_wire_bytes(r->config.layout.chunk_elements));
-}
-
 /* Of the slowest member, as it says; nobody makes the others wait by a word alone. */
 static uint64_t slowest_step(const struct match_group *g)
 {
@@ -141,9 +124,8 @@ void reduce_start(struct reduce *r, const struct match_group *g, const struct li
     memcpy(r->parent, parent->lineage, sizeof r->parent);
     r->parent_tokens = parent->lineage_tokens;
     for (uint32_t i = 0; i < g->count; i++) {
-        r->peers[i] = (struct reduce_peer){
-            .linked = paths[i].linked, .heard_at = now, .moved_at = now, .news_at = now};
-        r->peers[i].flight_max = flight_max(r, paths[i].rtt_ms);
+        r->peers[i] = (struct reduce_peer){.heard_at = now, .moved_at = now, .news_at = now};
+        reduce_take_path(r, i, &paths[i]);
     }
     r->waits = instant_after(now, span_ms(T_SNAPSHOT_S * 1000 + 3 * slowest_step(g)));
     r->open = reduce_open(&r->config.layout, g->count);
