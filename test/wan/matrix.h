@@ -48,7 +48,8 @@
  *                 with network address translation (nat.h), at the near end of its line, which
  *                 keeps its mappings when the file is read again; none, the default: it is not.
  *                 From the start: not with at_s
- *     nat_timeout_s   a mapping ends when nothing was sent through it for so long, 0.1 to 86400; 30 */
+ *     nat_timeout_s
+ *                 a mapping ends when nothing was sent through it for so long, 0.1 to 86400; 30 */
 #ifndef SHOAL_TEST_WAN_MATRIX_H
 #define SHOAL_TEST_WAN_MATRIX_H
 

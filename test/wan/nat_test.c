@@ -437,11 +437,12 @@ Test(nat, malformed_packets_and_fragments_are_dropped)
         uint32_t word;
         size_t bytes;
     } cases[] = {
-        {0, 0x6000, 40}, /* IPv6 */
+        {0, 0x6500, 40}, /* IPv6 */
         {0, 0x4400, 40}, /* a header of 16 bytes */
         {0, 0x4f00, 40}, /* one of 60 */
         {2, 41, 40},     /* longer than what came */
         {2, 27, 40},     /* no room for ports */
+        {2, 36, 40},     /* shorter than UDP says */
         {6, 0x2000, 40}, /* the first fragment */
         {6, 0x0001, 40}, /* a later one */
         {8, 0x4006, 40}, /* TCP */
@@ -464,6 +465,9 @@ Test(nat, malformed_packets_and_fragments_are_dropped)
             bytes = cases[i].bytes;
             cr_assert(drops(out, 0), "%zu", i);
         }
+    bytes = udp(p, 20, INSIDE, 20, ALICE, 9, 12); /* its port would be its UDP length */
+    p[0] = 0x44;
+    cr_assert(drops(true, 0));
 }
 
 /* Each in memory of its own length, so that a sanitizer sees what is read or written beyond. */

@@ -2,9 +2,10 @@
  *
  * As root directly, otherwise in a user namespace in which the caller becomes root. Addresses of
  * node i (plan.h): 203.0.113.(i+1) and, where the kernel has IPv6, 2001:db8::(i+1). A node behind a
- * NAT has 192.168.77.(i+1) and no IPv6; the former is its router's. Loopback is up; there are routes
- * to both nets of IPv4, and no others: what a node sends to a private address leaves it. Packets
- * that the node sends are read from `tun`; packets written to it arrive at the node. */
+ * NAT has 192.168.77.(i+1) and no IPv6; the former is its router's. Loopback is up. There are
+ * routes to both nets of IPv4 and no others: what a node sends to a private address leaves it, and
+ * arrives nowhere. Packets that the node sends are read from `tun`; packets written to it arrive at
+ * the node. */
 #ifndef SHOAL_TEST_WAN_SPACE_H
 #define SHOAL_TEST_WAN_SPACE_H
 

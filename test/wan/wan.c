@@ -23,9 +23,9 @@
  * With COMMAND it lives as long as one of the commands; otherwise until a signal, or until its
  * parent ends (as does what --enter started). SIGTERM and SIGINT are passed to the commands, which
  * can still reach each other until they end, for at most GRACE_S; a second signal ends everything
- * at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again", or "wan: not read again" if something
- * is wrong with it): all pairs and lines start over, at_s counts from then; NATs keep their
- * mappings. All descendants of the commands end with wan.
+ * at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again", or "wan: not read again" if
+ * something is wrong with it): all pairs and lines start over, at_s counts from then; NATs keep
+ * their mappings. All descendants of the commands end with wan.
  *
  * Exit codes: 0; that of the first command that failed; 124 at the time limit; 2 for wrong
  * usage; 77 if the machine does not allow namespaces or TUN devices: nothing was run then. */
