@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Three workers, two of them homes behind NATs that know only the third, a server: both join it and average with it, over links that their
-NATs let in because they began them. Where the NATs keep a port for all, both homes also reach each other: each dials where the server sees
-the other, and so opens its own NAT for it. Where they do not, the server's status shows the homes all the same."""
+"""Homes behind NATs. Three workers, two of them homes that know only the third, a server: both join it over links that their NATs let in
+because they began them. Where the NATs keep a port for all, the homes also reach each other: each dials where the server sees the other, and so
+opens its own NAT for it. Where they do not, they speak through the server. Then eight workers, all homes but one (nat.yaml): all average with all,
+in each round, and what was relayed is counted. With NETWORKS=all (`./zigw build networks`) these are twenty rounds."""
+import collections
 from wans import *
 from swarms import *
 
@@ -46,12 +48,33 @@ for kind in ("port-restricted", "symmetric"):
     for i, w in enumerate(workers):
         wan.run(i, w, path)
     ok(wait_for(linked, progress=epochs(workers), step=1), "%s: the server has links to both homes, where it sees them" % kind, (status(), said()))
-    ok(wait_for(lambda: together(2), progress=epochs(workers)), "%s: both homes average" % kind, (members(), said()))
-    if kind == "port-restricted":
-        ok(wait_for(lambda: together(3), progress=epochs(workers)), "%s: with each other, too" % kind, (members(), said()))
+    ok(wait_for(lambda: together(3), progress=epochs(workers)), "%s: all three average" % kind, (members(), said()))
+    relayed = {w.dir[-1] for w in homes for e in w.events("relayed") if e["via"] == workers[0].id[:16]}
+    ok(len(relayed) == (2 if kind == "symmetric" else 0), "%s: %s" % (kind, "through the server" if kind == "symmetric" else "by links of their own"), relayed)
     one_state(workers)
     for w in workers:
         w.process.kill()
         w.process.wait()
     wan.stop()
+
+ROUNDS = 20 if os.environ.get("NETWORKS") == "all" else 3
+EVERY = 40  # inner steps: a round lasts longer than a home needs to find out whom it does not reach
+wan = Wan(matrix("nat"), seconds=3600)
+path = experiment("homes", steps=EVERY * ROUNDS, every=EVERY, dim=256, batch=384, evaluate=512)
+peers = os.path.join(PLACE, "homes.txt")
+workers = [Worker("homes-%d" % i, peers, "%s:%d" % (address(i), PORT), listed=i == 0) for i in range(wan.nodes)]
+for i, w in enumerate(workers):
+    wan.run(i, w, path)
+ok(wait_for(lambda: all(w.epoch() >= ROUNDS for w in workers), progress=epochs(workers)), "eight workers, seven of them homes, make %d rounds" % ROUNDS, said())
+agreed = [[(e["epoch"], e["members"], e["null"]) for e in w.events("agreed")] for w in workers]
+ok(all([(n, 8, 0) for n in range(1, ROUNDS + 1)] == one for one in agreed), "all are in each mean", agreed)
+paths = collections.Counter(w.dir[-1] for w in workers for e in w.events("relayed"))
+carried = [max((e["relayed"] for e in w.events("net")), default=0) for w in workers]
+print("# relayed: paths opened by worker %s, bytes carried by worker %s" % (dict(paths), carried), flush=True)
+ok(paths and sum(carried) > 0, "some of it went through relays, and was counted", (paths, carried))
+one_state(workers)
+for w in workers:
+    w.process.kill()
+    w.process.wait()
+wan.stop()
 finish()
