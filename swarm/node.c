@@ -283,8 +283,10 @@ instant node_due(const struct node *n)
 
 static struct reduce_config reduce_config_of(const struct node_config *c)
 {
-    struct reduce_config r = {
-        .crypto = c->crypto, .layout = outer_layout_of(c->parameters), .group_max = NODE_GROUP_MAX};
+    struct reduce_config r = {.crypto = c->crypto,
+                              .layout = outer_layout_of(c->parameters),
+                              .group_max = NODE_GROUP_MAX,
+                              .robust = c->robust};
     memcpy(r.run_id, c->run_id, sizeof r.run_id);
     return r;
 }

@@ -31,6 +31,7 @@ struct node_config {
     /* Each worker does exactly `every` steps, and its trainer pauses after them, which makes a run
      * repeatable. Otherwise the work-sum rule. */
     bool count_steps;
+    bool robust; /* means are robust (outer/mean.h) */
     uint32_t group_min, group_max;
     /* Rounds to keep for members that missed them (past.h), 0 .. NODE_PAST_MAX, and memory for
      * their means, node_past_bytes, lent for the life of the node. */

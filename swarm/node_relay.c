@@ -83,8 +83,8 @@ static void doubt_relays(struct node *n, const uint32_t *kbps)
     for (int i = 0; i < MEMBERS_MAX; i++) {
         sid s = n->members.members[i].sid;
         if (relay_via(&n->relay, &n->members, i) == NOBODY) continue;
-        bool blocked = n->life == LIFE_MATCH &&
-                       match_pairs_has(&n->match.blocked, wire_sid(n->config.id), s);
+        bool blocked =
+            n->life == LIFE_MATCH && match_pairs_has(&n->match.blocked, wire_sid(n->config.id), s);
         if (blocked || reduce_suspects(&n->reduce, s))
             relay_doubt(&n->relay, &n->members, i, kbps, n->out);
     }

@@ -31,8 +31,8 @@ size_t reduce_bytes(const struct reduce_config *c)
     size_t chunk = outer_wire_bytes(l->chunk_elements);
     return padded(sizeof(struct reduce_chunk) * l->chunks) + 2 * padded(4 * (size_t)l->chunks) +
            padded(contributions(c)) + REDUCE_RESCUE * padded(chunk * c->group_max) +
-           padded(sizeof(float) * l->chunk_elements) + padded(reduce_vector_bytes(l)) +
-           padded(chunk * l->chunks) + 2 * padded(l->chunks);
+           (c->robust ? 3 : 1) * padded(sizeof(float) * l->chunk_elements) +
+           padded(reduce_vector_bytes(l)) + padded(chunk * l->chunks) + 2 * padded(l->chunks);
 }
 
 bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *room)
@@ -51,13 +51,19 @@ bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *
         r->rescue[i].contributions = arena_array(room, uint8_t, chunk * c->group_max);
         all = all && r->rescue[i].contributions;
     }
-    r->accumulator = arena_array(room, float, l->chunk_elements);
+    r->mean_room.total = arena_array(room, float, l->chunk_elements);
+    all = all && r->mean_room.total;
+    if (c->robust) {
+        r->mean_room.center = arena_array(room, float, l->chunk_elements);
+        r->mean_room.moved = arena_array(room, float, l->chunk_elements);
+        all = all && r->mean_room.center && r->mean_room.moved;
+    }
     r->scratch = arena_array(room, uint8_t, reduce_vector_bytes(l));
     r->average.means = arena_array(room, uint8_t, chunk * l->chunks);
     r->average.null = arena_array(room, uint8_t, l->chunks);
     r->average.mine = arena_array(room, uint8_t, l->chunks);
-    return all && r->contributions && r->accumulator && r->scratch && r->average.means &&
-           r->average.null && r->average.mine;
+    return all && r->contributions && r->scratch && r->average.means && r->average.null &&
+           r->average.mine;
 }
 
 void reduce_collect_in(struct reduce *r, uint8_t *means)
@@ -120,6 +126,7 @@ void reduce_start(struct reduce *r, const struct match_group *g, const struct li
     r->base = INSTANT_NEVER;
     r->moved = 0;
     r->stills = 0;
+    memset(r->clipped, 0, sizeof r->clipped);
     r->settled_at = r->moved_at = r->still_at = now;
     memcpy(r->parent, parent->lineage, sizeof r->parent);
     r->parent_tokens = parent->lineage_tokens;

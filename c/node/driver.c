@@ -536,6 +536,7 @@ static enum err open_node(struct driver *d, struct why *w)
         .batch_tokens = x->train.batch_tokens,
         .epochs = experiment_epochs(x),
         .count_steps = x->outer.count == OUTER_COUNT_STEPS,
+        .robust = x->outer.robust,
         .group_min = x->swarm.group_min,
         .group_max = x->swarm.group_max,
         .bandwidth_mbps = x->swarm.bandwidth_mbps,

@@ -692,6 +692,7 @@ Test(experiment, the_ones_we_ship_pass)
     "  wire: int8\n"                                                                               \
     "  overlap: 0\n"                                                                               \
     "  fragments: 1\n"                                                                             \
+    "  robust: false\n"                                                                            \
     "swarm:\n"                                                                                     \
     "  listen: \"0.0.0.0:4433\"\n"                                                                 \
     "  peers: [peers.txt" peers "]\n"                                                              \
@@ -716,9 +717,9 @@ Test(experiment, a_whole_file_is_refused_for_nothing_but_what_is_not_built)
     cr_assert_eq(x.model.layers, 12);
     cr_assert_eq(experiment_epochs(&x), 176);
     unsupported(MIXED(", \"https://example.org/peers.txt\"", ""),
-                "e.yaml:22:22: swarm.peers: a list from the web is not built yet: download "
+                "e.yaml:23:22: swarm.peers: a list from the web is not built yet: download "
                 "'https://example.org/peers.txt' and name the file");
     unsupported(
         MIXED("", "listen: \"127.0.0.1:9464\", "),
-        "e.yaml:28:19: metrics.listen: the metrics endpoint is not built yet: leave it out");
+        "e.yaml:29:19: metrics.listen: the metrics endpoint is not built yet: leave it out");
 }
