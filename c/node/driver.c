@@ -203,6 +203,8 @@ static void act(void *self, struct action *a)
     case ACTION_KEEP:
         keep(d, &a->keep);
         break;
+    case ACTION_REVOKED:
+        break;
     case ACTION_NOTE:
         note(d, &a->note);
         break;
