@@ -66,6 +66,13 @@ enum ticket_fault access_over(const struct members *m, const struct member *p)
     return f == TICKET_ENDED || f == TICKET_REVOKED ? f : TICKET_GOOD;
 }
 
+static bool any_greeted(const struct member *p)
+{
+    for (int j = 0; j < MEMBER_LINKS; j++)
+        if (p->links[j].link != LINK_NONE && p->links[j].greeted) return true;
+    return false;
+}
+
 instant access_due(const struct members *m)
 {
     instant due = INSTANT_NEVER;
@@ -74,11 +81,15 @@ instant access_due(const struct members *m)
     const uint64_t now_ms = wall_ms(m);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
-        if (!p->used || !p->ticket.serial || !(member_live(p) || member_any_link(p))) continue;
-        uint64_t over = p->ticket.until_s * 1000 + span_in_ms(TICKET_SLACK);
-        uint64_t left = over > now_ms ? over - now_ms : 0;
-        left = min_u64(left, 24 * 3600 * 1000); /* an instant does not reach the year 9999 */
-        due = instant_min(due, instant_after(m->now, span_ms(left)));
+        if (!p->used || !p->ticket.serial || !(member_live(p) || any_greeted(p))) continue;
+        if (access_over(m, p)) {
+            due = instant_min(due, member_live(p) ? m->now : p->lingers);
+            continue;
+        }
+        uint64_t over_ms = p->ticket.until_s * 1000 + span_in_ms(TICKET_SLACK);
+        /* At most a day: an instant does not reach the year 9999. */
+        uint64_t left_ms = min_u64(over_ms - now_ms, 24 * 3600 * 1000);
+        due = instant_min(due, instant_after(m->now, span_ms(left_ms)));
     }
     return due;
 }

@@ -35,7 +35,7 @@ void access_shown(struct member *p, const struct ticket *t);
  * shown none. */
 enum ticket_fault access_over(const struct members *m, const struct member *p);
 
-/* When the next ticket of a member ends; at once after a new list of revoked ones, until
+/* When the next ticket of a member ends, or the links of one whose ticket is over; at once after a new list of revoked ones, until
  * access_looked. */
 instant access_due(const struct members *m);
 void access_looked(struct members *m);

@@ -17,6 +17,7 @@
 #include "wire.h"
 
 #define STRANGER_PERIOD span_s(10) /* SPEC.md, "Membership" */
+#define REVOKED_LINGER  span_ms(300)
 
 static void say_hello(struct members *m, const struct stranger_link *to, const struct sink *out)
 {
@@ -248,19 +249,38 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     if (!member_any_link(&m->members[i])) contact_ended(m, i, code, out);
 }
 
+/* So that it takes the list from somebody, although nobody is linked to it any more soon. */
+static void send_revoked(struct members *m, int i, const struct sink *out)
+{
+    uint8_t room[RECORD_ENVELOPE_BYTES + RECORD_BYTES_MAX];
+    struct writer w = writer_init(room, sizeof room);
+    (void)record_pack(&w, 0, member_stored_bytes(&m->revoked));
+    struct action a = {.kind = ACTION_FRAME,
+                       .peer = m->members[i].sid,
+                       .link = member_link(m, i),
+                       .type = WIRE_GOSSIP,
+                       .bytes = writer_bytes(&w)};
+    if (a.link != LINK_NONE) sink_act(out, &a);
+}
+
 /* Its ticket has ended or was revoked: it is out, and hears why. */
 static void look_at_ticket(struct members *m, int i, const struct sink *out)
 {
     struct member *p = &m->members[i];
     enum ticket_fault f = access_over(m, p);
     char story[TICKET_STORY_BYTES];
-    if (!f || !(member_live(p) || member_any_link(p))) return;
+    if (!f) return;
     (void)ticket_story(f, &p->ticket, story);
-    contact_note(p->id, "ticket_over", "why", story, out);
+    if (member_live(p)) {
+        contact_note(p->id, "ticket_over", "why", story, out);
+        member_lose(m, i, HEALTH_DEAD, out);
+        p->lingers = f == TICKET_REVOKED ? instant_after(m->now, REVOKED_LINGER) : m->now;
+        if (f == TICKET_REVOKED) send_revoked(m, i, out);
+    }
+    if (m->now.ns < p->lingers.ns) return;
     for (int j = 0; j < MEMBER_LINKS; j++)
-        if (p->links[j].link != LINK_NONE)
+        if (p->links[j].link != LINK_NONE && p->links[j].greeted)
             contact_turn_away(m, i, p->links[j].link, CLOSE_REFUSED, story, out);
-    if (member_live(p)) member_lose(m, i, HEALTH_DEAD, out);
 }
 
 void hello_tick(struct members *m, const struct sink *out)

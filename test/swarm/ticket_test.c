@@ -103,6 +103,24 @@ static size_t revoke(const struct crypto *by, struct record_revoked v,
     return record_write(by, stage.config.run_id, &r, out);
 }
 
+/* Is there a list in what was sent on this link as a datagram or frame of records? */
+static bool passed_on(link_id link)
+{
+    for (size_t i = 0; i < stage.actions_count; i++) {
+        const struct action *a = &stage.actions[i];
+        if (!stage_carries(a) || a->link != link) continue;
+        size_t skip = a->kind == ACTION_FRAME ? 0 : a->bytes.data[0] == WIRE_GOSSIP ? 1 : 13;
+        size_t n = a->bytes.count;
+        struct bytes body = bytes_of(a->bytes.data + skip, n > skip ? n - skip : 0);
+        struct reader r = reader_init(body);
+        struct bytes record;
+        uint32_t age;
+        while (record_unpack(&r, &age, &record))
+            if (record.count && record.data[0] == RECORD_REVOKED) return true;
+    }
+    return false;
+}
+
 /* ---- who is let in ---- */
 
 Test(ticket, who_shows_its_own_is_let_in)
@@ -253,9 +271,12 @@ Test(ticket, that_is_revoked_takes_its_holder_out_for_good)
     stage_forget(&stage);
     size_t n = revoke(&owner, (struct record_revoked){1, 0, 1, {7}}, bytes);
     stranger_says(&y, &stage, 0, bytes_of(bytes, n));
+    cr_assert(eq(int, (int)stage_view(&stage, &x)->health, (int)HEALTH_DEAD));
+    cr_assert(passed_on(x.link), "it hears of the list");
+    cr_assert_null(stage_find(&stage, ACTION_HANG_UP, -1), "for which there is time");
+    stage_pass(&stage, span_ms(310));
     is_told("serial 7, was revoked");
     cr_assert(eq(u64, stage_find(&stage, ACTION_HANG_UP, -1)->link, x.link));
-    cr_assert(eq(int, (int)stage_view(&stage, &x)->health, (int)HEALTH_DEAD));
     cr_assert(stage_view(&stage, &y)->linked);
     const struct action *a = stage_find(&stage, ACTION_REVOKED, -1);
     cr_assert_not_null(a, "it is kept");
@@ -266,6 +287,12 @@ Test(ticket, that_is_revoked_takes_its_holder_out_for_good)
     n = stranger_peer(&x, &stage, bytes);
     stranger_says(&y, &stage, 0, bytes_of(bytes, n));
     cr_assert(eq(int, (int)stage_view(&stage, &x)->health, (int)HEALTH_DEAD));
+    stage_forget(&stage);
+    struct event e = {.kind = EVENT_LINK_UP, .link = 77, .address = {4, {10, 0, 0, 1}, 4433}};
+    memcpy(e.id, x.id, sizeof e.id); /* no link is judged by an earlier one's ticket */
+    give(e);
+    stage_pass(&stage, span_s(1));
+    cr_assert_null(stage_find(&stage, ACTION_HANG_UP, -1));
     joins(&x, good(x.id, 9), &owner); /* with another ticket it does */
     is_in(&x);
     cr_assert(eq(int, (int)stage_view(&stage, &x)->health, (int)HEALTH_ALIVE));
@@ -308,24 +335,6 @@ Test(ticket, a_list_that_somebody_else_signed_ends_the_link_and_revokes_nothing)
     cr_assert(stage_view(&stage, &x)->linked);
 }
 
-/* Is there a list in what was sent on this link as a datagram or frame of records? */
-static bool passed_on(link_id link)
-{
-    for (size_t i = 0; i < stage.actions_count; i++) {
-        const struct action *a = &stage.actions[i];
-        if (!stage_carries(a) || a->link != link) continue;
-        size_t skip = a->kind == ACTION_FRAME ? 0 : a->bytes.data[0] == WIRE_GOSSIP ? 1 : 13;
-        size_t n = a->bytes.count;
-        struct bytes body = bytes_of(a->bytes.data + skip, n > skip ? n - skip : 0);
-        struct reader r = reader_init(body);
-        struct bytes record;
-        uint32_t age;
-        while (record_unpack(&r, &age, &record))
-            if (record.count && record.data[0] == RECORD_REVOKED) return true;
-    }
-    return false;
-}
-
 Test(ticket, a_list_is_passed_on_and_told_to_who_comes_later)
 {
     uint8_t bytes[RECORD_BYTES_MAX];
@@ -339,6 +348,43 @@ Test(ticket, a_list_is_passed_on_and_told_to_who_comes_later)
     joins(&x, good(x.id, 7), &owner);
     stage_pass(&stage, span_ms(50));
     cr_assert(passed_on(x.link));
+}
+
+/* What it answers to a SYNC that holds this list number (0: none). */
+static const struct action *synced(uint32_t number)
+{
+    uint8_t bytes[64];
+    struct writer w = writer_init(bytes, sizeof bytes);
+    writer_u8(&w, WIRE_SYNC);
+    writer_u16(&w, number != 0);
+    if (number) {
+        writer_u64(&w, 0);
+        writer_u8(&w, RECORD_REVOKED);
+        writer_u64(&w, number);
+        writer_u32(&w, 0);
+    }
+    stage_forget(&stage);
+    give((struct event){
+        .kind = EVENT_REQUEST, .link = y.link, .ticket = 1, .bytes = writer_bytes(&w)});
+    return stage_find(&stage, ACTION_REPLY, -1);
+}
+
+Test(ticket, a_list_is_had_by_sync_and_wanted_if_newer)
+{
+    uint8_t bytes[RECORD_BYTES_MAX];
+    joins(&y, good(y.id, 8), &owner);
+    size_t n = revoke(&owner, (struct record_revoked){5, 0, 1, {70}}, bytes);
+    give((struct event){.kind = EVENT_REVOKED, .bytes = bytes_of(bytes, n)});
+    const struct action *a = synced(0);
+    cr_assert_not_null(memmem(a->bytes.data, a->bytes.count, bytes, n));
+    a = synced(4);
+    cr_assert_not_null(memmem(a->bytes.data, a->bytes.count, bytes, n));
+    a = synced(5);
+    cr_assert_null(memmem(a->bytes.data, a->bytes.count, bytes, n));
+    cr_assert(eq(int, a->bytes.data[0], 0), "nothing is wanted");
+    a = synced(6);
+    cr_assert(eq(int, a->bytes.data[0], 1));
+    cr_assert(eq(int, a->bytes.data[2 + 8], RECORD_REVOKED));
 }
 
 Test(ticket, a_swarm_without_tickets_passes_lists_over)
