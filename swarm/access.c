@@ -58,7 +58,11 @@ static void ask_ticket(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTE
     (void)ticket_story(f, &out->ticket, out->told);
 }
 
-void access_shown(struct member *p, const struct ticket *t) { p->ticket = *t; }
+void access_shown(struct member *p, const struct ticket *t)
+{
+    p->ticket = *t;
+    p->lingers = (instant){0};
+}
 
 enum ticket_fault access_over(const struct members *m, const struct member *p)
 {

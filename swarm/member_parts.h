@@ -99,7 +99,7 @@ struct member {
     enum reach_reason unreached; /* why the latest dial failed; REACH_REASONS: it did not fail */
     struct record_reach reach;   /* valid when stored[STORED_REACH].count */
     struct ticket ticket;        /* that it showed last; serial 0: none (access.h) */
-    instant lingers;             /* its ticket is over: its links end then */
+    instant lingers;             /* its ticket is over: its links end then; 0: it is not */
 };
 
 #define STRANGERS_MAX 32

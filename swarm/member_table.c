@@ -47,7 +47,7 @@ bool member_any_link(const struct member *p)
 bool member_greeted(const struct member *p, link_id link)
 {
     for (int j = 0; j < MEMBER_LINKS; j++)
-        if (p->links[j].link == link) return p->links[j].greeted;
+        if (p->links[j].link == link) return p->links[j].greeted && !member_over(p);
     return false;
 }
 

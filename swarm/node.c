@@ -109,8 +109,8 @@ static void on_frame(struct node *n, const struct event *e)
         good = members_hello(&n->members, e->link, e->bytes, n->now, &in);
     } else if (!p) {
         good = false;
-    } else if (member_held_back(p, e->link)) {
-        return; /* nothing is accepted while its HELLO is held back */
+    } else if (member_held_back(p, e->link) || member_over(p)) {
+        return; /* nothing is accepted while its HELLO is held back, or it is out */
     } else if (!member_greeted(p, e->link)) {
         good = false;
     } else if (e->type == WIRE_SEEN) {

@@ -119,6 +119,10 @@ ok(all("serial 3, was revoked" in w.events("ticket_over")[0]["why"] for w in (on
 at = max(one.epoch(), two.epoch())
 ok(wait_for(lambda: min(one.epoch(), two.epoch()) >= at + 3, progress=epochs([one, two])), "they go on", one.output())
 ok([e["members"] for e in one.events("agreed")][-1] == 2, "and average without it")
+over = max(w.events("ticket_over")[0]["t"] for w in (one, two))
+begun = {e["epoch"] for e in one.events("ready") if e["t"] > over}
+ok(begun and all(e["members"] == 2 for e in one.events("committed") if e["epoch"] in begun), "it is in no round that begins later",
+   [e for e in one.events("committed") if e["members"] != 2])
 ok(wait_for(lambda: os.path.exists(os.path.join(two.dir, "node.revoked"))), "who heard of the list keeps it")
 three.start(x)
 ok(wait_for(lambda: three.process.poll() is not None) and three.process.returncode == 2 and

@@ -274,6 +274,12 @@ Test(ticket, that_is_revoked_takes_its_holder_out_for_good)
     cr_assert(eq(int, (int)stage_view(&stage, &x)->health, (int)HEALTH_DEAD));
     cr_assert(passed_on(x.link), "it hears of the list");
     cr_assert_null(stage_find(&stage, ACTION_HANG_UP, -1), "for which there is time");
+    stranger_progress(&x, &stage);
+    give((struct event){
+        .kind = EVENT_REQUEST, .link = x.link, .bytes = {(uint8_t[]){WIRE_SYNC, 0, 0}, 3}});
+    const struct action *r = stage_find(&stage, ACTION_REPLY, -1);
+    cr_assert(r && r->bytes.count == 0, "nothing else is taken from it, nor given to it");
+    cr_assert_null(stage_find(&stage, ACTION_HANG_UP, -1));
     stage_pass(&stage, span_ms(310));
     is_told("serial 7, was revoked");
     cr_assert(eq(u64, stage_find(&stage, ACTION_HANG_UP, -1)->link, x.link));
