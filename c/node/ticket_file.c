@@ -79,7 +79,8 @@ enum err ticket_file_parse(const char *path, struct bytes text, struct ticket_fi
                    path);
     out->count = hex_line(&text, name, out->bytes, sizeof out->bytes);
     bool more = false;
-    while (text.count) more = more || next_line(&text).count;
+    while (text.count)
+        if (next_line(&text).count) more = true;
     if (more || !take_fields(out))
         return why(w, ERR_FORMAT,
                    "%s is damaged: its fourth and last line must be '%s' and the digits that "
