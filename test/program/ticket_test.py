@@ -180,5 +180,8 @@ for line, code, words in (
     done = ticket(*line)
     ok(done.returncode == code and re.search(words, done.stdout) and done.stdout.count("\n") == 1, "refused in a sentence: %s %s" % (line[0], words),
        (done.returncode, done.stdout))
+done = run("swarm", x, "-n", "2", "--out", "fleet")
+ok(done.returncode == 2 and "leave swarm.access out" in done.stdout and not os.path.exists(os.path.join(PLACE, "fleet")), "shoal swarm is for swarms without",
+   done.stdout)
 leave([one, two])
 finish()
