@@ -81,7 +81,6 @@ instant access_due(const struct members *m)
 {
     instant due = INSTANT_NEVER;
     if (!m->config.ticket_key) return due;
-    if (m->revoked_news) return m->now;
     const uint64_t now_ms = wall_ms(m);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &m->members[i];
@@ -98,8 +97,6 @@ instant access_due(const struct members *m)
     return due;
 }
 
-void access_looked(struct members *m) { m->revoked_news = false; }
-
 bool access_revoke(struct members *m, struct bytes record, int from, const struct sink *out)
 {
     struct record r;
@@ -109,7 +106,6 @@ bool access_revoke(struct members *m, struct bytes record, int from, const struc
     if (!record_verify(m->config.crypto, m->config.run_id, record, m->config.ticket_key))
         return false;
     m->revoked_list = r.revoked;
-    m->revoked_news = true;
     memcpy(m->revoked.bytes, record.data, record.count);
     m->revoked.count = (uint16_t)record.count;
     m->revoked.version = (struct version){r.revoked.number, 0};

@@ -35,10 +35,9 @@ void access_shown(struct member *p, const struct ticket *t);
  * shown none. */
 enum ticket_fault access_over(const struct members *m, const struct member *p);
 
-/* When the next ticket of a member ends, or the links of one whose ticket is over; at once after a new list of revoked ones, until
- * access_looked. */
+/* When the next ticket of a member ends, or the links of one whose ticket is over; at once where one
+ * is over and its holder is live. */
 instant access_due(const struct members *m);
-void access_looked(struct members *m);
 
 /* Takes a list of revoked tickets, if it is newer than the one held: keeps it and passes it on.
  * `from`: the member that sent it, or NOBODY. False when no conforming node could have sent it. */

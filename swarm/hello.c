@@ -286,7 +286,6 @@ static void look_at_ticket(struct members *m, int i, const struct sink *out)
 void hello_tick(struct members *m, const struct sink *out)
 {
     contact_tick(m, out);
-    access_looked(m);
     for (int i = 0; i < MEMBERS_MAX; i++) {
         if (!m->members[i].used) continue;
         look_at_ticket(m, i, out);

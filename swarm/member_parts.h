@@ -183,7 +183,6 @@ struct members {
     instant wall_at;
     struct stored revoked; /* the latest list of revoked tickets, and its fields */
     struct record_revoked revoked_list;
-    bool revoked_news;  /* nobody has looked whose ticket is on it */
     instant clone_at;   /* next time that another process with my key is logged */
     uint64_t ticket;    /* of the SYNC under way; 0: none */
     uint64_t tickets;   /* issued so far */
