@@ -2,8 +2,8 @@
  *
  *     ID 32, from u64, until u64, rights u32, serial u32, sig 64
  *
- * `sig` is that of the experiment's key, as in "Signatures" of SPEC.md with the kind TICKET_KIND: so
- * a ticket is of one run, of one ID and of that time. Which were revoked is a record (wire.h). Pure:
+ * `sig` is that of the experiment's key, as in "Signatures" of SPEC.md with the kind TICKET_KIND: a
+ * ticket is of one run, of one ID and of that time. Which were revoked is a record (wire.h). Pure:
  * the present time comes in by hand. SPEC.md, "Who may join". */
 #ifndef SHOAL_SWARM_TICKET_H
 #define SHOAL_SWARM_TICKET_H
@@ -13,7 +13,7 @@
 #define TICKET_KIND  0xc0 /* above all kinds of records */
 #define TICKET_BYTES 120
 
-#define TICKET_SLACK      span_s(300) /* SPEC.md, "Timers": how far two machines' clocks may differ */
+#define TICKET_SLACK      span_s(300)   /* SPEC.md, "Timers": two machines' clocks differ */
 #define TICKET_TIME_MAX   253402300799u /* of a ticket: the end of the year 9999, in unix seconds */
 #define TICKET_TIME_BYTES 21            /* bytes of a time as text */
 
@@ -54,8 +54,8 @@ bool ticket_read(struct bytes bytes, struct ticket *out);
 bool ticket_signed(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_BYTES],
                    struct bytes bytes, const uint8_t key[CRYPTO_KEY_BYTES]);
 
-/* Is it one that lets its holder, of this ID, train now? It does not look at the signature. `slack`:
- * how far the clocks of the holder and of whoever asks may differ. */
+/* Is it one that lets its holder, of this ID, train now? It does not look at the signature.
+ * `slack`: how far the clocks of the owner and of whoever asks may differ. */
 enum ticket_fault ticket_look(const struct ticket *t, const uint8_t id[CRYPTO_KEY_BYTES],
                               uint64_t wall_ms, span slack);
 

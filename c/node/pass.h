@@ -1,4 +1,4 @@
-/* pass.h -- a worker's own ticket, and the file of revoked ones that it watches (swarm.access.ticket).
+/* pass.h -- a worker's own ticket, and the file of revoked ones that it watches.
  *
  * The file swarm.revoked is where the experiment's owner puts a new list, at any member, and where
  * each member keeps the newest that it has heard of. */
@@ -23,9 +23,9 @@ struct pass {
     char over[TICKET_STORY_BYTES]; /* why the ticket is good no more; empty: it is */
 };
 
-/* Reads the ticket of the worker with this ID, which must be good for this run now. Forgets a list
- * of another run. ERR_IO when there is none, ERR_FORMAT for a damaged one, ERR_USAGE for one that is
- * of no use here; each with a sentence that says what to do. */
+/* Reads the ticket of the worker with this ID, which must be good for this run now. ERR_IO when
+ * there is none, ERR_FORMAT for a damaged one, ERR_USAGE for one that is of no use here; each with
+ * a sentence that says what to do. */
 enum err pass_open(struct pass *p, const struct experiment *x, const uint8_t id[CRYPTO_KEY_BYTES],
                    const uint8_t run_id[CRYPTO_DIGEST_BYTES], struct why *w);
 

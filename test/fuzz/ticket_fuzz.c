@@ -4,7 +4,7 @@
  *         0 a file's text: what is read can be written, and reads back to the same
  *         1 shown in HELLO to a node of a swarm with tickets
  *         2 the same, signed rightly by the owner: who is let in has a ticket for its ID, now
- *         3 the fields of a list, signed rightly by the owner: the node lives on, and who is on it is out */
+ *         3 the fields of a list, signed rightly by the owner: who is on it is out */
 #include "test/swarm/stage.h"
 
 #include "test/sim/standin.c"
