@@ -45,7 +45,7 @@ static void sign_and_say(int i, struct bytes b)
     uint8_t record[RECORD_BYTES_MAX + 64];
     if (b.count < 1 || b.count > RECORD_BYTES_MAX - CRYPTO_SIGNATURE_BYTES) return;
     memcpy(record, b.data, b.count);
-    record[0] = (uint8_t)(RECORD_PEER + b.data[0] % 4);
+    record[0] = (uint8_t)(RECORD_PEER + b.data[0] % 6);
     wire_sign(&strangers[i].crypto, stage.config.run_id, record[0],
               bytes_of(record + 1, b.count - 1), record + b.count);
     stranger_says(&strangers[i], &stage, 7, bytes_of(record, b.count + CRYPTO_SIGNATURE_BYTES));
