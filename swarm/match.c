@@ -70,9 +70,10 @@ static bool on_ready(struct match *m, struct match_mate *mate, struct bytes fram
         mate->asked = (instant){0}; /* it has forgotten my READY */
     }
     mate->ready = r;
+    match_keep_said(frame, &mate->said);
     mate->left = mate->busy = false;
     mate->unanswered = true;
-    if (!match_same_history(m, &r)) {
+    if (!match_same_history(m, &r) || mate->lied == m->round) {
         mate->status = MATE_OUT;
         match_review(m, now, out);
         return true;
@@ -136,6 +137,61 @@ static void take_hearsay(struct match *m, struct bytes entries)
     }
 }
 
+/* A mate proposes with another READY of somebody than the one that I hold: one of us is shown to be
+ * wrong, or that one has said two things. */
+static void show(struct match *m, struct match_mate *mate, struct bytes entries, instant now,
+                 const struct sink *out)
+{
+    struct reader r = reader_init(entries);
+    sid who;
+    uint64_t hash;
+    while (match_next_entry(&r, &who, &hash)) {
+        const struct match_mate *of = match_mate(m, who);
+        if (!of || of == mate || !match_ready_now(m, of) || of->ready.hash == hash) continue;
+        uint32_t bit = (uint32_t)1 << (of - m->mates);
+        if (mate->shown & bit) continue;
+        if (!mate->shown) mate->shown_at = now;
+        mate->shown |= bit;
+        match_say_witness(mate->sid, who, &of->said, out);
+    }
+}
+
+/* Somebody's READY as another mate holds it. */
+static bool on_witness(struct match *m, struct bytes frame, instant now, const struct sink *out)
+{
+    sid whose;
+    struct bytes said, pairs;
+    struct match_ready r;
+    struct match_signer s = match_signer(m);
+    if (!match_read_witness(frame, &whose, &said)) return false;
+    struct match_mate *of = match_mate(m, whose);
+    if (!of || !match_ready_now(m, of)) return true;
+    if (!match_read_ready(&s, whose, of->id, said, &r, &pairs)) return false;
+    if (!match_same_history(m, &r) || r.incarnation != of->ready.incarnation ||
+        r.attempt != of->ready.attempt || r.hash == of->ready.hash)
+        return true;
+    of->lied = m->round;
+    struct match_said other;
+    match_keep_said(said, &other);
+    for (uint32_t i = 0; i < m->mates_count; i++) { /* nobody is to be alone with it */
+        if (&m->mates[i] == of || m->mates[i].left) continue;
+        match_say_witness(m->mates[i].sid, whose, &of->said, out);
+        match_say_witness(m->mates[i].sid, whose, &other, out);
+    }
+    of->status = MATE_OUT;
+    of->refused = m->attempt;
+    of->ready.attempt = 0;
+    match_pairs_add(&m->blocked, m->self, whose);
+    match_void_proposals(m, of);
+    sink_note(out, (struct note){.name = "lied",
+                                 .numbers = {{"epoch", m->round}},
+                                 .hex = {"peer", bytes_of(of->id, CRYPTO_KEY_BYTES)}});
+    if (m->state == MATCH_LOCKED)
+        match_lost_while_locked(m, whose, (uint16_t)(m->attempt + 1), now, out);
+    else match_review(m, now, out);
+    return true;
+}
+
 static bool on_propose(struct match *m, struct match_mate *mate, struct bytes frame, instant now,
                        const struct sink *out)
 {
@@ -146,6 +202,7 @@ static bool on_propose(struct match *m, struct match_mate *mate, struct bytes fr
     struct match_signer s = match_signer(m);
     mate->proposed = p.verified ? PROPOSED_VERIFIED : PROPOSED_HEARSAY;
     match_gid(&s, m->round, m->attempt, p.entries, mate->proposal);
+    if (p.verified) show(m, mate, p.entries, now, out);
     take_hearsay(m, p.entries);
     match_pairs_take(&m->blocked, p.pairs);
     if (m->state == MATCH_OPEN)
@@ -321,6 +378,7 @@ bool match_takes(uint8_t type)
     case WIRE_ACCEPT:
     case WIRE_CERT:
     case WIRE_WITHDRAW:
+    case WIRE_WITNESS:
         return true;
     default:
         return false;
@@ -350,6 +408,8 @@ bool match_frame(struct match *m, const uint8_t id[CRYPTO_KEY_BYTES], uint8_t ty
         return on_cert(m, mate, body, out);
     case WIRE_WITHDRAW:
         return on_withdraw(m, mate, body, now, out);
+    case WIRE_WITNESS:
+        return on_witness(m, body, now, out);
     default:
         return false;
     }

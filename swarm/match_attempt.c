@@ -44,6 +44,7 @@ void match_open(struct match *m, uint16_t attempt, instant now, const struct sin
         struct match_mate *mate = &m->mates[i];
         mate->proposed = PROPOSED_NOTHING;
         mate->busy = false;
+        mate->shown = 0;
         if (match_ready_now(m, mate)) mate->status = MATE_READY;
         else if (mate->status == MATE_READY || mate->status == MATE_HEARSAY)
             mate->status = MATE_UNKNOWN;
@@ -67,15 +68,26 @@ static void distrust(struct match_mate *mate, instant now)
     mate->distrusted = instant_after(now, span_s(DISTRUST_S));
 }
 
+/* Does it propose with READYs that their makers have not signed, as far as I know? I have shown it
+ * what I hold, and it had time to show what it holds. */
+static bool makes_up(const struct match *m, const struct match_mate *mate, instant now)
+{
+    span answer = span_ns(match_patience(m).ns / 2);
+    for (uint32_t i = 0; i < m->mates_count; i++)
+        if (mate->shown >> i & 1 && m->mates[i].lied != m->round)
+            return instant_reached(now, instant_after(mate->shown_at, answer));
+    return false;
+}
+
 /* Blocks mates that are in others' sets and have been silent to me for too long: I cannot reach
- * them. */
-static void block_unheard(struct match *m, instant now)
+ * them. And those that propose with what nobody has said. */
+static void block_useless(struct match *m, instant now)
 {
     for (uint32_t i = 0; i < m->mates_count; i++) {
         struct match_mate *mate = &m->mates[i];
-        if (mate->left || mate->status != MATE_HEARSAY ||
-            !instant_reached(now, instant_after(mate->asked, match_patience(m))))
-            continue;
+        bool silent = mate->status == MATE_HEARSAY &&
+                      instant_reached(now, instant_after(mate->asked, match_patience(m)));
+        if (mate->left || !(silent || makes_up(m, mate, now))) continue;
         match_pairs_add(&m->blocked, m->self, mate->sid);
         distrust(mate, now);
     }
@@ -86,7 +98,7 @@ void match_next(struct match *m, uint16_t attempt, instant now, const struct sin
     bool none_left = attempt <= m->attempt; /* in 16 bits */
     if (none_left || m->attempts >= ATTEMPTS_MAX || instant_reached(now, m->until)) solo(m, out);
     else {
-        block_unheard(m, now);
+        block_useless(m, now);
         match_open(m, attempt, now, out);
         match_review(m, now, out);
     }
@@ -260,14 +272,14 @@ static void close_attempt(struct match *m, instant now, const struct sink *out)
     propose(m, true, now, out);
 }
 
-/* T_PROP is over: blocks mates that have not proposed, since I cannot reach them. */
+/* T_PROP is over: blocks mates that have not proposed, since I cannot reach them;. */
 static void give_up_on_silent(struct match *m, instant now, const struct sink *out)
 {
     for (uint32_t i = 0; i < m->mates_count; i++) {
         struct match_mate *mate = &m->mates[i];
-        if (mate->left ||
-            (mate->status != MATE_HEARSAY && (mate->status != MATE_READY || mate->proposed)))
-            continue;
+        bool silent =
+            mate->status == MATE_HEARSAY || (mate->status == MATE_READY && !mate->proposed);
+        if (mate->left || !silent) continue;
         match_pairs_add(&m->blocked, m->self, mate->sid);
         distrust(mate, now);
     }

@@ -155,6 +155,12 @@ void match_say_cert(const struct match *m, sid peer, const struct sink *out)
     say(peer, WIRE_CERT, match_write_cert(&m->group, m->signatures, room), out);
 }
 
+void match_say_witness(sid peer, sid whose, const struct match_said *said, const struct sink *out)
+{
+    uint8_t room[MATCH_WITNESS_BYTES];
+    if (said->count) say(peer, WIRE_WITNESS, match_write_witness(whose, said, room), out);
+}
+
 void match_say_withdraw(sid peer, uint64_t round, uint16_t attempt,
                         const uint8_t gid[CRYPTO_DIGEST_BYTES], const struct sink *out)
 {

@@ -54,6 +54,8 @@ void match_say_propose(const struct match *m, sid peer, const struct sink *out);
 /* My signature under the latest group. */
 void match_say_accept(const struct match *m, sid peer, const struct sink *out);
 void match_say_cert(const struct match *m, sid peer, const struct sink *out);
+/* What this mate has said, shown to another one. */
+void match_say_witness(sid peer, sid whose, const struct match_said *said, const struct sink *out);
 void match_say_withdraw(sid peer, uint64_t round, uint16_t attempt,
                         const uint8_t gid[CRYPTO_DIGEST_BYTES], const struct sink *out);
 

@@ -59,6 +59,10 @@ struct match_mate {
     instant asked;            /* when my READY of this attempt went out to it */
     instant eta;              /* MATE_LATER: when it will be ready */
     struct match_ready ready; /* the latest; attempt 0: none */
+    struct match_said said;   /* the same as it was signed */
+    uint64_t lied;            /* round in which it said two things in one attempt; 0: none */
+    uint32_t shown;           /* mates whose READY was shown to it in this attempt, by index */
+    instant shown_at;         /* the first of them */
     instant led_since;        /* by how much it has taken me to later attempts since then */
     uint32_t led;
     bool unanswered; /* it said READY and has had no answer: match_decline */

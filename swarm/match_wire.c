@@ -93,7 +93,7 @@ bool match_read_ready(const struct match_signer *s, sid who, const uint8_t id[CR
     uint16_t count = reader_u16(&r);
     struct bytes body = reader_bytes(&r, count);
     struct bytes signature = reader_bytes(&r, CRYPTO_SIGNATURE_BYTES);
-    uint16_t pairs_count = reader_u16(&r);
+    uint16_t pairs_count = reader_left(&r) ? reader_u16(&r) : 0;
     *pairs = reader_bytes(&r, (size_t)pairs_count * MATCH_PAIR_BYTES);
     if (r.bad) return false;
     struct reader b = reader_init(body);
@@ -114,6 +114,34 @@ bool match_read_ready(const struct match_signer *s, sid who, const uint8_t id[CR
     if (!to->offer.weight || to->offer.weight > MATCH_WEIGHT_MAX) return false;
     to->hash = hash_of(s, body);
     return wire_verify(s->crypto, s->run_id, WIRE_READY, body, id, signature.data);
+}
+
+void match_keep_said(struct bytes frame, struct match_said *to)
+{
+    struct reader r = reader_init(frame);
+    size_t count = 2 + (size_t)reader_u16(&r) + CRYPTO_SIGNATURE_BYTES;
+    to->count = count <= sizeof to->bytes && count <= frame.count ? (uint16_t)count : 0;
+    memcpy(to->bytes, frame.data, to->count);
+}
+
+/* ---- WITNESS ---- */
+
+struct bytes match_write_witness(sid whose, const struct match_said *said,
+                                 uint8_t room[MATCH_WITNESS_BYTES])
+{
+    struct writer w = writer_init(room, MATCH_WITNESS_BYTES);
+    writer_u64(&w, whose);
+    writer_copy(&w, said->bytes, said->count);
+    assert(!w.full);
+    return writer_bytes(&w);
+}
+
+bool match_read_witness(struct bytes frame, sid *whose, struct bytes *said)
+{
+    struct reader r = reader_init(frame);
+    *whose = reader_u64(&r);
+    *said = bytes_of(r.at, reader_left(&r));
+    return !r.bad && said->count > 0;
 }
 
 /* ---- NOTREADY ---- */

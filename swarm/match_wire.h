@@ -93,9 +93,29 @@ void match_hash_ready(const struct match_signer *s, sid who, struct match_ready 
 struct bytes match_write_ready(const struct match_signer *s, sid who, const struct match_ready *r,
                                const struct match_pairs *pairs, uint8_t room[MATCH_READY_BYTES]);
 
-/* Reads and verifies a READY of `who`, signed by the key `id`. */
+/* Reads and verifies a READY of `who`, signed by the key `id`, with its pairs or without. */
 bool match_read_ready(const struct match_signer *s, sid who, const uint8_t id[CRYPTO_KEY_BYTES],
                       struct bytes frame, struct match_ready *to, struct bytes *pairs);
+
+/* A READY without its pairs, as it was signed: what a mate has said, to be shown to others. */
+#define MATCH_SAID_BYTES (2 + MATCH_READY_BODY_BYTES + CRYPTO_SIGNATURE_BYTES)
+
+struct match_said {
+    uint16_t count; /* 0: nothing */
+    uint8_t bytes[MATCH_SAID_BYTES];
+};
+
+/* Of a READY frame that was read; count 0: it is of a later minor version, and too long. */
+void match_keep_said(struct bytes frame, struct match_said *to);
+
+/* ---- WITNESS ---- */
+
+#define MATCH_WITNESS_BYTES (8 + MATCH_SAID_BYTES)
+
+struct bytes match_write_witness(sid whose, const struct match_said *said,
+                                 uint8_t room[MATCH_WITNESS_BYTES]);
+/* `said`: a READY without pairs, not verified. */
+bool match_read_witness(struct bytes frame, sid *whose, struct bytes *said);
 
 /* ---- NOTREADY ---- */
 

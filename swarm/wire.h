@@ -34,6 +34,7 @@ enum wire_type {
     WIRE_ACCEPT = 0x23,
     WIRE_CERT = 0x24,
     WIRE_WITHDRAW = 0x25,
+    WIRE_WITNESS = 0x26,
     WIRE_STAGE = 0x30, /* frames and requests of averaging */
     WIRE_VEC = 0x31,   /* request */
     WIRE_HAVE = 0x32,

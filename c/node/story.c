@@ -93,6 +93,7 @@ static bool tell_member(struct story *s, const char *event, const json_t *e, cha
                  {"refuted", "%.8s answers again"},
                  {"dead", "%.8s is taken for dead"},
                  {"left", "%.8s left the swarm"},
+                 {"lied", "%.8s says different things to different members: it is left out"},
                  {"clone", "another process uses this worker's key: give each worker its own"},
                  {"accused", "others took this worker for dead; they know better now"}};
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {

@@ -134,8 +134,33 @@ static uint32_t relay_falsely(struct world *w, struct sim_node *n, struct action
     return 1;
 }
 
+#define READY_WEIGHT_AT (2 + 8 + 8 + 8 + 2 + 16 + 8) /* SPEC.md, "Matchmaking" */
+#define PROPOSE_HEAD    (8 + 2 + 1 + 2)
+
+static uint32_t match_falsely(struct world *w, struct sim_node *n, struct action *a)
+{
+    uint8_t *tale = w->tale;
+    if (a->kind != ACTION_FRAME || a->bytes.count > sizeof w->tale) return 1;
+    memcpy(tale, a->bytes.data, a->bytes.count);
+    if (n->index % 3 == 0 && a->type == WIRE_READY) {
+        size_t count = tale[0] | (size_t)tale[1] << 8;
+        tale[READY_WEIGHT_AT] ^= (uint8_t)a->link; /* one to each */
+        wire_sign(&n->crypto, w->run_id, WIRE_READY, bytes_of(tale + 2, count), tale + 2 + count);
+    } else if (n->index % 3 == 1 && a->type == WIRE_PROPOSE) {
+        for (size_t at = PROPOSE_HEAD; at + 16 <= a->bytes.count; at += 16)
+            tale[at + 15] ^= first_eight(tale + at) != wire_sid(n->id);
+    } else if (n->index % 3 > 0 && a->type == WIRE_ACCEPT) {
+        w->report->faults[FAULT_TALE]++;
+        return 0;
+    } else return 1;
+    w->report->faults[FAULT_TALE]++;
+    a->bytes = bytes_of(tale, a->bytes.count);
+    return 1;
+}
+
 uint32_t lies_tell(struct world *w, struct sim_node *n, struct action *a)
 {
+    if (w->scenario.kind == LIES_MATCH) return match_falsely(w, n, a);
     if (w->scenario.kind == LIES_RELAY) return relay_falsely(w, n, a);
     bool datagram = a->kind == ACTION_DATAGRAM, reply = a->kind == ACTION_REPLY;
     if (!datagram && !reply && a->kind != ACTION_FRAME) return 1;

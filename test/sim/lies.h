@@ -9,6 +9,8 @@
  *     accuse    SUSPECTs of all others, in every message: nobody is taken for dead
  *     address   PEER with addresses where somebody else answers, or nobody: its links stay
  *
+ *     match     by its number a liar says another READY to each, signs no group, or neither and
+ *               proposes with READYs of others that nobody made: rounds go on with all honest
  *     relay     some honest pairs never reach each other, and what liars relay to them they keep,
  *               change or repeat: the honest find other relays
  *

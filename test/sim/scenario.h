@@ -48,7 +48,8 @@ enum scenario_kind {
     LIES_PHASE,               /* that they do something else */
     LIES_ACCUSE,              /* that all others are gone */
     LIES_ADDRESS,             /* other addresses */
-    LIES_RELAY,               /* they keep, change and repeat what they relay */
+    LIES_MATCH, /* they say READY to each otherwise, propose others' otherwise, sign nothing */
+    LIES_RELAY, /* they keep, change and repeat what they relay */
     SCENARIO_KINDS
 };
 

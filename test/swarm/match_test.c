@@ -7,6 +7,7 @@
 #include "swarm/wire.h"
 #include "test/swarm/carrier.h"
 #include "test/swarm/sizes.h"
+#include "swarm/match_mates.h"
 #include "test/sim/standin.h"
 
 /* Several machines and the frames between them. */
@@ -38,6 +39,8 @@ struct cell {
     bool blocked[NODES_MAX][NODES_MAX];
     /* Filter for frames: true drops it. */
     bool (*drop)(struct cell *c, int from, int to, uint8_t type);
+    /* Changes what node `from` says to `to`. */
+    void (*lie)(int from, int to, uint8_t type, uint8_t *bytes);
     size_t sent;
     uint64_t sent_of[256];
     size_t bytes_of[256]; /* size of the latest frame of this type */
@@ -81,12 +84,19 @@ static void act(void *self, struct action *a)
     if (a->type == WIRE_ACCEPT) watch_accept(&cell.nodes[from], a);
     if (to < 0 || cell.blocked[from][to] || cell.nodes[from].dead) return;
     if (cell.drop && cell.drop(&cell, from, to, a->type)) return;
+    uint8_t changed[4096];
+    struct bytes bytes = a->bytes;
+    if (cell.lie) {
+        memcpy(changed, bytes.data, bytes.count);
+        cell.lie(from, to, a->type, changed);
+        bytes.data = changed;
+    }
     carrier_post(&cell.carrier,
                  (struct carried){.at = carrier_arrival_in_order(&cell.carrier, from, to),
                                   .from = from,
                                   .to = to,
                                   .type = a->type},
-                 a->bytes, (struct bytes){0});
+                 bytes, (struct bytes){0});
 }
 static const struct sink sink = {NULL, act};
 
@@ -889,6 +899,81 @@ Test(match, messages_have_the_sizes_that_the_specification_says)
     start(0);
     run_for(span_ms(200));
     assert_size(WIRE_NOTREADY, 0, 0);
+}
+
+/* ---- liars ---- */
+
+#define WEIGHT_AT (2 + 8 + 8 + 8 + 2 + 16 + 8) /* in READY */
+
+static void says_ready_otherwise(int from, int to, uint8_t type, uint8_t *bytes)
+{
+    if (from != 2 || type != WIRE_READY) return;
+    size_t count = bytes[0] | (size_t)bytes[1] << 8;
+    bytes[WEIGHT_AT] ^= (uint8_t)(to + 1);
+    wire_sign(&cell.nodes[2].crypto, cell.nodes[2].match.config.run_id, WIRE_READY,
+              bytes_of(bytes + 2, count), bytes + 2 + count);
+}
+
+Test(match, who_says_ready_otherwise_to_each_is_left_out)
+{
+    cell_init(5, false);
+    cell.lie = says_ready_otherwise;
+    for (int i = 0; i < 5; i++) start(i);
+    run_for(span_s(10));
+    for (int i = 0; i < 5; i++) {
+        if (i == 2) continue;
+        cr_assert_eq(cell.nodes[i].match.state, MATCH_COMMITTED);
+        cr_assert_eq(cell.nodes[i].group.count, 4);
+        cr_assert_eq(match_group_index(&cell.nodes[i].match, wire_sid(cell.nodes[2].id)), -1);
+    }
+    cr_assert_gt(cell.sent_of[WIRE_WITNESS], 0);
+}
+
+/* Of the others' READYs it proposes hashes that nobody made. */
+static void proposes_otherwise(int from, int to, uint8_t type, uint8_t *bytes)
+{
+    (void)to;
+    if (from != 2 || type != WIRE_PROPOSE) return;
+    for (int i = 0; i < (bytes[11] | bytes[12] << 8); i++)
+        if (first_eight(bytes + 13 + 16 * i) != wire_sid(cell.nodes[2].id))
+            bytes[13 + 16 * i + 8] ^= 1;
+}
+
+static bool loses_accepts_of_2(struct cell *c, int from, int to, uint8_t type)
+{
+    (void)c, (void)to;
+    return from == 2 && type == WIRE_ACCEPT; /* it would sign what the others propose */
+}
+
+Test(match, who_proposes_with_what_nobody_has_said_is_left_out)
+{
+    cell_init(5, false);
+    cell.lie = proposes_otherwise;
+    cell.drop = loses_accepts_of_2;
+    for (int i = 0; i < 5; i++) start(i);
+    run_for(span_s(12));
+    for (int i = 0; i < 5; i++)
+        if (i != 2)
+            cr_assert_eq(cell.nodes[i].group.count, 4, "node %d: %u, state %d, attempt %d", i,
+                         cell.nodes[i].group.count, (int)cell.nodes[i].match.state,
+                         cell.nodes[i].match.attempt);
+}
+
+Test(match, a_witness_that_is_not_signed_is_refused)
+{
+    cell_init(3, false);
+    for (int i = 0; i < 3; i++) start(i);
+    run_for(span_ms(200));
+    struct match *m = &cell.nodes[0].match;
+    struct match_said said = match_mate(m, wire_sid(cell.nodes[2].id))->said;
+    uint8_t frame[MATCH_WITNESS_BYTES];
+    cr_assert_gt(said.count, 0);
+    cell.acting = 0;
+    struct bytes b = match_write_witness(wire_sid(cell.nodes[2].id), &said, frame);
+    cr_assert(match_frame(m, cell.nodes[1].id, WIRE_WITNESS, b, cell.carrier.now, &sink),
+              "it proves nothing");
+    frame[8 + WEIGHT_AT] ^= 1;
+    cr_assert_not(match_frame(m, cell.nodes[1].id, WIRE_WITNESS, b, cell.carrier.now, &sink));
 }
 
 Test(match, a_weight_that_cannot_be_is_refused)
