@@ -3,8 +3,8 @@
 #include "member_table.h"
 
 #define LISTED_DIALS 80 /* at a time */
-/* Of lists that are longer: for the first dial to an entry, and twice as long for each further
- * one, until the dial's own limit is shorter. Most of a list may be gone. */
+/* Of lists that are longer, and of those that come later: for the first dial to an entry, and twice
+ * as long for each further one, until the dial's own limit is shorter. Most of a list may be gone. */
 #define LISTED_PATIENCE  span_s(1)
 #define LISTED_DOUBLINGS 4
 
@@ -108,7 +108,8 @@ static void dial(struct members *m, struct listed *l, const struct sink *out)
                        .peer = wire_sid(l->id),
                        .address = l->addresses[l->failures % l->addresses_count]};
     memcpy(a.id, l->id, sizeof a.id);
-    if (m->listed_count > LISTED_DIALS && l->failures < LISTED_DOUBLINGS)
+    bool many = m->listed_count > LISTED_DIALS || l->list; /* more may come */
+    if (many && l->failures < LISTED_DOUBLINGS)
         a.patience = span_ns(LISTED_PATIENCE.ns << l->failures);
     l->dialling = true;
     sink_act(out, &a);

@@ -178,12 +178,12 @@ static void new_list(struct peers *p, const struct weblist_answer *a)
     if (open_resolver(p, *list, PEERS_LATER_NAMES, names, &w)) p->c.warn(p->c.ctx, w.text);
 }
 
-/* Of a list that is too long for the node another part each time. */
+/* In another order each time: of a list that is too long for the node, other entries. */
 static void tell_list(struct peers *p, const struct weblist_answer *a)
 {
     struct peerlist *l = p->later[a->index].list;
     const uint32_t number = (uint32_t)a->index + 1;
-    if (l->count > NODE_LATER_MAX) peerlist_shuffle(l, &p->rng);
+    peerlist_shuffle(l, &p->rng);
     for (size_t i = 0; i < l->count && i < NODE_LATER_MAX; i++)
         p->c.listed(p->c.ctx, &l->entries[i], number);
     for (size_t i = 0; i < l->more_count && i < 3 * NODE_LATER_MAX; i++)

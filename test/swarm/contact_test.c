@@ -201,6 +201,7 @@ Test(contact, an_entry_that_comes_later_is_dialled_at_once_and_becomes_a_member)
     listed(1, x.id, &(struct address){4, {10, 9, 9, 9}, 77});
     cr_assert(eq(sz, dials(), (size_t)1));
     cr_assert(eq(int, last_dial()->address.port, 77));
+    cr_assert(eq(u64, last_dial()->patience.ns, UINT64_C(1000000000)));
     struct event up = {
         .kind = EVENT_LINK_UP, .link = x.link, .address = {4, {10, 9, 9, 9}, 77}, .dialled = true};
     memcpy(up.id, x.id, sizeof up.id);
