@@ -18,10 +18,16 @@ fn baseline(s: *Shoal) *shoal.Compile {
 
 /// c/bin and all archives; `with_cuda`: the caller links the CUDA backend.
 pub fn main(s: *Shoal, with_cuda: bool) *shoal.Module {
+    const m = bin(s);
+    components.linkAll(s, m, with_cuda);
+    return m;
+}
+
+/// c/bin alone: what is added before the archives takes the place of their files.
+pub fn bin(s: *Shoal) *shoal.Module {
     const m = s.module();
     s.includes(m, &.{ "c", ".", ".deps/system/include" });
     s.sources(m, "c/bin", s.without(s.files("c/bin", ".c"), &.{"baseline.c"}), &shoal.c_flags);
     m.addObject(baseline(s));
-    components.linkAll(s, m, with_cuda);
     return m;
 }

@@ -2,6 +2,7 @@
 //! and the scripts that run the program itself.
 const std = @import("std");
 const components = @import("components.zig");
+const program_of = @import("program.zig");
 const third_party = @import("third_party.zig");
 const shoal = @import("shoal.zig");
 const Shoal = shoal.Shoal;
@@ -92,7 +93,8 @@ pub fn wan(s: *Shoal, program: *Compile, run_all: *Run) void {
         .root_module = wanModule(s, s.without(names, &.{"_test.c"})),
     }));
     const attack = attacker(s);
-    for ([_]*Compile{ exe, attack }) |e| {
+    const lying = liar(s);
+    for ([_]*Compile{ exe, attack, lying }) |e| {
         const into: std.Build.InstallDir = .{ .custom = "test" };
         b.getInstallStep().dependOn(&b.addInstallArtifact(e, .{ .dest_dir = .{ .override = into } }).step);
     }
@@ -103,13 +105,15 @@ pub fn wan(s: *Shoal, program: *Compile, run_all: *Run) void {
     for ([_]*Run{ alone, run_all }) |run| {
         run.addPrefixedArtifactArg("WAN_BIN=", exe);
         run.addPrefixedArtifactArg("ATTACK_BIN=", attack);
+        run.addPrefixedArtifactArg("LIAR_BIN=", lying);
         run.addArtifactArg(tests);
         for (s.files("test/wan", "_test.py")) |f| run.addFileArg(s.file("test/wan", f));
     }
     const networks = s.alone("networks", "twenty rounds over each network of test/wan, how long they may take, and a hundred with faults: two hours", program);
     networks.addPrefixedArtifactArg("WAN_BIN=", exe);
     networks.setEnvironmentVariable("NETWORKS", "all");
-    for ([_][]const u8{ "networks_test.py", "faults_test.py" }) |f| networks.addFileArg(s.file("test/wan", f));
+    networks.addPrefixedArtifactArg("LIAR_BIN=", lying);
+    for ([_][]const u8{ "networks_test.py", "faults_test.py", "relay_test.py", "nat_test.py", "poison_test.py" }) |f| networks.addFileArg(s.file("test/wan", f));
 }
 
 /// What strangers do to a worker: the program.
@@ -120,6 +124,18 @@ fn attacker(s: *Shoal) *Compile {
     s.sources(m, "test/wan", &.{"icmp.c"}, &shoal.c_flags);
     components.linkAll(s, m, false);
     return s.checked(s.b.addExecutable(.{ .name = "attack", .root_module = m }));
+}
+
+/// The program, whose worker contributes something else than it has learned.
+fn liar(s: *Shoal) *Compile {
+    const m = program_of.bin(s);
+    const instead = s.module();
+    s.includes(instead, &.{"c"});
+    s.sources(instead, "c/cpu", &.{"outer.c"}, s.both(&shoal.c_flags, &.{"-Douter_quantize_delta=liar_quantize_delta"}));
+    s.sources(instead, "test/attack", &.{"liar.c"}, &shoal.c_flags);
+    m.addObject(s.b.addObject(.{ .name = "instead", .root_module = instead }));
+    components.linkAll(s, m, false);
+    return s.checked(s.b.addExecutable(.{ .name = "liar", .root_module = m }));
 }
 
 fn wanModule(s: *Shoal, names: []const []const u8) *Module {

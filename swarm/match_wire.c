@@ -52,7 +52,9 @@ static struct bytes ready_body(sid who, const struct match_ready *r,
     writer_u64(&w, r->offer.steps);
     writer_u32(&w, r->offer.up_kbps);
     writer_u32(&w, r->offer.step_ms);
-    assert(!w.full && w.used == MATCH_READY_BODY_BYTES);
+    writer_u8(&w, (uint8_t)r->offer.apart_count);
+    for (uint32_t i = 0; i < r->offer.apart_count; i++) writer_u64(&w, r->offer.apart[i]);
+    assert(!w.full);
     return writer_bytes(&w);
 }
 
@@ -72,11 +74,12 @@ void match_hash_ready(const struct match_signer *s, sid who, struct match_ready 
 struct bytes match_write_ready(const struct match_signer *s, sid who, const struct match_ready *r,
                                const struct match_pairs *pairs, uint8_t room[MATCH_READY_BYTES])
 {
-    uint8_t body[MATCH_READY_BODY_BYTES], signature[CRYPTO_SIGNATURE_BYTES];
-    wire_sign(s->crypto, s->run_id, WIRE_READY, ready_body(who, r, body), signature);
+    uint8_t made[MATCH_READY_BODY_BYTES], signature[CRYPTO_SIGNATURE_BYTES];
+    struct bytes body = ready_body(who, r, made);
+    wire_sign(s->crypto, s->run_id, WIRE_READY, body, signature);
     struct writer w = writer_init(room, MATCH_READY_BYTES);
-    writer_u16(&w, MATCH_READY_BODY_BYTES);
-    writer_copy(&w, body, sizeof body);
+    writer_u16(&w, (uint16_t)body.count);
+    writer_copy(&w, body.data, body.count);
     writer_copy(&w, signature, sizeof signature);
     match_pairs_write(pairs, &w);
     assert(!w.full);
@@ -104,6 +107,9 @@ bool match_read_ready(const struct match_signer *s, sid who, const uint8_t id[CR
     to->offer.steps = reader_u64(&b);
     to->offer.up_kbps = reader_u32(&b);
     to->offer.step_ms = reader_u32(&b);
+    to->offer.apart_count = reader_u8(&b);
+    if (to->offer.apart_count >= NODE_GROUP_MAX) return false;
+    for (uint32_t i = 0; i < to->offer.apart_count; i++) to->offer.apart[i] = reader_u64(&b);
     if (b.bad || writer != who || !to->attempt || !to->offer.up_kbps) return false;
     if (!to->offer.weight || to->offer.weight > MATCH_WEIGHT_MAX) return false;
     to->hash = hash_of(s, body);

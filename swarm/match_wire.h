@@ -31,6 +31,9 @@ struct match_offer {
     uint64_t steps;   /* inner steps since then */
     uint32_t up_kbps; /* what it can send, measured (rate.h) or guessed, >= 1 */
     uint32_t step_ms; /* of one inner step */
+    /* Members to which it has no link, although it has tried; ascending. */
+    uint32_t apart_count;
+    sid apart[NODE_GROUP_MAX - 1];
 };
 
 /* What a READY says. `round` is the epoch after the next outer step; attempts count from 1. */
@@ -79,7 +82,7 @@ void match_name(const struct match_signer *s, struct match_group *g);
 
 /* ---- READY ---- */
 
-#define MATCH_READY_BODY_BYTES 74
+#define MATCH_READY_BODY_BYTES (75 + 8 * (NODE_GROUP_MAX - 1)) /* at most */
 #define MATCH_READY_BYTES                                                                          \
     (2 + MATCH_READY_BODY_BYTES + CRYPTO_SIGNATURE_BYTES + 2 + MATCH_PAIR_BYTES * MATCH_PAIRS_MAX)
 

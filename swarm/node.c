@@ -9,7 +9,9 @@
 #include "node_history.h"
 #include "node_life.h"
 #include "node_look.h"
+#include "node_news.h"
 #include "node_parts.h"
+#include "node_relay.h"
 #include "node_round.h"
 #include "node_say.h"
 #include "stranger.h"
@@ -20,40 +22,6 @@
 #define LATE                  span_ms(250)
 
 /* ---- after each event ---- */
-
-static void read_news(struct node *n)
-{
-    struct sink in = node_inner(n);
-    enum member_news kind;
-    int i;
-    while (members_news(&n->members, &kind, &i)) {
-        sid s = n->members.members[i].sid;
-        switch (kind) {
-        case NEWS_LINKED:
-            reduce_link(&n->reduce, s, true, n->now, &in);
-            match_link(&n->match, s, n->now, &in);
-            n->cell_stale = true;
-            break;
-        case NEWS_UNLINKED:
-            reduce_link(&n->reduce, s, false, n->now, &in);
-            sync_gone(&n->sync, s, n->now, &in);
-            break;
-        case NEWS_ENDED:
-            reduce_gone(&n->reduce, s, n->now, &in);
-            break;
-        case NEWS_GONE:
-            match_gone(&n->match, s, n->now, &in);
-            reduce_gone(&n->reduce, s, n->now, &in);
-            sync_gone(&n->sync, s, n->now, &in);
-            n->cell_stale = true;
-            break;
-        case NEWS_PROGRESS:
-        case NEWS_CHANGED:
-            n->cell_stale = true;
-            break;
-        }
-    }
-}
 
 static void decline(struct node *n)
 {
@@ -73,7 +41,8 @@ static void settle(struct node *n)
     struct sink in = node_inner(n);
     if (n->life == LIFE_LEFT) return; /* the event has ended it */
     if (n->now.ns >= members_due(&n->members).ns) members_tick(&n->members, n->now, &in);
-    read_news(n);
+    node_read_news(n);
+    node_relay_tick(n);
     if (n->cell_stale) node_refresh_cell(n);
     if (n->now.ns >= match_due(&n->match).ns) match_tick(&n->match, n->now, &in);
     if (n->now.ns >= reduce_due(&n->reduce).ns) reduce_tick(&n->reduce, n->now, &in);
@@ -81,8 +50,10 @@ static void settle(struct node *n)
     node_live(n);
     if (n->life == LIFE_LEFT) return;
     decline(n);
-    read_news(n);
-    if (n->now.ns >= n->publish_at.ns) node_publish(n);
+    node_read_news(n);
+    if (n->now.ns < n->publish_at.ns) return;
+    node_publish(n);
+    node_relay_progress(n);
 }
 
 static void protocol_error(struct node *n, link_id link)
@@ -118,13 +89,13 @@ static void on_frame(struct node *n, const struct event *e)
     } else if (e->type == WIRE_GOSSIP) {
         good = members_gossip(&n->members, e->link, e->bytes, n->now, &in);
     } else if (match_takes(e->type)) {
-        good = match_frame(&n->match, p->id, e->type, e->bytes, n->now, &in);
-        for (uint32_t j = 0; j < n->match.group.count; j++)
-            if (n->life == LIFE_REDUCE && n->match.withdrawn >> j & 1)
-                reduce_withdrew(&n->reduce, n->match.group.members[j].sid, n->now);
-        n->match.withdrawn = 0;
+        good = node_match_frame(n, p, e->type, e->bytes);
     } else if (reduce_takes(e->type)) {
         good = reduce_frame(&n->reduce, p->sid, e->type, e->bytes, n->now, &in);
+    } else if (e->type == WIRE_RELAY) {
+        good = node_on_relay(n, i, RELAY_FRAME, e);
+    } else if (relay_takes(e->type)) {
+        good = node_relay_frame(n, i, e->type, e->bytes);
     }
     if (!good) protocol_error(n, e->link);
 }
@@ -138,7 +109,9 @@ static void on_request(struct node *n, const struct event *e)
     struct action none = {.kind = ACTION_REPLY, .peer = s, .link = e->link, .ticket = e->ticket};
     bool greeted = i != NOBODY && member_greeted(&n->members.members[i], e->link);
     if (!greeted || e->bytes.count == 0) sink_act(n->out, &none);
-    else if (type == WIRE_SYNC)
+    else if (type == WIRE_RELAY) {
+        if (!node_on_relay(n, i, RELAY_REQUEST, e)) protocol_error(n, e->link);
+    } else if (type == WIRE_SYNC)
         members_sync(&n->members, e->link, e->ticket, e->bytes, n->now, &in);
     else if (sync_takes(type)) sync_request(&n->sync, s, e->link, e->ticket, e->bytes, &in);
     else if (!(reduce_takes(type) &&
@@ -153,8 +126,17 @@ static void on_reply(struct node *n, const struct event *e)
     if (e->ticket & REDUCE_TICKET)
         (void)reduce_reply(&n->reduce, e->ticket, e->ok, e->bytes, n->now, &in);
     else if (e->ticket & SYNC_TICKET) sync_reply(&n->sync, e->ticket, e->ok, e->bytes, n->now, &in);
+    else if (e->ticket & RELAY_TICKET) node_relay_result(n, e);
     else if (e->ticket == n->members.ticket && n->members.ticket)
         members_synced(&n->members, e->ok, e->bytes, n->now, &in);
+}
+
+static bool on_parcel(struct node *n, int i, const struct event *e)
+{
+    struct sink in = node_inner(n);
+    if (e->bytes.count && e->bytes.data[0] == WIRE_RELAY)
+        return node_on_relay(n, i, RELAY_PARCEL, e);
+    return reduce_parcel(&n->reduce, n->members.members[i].sid, e->bytes, n->now, &in);
 }
 
 static void on_flow(struct node *n, sid peer, const struct event *e)
@@ -201,15 +183,15 @@ static void on_network(struct node *n, const struct event *e)
         on_frame(n, e);
         break;
     case EVENT_PARCEL:
-        if (i != NOBODY && member_greeted(&n->members.members[i], e->link) &&
-            !reduce_parcel(&n->reduce, n->members.members[i].sid, e->bytes, n->now, &in))
+        if (i != NOBODY && member_greeted(&n->members.members[i], e->link) && !on_parcel(n, i, e))
             protocol_error(n, e->link);
         break;
     case EVENT_PARCEL_DONE:
         if (!e->ok) contact_broken(&n->members, e->link);
-        read_news(n);
+        node_read_news(n);
         if (e->ticket & REDUCE_TICKET)
             reduce_parcel_done(&n->reduce, e->ticket, e->ok, n->now, &in);
+        else if (e->ticket & RELAY_TICKET) node_relay_result(n, e);
         break;
     case EVENT_REQUEST:
         on_request(n, e);
@@ -281,7 +263,7 @@ instant node_due(const struct node *n)
     if (n->life == LIFE_LEFT) return INSTANT_NEVER;
     instant due = instant_min(members_due(&n->members), match_due(&n->match));
     due = instant_min(due, instant_min(reduce_due(&n->reduce), sync_due(&n->sync)));
-    due = instant_min(due, n->publish_at);
+    due = instant_min(instant_min(due, n->publish_at), relay_due(&n->relay, &n->members));
     if (n->life == LIFE_JOIN) due = instant_min(due, n->join_until);
     if (n->life == LIFE_SYNC && n->sync.servers_count == 0)
         due = instant_min(due, instant_after(n->sync.began, NODE_JOIN_PATIENCE));
@@ -307,8 +289,10 @@ instant node_due(const struct node *n)
 
 static struct reduce_config reduce_config_of(const struct node_config *c)
 {
-    struct reduce_config r = {
-        .crypto = c->crypto, .layout = outer_layout_of(c->parameters), .group_max = NODE_GROUP_MAX};
+    struct reduce_config r = {.crypto = c->crypto,
+                              .layout = outer_layout_of(c->parameters),
+                              .group_max = NODE_GROUP_MAX,
+                              .robust = c->robust};
     memcpy(r.run_id, c->run_id, sizeof r.run_id);
     return r;
 }
@@ -389,6 +373,7 @@ static void init_parts(struct node *n, const struct node_config *c, struct liste
     memcpy(t.run_id, c->run_id, sizeof t.run_id);
     members_init(&n->members, &m, rng_split(c->rng, 1), n->now);
     match_init(&n->match, &t);
+    relay_init(&n->relay);
 }
 
 struct node *node_init(const struct node_config *c, const struct lineage_state *state,

@@ -31,6 +31,7 @@ struct node_config {
     /* Each worker does exactly `every` steps, and its trainer pauses after them, which makes a run
      * repeatable. Otherwise the work-sum rule. */
     bool count_steps;
+    bool robust; /* means are robust (outer/mean.h) */
     uint32_t group_min, group_max;
     /* Rounds to keep for members that missed them (past.h), 0 .. NODE_PAST_MAX, and memory for
      * their means, node_past_bytes, lent for the life of the node. */
@@ -76,6 +77,9 @@ instant node_due(const struct node *n);
 /* Completed share of the present epoch, 0 .. 1: the swarm's work divided by its target. The
  * learning rate schedule uses it. */
 double node_epoch_share(const struct node *n);
+
+/* Bytes that this node has relayed for others. */
+uint64_t node_relayed(const struct node *n);
 
 /* Fills up to `room` entries, self first; returns their number, at most NODE_PEERS_MAX. */
 size_t node_peers(const struct node *n, struct node_peer *out, size_t room);

@@ -46,6 +46,16 @@ bool node_will_return(const struct node *n, const struct member *p)
            n->state.epoch + 1 <= p->grouped + RETURN_ROUNDS;
 }
 
+struct reduce_path node_path(const struct node *n, int member)
+{
+    if (member_link(&n->members, member) != LINK_NONE)
+        return (struct reduce_path){.linked = true, .rtt_ms = n->members.members[member].rtt_ms};
+    if (!relay_open(&n->relay, &n->members, member)) return (struct reduce_path){0};
+    return (struct reduce_path){.linked = true,
+                                .rtt_ms = relay_rtt_ms(&n->relay, &n->members, member),
+                                .flight = RELAY_FLIGHT};
+}
+
 size_t node_stragglers(const struct node *n)
 {
     size_t count = 0;
@@ -62,7 +72,7 @@ bool node_any_near(const struct node *n)
         const struct member *p = node_member(n, i);
         if (p && p->progress.phase == PHASE_SYNC && p->progress.flags & PROGRESS_NEAR &&
             p->health == HEALTH_ALIVE && p->progress.epoch + NODE_PAST_MAX >= n->state.epoch &&
-            member_link(&n->members, i) != LINK_NONE)
+            node_path(n, i).linked)
             return true;
     }
     return false;

@@ -32,4 +32,7 @@ uint32_t node_eta_ms(const struct node *n);
 /* The epoch that enough participants have reached, me included (progress_epoch). */
 uint64_t node_swarm_epoch(const struct node *n);
 
+/* How this member can be spoken to, by a link or through another member. */
+struct reduce_path node_path(const struct node *n, int member);
+
 #endif

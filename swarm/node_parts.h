@@ -1,8 +1,10 @@
 /* node_parts.h -- the struct of node.c and its parts. node.h describes the whole.
  *
- *     look      the other members: participants, their work
+ *     look      the other members: participants, their work, whether they can be spoken to
  *     choice    which of several histories is followed
  *     say       outgoing actions, and my own progress record
+ *     news      what membership has found out, for the other machines
+ *     relay     messages of members without a link to each other
  *     history   downloading and serving states: adoption, fork, damage
  *     round     from readiness to the outer step
  *     leave     leaving the swarm
@@ -21,6 +23,7 @@
 #include "progress.h"
 #include "rate.h"
 #include "reduce.h"
+#include "relay.h"
 #include "sync.h"
 
 /* How long JOIN waits for the peer list before training from the local state. SPEC.md, "A node's
@@ -52,6 +55,7 @@ struct node {
     struct reduce reduce;
     struct sync sync;
     struct past past;
+    struct relay relay;
     struct rate up;              /* of this machine's line */
     struct lineage_state state;  /* the one I hold; the driver owns its vectors */
     struct round_progress round; /* the trainer's work since the latest outer step */
@@ -79,6 +83,8 @@ struct node {
     bool averaged;          /* this process has begun a round with others */
     bool leaving;           /* leave when the round is over */
     bool cell_stale;        /* matchmaking has yet to be told of a change among the members */
+    bool links_changed;     /* relays have yet to be looked at */
+    instant relay_look_at;  /* when they are next, whatever has changed */
     instant fork_again;     /* no fork note before then */
     instant committed_at;   /* when the latest group was certified */
     span averaging;         /* how long the latest average took from then on */

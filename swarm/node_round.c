@@ -7,6 +7,7 @@
 #include "node_history.h"
 #include "node_look.h"
 #include "node_say.h"
+#include "unreachable.h"
 
 /* SPEC.md, "A node's life". */
 #define SOLO_PAUSE_MIN span_s(2)
@@ -27,7 +28,7 @@ void node_refresh_cell(struct node *n)
         peers[count].counts =
             f == PHASE_JOIN ? p->stored[STORED_PROGRESS].count && node_will_train(n, &p->progress)
                             : node_takes_part(f) || node_will_return(n, p);
-        peers[count++].rtt_ms = p->rtt_ms;
+        peers[count++].rtt_ms = node_path(n, i).rtt_ms;
     }
     n->cell_stale = false;
     match_cell(&n->match, peers, count, n->now, &in);
@@ -36,10 +37,15 @@ void node_refresh_cell(struct node *n)
 static struct match_offer offer(const struct node *n)
 {
     uint32_t guess = n->config.bandwidth_mbps * 1000;
-    return (struct match_offer){.weight = n->round.tokens,
-                                .steps = n->round.steps,
-                                .up_kbps = rate_kbps(&n->up, guess),
-                                .step_ms = n->round.step_ms};
+    struct match_offer o = {.weight = n->round.tokens,
+                            .steps = n->round.steps,
+                            .up_kbps = rate_kbps(&n->up, guess),
+                            .step_ms = n->round.step_ms};
+    struct record_reach apart;
+    unreachable_now(&n->members, &apart);
+    for (; o.apart_count < apart.count && o.apart_count < NODE_GROUP_MAX - 1; o.apart_count++)
+        o.apart[o.apart_count] = apart.list[o.apart_count].sid;
+    return o;
 }
 
 static struct note round_note(const struct node *n, const char *name, uint64_t members)
@@ -130,9 +136,9 @@ void node_begin_reduce(struct node *n)
     n->averaged = n->averaged || g->count > 1;
     for (uint32_t i = 0; i < g->count; i++) {
         int m = members_find(&n->members, g->members[i].sid);
-        paths[i].linked = i == g->self || (m != NOBODY && member_link(&n->members, m) != LINK_NONE);
+        paths[i].linked = i == g->self;
         if (m == NOBODY) continue;
-        paths[i].rtt_ms = n->members.members[m].rtt_ms;
+        paths[i] = node_path(n, m);
         n->members.members[m].grouped = g->round;
     }
     n->committed_at = n->now;

@@ -6,8 +6,9 @@
 #define PUBLISH_PERIOD span_ms(PROGRESS_PERIOD_MS)
 #define PUBLISH_PAUSE  span_ms(500) /* between two records, even if something changes */
 
-/* Sub-machines name peers; the driver knows links. An action to a peer without a link is dropped;
- * its sender repeats it when there is a link. */
+/* Sub-machines name peers; the driver knows links. To a peer without a link it goes through another
+ * member; a frame to a peer that nobody reaches is dropped, and its sender repeats it when there is a
+ * path. */
 static void act(void *self, struct action *a)
 {
     struct node *n = self;
@@ -15,8 +16,12 @@ static void act(void *self, struct action *a)
                    a->kind == ACTION_PARCEL || a->kind == ACTION_REQUEST;
     if (network && a->link == LINK_NONE) {
         int i = members_find(&n->members, a->peer);
-        if (i != NOBODY) a->link = member_link(&n->members, i);
-        if (a->link == LINK_NONE) return;
+        if (i == NOBODY) return;
+        a->link = member_link(&n->members, i);
+        if (a->link == LINK_NONE) {
+            relay_send(&n->relay, &n->members, i, a, n->now, n->out);
+            return;
+        }
     }
     sink_act(n->out, a);
 }

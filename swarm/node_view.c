@@ -22,6 +22,8 @@ static void fill_peer(const struct node *n, int i, struct node_peer *o)
     *o =
         (struct node_peer){.health = p->health, .linked = member_link(&n->members, i) != LINK_NONE};
     memcpy(o->id, p->id, sizeof o->id);
+    int via = relay_via(&n->relay, &n->members, i);
+    if (via != NOBODY) o->via = n->members.members[via].sid;
     o->address = p->peer.addresses_count ? p->peer.addresses[0] : p->observed;
     if (!p->stored[STORED_PROGRESS].count) return;
     o->phase = p->progress.phase;
@@ -33,6 +35,8 @@ static void fill_peer(const struct node *n, int i, struct node_peer *o)
     o->loss = p->progress.loss;
     o->age = member_progress_age(p, n->now);
 }
+
+uint64_t node_relayed(const struct node *n) { return n->relay.carried_bytes; }
 
 static_assert(NODE_PEERS_MAX == MEMBERS_MAX + 1, "node_peers counts self and every member");
 

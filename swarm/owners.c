@@ -4,14 +4,49 @@
 
 #include "base/rng.h"
 
-/* How many of the fastest members own chunks: the largest k with T b_k >= 1, T = (g - 2 + k) / (b_1
- * + ... + b_k). `by` lists members by descending bandwidth; *sum: bandwidth of those k. */
+static bool names(const struct match_offer *o, sid s)
+{
+    for (uint32_t i = 0; i < o->apart_count; i++)
+        if (o->apart[i] == s) return true;
+    return false;
+}
+
+/* Is there a link between this member and each other one? One of a pair alone cannot say that there
+ * is none. */
+static bool reaches_all(const struct match_group *g, uint32_t i)
+{
+    for (uint32_t j = 0; j < g->count; j++)
+        if (names(&g->members[i].offer, g->members[j].sid) &&
+            names(&g->members[j].offer, g->members[i].sid))
+            return false;
+    return true;
+}
+
+/* Those who may own chunks, by descending bandwidth: who reaches all others, or all if nobody does.
+ * Returns their number. */
+static uint32_t candidates(const struct match_group *g, uint32_t by[NODE_GROUP_MAX])
+{
+    uint32_t count = 0;
+    bool any = false;
+    for (uint32_t i = 0; i < g->count; i++) any = any || reaches_all(g, i);
+    for (uint32_t i = 0; i < g->count; i++) {
+        if (any && !reaches_all(g, i)) continue;
+        uint32_t at = count++;
+        for (; at > 0 && g->members[by[at - 1]].offer.up_kbps < g->members[i].offer.up_kbps; at--)
+            by[at] = by[at - 1];
+        by[at] = i;
+    }
+    return count;
+}
+
+/* How many of the fastest candidates own chunks: the largest k with T b_k >= 1, T = (g - 2 + k) /
+ * (b_1 + ... + b_k). *sum: bandwidth of those k. */
 static uint32_t owning(const struct match_group *g, const uint32_t by[NODE_GROUP_MAX],
-                       uint64_t *sum)
+                       uint32_t count, uint64_t *sum)
 {
     uint32_t k = 0;
     uint64_t so_far = 0;
-    for (uint32_t i = 0; i < g->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         uint64_t b = g->members[by[i]].offer.up_kbps;
         so_far += b;
         if ((uint64_t)(g->count - 2 + i + 1) * b < so_far) break;
@@ -44,14 +79,8 @@ void owners_share(const struct match_group *g, uint32_t chunks, uint32_t share[N
         for (uint32_t i = 0; i < g->count; i++) share[i] = (chunks + i) / g->count;
         return;
     }
-    for (uint32_t i = 0; i < g->count; i++) {
-        uint32_t at = i;
-        for (; at > 0 && g->members[by[at - 1]].offer.up_kbps < g->members[i].offer.up_kbps; at--)
-            by[at] = by[at - 1];
-        by[at] = i;
-    }
     uint64_t sum = 0;
-    uint32_t k = owning(g, by, &sum);
+    uint32_t k = owning(g, by, candidates(g, by), &sum);
     /* f_i = (T b_i - 1) / (g - 2) = ((g - 2 + k) b_i - sum) / (sum (g - 2)) */
     uint64_t divisor = sum * (g->count - 2);
     for (uint32_t i = 0; i < k; i++) {

@@ -68,6 +68,7 @@ struct node_peer {
     float loss;               /* nats per token */
     span age;                 /* of phase, epoch and the fields after it; 0 for self */
     bool self, linked;        /* linked: there is a usable link to it */
+    sid via;                  /* the member through which it is spoken to; 0: none */
     uint32_t unreached_count; /* members that it says it cannot reach */
     struct peer_unreached unreached[NODE_GROUP_MAX];
 };

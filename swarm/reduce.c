@@ -372,13 +372,14 @@ void reduce_snapshot(struct reduce *r, struct bytes wire, instant now, const str
     review(r, out);
 }
 
-void reduce_link(struct reduce *r, sid peer, bool up, instant now, const struct sink *out)
+void reduce_link(struct reduce *r, sid peer, struct reduce_path path, instant now,
+                 const struct sink *out)
 {
     take_time(r, now);
     int i = r->state == REDUCE_IDLE ? -1 : reduce_member(r, peer);
     if (i < 0 || i == (int)reduce_self(r)) return;
-    r->peers[i].linked = up;
-    if (up) reduce_say_stage(r, (uint32_t)i, out);
+    reduce_take_path(r, (uint32_t)i, &path);
+    if (path.linked) reduce_say_stage(r, (uint32_t)i, out);
     if (reduce_running(r)) review(r, out);
     else reduce_fill_windows(r, out);
 }
@@ -437,6 +438,12 @@ void reduce_tick(struct reduce *r, instant now, const struct sink *out)
         }
     }
     review(r, out);
+}
+
+bool reduce_suspects(const struct reduce *r, sid peer)
+{
+    int i = reduce_running(r) ? reduce_member(r, peer) : -1;
+    return i >= 0 && r->peers[i].suspect;
 }
 
 instant reduce_due(const struct reduce *r)

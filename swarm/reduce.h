@@ -71,8 +71,9 @@ void reduce_parcel_done(struct reduce *r, uint64_t ticket, bool ok, instant now,
 bool reduce_reply(struct reduce *r, uint64_t ticket, bool ok, struct bytes reply, instant now,
                   const struct sink *out);
 
-/* A usable link to this peer is up, or none is left. */
-void reduce_link(struct reduce *r, sid peer, bool up, instant now, const struct sink *out);
+/* This peer can be spoken to by another path from now on, or by none (linked: false). */
+void reduce_link(struct reduce *r, sid peer, struct reduce_path path, instant now,
+                 const struct sink *out);
 
 /* Bytes of bulk that this peer has acknowledged, and that came from it, since the last call for it
  * (EVENT_FLOW). */
@@ -89,6 +90,9 @@ void reduce_gone(struct reduce *r, sid peer, instant now, const struct sink *out
 /* Time has passed; due at reduce_due, INSTANT_NEVER unless in GATHER or CLOSING. */
 void reduce_tick(struct reduce *r, instant now, const struct sink *out);
 instant reduce_due(const struct reduce *r);
+
+/* Is this peer suspected in a group that is averaging? */
+bool reduce_suspects(const struct reduce *r, sid peer);
 
 /* The root that a majority of the group has signed, which no other of this group can be; NULL: none,
  * as far as I know. Also after it FAILED. */

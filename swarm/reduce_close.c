@@ -35,6 +35,23 @@ void reduce_fail(struct reduce *r, const struct sink *out)
     reduce_note(r, out, "reduce.failed", "settled", r->settled);
 }
 
+/* Whose contributions were too large in the chunks that I averaged. */
+static void note_clipped(const struct reduce *r, const struct sink *out)
+{
+    sid whose[NODE_GROUP_MAX];
+    uint64_t chunks = 0;
+    size_t count = 0;
+    for (uint32_t i = 0; i < r->group.count; i++) {
+        if (!r->clipped[i]) continue;
+        whose[count++] = r->group.members[i].sid;
+        if (r->clipped[i] > chunks) chunks = r->clipped[i];
+    }
+    if (!count) return;
+    sink_note(out, (struct note){.name = "clipped",
+                                 .numbers = {{"epoch", r->group.round}, {"chunks", chunks}},
+                                 .sids = {"of", whose, count}});
+}
+
 /* What I hold, under r->root, is certain: it is what I apply; FAILED when that is nothing. */
 static void agree(struct reduce *r, const struct sink *out)
 {
@@ -55,6 +72,7 @@ static void agree(struct reduce *r, const struct sink *out)
     }
     r->state = REDUCE_AGREED;
     reduce_note(r, out, "reduce.agreed", "tokens", r->tokens);
+    note_clipped(r, out);
 }
 
 /* My variants have changed: announces the new root. */

@@ -1,5 +1,6 @@
 #include "reduce_gather.h"
 
+#include "outer/mean.h"
 #include "parcel.h"
 #include "reduce_fetch.h"
 #include "reduce_flow.h"
@@ -61,23 +62,25 @@ void reduce_take_mean(struct reduce *r, const struct parcel *p, const struct red
 /* Adds the contributions that have arrived, in member order, and quantizes their mean. */
 static void average(struct reduce *r, const struct reduce_work *w, const struct sink *out)
 {
-    uint32_t c = w->chunk, mask = 0;
+    uint32_t c = w->chunk, mask = 0, count = 0, clipped = 0;
+    uint32_t members[NODE_GROUP_MAX];
+    struct outer_given given[NODE_GROUP_MAX];
     size_t n = outer_chunk_count(&r->config.layout, c);
     size_t room = outer_wire_bytes(r->config.layout.chunk_elements);
-    uint64_t weights = 0;
-    memset(r->accumulator, 0, n * sizeof(float));
     for (uint32_t i = 0; i < r->group.count; i++) {
         const uint8_t *wire = w->contributions + i * room;
         if (i == reduce_self(r) && r->mine)
             wire = r->mine + outer_wire_offset(&r->config.layout, c);
         else if (i == reduce_self(r) || !(w->arrived & reduce_bit(i))) continue;
-        uint64_t weight = r->group.members[i].offer.weight;
-        outer_accumulate(r->accumulator, wire, n, (float)weight);
-        weights += weight;
+        given[count] = (struct outer_given){wire, r->group.members[i].offer.weight};
+        members[count++] = i;
         mask |= reduce_bit(i);
     }
-    if (mask && !outer_quantize_mean(r->accumulator, n, (float)weights, reduce_mean(r, c)))
+    if (mask &&
+        !outer_mean(given, count, n, r->config.robust, &r->mean_room, reduce_mean(r, c), &clipped))
         mask = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (clipped >> i & 1) r->clipped[members[i]]++;
     struct reduce_variant v = {.rank = w->rank, .mask = mask};
     parcel_digest(r->config.crypto, mask, bytes_of(reduce_mean(r, c), outer_wire_bytes(n)),
                   v.digest);

@@ -17,6 +17,7 @@
 #include "action.h"
 #include "base/arena.h"
 #include "match_wire.h"
+#include "outer/mean.h"
 #include "outer/outer.h"
 
 /* Bytes of contributions that an owner buffers; that many of its chunks are gathered at a time. */
@@ -47,6 +48,7 @@ struct reduce_config {
     uint8_t run_id[CRYPTO_DIGEST_BYTES];
     struct outer_layout layout;
     uint32_t group_max; /* upper bound of a group's members: sizes the contribution buffers */
+    bool robust;        /* of the means that I make (outer/mean.h) */
 };
 
 /* What a member holds for a chunk. Of two variants the one with the lower rank wins, at equal rank
@@ -84,10 +86,11 @@ struct reduce_work { /* a chunk that I average */
     uint8_t *contributions;   /* wire bytes of a chunk, of each member of the group */
 };
 
-/* The way to a member when the group is committed. */
+/* The way to a member. */
 struct reduce_path {
-    bool linked;
+    bool linked;     /* it can be spoken to */
     uint32_t rtt_ms; /* 0: not known */
+    uint32_t flight; /* parcels on their way at most; 0: what the round trip asks for */
 };
 
 /* A member's signature for what it holds. */
@@ -162,8 +165,9 @@ struct reduce {
     uint32_t open;                     /* of my own chunks that I gather at a time: reduce_open */
     uint8_t *contributions;            /* [open] x all members' wire bytes of a chunk */
     struct reduce_work own[REDUCE_OPEN_MAX], rescue[REDUCE_RESCUE];
-    float *accumulator; /* [layout.chunk_elements] */
-    uint8_t *scratch;   /* a VEC reply, or the input of the root's hash */
+    struct outer_mean_room mean_room; /* of a chunk */
+    uint32_t clipped[NODE_GROUP_MAX]; /* chunks in which I counted less of this member */
+    uint8_t *scratch;                 /* a VEC reply, or the input of the root's hash */
     /* The result, in AGREED: for ORDER_APPLY. */
     uint8_t root[CRYPTO_DIGEST_BYTES];
     uint64_t tokens; /* sum of the weights of all members in any mean */

@@ -136,6 +136,31 @@ static void send_result(struct reduce *r, uint32_t member, uint32_t c, const str
     send(r, member, REDUCE_TICKET_RESULT, &p, out);
 }
 
+#define RTT_UNKNOWN_MS 200
+#define RTT_MOST_MS    1000 /* a longer one was spent in queues */
+#define RTT_SLACK_MS   50   /* until the other side has taken a parcel and said so */
+#define FLIGHT_BYTES   ((uint64_t)32 << 20) /* half of what a link queues (net/endpoint.h) */
+
+/* Parcels in flight to a member: what my uplink carries in one and a half round trips. More would
+ * wait in a queue on the way, delay the results behind it, and overflow it. */
+static uint32_t flight_max(const struct reduce *r, const struct reduce_path *path)
+{
+    uint64_t up = r->group.members[reduce_self(r)].offer.up_kbps, ms = path->rtt_ms;
+    if (!ms) ms = RTT_UNKNOWN_MS;
+    if (ms > RTT_MOST_MS) ms = RTT_MOST_MS;
+    uint64_t bytes = up * (ms * 3 / 2 + RTT_SLACK_MS) / 8;
+    if (bytes > FLIGHT_BYTES) bytes = FLIGHT_BYTES;
+    uint32_t most =
+        REDUCE_FLIGHT + (uint32_t)(bytes / outer_wire_bytes(r->config.layout.chunk_elements));
+    return path->flight && most > path->flight ? path->flight : most;
+}
+
+void reduce_take_path(struct reduce *r, uint32_t i, const struct reduce_path *path)
+{
+    r->peers[i].linked = path->linked;
+    if (path->linked) r->peers[i].flight_max = flight_max(r, path);
+}
+
 /* Results first: they unblock the others. */
 static void fill_window_of(struct reduce *r, uint32_t i, const struct sink *out)
 {

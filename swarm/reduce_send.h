@@ -50,4 +50,7 @@ void reduce_send_contribution(struct reduce *r, uint32_t member, uint32_t c, uin
 /* Sends results and contributions to all, as many at a time as each can use. */
 void reduce_fill_windows(struct reduce *r, const struct sink *out);
 
+/* Member i can be spoken to like this from now on. */
+void reduce_take_path(struct reduce *r, uint32_t i, const struct reduce_path *path);
+
 #endif

@@ -31,8 +31,8 @@ size_t reduce_bytes(const struct reduce_config *c)
     size_t chunk = outer_wire_bytes(l->chunk_elements);
     return padded(sizeof(struct reduce_chunk) * l->chunks) + 2 * padded(4 * (size_t)l->chunks) +
            padded(contributions(c)) + REDUCE_RESCUE * padded(chunk * c->group_max) +
-           padded(sizeof(float) * l->chunk_elements) + padded(reduce_vector_bytes(l)) +
-           padded(chunk * l->chunks) + 2 * padded(l->chunks);
+           (c->robust ? 3 : 1) * padded(sizeof(float) * l->chunk_elements) +
+           padded(reduce_vector_bytes(l)) + padded(chunk * l->chunks) + 2 * padded(l->chunks);
 }
 
 bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *room)
@@ -51,13 +51,19 @@ bool reduce_init(struct reduce *r, const struct reduce_config *c, struct arena *
         r->rescue[i].contributions = arena_array(room, uint8_t, chunk * c->group_max);
         all = all && r->rescue[i].contributions;
     }
-    r->accumulator = arena_array(room, float, l->chunk_elements);
+    r->mean_room.total = arena_array(room, float, l->chunk_elements);
+    all = all && r->mean_room.total;
+    if (c->robust) {
+        r->mean_room.center = arena_array(room, float, l->chunk_elements);
+        r->mean_room.moved = arena_array(room, float, l->chunk_elements);
+        all = all && r->mean_room.center && r->mean_room.moved;
+    }
     r->scratch = arena_array(room, uint8_t, reduce_vector_bytes(l));
     r->average.means = arena_array(room, uint8_t, chunk * l->chunks);
     r->average.null = arena_array(room, uint8_t, l->chunks);
     r->average.mine = arena_array(room, uint8_t, l->chunks);
-    return all && r->contributions && r->accumulator && r->scratch && r->average.means &&
-           r->average.null && r->average.mine;
+    return all && r->contributions && r->scratch && r->average.means && r->average.null &&
+           r->average.mine;
 }
 
 void reduce_collect_in(struct reduce *r, uint8_t *means)
@@ -85,23 +91,6 @@ static void lay_out(struct reduce *r)
             .owner = r->average.null[c], .place = owner->owned, .best.rank = REDUCE_NULL};
         r->order[owner->first + owner->owned++] = c;
     }
-}
-
-#define RTT_UNKNOWN_MS 200
-#define RTT_MOST_MS    1000 /* a longer one was spent in queues */
-#define RTT_SLACK_MS   50   /* until the other side has taken a parcel and said so */
-#define FLIGHT_BYTES   ((uint64_t)32 << 20) /* half of what a link queues (net/endpoint.h) */
-
-/* Parcels in flight to a member: what my uplink carries in one and a half round trips. More would
- * wait in a queue on the way, delay the results behind it, and overflow it. */
-static uint32_t flight_max(const struct reduce *r, uint32_t rtt_ms)
-{
-    uint64_t up = r->group.members[reduce_self(r)].offer.up_kbps, ms = rtt_ms;
-    if (!ms) ms = RTT_UNKNOWN_MS;
-    if (ms > RTT_MOST_MS) ms = RTT_MOST_MS;
-    uint64_t bytes = up * (ms * 3 / 2 + RTT_SLACK_MS) / 8;
-    if (bytes > FLIGHT_BYTES) bytes = FLIGHT_BYTES;
-    return REDUCE_FLIGHT + (uint32_t)(bytes / outer_wire_bytes(r->config.layout.chunk_elements));
 }
 
 /* Of the slowest member, as it says; nobody makes the others wait by a word alone. */
@@ -137,13 +126,13 @@ void reduce_start(struct reduce *r, const struct match_group *g, const struct li
     r->base = INSTANT_NEVER;
     r->moved = 0;
     r->stills = 0;
+    memset(r->clipped, 0, sizeof r->clipped);
     r->settled_at = r->moved_at = r->still_at = now;
     memcpy(r->parent, parent->lineage, sizeof r->parent);
     r->parent_tokens = parent->lineage_tokens;
     for (uint32_t i = 0; i < g->count; i++) {
-        r->peers[i] = (struct reduce_peer){
-            .linked = paths[i].linked, .heard_at = now, .moved_at = now, .news_at = now};
-        r->peers[i].flight_max = flight_max(r, paths[i].rtt_ms);
+        r->peers[i] = (struct reduce_peer){.heard_at = now, .moved_at = now, .news_at = now};
+        reduce_take_path(r, i, &paths[i]);
     }
     r->waits = instant_after(now, span_ms(T_SNAPSHOT_S * 1000 + 3 * slowest_step(g)));
     r->open = reduce_open(&r->config.layout, g->count);

@@ -13,7 +13,7 @@ static int by_sid(const void *a, const void *b)
     return (x->sid > y->sid) - (x->sid < y->sid);
 }
 
-static void gather(const struct members *m, struct record_reach *out)
+void unreachable_now(const struct members *m, struct record_reach *out)
 {
     *out = (struct record_reach){0};
     for (int i = 0; i < MEMBERS_MAX && out->count < RECORD_REACH_MAX; i++) {
@@ -36,7 +36,7 @@ bool unreachable_same(const struct record_reach *a, const struct record_reach *b
 void unreachable_tick(struct members *m)
 {
     struct record_reach now;
-    gather(m, &now);
+    unreachable_now(m, &now);
     if (unreachable_same(&now, &m->reach)) {
         m->reach_at = INSTANT_NEVER;
     } else if (m->reach_at.ns == INSTANT_NEVER.ns) {

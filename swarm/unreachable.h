@@ -9,6 +9,9 @@
 
 #include "member_parts.h"
 
+/* Live members to which there is no link, and the latest dial failed; ascending. */
+void unreachable_now(const struct members *m, struct record_reach *out);
+
 /* Do both name the same members for the same reasons? */
 bool unreachable_same(const struct record_reach *a, const struct record_reach *b);
 

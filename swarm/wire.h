@@ -14,7 +14,7 @@
 
 #include "action.h"
 
-#define WIRE_MAJOR 2 /* nodes with another major do not talk to each other */
+#define WIRE_MAJOR 3 /* nodes with another major do not talk to each other */
 #define WIRE_MINOR 0 /* types of a later minor are ignored */
 
 #define WIRE_SIGNED_MAX 2048 /* bytes under one signature */
@@ -42,14 +42,19 @@ enum wire_type {
     WIRE_SURE = 0x35,         /* frame, signed */
     WIRE_GET_MANIFEST = 0x40, /* request */
     WIRE_GET_CHUNK = 0x41,    /* request */
-    WIRE_GET_PAST = 0x42      /* request */
+    WIRE_GET_PAST = 0x42,     /* request */
+    WIRE_RELAY = 0x50,        /* frame, parcel, request: signed, holds another one */
+    WIRE_RELAY_DONE = 0x51,   /* frame */
+    WIRE_RELAY_ECHO = 0x52,   /* frame, relayed */
+    WIRE_RELAY_REFUSED = 0x53 /* frame */
 };
 
 /* Is the reply to a request of this type bulk: of a mean or of a state? EVENT_FLOW counts these and
  * parcels. */
 static inline bool wire_bulk(uint8_t type)
 {
-    return type == WIRE_FETCH || (type >= WIRE_GET_MANIFEST && type <= WIRE_GET_PAST);
+    return type == WIRE_FETCH || type == WIRE_RELAY ||
+           (type >= WIRE_GET_MANIFEST && type <= WIRE_GET_PAST);
 }
 
 /* ---- signatures ---- */

@@ -104,8 +104,8 @@ static long long latest_epoch(const json_t *o)
 /* Totals of the swarm, as known to the peer that was asked. */
 static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
 {
-    char fields[10][80], bytes[32];
-    const char *list[10];
+    char fields[11][80], bytes[32];
+    const char *list[11];
     long long epoch = latest_epoch(o), rate = 0, alive = 0;
     double losses = 0, tokens = 0;
     size_t i, with_loss = 0, n = 0;
@@ -128,12 +128,27 @@ static void add_sum(struct terminal_picture *to, const json_t *o, size_t width)
     if (with_loss) snprintf(fields[n++], 80, "mean loss %.4f", losses / (double)with_loss);
     snprintf(fields[n++], 80, "* asked: %s sent", amount_bytes((double)whole_of(o, "sent"), bytes));
     snprintf(fields[n++], 80, "%s received", amount_bytes((double)whole_of(o, "received"), bytes));
+    if (whole_of(o, "relayed"))
+        snprintf(fields[n++], 80, "%s relayed for others",
+                 amount_bytes((double)whole_of(o, "relayed"), bytes));
     const json_t *strangers = json_object_get(o, "strangers");
     long long away = whole_of(strangers, "links") + whole_of(strangers, "refused") +
                      whole_of(strangers, "evicted");
     if (away) snprintf(fields[n++], 80, "%lld strangers turned away", away);
     for (i = 0; i < n; i++) list[i] = fields[i];
     terminal_flow(to, list, n, width - 1);
+}
+
+/* The members that the one asked speaks to through others. */
+static void add_relayed(struct terminal_picture *to, const json_t *peers)
+{
+    size_t i;
+    json_t *p;
+    json_array_foreach(peers, i, p)
+    {
+        if (json_is_string(json_object_get(p, "via")))
+            terminal_line(to, "it reaches %.8s through %.8s", text_of(p, "id"), text_of(p, "via"));
+    }
 }
 
 /* The members that a member reports as unreachable; for the peer that was asked, with more
@@ -180,6 +195,7 @@ static enum err picture_of(const char *text, const char *peer, const struct term
         terminal_line(to, "it cannot reach %.8s at %s: %s", text_of(p, "id"), text_of(p, "address"),
                       text_of(p, "why"));
     json_array_foreach(json_object_get(o, "peers"), i, p) add_unreached(to, p, width);
+    add_relayed(to, json_object_get(o, "peers"));
     json_decref(o);
     return ERR_OK;
 }

@@ -77,6 +77,7 @@ struct experiment {
         } optimizer;
         enum wire_format wire;
         uint32_t overlap, fragments;
+        bool robust;
     } outer;
 
     struct {

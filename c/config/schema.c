@@ -65,6 +65,7 @@ const struct schema_key schema_keys[] = {
     {"outer.wire", "form of what is sent", SCHEMA_WORD, AT(outer.wire), .words = wire_words, .initial = "int8", .built = "int8", .shared = 1},
     {"outer.overlap", "inner steps an average may be late; less than every", SCHEMA_U32, AT(outer.overlap), .least = 0, .most = 1000000, .initial = "0", .built = "0", .shared = 1},
     {"outer.fragments", "parts that are averaged in turn", SCHEMA_U32, AT(outer.fragments), .least = 1, .most = 256, .initial = "1", .built = "1", .shared = 1},
+    {"outer.robust", "CenteredClip: few members' contributions do not decide a mean", SCHEMA_BOOL, AT(outer.robust), .initial = "false", .shared = 2},
 
     {"swarm.listen", "host:port, port 0 for any", SCHEMA_TEXT, AT(swarm.listen), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_LISTEN, .initial = "0.0.0.0:4433"},
     {"swarm.advertise", "host:port as seen from outside; empty: what peers observe", SCHEMA_TEXT, AT(swarm.advertise), .least = 0, .most = PATH_BYTES, .form = SCHEMA_FORM_ADDRESS, .initial = ""},

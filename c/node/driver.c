@@ -360,6 +360,7 @@ static void on_second(void *ctx, instant now)
     event_log_begin(j, "net");
     event_log_u64(j, "sent", n.sent_bytes);
     event_log_u64(j, "received", n.received_bytes);
+    event_log_u64(j, "relayed", node_relayed(d->node));
     event_log_u64(j, "peers", linked);
     event_log_u64(j, "known", living_peers(peers, count));
     event_log_u64(j, "unreachable", peers_unreached(&d->peers, unreached, UNREACHED_TOLD));
@@ -389,6 +390,7 @@ static void on_http(void *ctx, const char *path, struct http3_reply *to)
                                d->c.experiment->outer.every * d->c.experiment->train.batch_tokens,
                            .parameters = d->c.replica->layout.parameters,
                            .net = n,
+                           .relayed = node_relayed(d->node),
                            .listen = driver_address(d)};
     struct node_peer all[NODE_PEERS_MAX];
     f.peers = all;
@@ -549,6 +551,7 @@ static enum err open_node(struct driver *d, struct why *w)
         .batch_tokens = x->train.batch_tokens,
         .epochs = experiment_epochs(x),
         .count_steps = x->outer.count == OUTER_COUNT_STEPS,
+        .robust = x->outer.robust,
         .group_min = x->swarm.group_min,
         .group_max = x->swarm.group_max,
         .bandwidth_mbps = x->swarm.bandwidth_mbps,

@@ -100,6 +100,14 @@ static bool tell_member(struct story *s, const char *event, const json_t *e, cha
         snprintf(out, STORY_SENTENCE_BYTES, notes[i].form, text(e, "peer"));
         return true;
     }
+    if (!strcmp(event, "relayed")) {
+        bool lost = !strcmp(text(e, "via"), "nobody");
+        snprintf(out, STORY_SENTENCE_BYTES,
+                 lost ? "%.8s is not reached through %.8s any more"
+                      : "%.8s is reached through %.8s",
+                 text(e, "peer"), lost ? "others" : text(e, "via"));
+        return true;
+    }
     if (!strcmp(event, "dial_failed")) {
         snprintf(out, STORY_SENTENCE_BYTES, "cannot reach %.60s: %.200s", text(e, "address"),
                  text(e, "why"));

@@ -33,32 +33,41 @@ static const struct address *address_of(const struct node_peer *p, const struct 
     return p->self && !p->address.family ? &f->listen : &p->address;
 }
 
-/* Named by the whole ID where that is known, otherwise by its first 16 digits. */
+/* The whole ID where that is known, otherwise its first 16 digits. */
+static void print_id(sid s, const struct node_peer *all, size_t count,
+                     char id[2 * CRYPTO_KEY_BYTES + 1])
+{
+    first_eight_print(s, id);
+    for (size_t i = 0; i < count; i++)
+        if (wire_sid(all[i].id) == s) bytes_hex(all[i].id, CRYPTO_KEY_BYTES, id);
+}
+
 static json_t *member_unreached_json(const struct peer_unreached *u, const struct node_peer *all,
                                      size_t count)
 {
     char id[2 * CRYPTO_KEY_BYTES + 1];
-    first_eight_print(u->sid, id);
-    for (size_t i = 0; i < count; i++)
-        if (wire_sid(all[i].id) == u->sid) bytes_hex(all[i].id, CRYPTO_KEY_BYTES, id);
+    print_id(u->sid, all, count, id);
     return json_pack("{s:s, s:s}", "id", id, "reason", reach_word(u->reason));
 }
 
 static json_t *peer_json(const struct node_peer *p, const struct node_peer *all, size_t count,
                          const struct view_facts *f)
 {
-    char id[2 * CRYPTO_KEY_BYTES + 1], address[ADDRESS_TEXT_BYTES], lineage[FIRST_EIGHT_DIGITS];
+    char id[2 * CRYPTO_KEY_BYTES + 1], via[sizeof id], address[ADDRESS_TEXT_BYTES];
+    char lineage[FIRST_EIGHT_DIGITS];
     json_t *unreached = json_array();
+    if (p->via) print_id(p->via, all, count, via);
     for (uint32_t i = 0; i < p->unreached_count; i++)
         json_array_append_new(unreached, member_unreached_json(&p->unreached[i], all, count));
     bytes_hex(p->id, CRYPTO_KEY_BYTES, id);
     address_print(address_of(p, f), address);
     first_eight_print(p->lineage, lineage);
-    return json_pack("{s:s, s:s, s:b, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:f, s:o}", "id",
-                     id, "address", address, "self", p->self, "linked", p->linked, "health",
-                     view_health(p->health), "phase", view_phase(p->phase), "epoch",
-                     (json_int_t)p->epoch, "steps", (json_int_t)p->steps, "tokens",
-                     (json_int_t)p->tokens, "tokens_per_s", (json_int_t)p->tokens_per_s, "loss",
+    return json_pack("{s:s, s:s, s:b, s:b, s:s?, s:s, s:s, s:I, s:I, s:I, s:I, s:o, s:s, s:f, s:o}",
+                     "id", id, "address", address, "self", p->self, "linked", p->linked, "via",
+                     p->via ? via : NULL, "health", view_health(p->health), "phase",
+                     view_phase(p->phase), "epoch", (json_int_t)p->epoch, "steps",
+                     (json_int_t)p->steps, "tokens", (json_int_t)p->tokens, "tokens_per_s",
+                     (json_int_t)p->tokens_per_s, "loss",
                      p->loss > 0 && isfinite(p->loss) ? json_real((double)p->loss) : json_null(),
                      "lineage", lineage, "age", span_in_s(p->age), "unreachable", unreached);
 }
@@ -98,12 +107,12 @@ char *view_status(const struct view_facts *f)
     json_t *unreached = json_array();
     for (size_t i = 0; i < f->unreached_count; i++)
         json_array_append_new(unreached, unreached_json(&f->unreached[i], f->now_ms));
-    json_t *o =
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "experiment", f->experiment,
-                  "run", run, "epochs", (json_int_t)f->epochs, "epoch_tokens",
-                  (json_int_t)f->epoch_tokens, "parameters", (json_int_t)f->parameters, "sent",
-                  (json_int_t)f->net.sent_bytes, "received", (json_int_t)f->net.received_bytes,
-                  "strangers", strangers_json(&f->net), "peers", list, "unreachable", unreached);
+    json_t *o = json_pack(
+        "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "experiment", f->experiment,
+        "run", run, "epochs", (json_int_t)f->epochs, "epoch_tokens", (json_int_t)f->epoch_tokens,
+        "parameters", (json_int_t)f->parameters, "sent", (json_int_t)f->net.sent_bytes, "received",
+        (json_int_t)f->net.received_bytes, "relayed", (json_int_t)f->relayed, "strangers",
+        strangers_json(&f->net), "peers", list, "unreachable", unreached);
     char *text = o ? json_dumps(o, JSON_INDENT(1) | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(o);
     return text;

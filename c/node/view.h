@@ -19,15 +19,16 @@ struct view_facts {
     uint64_t epoch_tokens; /* of an epoch per worker, on average */
     uint64_t parameters;
     struct endpoint_counters net;
+    uint64_t relayed;                  /* bytes that we relayed for others */
     struct address listen;             /* our own address, used until a peer reports another */
     const struct unreached *unreached; /* peers that we cannot reach */
     size_t unreached_count;
     uint64_t now_ms; /* unix milliseconds */
 };
 
-/* A JSON object: experiment, run, epochs, epoch_tokens, parameters, sent, received, strangers: {links,
- * handshakes, retries, refused, evicted, garbage, resets}, peers: [{id,
- * address, self, linked, health, phase, epoch, steps, tokens, tokens_per_s, loss, lineage, age,
+/* A JSON object: experiment, run, epochs, epoch_tokens, parameters, sent, received, relayed, strangers:
+ * {links, handshakes, retries, refused, evicted, garbage, resets}, peers: [{id,
+ * address, self, linked, via, health, phase, epoch, steps, tokens, tokens_per_s, loss, lineage, age,
  * unreachable: [{id, reason}]}], unreachable: [{id, address, reason, why, tries, seconds (since the
  * latest try)}]. The inner `unreachable` lists the members that a member reports as unreachable,
  * the outer one the peers that we cannot reach. The caller frees it with free(); NULL without

@@ -382,7 +382,7 @@ Test(bad, what_follows_from_a_mistake_is_not_said_too)
                "shape; keys beside it override); did you mean 2m?",
                "b.yaml:4:1: an experiment has no key 'trian': did you mean train?",
                "b.yaml:5:8: outer needs a mapping of keys: it may hold every, count, optimizer, "
-               "wire, overlap, fragments",
+               "wire, overlap, fragments, robust",
                NULL});
     all_of(
         KNOWN "swarm: {group: {min: 99}}\nevaluate: {tokens:100}\n",

@@ -692,6 +692,7 @@ Test(experiment, the_ones_we_ship_pass)
     "  wire: int8\n"                                                                               \
     "  overlap: 0\n"                                                                               \
     "  fragments: 1\n"                                                                             \
+    "  robust: false\n"                                                                            \
     "swarm:\n"                                                                                     \
     "  listen: \"0.0.0.0:4433\"\n"                                                                 \
     "  peers: [peers.txt" peers "]\n"                                                              \
@@ -718,5 +719,5 @@ Test(experiment, a_whole_file_is_refused_for_nothing_but_what_is_not_built)
     parse(&x, MIXED(", \"https://example.org/peers.txt\"", ""));
     unsupported(
         MIXED("", "listen: \"127.0.0.1:9464\", "),
-        "e.yaml:28:19: metrics.listen: the metrics endpoint is not built yet: leave it out");
+        "e.yaml:29:19: metrics.listen: the metrics endpoint is not built yet: leave it out");
 }

@@ -38,6 +38,7 @@ static const char plain[] =
     "train.schedule.warmup: 6\ntrain.schedule.final: 0.1\ntrain.schedule.decay: 0.1\n"
     "outer.every: 10\nouter.count: tokens\nouter.optimizer.lr: 0.7\nouter.optimizer.momentum: 0.9\n"
     "outer.optimizer.nesterov: true\nouter.wire: int8\nouter.overlap: 0\nouter.fragments: 1\n"
+    "outer.robust: false\n"
     "tokenizer: abcdef0123000000000000000000000000000000000000000000000000000000\n";
 
 Test(shared, the_text_is_exactly_this)

@@ -10,6 +10,7 @@
 #include "swarm/lineage.h"
 #include "swarm/match_wire.h"
 #include "swarm/parcel.h"
+#include "swarm/relay_wire.h"
 #include "swarm/wire.h"
 
 #define LINE_BYTES 64 /* of hexadecimal, in a line of an example */
@@ -95,16 +96,34 @@ static struct match_member member_of(const struct match_signer *s, const uint8_t
     return m;
 }
 
+static void relayed(const struct crypto *c, const uint8_t *run_id, sid a, sid b,
+                    struct bytes accept)
+{
+    uint8_t room[RELAY_HEAD_BYTES + 1 + MATCH_ACCEPT_BYTES];
+    struct relay_envelope e = {.from = a,
+                               .to = b,
+                               .life = 1764000000000,
+                               .seq = 5,
+                               .form = RELAY_FRAME,
+                               .type = WIRE_ACCEPT};
+    struct writer w = writer_init(room, sizeof room);
+    relay_seal(c, run_id, &e, accept, bytes_of(room, 0));
+    relay_write(&e, &w);
+    writer_copy(&w, accept.data, accept.count);
+    example("RELAY of this ACCEPT from A to B, number 5, as a frame", room, w.used);
+}
+
 /* A group of A and B, and A's messages on the way to it. */
 static void matching(const struct crypto *c, const uint8_t *run_id, const uint8_t *a,
                      const uint8_t *b, const struct lineage_state *state, struct match_group *g)
 {
     const struct match_signer s = {c, run_id};
-    struct match_ready r = {.incarnation = 1764000000000,
-                            .round = state->epoch + 1,
-                            .attempt = 1,
-                            .lineage_tokens = state->lineage_tokens,
-                            .offer = {10240, 20, 30000, 1000}};
+    struct match_ready r = {
+        .incarnation = 1764000000000,
+        .round = state->epoch + 1,
+        .attempt = 1,
+        .lineage_tokens = state->lineage_tokens,
+        .offer = {.weight = 10240, .steps = 20, .up_kbps = 30000, .step_ms = 1000}};
     struct match_pairs none = {0};
     uint8_t ready[MATCH_READY_BYTES], accept[MATCH_ACCEPT_BYTES], propose[MATCH_PROPOSE_BYTES];
     uint8_t signature[CRYPTO_SIGNATURE_BYTES];
@@ -123,6 +142,7 @@ static void matching(const struct crypto *c, const uint8_t *run_id, const uint8_
     match_sign_accept(&s, g, one.sid, signature);
     said = match_write_accept(g, one.sid, signature, accept);
     example("ACCEPT of A", said.data, said.count);
+    relayed(c, run_id, one.sid, two.sid, said);
 }
 
 static void averaging(const struct crypto *c, const struct match_group *g)

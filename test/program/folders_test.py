@@ -287,7 +287,7 @@ def starts():
                 "train.optimizer.clip": "1", "train.schedule.kind": "cosine", "train.schedule.final": "0.1",
                 "train.schedule.decay": "0.1", "outer.count": "tokens", "outer.optimizer.lr": "0.7",
                 "outer.optimizer.momentum": "0.9", "outer.optimizer.nesterov": "true", "outer.wire": "int8",
-                "outer.overlap": "0", "outer.fragments": "1"}
+                "outer.overlap": "0", "outer.fragments": "1", "outer.robust": "false"}
     kept = [line for line in values.splitlines() if defaults.get(line.split(": ")[0]) != line.split(": ")[1]]
     run_id = hashlib.sha256(("shoal run 2\n" + "\n".join(kept) + "\n").encode()).digest()[:16]
     ok(run_id in head, "and the run's ID is layout 2's of them")

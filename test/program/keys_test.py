@@ -342,6 +342,7 @@ ROWS = [
     unbuilt("outer.wire", "bf16", r"outer\.wire: bf16 is not built yet"),
     unbuilt("outer.overlap", "1", r"outer\.overlap: .* is not built yet"),
     unbuilt("outer.fragments", "2", r"outer\.fragments: .* is not built yet"),
+    Row("outer.robust", "true", ALONE, "is another run", lambda b, a: b.start["run"] != a.start["run"] and b.losses == a.losses),
     unbuilt("swarm.group.max", "2", r"swarm\.group\.max: .* not built yet"),
 
     Row("swarm.listen", "127.0.0.2:0", asked, "is where it answers", lambda b, a: (b.host, a.host) == ("127.0.0.1", "127.0.0.2") and b.peers and a.peers),

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "swarm/lineage.h"
+#include "swarm/relay_wire.h"
 #include "swarm/wire.h"
 #include "world.h"
 
@@ -322,8 +323,9 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     if (known < 0) check_cause(w, n, now);
     if (known < 0) check_budget(w, n, now);
     const enum scenario_kind kind = w->scenario.kind;
-    if (known < 0 && (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG ||
-                      kind == WRONG_COPY || kind == WRONG_REFUSAL || kind >= LIES_HISTORY))
+    if (known < 0 &&
+        (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG || kind == FAR_HUB ||
+         kind == FAR_HOLES || kind == WRONG_COPY || kind == WRONG_REFUSAL || kind >= LIES_HISTORY))
         check_part(w, n, now);
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     n->watch.blind = false;
@@ -442,7 +444,8 @@ static void check_smooth(struct world *w, struct sim_node *n, const struct note 
     static const char *const vain[] = {"solo",         "behind",        "match.withdrawn",
                                        "reduce.still", "reduce.failed", "reduce.suspect"};
     const enum scenario_kind kind = w->scenario.kind;
-    if (kind != SCENARIO_QUIET && kind != FAR_SLOW && kind != FAR_UNEVEN && kind < WRONG_END)
+    if (kind != SCENARIO_QUIET && kind != FAR_SLOW && kind != FAR_UNEVEN && kind != FAR_HUB &&
+        kind != FAR_HOLES && kind < WRONG_END)
         return;
     if (w->scenario.fabulists >> n->index & 1) return;
     /* Who starts last may find a swarm that is ahead. */
@@ -458,7 +461,7 @@ static void check_smooth(struct world *w, struct sim_node *n, const struct note 
 }
 
 /* Who has just woken has had no time to miss a member that lives and has a link to it, unless that
- * one stood still before. */
+ * one stood still before, or has begun anew and is not in the round any more. */
 static void check_woken(struct world *w, struct sim_node *n, const struct note *note)
 {
     bool contact[SIM_NODES_MAX][SIM_NODES_MAX];
@@ -469,6 +472,7 @@ static void check_woken(struct world *w, struct sim_node *n, const struct note *
     network_contacts(w, contact);
     for (uint32_t i = 0; i < w->node_count; i++)
         if (contact[n->index][i] && w->nodes[i].paused_until.ns < n->paused_since.ns &&
+            instant_since(w->now, w->nodes[i].started).ns > span_s(SIM_HELD_S).ns &&
             strcmp(first_eight_print(first_eight(w->nodes[i].id), digits), note->word.value) == 0)
             world_violated(w, "woken: node %d suspects node %u as soon as it wakes", n->index, i);
 }
@@ -589,6 +593,9 @@ static void check_rate(struct world *w, struct sim_node *n, struct bytes ready)
                        n->index, kbps, truth);
 }
 
+/* SIT_OUT: who averages for longer, as a machine that stands still may, is not waited for. */
+#define SITS_OUT_S 59
+
 /* Does anybody average in the group that `last` was signed for? */
 static bool averages(const struct world *w, const struct accepted *last)
 {
@@ -603,9 +610,12 @@ static bool averages(const struct world *w, const struct accepted *last)
 
 void check_frame(struct world *w, struct sim_node *n, const struct action *a)
 {
-    if (a->type == WIRE_READY) check_rate(w, n, a->bytes);
-    if (a->type != WIRE_ACCEPT) return;
     struct reader r = reader_init(a->bytes);
+    struct relay_envelope e = {.type = a->type};
+    bool own =
+        a->type != WIRE_RELAY || (relay_read(&r, RELAY_FRAME, &e) && e.from == wire_sid(n->id));
+    if (own && e.type == WIRE_READY) check_rate(w, n, bytes_of(r.at, reader_left(&r)));
+    if (!own || e.type != WIRE_ACCEPT) return;
     struct accepted now = {.history = n->watch.history, .life = n->life},
                     *last = &w->check.accepted[n->index];
     now.round = reader_u64(&r);
@@ -616,7 +626,8 @@ void check_frame(struct world *w, struct sim_node *n, const struct action *a)
     if (again && !same && now.life == last->life && now.attempt <= last->attempt)
         world_violated(w, "accept: node %d signs two groups in attempt %u of round %llu", n->index,
                        now.attempt, (unsigned long long)now.round);
-    if (again && now.life > last->life && averages(w, last))
+    bool sits_out = w->now.ns < instant_after(n->started, span_s(SITS_OUT_S)).ns;
+    if (again && now.life > last->life && sits_out && averages(w, last))
         world_violated(
             w, "accept: node %d signs in round %llu, in which others average with its former life",
             n->index, (unsigned long long)now.round);

@@ -29,8 +29,11 @@ static void rates(struct rng *r, struct scenario *s)
     static const uint32_t guesses[] = {1, 10, 100, 1000};
     const struct outer_layout l = outer_layout_of(s->parameters);
     double owned = (double)((l.chunks + s->nodes - 1) / s->nodes) / (double)l.chunks;
+    bool hub = s->kind == FAR_HUB || s->kind == FAR_HOLES || s->kind == LIES_RELAY;
+    if (hub) owned = 1; /* one may own all */
     double bits = 8.0 * (double)outer_wire_bytes((size_t)s->parameters);
-    double seconds = s->kind == FAR_LONG ? 1 : log_between(r, 3, 120);
+    /* What all send to one waits in one queue here, where real links share: less than T_STILL. */
+    double seconds = s->kind == FAR_LONG ? 1 : log_between(r, 3, hub ? 8 : 120);
     double slowest = bits * (1 + (s->nodes - 2) * owned) / seconds * 1e-6;
     double most = s->kind == FAR_UNEVEN ? 50 : 2;
     for (uint32_t i = 0; i < s->nodes; i++) {
@@ -53,6 +56,42 @@ void far_swarm(struct rng *r, struct scenario *s)
     s->one_way = rng_below(r, 2) ? span_ms(0) : milliseconds(r, 5, 150);
 }
 
+static void part(struct scenario *s, uint32_t a, uint32_t b)
+{
+    s->apart[a] |= 1u << b;
+    s->apart[b] |= 1u << a;
+}
+
+static bool reach(const struct scenario *s, uint32_t a, uint32_t b)
+{
+    return !(s->apart[a] >> b & 1);
+}
+
+/* Is there one of `relays` who reaches both of every pair? */
+static bool relayed(const struct scenario *s, uint32_t relays)
+{
+    for (uint32_t a = 0; a < s->nodes; a++)
+        for (uint32_t b = 0; b < a; b++) {
+            bool any = reach(s, a, b);
+            for (uint32_t c = 0; c < s->nodes; c++)
+                any = any ||
+                      (relays >> c & 1 && c != a && c != b && reach(s, a, c) && reach(s, b, c));
+            if (!any) return false;
+        }
+    return true;
+}
+
+void far_holes(struct rng *r, struct scenario *s, uint32_t relays)
+{
+    for (uint64_t tries = between(r, 1, 2 * s->nodes); tries > 0; tries--) {
+        uint32_t a = (uint32_t)rng_below(r, s->nodes), b = (uint32_t)rng_below(r, s->nodes);
+        const struct scenario before = *s;
+        if (a == b) continue;
+        part(s, a, b);
+        if (!relayed(s, relays)) *s = before;
+    }
+}
+
 void far_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])
 {
     struct rng r = rng_split(rng_init(seed), 7);
@@ -60,7 +99,8 @@ void far_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[F
     s->kind = scenario_kind_of(seed, WORLDS_FAR);
     s->nodes = nodes ? nodes : (uint32_t)between(&r, 2, rng_below(&r, 4) ? 8 : 20);
     if (s->nodes < 2) s->nodes = 2;
-    if (s->kind == FAR_JOIN && s->nodes < 3) s->nodes = 3;
+    bool three = s->kind == FAR_JOIN || s->kind == FAR_HUB || s->kind == FAR_HOLES;
+    if (three && s->nodes < 3) s->nodes = 3;
     far_swarm(&r, s);
     if (s->kind == FAR_LONG) {
         s->one_way = milliseconds(&r, 100, 400);
@@ -78,5 +118,12 @@ void far_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[F
     if (s->kind == FAR_HANG)
         for (int i = 0; i < 2; i++)
             scenario_plan(s, FAULT_HANG, needed)->length = milliseconds(&r, 10000, 120000);
+    if (s->kind == FAR_HUB) {
+        uint32_t hub = (uint32_t)rng_below(&r, s->nodes);
+        for (uint32_t a = 0; a < s->nodes; a++)
+            for (uint32_t b = 0; b < a; b++)
+                if (a != hub && b != hub) part(s, a, b);
+    }
+    if (s->kind == FAR_HOLES) far_holes(&r, s, UINT32_MAX);
     scenario_plan_times(&r, s);
 }

@@ -14,6 +14,10 @@
 
 void far_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);
 
+/* Pairs that never reach each other, although all reach all through one of `relays` (bit i: node
+ * i). */
+void far_holes(struct rng *r, struct scenario *s, uint32_t relays);
+
 /* The same trainers, then the same links, for as many nodes as `s` has: for wrong.c and lies.c. */
 void far_swarm(struct rng *r, struct scenario *s);
 

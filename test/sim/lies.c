@@ -19,7 +19,8 @@ void lies_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[
     far_swarm(&r, s);
     for (uint64_t i = between(&r, 1, (s->nodes - 1) / 3); i > 0; i--)
         s->fabulists |= 1u << rng_below(&r, s->nodes);
-    needed[FAULT_TALE] = 1;
+    if (s->kind == LIES_RELAY) far_holes(&r, s, ~s->fabulists);
+    needed[FAULT_TALE] = s->kind != LIES_RELAY; /* there they may have nothing to relay */
     scenario_plan_times(&r, s);
 }
 
@@ -117,20 +118,36 @@ static bool copy(struct world *w, struct sim_node *n, struct bytes from, struct 
     return !in.bad;
 }
 
-bool lies_tell(struct world *w, struct sim_node *n, struct action *a)
+/* By its number a liar keeps all that it relays, changes it, or sends it three times. */
+static uint32_t relay_falsely(struct world *w, struct sim_node *n, struct action *a)
 {
+    struct reader in = reader_init(a->bytes);
+    uint8_t type = a->kind == ACTION_FRAME ? a->type : reader_u8(&in);
+    bool carries = a->kind == ACTION_FRAME || a->kind == ACTION_PARCEL || a->kind == ACTION_REQUEST;
+    if (!carries || type != WIRE_RELAY || reader_u64(&in) == wire_sid(n->id)) return 1;
+    w->report->faults[FAULT_TALE]++;
+    if (n->index % 3 == 0) return 0;
+    if (n->index % 3 == 1 || a->bytes.count > sizeof w->tale) return 3;
+    memcpy(w->tale, a->bytes.data, a->bytes.count);
+    w->tale[a->bytes.count - 1] ^= 1;
+    a->bytes = bytes_of(w->tale, a->bytes.count);
+    return 1;
+}
+
+uint32_t lies_tell(struct world *w, struct sim_node *n, struct action *a)
+{
+    if (w->scenario.kind == LIES_RELAY) return relay_falsely(w, n, a);
     bool datagram = a->kind == ACTION_DATAGRAM, reply = a->kind == ACTION_REPLY;
-    if (!datagram && !reply && a->kind != ACTION_FRAME) return false;
+    if (!datagram && !reply && a->kind != ACTION_FRAME) return 1;
     uint8_t type = reply ? WIRE_GOSSIP : datagram ? a->bytes.data[0] : a->type;
     bool ping = type == WIRE_PING || type == WIRE_PONG;
     size_t head = !datagram ? 0 : ping ? PING_HEAD_BYTES : 1;
     size_t room = datagram ? LINK_DATAGRAM_BYTES_MAX : sizeof w->tale;
-    if ((!ping && type != WIRE_GOSSIP) || a->bytes.count < head || a->bytes.count > room)
-        return false;
+    if ((!ping && type != WIRE_GOSSIP) || a->bytes.count < head || a->bytes.count > room) return 1;
     struct writer to = writer_init(w->tale, room);
     writer_copy(&to, a->bytes.data, head);
-    if (!copy(w, n, bytes_of(a->bytes.data + head, a->bytes.count - head), &to)) return false;
+    if (!copy(w, n, bytes_of(a->bytes.data + head, a->bytes.count - head), &to)) return 1;
     if (!reply && w->scenario.kind == LIES_ACCUSE) accuse(w, n, &to);
     a->bytes = writer_bytes(&to);
-    return true;
+    return 1;
 }

@@ -9,6 +9,9 @@
  *     accuse    SUSPECTs of all others, in every message: nobody is taken for dead
  *     address   PEER with addresses where somebody else answers, or nobody: its links stay
  *
+ *     relay     some honest pairs never reach each other, and what liars relay to them they keep,
+ *               change or repeat: the honest find other relays
+ *
  * Everything else that a liar does is what an honest node does. */
 #ifndef SHOAL_SIM_LIES_H
 #define SHOAL_SIM_LIES_H
@@ -19,8 +22,8 @@ struct sim_node;
 
 void lies_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);
 
-/* Changes the node's own records in a message that it is about to send, and signs them again. The
- * changed message lasts until the next call. False: it has none. */
-bool lies_tell(struct world *w, struct sim_node *n, struct action *a);
+/* Changes the node's own records in a message that it is about to send, and signs them again; or what
+ * it relays. The changed message lasts until the next call. Returns how often it is sent. */
+uint32_t lies_tell(struct world *w, struct sim_node *n, struct action *a);
 
 #endif

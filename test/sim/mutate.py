@@ -33,7 +33,7 @@ def sources():
     shutil.rmtree(OUT, ignore_errors=True)
     for path in ("swarm", "c"):
         shutil.copytree(os.path.join(ROOT, path), os.path.join(SOURCE, path))
-    pure = [os.path.join(SOURCE, "c", f) for f in ("outer/outer.c", "cpu/outer.c", "node/replica.c")]
+    pure = [os.path.join(SOURCE, "c", f) for f in ("outer/outer.c", "outer/mean.c", "cpu/outer.c", "node/replica.c")]
     return (folder(os.path.join(SOURCE, "c/base")) + pure + folder(os.path.join(SOURCE, "swarm"))
             + folder("test/sim", ("_test.c", "oracle.c")))
 

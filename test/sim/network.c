@@ -431,7 +431,7 @@ static void dial_failed(struct world *w, uint32_t link)
 {
     struct link *l = &w->network.links[link];
     l->dialling = false;
-    struct event v = {.kind = EVENT_DIAL_FAILED};
+    struct event v = {.kind = EVENT_DIAL_FAILED, .code = CLOSE_TIMEOUT};
     memcpy(v.id, l->id, sizeof v.id);
     world_give(w, node_of(w, &l->end[0]), &v);
 }

@@ -70,11 +70,11 @@ struct transfers {
 
 struct link_end {
     int node;
-    uint32_t life;      /* of the process that holds it */
-    bool up;            /* the process may send and receive */
-    bool told;          /* EVENT_LINK_UP was delivered, so EVENT_LINK_DOWN must follow */
-    bool welcome;       /* ACTION_WELCOME: parcels to this end are not declined, requests do not wait */
-    instant up_at;      /* nothing arrives earlier */
+    uint32_t life; /* of the process that holds it */
+    bool up;       /* the process may send and receive */
+    bool told;     /* EVENT_LINK_UP was delivered, so EVENT_LINK_DOWN must follow */
+    bool welcome;  /* ACTION_WELCOME: parcels to this end are not declined, requests do not wait */
+    instant up_at; /* nothing arrives earlier */
     instant deaf_since; /* since when the peer cannot be heard; INSTANT_NEVER: it can */
     /* messages to this end */
     uint64_t frame_next, frame_sent, datagram_latest, datagram_sent;

@@ -8,12 +8,13 @@
 #include "world.h"
 
 static const char *const kind_names[SCENARIO_KINDS] = {
-    "quiet",          "lossy",          "crash",          "restart",       "partition",
-    "one-way",        "pause",          "churn",          "everything",    "end of the run",
-    "far: slow",      "far: uneven",    "far: long",      "far: join",     "far: deaf",
-    "far: hang",      "wrong: copy",    "wrong: replica", "wrong: server", "wrong: number",
-    "wrong: refusal", "wrong: minimum", "lies: history",  "lies: work",    "lies: digest",
-    "lies: phase",    "lies: accuse",   "lies: address",
+    "quiet",         "lossy",         "crash",          "restart",        "partition",
+    "one-way",       "pause",         "churn",          "everything",     "end of the run",
+    "far: slow",     "far: uneven",   "far: long",      "far: join",      "far: deaf",
+    "far: hang",     "far: hub",      "far: holes",     "wrong: copy",    "wrong: replica",
+    "wrong: server", "wrong: number", "wrong: refusal", "wrong: minimum", "lies: history",
+    "lies: work",    "lies: digest",  "lies: phase",    "lies: accuse",   "lies: address",
+    "lies: relay",
 };
 
 const char *scenario_name(enum scenario_kind k) { return kind_names[k]; }

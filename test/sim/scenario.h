@@ -30,6 +30,8 @@ enum scenario_kind {
     FAR_JOIN,                  /* who comes late needs many rounds to download the state */
     FAR_DEAF,                  /* large messages do not reach one member for a while */
     FAR_HANG,                  /* a trainer stands still for up to two minutes */
+    FAR_HUB,                   /* one member reaches all, the others nobody else */
+    FAR_HOLES,                 /* some pairs never reach each other */
     FAR_END,
     /* wrong.h */
     WRONG_COPY = FAR_END, /* a second process has a member's key */
@@ -46,6 +48,7 @@ enum scenario_kind {
     LIES_PHASE,               /* that they do something else */
     LIES_ACCUSE,              /* that all others are gone */
     LIES_ADDRESS,             /* other addresses */
+    LIES_RELAY,               /* they keep, change and repeat what they relay */
     SCENARIO_KINDS
 };
 
@@ -68,14 +71,15 @@ struct scenario {
     uint64_t parameters, every, batch_tokens, epochs;
     bool count_steps; /* each worker does exactly `every` steps, then waits for the others */
     double loss, duplicate, reorder;
-    uint32_t group_min;         /* swarm.group.min; 0: its default */
-    uint32_t copies, liars;     /* bit i: node i has the key of node 0; lies when it serves */
-    uint32_t fabulists;         /* bit i: node i says what is not so */
-    double refusal;             /* probability that a receiver declines bulk */
-    uint32_t damage;            /* one in so many served parts of a state is damaged; 0: none */
-    span step[SIM_NODES_MAX];   /* of an inner step */
-    int32_t ppm[SIM_NODES_MAX]; /* by which a node's clock is fast (own_clock.h) */
-    double mbps[SIM_NODES_MAX]; /* up, in truth */
+    uint32_t group_min;            /* swarm.group.min; 0: its default */
+    uint32_t copies, liars;        /* bit i: node i has the key of node 0; lies when it serves */
+    uint32_t fabulists;            /* bit i: node i says what is not so */
+    uint32_t apart[SIM_NODES_MAX]; /* bit i: node i and this one never reach each other */
+    double refusal;                /* probability that a receiver declines bulk */
+    uint32_t damage;               /* one in so many served parts of a state is damaged; 0: none */
+    span step[SIM_NODES_MAX];      /* of an inner step */
+    int32_t ppm[SIM_NODES_MAX];    /* by which a node's clock is fast (own_clock.h) */
+    double mbps[SIM_NODES_MAX];    /* up, in truth */
     double down_mbps[SIM_NODES_MAX]; /* down, in truth; 0: no limit */
     uint32_t guess_mbps;             /* what all were configured with; 0: the truth */
     bool far;

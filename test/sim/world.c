@@ -163,7 +163,7 @@ static void act(void *self, struct action *a)
         return;
     }
     struct action told = *a; /* the node may send it to others, too */
-    carry_out(self, lies_tell(n->world, n, &told) ? &told : a);
+    for (uint32_t times = lies_tell(n->world, n, &told); times > 0; times--) carry_out(self, &told);
 }
 
 static struct sink sink_of(struct sim_node *n) { return (struct sink){n, act}; }
@@ -291,6 +291,7 @@ void world_start(struct world *w, struct sim_node *n)
         return;
     }
     arena_seal(&n->room);
+    n->started = w->now;
     if (n->life == 1) n->born = w->now;
     world_trace(w, "node %d starts, life %u, epoch %llu", n->index, n->life,
                 (unsigned long long)n->trainer.replica.state.epoch);
@@ -415,6 +416,8 @@ static void place_nodes(struct world *w)
         n->trainer.step = w->scenario.step[i];
         n->crypto = standin_crypto(&n->standin);
         trainer_open(w, n);
+        for (uint32_t j = 0; j < w->node_count; j++)
+            w->network.blocked[i][j] = w->scenario.apart[i] >> j & 1;
         for (uint32_t j = 0; j < i; j++)
             w->network.latency[i][j] = w->network.latency[j][i] =
                 w->scenario.one_way.ns ? w->scenario.one_way : span_us(1000 + rng_below(&r, 74000));

@@ -31,9 +31,10 @@ struct sim_node {
     instant left_at; /* when that was */
     /* The crash has happened within the present step: its further actions have no effect. */
     bool dying;
-    bool stepping; /* node_step is running: it must not be re-entered */
-    uint32_t life; /* number of its process, from 1 */
-    instant born;  /* when its first process started */
+    bool stepping;   /* node_step is running: it must not be re-entered */
+    uint32_t life;   /* number of its process, from 1 */
+    instant born;    /* when its first process started */
+    instant started; /* when its present one did */
     uint64_t incarnation;
     instant paused_since, paused_until; /* running when `paused_until` is past */
     instant died_at;                    /* end of its latest process */

@@ -185,7 +185,8 @@ static void begin_one(int i)
     struct match_group g = world.group;
     g.self = (uint32_t)i;
     struct reduce_path paths[NODE_GROUP_MAX];
-    for (int j = 0; j < NODE_GROUP_MAX; j++) paths[j] = (struct reduce_path){true, world.rtt_ms};
+    for (int j = 0; j < NODE_GROUP_MAX; j++)
+        paths[j] = (struct reduce_path){.linked = true, .rtt_ms = world.rtt_ms};
     world.acting = i;
     reduce_start(&n->reduce, &g, &parent, paths, world.carrier.now, &sink);
     struct carried m = {.kind = M_SNAPSHOT,
@@ -937,6 +938,33 @@ Test(owners, shares_add_up_and_follow_the_bandwidth)
                          slowest);
         }
     }
+}
+
+/* Member i says that it has no link to member j. */
+static void name(struct match_group *g, uint32_t i, uint32_t j)
+{
+    struct match_offer *o = &g->members[i].offer;
+    o->apart[o->apart_count++] = g->members[j].sid;
+}
+
+Test(owners, who_does_not_reach_all_owns_nothing_if_both_sides_say_so)
+{
+    const uint32_t kbps[] = {100, 1000, 100, 100};
+    struct match_group g = group_with(kbps, 4);
+    uint32_t before[NODE_GROUP_MAX], share[NODE_GROUP_MAX];
+    owners_share(&g, 1000, before);
+    name(&g, 1, 2);
+    owners_share(&g, 1000, share);
+    cr_assert_arr_eq(share, before, sizeof share, "one alone cannot say it");
+    name(&g, 2, 1);
+    owners_share(&g, 1000, share);
+    cr_assert_eq(share[1] + share[2], 0);
+    cr_assert_eq(share[0], 500);
+    cr_assert_eq(share[3], 500);
+    name(&g, 0, 3);
+    name(&g, 3, 0);
+    owners_share(&g, 1000, share);
+    cr_assert_arr_eq(share, before, sizeof share, "where nobody reaches all, all may own");
 }
 
 Test(owners, every_chunk_has_each_member_at_exactly_one_rank)

@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "plan.h"
+
 enum { HEAD4 = 20, HEAD6 = 40, HEAD_ICMP = 8 };
 enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMP6 = 58 };
 enum { UNREACHABLE = 3, FRAGMENTATION_NEEDED = 4, TOO_BIG6 = 2, ECHO_ANSWER = 0, ECHO = 8 };
@@ -32,7 +34,6 @@ static bool answered4(const uint8_t *packet, size_t bytes)
 
 static size_t answer4(const uint8_t *packet, size_t bytes, uint32_t mtu, uint8_t *out)
 {
-    static const uint8_t router[4] = {10, 77, 0, 254};
     size_t quoted = BYTES4_MAX - HEAD4 - HEAD_ICMP, all;
     if (quoted > bytes) quoted = bytes;
     all = HEAD4 + HEAD_ICMP + quoted;
@@ -41,7 +42,8 @@ static size_t answer4(const uint8_t *packet, size_t bytes, uint32_t mtu, uint8_t
     put16(out + 2, (uint32_t)all);
     out[8] = 64;
     out[9] = PROTOCOL_ICMP;
-    memcpy(out + 12, router, sizeof router);
+    put16(out + 12, (PLAN_NET + PLAN_ROUTER) >> 16);
+    put16(out + 14, PLAN_NET + PLAN_ROUTER);
     memcpy(out + 16, packet + 12, 4);
     put16(out + 10, ~icmp_sum(0, out, HEAD4));
     out[HEAD4] = UNREACHABLE;
@@ -54,7 +56,7 @@ static size_t answer4(const uint8_t *packet, size_t bytes, uint32_t mtu, uint8_t
 
 static size_t answer6(const uint8_t *packet, size_t bytes, uint32_t mtu, uint8_t *out)
 {
-    static const uint8_t router[16] = {0xfd, 0x77, [15] = 0xfe};
+    static const uint8_t router[16] = {PLAN_NET6, [15] = PLAN_ROUTER};
     size_t quoted = ICMP_BYTES_MAX - HEAD6 - HEAD_ICMP, length;
     if (quoted > bytes) quoted = bytes;
     length = HEAD_ICMP + quoted;

@@ -8,8 +8,8 @@
 #define ICMP_BYTES_MAX 1280 /* with the IP header: what IPv6 carries everywhere */
 
 /* Writes the IP packet with ICMP Fragmentation Needed (RFC 1191) or ICMPv6 Packet Too Big (RFC
- * 4443), from 10.77.0.254 or fd77::fe; returns its bytes. 0: no router answers this packet: it is
- * no IP packet, an IPv4 one that may be cut into fragments, or an ICMP error itself. */
+ * 4443), from 203.0.113.254 or 2001:db8::fe; returns its bytes. 0: no router answers this packet:
+ * it is no IP packet, an IPv4 one that may be cut into fragments, or an ICMP error itself. */
 size_t icmp_too_long(const uint8_t *packet, size_t bytes, uint32_t mtu,
                      uint8_t out[ICMP_BYTES_MAX]);
 

@@ -6,11 +6,11 @@
 #include <string.h>
 
 #define COLUMNS                                                                                    \
-    "from to packets bytes delivered delivered_bytes lost full cut too_long duplicated\n"
+    "from to packets bytes delivered delivered_bytes lost full cut too_long duplicated filtered\n"
 
 /* struct traffic_count as an array, in the order of COLUMNS. */
 #define COUNTS (sizeof(struct traffic_count) / sizeof(uint64_t))
-static_assert(COUNTS == 9, "COLUMNS names all counts");
+static_assert(COUNTS == 10, "COLUMNS names all counts");
 
 static enum err failed(const char *what, struct why *w)
 {

@@ -1,7 +1,7 @@
 /* journal.h -- what the pairs carried, as text: a line of counts for each pair.
  *
- *     from to packets bytes delivered delivered_bytes lost full cut too_long duplicated
- *     0 1 210 260400 201 249240 2 7 0 0 0
+ *     from to packets bytes delivered delivered_bytes lost full cut too_long duplicated filtered
+ *     0 1 210 260400 201 249240 2 7 0 0 0 0
  *
  * traffic.h has the counts; a line of a node with itself has what routers answered it. A report has
  * the whole of a run. A journal has it by seconds: `unix_ms`, the end of that second, comes first,

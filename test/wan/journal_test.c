@@ -41,12 +41,13 @@ static const char *read_back(void)
 
 static void carry(uint32_t from, uint32_t to, size_t bytes)
 {
-    static const uint8_t data[1500];
+    static uint8_t data[1500];
     traffic_offer(&t, (instant){0}, from, to, data, bytes);
     free(traffic_take(&t, INSTANT_NEVER));
 }
 
-#define HEAD "from to packets bytes delivered delivered_bytes lost full cut too_long duplicated\n"
+#define HEAD                                                                                       \
+    "from to packets bytes delivered delivered_bytes lost full cut too_long duplicated filtered\n"
 
 Test(journal, each_second_has_the_pairs_that_carried_something)
 {
@@ -61,9 +62,9 @@ Test(journal, each_second_has_the_pairs_that_carried_something)
     journal_write(&j, &t, j.due, 3003, &w);
     cr_assert(eq(u64, j.due.ns, 9000000000));
     cr_assert(eq(str, (char *)read_back(),
-                 "unix_ms " HEAD "1001 0 1 2 150 2 150 0 0 0 0 0\n"
-                 "1001 2 0 1 70 0 0 0 0 1 0 0\n"
-                 "3003 0 1 1 30 1 30 0 0 0 0 0\n"));
+                 "unix_ms " HEAD "1001 0 1 2 150 2 150 0 0 0 0 0 0\n"
+                 "1001 2 0 1 70 0 0 0 0 1 0 0 0\n"
+                 "3003 0 1 1 30 1 30 0 0 0 0 0 0\n"));
 }
 
 Test(journal, a_late_second_is_not_made_up_for)
@@ -78,9 +79,9 @@ Test(journal, a_report_has_the_whole_of_all_reasons)
     struct traffic_link *l = traffic_link(&t, 0, 1);
     journal_write(&j, &t, j.due, 1, &w);
     l->count.lost = 2, l->count.full = 3, l->count.cut = 4;
-    l->count.too_long = 5, l->count.duplicated = 6;
+    l->count.too_long = 5, l->count.duplicated = 6, l->count.filtered = 7;
     cr_assert(eq(int, journal_report(path, &t, &w), ERR_OK));
-    cr_assert(eq(str, (char *)read_back(), HEAD "0 1 1 100 1 100 2 3 4 5 6\n"));
+    cr_assert(eq(str, (char *)read_back(), HEAD "0 1 1 100 1 100 2 3 4 5 6 7\n"));
 }
 
 Test(journal, a_file_that_cannot_be_written_is_named)

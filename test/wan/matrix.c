@@ -18,13 +18,13 @@ struct reading {
     struct mistakes *found;
 };
 
-/* What a value may be: a number, a whole one, or true or false. */
-enum kind { NUMBER, WHOLE, FLAG };
+/* What a value may be: a number, a whole one, true or false, or the name of a kind of NAT. */
+enum kind { NUMBER, WHOLE, FLAG, NAT };
 
 /* A key with a value, and the field for it. */
 struct key {
     const char *name;
-    size_t offset; /* of a bool or a double */
+    size_t offset; /* of a double, a bool or an enum nat_kind */
     enum kind kind;
     double low, high; /* of a number */
 };
@@ -64,6 +64,8 @@ static const struct key value_keys[] = {
     {LINE(up_mbit), NUMBER, 0, 100000},
     {LINE(down_mbit), NUMBER, 0, 100000},
     {LINE(line_kib), NUMBER, 2, 1 << 20},
+    {LINE(nat), NAT, 0, 0},
+    {LINE(nat_timeout_s), NUMBER, 0.1, 86400},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -89,11 +91,27 @@ static enum err number(const struct reading *r, const struct key *k, const struc
     return ERR_OK;
 }
 
+static enum err nat(const struct reading *r, const struct tree_node *n, enum nat_kind *out)
+{
+    static const char *const names[] = {[NAT_NONE] = "none",
+                                        [NAT_FULL_CONE] = "full-cone",
+                                        [NAT_RESTRICTED] = "restricted",
+                                        [NAT_PORT_RESTRICTED] = "port-restricted",
+                                        [NAT_SYMMETRIC] = "symmetric"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (is(n, names[i])) {
+            *out = (enum nat_kind)i;
+            return ERR_OK;
+        }
+    return COMPLAIN(r, n, "nat needs full-cone, restricted, port-restricted, symmetric or none");
+}
+
 /* Stores the value in its field of `base`. */
 static enum err value(const struct reading *r, const struct key *k, const struct tree_node *n,
                       void *base)
 {
     char *field = (char *)base + k->offset;
+    if (k->kind == NAT) return nat(r, n, (enum nat_kind *)(void *)field);
     if (k->kind != FLAG) return number(r, k, n, (double *)(void *)field);
     *(bool *)field = is(n, "true");
     return is(n, "true") || is(n, "false") ? ERR_OK
@@ -161,6 +179,13 @@ static enum err rule_value(const struct reading *r, const struct tree_node *key,
     return nodes(r, v, count, node ? &out->node : from ? &out->from : &out->to);
 }
 
+static bool sets_nat(const struct matrix_rule *r)
+{
+    for (size_t i = 0; i < COUNT(value_keys); i++)
+        if (value_keys[i].kind == NAT) return r->named >> i & 1;
+    return false;
+}
+
 static enum err rule(const struct reading *r, const struct tree_node *n, uint32_t count,
                      struct matrix_rule *out)
 {
@@ -174,8 +199,10 @@ static enum err rule(const struct reading *r, const struct tree_node *n, uint32_
         if (s.pairs && s.lines)
             return COMPLAIN(r, &all[i],
                             "a rule is for pairs (from, to, delay_ms, ...) or for lines (node, "
-                            "up_mbit, down_mbit, line_kib): make it two rules");
+                            "up_mbit, down_mbit, line_kib, nat): make it two rules");
     }
+    if (sets_nat(out) && out->at.ns)
+        return COMPLAIN(r, n, "a rule with nat cannot have at_s: a NAT is there from the start");
     return out->named ? ERR_OK : COMPLAIN(r, n, "this rule sets nothing: delay_ms, cut, ...?");
 }
 
@@ -277,14 +304,18 @@ bool matrix_covers(const struct matrix_rule *r, uint32_t from, uint32_t to)
 
 bool matrix_covers_line(const struct matrix_rule *r, uint32_t node) { return has(r->node, node); }
 
+static size_t bytes_of_value(const struct key *k)
+{
+    return k->kind == FLAG ? sizeof(bool) : k->kind == NAT ? sizeof(enum nat_kind) : sizeof(double);
+}
+
 /* Copies the named values of pairs or of lines to `to`, whose place in a rule is `from`. */
 static void apply(const struct matrix_rule *r, bool lines, size_t from, void *to)
 {
     for (size_t i = 0; i < COUNT(value_keys); i++) {
         const struct key *k = &value_keys[i];
         if (of_line(k) == lines && r->named >> i & 1)
-            memcpy((char *)to + (k->offset - from), (const char *)r + k->offset,
-                   k->kind == FLAG ? sizeof(bool) : sizeof(double));
+            memcpy((char *)to + (k->offset - from), (const char *)r + k->offset, bytes_of_value(k));
     }
 }
 
@@ -296,4 +327,16 @@ void matrix_apply(const struct matrix_rule *r, struct matrix_link *l)
 void matrix_apply_line(const struct matrix_rule *r, struct matrix_line *l)
 {
     apply(r, true, offsetof(struct matrix_rule, line), l);
+}
+
+uint64_t matrix_natted(const struct matrix *m)
+{
+    uint64_t natted = 0;
+    for (uint32_t node = 0; node < m->nodes; node++) {
+        struct matrix_line l = {0};
+        for (uint32_t i = 0; i < m->count; i++)
+            if (matrix_covers_line(&m->rules[i], node)) matrix_apply_line(&m->rules[i], &l);
+        if (l.nat != NAT_NONE) natted |= (uint64_t)1 << node;
+    }
+    return natted;
 }

@@ -7,6 +7,7 @@
  *       - {delay_ms: 50, rate_mbit: 100}                       # all pairs
  *       - {from: 0, to: [1, 2], both: true, delay_ms: 5}       # 0 to 1, 0 to 2 and back
  *       - {node: [1, 2], up_mbit: 30, down_mbit: 300}          # the lines of 1 and of 2
+ *       - {node: 3, nat: port-restricted}                      # behind a router of its own
  *       - {from: 2, to: 3, cut: true}                          # one way: 3 still reaches 2
  *       - {at_s: 10, from: [0, 1], to: [2, 3], both: true, cut: true}
  *       - {at_s: 20, cut: false}                               # everything is healed
@@ -42,7 +43,13 @@
  *                 limit
  *     down_mbit   likewise what it receives
  *     line_kib    KiB queued for each of both, further packets are dropped; by default what passes
- *                 in 100 ms, and at least 64 */
+ *                 in 100 ms, and at least 64
+ *     nat         full-cone, restricted, port-restricted or symmetric: the node is behind a router
+ *                 with network address translation (nat.h), at the near end of its line, which
+ *                 keeps its mappings when the file is read again; none, the default: it is not.
+ *                 From the start: not with at_s
+ *     nat_timeout_s
+ *                 a mapping ends when nothing was sent through it for so long, 0.1 to 86400; 30 */
 #ifndef SHOAL_TEST_WAN_MATRIX_H
 #define SHOAL_TEST_WAN_MATRIX_H
 
@@ -51,6 +58,7 @@
 
 #include "base/err.h"
 #include "base/instant.h"
+#include "nat.h"
 
 #define MATRIX_NODES_MAX 64
 #define MATRIX_RULES_MAX 1024
@@ -68,7 +76,9 @@ struct matrix_link {
 /* Between a node and all others. */
 struct matrix_line {
     double up_mbit, down_mbit;
-    double line_kib; /* 0: what passes in 100 ms, and at least 64 KiB */
+    double line_kib;      /* 0: what passes in 100 ms, and at least 64 KiB */
+    double nat_timeout_s; /* 0: 30 */
+    enum nat_kind nat;
 };
 
 /* For pairs or for lines, never for both. */
@@ -95,6 +105,9 @@ enum err matrix_read(const char *path, struct matrix *out, struct why *w);
 /* Divides all rates by `by`, at least 1. So are the queues that a rule names: a full one takes as
  * long as before. But none of more than 32 KiB falls below that, some twenty packets. */
 void matrix_scale(struct matrix *m, double by);
+
+/* The bit set of the nodes behind NATs. */
+uint64_t matrix_natted(const struct matrix *m);
 
 /* The network between nodes before any rule; their lines are then all 0. */
 struct matrix_link matrix_plain(void);

@@ -8,6 +8,12 @@
                                           numbered packets of BYTES payload, then "end" until it is answered
     peer.py count ADDRESS [SENDERS]       the numbers received until an "end" of each sender, with times: [[number, seconds], ...]
     peer.py mtu ADDRESS TO                packets of 1500 bytes until a router says how long they may be; prints that, or null
+    peer.py refused ADDRESS TO            one packet to a port where nobody listens; prints whether it is told so
+    peer.py where ADDRESS                 tells each sender where it is seen, until it is killed
+    peer.py steps ADDRESS SERVER          does and answers what it is told on stdin, line by line, with the help of a `where`:
+                                          ["open"] takes a new socket and prints where SERVER sees it;
+                                          ["send", [ADDRESS, PORT], TEXT] sends, and prints where SERVER sees it when that is on its way;
+                                          ["got"] prints the texts that have come to the socket
 """
 import json, socket, struct, sys, time
 
@@ -118,4 +124,55 @@ def mtu(address, to):
     print(json.dumps(found))
 
 
-{"echo": echo, "ping": ping, "beat": beat, "burst": burst, "count": count, "mtu": mtu}[sys.argv[1]](*sys.argv[2:])
+def refused(address, to):
+    s = bound(address)
+    s.settimeout(PATIENCE_S)
+    s.connect((to, 7))
+    s.send(b"anybody?")
+    try:
+        s.recv(100)
+        print(json.dumps(False))
+    except ConnectionRefusedError:
+        print(json.dumps(True))
+    except socket.timeout:
+        print(json.dumps(None))
+
+
+def where(address):
+    s = bound(address)
+    while True:
+        data, sender = s.recvfrom(65536)
+        s.sendto(json.dumps([data.decode(), sender]).encode(), sender)
+
+
+def seen(s, server, number, got):
+    """Where the server sees this socket. What was sent before has then passed the NAT, and what others had sent has arrived."""
+    s.settimeout(1)
+    for _ in range(60):
+        s.sendto(b"%d" % number, (server, PORT))
+        try:
+            while True:
+                data, sender = s.recvfrom(65536)
+                if sender != (server, PORT):
+                    got.append(data.decode())
+                elif json.loads(data)[0] == str(number):
+                    return json.loads(data)[1]
+        except socket.timeout:
+            pass
+    return None
+
+
+def steps(address, server):
+    print(json.dumps("ready"), flush=True)
+    for number, line in enumerate(sys.stdin):
+        what, *rest = json.loads(line)
+        if what == "open":
+            s, got = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), []
+            s.bind((address, 0))
+        if what == "send":
+            s.sendto(rest[1].encode(), tuple(rest[0]))
+        at = seen(s, server, number, got)
+        print(json.dumps(got if what == "got" else at), flush=True)
+
+
+{"echo": echo, "ping": ping, "beat": beat, "burst": burst, "count": count, "mtu": mtu, "refused": refused, "where": where, "steps": steps}[sys.argv[1]](*sys.argv[2:])

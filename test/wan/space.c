@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "plan.h"
 
 #define NET_FD_FIRST 300 /* of the namespaces: found in /proc by our process ID */
 
@@ -67,12 +70,15 @@ static struct sockaddr_in inet(uint32_t host_order)
     return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(host_order)};
 }
 
-static uint32_t address4(uint32_t index) { return 10u << 24 | 77u << 16 | (index + 1); }
+static uint32_t address4(const struct space *n)
+{
+    return n->natted ? plan_private(n->index) : plan_public(n->index);
+}
 
-static enum err address4_set(int s, uint32_t index, struct why *w)
+static enum err address4_set(int s, const struct space *n, struct why *w)
 {
     struct ifreq r = {.ifr_name = SPACE_TUN};
-    struct sockaddr_in a = inet(address4(index)), mask = inet(0xffffff00);
+    struct sockaddr_in a = inet(address4(n)), mask = inet(PLAN_MASK);
     memcpy(&r.ifr_addr, &a, sizeof a);
     bool good = ioctl(s, SIOCSIFADDR, &r) == 0;
     memcpy(&r.ifr_netmask, &mask, sizeof mask);
@@ -81,13 +87,26 @@ static enum err address4_set(int s, uint32_t index, struct why *w)
     return ERR_OK;
 }
 
+/* To the net in which the node has no address. */
+static enum err route4_set(int s, const struct space *n, struct why *w)
+{
+    static char device[] = SPACE_TUN;
+    struct rtentry r = {.rt_flags = RTF_UP, .rt_dev = device};
+    struct sockaddr_in net = inet(n->natted ? PLAN_NET : PLAN_PRIVATE), mask = inet(PLAN_MASK);
+    memcpy(&r.rt_dst, &net, sizeof net);
+    memcpy(&r.rt_genmask, &mask, sizeof mask);
+    if (ioctl(s, SIOCADDRT, &r))
+        return why(w, ERR_UNSUPPORTED, "a route for %s: %s", SPACE_TUN, strerror(errno));
+    return ERR_OK;
+}
+
 /* False if the kernel has no IPv6. */
-static bool address6_set(uint32_t index)
+static bool address6_set(const struct space *n)
 {
     char text[SPACE_ADDRESS_BYTES];
     struct address6_request r = {.prefix = 64, .interface = (int)if_nametoindex(SPACE_TUN)};
     int s = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    space_address(index, true, text);
+    space_address(n, true, text);
     bool good =
         s >= 0 && inet_pton(AF_INET6, text, &r.address) == 1 && ioctl(s, SIOCSIFADDR, &r) == 0;
     if (s >= 0) close(s);
@@ -95,7 +114,7 @@ static bool address6_set(uint32_t index)
 }
 
 /* Addresses are set once the device is up: only then may it have IPv6 ones. */
-static enum err configure(struct space *n, uint32_t index, uint32_t mtu, struct why *w)
+static enum err configure(struct space *n, uint32_t mtu, struct why *w)
 {
     struct ifreq r = {.ifr_name = SPACE_TUN, .ifr_mtu = (int)mtu};
     int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -107,15 +126,17 @@ static enum err configure(struct space *n, uint32_t index, uint32_t mtu, struct 
     if (!e) (void)ioctl(s, SIOCSIFTXQLEN, &r);
     if (!e) e = up(s, "lo", w);
     if (!e) e = up(s, SPACE_TUN, w);
-    if (!e) e = address4_set(s, index, w);
-    if (!e) n->six = address6_set(index);
+    if (!e) e = address4_set(s, n, w);
+    if (!e) e = route4_set(s, n, w);
+    if (!e) n->six = !n->natted && address6_set(n);
     close(s);
     return e;
 }
 
-enum err space_open(struct space *s, uint32_t index, uint32_t mtu, struct why *w)
+enum err space_open(struct space *s, uint32_t index, bool natted, uint32_t mtu, struct why *w)
 {
     struct ifreq r = {.ifr_name = SPACE_TUN, .ifr_flags = IFF_TUN | IFF_NO_PI};
+    *s = (struct space){.index = index, .natted = natted};
     if (unshare(CLONE_NEWNET))
         return why(w, ERR_UNSUPPORTED, "no network namespace: %s", strerror(errno));
     s->tun = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -126,7 +147,7 @@ enum err space_open(struct space *s, uint32_t index, uint32_t mtu, struct why *w
     if (fd >= 0) close(fd);
     if (s->net != NET_FD_FIRST + (int)index)
         return why(w, ERR_IO, "keeping namespace %u: %s", index, strerror(errno));
-    return configure(s, index, mtu, w);
+    return configure(s, mtu, w);
 }
 
 enum err space_enter(const struct space *s, struct why *w)
@@ -171,22 +192,23 @@ uint64_t space_unread(const struct space *s)
     return dropped;
 }
 
-void space_address(uint32_t index, bool six, char out[SPACE_ADDRESS_BYTES])
+void space_address(const struct space *s, bool six, char out[SPACE_ADDRESS_BYTES])
 {
-    if (six) snprintf(out, SPACE_ADDRESS_BYTES, "fd77::%x", index + 1);
-    else snprintf(out, SPACE_ADDRESS_BYTES, "10.77.0.%u", index + 1);
+    struct in_addr four = {htonl(address4(s))};
+    struct in6_addr of_six = {{{PLAN_NET6, [15] = (uint8_t)(s->index + 1)}}};
+    inet_ntop(six ? AF_INET6 : AF_INET, six ? (void *)&of_six : (void *)&four, out,
+              SPACE_ADDRESS_BYTES);
 }
 
 bool space_destination(const uint8_t *packet, size_t bytes, uint32_t nodes, uint32_t *out)
 {
-    static const uint8_t net6[14] = {0xfd, 0x77};
+    static const uint8_t net6[15] = {PLAN_NET6};
     if (bytes >= 20 && packet[0] >> 4 == 4) {
         uint32_t address;
         memcpy(&address, packet + 16, sizeof address);
-        *out = ntohl(address) - address4(0);
+        *out = ntohl(address) - plan_public(0);
     } else if (bytes >= 40 && packet[0] >> 4 == 6 && !memcmp(packet + 24, net6, sizeof net6)) {
-        *out = (uint32_t)packet[38] << 8 | packet[39];
-        *out -= 1;
+        *out = packet[39] - 1u;
     } else return false;
     return *out < nodes;
 }

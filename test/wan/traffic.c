@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "icmp.h"
+#include "plan.h"
+
+#define NAT_TIMEOUT_S 30
 
 /* In a test program, running out of memory is fatal. */
 static void *memory(void *p)
@@ -18,9 +21,13 @@ void traffic_init(struct traffic *t, uint32_t nodes, uint64_t seed)
     *t = (struct traffic){.nodes = nodes};
     t->links = memory(calloc((size_t)nodes * nodes, sizeof *t->links));
     t->lines = memory(calloc(nodes, sizeof *t->lines));
+    t->nats = memory(calloc(nodes, sizeof *t->nats));
     for (uint32_t i = 0; i < nodes * nodes; i++)
         for (uint32_t j = 0; j < TRAFFIC_CHANCES; j++)
             t->links[i].chance[j] = rng_split(rng_split(rng_init(seed), i), j);
+    for (uint32_t i = 0; i < nodes; i++)
+        nat_init(&t->nats[i], plan_private(i), plan_public(i),
+                 rng_split(rng_init(seed), (uint64_t)nodes * nodes + i));
     traffic_reset(t);
 }
 
@@ -36,6 +43,7 @@ void traffic_fini(struct traffic *t)
     free(t->queue);
     free(t->links);
     free(t->lines);
+    free(t->nats);
 }
 
 struct traffic_link *traffic_link(struct traffic *t, uint32_t from, uint32_t to)
@@ -195,17 +203,29 @@ static void answer(struct traffic *t, const struct traffic_link *l, instant left
     fly(t, delayed(l, left), to, to, said, n);
 }
 
-void traffic_offer(struct traffic *t, instant now, uint32_t from, uint32_t to, const void *data,
+/* The NAT of a node. NULL: it has none. */
+static struct nat *nat_of(struct traffic *t, uint32_t node)
+{
+    const struct matrix_line *l = &t->lines[node].is;
+    if (l->nat == NAT_NONE) return NULL;
+    double seconds = l->nat_timeout_s > 0 ? l->nat_timeout_s : NAT_TIMEOUT_S;
+    nat_set(&t->nats[node], l->nat, span_ns((uint64_t)(seconds * 1e9)));
+    return &t->nats[node];
+}
+
+void traffic_offer(struct traffic *t, instant now, uint32_t from, uint32_t to, void *data,
                    size_t bytes)
 {
     struct traffic_link *l = traffic_link(t, from, to);
+    struct nat *nat = nat_of(t, from);
     struct fate f = draw(l);
     instant left = now;
     l->count.packets++;
     l->count.bytes += bytes;
-    uint64_t *reason = t->held + 2 * bytes > TRAFFIC_HELD_MAX
-                           ? &l->count.full
-                           : stopped(&t->lines[from], l, f.lost, bytes, now, &left);
+    uint64_t *reason;
+    if (nat && !nat_out(nat, now, data, bytes)) reason = &l->count.filtered;
+    else if (t->held + 2 * bytes > TRAFFIC_HELD_MAX) reason = &l->count.full;
+    else reason = stopped(&t->lines[from], l, f.lost, bytes, now, &left);
     if (reason) {
         ++*reason;
         if (reason == &l->count.too_long && l->is.icmp) answer(t, l, left, from, data, bytes);
@@ -244,9 +264,15 @@ struct traffic_packet *traffic_take(struct traffic *t, instant now)
         struct traffic_packet *p = pop(t);
         if (waits(t, p)) continue;
         struct traffic_link *l = traffic_link(t, p->from, p->to);
+        struct nat *nat = nat_of(t, p->to);
+        t->held -= p->bytes;
+        if (nat && !nat_in(nat, p->at, p->data, p->bytes)) {
+            l->count.filtered++;
+            free(p);
+            continue;
+        }
         l->count.delivered++;
         l->count.delivered_bytes += p->bytes;
-        t->held -= p->bytes;
         return p;
     }
     return NULL;

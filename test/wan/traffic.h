@@ -1,8 +1,9 @@
 /* traffic.h -- the packets between the nodes: queued for the lines and the pair's rate, lost, in
  * flight, delivered.
  *
- *     offer --> waits for the sender's line up --> cut? too long? --> waits for the pair's rate
- *           --> lost? --> in flight for the delay --> waits for the receiver's line down --> take
+ *     offer --> the sender's NAT --> waits for its line up --> cut? too long? --> waits for the
+ *           pair's rate --> lost? --> in flight for the delay --> waits for the receiver's line
+ *           down --> its NAT --> take
  *
  * Each wait is a FIFO queue that drops what does not fit; where there is no rate, there is no wait.
  * A line is shared by all pairs of its node.
@@ -22,6 +23,7 @@
 #include "base/instant.h"
 #include "base/rng.h"
 #include "matrix.h"
+#include "nat.h"
 
 #define TRAFFIC_HELD_MAX ((size_t)256 << 20) /* bytes in flight, all links together */
 
@@ -29,7 +31,8 @@ struct traffic_count {
     uint64_t packets, bytes; /* offered */
     uint64_t delivered, delivered_bytes;
     uint64_t lost, full, cut, too_long; /* undelivered packets, by reason */
-    uint64_t duplicated;                /* in flight twice: each is delivered or full */
+    uint64_t duplicated;                /* in flight twice: each has a fate of its own */
+    uint64_t filtered;                  /* undelivered: dropped by the NAT of one of both nodes */
 };
 
 /* What is drawn for each packet, each from a random stream of its own. */
@@ -74,13 +77,15 @@ struct traffic {
     struct traffic_link *links;  /* [nodes * nodes], from * nodes + to; of a node with itself: what
                                     routers answer it */
     struct traffic_line *lines;  /* [nodes] */
+    struct nat *nats;            /* [nodes], of those whose line has one */
     struct traffic_entry *queue; /* a heap, the earliest first */
     size_t count, room, held;    /* held: bytes of all packets in it */
     uint64_t order;
 };
 
-/* Starts with matrix_plain for all pairs and lines without a limit. The seed
- * decides which packets are lost, late or doubled; each link has its own random streams. */
+/* Starts with matrix_plain for all pairs and lines without a limit. The seed decides which packets
+ * are lost, late or doubled, and the ports of NATs; each link and each NAT has its own random
+ * streams. */
 void traffic_init(struct traffic *t, uint32_t nodes, uint64_t seed);
 void traffic_fini(struct traffic *t);
 
@@ -89,11 +94,13 @@ struct traffic_link *traffic_link(struct traffic *t, uint32_t from, uint32_t to)
 /* Applies a rule from now on. */
 void traffic_rule(struct traffic *t, const struct matrix_rule *r);
 
-/* Node `from` sends an IP packet at `now`; copies it. `now` never decreases. */
-void traffic_offer(struct traffic *t, instant now, uint32_t from, uint32_t to, const void *data,
+/* Node `from` sends an IP packet at `now`; copies it. A NAT translates it in place. `to` may be
+ * `from` where that has a NAT: then it is dropped. `now` never decreases. */
+void traffic_offer(struct traffic *t, instant now, uint32_t from, uint32_t to, void *data,
                    size_t bytes);
 
-/* Back to the network before any rule, from now on. Counts and packets stay. */
+/* Back to the network before any rule, from now on. Counts, packets and NATs' mappings stay: those
+ * of a NAT of another kind end with the next packet. */
 void traffic_reset(struct traffic *t);
 
 /* When traffic_take has something to do: a packet is delivered or reaches a line down.

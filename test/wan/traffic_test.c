@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../folder.h"
+#include "plan.h"
 #include "traffic.h"
 
 static struct matrix matrix;
@@ -547,6 +548,102 @@ Test(traffic, a_router_answers_neither_an_error_nor_what_may_be_cut_into_fragmen
     expect(0, 0, 1000000);
 }
 
+/* Sets addresses and UDP ports; the checksums do not matter. */
+static void between(uint32_t from, uint16_t from_port, uint32_t to, uint16_t to_port)
+{
+    const uint32_t words[] = {from, to, (uint32_t)from_port << 16 | to_port};
+    for (int i = 0; i < 12; i++) data[12 + i] = (uint8_t)(words[i / 4] >> (24 - 8 * (i % 4)));
+    data[24] = data[25] = data[26] = data[27] = 0;
+    data[25] = 40; /* bytes of UDP */
+}
+
+static uint32_t address_at(const uint8_t *at) { return word(at) << 16 | word(at + 2); }
+
+Test(traffic, a_nat_translates_before_the_line_up_and_filters_behind_the_line_down)
+{
+    begin("{nodes: 2, rules: [{delay_ms: 10}, {node: 1, nat: port-restricted, up_mbit: 0.8, "
+          "down_mbit: 0.8}]}");
+    udp4(60);
+    between(plan_public(0), 9, plan_public(1), 2000);
+    offer(0, 0, 1, 60); /* nobody was sent anything */
+    cr_assert(traffic_take(&t, INSTANT_NEVER) == NULL);
+    cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.filtered, 1));
+    cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.delivered, 0));
+    cr_assert(eq(u64, t.lines[1].down.free.ns, 10600000));
+    cr_assert(eq(sz, t.held, 0));
+
+    between(plan_private(1), 5000, plan_public(0), 9);
+    offer(20000000, 1, 0, 60);
+    struct traffic_packet *p = traffic_take(&t, (instant){30600000});
+    cr_assert(p != NULL);
+    cr_assert(eq(u32, address_at(p->data + 12), plan_public(1)));
+    const uint16_t port = (uint16_t)word(p->data + 20);
+    free(p);
+
+    between(plan_public(0), 9, plan_public(1), port);
+    offer(40000000, 0, 1, 60);
+    p = traffic_take(&t, (instant){50600000});
+    cr_assert(p != NULL);
+    cr_assert(eq(u32, address_at(p->data + 16), plan_private(1)));
+    cr_assert(eq(u32, word(p->data + 22), 5000));
+    free(p);
+
+    between(plan_private(1), 5000, plan_public(1), port); /* to itself, and without an address */
+    offer(60000000, 1, 1, 60);
+    between(plan_public(1), 5000, plan_public(0), 9);
+    offer(60000000, 1, 0, 60);
+    cr_assert(eq(u64, traffic_due(&t).ns, UINT64_MAX));
+    cr_assert(eq(u64, traffic_link(&t, 1, 1)->count.filtered, 1));
+    cr_assert(eq(u64, traffic_link(&t, 1, 0)->count.filtered, 1));
+    cr_assert(eq(u64, t.lines[1].up.free.ns, 20600000)); /* what is filtered does not use it */
+}
+
+Test(traffic, a_mapping_lasts_30_s_or_what_the_matrix_says_and_outlives_another_matrix)
+{
+    const struct {
+        const char *rule;
+        uint64_t ms;
+    } cases[] = {{"nat: full-cone", 30000}, {"nat: full-cone, nat_timeout_s: 0.5", 500}};
+    for (size_t i = 0; i < 2; i++) {
+        char text[100];
+        if (i) traffic_fini(&t);
+        snprintf(text, sizeof text, "{nodes: 2, rules: [{node: 1, %s}]}", cases[i].rule);
+        begin(text);
+        udp4(60);
+        between(plan_private(1), 5000, plan_public(0), 9);
+        offer(0, 1, 0, 60);
+        struct traffic_packet *p = traffic_take(&t, INSTANT_NEVER);
+        const uint16_t port = (uint16_t)word(p->data + 20);
+        free(p);
+        traffic_reset(&t);
+        for (uint32_t j = 0; j < matrix.count; j++) traffic_rule(&t, &matrix.rules[j]);
+        between(plan_public(0), 9, plan_public(1), port);
+        offer(cases[i].ms * 1000000 - 1, 0, 1, 60);
+        offer(cases[i].ms * 1000000, 0, 1, 60);
+        unsigned count;
+        drain(1, &count);
+        cr_assert(eq(uint, count, 1));
+        cr_assert(eq(u64, traffic_link(&t, 0, 1)->count.filtered, 1));
+    }
+}
+
+Test(traffic, a_router_tells_a_node_behind_a_nat_how_long_a_packet_may_be)
+{
+    begin("{nodes: 2, rules: [{mtu: 1400, icmp: true}, {node: 0, nat: symmetric}]}");
+    udp4(1500);
+    between(plan_private(0), 5000, plan_public(1), 9);
+    offer(0, 0, 1, 1500);
+    struct traffic_packet *p = traffic_take(&t, INSTANT_NEVER);
+    cr_assert(p != NULL);
+    cr_assert(eq(u32, p->to, 0));
+    cr_assert(eq(u32, address_at(p->data + 16), plan_private(0)));
+    cr_assert(eq(u32, address_at(p->data + 28 + 12), plan_private(0)));
+    cr_assert(eq(u32, word(p->data + 28 + 20), 5000));
+    cr_assert(eq(u32, summed(0, p->data, 20), 0xffff));
+    cr_assert(eq(u32, summed(0, p->data + 20, p->bytes - 20), 0xffff));
+    free(p);
+}
+
 /* A matrix of four nodes where anything may be set for any pair and any line. */
 static void begin_at_random(struct rng *r)
 {
@@ -567,6 +664,9 @@ static void begin_at_random(struct rng *r)
         n += snprintf(text + n, sizeof text - (size_t)n,
                       "  - {node: %d, up_mbit: %d, down_mbit: %d, line_kib: %d}\n", i,
                       (int)rng_below(r, 30), (int)rng_below(r, 30), 2 + (int)rng_below(r, 100));
+    /* What these packets hold is no IP: the NAT drops all of it. */
+    if (rng_below(r, 2))
+        snprintf(text + n, sizeof text - (size_t)n, "  - {node: 3, nat: symmetric}\n");
     begin(text);
 }
 
@@ -609,12 +709,14 @@ Test(traffic, every_packet_is_delivered_or_counted_for_a_reason_whatever_the_mat
         for (uint32_t i = 0; i < 16; i++) {
             const struct traffic_count *c = &t.links[i].count;
             cr_assert(eq(u64, c->packets + c->duplicated,
-                         c->delivered + c->lost + c->full + c->cut + c->too_long));
+                         c->delivered + c->lost + c->full + c->cut + c->too_long + c->filtered));
             all.lost += c->lost, all.full += c->full, all.cut += c->cut;
             all.too_long += c->too_long, all.duplicated += c->duplicated;
+            all.filtered += c->filtered;
         }
     }
-    cr_assert(all.lost && all.full && all.cut && all.too_long && all.duplicated); /* all were met */
+    cr_assert(all.lost && all.full && all.cut && all.too_long); /* all were met */
+    cr_assert(all.duplicated && all.filtered);
 }
 
 Test(matrix, rules_come_by_time_and_later_ones_of_a_moment_win)
@@ -651,6 +753,27 @@ Test(matrix, scaled_rates_and_queues_are_divided_and_delays_stay)
     cr_assert(plain.rate_mbit == 25 && plain.loss == 0 && plain.in_order);
 }
 
+Test(matrix, nodes_behind_nats_are_those_of_the_last_rule)
+{
+    cr_assert(eq(int,
+                 read_text("nodes: 5\nrules:\n  - {nat: symmetric}\n  - {node: 0, nat: none}\n"
+                           "  - {node: [1, 2], nat: full-cone}\n  - {at_s: 5, up_mbit: 3}\n"
+                           "  - {node: 3, nat: restricted, nat_timeout_s: 12}\n"
+                           "  - {node: 4, nat: port-restricted}\n"),
+                 ERR_OK),
+              "%s", w.text);
+    cr_assert(eq(u64, matrix_natted(&matrix), 0x1e));
+    const enum nat_kind kinds[] = {NAT_NONE, NAT_FULL_CONE, NAT_FULL_CONE, NAT_RESTRICTED,
+                                   NAT_PORT_RESTRICTED};
+    for (uint32_t node = 0; node < 5; node++) {
+        struct matrix_line l = {0};
+        for (uint32_t i = 0; i < matrix.count; i++)
+            if (matrix_covers_line(&matrix.rules[i], node)) matrix_apply_line(&matrix.rules[i], &l);
+        cr_assert(eq(int, (int)l.nat, (int)kinds[node]));
+        cr_assert(l.up_mbit == 3 && l.nat_timeout_s == (node == 3 ? 12 : 0));
+    }
+}
+
 Test(matrix, what_is_wrong_in_it_is_said_with_its_line)
 {
     const char *const bad[][2] = {
@@ -658,7 +781,8 @@ Test(matrix, what_is_wrong_in_it_is_said_with_its_line)
         {"rules: []", "nodes is missing"},
         {"nodes: 2\nfrob: 1", ":2:1: a matrix knows nodes"},
         {"nodes: 2\nrules:\n  - {delay: 1}", ":3:6: a rule knows from, to, both, at_s, delay_ms, "},
-        {"nodes: 2\nrules:\n  - {down: 1}", "; or node, at_s, up_mbit, down_mbit, line_kib"},
+        {"nodes: 2\nrules:\n  - {down: 1}",
+         "; or node, at_s, up_mbit, down_mbit, line_kib, nat, nat_timeout_s"},
         {"nodes: 2\nrules:\n  - {delay_ms: -1}", "delay_ms needs a number from 0 to 10000"},
         {"nodes: 2\nrules:\n  - {to: 2, cut: true}", "a node needs a whole number from 0 to 1"},
         {"nodes: 2\nrules:\n  - {from: [], cut: true}", "names no node"},
@@ -679,6 +803,14 @@ Test(matrix, what_is_wrong_in_it_is_said_with_its_line)
         {"nodes: 2\nrules:\n  - {reorder_ms: -1}", "reorder_ms needs a number from 0 to 10000"},
         {"nodes: 2\nrules:\n  - {mtu: 100}", "mtu needs a whole number from 576 to 9000"},
         {"nodes: 2\nrules:\n  - {icmp: yes}", "icmp needs true or false"},
+        {"nodes: 2\nrules:\n  - {nat: cone}",
+         ":3:11: nat needs full-cone, restricted, port-restricted, symmetric or none"},
+        {"nodes: 2\nrules:\n  - {nat: [symmetric]}", ":3:11: nat needs full-cone, "},
+        {"nodes: 2\nrules:\n  - {at_s: 5, node: 1, nat: none}",
+         ":3:5: a rule with nat cannot have at_s: a NAT is there from the start"},
+        {"nodes: 2\nrules:\n  - {from: 0, nat: symmetric}", ":3:15: a rule is for pairs"},
+        {"nodes: 2\nrules:\n  - {nat_timeout_s: 0}",
+         "nat_timeout_s needs a number from 0.1 to 86400"},
         {"nodes: 2\nrules: 3", "rules needs a list"},
         {"nodes: [", "m.yaml:"},
         {"4", "a matrix is a mapping"},

@@ -16,15 +16,16 @@
  * because this machine was too slow to read them. Those are in no count.
  *
  * matrix.h describes the matrix, space.h the addresses, journal.h the counts. COMMAND gets WAN_NODE
- * (0, 1, ...), WAN_NODES, WAN_ADDRESS and, where the kernel has IPv6, WAN_ADDRESS6 in its
- * environment. One process holds all TUN devices and forwards their packets. "wan: 4 nodes, seed 7,
- * process 123" means that everything is set up.
+ * (0, 1, ...), WAN_NODES, WAN_ADDRESS and, where the node has IPv6, WAN_ADDRESS6 in its
+ * environment: its own addresses, so behind a NAT a private one. One process holds all TUN devices
+ * and forwards their packets. "wan: 4 nodes, seed 7, process 123" means that everything is set up.
  *
  * With COMMAND it lives as long as one of the commands; otherwise until a signal, or until its
  * parent ends (as does what --enter started). SIGTERM and SIGINT are passed to the commands, which
  * can still reach each other until they end, for at most GRACE_S; a second signal ends everything
- * at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again"): all pairs and lines start over,
- * at_s counts from then. All descendants of the commands end with wan.
+ * at once. SIGUSR1 reads MATRIX.yaml again ("wan: read again", or "wan: not read again" if
+ * something is wrong with it): all pairs and lines start over, at_s counts from then; NATs keep
+ * their mappings. All descendants of the commands end with wan.
  *
  * Exit codes: 0; that of the first command that failed; 124 at the time limit; 2 for wrong
  * usage; 77 if the machine does not allow namespaces or TUN devices: nothing was run then. */
@@ -105,9 +106,9 @@ static void be_node(const struct wan *w, uint32_t index)
     if (space_enter(&w->spaces[index], &y)) _exit(told(&y));
     set_number("WAN_NODE", index);
     set_number("WAN_NODES", w->matrix.nodes);
-    space_address(index, false, address);
+    space_address(&w->spaces[index], false, address);
     setenv("WAN_ADDRESS", address, 1);
-    space_address(index, true, address);
+    space_address(&w->spaces[index], true, address);
     if (w->spaces[index].six) setenv("WAN_ADDRESS6", address, 1);
     execvp(w->command[0], w->command);
     fprintf(stderr, "wan: %s: %s\n", w->command[0], strerror(errno));
@@ -174,25 +175,6 @@ static enum err read_matrix(const struct wan *w, struct matrix *out, struct why 
     return e;
 }
 
-static void read_again(struct wan *w)
-{
-    static struct matrix again;
-    struct why y;
-    if (read_matrix(w, &again, &y)) {
-        told(&y);
-        return;
-    }
-    if (again.nodes != w->matrix.nodes) {
-        fprintf(stderr, "wan: %s: there are %u nodes, not %u\n", w->path, w->matrix.nodes,
-                again.nodes);
-        return;
-    }
-    w->matrix = again;
-    w->read = clock_now();
-    w->rule = 0;
-    traffic_reset(&w->traffic);
-}
-
 static void rules(struct wan *w, instant now)
 {
     for (; w->rule < w->matrix.count; w->rule++) {
@@ -202,6 +184,32 @@ static void rules(struct wan *w, instant now)
     }
 }
 
+static bool read_again(struct wan *w)
+{
+    static struct matrix again;
+    struct why y;
+    if (read_matrix(w, &again, &y)) {
+        told(&y);
+        return false;
+    }
+    if (again.nodes != w->matrix.nodes) {
+        fprintf(stderr, "wan: %s: there are %u nodes, not %u\n", w->path, w->matrix.nodes,
+                again.nodes);
+        return false;
+    }
+    if (matrix_natted(&again) != matrix_natted(&w->matrix)) {
+        fprintf(stderr, "wan: %s: other nodes than before are behind NATs: start it anew\n",
+                w->path);
+        return false;
+    }
+    w->matrix = again;
+    w->read = clock_now();
+    w->rule = 0;
+    traffic_reset(&w->traffic);
+    rules(w, w->read);
+    return true;
+}
+
 static void signals(struct wan *w)
 {
     struct signalfd_siginfo s;
@@ -209,9 +217,7 @@ static void signals(struct wan *w)
         int number = (int)s.ssi_signo;
         if (number == SIGCHLD) reap(w);
         else if (number == SIGUSR1) {
-            read_again(w);
-            rules(w, w->read);
-            puts("wan: read again");
+            puts(read_again(w) ? "wan: read again" : "wan: not read again");
         } else if (w->asked) w->end = clock_now();
         else {
             w->asked = true;
@@ -229,7 +235,8 @@ static void take_from(struct wan *w, uint32_t from)
         uint32_t to;
         ssize_t n = read(w->spaces[from].tun, packet, sizeof packet);
         if (n <= 0) return;
-        if (space_destination(packet, (size_t)n, w->matrix.nodes, &to) && to != from)
+        if (space_destination(packet, (size_t)n, w->matrix.nodes, &to) &&
+            (to != from || w->spaces[from].natted))
             traffic_offer(&w->traffic, now, from, to, packet, (size_t)n);
     }
 }
@@ -324,9 +331,10 @@ static int run(struct wan *w)
 {
     struct why y;
     if (read_matrix(w, &w->matrix, &y)) return told(&y);
+    const uint64_t natted = matrix_natted(&w->matrix);
     if (space_begin(&y)) return told(&y);
     for (uint32_t i = 0; i < w->matrix.nodes; i++)
-        if (space_open(&w->spaces[i], i, w->matrix.mtu, &y)) return told(&y);
+        if (space_open(&w->spaces[i], i, natted >> i & 1, w->matrix.mtu, &y)) return told(&y);
 
     sigset_t mine;
     const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR1};

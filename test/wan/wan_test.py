@@ -12,14 +12,20 @@ class Peer:
     """peer.py in a node; `answer` waits for its final output."""
 
     def __init__(self, wan, node, role, *words, six=False):
-        self.child = wan.start(node, [sys.executable, PEER, role, address(node, six)] + [str(w) for w in words],
-                               stdout=subprocess.PIPE, text=True)
+        self.child = wan.start(node, [sys.executable, PEER, role, "::" if six else "0.0.0.0"] + [str(w) for w in words],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.child.stdout.readline()
 
     def answer(self):
         said = self.child.stdout.read()  # not communicate: it loses what readline has buffered
         self.child.wait()
         return json.loads(said)
+
+    def ask(self, *words):
+        """The answer to a line of `peer.py steps`."""
+        self.child.stdin.write(json.dumps(words) + "\n")
+        self.child.stdin.flush()
+        return json.loads(self.child.stdout.readline())
 
     def end(self):
         self.child.kill()
@@ -149,6 +155,86 @@ def events():
     ok(sent < 3000 and count["cut"] >= 1, "a rule with at_s cuts and another heals", (sent, count))
 
 
+KINDS = ("open", "full-cone", "restricted", "port-restricted", "symmetric")
+
+
+def contact(first, second, kinds, peers):
+    """Two nodes send to each other where a third sees them, in turn: first, second, first. Which of the three arrived, as a string; and which
+    should: a packet is let in by open nodes and full cones, by others that have sent to its address, and, unless they are restricted cones,
+    to its port from the port that it is for."""
+    a, b = peers[first], peers[second]
+    to_a, to_b = a.ask("open"), b.ask("open")
+    a.ask("send", to_b, "1")
+    b.ask("send", to_a, "2")
+    a.ask("send", to_b, "3")
+    arrived = "".join(sorted(a.ask("got") + b.ask("got")))
+
+    def answered(by, of):
+        return by == "port-restricted" and of != "symmetric" or by in KINDS[:3]
+
+    should = ("1" if kinds[1] in KINDS[:2] else "") + ("2" if answered(*kinds) else "") + ("3" if answered(*reversed(kinds)) else "")
+    return arrived, should
+
+
+def nats():
+    """Two nodes of each kind and a server: who reaches whom."""
+    nodes = {kind: (1 + 2 * i, 2 + 2 * i) for i, kind in enumerate(KINDS)}
+    rules = ["{node: %s, nat: %s}" % (list(nodes[kind]), kind) for kind in KINDS[1:]]
+    text = "{nodes: 11, rules: [%s, {nat_timeout_s: 600}, {from: 0, mtu: 1400, icmp: true}, {to: 0, mtu: 1400, icmp: true}]}"
+    wan = Wan(text % ", ".join(rules))
+    servers = [Peer(wan, i, "where") for i in (0, 1)]
+    peers = {i: Peer(wan, i, "steps", address(0)) for i in range(1, 11)}
+    for kind in KINDS:
+        i = nodes[kind][1]
+        seen = [peers[i].ask("open") for _ in range(2)]
+        ok(all(s[0] == address(i) for s in seen) and seen[0][1] != seen[1][1], "%s: others see a node at its public address" % kind, seen)
+        before = peers[i].ask("open")
+        peers[i].ask("send", [address(1), 5000], "a")
+        (other,) = [json.loads(x) for x in peers[i].ask("got")]
+        ok((other[1] != before) == (kind == "symmetric") and other[1][0] == address(i), "%s: a second server sees the port that a NAT of this kind shows" % kind,
+           (before, other))
+    for i, one in enumerate(KINDS):
+        for other in KINDS[i:]:
+            found = [contact(nodes[a][0], nodes[b][1], (a, b), peers) for a, b in ((one, other), (other, one))]
+            ok(all(a == b for a, b in found), "%s and %s: who begins, and who is let in" % (one, other), found)
+    for p in list(peers.values()) + servers:
+        p.end()
+    for i in (0, nodes["symmetric"][0], nodes["full-cone"][0]):
+        found = Peer(wan, i, "mtu", address(2 if i == 0 else 0)).answer()
+        ok(found == 1400, "node %d is told how long a packet may be" % i, found)
+        found = Peer(wan, i, "refused", address(2 if i == 0 else 0)).answer()
+        ok(found is True, "and that nobody listens", found)
+    count = wan.stop()
+    ok(count[nodes["open"][0], nodes["restricted"][1]]["filtered"] >= 1 and count[nodes["full-cone"][0], nodes["open"][1]]["filtered"] == 0,
+       "what a NAT does not let in is counted", count)
+    ok(all(c["packets"] + c["duplicated"] == sum(c[k] for k in ("delivered", "lost", "full", "cut", "too_long", "filtered")) for c in count.values()),
+       "every packet has one fate", count)
+
+
+def mappings():
+    """They end, and are kept when the matrix is read again."""
+    wan = Wan("{nodes: 2, rules: [{node: 1, nat: full-cone, nat_timeout_s: 600}]}", seed=7)
+    server, peer = Peer(wan, 0, "where"), Peer(wan, 1, "steps", address(0))
+    before = peer.ask("open")
+    wan.change("{nodes: 2, rules: [{node: 1, nat: full-cone, nat_timeout_s: 0.1}, {cut: false}]}")
+    time.sleep(0.3)
+    after = peer.ask("send", [address(0), 9], "x")
+    wan.change("{nodes: 2, rules: [{node: 1, nat: full-cone, nat_timeout_s: 600}]}")
+    kept = [peer.ask("send", [address(0), 9], "x") for _ in range(2)]
+    ok(before != after and kept[0] == kept[1], "a mapping ends when it was not used, and the next has another port", (before, after, kept))
+    try:
+        wan.change("{nodes: 2, rules: [{node: 0, nat: symmetric}]}")
+        ok(False, "a matrix with other nodes behind NATs is refused")
+    except RuntimeError:
+        ok(peer.ask("send", [address(0), 9], "x") == kept[1], "a matrix with other nodes behind NATs is refused, and changes nothing")
+    for p in (server, peer):
+        p.end()
+    wan.stop()
+    code, said = commands("{nodes: 2, rules: [{node: 1, nat: symmetric}]}", ["sh", "-c", "echo $WAN_NODE has $WAN_ADDRESS and ${WAN_ADDRESS6:-none}."])
+    ok(code == 0 and "0 has %s and 2001:db8::1." % address(0) in said and "1 has %s and none." % inside(1) in said,
+       "a node behind a NAT knows its own address, and has no IPv6", said)
+
+
 def scale():
     wan = Wan("{nodes: 2, rules: [{rate_mbit: 80, delay_ms: 30, queue_kib: 20480}]}", scale=10)
     found = bursts(wan, 0, 1, 800, 1000)
@@ -178,6 +264,7 @@ NAMED = {
     "dial-up": (1, {(0, 2): 100}, {(0, 2): 0.8}),
     "long-fat": (100, {(0, 3): 200}, {(0, 3): 10}),
     "uneven": (10, {(0, 3): 40}, {(0, 3): 4, (3, 0): 0.4}),
+    "nat": (10, {(1, 0): 40, (3, 0): 40, (7, 0): 40}, {(2, 0): 3, (6, 0): 3}),
 }
 
 
@@ -262,7 +349,7 @@ def alive(marker):
 def programs():
     two = "{nodes: 2, seconds: 100}"
     code, said = commands(two, ["sh", "-c", "echo $WAN_NODE of $WAN_NODES has $WAN_ADDRESS; exit $WAN_NODE"])
-    ok(code == 1 and "0 of 2 has 10.77.0.1\n" in said and "1 of 2 has 10.77.0.2\n" in said,
+    ok(code == 1 and "0 of 2 has 203.0.113.1\n" in said and "1 of 2 has 203.0.113.2\n" in said,
        "each node's command knows where it is, and the first failure is handed on", said)
     code, said = commands(two, ["sh", "-c", "trap 'echo asked; exit 0' TERM; echo here; sleep 60 & wait"], signal.SIGTERM)
     ok(code == 0 and said.count("asked") == 2, "SIGTERM is handed on to all commands", (code, said))
@@ -320,6 +407,8 @@ loss()
 paths()
 cuts()
 events()
+nats()
+mappings()
 scale()
 named()
 journal()

@@ -19,7 +19,13 @@ PORT = 4433  # of a worker, whatever its node
 
 
 def address(node, six=False):
-    return "fd77::%x" % (node + 1) if six else "10.77.0.%d" % (node + 1)
+    """Where others see a node: its own address, or that of its NAT."""
+    return "2001:db8::%x" % (node + 1) if six else "203.0.113.%d" % (node + 1)
+
+
+def inside(node):
+    """The own address of a node behind a NAT."""
+    return "192.168.77.%d" % (node + 1)
 
 
 def matrix(name):
