@@ -129,7 +129,7 @@ LINES = [  # (what is typed, code, key, found, remedy)
     ("run {e} --listen", 2, "--listen", "needs|value|without", "HOST:PORT"),
     ("run {e} --listen nowhere", 2, "nowhere", "port", "host:port"),
     ("run {e} --peers 1.2.3.4:4433", 2, "1.2.3.4:4433", "no ID", "write ID@"),
-    ("run {e} --peers https://example.org/p.txt", 2, "https://example.org/p.txt", "web", "download"),
+    ("run {e} --peers http://example.org/p.txt", 2, "http://example.org/p.txt", "over http", "write https"),
     ("run {e} --peers nothing.txt", 2, "nothing.txt", "no file", "ID@host:port"),
     ("run {e} --set data.corpus=nowhere", 2, "--set data.corpus", "no folder", "shoal prepare"),
     ("run {e} --set model.vocab=300", 2, "--set model.vocab", "512 tokens", "at least 512"),
