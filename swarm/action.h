@@ -38,7 +38,7 @@ enum event_kind {
     EVENT_LINK_UP,     /* link, id, address, dialled, exporter */
     EVENT_LINK_DOWN,   /* link, code, said: it was up */
     EVENT_LINK_MOVED,  /* link, address: the peer's packets come from there now */
-    EVENT_DIAL_FAILED, /* id, code: a dial that failed */
+    EVENT_DIAL_FAILED, /* id, address, code: a dial that failed */
     /* id, address, code: a peer of the peer list, or this node where it is its own id, can be
      * reached there. May come again with other addresses. `code`: 0 for the list that the node
      * started with, or the number of a later one. */

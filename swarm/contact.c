@@ -176,12 +176,13 @@ void contact_ended(struct members *m, int i, uint32_t code, const struct sink *o
     listed_give_up(m, i);
 }
 
-void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], uint32_t code,
-                         instant now, const struct sink *out)
+void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                         const struct address *at, uint32_t code, instant now,
+                         const struct sink *out)
 {
     m->now = now;
     int i = members_by_id(m, id);
-    listed_dial_failed(m, id);
+    listed_dial_failed(m, id, at);
     if (i == NOBODY) return;
     struct member *p = &m->members[i];
     p->dialling = false;

@@ -66,7 +66,7 @@ void members_link_up(struct members *m, const struct event *e, const struct sink
     struct stranger_link s = {.link = e->link, .address = e->address, .since = m->now};
     memcpy(s.id, e->id, sizeof s.id);
     memcpy(s.exporter, e->exporter, sizeof s.exporter);
-    int i = listed_met(m, e->id, e->dialled);
+    int i = listed_met(m, e->id, &e->address, e->dialled);
     if (i == NOBODY) stranger_add(m, &s, out);
     else attach(m, i, &s, e->dialled, out);
     say_hello(m, &s, out);

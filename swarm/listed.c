@@ -30,12 +30,24 @@ static struct listed *find(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]
     return NULL;
 }
 
-static struct listed *find_dialling(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
+static const struct address any_address = {0};
+
+/* The entry of this ID that is dialled at this address; family 0: at any. */
+static struct listed *find_dialling(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                                    const struct address *at)
 {
-    for (size_t k = 0; k < m->listed_count; k++)
-        if (m->listed[k].dialling && memcmp(m->listed[k].id, id, CRYPTO_KEY_BYTES) == 0)
-            return &m->listed[k];
+    for (size_t k = 0; k < m->listed_count; k++) {
+        struct listed *l = &m->listed[k];
+        if (l->dialling && memcmp(l->id, id, CRYPTO_KEY_BYTES) == 0 &&
+            (at->family == 0 || address_equal(&l->dialled, at)))
+            return l;
+    }
     return NULL;
+}
+
+static const struct address *next_address(const struct listed *l)
+{
+    return &l->addresses[l->failures % l->addresses_count];
 }
 
 bool listed_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a,
@@ -104,14 +116,13 @@ void listed_give_up(struct members *m, int i)
 
 static void dial(struct members *m, struct listed *l, const struct sink *out)
 {
-    struct action a = {.kind = ACTION_DIAL,
-                       .peer = wire_sid(l->id),
-                       .address = l->addresses[l->failures % l->addresses_count]};
+    struct action a = {.kind = ACTION_DIAL, .peer = wire_sid(l->id), .address = *next_address(l)};
     memcpy(a.id, l->id, sizeof a.id);
     bool many = m->listed_count > LISTED_DIALS || l->list; /* more may come */
     if (many && l->failures < LISTED_DOUBLINGS)
         a.patience = span_ns(LISTED_PATIENCE.ns << l->failures);
     l->dialling = true;
+    l->dialled = a.address;
     sink_act(out, &a);
 }
 
@@ -128,15 +139,19 @@ void listed_dial(struct members *m, const struct sink *out)
             m->listed_at = instant_min(m->listed_at, l->again);
             continue;
         }
-        if (members_find(m, wire_sid(l->id)) != NOBODY || find_dialling(m, l->id)) continue;
+        if (members_find(m, wire_sid(l->id)) != NOBODY) continue;
+        if (find_dialling(m, l->id, next_address(l))) continue; /* by another list's entry */
         dial(m, l, out);
         under_way++;
     }
 }
 
-void listed_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
+void listed_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                        const struct address *at)
 {
-    struct listed *l = find_dialling(m, id);
+    struct listed *l = find_dialling(m, id, at);
+    /* Nobody else dials who is no member. */
+    if (!l && members_by_id(m, id) == NOBODY) l = find_dialling(m, id, &any_address);
     if (!l) return;
     l->dialling = false;
     l->failures++;
@@ -144,10 +159,12 @@ void listed_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
     m->listed_at = m->now; /* the next entry may be dialled */
 }
 
-int listed_met(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], bool dialled)
+int listed_met(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *at,
+               bool dialled)
 {
-    struct listed *l = find_dialling(m, id);
+    struct listed *l = find_dialling(m, id, dialled ? at : &any_address);
     int i = members_by_id(m, id);
+    if (!l && i == NOBODY) l = find_dialling(m, id, &any_address);
     if (!l) return i;
     if (i == NOBODY) i = members_add(m, id);
     if (dialled) l->dialling = false;

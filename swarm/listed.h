@@ -29,12 +29,14 @@ bool listed_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const str
  * time. m->listed_at: when to do so again. */
 void listed_dial(struct members *m, const struct sink *out);
 
-/* A dial of listed_dial to this ID has failed. */
-void listed_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
+/* A dial to this ID at this address (family 0: whatever it was) has failed. */
+void listed_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                        const struct address *at);
 
-/* A link to this ID is up. While a list's entry of it is dialled, its peer gets a slot in the member
- * table. NOBODY: it has none. */
-int listed_met(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], bool dialled);
+/* A link to this ID is up, at the address that was dialled or from where it called. While a list's
+ * entry of it is dialled, its peer gets a slot in the member table. NOBODY: it has none. */
+int listed_met(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *at,
+               bool dialled);
 
 /* A dial to this member, or its link, failed. If only the list knows it, its slot in the member
  * table is freed and it waits for its next turn. */

@@ -40,8 +40,9 @@ void members_publish(struct members *m, const struct record_progress *mine, inst
 void members_link_up(struct members *m, const struct event *e, const struct sink *out);
 void members_link_down(struct members *m, link_id link, uint32_t code, instant now,
                        const struct sink *out);
-void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], uint32_t code,
-                         instant now, const struct sink *out);
+void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                         const struct address *at, uint32_t code, instant now,
+                         const struct sink *out);
 /* A peer of a peer list, or this node where it is its own id, can also be reached at this
  * address. `list`: EVENT_ADDRESS. */
 void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],

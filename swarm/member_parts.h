@@ -122,7 +122,8 @@ struct listed {
     uint32_t list;     /* 0: the one of the start, else the number of a later one */
     uint32_t failures; /* consecutive failed dials */
     instant again;     /* not dialled before then */
-    bool dialling;     /* by listed_dial */
+    bool dialling;     /* by listed_dial, at: */
+    struct address dialled;
 };
 
 struct member_config {

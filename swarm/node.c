@@ -164,7 +164,7 @@ static void on_network(struct node *n, const struct event *e)
         members_moved(&n->members, e->link, &e->address, n->now, &in);
         break;
     case EVENT_DIAL_FAILED:
-        members_dial_failed(&n->members, e->id, e->code, n->now, &in);
+        members_dial_failed(&n->members, e->id, &e->address, e->code, n->now, &in);
         break;
     case EVENT_ADDRESS:
         members_address_found(&n->members, e->id, &e->address, e->code, n->now);

@@ -117,7 +117,7 @@ static void dial(struct driver *d, const struct action *a)
                            .address = a->address};
     memcpy(end.id, a->id, sizeof end.id);
     peers_ended(&d->peers, &end);
-    struct event e = {.kind = EVENT_DIAL_FAILED, .code = end.code};
+    struct event e = {.kind = EVENT_DIAL_FAILED, .code = end.code, .address = a->address};
     memcpy(e.id, a->id, sizeof e.id);
     report_later(d, &e);
 }

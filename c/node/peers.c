@@ -170,7 +170,8 @@ static void new_list(struct peers *p, const struct weblist_answer *a)
     struct peerlist **list = &p->later[a->index].list;
     struct resolver **names = &p->later[a->index].resolver;
     if (a->faults)
-        fprintf(stderr, "shoal: %s; %zu lines of this list are left out\n", a->fault, a->faults);
+        fprintf(stderr, "shoal: %s; %zu line%s left out of this list\n", a->fault, a->faults,
+                a->faults == 1 ? " is" : "s are");
     resolver_close(*names);
     weblist_free(*list);
     *names = NULL;

@@ -98,6 +98,7 @@ def chunked(ask):
 GOOD_URL = web.serve(good) + "/swarm/peers.txt?key=secret"
 for name, url in (("plain", GOOD_URL), ("chunked", web.serve(chunked, "curve", "127.0.0.1") + "/"),
                   ("until-close", web.serve(lambda ask: ask.raw(b"HTTP/1.0 200 OK\r\n\r\n" + GOOD)) + "/"),
+                  ("chain", web.serve(good, "chained") + "/"),
                   ("tls-1.2", web.serve(good, most=ssl.TLSVersion.TLSv1_2) + "/"),
                   ("redirected", web.serve(lambda ask: ask.say(b"", "302 Found", "Location: " + ("/second" if ask.path == "/" else GOOD_URL))) + "/")):
     w = worker(name, url)
@@ -143,9 +144,9 @@ BAD = [  # name, URL, what is said of it
     ("huge", web.serve(status("200 OK", "X: y") and says(HEAD + b"Content-Length: 2000000\r\n\r\n")) + "/", "it sends more than 1024 KiB"),
     ("endless", web.serve(endless) + "/", "it sends more than 1024 KiB"),
     ("missing", web.serve(status("404 Not Found")) + "/a/b?token=secret", "it answers with status 404"),
-    ("forbidden", web.serve(status("403 Forbidden")) + "/", "it answers with status 403"),
     ("page", web.serve(says(HEAD + b"\r\n<!doctype html>\n<p>Hello\x1b[2J\n")) + "/", "it is no peer list: none of its lines is ID@host:port"),
     ("foreign", web.serve(good, "foreign") + "/", "its certificate is refused: no authority of %s has signed it" % web.authorities),
+    ("forged", web.serve(good, "forged") + "/", "its certificate is refused|no TLS with it: "),
     ("elsewhere", web.serve(good, "elsewhere") + "/", "its certificate is refused: it is not for localhost"),
     ("old", web.serve(good, "old") + "/", "its certificate is refused: it has expired"),
     ("plain", web.plain(lambda s: s.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + GOOD)) + "/", "no TLS with it: "),
@@ -198,7 +199,8 @@ mixed = b"# list\nnonsense\x1b[2J\n\0\0\n" + b"x" * 5000 + b"\n" + GOOD + b"http
 dice = chance()
 w = worker("hostile", web.serve(lambda ask: ask.say(false)) + "/", web.serve(lambda ask: ask.say(crowd)) + "/", web.serve(lambda ask: ask.say(mixed)) + "/")
 ok(wait_for(lambda: linked(w) >= 1, 90, lambda: len(w.events("dial_failed"))), "a worker joins beside hostile lists", text_of(w))
-ok(re.search(r"shoal: https://localhost:\d+/:2: 'nonsense\?\[2J' is not a peer.*; 4 lines of this list are left out", text_of(w)) and "\x1b[2J" not in text_of(w),
+print("# linked %.1f s after its start" % (w.events("up")[0]["t"] - w.events("start")[0]["t"] if w.events("up") else -1), flush=True)
+ok(re.search(r"shoal: https://localhost:\d+/:2: 'nonsense\?\[2J' is not a peer.*; 4 lines are left out of this list", text_of(w)) and "\x1b[2J" not in text_of(w),
    "what is left out of a list is said", text_of(w))
 gone(w)
 

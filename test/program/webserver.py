@@ -34,11 +34,18 @@ class Web:
     def __init__(self, folder):
         self.folder, self.ports = folder, []
         os.makedirs(folder, exist_ok=True)
-        self.authority("ours", "rsa:2048")
+        self.authority("ours", "rsa:4096")
+        self.authority("curves", "ec", "-pkeyopt", "ec_paramgen_curve:secp384r1")
         self.authority("theirs", "rsa:2048")
-        self.authorities = os.path.join(folder, "ours.crt")
+        self.authorities = os.path.join(folder, "authorities.pem")
+        self.bundle("authorities.pem", "ours", None, "curves")
         self.certificate("good", "ours", "DNS:localhost,IP:127.0.0.1")
-        self.certificate("curve", "ours", "DNS:localhost,IP:127.0.0.1", kind="ec")
+        self.certificate("curve", "curves", "DNS:localhost,IP:127.0.0.1", kind="ec")
+        self.certificate("between", "ours", "DNS:between", authority=True)
+        self.certificate("chained", "between", "DNS:*.localhost,DNS:localhost")
+        self.bundle("chained.crt", "chained", "between")
+        self.certificate("forged", "good", "DNS:localhost")  # by one that is no authority
+        self.bundle("forged.crt", "forged", "good")
         self.certificate("foreign", "theirs", "DNS:localhost,IP:127.0.0.1")
         self.certificate("elsewhere", "ours", "DNS:example.org")
         self.certificate("old", "ours", "DNS:localhost,IP:127.0.0.1", days=-1)
@@ -48,18 +55,30 @@ class Web:
         if done.returncode:
             raise RuntimeError("openssl %s\n%s" % (" ".join(arguments), done.stdout))
 
-    def authority(self, name, key):
-        self.openssl("req", "-x509", "-newkey", key, "-nodes", "-keyout", name + ".key", "-out", name + ".crt", "-days", "3650",
+    def authority(self, name, *key):
+        self.openssl("req", "-x509", "-newkey", *key, "-nodes", "-keyout", name + ".key", "-out", name + ".crt", "-days", "3650",
                      "-subj", "/CN=Authority " + name)
 
-    def certificate(self, name, by, names, kind="rsa", days=30):
+    def bundle(self, to, *names):
+        """Certificates in one file; None: one that cannot be read."""
+        text = ""
+        for name in names:
+            if name:
+                with open(os.path.join(self.folder, name + ".crt")) as f:
+                    text += f.read()
+            else:
+                text += "# a comment\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        with open(os.path.join(self.folder, to), "w") as f:
+            f.write(text)
+
+    def certificate(self, name, by, names, kind="rsa", days=30, authority=False):
         if kind == "ec":
             self.openssl("ecparam", "-name", "secp384r1", "-genkey", "-noout", "-out", name + ".key")
         else:
             self.openssl("genrsa", "-out", name + ".key", "2048")
-        self.openssl("req", "-new", "-key", name + ".key", "-out", name + ".csr", "-subj", "/CN=localhost")
+        self.openssl("req", "-new", "-key", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + ("Between" if authority else "localhost"))
         with open(os.path.join(self.folder, name + ".ext"), "w") as f:
-            f.write("subjectAltName=%s\nbasicConstraints=CA:FALSE\n" % names)
+            f.write("subjectAltName=%s\nbasicConstraints=CA:%s\n" % (names, "TRUE" if authority else "FALSE"))
         self.openssl("x509", "-req", "-in", name + ".csr", "-CA", by + ".crt", "-CAkey", by + ".key", "-CAcreateserial", "-out", name + ".crt",
                      "-days", str(days), "-sha384" if kind == "ec" else "-sha256", "-extfile", name + ".ext")
 

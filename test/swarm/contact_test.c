@@ -227,22 +227,23 @@ Test(contact, lists_that_nobody_announced_and_this_node_itself_are_no_entries)
 Test(contact, no_list_takes_an_address_from_another)
 {
     struct address good = {4, {10, 0, 0, 1}, 4433};
-    bool tried = false;
     stage.config.lists = 2;
     stage_start(&stage);
-    listed(1, x.id, &good);
     for (uint16_t k = 1; k < 40; k++) listed(2, x.id, &(struct address){4, {10, 6, 6, 6}, k});
+    cr_assert(eq(sz, dials(), (size_t)1));
     stage_forget(&stage);
-    for (int turn = 0; turn < 4 && !tried; turn++) {
-        fail_dial(x.id);
-        pass(9000);
-        for (size_t i = 0; i < stage.actions_count; i++)
-            tried = tried || (stage.actions[i].kind == ACTION_DIAL &&
-                              address_equal(&stage.actions[i].address, &good));
-        cr_assert(le(sz, dials(), (size_t)2), "one dial at a time, and the one of RECONNECT_ALONE");
+    listed(1, x.id, &good);
+    cr_assert(eq(sz, dials(), (size_t)1), "it does not wait for the others");
+    cr_assert(address_equal(&last_dial()->address, &good));
+    for (int turn = 0; turn < 4; turn++) {
+        struct event e = {.kind = EVENT_DIAL_FAILED, .code = CLOSE_TIMEOUT, .address = good};
+        memcpy(e.id, x.id, sizeof e.id);
+        stage_give(&stage, e);
         stage_forget(&stage);
+        pass(11000);
+        cr_assert(eq(sz, dials(), (size_t)1), "the other dial is still under way");
+        cr_assert(address_equal(&last_dial()->address, &good));
     }
-    cr_assert(tried);
 }
 
 Test(contact, a_list_that_is_full_takes_new_entries_for_those_that_failed)
