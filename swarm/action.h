@@ -67,6 +67,8 @@ enum event_kind {
     EVENT_APPLIED,
     EVENT_ADOPTED, /* state: the download of ORDER_ADOPT is in place */
     EVENT_LEAVE,   /* the user wants to leave: say goodbye, then ORDER_FINISH */
+    /* bytes: a REVOKED record (wire.h) that was kept, or that the experiment's owner has made */
+    EVENT_REVOKED,
 };
 
 /* A chunk of both vectors, and the state that it is of. */
@@ -87,6 +89,8 @@ struct round_progress {
 struct event {
     enum event_kind kind;
     instant now;
+    uint64_t
+        wall_ms;  /* unix milliseconds, for tickets; 0: as before, and as much as passed since */
     link_id link; /* the link that the event is about */
     union {
         struct { /* links */
@@ -211,6 +215,9 @@ enum action_kind {
     /* keep: the spare buffers hold this chunk now; keep it where it outlives the process. What was
      * kept is worth nothing any more at the next ORDER_APPLY. */
     ACTION_KEEP,
+    /* revoked: a newer list of revoked tickets has come; keep it where it outlives the process, and
+     * give it back at the next start (EVENT_REVOKED) */
+    ACTION_REVOKED,
     /* the log */
     ACTION_NOTE, /* note: something a person or a test wants to know */
 };
@@ -249,6 +256,7 @@ struct action {
             struct bytes mean; /* its wire bytes */
         } replay;
         struct kept_chunk keep;
+        struct bytes revoked; /* a REVOKED record, as signed */
         struct note note;
     };
 };

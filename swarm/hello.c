@@ -7,6 +7,7 @@
 #include "contact.h"
 #include "doubles.h"
 #include "listed.h"
+#include "member_health.h"
 #include "member_probe.h"
 #include "member_push.h"
 #include "member_record.h"
@@ -17,11 +18,12 @@
 #include "wire.h"
 
 #define STRANGER_PERIOD span_s(10) /* SPEC.md, "Membership" */
+#define REVOKED_LINGER  span_ms(300)
 
 static void say_hello(struct members *m, const struct stranger_link *to, const struct sink *out)
 {
-    uint8_t room[74 + CRYPTO_HASH_BYTES + RECORD_BYTES_MAX + NODE_SHARED_MAX];
-    uint8_t proof[CRYPTO_HASH_BYTES];
+    uint8_t room[74 + ACCESS_PROOF_BYTES + RECORD_BYTES_MAX + NODE_SHARED_MAX];
+    uint8_t proof[ACCESS_PROOF_BYTES];
     size_t proof_bytes = access_prove(m, to->exporter, proof);
     struct writer w = writer_init(room, sizeof room);
     writer_u16(&w, WIRE_MAJOR);
@@ -80,6 +82,7 @@ static void inform(struct members *m, int i)
     struct member *p = &m->members[i];
     for (int k = 0; k < STORED_COUNT; k++)
         if (m->mine[k].count) m->mine[k].push |= member_bit(i);
+    if (m->revoked.count) m->revoked.push |= member_bit(i);
     p->differs = true;
     m->sync_at = instant_min(m->sync_at, instant_after(m->now, MEMBER_FLUSH_DELAY));
     member_probe(m, i);
@@ -201,17 +204,17 @@ bool members_hello(struct members *m, link_id link, struct bytes body, instant n
     }
     const uint8_t *id = s ? s->id : m->members[i].id;
     const uint8_t *exporter = s ? s->exporter : member_link_of(&m->members[i], link)->exporter;
-    if (!access_admits(m, exporter, id, proof)) {
-        note_stranger(m, &m->not_admitted_at, id, "not_admitted",
-                      "it does not hold the swarm's secret", out);
-        contact_turn_away(
-            m, i, link, CLOSE_REFUSED,
-            "this swarm takes who holds its secret (swarm.access.psk) and nobody else", out);
+    struct access_answer asked;
+    access_ask(m, exporter, id, proof, &asked);
+    if (!asked.admitted) {
+        note_stranger(m, &m->not_admitted_at, id, "not_admitted", asked.log, out);
+        contact_turn_away(m, i, link, CLOSE_REFUSED, asked.told, out);
         return true;
     }
     if (s && !admit(m, link, &h, &i, out)) return false;
     if (i == NOBODY) return true;
     struct member *p = &m->members[i];
+    access_shown(p, &asked.ticket);
     if (p->twin.link != LINK_NONE) {
         contact_hang_up(m, link, CLOSE_DUPLICATE, "another process of yours is being looked at",
                         out);
@@ -247,10 +250,46 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     if (!member_any_link(&m->members[i])) contact_ended(m, i, code, out);
 }
 
+/* So that it takes the list from somebody, although nobody is linked to it any more soon. */
+static void send_revoked(struct members *m, int i, const struct sink *out)
+{
+    uint8_t room[RECORD_ENVELOPE_BYTES + RECORD_BYTES_MAX];
+    struct writer w = writer_init(room, sizeof room);
+    (void)record_pack(&w, 0, member_stored_bytes(&m->revoked));
+    struct action a = {.kind = ACTION_FRAME,
+                       .peer = m->members[i].sid,
+                       .link = member_link(m, i),
+                       .type = WIRE_GOSSIP,
+                       .bytes = writer_bytes(&w)};
+    if (a.link != LINK_NONE) sink_act(out, &a);
+}
+
+/* Its ticket has ended or was revoked: it is out, and hears why. */
+static void look_at_ticket(struct members *m, int i, const struct sink *out)
+{
+    struct member *p = &m->members[i];
+    enum ticket_fault f = access_over(m, p);
+    char story[TICKET_STORY_BYTES];
+    if (!f) return;
+    (void)ticket_story(f, &p->ticket, story);
+    if (member_live(p)) {
+        contact_note(p->id, "ticket_over", "why", story, out);
+        member_lose(m, i, HEALTH_DEAD, out);
+        p->lingers = f == TICKET_REVOKED ? instant_after(m->now, REVOKED_LINGER) : m->now;
+        if (f == TICKET_REVOKED) send_revoked(m, i, out);
+    }
+    if (m->now.ns < p->lingers.ns) return;
+    for (int j = 0; j < MEMBER_LINKS; j++)
+        if (p->links[j].link != LINK_NONE && p->links[j].greeted)
+            contact_turn_away(m, i, p->links[j].link, CLOSE_REFUSED, story, out);
+}
+
 void hello_tick(struct members *m, const struct sink *out)
 {
     contact_tick(m, out);
     for (int i = 0; i < MEMBERS_MAX; i++) {
+        if (!m->members[i].used) continue;
+        look_at_ticket(m, i, out);
         if (!m->members[i].used) continue;
         contact_look(m, i, out);
         look_at_twin(m, i, out);

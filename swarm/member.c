@@ -1,5 +1,6 @@
 #include "member.h"
 
+#include "access.h"
 #include "contact.h"
 #include "doubles.h"
 #include "hello.h"
@@ -67,6 +68,11 @@ bool members_datagram(struct members *m, link_id link, struct bytes bytes, insta
     return true;
 }
 
+void members_revoked(struct members *m, struct bytes record, const struct sink *out)
+{
+    (void)access_revoke(m, record, NOBODY, out);
+}
+
 /* ---- time ---- */
 
 void members_tick(struct members *m, instant now, const struct sink *out)
@@ -105,7 +111,7 @@ instant members_due(const struct members *m)
         due = instant_min(due, instant_after(p->heard, MEMBER_LEASE));
         if (p->health == HEALTH_SUSPECT) due = instant_min(due, member_suspicion_ends(m, p));
     }
-    return instant_min(due, contact_due(m));
+    return instant_min(instant_min(due, contact_due(m)), access_due(m));
 }
 
 void members_late(struct members *m, span late)

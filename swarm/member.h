@@ -12,6 +12,7 @@
  *
  *     table        who is known, the links to them, news for the caller
  *     push         pushing records, and publishing my own
+ *     access       who may join, revoked tickets; with ticket
  *     health       suspicion, death, return
  *     probe        PING and PONG
  *     contact      dialling; with listed (the peer lists) and seen (my addresses)
@@ -69,6 +70,10 @@ void members_sync(struct members *m, link_id link, uint64_t ticket, struct bytes
 /* The reply to ticket m->ticket. */
 void members_synced(struct members *m, bool ok, struct bytes reply, instant now,
                     const struct sink *out);
+
+/* A list of revoked tickets that was kept, or that the owner has made; another than a list of this
+ * swarm's changes nothing. */
+void members_revoked(struct members *m, struct bytes record, const struct sink *out);
 
 /* I leave: announces it to everybody. */
 void members_leave(struct members *m, instant now, const struct sink *out);

@@ -4,6 +4,7 @@
 
 #include "action.h"
 #include "base/rng.h"
+#include "ticket.h"
 #include "wire.h"
 
 /* Live members (at most NODE_GROUP_MAX with me), and gone ones still remembered. */
@@ -97,6 +98,8 @@ struct member {
     instant dial_at, refused;
     enum reach_reason unreached; /* why the latest dial failed; REACH_REASONS: it did not fail */
     struct record_reach reach;   /* valid when stored[STORED_REACH].count */
+    struct ticket ticket;        /* that it showed last; serial 0: none (access.h) */
+    instant lingers;             /* its ticket is over: its links end then; 0: it is not */
 };
 
 #define STRANGERS_MAX 32
@@ -134,7 +137,8 @@ struct member_config {
     struct address advertise;             /* family 0: use what peers observe */
     const struct peer_address *bootstrap; /* the peer list, lent for members_init */
     size_t bootstrap_count;
-    struct bytes shared, secret; /* as in node_config */
+    struct bytes shared, secret, ticket; /* as in node_config, like ticket_key */
+    const uint8_t *ticket_key;
     size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);
     /* [bootstrap_count + lists * NODE_LATER_MAX]: storage for the peer lists, lent for the life of
      * members. */
@@ -181,6 +185,10 @@ struct members {
     uint32_t lists_awaited;           /* bit i - 1: list i has not come yet */
     /* Nobody of another experiment, or without the secret, is noted before. */
     instant other_run_at, not_admitted_at;
+    uint64_t wall_ms; /* unix milliseconds at wall_at */
+    instant wall_at;
+    struct stored revoked; /* the latest list of revoked tickets, and its fields */
+    struct record_revoked revoked_list;
     instant clone_at;   /* next time that another process with my key is logged */
     uint64_t ticket;    /* of the SYNC under way; 0: none */
     uint64_t tickets;   /* issued so far */

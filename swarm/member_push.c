@@ -28,6 +28,11 @@ bool member_pack(struct members *m, int member, struct writer *w)
 {
     uint64_t bit = (uint64_t)1 << member;
     bool left = false;
+    if (m->revoked.push & bit) {
+        struct stored *s = &m->revoked;
+        if (!record_pack(w, member_age_ms(s, m->now), member_stored_bytes(s))) left = true;
+        else s->push &= ~bit;
+    }
     for (int i = -1; i < MEMBERS_MAX; i++) {
         if (i >= 0 && !m->members[i].used) continue;
         for (int k = 0; k < STORED_COUNT; k++) {
@@ -49,7 +54,7 @@ bool member_pack(struct members *m, int member, struct writer *w)
 
 static uint64_t pushed_to(const struct members *m)
 {
-    uint64_t all = 0;
+    uint64_t all = m->revoked.push;
     for (int i = -1; i < MEMBERS_MAX; i++) {
         if (i >= 0 && !m->members[i].used) continue;
         for (int k = 0; k < STORED_COUNT; k++)

@@ -1,5 +1,6 @@
 #include "member_record.h"
 
+#include "access.h"
 #include "contact.h"
 #include "member_health.h"
 #include "member_probe.h"
@@ -55,6 +56,7 @@ static void reconsider(struct members *m, int i, const struct sink *out)
     struct member *p = &m->members[i];
     if (p->health == HEALTH_ALIVE || p->incarnation <= p->suspected_incarnation) return;
     if (instant_since(m->now, p->heard).ns > MEMBER_LEASE.ns) return;
+    if (access_over(m, p)) return;
     if (!member_live(p) && members_live(m) >= NODE_GROUP_MAX) return;
     member_revive(m, i, out);
 }
@@ -189,6 +191,7 @@ static struct version version_of(const struct record *r)
     case RECORD_REACH:
         return r->reach.version;
     case RECORD_SUSPECT:
+    case RECORD_REVOKED:
         break;
     }
     return (struct version){0, 0};
@@ -200,8 +203,9 @@ static bool absorb(struct members *m, uint32_t age, struct bytes bytes, int from
 {
     struct record r;
     bool known_kind =
-        bytes.count > 0 && bytes.data[0] >= RECORD_PEER && bytes.data[0] <= RECORD_REACH;
+        bytes.count > 0 && bytes.data[0] >= RECORD_PEER && bytes.data[0] <= RECORD_REVOKED;
     if (!known_kind) return bytes.count > 0; /* from a later minor version */
+    if (bytes.data[0] == RECORD_REVOKED) return access_revoke(m, bytes, from, out);
     if (!record_read(bytes, &r)) return false;
     if (record_writer(&r) == m->self) {
         if (version_newer(version_of(&r), (struct version){m->incarnation, m->seq}) &&
@@ -220,6 +224,8 @@ static bool absorb(struct members *m, uint32_t age, struct bytes bytes, int from
         return absorb_leave(m, &r.leave, age, bytes, from, out);
     case RECORD_REACH:
         return absorb_reach(m, &r.reach, age, bytes, from, out);
+    case RECORD_REVOKED:
+        break;
     }
     return true;
 }

@@ -11,7 +11,7 @@
 #define SYNC_PATIENCE  span_s(10)
 #define SYNC_REPLY_MAX (24 << 10)
 #define SYNC_ENTRY     (8 + 1 + 12)
-#define SYNC_ENTRIES   (MEMBERS_MAX * STORED_COUNT + STORED_COUNT)
+#define SYNC_ENTRIES   (MEMBERS_MAX * STORED_COUNT + STORED_COUNT + 1)
 
 static const enum record_kind kind_of[STORED_COUNT] = {RECORD_PEER, RECORD_PROGRESS, RECORD_LEAVE,
                                                        RECORD_REACH};
@@ -24,6 +24,7 @@ struct entry {
 
 static const struct stored *stored_of(const struct members *m, sid s, uint8_t kind)
 {
+    if (kind == RECORD_REVOKED) return m->config.ticket_key ? &m->revoked : NULL;
     for (int k = 0; k < STORED_COUNT; k++) {
         if (kind_of[k] != kind) continue;
         if (s == m->self) return &m->mine[k];
@@ -33,12 +34,12 @@ static const struct stored *stored_of(const struct members *m, sid s, uint8_t ki
     return NULL;
 }
 
-static void write_entry(struct writer *w, sid s, int k, const struct stored *stored,
+static void write_entry(struct writer *w, sid s, enum record_kind kind, const struct stored *stored,
                         uint16_t *count)
 {
     if (stored->count == 0) return;
     writer_u64(w, s);
-    writer_u8(w, (uint8_t)kind_of[k]);
+    writer_u8(w, (uint8_t)kind);
     writer_u64(w, stored->version.incarnation);
     writer_u32(w, stored->version.seq);
     (*count)++;
@@ -50,11 +51,13 @@ static void ask_sync(struct members *m, int i, const struct sink *out)
     uint8_t room[3 + SYNC_ENTRY * SYNC_ENTRIES];
     struct writer w = writer_init(room + 3, sizeof room - 3);
     uint16_t count = 0;
-    for (int k = 0; k < STORED_COUNT; k++) write_entry(&w, m->self, k, &m->mine[k], &count);
+    write_entry(&w, 0, RECORD_REVOKED, &m->revoked, &count);
+    for (int k = 0; k < STORED_COUNT; k++)
+        write_entry(&w, m->self, kind_of[k], &m->mine[k], &count);
     for (int j = 0; j < MEMBERS_MAX; j++) {
         const struct member *p = &m->members[j];
         for (int k = 0; p->used && p->known && k < STORED_COUNT; k++)
-            write_entry(&w, p->sid, k, &p->stored[k], &count);
+            write_entry(&w, p->sid, kind_of[k], &p->stored[k], &count);
     }
     struct writer head = writer_init(room, 3);
     writer_u8(&head, WIRE_SYNC);
@@ -85,12 +88,12 @@ static bool read_entries(struct reader *r, struct entry *out, uint16_t *count)
 }
 
 /* Packs my record when the peer's entry for it is older or missing. */
-static void pack_newer(struct members *m, sid s, int k, const struct stored *mine,
+static void pack_newer(struct members *m, sid s, enum record_kind kind, const struct stored *mine,
                        const struct entry *theirs, uint16_t count, struct writer *w)
 {
     if (mine->count == 0) return;
     for (uint16_t j = 0; j < count; j++)
-        if (theirs[j].sid == s && theirs[j].kind == kind_of[k] &&
+        if (theirs[j].sid == s && theirs[j].kind == kind &&
             !version_newer(mine->version, theirs[j].version))
             return;
     (void)record_pack(w, member_age_ms(mine, m->now), member_stored_bytes(mine));
@@ -112,18 +115,21 @@ void members_sync(struct members *m, link_id link, uint64_t ticket, struct bytes
         struct writer w = writer_init(room + 2, sizeof room - 2);
         for (uint16_t j = 0; j < count; j++) { /* the records I want */
             const struct stored *s = stored_of(m, theirs[j].sid, theirs[j].kind);
-            bool unknown = theirs[j].sid != m->self && members_find(m, theirs[j].sid) == NOBODY;
+            bool unknown = theirs[j].sid && theirs[j].sid != m->self &&
+                           members_find(m, theirs[j].sid) == NOBODY;
             if (unknown || (s && member_fresh(s, theirs[j].version))) {
                 writer_u64(&w, theirs[j].sid);
                 writer_u8(&w, theirs[j].kind);
                 wants++;
             }
         }
+        pack_newer(m, 0, RECORD_REVOKED, &m->revoked, theirs, count, &w);
         for (int k = 0; k < STORED_COUNT; k++)
-            pack_newer(m, m->self, k, &m->mine[k], theirs, count, &w);
+            pack_newer(m, m->self, kind_of[k], &m->mine[k], theirs, count, &w);
         for (int i = 0; i < MEMBERS_MAX; i++)
             for (int k = 0; m->members[i].used && m->members[i].known && k < STORED_COUNT; k++)
-                pack_newer(m, m->members[i].sid, k, &m->members[i].stored[k], theirs, count, &w);
+                pack_newer(m, m->members[i].sid, kind_of[k], &m->members[i].stored[k], theirs,
+                           count, &w);
         struct writer head = writer_init(room, 2);
         writer_u16(&head, wants);
         a.bytes = bytes_of(room, 2 + w.used);

@@ -47,7 +47,7 @@ bool member_any_link(const struct member *p)
 bool member_greeted(const struct member *p, link_id link)
 {
     for (int j = 0; j < MEMBER_LINKS; j++)
-        if (p->links[j].link == link) return p->links[j].greeted;
+        if (p->links[j].link == link) return p->links[j].greeted && !member_over(p);
     return false;
 }
 
@@ -134,7 +134,7 @@ static uint64_t entry_digest(sid s, enum stored_kind k, struct version v)
 
 uint64_t member_view_digest(const struct members *m)
 {
-    uint64_t d = 0;
+    uint64_t d = m->revoked.count ? entry_digest(0, STORED_COUNT, m->revoked.version) : 0;
     for (int k = 0; k < STORED_COUNT; k++)
         if (m->mine[k].count) d ^= entry_digest(m->self, (enum stored_kind)k, m->mine[k].version);
     for (int i = 0; i < MEMBERS_MAX; i++) {
@@ -181,6 +181,7 @@ void member_note(const struct sink *out, const char *name, const struct member *
 void member_forget_pushes(struct members *m, int member)
 {
     uint64_t keep = ~((uint64_t)1 << member);
+    m->revoked.push &= keep;
     for (int i = -1; i < MEMBERS_MAX; i++) {
         for (int k = 0; k < STORED_COUNT; k++)
             (i < 0 ? &m->mine[k] : &m->members[i].stored[k])->push &= keep;

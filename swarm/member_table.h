@@ -35,13 +35,15 @@ struct address members_address(const struct members *m);
 struct member_link *member_link_of(struct member *p, link_id link);
 /* Is there any link to it, greeted or not? */
 bool member_any_link(const struct member *p);
-/* Has its HELLO arrived on this link? */
+/* Has its HELLO arrived on this link, and is its ticket not over? */
 bool member_greeted(const struct member *p, link_id link);
 /* Is `a` preferred to `b`? Both sides agree on the order: the links that the smaller ID dialled
  * come first, and of those the newest. But a link on which a restarted process has sent HELLO beats
  * those of its former life. */
 bool member_better_link(const struct members *m, const struct member *p,
                         const struct member_link *a, const struct member_link *b);
+/* Is its ticket over? Then nothing but HELLO is taken from it. */
+static inline bool member_over(const struct member *p) { return p->lingers.ns != 0; }
 /* Is a HELLO on this link kept back (twin.h)? */
 static inline bool member_held_back(const struct member *p, link_id link)
 {

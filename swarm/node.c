@@ -80,8 +80,8 @@ static void on_frame(struct node *n, const struct event *e)
         good = members_hello(&n->members, e->link, e->bytes, n->now, &in);
     } else if (!p) {
         good = false;
-    } else if (member_held_back(p, e->link)) {
-        return; /* nothing is accepted while its HELLO is held back */
+    } else if (member_held_back(p, e->link) || member_over(p)) {
+        return; /* nothing is accepted while its HELLO is held back, or it is out */
     } else if (!member_greeted(p, e->link)) {
         good = false;
     } else if (e->type == WIRE_SEEN) {
@@ -229,6 +229,7 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
     span late = instant_since(n->now, n->promised);
     if (late.ns > LATE.ns) members_late(&n->members, late);
     n->members.now = n->now;
+    if (in->wall_ms) n->members.wall_ms = in->wall_ms, n->members.wall_at = n->now;
     switch (in->kind) {
     case EVENT_TICK:
         break;
@@ -250,6 +251,11 @@ void node_step(struct node *n, const struct event *in, const struct sink *out)
     case EVENT_LEAVE:
         node_leave(n);
         break;
+    case EVENT_REVOKED: {
+        struct sink to = node_inner(n);
+        members_revoked(&n->members, in->bytes, &to);
+        break;
+    }
     default:
         on_network(n, in);
     }
@@ -338,6 +344,8 @@ static enum err check_config(const struct node_config *c, const struct lineage_s
     if (c->secret.count && c->secret.count < NODE_SECRET_MIN)
         return why(w, ERR_USAGE, "a secret has at least %d bytes, not %zu", NODE_SECRET_MIN,
                    c->secret.count);
+    if (c->ticket_key && c->ticket.count != TICKET_BYTES)
+        return why(w, ERR_USAGE, "a ticket has %d bytes, not %zu", TICKET_BYTES, c->ticket.count);
     if (c->shared.count > NODE_SHARED_MAX)
         return why(w, ERR_USAGE, "%zu bytes of what members share, %d fit", c->shared.count,
                    NODE_SHARED_MAX);
@@ -360,6 +368,8 @@ static void init_parts(struct node *n, const struct node_config *c, struct liste
                               .bootstrap_count = c->bootstrap_count,
                               .shared = c->shared,
                               .secret = c->secret,
+                              .ticket_key = c->ticket_key,
+                              .ticket = c->ticket,
                               .differ = c->differ,
                               .listed = listed,
                               .lists = c->lists};

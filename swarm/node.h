@@ -46,6 +46,10 @@ struct node_config {
     /* What whoever joins must hold (access.h), at least NODE_SECRET_MIN unpredictable bytes; lent
      * for the life of the node. Empty: anybody may join. */
     struct bytes secret;
+    /* The experiment's key: who joins must show a ticket of it (ticket.h), and `ticket` is my own,
+     * TICKET_BYTES. NULL: no tickets. Both are lent for the life of the node. */
+    const uint8_t *ticket_key;
+    struct bytes ticket;
     /* Describes how a peer's settings, which may be any bytes, differ from ours; returns its
      * length. NULL: not needed. */
     size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);

@@ -179,6 +179,28 @@ static bool read_reach(struct reader *r, struct record_reach *p)
     return p->sid != 0;
 }
 
+static void write_revoked(struct writer *w, const struct record_revoked *v)
+{
+    writer_u32(w, v->number);
+    writer_u32(w, v->below);
+    writer_u8(w, v->count);
+    for (size_t i = 0; i < v->count; i++) writer_u32(w, v->serials[i]);
+}
+
+static bool read_revoked(struct reader *r, struct record_revoked *v)
+{
+    *v = (struct record_revoked){0};
+    v->number = reader_u32(r);
+    v->below = reader_u32(r);
+    v->count = reader_u8(r);
+    if (v->count > RECORD_REVOKED_MAX) return false;
+    for (size_t i = 0; i < v->count; i++) {
+        v->serials[i] = reader_u32(r);
+        if (i ? v->serials[i] <= v->serials[i - 1] : v->serials[i] < v->below) return false;
+    }
+    return v->number != 0;
+}
+
 bool record_read(struct bytes bytes, struct record *out)
 {
     if (bytes.count < CRYPTO_SIGNATURE_BYTES) return false;
@@ -204,6 +226,9 @@ bool record_read(struct bytes bytes, struct record *out)
     case RECORD_REACH:
         good = read_reach(&r, &out->reach);
         break;
+    case RECORD_REVOKED:
+        good = read_revoked(&r, &out->revoked);
+        break;
     }
     return good && reader_done(&r);
 }
@@ -221,6 +246,8 @@ sid record_writer(const struct record *r)
         return r->leave.sid;
     case RECORD_REACH:
         return r->reach.sid;
+    case RECORD_REVOKED:
+        break;
     }
     return 0;
 }
@@ -257,6 +284,9 @@ size_t record_write(const struct crypto *c, const uint8_t run_id[CRYPTO_DIGEST_B
         break;
     case RECORD_REACH:
         write_reach(&w, &r->reach);
+        break;
+    case RECORD_REVOKED:
+        write_revoked(&w, &r->revoked);
         break;
     }
     assert(!w.full);

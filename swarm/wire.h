@@ -79,18 +79,21 @@ enum record_kind {
     RECORD_PROGRESS = 0x82,
     RECORD_SUSPECT = 0x83,
     RECORD_LEAVE = 0x84,
-    RECORD_REACH = 0x85 /* since 1.1 */
+    RECORD_REACH = 0x85,  /* since 1.1 */
+    RECORD_REVOKED = 0x86 /* signed by the experiment's key (ticket.h), not by a node */
 };
 
-#define RECORD_ADDRESSES_MAX  2
-#define RECORD_PEER_BYTES(n)  (119 + 19 * (n)) /* with n addresses */
-#define RECORD_PROGRESS_BYTES 155
-#define RECORD_SUSPECT_BYTES  89
-#define RECORD_LEAVE_BYTES    85
-#define RECORD_REACH_MAX      NODE_GROUP_MAX
-#define RECORD_REACH_BYTES(n) (86 + 9 * (n)) /* with n members */
-#define RECORD_BYTES_MAX      RECORD_REACH_BYTES(RECORD_REACH_MAX)
-#define RECORD_ENVELOPE_BYTES 6 /* in GOSSIP: length u16, age_ms u32 */
+#define RECORD_ADDRESSES_MAX    2
+#define RECORD_PEER_BYTES(n)    (119 + 19 * (n)) /* with n addresses */
+#define RECORD_PROGRESS_BYTES   155
+#define RECORD_SUSPECT_BYTES    89
+#define RECORD_LEAVE_BYTES      85
+#define RECORD_REACH_MAX        NODE_GROUP_MAX
+#define RECORD_REACH_BYTES(n)   (86 + 9 * (n)) /* with n members */
+#define RECORD_REVOKED_MAX      48
+#define RECORD_REVOKED_BYTES(n) (74 + 4 * (n)) /* with n serials */
+#define RECORD_BYTES_MAX        RECORD_REACH_BYTES(RECORD_REACH_MAX)
+#define RECORD_ENVELOPE_BYTES   6 /* in GOSSIP: length u16, age_ms u32 */
 
 struct version { /* ordered by incarnation, then by seq */
     uint64_t incarnation;
@@ -149,6 +152,14 @@ struct record_reach {
     struct peer_unreached list[RECORD_REACH_MAX]; /* ascending */
 };
 
+/* The tickets that the experiment's owner has revoked. */
+struct record_revoked {
+    uint32_t number; /* from 1; of several lists the one with the highest counts */
+    uint32_t below;  /* all serials below this one are revoked, too */
+    uint8_t count;
+    uint32_t serials[RECORD_REVOKED_MAX]; /* ascending, none below `below` */
+};
+
 struct record {
     enum record_kind kind;
     union {
@@ -157,6 +168,7 @@ struct record {
         struct record_suspect suspect;
         struct record_leave leave;
         struct record_reach reach;
+        struct record_revoked revoked;
     };
 };
 
@@ -164,7 +176,7 @@ struct record {
  * ID is known. False unless the bytes are one whole record of a known kind with valid values. */
 bool record_read(struct bytes bytes, struct record *out);
 
-/* The short name of the writer; 0 for an unknown kind. */
+/* The short name of the writer; 0 for an unknown kind, and for REVOKED, which no node writes. */
 sid record_writer(const struct record *r);
 
 /* Has the node with this ID signed the record? */

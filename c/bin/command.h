@@ -81,6 +81,7 @@ int run_main(int argc, char **argv);
 int status_main(int argc, char **argv);
 int swarm_main(int argc, char **argv);
 int train_main(int argc, char **argv);
+int ticket_main(int argc, char **argv);
 int version_main(int argc, char **argv);
 
 #endif

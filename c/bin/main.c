@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"init", init_main, "write an experiment for a corpus, to begin with"},
     {"plan", plan_main, "say what an experiment takes, before anything is spent"},
     {"keygen", keygen_main, "make the identity of a node"},
+    {"ticket", ticket_main, "let members into a swarm one by one, and out again"},
     {"run", run_main, "train as one worker of a swarm"},
     {"swarm", swarm_main, "start a whole swarm on this machine and watch it"},
     {"status", status_main, "the swarm as one peer sees it"},

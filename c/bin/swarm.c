@@ -199,6 +199,11 @@ static enum err open_experiment(const struct wishes *o, struct experiment *x, st
     enum err e = settings_read("swarm", &from, x, w);
     if (!e) e = check_epochs(o, x, w);
     if (!e) e = check_corpus(x, w);
+    if (!e && x->swarm.access == ACCESS_TICKET)
+        e = why(w, ERR_USAGE,
+                "swarm.access: %s asks for tickets, which are of keys that shoal swarm has yet to "
+                "make: leave swarm.access out of it for a swarm on this machine",
+                o->experiment);
     if (!e && o->deterministic && x->outer.count != OUTER_COUNT_STEPS)
         e = why(
             w, ERR_USAGE,

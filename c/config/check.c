@@ -102,8 +102,20 @@ static void outer_check(struct experiment *x)
                       x->outer.overlap, (big)x->outer.every);
 }
 
+static void access_check(struct experiment *x)
+{
+    const char *key = x->swarm.access_key;
+    if (x->swarm.access != ACCESS_TICKET || !GOOD("swarm.access", "swarm.access.ticket")) return;
+    if (strlen(key) == 64 && strspn(key, "0123456789abcdefABCDEF") == 64) return;
+    char shown[TREE_SHOWN_BYTES];
+    CONTRADICTION("swarm.access.ticket",
+                  "found %s, needs the 64 hexadecimal digits that `shoal ticket key` prints",
+                  tree_shown(key, strlen(key), shown));
+}
+
 void check_contradictions(struct experiment *x)
 {
+    access_check(x);
     model_check(x);
     batch_check(x);
     schedule_check(x);
@@ -130,8 +142,6 @@ void check_built(struct experiment *x)
                 "training on while an average is under way is not built yet: write 0");
     if (GOOD("outer.fragments") && x->outer.fragments > 1)
         UNBUILT("outer.fragments", "averaging in parts is not built yet: write 1");
-    if (GOOD("swarm.access") && x->swarm.access == ACCESS_TICKET)
-        UNBUILT("swarm.access", "tickets are not built yet: write open or {psk: FILE}");
     if (GOOD("swarm.group.max", "swarm.group.min") && x->swarm.group_max < 20)
         UNBUILT("swarm.group.max",
                 "groups that leave members out are not built yet: leave it out, and all who are "

@@ -88,8 +88,10 @@ struct experiment {
         char identity[EXPERIMENT_PATH_BYTES];
         enum access_kind access;
         char access_key[EXPERIMENT_PATH_BYTES]; /* psk: file; ticket: the experiment's public key */
-        uint32_t group_min, group_max;          /* 2 .. 20 */
-        uint32_t bandwidth_mbps; /* first guess of this machine's uplink, Mbit/s; >= 1 */
+        char ticket[EXPERIMENT_PATH_BYTES];     /* files; of ACCESS_TICKET alone */
+        char revoked[EXPERIMENT_PATH_BYTES];
+        uint32_t group_min, group_max; /* 2 .. 20 */
+        uint32_t bandwidth_mbps;       /* first guess of this machine's uplink, Mbit/s; >= 1 */
         /* Congestion control for outgoing packets; may differ between members. */
         enum congestion congestion;
     } swarm;

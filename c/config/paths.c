@@ -76,12 +76,20 @@ static void resolve(struct experiment *x, const struct schema_key *k, struct exp
                  base, EXPERIMENT_PATH_BYTES - 1);
 }
 
+/* Is the key of another form of access than the experiment's? */
+static bool of_other_access(const struct experiment *x, const char *path)
+{
+    if (!strcmp(path, "swarm.access.psk")) return x->swarm.access != ACCESS_PSK;
+    return x->swarm.access != ACCESS_TICKET &&
+           (!strcmp(path, "swarm.ticket") || !strcmp(path, "swarm.revoked"));
+}
+
 void paths_resolve(struct experiment *x, const struct paths *from)
 {
     for (size_t i = 0; i < schema_count; i++) {
         const struct schema_key *k = &schema_keys[i];
-        bool psk = x->swarm.access == ACCESS_PSK || strcmp(k->path, "swarm.access.psk");
-        if (k->form != SCHEMA_FORM_PATH || k->type != SCHEMA_TEXT || !psk) continue;
+        if (k->form != SCHEMA_FORM_PATH || k->type != SCHEMA_TEXT) continue;
+        if (of_other_access(x, k->path)) continue;
         resolve(x, k, x->places[i], from, (char *)x + k->offset);
     }
     size_t peers = schema_index("swarm.peers");

@@ -149,6 +149,8 @@ static bool absent(const struct schema_key *k, const struct experiment *x)
     if (!strcmp(k->path, "swarm.access")) return x->swarm.access != ACCESS_OPEN;
     if (!strcmp(k->path, "swarm.access.psk")) return x->swarm.access != ACCESS_PSK;
     if (!strcmp(k->path, "swarm.access.ticket")) return x->swarm.access != ACCESS_TICKET;
+    if (!strcmp(k->path, "swarm.ticket") || !strcmp(k->path, "swarm.revoked"))
+        return x->swarm.access != ACCESS_TICKET;
     return false;
 }
 

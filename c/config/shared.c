@@ -27,6 +27,14 @@ static void put_hex(FILE *f, const char *key, const uint8_t *bytes, size_t count
     fputc('\n', f);
 }
 
+/* One key has one text, however its digits are written. */
+static void put_ticket_key(FILE *f, const char *key)
+{
+    fprintf(f, "swarm.access: ticket ");
+    for (; *key; key++) fputc(*key >= 'A' && *key <= 'F' ? *key - 'A' + 'a' : *key, f);
+    fputc('\n', f);
+}
+
 void shared_of(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_BYTES],
                const uint8_t start[CRYPTO_DIGEST_BYTES], struct shared *out)
 {
@@ -40,6 +48,7 @@ void shared_of(const struct experiment *x, const uint8_t tokenizer[CRYPTO_HASH_B
     }
     /* Its own key has no word for a mapping. Who may join is no part of an open run's ID. */
     if (x->swarm.access == ACCESS_PSK) fprintf(f, "swarm.access: psk\n");
+    if (x->swarm.access == ACCESS_TICKET) put_ticket_key(f, x->swarm.access_key);
     put_hex(f, "tokenizer", tokenizer, CRYPTO_HASH_BYTES);
     if (start) put_hex(f, "start", start, CRYPTO_DIGEST_BYTES);
     out->count = (size_t)ftell(f);

@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/amount.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/stop.h"
@@ -69,6 +70,7 @@ static void report_later(struct driver *d, const struct event *e)
 static void step(struct driver *d, struct event *e)
 {
     e->now = clock_now();
+    e->wall_ms = d->c.pass ? clock_unix_ms() : 0;
     node_step(d->node, e, &d->sink);
     while (d->later_count) {
         struct event next = d->later[d->later_first];
@@ -156,6 +158,16 @@ static void keep(struct driver *d, const struct kept_chunk *k)
     on_warn(d, text);
 }
 
+static void keep_revoked(struct driver *d, struct bytes list)
+{
+    struct why why = {0};
+    char text[sizeof why.text + 160];
+    if (!d->c.pass || !pass_keep(d->c.pass, list, &why)) return;
+    snprintf(text, sizeof text, "%s: this worker forgets the list of revoked tickets when it ends",
+             why.text);
+    on_warn(d, text);
+}
+
 static void act(void *self, struct action *a)
 {
     struct driver *d = self;
@@ -202,6 +214,9 @@ static void act(void *self, struct action *a)
         break;
     case ACTION_KEEP:
         keep(d, &a->keep);
+        break;
+    case ACTION_REVOKED:
+        keep_revoked(d, a->revoked);
         break;
     case ACTION_NOTE:
         note(d, &a->note);
@@ -346,6 +361,38 @@ static void on_train(void *ctx, uint64_t count, span took)
 
 static bool is_bulk(struct bytes request) { return request.count && wire_bulk(request.data[0]); }
 
+/* The list of revoked tickets may have been written anew. */
+static void reread_revoked(struct driver *d)
+{
+    struct bytes list;
+    char story[PASS_STORY_BYTES];
+    if (pass_reread(d->c.pass, &list, story))
+        step(d, &(struct event){.kind = EVENT_REVOKED, .bytes = list});
+    if (story[0]) on_warn(d, story);
+}
+
+static void look_at_pass(struct driver *d)
+{
+    struct pass *p = d->c.pass;
+    const struct ticket *t = &p->own.ticket;
+    char text[TICKET_STORY_BYTES + 32], time[TICKET_TIME_BYTES], left[32];
+    reread_revoked(d);
+    if (pass_over(p, clock_unix_ms())) {
+        snprintf(text, sizeof text, "%s: leaving the swarm", p->over);
+        on_warn(d, text);
+        step(d, &(struct event){.kind = EVENT_LEAVE});
+    }
+    const uint64_t ends_s = pass_ends_s(p, clock_unix_ms());
+    if (!ends_s) return;
+    fprintf(stderr, "shoal: the ticket ends at %s, in %s: ask the experiment's owner for another\n",
+            ticket_time(t->until_s, time), amount_time((double)ends_s, left));
+    event_log_begin(d->c.log, "ticket_ends");
+    event_log_u64(d->c.log, "serial", t->serial);
+    event_log_u64(d->c.log, "until", t->until_s);
+    event_log_u64(d->c.log, "left_s", ends_s);
+    event_log_end(d->c.log);
+}
+
 static void on_second(void *ctx, instant now)
 {
     struct driver *d = ctx;
@@ -370,6 +417,7 @@ static void on_second(void *ctx, instant now)
     event_log_u64(j, "wakeups", loop_wakeups(d->loop));
     event_log_end(j);
     strangers_tell(&d->strangers, &n, now, j);
+    if (d->c.pass) look_at_pass(d);
     loop_timer_set(d->loop, &d->second, instant_after(now, span_s(1)));
 }
 
@@ -377,7 +425,7 @@ static void on_second(void *ctx, instant now)
 static void on_http(void *ctx, const char *path, struct http3_reply *to)
 {
     struct driver *d = ctx;
-    if (d->c.secret.count && !http3_from_here(to)) {
+    if ((d->c.secret.count || d->c.pass) && !http3_from_here(to)) {
         static const char closed[] =
             "this swarm is closed (swarm.access): ask on the machine of one of its workers\n";
         http3_answer(to, 403, "text/plain", bytes_of(closed, sizeof closed - 1));
@@ -565,6 +613,10 @@ static enum err open_node(struct driver *d, struct why *w)
         .past_rounds = open_past(d),
     };
     nc.past = d->past.start;
+    if (d->c.pass) {
+        nc.ticket_key = d->c.pass->own.key;
+        nc.ticket = bytes_of(d->c.pass->own.bytes, d->c.pass->own.count);
+    }
     memcpy(nc.id, identity_id(d->c.identity), sizeof nc.id);
     memcpy(nc.run_id, d->c.run_id, sizeof nc.run_id);
     uint64_t key;
@@ -577,6 +629,10 @@ static enum err open_node(struct driver *d, struct why *w)
     arena_seal(&d->room);
     if (!d->node) return w->err;
     take_partial(d);
+    if (!d->c.pass) return ERR_OK;
+    reread_revoked(d); /* before anybody is met */
+    if (pass_over(d->c.pass, clock_unix_ms()))
+        return why(w, ERR_USAGE, "swarm.ticket: %s", d->c.pass->over);
     return ERR_OK;
 }
 

@@ -12,6 +12,7 @@
 #include "config/experiment.h"
 #include "net/identity.h"
 #include "node/exchange.h"
+#include "node/pass.h"
 #include "node/replica.h"
 #include "node/unreached.h"
 
@@ -32,6 +33,7 @@ struct driver_config {
     /* What identifies the run, as text (config/shared.h); lent until driver_close. */
     struct bytes shared;
     struct bytes secret;         /* of a closed swarm (secret.h); empty: open. Lent likewise. */
+    struct pass *pass;           /* of a swarm with tickets, else NULL. Lent likewise. */
     struct round_progress round; /* done since the last outer step, from a checkpoint */
 };
 

@@ -36,8 +36,10 @@ static enum err choose_paths(const struct session *s, struct why *w)
     snprintf(x->checkpoint.dir, sizeof x->checkpoint.dir, "%s/checkpoints", dir);
     if (x->metrics.log[0]) /* empty: no log */
         snprintf(x->metrics.log, sizeof x->metrics.log, "%s/log.jsonl", dir);
-    if (s->config.of_swarm)
-        snprintf(x->swarm.identity, sizeof x->swarm.identity, "%s/node.key", dir);
+    if (!s->config.of_swarm) return ERR_OK;
+    snprintf(x->swarm.identity, sizeof x->swarm.identity, "%s/node.key", dir);
+    snprintf(x->swarm.ticket, sizeof x->swarm.ticket, "%s/node.ticket", dir);
+    snprintf(x->swarm.revoked, sizeof x->swarm.revoked, "%s/node.revoked", dir);
     return ERR_OK;
 }
 

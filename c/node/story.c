@@ -108,6 +108,10 @@ static bool tell_member(struct story *s, const char *event, const json_t *e, cha
                  text(e, "peer"), lost ? "others" : text(e, "via"));
         return true;
     }
+    if (!strcmp(event, "ticket_over")) {
+        snprintf(out, STORY_SENTENCE_BYTES, "%.8s is out: %.200s", text(e, "peer"), text(e, "why"));
+        return true;
+    }
     if (!strcmp(event, "dial_failed")) {
         snprintf(out, STORY_SENTENCE_BYTES, "cannot reach %.60s: %.200s", text(e, "address"),
                  text(e, "why"));

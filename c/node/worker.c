@@ -29,6 +29,7 @@ struct worker {
     const struct worker_options *options;
     struct session session;
     struct bytes secret; /* of a closed swarm */
+    struct pass pass;    /* of a swarm with tickets; the driver's thread uses it */
     struct identity *identity;
     struct crypto sign; /* used by the network's thread; the session's can only hash */
     struct arena room;
@@ -410,6 +411,7 @@ static enum err open_driver(struct worker *k, struct why *w)
     memcpy(c.run_id, k->session.setup.run_id, sizeof c.run_id);
     c.shared = bytes_of(k->session.setup.shared.text, k->session.setup.shared.count);
     c.secret = k->secret;
+    if (k->x->swarm.access == ACCESS_TICKET) c.pass = &k->pass;
     enum err e = next_incarnation(k, &c.incarnation, w);
     if (!e) e = driver_open(&k->driver, &c, w);
     free(peers);
@@ -430,6 +432,8 @@ static enum err open_all(struct worker *k, struct why *w)
     if (e) return e;
     k->sign = identity_crypto(k->identity);
     e = session_open(s, identity_id(k->identity), bytes_besides(k), CHECKPOINT_SECTIONS, w);
+    if (!e && x->swarm.access == ACCESS_TICKET)
+        e = pass_open(&k->pass, x, identity_id(k->identity), s->setup.run_id, w);
     if (!e) e = open_replica(k, w);
     if (!e && k->options->fresh) partial_remove(x->checkpoint.dir);
     if (!e) e = resume(k, w);
@@ -453,6 +457,7 @@ static enum err say_goodbye(struct worker *k, struct why *w)
     enum err e = k->refused ? ERR_OK : save_last(k, w);
     driver_close(k->driver); /* its traffic is logged before "end" */
     k->driver = NULL;
+    if (k->pass.over[0]) snprintf(k->farewell, sizeof k->farewell, "%s", k->pass.over);
     events_end(k->session.log, k->replica.state.epoch, schedule_step(k), k->farewell);
     live_stop(k->live);
     if (k->refused)
@@ -461,6 +466,9 @@ static enum err say_goodbye(struct worker *k, struct why *w)
                    k->farewell, k->x->swarm.identity);
     printf("shoal: epoch %llu of %llu: %s\n", (unsigned long long)k->replica.state.epoch,
            (unsigned long long)experiment_epochs(k->x), k->farewell);
+    if (!e && k->pass.over[0])
+        return why(w, ERR_NETWORK, "%s; start again with another, from what was saved",
+                   k->farewell);
     return e;
 }
 

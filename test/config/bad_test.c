@@ -119,8 +119,7 @@ static const struct bad cases[] = {
      "6:1: the key 'outer' is here a second time: it stands in line 4 already"},
     {KNOWN "swarm:\n", 0, ERR_USAGE,
      "6:7: swarm needs a mapping of keys: it may hold listen, advertise, peers, identity, access, "
-     "group, "
-     "bandwidth_mbps, congestion"},
+     "ticket, revoked, group, bandwidth_mbps, congestion"},
     {KNOWN "evaluate: [500, 65536]\n", 0, ERR_USAGE,
      "6:11: evaluate needs a mapping of keys: it may hold every, tokens"},
 
@@ -300,8 +299,9 @@ static const struct bad cases[] = {
      "4:29: outer.overlap: training on while an average is under way is not built yet: write 0"},
     {START "train: {steps: 100, batch_tokens: 1024}\nouter: {every: 10, fragments: 2}\n" MODEL, 0,
      ERR_UNSUPPORTED, "4:31: outer.fragments: averaging in parts is not built yet: write 1"},
-    {KNOWN "swarm: {access: {ticket: abc}}\n", 0, ERR_UNSUPPORTED,
-     "6:17: swarm.access: tickets are not built yet: write open or {psk: FILE}"},
+    {KNOWN "swarm: {access: {ticket: abc}}\n", 0, ERR_USAGE,
+     "6:26: swarm.access.ticket: found 'abc', needs the 64 hexadecimal digits that `shoal ticket "
+     "key` prints"},
     {KNOWN "swarm:\n  peers:\n    - peers.txt\n    - http://example.org/peers.txt\n", 0,
      ERR_USAGE,
      "9:7: swarm.peers: http://example.org/peers.txt: over http anybody on the way can change a "

@@ -226,11 +226,29 @@ Test(experiment, what_is_printed_names_every_key)
         char name[64];
         snprintf(name, sizeof name, "%s: ", strrchr(schema_keys[i].path, '.') + 1);
         bool other = !strncmp(schema_keys[i].path, "swarm.access.", 13) ||
+                     !strcmp(schema_keys[i].path, "swarm.ticket") ||
+                     !strcmp(schema_keys[i].path, "swarm.revoked") || /* of other access */
                      !strcmp(schema_keys[i].path, "data.validation"); /* not given */
         cr_assert(other || strstr(text, name), "%s", schema_keys[i].path);
         cr_assert(other || strstr(text, schema_keys[i].what), "%s", schema_keys[i].what);
     }
     free(text);
+}
+
+#define DIGITS "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef"
+
+Test(experiment, a_swarm_with_tickets_names_the_key_and_the_files)
+{
+    parse_model("{preset: 14m}\nswarm: {access: {ticket: " DIGITS "}, ticket: mine}");
+    cr_assert_eq(x.swarm.access, ACCESS_TICKET);
+    cr_assert_str_eq(x.swarm.ticket, "mine");
+    cr_assert_str_eq(x.swarm.revoked, "node.revoked");
+    char *text = printed(&x);
+    cr_assert_not_null(strstr(text, DIGITS), "%s", text);
+    cr_assert_not_null(strstr(text, "ticket: mine"), "%s", text);
+    cr_assert_not_null(strstr(text, "revoked: node.revoked"), "%s", text);
+    free(text);
+    round_trip();
 }
 
 Test(experiment, one_peer_needs_no_list)

@@ -64,8 +64,12 @@ static const char *sample(const struct schema_key *k)
     return *k->initial ? k->initial : "\"\"";
 }
 
-/* The other form of swarm.access is not built: `access: open` stands for it. */
-static bool left_out(const struct schema_key *k) { return !strncmp(k->path, "swarm.access.", 13); }
+/* Of swarm.access `open` stands for all forms; what belongs to another one is not printed. */
+static bool left_out(const struct schema_key *k)
+{
+    return !strncmp(k->path, "swarm.access.", 13) || !strcmp(k->path, "swarm.ticket") ||
+           !strcmp(k->path, "swarm.revoked");
+}
 
 static const char *name_of(const char *path)
 {

@@ -74,6 +74,27 @@ Test(shared, keys_are_those_of_the_specification)
     free(spec);
 }
 
+#define KEY "0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef"
+
+Test(shared, who_may_join_is_in_the_text)
+{
+    struct shared open, psk, ticket;
+    read_with("", "");
+    shared_of(&x, tokenizer, NULL, &open);
+    cr_assert_null(strstr(open.text, "swarm.access"));
+    read_with("", "swarm: {access: {psk: f}}\n");
+    shared_of(&x, tokenizer, NULL, &psk);
+    cr_assert_not_null(strstr(psk.text, "\nswarm.access: psk\n"));
+    read_with("", "swarm: {access: {ticket: " KEY "}}\n");
+    shared_of(&x, tokenizer, NULL, &ticket);
+    cr_assert_not_null(strstr(ticket.text, "\nswarm.access: ticket 0123456789abcdef0123456789abcdef"
+                                           "0123456789abcdef0123456789abcdef\n"),
+                       "%s", ticket.text);
+    char story[SHARED_STORY_BYTES];
+    cr_assert_eq(shared_compare(text_of(&open), text_of(&ticket), story), 1);
+    cr_assert_not_null(strstr(story, "swarm.access is none here and ticket 0123"), "%s", story);
+}
+
 Test(shared, the_start_is_read_back)
 {
     struct shared s;

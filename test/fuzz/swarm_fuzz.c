@@ -3,7 +3,9 @@
  *     a line of orders: u8 what, u8 who, u16 length, bytes; again and again
  *         0 datagram   1 frame, its type first   2 parcel   3 request   4 let time pass, that many 10 ms
  *         5 frame whose record is signed rightly: kind, then fields   6 link down   7 link up and HELLO
- *         8 an inner step   9 answer the latest request with these bytes   10 a snapshot, an outer step, an adoption */
+ *         8 an inner step   9 answer the latest request with these bytes   10 a snapshot, an outer step, an adoption
+ *         11 what is relayed, signed rightly: form, type, to whom, through whom, then the message */
+#include "swarm/relay_wire.h"
 #include "test/swarm/stage.h"
 
 #include "test/sim/standin.c"
@@ -45,10 +47,39 @@ static void sign_and_say(int i, struct bytes b)
     uint8_t record[RECORD_BYTES_MAX + 64];
     if (b.count < 1 || b.count > RECORD_BYTES_MAX - CRYPTO_SIGNATURE_BYTES) return;
     memcpy(record, b.data, b.count);
-    record[0] = (uint8_t)(RECORD_PEER + b.data[0] % 4);
+    record[0] = (uint8_t)(RECORD_PEER + b.data[0] % 6);
     wire_sign(&strangers[i].crypto, stage.config.run_id, record[0],
               bytes_of(record + 1, b.count - 1), record + b.count);
     stranger_says(&strangers[i], &stage, 7, bytes_of(record, b.count + CRYPTO_SIGNATURE_BYTES));
+}
+
+static void relay(int i, struct bytes b)
+{
+    static const enum event_kind kinds[] = {EVENT_FRAME, EVENT_PARCEL, EVENT_REQUEST};
+    static uint8_t room[1 << 16];
+    static uint32_t seq;
+    if (b.count < 4 || b.count > sizeof room / 2) return;
+    int through = b.data[3] % STRANGERS;
+    struct relay_envelope e = {
+        .from = wire_sid(strangers[i].id),
+        .to = wire_sid(b.data[2] % 2 ? stage.config.id : strangers[b.data[2] / 2 % STRANGERS].id),
+        .life = 500 + b.data[3] / STRANGERS % 2,
+        .seq = ++seq,
+        .form = b.data[0] % RELAY_FORMS,
+        .type = b.data[1]};
+    struct bytes message = bytes_of(b.data + 4, b.count - 4);
+    if (e.form != RELAY_FRAME) e.type = 0;
+    relay_seal(&strangers[i].crypto, stage.config.run_id, &e, message, bytes_of(room, 0));
+    struct writer w = writer_init(room, sizeof room);
+    if (e.form != RELAY_FRAME) writer_u8(&w, WIRE_RELAY);
+    relay_write(&e, &w);
+    writer_copy(&w, message.data, message.count);
+    if (up[through])
+        stage_give(&stage, (struct event){.kind = kinds[e.form],
+                                          .link = strangers[through].link,
+                                          .type = WIRE_RELAY,
+                                          .ticket = 1,
+                                          .bytes = writer_bytes(&w)});
 }
 
 static void reply_to_latest(struct bytes b)
@@ -81,7 +112,7 @@ static void carry_out(uint8_t what, int i, struct bytes b)
     static uint64_t steps;
     if (stage.actions_count > STAGE_ACTIONS / 2 || stage.pool_used > STAGE_POOL / 2)
         stage_forget(&stage);
-    switch (what % 11) {
+    switch (what % 12) {
     case 0:
         e.kind = EVENT_DATAGRAM;
         break;
@@ -116,11 +147,14 @@ static void carry_out(uint8_t what, int i, struct bytes b)
     case 9:
         reply_to_latest(b);
         return;
+    case 11:
+        relay(i, b);
+        return;
     default:
         obey();
         return;
     }
-    if (what % 11 < 4 && !up[i]) return;
+    if (what % 12 < 4 && !up[i]) return;
     stage_give(&stage, e);
 }
 

@@ -11,6 +11,7 @@
 #include "swarm/match_wire.h"
 #include "swarm/parcel.h"
 #include "swarm/relay_wire.h"
+#include "swarm/ticket.h"
 #include "swarm/wire.h"
 
 #define LINE_BYTES 64 /* of hexadecimal, in a line of an example */
@@ -83,6 +84,22 @@ static void records(const struct crypto *c, const uint8_t *run_id, const uint8_t
         "PROGRESS of A: TRAIN, serves, epoch 1, 20 steps, 10240 tokens, 512 tokens/s, 1000 ms a "
         "step, 20000 ms to go, loss 2.5",
         out, record_write(c, run_id, &progress, out));
+}
+
+/* A is the owner of the experiment. */
+static void tickets(const struct crypto *c, const uint8_t *run_id, const uint8_t *holder)
+{
+    uint8_t ticket[TICKET_BYTES], list[RECORD_BYTES_MAX];
+    struct ticket t = {
+        .from_s = 1764000000, .until_s = 1766592000, .rights = TICKET_TRAIN, .serial = 3};
+    memcpy(t.id, holder, sizeof t.id);
+    ticket_write(c, run_id, &t, ticket);
+    example("ticket of B by A's key: from 1764000000 until 1766592000, train, serial 3", ticket,
+            sizeof ticket);
+    struct record revoked = {.kind = RECORD_REVOKED,
+                             .revoked = {.number = 2, .below = 3, .count = 1, .serials = {7}}};
+    example("REVOKED by A's key: list 2, all below 3, and 7", list,
+            record_write(c, run_id, &revoked, list));
 }
 
 static struct match_member member_of(const struct match_signer *s, const uint8_t *id,
@@ -218,6 +235,7 @@ Test(examples, of_the_specification_are_what_is_sent)
     example("lineage of genesis", genesis, sizeof genesis);
     example("lineage of epoch 1, after a root of zeros", state.lineage, sizeof state.lineage);
     records(&c, run_id, identity_id(a), &state);
+    tickets(&c, run_id, identity_id(b));
     matching(&c, run_id, identity_id(a), identity_id(b), &state, &g);
     averaging(&c, &g);
     state_digest(&c);

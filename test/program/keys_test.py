@@ -142,6 +142,22 @@ def beside(sets):
             return ran
 
 
+KEY = "ab" * 32  # the ID of nobody
+
+
+def ticketed(sets):
+    """The only member of a swarm with tickets, whose ticket is revoked by the list HERE/mine."""
+    here = folder()
+    path, owner = os.path.join(here, "keys.yaml"), os.path.join(here, "owner.key")
+    run("ticket", "key", "-o", owner)
+    sets = dict(sets, **{"swarm.access.ticket": run("keygen", "--show", owner).stdout.strip()})
+    mine = run("keygen", "--show", os.path.join(here, "node.key")).stdout.strip()
+    run("ticket", "sign", path, "--key", owner, "--id", mine, "-o", os.path.join(here, "node.ticket"), *options(sets, here))
+    run("ticket", "revoke", path, "--key", owner, "--serial", "1", "-o", os.path.join(here, "mine"), *options(sets, here))
+    done = run("run", path, "--json", *options(sets, here))
+    return Ran(done.returncode, done.stdout, here)
+
+
 def together(count, sets, first={}, until=lambda w: False):
     """Workers that know one another, to their end or until that is true of all. The first has settings of its own besides."""
     here = folder()
@@ -351,7 +367,10 @@ ROWS = [
     Row("swarm.identity", "HERE/mine.key", ALONE, "is a key of its own", lambda b, a: "mine.key" in a.files and a.start["id"] != b.start["id"] and a.losses != b.losses),
     Row("swarm.access", "closed", PLAN, "is refused, as all but open is", refused(2, r"swarm\.access: found 'closed', needs open")),
     Row("swarm.access.psk", "HERE/none", command("run"), "is a file that must be there", refused(1, r"swarm\.access\.psk: there is no \S*/none: copy it")),
-    unbuilt("swarm.access.ticket", "AAAA", r"swarm\.access: tickets are not built yet"),
+    Row("swarm.access.ticket", KEY, command("run"), "asks for a ticket", refused(1, r"swarm\.ticket: there is no \S*/node\.ticket: this swarm takes who has")),
+    Row("swarm.ticket", "HERE/mine", command("run"), "is the ticket's file", lambda b, a: (b.code, a.code) == (1, 1) and "no HERE/node.ticket: " in b.said and "no HERE/mine: " in a.said,
+        {"swarm.access.ticket": KEY}),
+    Row("swarm.revoked", "HERE/mine", ticketed, "is where revoked tickets are looked up", lambda b, a: b.code == 0 and a.code == 2 and "was revoked" in a.said),
     Row("swarm.group.min", "3", two, "keeps two from averaging",
         lambda b, a: all(2 in groups(w) for w in b) and all(w.events("solo") and not groups(w) for w in a)),
     Row("swarm.bandwidth_mbps", "200", PLAN, "halves the plan's time of an average",

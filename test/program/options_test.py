@@ -2,7 +2,7 @@
 """The command line of every command: help, forms of options, and what is refused, each with one sentence."""
 from swarms import *
 
-COMMANDS = ["prepare", "init", "plan", "keygen", "run", "swarm", "status", "peers", "train", "eval", "generate", "export",
+COMMANDS = ["prepare", "init", "plan", "keygen", "ticket key", "ticket sign", "ticket revoke", "ticket list", "ticket show", "run", "swarm", "status", "peers", "train", "eval", "generate", "export",
             "version", "bench cpu", "bench gpu", "bench net"]
 
 
@@ -24,6 +24,10 @@ ok(say("--version")[1].startswith("shoal 0.") and say("version")[1].startswith(s
 code, subjects, err = say("bench", "--help")
 ok(code == 0 and not err and all("  %s " % s in subjects for s in ("cpu", "gpu", "net")) and say("help", "bench")[1] == subjects and
    say("bench", "-h")[1] == subjects, "shoal bench --help names its subjects", subjects + err)
+
+code, actions, err = say("ticket", "--help")
+ok(code == 0 and not err and all("  %s " % s in actions for s in ("key", "sign", "revoke", "list", "show")) and say("help", "ticket")[1] == actions and
+   say("ticket", "-h")[1] == actions, "shoal ticket --help names its actions", actions + err)
 
 with open(os.path.join(PLACE, "x.yaml"), "w") as f:
     f.write("experiment: {name: x}\nmodel: {preset: 2m}\ndata: {corpus: nowhere}\ntrain: {steps: 200, batch_tokens: 4096}\nouter: {every: 10}\n")
@@ -64,6 +68,19 @@ MISTAKES = [
     ("plan x.yaml --gpu 24GB", "'24GB'", "a whole number"),
     ("keygen a", "takes no argument", "'a'"),
     ("keygen -o a --show b", "--show", "give one of them"),
+    ("ticket", "name an action", "key, sign, revoke, list or show"),
+    ("ticket sing", "'sing'", "key, sign, revoke, list and show"),
+    ("ticket sign", "name an experiment", "shoal ticket sign --help"),
+    ("ticket sign x.yaml", "say who may join", "--id ID"),
+    ("ticket sign x.yaml --id", "--id needs a value", "ID"),
+    ("ticket sign x.yaml --id abc", "--id 'abc'", "64 hexadecimal digits"),
+    ("ticket sign x.yaml --id a --days 0", "--days '0'", "from 1 to 1000000"),
+    ("ticket sign x.yaml --id a --rights all", "'all'", "train or observe"),
+    ("ticket revoke x.yaml", "say which", "--serial N, or --below N"),
+    ("ticket revoke x.yaml --below 0", "--below '0'", "from 1"),
+    ("ticket show", "name a ticket's file", "shoal ticket show --help"),
+    ("ticket list a", "'a'", "takes no argument"),
+    ("ticket key --out", "--out needs a value", "FILE"),
     ("eval", "name a checkpoint", "shoal eval --help"),
     ("eval c", "name the corpus", "--data"),
     ("eval c --data d --tokens -1", "--tokens '-1'", "a whole number from 1"),

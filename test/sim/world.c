@@ -146,6 +146,8 @@ static void carry_out(void *self, struct action *a)
     case ACTION_KEEP:
         trainer_keep(n, &a->keep);
         break;
+    case ACTION_REVOKED: /* no world has tickets */
+        break;
     case ACTION_NOTE:
         say_note(w, n, &a->note);
         trace_note(w, n, &a->note);

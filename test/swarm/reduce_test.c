@@ -169,7 +169,8 @@ static void world_init(int count)
         n->crypto = standin_crypto(&n->standin);
         world.group.members[i].id[0] = (uint8_t)(i + 1);
         n->snapshot_takes = span_ms(100);
-        struct reduce_config c = {&n->crypto, {0}, world.layout, MEMBERS_MAX};
+        struct reduce_config c = {
+            .crypto = &n->crypto, .layout = world.layout, .group_max = MEMBERS_MAX};
         memcpy(c.run_id, run_id, sizeof run_id);
         cr_assert_eq(arena_open(&n->room, reduce_bytes(&c), NULL), ERR_OK);
         cr_assert(reduce_init(&n->reduce, &c, &n->room));

@@ -70,6 +70,10 @@ static inline void stage_act(void *self, struct action *a)
     if (a->kind == ACTION_STATE) b->part.floats = stage_copy(s, a->part.floats);
     if (a->kind == ACTION_HANG_UP)
         b->text = (const char *)stage_copy(s, bytes_of(a->text, strlen(a->text) + 1)).data;
+    if (a->kind == ACTION_NOTE && a->note.word.key)
+        b->note.word.value = (const char *)stage_copy(
+                                 s, bytes_of(a->note.word.value, strlen(a->note.word.value) + 1))
+                                 .data;
     if (a->kind == ACTION_REPLAY) b->replay.mean = stage_copy(s, a->replay.mean);
     if (!stage_carries(a)) return;
     b->bytes = stage_copy(s, a->bytes);

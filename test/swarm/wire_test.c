@@ -42,12 +42,15 @@ static struct record example(enum record_kind kind)
     case RECORD_REACH:
         r.reach = (struct record_reach){wire_sid(x.id), {70, 5}, 1, {{77, REACH_KEY}}};
         break;
+    case RECORD_REVOKED:
+        r.revoked = (struct record_revoked){3, 5, 1, {7}};
+        break;
     }
     return r;
 }
 
-static const enum record_kind kinds[] = {RECORD_PEER, RECORD_PROGRESS, RECORD_SUSPECT, RECORD_LEAVE,
-                                         RECORD_REACH};
+static const enum record_kind kinds[] = {RECORD_PEER,  RECORD_PROGRESS, RECORD_SUSPECT,
+                                         RECORD_LEAVE, RECORD_REACH,    RECORD_REVOKED};
 
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -86,7 +89,7 @@ Test(wire, a_record_reads_back_as_it_was_written)
         struct record r;
         size_t count = stranger_sign(&x, &stage, example(kinds[i]), bytes);
         cr_assert(record_read(bytes_of(bytes, count), &r));
-        cr_assert(eq(u64, record_writer(&r), wire_sid(x.id)));
+        cr_assert(eq(u64, record_writer(&r), kinds[i] == RECORD_REVOKED ? 0 : wire_sid(x.id)));
         cr_assert(eq(sz, stranger_sign(&x, &stage, r, again), count));
         cr_assert(eq(int, memcmp(bytes, again, count), 0));
     }
@@ -151,6 +154,31 @@ Test(wire, whom_a_member_cannot_reach_is_named_once_in_order_and_not_itself)
     struct record r;
     cr_assert_not(record_read(bytes_of(bytes, RECORD_REACH_BYTES(RECORD_REACH_MAX + 1)), &r),
                   "more than there can be");
+}
+
+static bool revoked_reads(struct record_revoked v)
+{
+    struct record again, r = {.kind = RECORD_REVOKED, .revoked = v};
+    uint8_t bytes[RECORD_BYTES_MAX];
+    return record_read(bytes_of(bytes, stranger_sign(&x, &stage, r, bytes)), &again);
+}
+
+Test(wire, revoked_serials_are_named_once_in_order_and_none_below_the_bound)
+{
+    struct record_revoked whole = {1, 0, RECORD_REVOKED_MAX, {0}};
+    for (uint32_t i = 0; i < RECORD_REVOKED_MAX; i++) whole.serials[i] = 10 * i + 1;
+    cr_assert(revoked_reads(whole));
+    cr_assert(revoked_reads((struct record_revoked){1, 9, 0, {0}}));
+    cr_assert(revoked_reads((struct record_revoked){1, 5, 2, {5, 6}}));
+    cr_assert_not(revoked_reads((struct record_revoked){0, 0, 1, {1}}), "without a number");
+    cr_assert_not(revoked_reads((struct record_revoked){1, 0, 2, {4, 4}}), "twice");
+    cr_assert_not(revoked_reads((struct record_revoked){1, 0, 2, {4, 3}}));
+    cr_assert_not(revoked_reads((struct record_revoked){1, 5, 1, {4}}), "below the bound");
+    uint8_t bytes[RECORD_REVOKED_BYTES(RECORD_REVOKED_MAX + 1)] = {RECORD_REVOKED,
+                                                                   1, [9] = RECORD_REVOKED_MAX + 1};
+    for (size_t i = 0; i <= RECORD_REVOKED_MAX; i++) bytes[10 + 4 * i] = (uint8_t)(i + 1);
+    struct record r;
+    cr_assert_not(record_read(bytes_of(bytes, sizeof bytes), &r), "more than there can be");
 }
 
 Test(wire, addresses_that_cannot_be_are_refused)
