@@ -234,7 +234,8 @@ static const struct bad cases[] = {
     {"swarm: {peers: [peers.txt, \"" ID_63 "@a:1\"]}\n", 0, ERR_USAGE,
      "1:28: swarm.peers: found the text '0000000000000000000000000000000000000000...', needs a "
      "list of at most 64 "
-     "texts (files or https URLs of ID@host:port lines, or ID@host:port); ID@host:port has an ID of 64 "
+     "texts (files or https URLs of ID@host:port lines, or ID@host:port); ID@host:port has an ID "
+     "of 64 "
      "hexadecimal digits and a "
      "port from 1 to 65535"},
     {"machine: {device: gpu}\n", 0, ERR_USAGE,
@@ -302,8 +303,7 @@ static const struct bad cases[] = {
     {KNOWN "swarm: {access: {ticket: abc}}\n", 0, ERR_USAGE,
      "6:26: swarm.access.ticket: found 'abc', needs the 64 hexadecimal digits that `shoal ticket "
      "key` prints"},
-    {KNOWN "swarm:\n  peers:\n    - peers.txt\n    - http://example.org/peers.txt\n", 0,
-     ERR_USAGE,
+    {KNOWN "swarm:\n  peers:\n    - peers.txt\n    - http://example.org/peers.txt\n", 0, ERR_USAGE,
      "9:7: swarm.peers: http://example.org/peers.txt: over http anybody on the way can change a "
      "list: write https://"},
     {KNOWN "swarm: {peers: [\"https://exa mple.org/\"]}\n", 0, ERR_USAGE,
