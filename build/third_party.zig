@@ -87,7 +87,7 @@ fn wolfssl(s: *Shoal) void {
         "aes.c",           "asn.c",      "chacha.c",     "chacha20_poly1305.c", "coding.c",   "cpuid.c",
         "curve25519.c",    "ecc.c",      "ed25519.c",    "error.c",             "evp.c",      "fe_operations.c",
         "ge_operations.c", "hash.c",     "hmac.c",       "kdf.c",               "logging.c",  "md5.c",
-        "memory.c",        "poly1305.c", "random.c",     "sha.c",               "sha256.c",   "sha512.c",
+        "memory.c",        "poly1305.c", "random.c",     "rsa.c",  "sha.c",               "sha256.c",   "sha512.c",
         "signature.c",     "sp_int.c",   "wc_encrypt.c", "wc_port.c",           "wolfmath.c",
     }, &flags);
     s.sources(m, wolfssl_dir ++ "/wolfcrypt/src", &.{

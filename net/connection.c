@@ -411,7 +411,7 @@ static bool may_dial(const struct endpoint *e, const struct address *to, struct 
 
 struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
                                    const struct address *to, const struct protocol *p,
-                                   struct why *w)
+                                   span patience, struct why *w)
 {
     ngtcp2_settings s;
     ngtcp2_transport_params t;
@@ -432,6 +432,7 @@ struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
     if (pinned) memcpy(c->peer.id, pinned, CRYPTO_KEY_BYTES);
     c->welcome = p == &http3_protocol; /* it sends what we ask for */
     settings_of(e, clock_now(), c->welcome, &s, &t);
+    if (patience.ns && patience.ns < s.handshake_timeout) s.handshake_timeout = patience.ns;
     crypto_random(scid.data, scid.datalen);
     crypto_random(dcid.data, dcid.datalen);
     ngtcp2_path path = {

@@ -505,11 +505,17 @@ struct address endpoint_address(const struct endpoint *e) { return e->udp.local;
 link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
                       const struct address *to, struct why *w)
 {
+    return endpoint_dial_within(e, id, to, span_ns(0), w);
+}
+
+link_id endpoint_dial_within(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
+                             const struct address *to, span patience, struct why *w)
+{
     if (!memcmp(id, identity_id(e->self), CRYPTO_KEY_BYTES)) {
         why(w, ERR_NETWORK, "this is my own ID: a node does not dial itself");
         return LINK_NONE;
     }
-    struct connection *c = connection_dial(e, id, to, &link_protocol, w);
+    struct connection *c = connection_dial(e, id, to, &link_protocol, patience, w);
     return c ? c->id : LINK_NONE;
 }
 

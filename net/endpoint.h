@@ -102,6 +102,11 @@ struct address endpoint_address(const struct endpoint *e);
 link_id endpoint_dial(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
                       const struct address *to, struct why *w);
 
+/* The same, which gives up after `patience` where that is shorter than the handshake's; 0: it is
+ * not. */
+link_id endpoint_dial_within(struct endpoint *e, const uint8_t id[CRYPTO_KEY_BYTES],
+                             const struct address *to, span patience, struct why *w);
+
 struct endpoint_counters {
     uint64_t sent_bytes, sent_datagrams;         /* UDP payload that left the socket */
     uint64_t received_bytes, received_datagrams; /* all of it, garbage too */

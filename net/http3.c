@@ -492,7 +492,7 @@ enum err http3_get(struct endpoint *e, const uint8_t *id, const struct address *
                    HTTP3_PATH_BYTES_MAX);
     struct call *call = calloc(1, sizeof *call);
     if (!call) return why(w, ERR_MEMORY, "no memory for a request");
-    struct connection *c = connection_dial(e, id, to, &http3_protocol, w);
+    struct connection *c = connection_dial(e, id, to, &http3_protocol, span_ns(0), w);
     if (!c) {
         free(call);
         return ERR_NETWORK;

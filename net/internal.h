@@ -207,10 +207,10 @@ void endpoint_make_room_to_read(struct endpoint *e);
 link_id endpoint_slot(struct endpoint *e, struct connection *c);
 
 /* connection.c */
-/* NULL with a reason, like endpoint_dial. `pinned`: only this key is accepted; NULL: any. */
+/* NULL with a reason, like endpoint_dial_within. `pinned`: only this key is accepted; NULL: any. */
 struct connection *connection_dial(struct endpoint *e, const uint8_t *pinned,
                                    const struct address *to, const struct protocol *p,
-                                   struct why *w);
+                                   span patience, struct why *w);
 /* A connection for a client's first packet, which is passed to connection_read next; `odcid` is not
  * NULL when the client came back after a Retry. NULL without a free slot or memory. */
 struct connection *connection_accept(struct endpoint *e, const ngtcp2_pkt_hd *hd,

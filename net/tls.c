@@ -7,6 +7,9 @@
  * it. */
 #define CIPHERS "TLS13-AES128-GCM-SHA256:TLS13-AES256-GCM-SHA384:TLS13-CHACHA20-POLY1305-SHA256"
 
+/* Ours. wolfSSL knows more, for https.c alone. */
+#define SIGNATURES "ED25519"
+
 /* wolfSSL calls this for a certificate that no authority signed, as all of ours are. Possession of
  * its key is proven by CertificateVerify, which wolfSSL checks itself. */
 static int check_certificate(int good, WOLFSSL_X509_STORE_CTX *store)
@@ -38,6 +41,7 @@ static WOLFSSL_CTX *context(bool server, const struct identity *self)
     int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1}; /* P-256 for foreign clients */
     bool ok = wolfSSL_CTX_set_cipher_list(c, CIPHERS) == WOLFSSL_SUCCESS &&
               wolfSSL_CTX_set_groups(c, groups, 2) == WOLFSSL_SUCCESS &&
+              wolfSSL_CTX_set1_sigalgs_list(c, SIGNATURES) == WOLFSSL_SUCCESS &&
               wolfSSL_CTX_use_certificate_buffer(c, cert.data, (long)cert.count,
                                                  WOLFSSL_FILETYPE_ASN1) == WOLFSSL_SUCCESS &&
               wolfSSL_CTX_use_PrivateKey_buffer(c, key.data, (long)key.count,

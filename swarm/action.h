@@ -38,10 +38,15 @@ enum event_kind {
     EVENT_LINK_UP,     /* link, id, address, dialled, exporter */
     EVENT_LINK_DOWN,   /* link, code, said: it was up */
     EVENT_LINK_MOVED,  /* link, address: the peer's packets come from there now */
-    EVENT_DIAL_FAILED, /* id, code: a dial that failed */
-    /* id, address: a peer of the peer list, or this node where it is its own id, can be reached
-     * there. May come again with other addresses. */
+    EVENT_DIAL_FAILED, /* id, address, code: a dial that failed */
+    /* id, address, code: a peer of the peer list, or this node where it is its own id, can be
+     * reached there. May come again with other addresses. `code`: 0 for the list that the node
+     * started with, or the number of a later one. */
     EVENT_ADDRESS,
+    /* id, address (family 0: not known yet), code: an entry of a list that came later, whose number
+     * is 1 .. node_config.lists. May come again. */
+    EVENT_LISTED,
+    EVENT_LIST_READ, /* code: all entries of this list have come, or it could not be read */
     /* messages */
     EVENT_DATAGRAM,    /* link, bytes */
     EVENT_FRAME,       /* link, type, bytes: one whole message of the control stream, in order */
@@ -94,7 +99,7 @@ struct event {
             bool dialled;           /* we dialled it */
             /* A secret that both ends of this link know and nobody else (RFC 8446, 7.5). */
             uint8_t exporter[CRYPTO_HASH_BYTES];
-            uint32_t code;     /* enum link_close */
+            uint32_t code;     /* enum link_close; the number of a peer list */
             struct bytes said; /* the peer's reason, untrusted bytes */
         };
         struct { /* messages */
@@ -191,7 +196,8 @@ struct note {
 /* After each name: the fields of struct action that it fills. */
 enum action_kind {
     /* network; `peer` is the addressee */
-    ACTION_DIAL,    /* id, address */
+    /* id, address, patience: how long it may take at most; 0: as any dial */
+    ACTION_DIAL,
     ACTION_HANG_UP, /* link, code, text */
     /* link: its HELLO is accepted; before that, parcels are declined and requests wait */
     ACTION_WELCOME,
@@ -226,6 +232,7 @@ struct action {
                 struct { /* ACTION_DIAL */
                     uint8_t id[CRYPTO_KEY_BYTES];
                     struct address address;
+                    span patience;
                 };
                 struct { /* ACTION_HANG_UP */
                     uint32_t code;

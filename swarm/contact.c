@@ -129,7 +129,7 @@ void contact_drop(struct members *m, int i, uint32_t code, const struct sink *ou
 }
 
 void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
-                           const struct address *a, instant now)
+                           const struct address *a, uint32_t list, instant now)
 {
     m->now = now;
     if (wire_sid(id) == m->self) {
@@ -137,7 +137,15 @@ void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]
         return;
     }
     int i = members_by_id(m, id);
-    if (listed_found(m, id, a) && i != NOBODY) contact_learned(m, i);
+    if (listed_found(m, id, a, list) && i != NOBODY) contact_learned(m, i);
+}
+
+void members_listed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a,
+                    uint32_t list, instant now)
+{
+    m->now = now;
+    int i = members_by_id(m, id);
+    if (wire_sid(id) != m->self && listed_add(m, id, a, list) && i != NOBODY) contact_learned(m, i);
 }
 
 struct member_link *contact_slot(struct members *m, int i, const struct sink *out)
@@ -168,11 +176,13 @@ void contact_ended(struct members *m, int i, uint32_t code, const struct sink *o
     listed_give_up(m, i);
 }
 
-void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], uint32_t code,
-                         instant now, const struct sink *out)
+void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                         const struct address *at, uint32_t code, instant now,
+                         const struct sink *out)
 {
     m->now = now;
     int i = members_by_id(m, id);
+    listed_dial_failed(m, id, at);
     if (i == NOBODY) return;
     struct member *p = &m->members[i];
     p->dialling = false;
@@ -264,8 +274,11 @@ static void reconnect(struct members *m)
         if (instant_since(m->now, p->gone).ns >= REMEMBERED.ns) continue;
         if (rng_below(&m->rng, ++count) == 0) chosen = i;
     }
-    const struct listed *unmet = listed_unmet(m, &count);
-    if (unmet) chosen = members_add(m, unmet->id);
+    uint32_t unmet = listed_unmet(m, &count);
+    if (unmet) {
+        chosen = members_add(m, m->listed[unmet - 1].id);
+        if (chosen != NOBODY) m->members[chosen].listed = unmet;
+    }
     if (chosen != NOBODY) m->members[chosen].dial_at = m->now;
 }
 
@@ -276,7 +289,7 @@ void contact_tick(struct members *m, const struct sink *out)
             m->now, member_jittered(m, members_any_usable(m) ? RECONNECT : RECONNECT_ALONE));
         reconnect(m);
     }
-    if (m->now.ns >= m->listed_at.ns) listed_dial(m);
+    if (m->now.ns >= m->listed_at.ns) listed_dial(m, out);
     stranger_tick(m, out);
 }
 

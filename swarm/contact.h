@@ -4,7 +4,7 @@
  * arrived on it. Live members are dialled with back-off until there is a link, with at most one
  * dial per member at a time, and immediately when a new address of theirs becomes known. Of the
  * dead and of the peer list's entries one is dialled every 30 s. With no usable link at all it is
- * one every 5 s, and also the whole list, sixteen at a time. */
+ * one every 5 s, and also all of the lists, eighty at a time. */
 #ifndef SHOAL_SWARM_CONTACT_H
 #define SHOAL_SWARM_CONTACT_H
 

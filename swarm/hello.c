@@ -6,6 +6,7 @@
 #include "access.h"
 #include "contact.h"
 #include "doubles.h"
+#include "listed.h"
 #include "member_health.h"
 #include "member_probe.h"
 #include "member_push.h"
@@ -67,7 +68,7 @@ void members_link_up(struct members *m, const struct event *e, const struct sink
     struct stranger_link s = {.link = e->link, .address = e->address, .since = m->now};
     memcpy(s.id, e->id, sizeof s.id);
     memcpy(s.exporter, e->exporter, sizeof s.exporter);
-    int i = members_by_id(m, e->id);
+    int i = listed_met(m, e->id, &e->address, e->dialled);
     if (i == NOBODY) stranger_add(m, &s, out);
     else attach(m, i, &s, e->dialled, out);
     say_hello(m, &s, out);

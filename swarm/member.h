@@ -15,7 +15,7 @@
  *     access       who may join, revoked tickets; with ticket
  *     health       suspicion, death, return
  *     probe        PING and PONG
- *     contact      dialling; with listed (the peer list) and seen (my addresses)
+ *     contact      dialling; with listed (the peer lists) and seen (my addresses)
  *     record       records of others
  *     sync         anti-entropy
  *     hello        a link comes up; with twin (two processes with one key)
@@ -41,12 +41,17 @@ void members_publish(struct members *m, const struct record_progress *mine, inst
 void members_link_up(struct members *m, const struct event *e, const struct sink *out);
 void members_link_down(struct members *m, link_id link, uint32_t code, instant now,
                        const struct sink *out);
-void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], uint32_t code,
-                         instant now, const struct sink *out);
-/* A peer of the peer list, or this node where it is its own id, can also be reached at this
- * address. */
+void members_dial_failed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
+                         const struct address *at, uint32_t code, instant now,
+                         const struct sink *out);
+/* A peer of a peer list, or this node where it is its own id, can also be reached at this
+ * address. `list`: EVENT_ADDRESS. */
 void members_address_found(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES],
-                           const struct address *a, instant now);
+                           const struct address *a, uint32_t list, instant now);
+/* EVENT_LISTED and EVENT_LIST_READ. */
+void members_listed(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a,
+                    uint32_t list, instant now);
+void members_list_read(struct members *m, uint32_t list);
 bool members_hello(struct members *m, link_id link, struct bytes body, instant now,
                    const struct sink *out);
 /* A peer's packets now come from this address: tells the peer so (SEEN). */
@@ -81,7 +86,8 @@ void members_late(struct members *m, span late);
 void members_tick(struct members *m, instant now, const struct sink *out);
 instant members_due(const struct members *m);
 
-/* Is there a PROGRESS record of everybody on the peer list and of every live member? */
+/* Is there a PROGRESS record of everybody on the peer lists and of every live member, and has every
+ * list come? */
 bool members_all_heard(const struct members *m);
 
 #endif

@@ -89,7 +89,7 @@ struct member {
     struct address observed; /* where it was last seen; family 0: never */
     struct address sees_me;  /* where it sees me; family 0: not known */
     instant sees_me_at;      /* when it reported that */
-    uint32_t listed;         /* its position in the peer list, from 1; 0: not listed */
+    uint32_t listed;         /* its position in the peer lists, from 1; 0: not listed */
     bool dialling;           /* a dial is under way */
     uint32_t failures;       /* consecutive failed dials */
     instant dialled;         /* start of the latest dial */
@@ -116,14 +116,17 @@ struct stranger_link {
 
 #define LISTED_ADDRESSES_MAX 4
 
-/* An entry of the peer list. While only its ID and addresses are known, it occupies a slot among
- * the members only during a dial. */
+/* An entry of a peer list. It occupies no slot among the members until a link to it is up. An ID
+ * that several lists name has an entry for each: none can replace what another one says. */
 struct listed {
     uint8_t id[CRYPTO_KEY_BYTES];
     struct address addresses[LISTED_ADDRESSES_MAX]; /* the newest first */
     uint32_t addresses_count;
+    uint32_t list;     /* 0: the one of the start, else the number of a later one */
     uint32_t failures; /* consecutive failed dials */
     instant again;     /* not dialled before then */
+    bool dialling;     /* by listed_dial, at: */
+    struct address dialled;
 };
 
 struct member_config {
@@ -137,8 +140,10 @@ struct member_config {
     struct bytes shared, secret, ticket; /* as in node_config, like ticket_key */
     const uint8_t *ticket_key;
     size_t (*differ)(struct bytes here, struct bytes there, char story[NODE_STORY_BYTES]);
-    /* [bootstrap_count]: storage for the peer list, lent for the life of members. */
+    /* [bootstrap_count + lists * NODE_LATER_MAX]: storage for the peer lists, lent for the life of
+     * members. */
     struct listed *listed;
+    uint32_t lists; /* that come later, at most NODE_LISTS_MAX */
 };
 
 /* News for the caller, which collects it by members_news. */
@@ -174,9 +179,10 @@ struct members {
     uint32_t nonce;            /* of the latest probe */
     /* Next probe, push, SYNC, and dial to a gone member. */
     instant probe_at, flush_at, sync_at, reconnect_at;
-    struct listed *listed;            /* the peer list without me */
+    struct listed *listed;            /* the peer lists without me */
     size_t listed_count, listed_turn; /* entries; index of the next one to dial, modulo the count */
     instant listed_at;                /* when the next of them may be dialled */
+    uint32_t lists_awaited;           /* bit i - 1: list i has not come yet */
     /* Nobody of another experiment, or without the secret, is noted before. */
     instant other_run_at, not_admitted_at;
     uint64_t wall_ms; /* unix milliseconds at wall_at */

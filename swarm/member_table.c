@@ -215,11 +215,16 @@ int members_add(struct members *m, const uint8_t id[CRYPTO_KEY_BYTES])
     if (wire_sid(id) == 0 || members_find(m, wire_sid(id)) != NOBODY) return NOBODY;
     int i = room_for(m);
     if (i == NOBODY) return NOBODY;
+    bool dialling = false; /* by listed_dial */
+    for (size_t k = 0; k < m->listed_count; k++)
+        dialling = dialling ||
+                   (m->listed[k].dialling && memcmp(m->listed[k].id, id, CRYPTO_KEY_BYTES) == 0);
     m->members[i] = (struct member){.used = true,
                                     .sid = wire_sid(id),
                                     .health = HEALTH_DEAD,
                                     .gone = m->now,
                                     .listed = member_listed(m, id),
+                                    .dialling = dialling,
                                     .dial_at = INSTANT_NEVER,
                                     .unreached = REACH_REASONS};
     memcpy(m->members[i].id, id, CRYPTO_KEY_BYTES);

@@ -68,7 +68,7 @@ void member_note(const struct sink *out, const char *name, const struct member *
 
 /* ---- entries ---- */
 
-/* Its position in the peer list, from 1; 0: not listed. */
+/* Its first position in the peer lists, from 1; 0: not listed. */
 uint32_t member_listed(const struct members *m, const uint8_t id[CRYPTO_KEY_BYTES]);
 
 /* A new entry, not known yet; NOBODY when the table is full or the name is taken. */

@@ -164,10 +164,16 @@ static void on_network(struct node *n, const struct event *e)
         members_moved(&n->members, e->link, &e->address, n->now, &in);
         break;
     case EVENT_DIAL_FAILED:
-        members_dial_failed(&n->members, e->id, e->code, n->now, &in);
+        members_dial_failed(&n->members, e->id, &e->address, e->code, n->now, &in);
         break;
     case EVENT_ADDRESS:
-        members_address_found(&n->members, e->id, &e->address, n->now);
+        members_address_found(&n->members, e->id, &e->address, e->code, n->now);
+        break;
+    case EVENT_LISTED:
+        members_listed(&n->members, e->id, &e->address, e->code, n->now);
+        break;
+    case EVENT_LIST_READ:
+        members_list_read(&n->members, e->code);
         break;
     case EVENT_DATAGRAM:
         if (!members_datagram(&n->members, e->link, e->bytes, n->now, &in))
@@ -308,11 +314,16 @@ size_t node_past_bytes(uint64_t parameters, uint32_t rounds)
     return past_means_bytes(&l, rounds);
 }
 
+static size_t listed_room(const struct node_config *c)
+{
+    return c->bootstrap_count + (size_t)c->lists * NODE_LATER_MAX;
+}
+
 size_t node_bytes(const struct node_config *c)
 {
     struct reduce_config r = reduce_config_of(c);
     struct sync_config s = sync_config_of(c);
-    return sizeof(struct node) + 64 + sizeof(struct listed) * c->bootstrap_count + 64 +
+    return sizeof(struct node) + 64 + sizeof(struct listed) * listed_room(c) + 64 +
            reduce_bytes(&r) + sync_bytes(&s) + past_bytes(&r.layout, c->past_rounds);
 }
 
@@ -341,6 +352,9 @@ static enum err check_config(const struct node_config *c, const struct lineage_s
     if (c->bootstrap_count > NODE_LISTED_MAX)
         return why(w, ERR_USAGE, "a peer list has at most %d entries, this one %zu",
                    NODE_LISTED_MAX, c->bootstrap_count);
+    if (c->lists > NODE_LISTS_MAX)
+        return why(w, ERR_USAGE, "at most %d peer lists may come later, not %u", NODE_LISTS_MAX,
+                   c->lists);
     if (wire_sid(c->id) == 0) return why(w, ERR_USAGE, "this key's ID begins with 8 zero bytes");
     return ERR_OK;
 }
@@ -357,7 +371,8 @@ static void init_parts(struct node *n, const struct node_config *c, struct liste
                               .ticket_key = c->ticket_key,
                               .ticket = c->ticket,
                               .differ = c->differ,
-                              .listed = listed};
+                              .listed = listed,
+                              .lists = c->lists};
     struct match_config t = {.incarnation = c->incarnation,
                              .crypto = c->crypto,
                              .group_min = c->group_min,
@@ -379,7 +394,7 @@ struct node *node_init(const struct node_config *c, const struct lineage_state *
     struct sync_config s = sync_config_of(c);
     if (check_config(c, state, w)) return NULL;
     struct node *n = arena_array(room, struct node, 1);
-    struct listed *listed = arena_array(room, struct listed, c->bootstrap_count);
+    struct listed *listed = arena_array(room, struct listed, listed_room(c));
     if (!n || !listed || !reduce_init(&n->reduce, &r, room) || !sync_init(&n->sync, &s, room) ||
         !past_init(&n->past, &r.layout, c->past_rounds, c->past, n->reduce.average.means, room)) {
         (void)why(w, ERR_MEMORY, "the swarm's buffers need %zu bytes", node_bytes(c));

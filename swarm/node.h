@@ -56,6 +56,7 @@ struct node_config {
     /* The peer list, copied. Family 0: its address is not known yet and comes by EVENT_ADDRESS. */
     const struct peer_address *bootstrap;
     size_t bootstrap_count; /* at most NODE_LISTED_MAX */
+    uint32_t lists;         /* that come later, by EVENT_LISTED; at most NODE_LISTS_MAX */
 };
 
 struct node;

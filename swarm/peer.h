@@ -20,7 +20,9 @@ typedef uint64_t sid;
 
 #define NODE_GROUP_MAX   20   /* members of one averaging group, and live members of a swarm */
 #define NODE_PAST_MAX    8    /* rounds kept for members that missed them */
-#define NODE_LISTED_MAX  4096 /* entries of a peer list */
+#define NODE_LISTED_MAX  4096 /* entries of the peer list that a node starts with */
+#define NODE_LISTS_MAX   16   /* further lists, which come later */
+#define NODE_LATER_MAX   256  /* entries kept of each of these */
 #define NODE_SHARED_MAX  2048 /* bytes of the settings that all members must share, as text */
 #define NODE_SECRET_MIN  16   /* bytes of a closed swarm's secret */
 #define NODE_STORY_BYTES 512  /* bytes of a sentence about what differs */

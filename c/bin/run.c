@@ -14,7 +14,8 @@ static bool take_options(int argc, char **argv, const char **experiment, struct 
         {"listen", .text = &o->listen, .value = "HOST:PORT",
          .help = "UDP address to listen on, instead of swarm.listen"},
         {"peers", .texts = peers, .value = "PEER",
-         .help = "a file of ID@host:port lines, or one such line; may be given several times"},
+         .help = "a file or https URL of ID@host:port lines, or one such line; may be given "
+                 "several times"},
         {"dir", .text = &o->dir, .value = "DIR",
          .help = "keep identity, checkpoints and log under DIR, instead of where the experiment "
                  "says"},

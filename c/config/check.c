@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/url.h"
 #include "config/complain.h"
 #include "config/tree.h"
 #include "config/value.h"
@@ -131,18 +132,6 @@ void check_contradictions(struct experiment *x)
 #define COMPLAIN_PEER(i, e, ...)                                                                   \
     complain(x, &schema_keys[schema_index("swarm.peers")], x->peers_places[i], e, __VA_ARGS__)
 
-static void peers_built(struct experiment *x)
-{
-    for (size_t i = 0; i < x->swarm.peers_count; i++) {
-        const char *peer = x->swarm.peers[i];
-        char shown[TREE_SHOWN_BYTES];
-        if (strstr(peer, "://"))
-            COMPLAIN_PEER(i, ERR_UNSUPPORTED,
-                          "a list from the web is not built yet: download %s and name the file",
-                          tree_shown(peer, strlen(peer), shown));
-    }
-}
-
 void check_built(struct experiment *x)
 {
     static const char *const wires[] = {"fp32", "bf16", "int8", "int4"};
@@ -159,7 +148,6 @@ void check_built(struct experiment *x)
                 "ready average, up to 20");
     if (GOOD("metrics.listen") && x->metrics.listen[0])
         UNBUILT("metrics.listen", "the metrics endpoint is not built yet: leave it out");
-    peers_built(x);
 }
 
 /* Is there something at `path`, and is it a folder? */
@@ -184,7 +172,7 @@ static void peers_check(struct experiment *x)
     bool folder;
     for (size_t i = 0; i < x->swarm.peers_count; i++) {
         const char *peer = x->swarm.peers[i], *name = strrchr(peer, '/');
-        if (value_is_peer(peer) || (there(peer, &folder) && !folder)) continue;
+        if (value_is_peer(peer) || url_like(peer) || (there(peer, &folder) && !folder)) continue;
         bool address = value_is_address(name ? name + 1 : peer, 1);
         COMPLAIN_PEER(i, ERR_USAGE, "there is no file %s, and it is not ID@host:port%s", peer,
                       address ? ": an address alone does not say who must answer, write its ID "

@@ -69,7 +69,7 @@ const struct schema_key schema_keys[] = {
 
     {"swarm.listen", "host:port, port 0 for any", SCHEMA_TEXT, AT(swarm.listen), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_LISTEN, .initial = "0.0.0.0:4433"},
     {"swarm.advertise", "host:port as seen from outside; empty: what peers observe", SCHEMA_TEXT, AT(swarm.advertise), .least = 0, .most = PATH_BYTES, .form = SCHEMA_FORM_ADDRESS, .initial = ""},
-    {"swarm.peers", "files of ID@host:port lines, or ID@host:port", SCHEMA_PEERS, AT(swarm.peers), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = "[]"},
+    {"swarm.peers", "files or https URLs of ID@host:port lines, or ID@host:port", SCHEMA_PEERS, AT(swarm.peers), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = "[]"},
     {"swarm.identity", "file of this machine's key, made at the first start", SCHEMA_TEXT, AT(swarm.identity), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH, .initial = "node.key"},
     {"swarm.access", "who may join", SCHEMA_WORD, AT(swarm.access), .words = access_words, .initial = "open"},
     {"swarm.access.psk", "file of a secret that all members share", SCHEMA_TEXT, AT(swarm.access_key), .least = 1, .most = PATH_BYTES, .form = SCHEMA_FORM_PATH},

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/near.h"
+#include "base/url.h"
 #include "config/complain.h"
 
 /* The value being stored; passed to every function that may report a mistake. */
@@ -310,10 +311,23 @@ static bool take_text(const struct take *t, const struct tree_node *n)
     return true;
 }
 
+/* False when it looks like a URL and is none that a list can be read from. */
+static bool url_check(const struct take *t, const struct tree_node *n)
+{
+    struct experiment_place at = t->x->places[t->k - schema_keys];
+    struct why w;
+    struct url u;
+    if (!url_like(n->text) || !url_read(n->text, &u, &w)) return true;
+    at.line = n->at.line;
+    at.column = n->at.column;
+    complain(t->x, t->k, at, ERR_USAGE, "%s", w.text);
+    return false;
+}
+
 static bool take_peer(const struct take *t, const struct tree_node *n)
 {
     struct experiment *x = t->x;
-    if (!text_check(t, n)) return false;
+    if (!text_check(t, n) || !url_check(t, n)) return false;
     size_t i = x->swarm.peers_count;
     if (i == EXPERIMENT_PEERS_MAX) return unfit(t, n, "put more into a file and name that");
     const char *at = strchr(n->text, '@'), *slash = strchr(n->text, '/');

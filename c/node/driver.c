@@ -44,7 +44,7 @@ struct driver {
     struct peers peers;
     bool peers_open;
     struct strangers strangers;
-    struct loop_call resolved; /* a name of the peer lists was looked up */
+    struct loop_call resolved; /* a peer list was fetched, or a name of one looked up */
     struct loop_timer tick, second;
     struct loop_call heard; /* the trainer has sent an event */
     struct loop_call closing;
@@ -112,14 +112,14 @@ static void note(struct driver *d, const struct note *n)
 static void dial(struct driver *d, const struct action *a)
 {
     struct why w = {0};
-    if (endpoint_dial(d->endpoint, a->id, &a->address, &w) != LINK_NONE) return;
+    if (endpoint_dial_within(d->endpoint, a->id, &a->address, a->patience, &w) != LINK_NONE) return;
     struct link_end end = {.code = w.err == ERR_UNSUPPORTED ? CLOSE_FAMILY : CLOSE_UNDIALLED,
                            .reason = w.text,
                            .dialled = true,
                            .address = a->address};
     memcpy(end.id, a->id, sizeof end.id);
     peers_ended(&d->peers, &end);
-    struct event e = {.kind = EVENT_DIAL_FAILED, .code = end.code};
+    struct event e = {.kind = EVENT_DIAL_FAILED, .code = end.code, .address = a->address};
     memcpy(e.id, a->id, sizeof e.id);
     report_later(d, &e);
 }
@@ -301,11 +301,24 @@ static void on_heard(void *ctx)
 
 /* Peer lists. */
 
-static void on_address(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a)
+static void on_address(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a,
+                       uint32_t list)
 {
-    struct event e = {.kind = EVENT_ADDRESS, .address = *a};
+    struct event e = {.kind = EVENT_ADDRESS, .address = *a, .code = list};
     memcpy(e.id, id, sizeof e.id);
     step(ctx, &e);
+}
+
+static void on_listed(void *ctx, const struct peer_address *p, uint32_t list)
+{
+    struct event e = {.kind = EVENT_LISTED, .address = p->address, .code = list};
+    memcpy(e.id, p->id, sizeof e.id);
+    step(ctx, &e);
+}
+
+static void on_list_read(void *ctx, uint32_t list)
+{
+    step(ctx, &(struct event){.kind = EVENT_LIST_READ, .code = list});
 }
 
 static void on_resolved(void *ctx)
@@ -495,6 +508,8 @@ static enum err open_peers(struct driver *d, struct why *w)
                              .log = d->c.log,
                              .ctx = d,
                              .address = on_address,
+                             .listed = on_listed,
+                             .list_read = on_list_read,
                              .warn = on_warn,
                              .wake = wake_resolved};
     memcpy(c.self, identity_id(d->c.identity), sizeof c.self);
@@ -593,6 +608,7 @@ static enum err open_node(struct driver *d, struct why *w)
         .secret = d->c.secret,
         .bootstrap = d->peers.list.entries,
         .bootstrap_count = d->peers.list.count,
+        .lists = (uint32_t)d->peers.list.urls_count,
         .advertise = d->peers.advertise,
         .past_rounds = open_past(d),
     };

@@ -26,7 +26,7 @@ struct driver_config {
     struct replica *replica;   /* downloads go into its spare buffers */
     struct event_log *log;     /* may be NULL */
     const char *listen;        /* host:port */
-    const char *const *peers;  /* files of ID@host:port lines, or such lines */
+    const char *const *peers;  /* files or URLs of ID@host:port lines, or such lines */
     size_t peers_count;
     uint64_t incarnation;
     uint8_t run_id[CRYPTO_DIGEST_BYTES];

@@ -14,8 +14,9 @@ enum err peerlist_init(struct peerlist *p, struct why *w)
 {
     *p = (struct peerlist){.entries = calloc(PEERLIST_MAX, sizeof *p->entries),
                            .more = calloc(PEERLIST_MAX, sizeof *p->more),
-                           .names = calloc(PEERLIST_MAX + 1, sizeof *p->names)};
-    if (p->entries && p->more && p->names) return ERR_OK;
+                           .names = calloc(PEERLIST_MAX + 1, sizeof *p->names),
+                           .urls = calloc(PEERLIST_URLS_MAX, sizeof *p->urls)};
+    if (p->entries && p->more && p->names && p->urls) return ERR_OK;
     peerlist_free(p);
     return why(w, ERR_MEMORY, "no memory for the peer list");
 }
@@ -25,6 +26,7 @@ void peerlist_free(struct peerlist *p)
     free(p->entries);
     free(p->more);
     free(p->names);
+    free(p->urls);
     *p = (struct peerlist){0};
 }
 
@@ -86,9 +88,10 @@ enum err peerlist_add(struct peerlist *p, const char *text, const uint8_t self[C
 {
     struct peer_address a;
     struct resolve_name name;
-    if (strstr(text, "://"))
+    if (url_like(text))
         return why(w, ERR_USAGE,
-                   "a list from the web is not built yet: download %.200s and name the file", text);
+                   "a list names no other lists: name %.200s by itself, in swarm.peers or --peers",
+                   text);
     if (!strchr(text, '@') && !resolve_read(text, &a.address, &name, NULL))
         return why(
             w, ERR_USAGE,
@@ -171,6 +174,20 @@ static enum err read_file(struct peerlist *p, const char *path,
     return ERR_OK;
 }
 
+static enum err add_url(struct peerlist *p, const char *text, struct why *w)
+{
+    struct url u;
+    enum err e = url_read(text, &u, w);
+    if (e) return e;
+    for (size_t i = 0; i < p->urls_count; i++)
+        if (!memcmp(&p->urls[i], &u, sizeof u)) return ERR_OK;
+    if (p->urls_count == PEERLIST_URLS_MAX)
+        return why(w, ERR_USAGE, "at most %d URLs of peer lists are read: leave out %.200s",
+                   PEERLIST_URLS_MAX, text);
+    p->urls[p->urls_count++] = u;
+    return ERR_OK;
+}
+
 enum err peerlist_read(struct peerlist *p, const char *const *sources, size_t count,
                        const uint8_t self[CRYPTO_KEY_BYTES], struct peerlist_faults *faults,
                        struct why *w)
@@ -184,9 +201,10 @@ enum err peerlist_read(struct peerlist *p, const char *const *sources, size_t co
         bool file = !stat(s, &there);
         /* A source that is neither a file nor resembles an entry is taken for a mistyped file
          * name. */
-        bool entry = strchr(s, '@') || strstr(s, "://") || !resolve_read(s, &a, &name, NULL);
+        bool entry = strchr(s, '@') || !resolve_read(s, &a, &name, NULL);
         enum err e = ERR_OK;
         if (file) e = read_file(p, s, self, faults, &wrong);
+        else if (url_like(s)) e = add_url(p, s, &wrong);
         else if (entry) e = peerlist_add(p, s, self, &wrong);
         else e = why(&wrong, ERR_USAGE, "there is no file %.200s, and it is not ID@host:port", s);
         if (e) fault(faults, &wrong);

@@ -1,5 +1,5 @@
-/* peerlist.h -- the peers that a node may start from: lines of ID@host:port, in files or given one
- * by one.
+/* peerlist.h -- the peers that a node may start from: lines of ID@host:port, in files, on https
+ * servers (weblist.h) or given one by one.
  *
  *     # any text                            a comment, on a line of its own
  *     0123...cdef@192.0.2.1:4433            # or after an entry
@@ -13,11 +13,13 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "base/rng.h"
+#include "base/url.h"
 #include "net/resolve.h"
 #include "swarm/peer.h"
 
 #define PEERLIST_MAX        NODE_LISTED_MAX /* entries; more are counted and dropped */
 #define PEERLIST_FILE_BYTES (16u << 20)
+#define PEERLIST_URLS_MAX   NODE_LISTS_MAX
 
 struct peerlist_name {
     uint8_t id[CRYPTO_KEY_BYTES];
@@ -33,6 +35,8 @@ struct peerlist {
     size_t more_count;
     struct peerlist_name *names; /* to be looked up */
     size_t names_count;
+    struct url *urls; /* lists that are still to be read */
+    size_t urls_count;
     size_t left_out; /* entries beyond PEERLIST_MAX */
 };
 
@@ -60,8 +64,8 @@ void peerlist_add_own_name(struct peerlist *p, const struct peerlist_name *n);
 void peerlist_parse(struct peerlist *p, const char *name, struct bytes text,
                     const uint8_t self[CRYPTO_KEY_BYTES], struct peerlist_faults *faults);
 
-/* Adds all sources, files or entries. ERR_USAGE or ERR_IO with one sentence, or with the number of
- * faults reported. */
+/* Adds all sources: files, entries, or URLs, which are only kept. ERR_USAGE or ERR_IO with one
+ * sentence, or with the number of faults reported. */
 enum err peerlist_read(struct peerlist *p, const char *const *sources, size_t count,
                        const uint8_t self[CRYPTO_KEY_BYTES], struct peerlist_faults *faults,
                        struct why *w);

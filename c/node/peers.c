@@ -46,9 +46,8 @@ static enum err read_advertised(struct peers *p, struct why *w)
 enum err peers_open(struct peers *p, const struct peers_config *c, struct why *w)
 {
     struct peerlist_faults faults = {.say = say_fault};
-    struct rng rng = rng_init(c->seed);
     char text[160];
-    *p = (struct peers){.c = *c};
+    *p = (struct peers){.c = *c, .rng = rng_init(c->seed)};
     unreached_init(&p->unreached);
     enum err e = peerlist_init(&p->list, w);
     if (!e) e = peerlist_read(&p->list, c->sources, c->sources_count, c->self, &faults, w);
@@ -62,23 +61,36 @@ enum err peers_open(struct peers *p, const struct peers_config *c, struct why *w
                  PEERLIST_MAX);
         p->c.warn(p->c.ctx, text);
     }
-    peerlist_shuffle(&p->list, &rng);
+    peerlist_shuffle(&p->list, &p->rng);
     return add_known(p, w);
+}
+
+static enum err open_resolver(struct peers *p, const struct peerlist *list, size_t names_most,
+                              struct resolver **out, struct why *w)
+{
+    struct resolver_config c = resolver_defaults(list);
+    if (c.count > names_most) c.count = names_most;
+    c.wake = p->c.wake;
+    c.ctx = p->c.ctx;
+    c.seed = rng_next(&p->rng);
+    return resolver_open(out, &c, w);
 }
 
 enum err peers_start(struct peers *p, struct why *w)
 {
-    struct resolver_config c = resolver_defaults(&p->list);
+    struct weblist_config c = weblist_defaults(&p->list);
     c.wake = p->c.wake;
     c.ctx = p->c.ctx;
-    c.seed = ~p->c.seed;
-    return resolver_open(&p->resolver, &c, w);
+    c.seed = rng_next(&p->rng);
+    memcpy(c.self, p->c.self, sizeof c.self);
+    enum err e = open_resolver(p, &p->list, PEERLIST_MAX + 1, &p->resolver, w);
+    return e ? e : weblists_open(&p->web, &c, w);
 }
 
 void peers_tell(struct peers *p)
 {
     for (size_t i = 0; i < p->list.more_count; i++)
-        p->c.address(p->c.ctx, p->list.more[i].id, &p->list.more[i].address);
+        p->c.address(p->c.ctx, p->list.more[i].id, &p->list.more[i].address, 0);
 }
 
 /* ---- names ---- */
@@ -110,11 +122,11 @@ static void no_answer(struct peers *p, const struct resolver_answer *a)
                       clock_unix_ms());
 }
 
-void peers_answers(struct peers *p)
+static void take_names(struct peers *p, struct resolver *r, uint32_t list)
 {
     struct resolver_answer a;
     char text[ADDRESS_TEXT_BYTES];
-    while (resolver_take(p->resolver, &a)) {
+    while (resolver_take(r, &a)) {
         if (a.count) unreached_mend(&p->unreached, a.of.id, REACH_NAME);
         else no_answer(p, &a);
         for (size_t i = 0; i < a.count; i++) {
@@ -123,9 +135,84 @@ void peers_answers(struct peers *p)
                 event_log_text(p->c.log, "address", address_print(&a.addresses[i], text));
                 event_log_end(p->c.log);
             }
-            p->c.address(p->c.ctx, a.of.id, &a.addresses[i]);
+            p->c.address(p->c.ctx, a.of.id, &a.addresses[i], list);
         }
     }
+}
+
+/* ---- lists on https servers ---- */
+
+static void begin_list(struct peers *p, const char *event, const struct weblist_answer *a)
+{
+    char url[URL_BYTES];
+    event_log_begin(p->c.log, event);
+    event_log_text(p->c.log, "url", (url_show(&p->list.urls[a->index], url), url));
+    event_log_u64(p->c.log, "ms", a->ms);
+}
+
+/* What is new is shown to the user; all is logged. */
+static void no_list(struct peers *p, const struct weblist_answer *a)
+{
+    char url[URL_BYTES];
+    url_show(&p->list.urls[a->index], url);
+    if (a->changed)
+        fprintf(stderr, "shoal: the peer list %s is not read: %s; going on, and asking again\n",
+                url, a->why);
+    begin_list(p, "list_failed", a);
+    event_log_u64(p->c.log, "failures", a->failures);
+    event_log_text(p->c.log, "why", a->why);
+    event_log_end(p->c.log);
+}
+
+static void new_list(struct peers *p, const struct weblist_answer *a)
+{
+    struct why w = {0};
+    struct peerlist **list = &p->later[a->index].list;
+    struct resolver **names = &p->later[a->index].resolver;
+    if (a->faults)
+        fprintf(stderr, "shoal: %s; %zu line%s left out of this list\n", a->fault, a->faults,
+                a->faults == 1 ? " is" : "s are");
+    resolver_close(*names);
+    weblist_free(*list);
+    *names = NULL;
+    *list = a->list;
+    if (open_resolver(p, *list, PEERS_LATER_NAMES, names, &w)) p->c.warn(p->c.ctx, w.text);
+}
+
+/* In another order each time: of a list that is too long for the node, other entries. */
+static void tell_list(struct peers *p, const struct weblist_answer *a)
+{
+    struct peerlist *l = p->later[a->index].list;
+    const uint32_t number = (uint32_t)a->index + 1;
+    peerlist_shuffle(l, &p->rng);
+    for (size_t i = 0; i < l->count && i < NODE_LATER_MAX; i++)
+        p->c.listed(p->c.ctx, &l->entries[i], number);
+    for (size_t i = 0; i < l->more_count && i < 3 * NODE_LATER_MAX; i++)
+        p->c.address(p->c.ctx, l->more[i].id, &l->more[i].address, number);
+    begin_list(p, "list", a);
+    event_log_u64(p->c.log, "peers", l->count);
+    event_log_u64(p->c.log, "left_out", a->faults + l->left_out);
+    event_log_bool(p->c.log, "unchanged", a->unchanged);
+    event_log_end(p->c.log);
+}
+
+static void take_lists(struct peers *p)
+{
+    struct weblist_answer a;
+    while (weblists_take(p->web, &a)) {
+        if (a.list) new_list(p, &a);
+        if (a.why[0]) no_list(p, &a);
+        else if (p->later[a.index].list) tell_list(p, &a);
+        if (a.first) p->c.list_read(p->c.ctx, (uint32_t)a.index + 1);
+    }
+}
+
+void peers_answers(struct peers *p)
+{
+    take_names(p, p->resolver, 0);
+    take_lists(p);
+    for (uint32_t i = 0; i < PEERLIST_URLS_MAX; i++)
+        if (p->later[i].resolver) take_names(p, p->later[i].resolver, i + 1);
 }
 
 /* ---- reached and unreached peers ---- */
@@ -158,6 +245,7 @@ size_t peers_see(struct peers *p, const struct node_peer *all, size_t count, ins
         linked++;
         unreached_drop(&p->unreached, all[i].id);
     }
+    weblists_alone(p->web, linked == 0);
     return linked;
 }
 
@@ -170,6 +258,11 @@ void peers_close(struct peers *p)
 {
     struct why w = {0};
     resolver_close(p->resolver);
+    weblists_close(p->web);
+    for (size_t i = 0; i < PEERLIST_URLS_MAX; i++) {
+        resolver_close(p->later[i].resolver);
+        weblist_free(p->later[i].list);
+    }
     if (known_close(p->known, &w)) p->c.warn(p->c.ctx, w.text);
     peerlist_free(&p->list);
     unreached_fini(&p->unreached);

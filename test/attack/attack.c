@@ -118,7 +118,8 @@ static struct protocol silent;
 static void read_again(void *ctx, instant now)
 {
     for (; readers_missing; readers_missing--) {
-        struct connection *c = connection_dial(reader.endpoint, NULL, &target, &silent, NULL);
+        struct connection *c =
+            connection_dial(reader.endpoint, NULL, &target, &silent, span_ns(0), NULL);
         if (!c) break;
         ngtcp2_conn_set_keep_alive_timeout(c->quic, span_s(5).ns);
     }

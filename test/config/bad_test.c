@@ -234,7 +234,8 @@ static const struct bad cases[] = {
     {"swarm: {peers: [peers.txt, \"" ID_63 "@a:1\"]}\n", 0, ERR_USAGE,
      "1:28: swarm.peers: found the text '0000000000000000000000000000000000000000...', needs a "
      "list of at most 64 "
-     "texts (files of ID@host:port lines, or ID@host:port); ID@host:port has an ID of 64 "
+     "texts (files or https URLs of ID@host:port lines, or ID@host:port); ID@host:port has an ID "
+     "of 64 "
      "hexadecimal digits and a "
      "port from 1 to 65535"},
     {"machine: {device: gpu}\n", 0, ERR_USAGE,
@@ -302,11 +303,12 @@ static const struct bad cases[] = {
     {KNOWN "swarm: {access: {ticket: abc}}\n", 0, ERR_USAGE,
      "6:26: swarm.access.ticket: found 'abc', needs the 64 hexadecimal digits that `shoal ticket "
      "key` prints"},
-    {KNOWN "swarm:\n  peers:\n    - peers.txt\n    - https://example.org/peers.txt\n", 0,
-     ERR_UNSUPPORTED,
-     "9:7: swarm.peers: a list from the web is not built yet: download "
-     "'https://example.org/peers.txt' and name the "
-     "file"},
+    {KNOWN "swarm:\n  peers:\n    - peers.txt\n    - http://example.org/peers.txt\n", 0, ERR_USAGE,
+     "9:7: swarm.peers: http://example.org/peers.txt: over http anybody on the way can change a "
+     "list: write https://"},
+    {KNOWN "swarm: {peers: [\"https://exa mple.org/\"]}\n", 0, ERR_USAGE,
+     "6:17: swarm.peers: a URL has no blanks and no letters beyond ASCII: write them as %20 and so "
+     "on"},
     {KNOWN "metrics: {listen: \"127.0.0.1:9464\"}\n", 0, ERR_UNSUPPORTED,
      "6:19: metrics.listen: the metrics endpoint is not built yet: leave it out"},
     {KNOWN "swarm: {group: {max: 8}}\n", 0, ERR_UNSUPPORTED,

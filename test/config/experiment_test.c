@@ -734,9 +734,7 @@ Test(experiment, a_whole_file_is_refused_for_nothing_but_what_is_not_built)
     cr_assert_eq(x.train.precision, PRECISION_BF16);
     cr_assert_eq(x.model.layers, 12);
     cr_assert_eq(experiment_epochs(&x), 176);
-    unsupported(MIXED(", \"https://example.org/peers.txt\"", ""),
-                "e.yaml:23:22: swarm.peers: a list from the web is not built yet: download "
-                "'https://example.org/peers.txt' and name the file");
+    parse(&x, MIXED(", \"https://example.org/peers.txt\"", ""));
     unsupported(
         MIXED("", "listen: \"127.0.0.1:9464\", "),
         "e.yaml:29:19: metrics.listen: the metrics endpoint is not built yet: leave it out");

@@ -67,7 +67,7 @@ static void dial(size_t kind)
     on_link = kind;
     said_count = 0;
     connection_dial(kind == 2 ? peer : browser, identity_id(server_self), &server_address,
-                    &hostile_protocol, NULL);
+                    &hostile_protocol, span_ns(0), NULL);
     while (!(hostile.c && hostile.c->up)) {
         loop_turn(loop, instant_after(clock_now(), span_ms(1)));
         if (instant_reached(clock_now(), end)) abort(); /* the server no longer takes connections */

@@ -54,7 +54,7 @@ Test(endpoint, refuses_a_peer_that_has_its_own_key)
     struct node twin = {.self = a.self}; /* a's key file, copied to another machine */
     node_open(&twin, NULL);
     struct connection *c =
-        connection_dial(twin.endpoint, identity_id(a.self), &a.address, &link_protocol, NULL);
+        connection_dial(twin.endpoint, identity_id(a.self), &a.address, &link_protocol, span_ns(0), NULL);
     cr_assert_not_null(c);
     turn_until(twin.downs, 5);
     cr_assert_eq(twin.downs, 1);

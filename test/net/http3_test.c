@@ -163,7 +163,7 @@ Test(http3, gives_the_place_of_those_who_only_hold_it_to_who_asks)
     node_start(&c, &h3, 4);
     for (int i = 0; i < 50; i++) {
         uint64_t before = endpoint_counters(b.endpoint).http3;
-        cr_assert_not_null(connection_dial(c.endpoint, NULL, &b.address, &hostile_protocol, &w));
+        cr_assert_not_null(connection_dial(c.endpoint, NULL, &b.address, &hostile_protocol, span_ns(0), &w));
         turn_until(endpoint_counters(b.endpoint).http3 > before, before < 33 ? 5 : 0.1);
     }
     cr_assert_leq(endpoint_counters(b.endpoint).http3, 33);
@@ -192,7 +192,7 @@ static void dial_by_hand(struct node *c)
     memset(&hostile, 0, sizeof hostile);
     h3.alpn = TLS_ALPN_H3;
     node_start(c, &h3, 4);
-    cr_assert_not_null(connection_dial(c->endpoint, NULL, &b.address, &hostile_protocol, &w), "%s",
+    cr_assert_not_null(connection_dial(c->endpoint, NULL, &b.address, &hostile_protocol, span_ns(0), &w), "%s",
                        w.text);
     turn_until(hostile.c && hostile.c->up, 5);
     cr_assert_not_null(hostile.c);

@@ -398,7 +398,7 @@ static void hostile_dial(void)
     memset(&hostile, 0, sizeof hostile);
     int ups = b.ups;
     cr_assert_not_null(
-        connection_dial(a.endpoint, identity_id(b.self), &b.address, &hostile_protocol, &w), "%s",
+        connection_dial(a.endpoint, identity_id(b.self), &b.address, &hostile_protocol, span_ns(0), &w), "%s",
         w.text);
     turn_until(hostile.c && hostile.c->up && b.ups > ups, 5);
     cr_assert(hostile.c && b.ups > ups);

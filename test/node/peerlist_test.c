@@ -95,8 +95,8 @@ Test(peerlist, names_every_line_that_cannot_be_read)
         "peers.txt:6: 'here' is not an address: write host:port",
         "peers.txt:7: '0.0.0.0:4433' is no address that can be dialled",
         "peers.txt:8: 'x.org:0' is no address that can be dialled",
-        "peers.txt:9: a list from the web is not built yet: download https://x.org/peers and name "
-        "the file",
+        "peers.txt:9: a list names no other lists: name https://x.org/peers by itself, in "
+        "swarm.peers or --peers",
         "peers.txt:10: the line is too long for a peer",
         "peers.txt:11: '?[2J' is not a peer",
     };
@@ -141,8 +141,8 @@ Test(peerlist, has_one_sentence_for_each_mistake_on_the_command_line)
     cr_assert_eq(mkfifo(fifo, 0600), 0);
     refuses("1.2.3.4:4433", ERR_USAGE, "1.2.3.4:4433 has no ID: write ID@1.2.3.4:4433");
     refuses("node.example.org:4433", ERR_USAGE, "has no ID");
-    refuses("https://x.org/p", ERR_USAGE,
-            "a list from the web is not built yet: download https://x.org/p and name the file");
+    refuses("http://x.org/p", ERR_USAGE,
+            "http://x.org/p: over http anybody on the way can change a list: write https://");
     refuses("nowhere.txt", ERR_USAGE, "there is no file nowhere.txt, and it is not ID@host:port");
     refuses("a@192.0.2.1:1", ERR_USAGE, "the ID as 64 hexadecimal digits");
     refuses(folder, ERR_IO, "it is a folder");

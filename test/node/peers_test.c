@@ -18,8 +18,10 @@ static size_t told_count;
 static struct unreached rows[8];
 static const char *own; /* swarm.advertise */
 
-static void on_address(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a)
+static void on_address(void *ctx, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a,
+                       uint32_t list)
 {
+    cr_assert_eq(list, 0);
     cr_assert_eq(ctx, &told);
     memcpy(told[told_count].id, id, CRYPTO_KEY_BYTES);
     told[told_count++ % 16].address = *a;

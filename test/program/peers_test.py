@@ -20,7 +20,7 @@ def refused(peers, *says):
 
 
 refused("1.2.3.4:4433", "1.2.3.4:4433 has no ID: write ID@1.2.3.4:4433")
-refused("https://example.org/peers.txt", "a list from the web is not built yet: download https://example.org/peers.txt")
+refused("http://example.org/peers.txt", "http://example.org/peers.txt: over http anybody on the way can change a list: write https://")
 refused("nowhere.txt", "there is no file nowhere.txt, and it is not ID@host:port")
 refused(listed("bad.txt", "# list\n\nhere\n%s@192.0.2.1:1\n%s@192.0.2.1\n" % (ID, ID)), "bad.txt:3: 'here'",
         "bad.txt:5: '192.0.2.1' is not an address", "2 entries of the peer lists cannot be read")
@@ -28,7 +28,7 @@ refused(listed("bad.txt", "# list\n\nhere\n%s@192.0.2.1:1\n%s@192.0.2.1\n" % (ID
 first = Worker("first", os.path.join(PLACE, "all.txt")).start(path)
 second = Worker("second", os.path.join(PLACE, "all.txt"))
 # Forty that are dead, one that never resolves, a comment behind the one that is there, as Windows writes it.
-dead = "".join("%064x@127.0.0.1:1\r\n" % (n + 1) for n in range(40))
+dead = "".join("%064x@127.0.0.1:1\r\n" % (n + 1 << 192) for n in range(40))
 second.peers = listed("windows.txt", "\ufeff# peers\r\n\r\n" + dead + "%s@no-such-host.invalid:4433\r\n" % ID +
                       "%s@%s   # the first\r\n" % (first.id, first.address))
 second.start(path)
@@ -72,7 +72,7 @@ third.start(path)
 ok(wait_for(lambda: "the peers met before are not used: " in third.output(), 60), "a damaged list is reported", third.output())
 
 many = Worker("many", os.path.join(PLACE, "all.txt"))
-many.peers = listed("many.txt", "".join("%064x@127.0.0.1:1\n" % (n + 1) for n in range(4100)) + "%064x@127.0.0.1:1\n" % 1)
+many.peers = listed("many.txt", "".join("%064x@127.0.0.1:1\n" % (n + 1 << 192) for n in range(4100)) + "%064x@127.0.0.1:1\n" % (1 << 192))
 many.start(path)
 ok(wait_for(lambda: many.events("start"), 60) and "4 entries of the peer lists are left out: 4096 is all it takes" in many.output(),
    "a list that is too long is used as far as it goes", many.output())

@@ -121,10 +121,11 @@ static bool copy(struct world *w, struct sim_node *n, struct bytes from, struct 
 /* By its number a liar keeps all that it relays, changes it, or sends it three times. */
 static uint32_t relay_falsely(struct world *w, struct sim_node *n, struct action *a)
 {
+    bool carries = a->kind == ACTION_FRAME || a->kind == ACTION_PARCEL || a->kind == ACTION_REQUEST;
+    if (!carries) return 1; /* without bytes: a dial has others in their place */
     struct reader in = reader_init(a->bytes);
     uint8_t type = a->kind == ACTION_FRAME ? a->type : reader_u8(&in);
-    bool carries = a->kind == ACTION_FRAME || a->kind == ACTION_PARCEL || a->kind == ACTION_REQUEST;
-    if (!carries || type != WIRE_RELAY || reader_u64(&in) == wire_sid(n->id)) return 1;
+    if (type != WIRE_RELAY || reader_u64(&in) == wire_sid(n->id)) return 1;
     w->report->faults[FAULT_TALE]++;
     if (n->index % 3 == 0) return 0;
     if (n->index % 3 == 1 || a->bytes.count > sizeof w->tale) return 3;

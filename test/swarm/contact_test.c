@@ -113,29 +113,163 @@ Test(contact, whoever_was_told_that_room_was_needed_is_dialled_again_soon)
 
 /* ---- the peer list ---- */
 
-Test(contact, a_long_list_is_dialled_sixteen_at_a_time_to_its_end)
+/* Which entry of list() this is. */
+static uint32_t entry_of(const uint8_t id[CRYPTO_KEY_BYTES])
 {
-    static struct peer_address all[100];
-    static bool met[100];
-    uint32_t open[100], open_count = 0, distinct = 0;
-    list(all, 100);
+    uint32_t number;
+    memcpy(&number, id, 4);
+    return number - 0x01000000;
+}
+
+Test(contact, a_long_list_is_dialled_eighty_at_a_time_to_its_end)
+{
+    static struct peer_address all[400];
+    static bool met[400];
+    uint32_t open[400], open_count = 0, distinct = 0, most = 0;
+    list(all, 400);
     stage_start(&stage);
-    for (int turn = 0; turn < 300 && distinct < 100; turn++) {
+    for (int turn = 0; turn < 1200 && distinct < 400; turn++) {
         if (turn % 16 == 0) pass(100);
         for (size_t i = 0; i < stage.actions_count; i++) {
             const struct action *a = &stage.actions[i];
             if (a->kind != ACTION_DIAL) continue;
-            uint32_t k = a->address.ip[3];
+            uint32_t k = entry_of(a->id);
             open[open_count++] = k;
             distinct += !met[k];
             met[k] = true;
         }
-        cr_assert(le(u32, open_count, 16u));
+        cr_assert(le(u32, open_count, 80u));
+        most = open_count > most ? open_count : most;
         stage_forget(&stage);
         if (open_count) fail_dial(all[open[--open_count]].id);
     }
-    cr_assert(eq(u32, distinct, 100u));
+    cr_assert(eq(u32, distinct, 400u));
+    cr_assert(eq(u32, most, 80u));
 }
+
+/* Or 256 dead entries would take minutes. */
+Test(contact, dials_to_a_long_list_give_up_after_one_two_four_and_eight_seconds)
+{
+    static struct peer_address all[81];
+    uint64_t patience[6] = {0};
+    uint32_t chosen = 0, count = 0;
+    list(all, 81);
+    stage_start(&stage);
+    for (int turn = 0; turn < 1000 && count < 6; turn++) {
+        pass(100);
+        for (size_t i = 0; i < stage.actions_count && count < 6; i++) {
+            const struct action *a = &stage.actions[i];
+            if (a->kind != ACTION_DIAL) continue;
+            if (!count) chosen = entry_of(a->id);
+            if (entry_of(a->id) == chosen) patience[count++] = a->patience.ns;
+        }
+        stage_forget(&stage);
+        for (size_t k = 0; k < 81; k++) fail_dial(all[k].id);
+    }
+    static const uint64_t wanted[6] = {1, 2, 4, 8, 0, 0}; /* 0: as any dial */
+    for (size_t k = 0; k < 6; k++)
+        cr_assert(eq(u64, patience[k], wanted[k] * 1000000000), "dial %zu", k);
+}
+
+Test(contact, a_short_list_is_dialled_with_all_patience)
+{
+    static struct peer_address all[80];
+    list(all, 80);
+    stage_start(&stage);
+    pass(100);
+    cr_assert(eq(sz, dials(), (size_t)80));
+    for (size_t i = 0; i < stage.actions_count; i++)
+        if (stage.actions[i].kind == ACTION_DIAL)
+            cr_assert(eq(u64, stage.actions[i].patience.ns, UINT64_C(0)));
+}
+
+/* ---- lists that come later ---- */
+
+static void listed(uint32_t number, const uint8_t id[CRYPTO_KEY_BYTES], const struct address *a)
+{
+    struct event e = {.kind = EVENT_LISTED, .address = *a, .code = number};
+    memcpy(e.id, id, sizeof e.id);
+    stage_give(&stage, e);
+}
+
+Test(contact, an_entry_that_comes_later_is_dialled_at_once_and_becomes_a_member)
+{
+    stage.config.lists = 1;
+    stage_start(&stage);
+    pass(20000);
+    cr_assert(eq(sz, dials(), (size_t)0));
+    listed(1, x.id, &(struct address){4, {10, 9, 9, 9}, 77});
+    cr_assert(eq(sz, dials(), (size_t)1));
+    cr_assert(eq(int, last_dial()->address.port, 77));
+    cr_assert(eq(u64, last_dial()->patience.ns, UINT64_C(1000000000)));
+    struct event up = {
+        .kind = EVENT_LINK_UP, .link = x.link, .address = {4, {10, 9, 9, 9}, 77}, .dialled = true};
+    memcpy(up.id, x.id, sizeof up.id);
+    stage_give(&stage, up);
+    uint8_t hello[512];
+    size_t n = stranger_hello(&x, &stage, WIRE_MAJOR, stage.config.run_id, hello, sizeof hello);
+    stranger_frame(&x, &stage, WIRE_HELLO, bytes_of(hello, n));
+    cr_assert(stage_view(&stage, &x)->linked);
+}
+
+Test(contact, lists_that_nobody_announced_and_this_node_itself_are_no_entries)
+{
+    stage.config.lists = 1;
+    stage_start(&stage);
+    listed(0, x.id, &(struct address){4, {10, 9, 9, 9}, 77});
+    listed(2, x.id, &(struct address){4, {10, 9, 9, 9}, 77});
+    listed(1, stage.config.id, &(struct address){4, {10, 9, 9, 9}, 77});
+    pass(20000);
+    cr_assert(eq(sz, dials(), (size_t)0));
+}
+
+/* Somebody else's list names a good peer at addresses where it is not. */
+Test(contact, no_list_takes_an_address_from_another)
+{
+    struct address good = {4, {10, 0, 0, 1}, 4433};
+    stage.config.lists = 2;
+    stage_start(&stage);
+    for (uint16_t k = 1; k < 40; k++) listed(2, x.id, &(struct address){4, {10, 6, 6, 6}, k});
+    cr_assert(eq(sz, dials(), (size_t)1));
+    stage_forget(&stage);
+    listed(1, x.id, &good);
+    cr_assert(eq(sz, dials(), (size_t)1), "it does not wait for the others");
+    cr_assert(address_equal(&last_dial()->address, &good));
+    for (int turn = 0; turn < 4; turn++) {
+        struct event e = {.kind = EVENT_DIAL_FAILED, .code = CLOSE_TIMEOUT, .address = good};
+        memcpy(e.id, x.id, sizeof e.id);
+        stage_give(&stage, e);
+        stage_forget(&stage);
+        pass(11000);
+        cr_assert(eq(sz, dials(), (size_t)1), "the other dial is still under way");
+        cr_assert(address_equal(&last_dial()->address, &good));
+    }
+}
+
+Test(contact, a_list_that_is_full_takes_new_entries_for_those_that_failed)
+{
+    static struct peer_address all[NODE_LATER_MAX + 2];
+    static bool met[NODE_LATER_MAX + 2];
+    list(all, NODE_LATER_MAX + 2);
+    stage.config.bootstrap_count = 0;
+    stage.config.lists = 1;
+    stage_start(&stage);
+    for (size_t k = 0; k < NODE_LATER_MAX; k++) listed(1, all[k].id, &all[k].address);
+    listed(1, all[NODE_LATER_MAX].id, &all[NODE_LATER_MAX].address);
+    for (int turn = 0; turn < 40; turn++) {
+        pass(500);
+        for (size_t i = 0; i < stage.actions_count; i++)
+            if (stage.actions[i].kind == ACTION_DIAL) met[entry_of(stage.actions[i].id)] = true;
+        stage_forget(&stage);
+        for (size_t k = 0; k < NODE_LATER_MAX; k++) fail_dial(all[k].id);
+        if (turn == 20) listed(1, all[NODE_LATER_MAX + 1].id, &all[NODE_LATER_MAX + 1].address);
+    }
+    for (size_t k = 0; k < NODE_LATER_MAX; k++) cr_assert(met[k], "entry %zu", k);
+    cr_assert_not(met[NODE_LATER_MAX], "there was no room yet");
+    cr_assert(met[NODE_LATER_MAX + 1]);
+}
+
+/* ---- entries ---- */
 
 Test(contact, an_entry_without_an_address_waits_for_it)
 {

@@ -68,6 +68,25 @@ static size_t both(struct bytes here, struct bytes there, char story[NODE_STORY_
     return 1;
 }
 
+Test(node, a_list_that_is_to_come_is_waited_for_but_not_for_long)
+{
+    stage.config.lists = 2;
+    stage_start(&stage);
+    stage_pass(&stage, span_ms(200));
+    stage_give(&stage, (struct event){.kind = EVENT_LIST_READ, .code = 1});
+    cr_assert_null(stage_order(&stage, ORDER_TRAIN));
+    stage_give(&stage, (struct event){.kind = EVENT_LIST_READ, .code = 2});
+    cr_assert_not_null(stage_order(&stage, ORDER_TRAIN), "nobody is in them");
+    tear_down();
+    set_up();
+    stage.config.lists = 1;
+    stage_start(&stage);
+    stage_pass(&stage, span_ms(2900));
+    cr_assert_null(stage_order(&stage, ORDER_TRAIN));
+    stage_pass(&stage, span_ms(200));
+    cr_assert_not_null(stage_order(&stage, ORDER_TRAIN));
+}
+
 Test(node, what_makes_a_run_another_one_is_noted)
 {
     stage.config.shared = bytes_of("lr: 2", 5);
