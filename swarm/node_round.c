@@ -62,6 +62,7 @@ static struct note round_note(const struct node *n, const char *name, uint64_t m
 bool node_sits_out(struct node *n)
 {
     if (n->now.ns >= n->sit_out_until.ns) return false;
+    bool any = false;
     for (int i = 0; i < MEMBERS_MAX; i++) {
         const struct member *p = &n->members.members[i]; /* who is dead to me may be cut off */
         bool there = p->used && p->stored[STORED_PROGRESS].count && p->health != HEALTH_LEFT;
@@ -69,8 +70,11 @@ bool node_sits_out(struct node *n)
         if (there && busy && node_same_lineage(n, &p->progress) &&
             !match_called_by(&n->match, p->sid))
             return true;
+        any = any || there;
     }
-    n->sit_out_until = n->now;
+    if (any)
+        n->sit_out_until =
+            n->now; /* those whom I may have signed with may not have been heard yet */
     return false;
 }
 

@@ -76,9 +76,9 @@
 #define SIM_LEAVE_S (SIM_ROUND_S + 10)
 
 /* An average of vectors as short as these takes a second and a half; a member that is silent is
- * suspected after T_SILENT = 8 s, and its heir may be another that is. */
+ * suspected after T_SILENT = 8 s, its heir may be another that is, and so may who would sign. */
 #define SIM_QUIET_MS 4000
-#define SIM_LASTS_MS 20000
+#define SIM_LASTS_MS 28000
 /* T_RETURN: less silence is no reason to suspect anybody. */
 #define SIM_WOKEN_S 3
 /* SPEC.md, "A node's life": rounds over which what was learned is carried. */
