@@ -7,9 +7,9 @@ MUTATIONS = [
          old="    match_next(m, attempt, now, out);\n}\n\n/* Looks whether",
          new="    m->accepted = 0;\n    m->state = MATCH_CLOSED;\n    propose(m, true, now, out);\n}\n\n/* Looks whether"),
     dict(name="an owner adds its own contribution twice", file="swarm/reduce_gather.c",
-         old="        outer_accumulate(r->accumulator, wire, n, (float)weight);",
-         new="        outer_accumulate(r->accumulator, wire, n, (float)weight);\n"
-             "        if (i == reduce_self(r)) outer_accumulate(r->accumulator, wire, n, (float)weight);"),
+         old="        members[count++] = i;",
+         new="        members[count++] = i;\n"
+             "        if (i == reduce_self(r) && count < NODE_GROUP_MAX) given[count] = given[count - 1], members[count++] = i;"),
     dict(name="who agrees is waited for all the same", file="swarm/reduce_close.c", seeds="10",
          old="            alike |= reduce_bit(i);\n            continue;", new="            alike |= reduce_bit(i);"),
     dict(name="chunks of lost owners are not rescued", file="swarm/reduce_rescue.c", seeds="2..33",
