@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "outer/blocks.h"
+
 #define CLIP_NORMS    4 /* medians that a contribution may have as its norm */
 #define CLIP_WEIGHTS  4 /* the same of its weight, where robust */
 #define CENTER_ROUNDS 3
@@ -11,28 +13,12 @@
 
 /* ---- norms ---- */
 
-static size_t blocks_of(size_t n) { return ceil_div(n, OUTER_BLOCK); }
-
-static float scale_at(const uint8_t *wire, size_t block)
-{
-    float s;
-    memcpy(&s, wire + block * sizeof s, sizeof s);
-    return s;
-}
-
-static const int8_t *block_at(const uint8_t *wire, size_t n, size_t block, size_t *count)
-{
-    size_t left = n - block * OUTER_BLOCK;
-    *count = left < OUTER_BLOCK ? left : OUTER_BLOCK;
-    return (const int8_t *)wire + blocks_of(n) * sizeof(float) + block * OUTER_BLOCK;
-}
-
 double outer_wire_norm(const uint8_t *wire, size_t n)
 {
     double sum = 0;
     for (size_t b = 0; b < blocks_of(n); b++) {
-        size_t count;
-        const int8_t *q = block_at(wire, n, b, &count);
+        size_t count = block_count(n, b);
+        const int8_t *q = block_at(wire, n, b);
         double s = (double)scale_at(wire, b);
         int32_t squares = 0;
         for (size_t i = 0; i < count; i++) squares += q[i] * q[i];
@@ -83,8 +69,8 @@ static double distance(const uint8_t *wire, size_t n, const float *center)
 {
     double sum = 0;
     for (size_t b = 0; b < blocks_of(n); b++) {
-        size_t count;
-        const int8_t *q = block_at(wire, n, b, &count);
+        size_t count = block_count(n, b);
+        const int8_t *q = block_at(wire, n, b);
         const float *v = center + b * OUTER_BLOCK;
         float s = scale_at(wire, b), lanes[LANES] = {0};
         size_t whole = count / LANES * LANES;
@@ -105,8 +91,8 @@ static double distance(const uint8_t *wire, size_t n, const float *center)
 static void move(float *moved, const uint8_t *wire, size_t n, const float *center, float by)
 {
     for (size_t b = 0; b < blocks_of(n); b++) {
-        size_t count;
-        const int8_t *q = block_at(wire, n, b, &count);
+        size_t count = block_count(n, b);
+        const int8_t *q = block_at(wire, n, b);
         const float *v = center + b * OUTER_BLOCK;
         float s = scale_at(wire, b), *to = moved + b * OUTER_BLOCK;
         for (size_t i = 0; i < count; i++) to[i] = to[i] + by * (s * (float)q[i] - v[i]);

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "outer/blocks.h"
+
 /* Compiled without UBSan (build/components.zig) so that the loops are vectorized; each operation is
  * rounded separately, since -ffp-contract=off keeps the compiler from fusing any two. */
 
@@ -40,20 +42,6 @@ size_t outer_chunk_count(const struct outer_layout *l, uint32_t c)
 size_t outer_wire_offset(const struct outer_layout *l, uint32_t c)
 {
     return (size_t)c * outer_wire_bytes(l->chunk_elements);
-}
-
-static size_t blocks_of(size_t n) { return ceil_div(n, OUTER_BLOCK); }
-static size_t block_count(size_t n, size_t block)
-{
-    size_t left = n - block * OUTER_BLOCK;
-    return left < OUTER_BLOCK ? left : OUTER_BLOCK;
-}
-
-static float scale_at(const uint8_t *wire, size_t block)
-{
-    float s;
-    memcpy(&s, wire + block * sizeof s, sizeof s);
-    return s;
 }
 
 /* The largest magnitude of x, as bits: unsigned comparison orders non-negative floats, with NaNs

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Follows README.md, "On real machines", as a new user would, from texts to a run on two machines 100 ms apart and its results: types
 its commands literally, in their order. Only the first machine's address and ID replace those of the README, and vocabulary and
-model are smaller. What the user must provide is here: texts, an experiment longer.yaml, the logs of both machines in one folder."""
+model are smaller. What the user must provide is here: texts, an experiment longer.yaml, the logs of both machines in one folder. There is no
+web server here: https_test.py runs with one. The owner's commands are typed for an experiment with the line that the first of them prints."""
 from wans import *
 from swarms import *
 
@@ -69,6 +70,15 @@ class Machine:
         return said
 
 
+def sign_tickets(machine, line, first_id):
+    """A command of the owner of a swarm with tickets."""
+    path = os.path.join(machine.home, "tickets.yaml")
+    said = machine.type(line.replace("mine.yaml", "tickets.yaml").replace("--id ID", "--id " + first_id).replace("--serial 2", "--serial 1"))
+    if not os.path.exists(path):
+        with open(path, "w") as f:
+            f.write(EXPERIMENT % dict(name="tickets", steps=400) + re.search(r"swarm: \{access: \{ticket: [0-9a-f]{64}\}\}", said)[0] + "\n")
+
+
 def put_in(line, first_id):
     """The command, with the first machine's ID and address inserted."""
     line = line.replace("first.example.org", address(0)).replace("--vocab 32000", "--vocab 512")
@@ -107,7 +117,11 @@ kinds = [line.split()[1] for line in blocks]
 ok({"prepare", "init", "plan", "run", "status", "peers", "eval", "generate", "export", "train"} <= set(kinds), "the README shows the whole way", kinds)
 for kind, line in zip(kinds, blocks):
     line = put_in(line, first_id)
-    if kind == "run" and not first_id:
+    if "https://" in line:
+        continue
+    if kind == "ticket":
+        sign_tickets(first, line, first_id)
+    elif kind == "run" and not first_id:
         first_id = start_worker(first, line)
     elif kind == "run" and "--peers" in line:
         shutil.copytree(os.path.join(first.home, "corpora"), os.path.join(second.home, "corpora"))
