@@ -8,7 +8,7 @@ from swarms import *
 
 LONG = os.environ.get("NETWORKS") == "all"
 ROUNDS = 20 if LONG else 5
-EVERY = 50  # inner steps of some 60 ms: who starts has met the others before the first round
+EVERY = 300  # inner steps of 15 to 60 ms: who starts has met the others before the first round
 BACK_S = 30
 HUB, SPOKES, FOURTH = 0, (1, 2), 3
 DROPPED = ("solo", "behind", "joined", "fork")
