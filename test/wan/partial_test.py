@@ -5,7 +5,7 @@ from wans import *
 from swarms import *
 
 RATE_MBIT = 8  # of the newcomer's line: some ten seconds for the state
-EVERY = 60     # steps of some 60 ms: the results of a round must come in less time than the round takes
+EVERY = 150    # steps of 15 to 60 ms: the results of a round must come in less time than the round takes
 
 wan = Wan("{nodes: 3, seconds: 1200, rules: [{delay_ms: 10, rate_mbit: 200, queue_kib: 512}, {node: 2, up_mbit: %g, down_mbit: %g, line_kib: 128}]}" %
           (RATE_MBIT, RATE_MBIT))
