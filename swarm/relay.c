@@ -438,6 +438,18 @@ static void say_done(struct relay *r, struct members *m, int to, int via, uint32
     send_frame(r, m, to, via, WIRE_RELAY_DONE, writer_bytes(&w), out);
 }
 
+/* What has come is for me, but of no use: nobody is to wait for an answer. */
+static enum relay_verdict pass_over(const struct members *m, int by, enum relay_form form,
+                                    link_id link, uint64_t ticket, const struct sink *out)
+{
+    if (form == RELAY_REQUEST)
+        sink_act(out, &(struct action){.kind = ACTION_REPLY,
+                                       .peer = m->members[by].sid,
+                                       .link = link,
+                                       .ticket = ticket});
+    return RELAY_DEALT;
+}
+
 enum relay_verdict relay_take(struct relay *r, struct members *m, int by, enum relay_form form,
                               link_id link, uint64_t ticket, struct bytes bytes, instant now,
                               struct relayed *out, const struct sink *sink)
@@ -452,7 +464,8 @@ enum relay_verdict relay_take(struct relay *r, struct members *m, int by, enum r
     int from = mine ? members_find(m, e.from) : by;
     /* What a member relays is never relayed again. */
     if (mine ? e.from == m->members[by].sid : e.from != m->members[by].sid) return RELAY_FALSE;
-    if (from == NOBODY || !m->members[from].known) return RELAY_DEALT; /* not met yet */
+    if (from == NOBODY || !m->members[from].known) /* not met yet */
+        return pass_over(m, by, form, link, ticket, sink);
     /* A relay looks, too, so that whoever gets what is not signed knows who made it. */
     if (!relay_sealed(m->config.crypto, m->config.run_id, &e, message, m->members[from].id))
         return RELAY_FALSE;
@@ -460,9 +473,10 @@ enum relay_verdict relay_take(struct relay *r, struct members *m, int by, enum r
         relay_carry(r, m, by, &e, link, ticket, bytes, sink);
         return RELAY_DEALT;
     }
-    if (!member_live(&m->members[from]) || e.life < path_of(r, m, from)->life) return RELAY_DEALT;
+    if (!member_live(&m->members[from]) || e.life < path_of(r, m, from)->life)
+        return pass_over(m, by, form, link, ticket, sink);
     meet_life(r, m, from, e.life, sink);
-    if (!first_time(path_of(r, m, from), &e)) return RELAY_DEALT;
+    if (!first_time(path_of(r, m, from), &e)) return pass_over(m, by, form, link, ticket, sink);
     heard_through(r, m, from, by, sink);
     if (form == RELAY_PARCEL) say_done(r, m, from, by, e.seq, sink);
     if (form == RELAY_FRAME && e.type == WIRE_RELAY_ECHO) {

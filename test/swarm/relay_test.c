@@ -241,6 +241,18 @@ Test(relay, a_parcel_has_an_answer)
     cr_assert_eq(reader_u32(&r), number);
 }
 
+Test(relay, a_request_that_is_of_no_use_has_an_answer_too)
+{
+    uint8_t room[512], body[] = {WIRE_VEC, 2, 3, 4};
+    hear_of_y();
+    struct relay_envelope e = envelope(&y, self(), RELAY_REQUEST, 0);
+    struct bytes b = sealed(&y, &e, bytes_of(body, sizeof body), room, sizeof room);
+    stage_forget(&stage);
+    bring(&x, RELAY_REQUEST, b);
+    bring(&x, RELAY_REQUEST, b); /* it has come before */
+    cr_assert_eq(stage_count(&stage, ACTION_REPLY, -1), 2);
+}
+
 Test(relay, a_changed_message_ends_the_link_of_who_brought_it)
 {
     uint8_t room[512], body[5] = {9, 0, 0, 0, 0};
