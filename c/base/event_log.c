@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/object.h"
+#include "base/thread.h"
 
 #define ROOM_BYTES ((size_t)1 << 20) /* of waiting lines: about 5,000 events */
 #define GAP_BYTES  512               /* reserved for a log_gap */
@@ -175,23 +176,14 @@ static void add_gap(struct event_log *j)
     json_decref(o);
 }
 
-/* This long from now, for the conditions of the log. */
-static struct timespec time_in(span s)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    const uint64_t ns = (uint64_t)t.tv_nsec + s.ns;
-    return (struct timespec){t.tv_sec + (time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
-}
-
 /* Sleeps until there is something to write or, after a failure, for a second. Called with the lock
  * held. */
 static void sleep_writer(struct event_log *j)
 {
-    const struct timespec until = time_in(span_s(1));
+    const instant until = instant_after(clock_now(), span_s(1));
     while (!j->closing && !j->failing && !j->waiting.count) pthread_cond_wait(&j->wake, &j->lock);
     while (!j->closing && j->failing)
-        if (pthread_cond_timedwait(&j->wake, &j->lock, &until) == ETIMEDOUT) break;
+        if (!thread_wait(&j->wake, &j->lock, until)) break;
 }
 
 static void *writer_main(void *arg)
@@ -259,12 +251,8 @@ enum err event_log_open(struct event_log **out, const char *path, int echo, stru
     j->fd = -1;
     j->echo = echo;
     pthread_mutex_init(&j->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&j->wake, &monotonic);
-    pthread_cond_init(&j->end, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    thread_cond_init(&j->wake);
+    thread_cond_init(&j->end);
     j->path = strdup(path);
     j->waiting.data = malloc(ROOM_BYTES);
     j->going.data = malloc(ROOM_BYTES);
@@ -284,12 +272,12 @@ enum err event_log_open(struct event_log **out, const char *path, int echo, stru
 bool event_log_finish(struct event_log *j, span patience)
 {
     if (!j) return true;
-    const struct timespec until = time_in(patience);
+    const instant until = instant_after(clock_now(), patience);
     pthread_mutex_lock(&j->lock);
     j->closing = true;
     pthread_cond_signal(&j->wake);
     while (!j->ended)
-        if (pthread_cond_timedwait(&j->end, &j->lock, &until) == ETIMEDOUT) break;
+        if (!thread_wait(&j->end, &j->lock, until)) break;
     const bool ended = j->ended;
     pthread_mutex_unlock(&j->lock);
     return ended;

@@ -1,11 +1,12 @@
 #include "node/resolver.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
+#include "node/again.h"
 
 #define THREADS_MAX 8
 
@@ -58,17 +59,6 @@ static bool same_addresses(const struct resolver_answer *a, const struct resolve
     return true;
 }
 
-static span wait_after(struct resolver *r, const struct resolver_answer *a)
-{
-    uint64_t ns = r->c.again.ns;
-    if (a->failures) {
-        uint32_t doublings = a->failures - 1 < 32 ? a->failures - 1 : 32;
-        ns = r->c.retry_first.ns << doublings;
-        if (ns > r->c.retry_most.ns) ns = r->c.retry_most.ns;
-    }
-    return span_ns(ns * 3 / 4 + rng_below(&r->rng, ns / 2 + 1));
-}
-
 /* Looks up one name. Called with the lock held, which is released during the look-up. */
 static void ask(struct resolver *r, struct job *j)
 {
@@ -85,7 +75,8 @@ static void ask(struct resolver *r, struct job *j)
     a.changed = !j->answered || !same_addresses(&a, &j->answer);
     j->answer = a;
     j->answered = j->waiting = true;
-    j->due = instant_after(clock_now(), wait_after(r, &a));
+    j->due = instant_after(clock_now(), again_after(a.failures, r->c.again, r->c.retry_first,
+                                                    r->c.retry_most, &r->rng));
     if (!r->closing) r->c.wake(r->c.ctx);
 }
 
@@ -111,42 +102,19 @@ static void *thread_main(void *arg)
         } else if (instant_reached(clock_now(), j->due)) {
             ask(r, j);
         } else {
-            struct timespec until = {.tv_sec = (time_t)(j->due.ns / 1000000000u),
-                                     .tv_nsec = (long)(j->due.ns % 1000000000u)};
-            pthread_cond_timedwait(&r->changed, &r->lock, &until);
+            thread_wait(&r->changed, &r->lock, j->due);
         }
     }
     let_go(r);
     return NULL;
 }
 
-/* Detached, with signals blocked: other threads handle those. */
 static enum err start_thread(struct resolver *r, struct why *w)
 {
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
     r->holders++;
-    int rc = pthread_create(&thread, &attributes, thread_main, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    if (!rc) return ERR_OK;
-    r->holders--;
-    return why(w, ERR_MEMORY, "starting a thread that looks names up: %s", strerror(rc));
-}
-
-static void init_lock(struct resolver *r)
-{
-    pthread_condattr_t monotonic; /* like clock_now */
-    pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    enum err e = thread_detach(thread_main, r, 0, "looks names up", w);
+    if (e) r->holders--;
+    return e;
 }
 
 enum err resolver_open(struct resolver **out, const struct resolver_config *c, struct why *w)
@@ -160,7 +128,8 @@ enum err resolver_open(struct resolver **out, const struct resolver_config *c, s
     }
     *r = (struct resolver){
         .c = *c, .rng = rng_init(c->seed), .jobs = jobs, .count = c->count, .holders = 1};
-    init_lock(r);
+    pthread_mutex_init(&r->lock, NULL);
+    thread_cond_init(&r->changed);
     for (size_t i = 0; i < c->count; i++) jobs[i].answer.of = c->names[i];
     enum err e = ERR_OK;
     pthread_mutex_lock(&r->lock);

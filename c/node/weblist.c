@@ -1,14 +1,15 @@
 #include "node/weblist.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "net/https.h"
+#include "node/again.h"
 
 #define PATIENCE    span_s(10)
 #define STACK_BYTES (512 << 10)
@@ -127,17 +128,6 @@ static enum err fetch(struct source *s, struct weblist_answer *a, struct why *w)
     return e;
 }
 
-static span wait_after(struct weblists *l, const struct weblist_answer *a)
-{
-    uint64_t ns = l->c.again.ns;
-    if (a->failures) {
-        uint32_t doublings = a->failures - 1 < 16 ? a->failures - 1 : 16;
-        ns = l->c.retry_first.ns << doublings;
-        if (ns > l->c.retry_most.ns) ns = l->c.retry_most.ns;
-    }
-    return span_ns(ns * 3 / 4 + rng_below(&l->rng, ns / 2 + 1));
-}
-
 /* Asks once. Called with the lock held, which is released meanwhile. */
 static void ask(struct source *s)
 {
@@ -154,7 +144,8 @@ static void ask(struct source *s)
     a.ms = (uint32_t)span_in_ms(instant_since(clock_now(), began)) + 1;
     s->answer = a;
     s->waiting = true;
-    s->due = instant_after(clock_now(), wait_after(l, &a));
+    s->due = instant_after(clock_now(), again_after(a.failures, l->c.again, l->c.retry_first,
+                                                    l->c.retry_most, &l->rng));
     if (!l->closing) l->c.wake(l->c.ctx);
 }
 
@@ -169,9 +160,7 @@ static void *thread_main(void *arg)
         } else if (instant_reached(clock_now(), s->due)) {
             ask(s);
         } else {
-            struct timespec until = {.tv_sec = (time_t)(s->due.ns / 1000000000u),
-                                     .tv_nsec = (long)(s->due.ns % 1000000000u)};
-            pthread_cond_timedwait(&l->changed, &l->lock, &until);
+            thread_wait(&l->changed, &l->lock, s->due);
         }
     }
     let_go(l);
@@ -180,35 +169,12 @@ static void *thread_main(void *arg)
 
 /* ---- all of them ---- */
 
-/* Detached, with signals blocked: other threads handle those. */
 static enum err start_thread(struct source *s, struct why *w)
 {
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
     s->of->holders++;
-    int rc = pthread_create(&thread, &attributes, thread_main, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    if (!rc) return ERR_OK;
-    s->of->holders--;
-    return why(w, ERR_MEMORY, "starting a thread that reads peer lists: %s", strerror(rc));
-}
-
-static void init_lock(struct weblists *l)
-{
-    pthread_condattr_t monotonic; /* like clock_now */
-    pthread_mutex_init(&l->lock, NULL);
-    pthread_mutex_init(&l->https_lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    enum err e = thread_detach(thread_main, s, STACK_BYTES, "reads peer lists", w);
+    if (e) s->of->holders--;
+    return e;
 }
 
 enum err weblists_open(struct weblists **out, const struct weblist_config *c, struct why *w)
@@ -228,7 +194,9 @@ enum err weblists_open(struct weblists **out, const struct weblist_config *c, st
                            .stop = stop,
                            .holders = 1,
                            .alone = true};
-    init_lock(l);
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_mutex_init(&l->https_lock, NULL);
+    thread_cond_init(&l->changed);
     for (size_t i = 0; i < c->count; i++)
         sources[i] =
             (struct source){.of = l,
