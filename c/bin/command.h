@@ -27,6 +27,18 @@ int command_failed(const char *name, const struct why *w);
  * claims stdout for JSON (object_claim_stdout). */
 bool command_options(const char *name, struct options *o, int argc, char **argv, int *code);
 
+/* A command that does several things, each named by the word that follows it. */
+struct command_choice {
+    const char *name;         /* the command's */
+    const char *what;         /* such a word: "subject" */
+    const char *names, *last; /* all of them, for messages: "cpu, gpu", "net" */
+    const struct command *of;
+    size_t count;
+};
+
+/* Does what the command line names, or prints help or the mistake; returns the exit code. */
+int command_choose(const struct command_choice *c, int argc, char **argv);
+
 /* Rows shared by several commands. */
 #define COMMAND_DEVICE(to)                                                                         \
     {                                                                                              \

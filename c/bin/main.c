@@ -1,4 +1,5 @@
 /* main.c -- finds the subcommand and runs it. */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,15 +36,27 @@ static const struct command commands[] = {
 
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
+static void list(FILE *to, const struct command *of, size_t count)
+{
+    for (size_t i = 0; i < count; i++) fprintf(to, "  %-10s %s\n", of[i].name, of[i].summary);
+}
+
 static void usage(FILE *to)
 {
     fprintf(to, "shoal trains one language model on many machines that nobody coordinates.\n\n"
                 "usage: shoal COMMAND ...        shoal help COMMAND tells more\n\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    list(to, commands, COMMAND_COUNT);
     fprintf(to, "\nexit codes: 0 complete, 1 error, 2 wrong command line or experiment,\n"
                 "3 stopped by a signal before the end with everything saved, 4 the last\n"
                 "checkpoint could not be written, 130 ended at once by a second signal\n");
+}
+
+/* NULL: there is none. */
+static const struct command *find(const struct command *of, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(name, of[i].name)) return &of[i];
+    return NULL;
 }
 
 int command_failed(const char *name, const struct why *w)
@@ -62,6 +75,35 @@ bool command_options(const char *name, struct options *o, int argc, char **argv,
     for (const struct option_row *r = o->rows; r->name && !e && !o->help; r++)
         if (!strcmp(r->name, "json") && r->flag && *r->flag) object_claim_stdout();
     return !e && !o->help;
+}
+
+static bool asks_for_help(const char *word)
+{
+    return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
+int command_choose(const struct command_choice *c, int argc, char **argv)
+{
+    const char *word = argc >= 2 ? argv[1] : NULL;
+    const struct command *chosen = word ? find(c->of, c->count, word) : NULL;
+    struct why w;
+    if (chosen) return chosen->main(argc - 1, argv + 1);
+    if (word && asks_for_help(word)) {
+        char upper[16];
+        size_t n = 0;
+        for (; c->what[n] && n < sizeof upper - 1; n++) upper[n] = (char)toupper(c->what[n]);
+        upper[n] = 0;
+        printf("usage: shoal %s %s ...        shoal %s %s --help tells more\n\n", c->name, upper,
+               c->name, upper);
+        list(stdout, c->of, c->count);
+        return 0;
+    }
+    if (word)
+        why(&w, ERR_USAGE, "there is no %s '%s': %s and %s are", c->what, word, c->names, c->last);
+    else
+        why(&w, ERR_USAGE, "name %s %s: %s or %s", strchr("aeiou", c->what[0]) ? "an" : "a",
+            c->what, c->names, c->last);
+    return command_failed(c->name, &w);
 }
 
 int version_main(int argc, char **argv)
@@ -93,13 +135,6 @@ int version_main(int argc, char **argv)
     return 0;
 }
 
-static const struct command *find(const char *name)
-{
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (!strcmp(name, commands[i].name)) return &commands[i];
-    return NULL;
-}
-
 static int unknown(const char *name)
 {
     const char *names[COMMAND_COUNT + 2];
@@ -123,7 +158,7 @@ static int help(int argc, char **argv)
         usage(stdout);
         return 0;
     }
-    const struct command *c = find(asked[0]);
+    const struct command *c = find(commands, COMMAND_COUNT, asked[0]);
     if (!c) return unknown(asked[0]);
     asked[count++] = (char *)"--help";
     return c->main(count, asked);
@@ -151,10 +186,9 @@ static int close_output(const char *name, int code)
 
 static int dispatch(int argc, char **argv, const char *name)
 {
-    const struct command *c = find(name);
+    const struct command *c = find(commands, COMMAND_COUNT, name);
     if (c) return c->main(argc - 1, argv + 1);
-    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
-        return help(argc - 1, argv + 1);
+    if (asks_for_help(name) || !strcmp(name, "help")) return help(argc - 1, argv + 1);
     if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
         puts("shoal " SHOAL_VERSION);
         return 0;

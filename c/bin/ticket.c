@@ -27,29 +27,12 @@ static const struct command actions[] = {
     {"show", ticket_show, "what is in a ticket, or in a list of revoked ones"},
 };
 
-#define ACTION_COUNT (sizeof actions / sizeof actions[0])
-
-static void usage(FILE *to)
-{
-    fprintf(to, "usage: shoal ticket ACTION ...        shoal ticket ACTION --help tells more\n\n");
-    for (size_t i = 0; i < ACTION_COUNT; i++)
-        fprintf(to, "  %-10s %s\n", actions[i].name, actions[i].summary);
-}
-
 int ticket_main(int argc, char **argv)
 {
-    for (size_t i = 0; argc >= 2 && i < ACTION_COUNT; i++)
-        if (!strcmp(argv[1], actions[i].name)) return actions[i].main(argc - 1, argv + 1);
-    if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-        usage(stdout);
-        return 0;
-    }
-    struct why w;
-    why(&w, ERR_USAGE,
-        argc >= 2 ? "there is no action '%s': key, sign, revoke, list and show are"
-                  : "name an action: key, sign, revoke, list or show",
-        argc >= 2 ? argv[1] : "");
-    return command_failed("ticket", &w);
+    static const struct command_choice choice = {
+        "ticket", "action", "key, sign, revoke, list",
+        "show",   actions,  sizeof actions / sizeof *actions};
+    return command_choose(&choice, argc, argv);
 }
 
 /* ---- the key ---- */
