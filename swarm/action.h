@@ -270,6 +270,14 @@ struct sink {
 
 static inline void sink_act(const struct sink *s, struct action *a) { s->act(s->self, a); }
 
+/* Answers a request: I have not got that. */
+static inline void sink_answer_nothing(const struct sink *s, sid peer, link_id link,
+                                       uint64_t ticket)
+{
+    sink_act(s,
+             &(struct action){.kind = ACTION_REPLY, .peer = peer, .link = link, .ticket = ticket});
+}
+
 static inline void sink_note(const struct sink *s, struct note note)
 {
     sink_act(s, &(struct action){.kind = ACTION_NOTE, .note = note});

@@ -250,20 +250,6 @@ void members_link_down(struct members *m, link_id link, uint32_t code, instant n
     if (!member_any_link(&m->members[i])) contact_ended(m, i, code, out);
 }
 
-/* So that it takes the list from somebody, although nobody is linked to it any more soon. */
-static void send_revoked(struct members *m, int i, const struct sink *out)
-{
-    uint8_t room[RECORD_ENVELOPE_BYTES + RECORD_BYTES_MAX];
-    struct writer w = writer_init(room, sizeof room);
-    (void)record_pack(&w, 0, member_stored_bytes(&m->revoked));
-    struct action a = {.kind = ACTION_FRAME,
-                       .peer = m->members[i].sid,
-                       .link = member_link(m, i),
-                       .type = WIRE_GOSSIP,
-                       .bytes = writer_bytes(&w)};
-    if (a.link != LINK_NONE) sink_act(out, &a);
-}
-
 /* Its ticket has ended or was revoked: it is out, and hears why. */
 static void look_at_ticket(struct members *m, int i, const struct sink *out)
 {
@@ -276,7 +262,8 @@ static void look_at_ticket(struct members *m, int i, const struct sink *out)
         contact_note(p->id, "ticket_over", "why", story, out);
         member_lose(m, i, HEALTH_DEAD, out);
         p->lingers = f == TICKET_REVOKED ? instant_after(m->now, REVOKED_LINGER) : m->now;
-        if (f == TICKET_REVOKED) send_revoked(m, i, out);
+        /* Nobody will be linked to it any more soon. */
+        if (f == TICKET_REVOKED) member_say_record(m, i, &m->revoked, out);
     }
     if (m->now.ns < p->lingers.ns) return;
     for (int j = 0; j < MEMBER_LINKS; j++)

@@ -272,7 +272,7 @@ static void close_attempt(struct match *m, instant now, const struct sink *out)
     propose(m, true, now, out);
 }
 
-/* T_PROP is over: blocks mates that have not proposed, since I cannot reach them;. */
+/* T_PROP is over: blocks mates that have not proposed, since I cannot reach them. */
 static void give_up_on_silent(struct match *m, instant now, const struct sink *out)
 {
     for (uint32_t i = 0; i < m->mates_count; i++) {

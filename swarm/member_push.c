@@ -14,6 +14,20 @@ void member_send(struct members *m, int member, const struct writer *w, const st
     if (a.link != LINK_NONE) sink_act(out, &a);
 }
 
+void member_say_record(const struct members *m, int member, const struct stored *s,
+                       const struct sink *out)
+{
+    uint8_t room[RECORD_ENVELOPE_BYTES + RECORD_BYTES_MAX];
+    struct writer w = writer_init(room, sizeof room);
+    (void)record_pack(&w, 0, member_stored_bytes(s));
+    struct action a = {.kind = ACTION_FRAME,
+                       .peer = m->members[member].sid,
+                       .link = member_link(m, member),
+                       .type = WIRE_GOSSIP,
+                       .bytes = writer_bytes(&w)};
+    if (a.link != LINK_NONE) sink_act(out, &a);
+}
+
 uint32_t member_age_ms(const struct stored *s, instant now)
 {
     uint64_t age = span_in_ms(instant_since(now, s->at)) + s->age_ms;
@@ -174,15 +188,6 @@ void members_leave(struct members *m, instant now, const struct sink *out)
     r.leave.version = next_version(m);
     keep_mine(m, STORED_LEAVE, &r, r.leave.version);
     m->mine[STORED_LEAVE].push = 0;
-    uint8_t room[RECORD_ENVELOPE_BYTES + RECORD_LEAVE_BYTES];
-    struct writer w = writer_init(room, sizeof room);
-    (void)record_pack(&w, 0, member_stored_bytes(&m->mine[STORED_LEAVE]));
-    for (int i = 0; i < MEMBERS_MAX; i++) {
-        struct action a = {.kind = ACTION_FRAME,
-                           .peer = m->members[i].sid,
-                           .link = m->members[i].used ? member_link(m, i) : LINK_NONE,
-                           .type = WIRE_GOSSIP,
-                           .bytes = writer_bytes(&w)};
-        if (a.link != LINK_NONE) sink_act(out, &a);
-    }
+    for (int i = 0; i < MEMBERS_MAX; i++)
+        if (m->members[i].used) member_say_record(m, i, &m->mine[STORED_LEAVE], out);
 }

@@ -11,6 +11,10 @@
 /* Sends a datagram on the link in use; drops it when there is no link. */
 void member_send(struct members *m, int member, const struct writer *w, const struct sink *out);
 
+/* Sends a record that is new as a frame, which is not lost, on the link in use; likewise. */
+void member_say_record(const struct members *m, int member, const struct stored *s,
+                       const struct sink *out);
+
 /* Estimated milliseconds since the record was signed; at most UINT32_MAX. */
 uint32_t member_age_ms(const struct stored *s, instant now);
 /* A view; empty when there is no record. */

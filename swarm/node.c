@@ -6,6 +6,7 @@
 #include "doubles.h"
 #include "member_table.h"
 #include "node_choice.h"
+#include "node_hear.h"
 #include "node_history.h"
 #include "node_life.h"
 #include "node_look.h"
@@ -88,14 +89,10 @@ static void on_frame(struct node *n, const struct event *e)
         good = members_seen(&n->members, e->link, e->bytes, n->now);
     } else if (e->type == WIRE_GOSSIP) {
         good = members_gossip(&n->members, e->link, e->bytes, n->now, &in);
-    } else if (match_takes(e->type)) {
-        good = node_match_frame(n, p, e->type, e->bytes);
-    } else if (reduce_takes(e->type)) {
-        good = reduce_frame(&n->reduce, p->sid, e->type, e->bytes, n->now, &in);
     } else if (e->type == WIRE_RELAY) {
         good = node_on_relay(n, i, RELAY_FRAME, e);
-    } else if (relay_takes(e->type)) {
-        good = node_relay_frame(n, i, e->type, e->bytes);
+    } else {
+        good = node_hear_frame(n, i, e->type, e->bytes);
     }
     if (!good) protocol_error(n, e->link);
 }
@@ -106,18 +103,14 @@ static void on_request(struct node *n, const struct event *e)
     int i = members_by_link(&n->members, e->link);
     uint8_t type = e->bytes.count ? e->bytes.data[0] : 0;
     sid s = i == NOBODY ? 0 : n->members.members[i].sid;
-    struct action none = {.kind = ACTION_REPLY, .peer = s, .link = e->link, .ticket = e->ticket};
     bool greeted = i != NOBODY && member_greeted(&n->members.members[i], e->link);
-    if (!greeted || e->bytes.count == 0) sink_act(n->out, &none);
+    if (!greeted || e->bytes.count == 0) sink_answer_nothing(n->out, s, e->link, e->ticket);
     else if (type == WIRE_RELAY) {
         if (!node_on_relay(n, i, RELAY_REQUEST, e)) protocol_error(n, e->link);
     } else if (type == WIRE_SYNC)
         members_sync(&n->members, e->link, e->ticket, e->bytes, n->now, &in);
     else if (sync_takes(type)) sync_request(&n->sync, s, e->link, e->ticket, e->bytes, &in);
-    else if (!(reduce_takes(type) &&
-               reduce_request(&n->reduce, s, e->link, e->ticket, e->bytes, n->now, &in)) &&
-             !past_request(&n->past, s, e->link, e->ticket, e->bytes, &in))
-        sink_act(n->out, &none);
+    else node_hear_request(n, i, e, e->bytes);
 }
 
 static void on_reply(struct node *n, const struct event *e)

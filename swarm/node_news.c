@@ -37,14 +37,3 @@ void node_read_news(struct node *n)
         }
     }
 }
-
-bool node_match_frame(struct node *n, const struct member *p, uint8_t type, struct bytes body)
-{
-    struct sink in = node_inner(n);
-    bool good = match_frame(&n->match, p->id, type, body, n->now, &in);
-    for (uint32_t j = 0; j < n->match.group.count; j++)
-        if (n->life == LIFE_REDUCE && n->match.withdrawn >> j & 1)
-            reduce_withdrew(&n->reduce, n->match.group.members[j].sid, n->now);
-    n->match.withdrawn = 0;
-    return good;
-}

@@ -6,7 +6,4 @@
 
 void node_read_news(struct node *n);
 
-/* A frame of matchmaking from a member. False when it violates the protocol. */
-bool node_match_frame(struct node *n, const struct member *p, uint8_t type, struct bytes body);
-
 #endif

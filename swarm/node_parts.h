@@ -4,6 +4,7 @@
  *     choice    which of several histories is followed
  *     say       outgoing actions, and my own progress record
  *     news      what membership has found out, for the other machines
+ *     hear      what members say of rounds, whichever way it comes
  *     relay     messages of members without a link to each other
  *     history   downloading and serving states: adoption, fork, damage
  *     round     from readiness to the outer step

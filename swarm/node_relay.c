@@ -2,6 +2,7 @@
 
 #include "member_push.h"
 #include "member_record.h"
+#include "node_hear.h"
 #include "node_news.h"
 #include "node_say.h"
 
@@ -12,24 +13,9 @@
 static bool on_frame(struct node *n, const struct relayed *r)
 {
     struct sink in = node_inner(n);
-    const struct member *p = &n->members.members[r->from];
-    if (relay_takes(r->type)) return node_relay_frame(n, r->from, r->type, r->bytes);
-    if (match_takes(r->type)) return node_match_frame(n, p, r->type, r->bytes);
-    if (reduce_takes(r->type))
-        return reduce_frame(&n->reduce, p->sid, r->type, r->bytes, n->now, &in);
-    if (r->type != WIRE_GOSSIP) return true; /* of a later minor version */
     struct reader records = reader_init(r->bytes);
-    return member_absorb_all(&n->members, &records, r->from, &in);
-}
-
-static void on_request(struct node *n, const struct relayed *r, const struct event *e)
-{
-    struct sink in = node_inner(n);
-    sid s = n->members.members[r->from].sid;
-    struct action none = {.kind = ACTION_REPLY, .peer = s, .link = e->link, .ticket = e->ticket};
-    if (!reduce_request(&n->reduce, s, e->link, e->ticket, r->bytes, n->now, &in) &&
-        !past_request(&n->past, s, e->link, e->ticket, r->bytes, &in))
-        sink_act(n->out, &none);
+    if (r->type == WIRE_GOSSIP) return member_absorb_all(&n->members, &records, r->from, &in);
+    return node_hear_frame(n, r->from, r->type, r->bytes);
 }
 
 bool node_on_relay(struct node *n, int i, enum relay_form form, const struct event *e)
@@ -48,17 +34,8 @@ bool node_on_relay(struct node *n, int i, enum relay_form form, const struct eve
     node_read_news(n); /* its path may be new */
     /* What it may not say has no effect; there is no link of its own to end. */
     if (form == RELAY_FRAME) (void)on_frame(n, &r);
-    else if (form == RELAY_REQUEST) on_request(n, &r, e);
+    else if (form == RELAY_REQUEST) node_hear_request(n, r.from, e, r.bytes);
     else (void)reduce_parcel(&n->reduce, n->members.members[r.from].sid, r.bytes, n->now, &in);
-    return true;
-}
-
-bool node_relay_frame(struct node *n, int i, uint8_t type, struct bytes body)
-{
-    struct sink in = node_inner(n);
-    uint64_t done;
-    if (!relay_frame(&n->relay, &n->members, i, type, body, n->now, &done, n->out)) return false;
-    if (done) reduce_parcel_done(&n->reduce, done, true, n->now, &in);
     return true;
 }
 

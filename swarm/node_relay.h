@@ -7,8 +7,6 @@
 
 /* A RELAY that has come from member i in this form. False when it violates the protocol. */
 bool node_on_relay(struct node *n, int i, enum relay_form form, const struct event *e);
-/* A frame about relays from member i. False as above. */
-bool node_relay_frame(struct node *n, int i, uint8_t type, struct bytes body);
 
 /* The result of a parcel or request with RELAY_TICKET. */
 void node_relay_result(struct node *n, const struct event *e);

@@ -73,8 +73,7 @@ bool node_sits_out(struct node *n)
         any = any || there;
     }
     if (any)
-        n->sit_out_until =
-            n->now; /* those whom I may have signed with may not have been heard yet */
+        n->sit_out_until = n->now; /* else those whom I may have signed with are still to come */
     return false;
 }
 

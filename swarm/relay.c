@@ -173,12 +173,12 @@ static void send_echo(struct relay *r, struct members *m, int to, int via, uint3
 
 /* ---- failure ---- */
 
-/* What was sent to `to` through `via`, or through anybody (NOBODY), will have no answer. */
+/* What was sent to `to` through `via` will have no answer. */
 static void fail(struct relay *r, sid to, int via)
 {
-    for (uint32_t i = 0; i < RELAY_SENT_MAX; i++) {
+    for (uint32_t i = 0; r->sent_count && i < RELAY_SENT_MAX; i++) {
         struct relay_sent *s = &r->sent[i];
-        if (s->ticket && s->to == to && (via == NOBODY || s->via == via)) s->failed = true;
+        if (s->ticket && s->to == to && s->via == via) s->failed = true;
     }
 }
 
@@ -231,8 +231,8 @@ static void refused_by(struct relay *r, struct members *m, int i, int via, span 
     struct relay_path *p = path_of(r, m, i);
     p->refused |= member_bit(via);
     p->refused_until = instant_max(p->refused_until, instant_after(r->now, length));
-    fail(r, p->sid, via);
     if (p->via == via) close_path(r, m, i, out);
+    else fail(r, p->sid, via);
 }
 
 /* ---- looking for a relay ---- */
@@ -442,11 +442,7 @@ static void say_done(struct relay *r, struct members *m, int to, int via, uint32
 static enum relay_verdict pass_over(const struct members *m, int by, enum relay_form form,
                                     link_id link, uint64_t ticket, const struct sink *out)
 {
-    if (form == RELAY_REQUEST)
-        sink_act(out, &(struct action){.kind = ACTION_REPLY,
-                                       .peer = m->members[by].sid,
-                                       .link = link,
-                                       .ticket = ticket});
+    if (form == RELAY_REQUEST) sink_answer_nothing(out, m->members[by].sid, link, ticket);
     return RELAY_DEALT;
 }
 

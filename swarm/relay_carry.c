@@ -73,14 +73,6 @@ static void refuse(struct relay *r, struct members *m, int by, sid to, const str
                                    .bytes = writer_bytes(&w)});
 }
 
-static void answer_nothing(struct members *m, int by, link_id link, uint64_t ticket,
-                           const struct sink *out)
-{
-    sink_act(out,
-             &(struct action){
-                 .kind = ACTION_REPLY, .peer = m->members[by].sid, .link = link, .ticket = ticket});
-}
-
 void relay_carry(struct relay *r, struct members *m, int by, const struct relay_envelope *e,
                  link_id link, uint64_t ticket, struct bytes whole, const struct sink *out)
 {
@@ -92,7 +84,7 @@ void relay_carry(struct relay *r, struct members *m, int by, const struct relay_
     struct relay_carried *c = frame ? NULL : room_for(r, e->from, whole.count);
     if (there == LINK_NONE || !(frame ? frame_fits(r, e->from, whole.count) : c != NULL)) {
         refuse(r, m, by, e->to, out);
-        if (e->form == RELAY_REQUEST) answer_nothing(m, by, link, ticket, out);
+        if (e->form == RELAY_REQUEST) sink_answer_nothing(out, m->members[by].sid, link, ticket);
         return;
     }
     struct action a = {.kind = carriers[e->form],

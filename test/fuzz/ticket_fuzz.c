@@ -44,20 +44,14 @@ static void give(struct event e)
 
 static void joins(struct bytes shown)
 {
-    uint8_t room[512];
     static uint8_t whole[66000];
     struct event e = {.kind = EVENT_LINK_UP, .link = x.link, .address = {4, {10, 0, 0, 1}, 4433}};
     memcpy(e.id, x.id, sizeof e.id);
     give(e);
-    size_t n = stranger_hello(&x, &stage, WIRE_MAJOR, stage.config.run_id, room, sizeof room);
-    const size_t at = 4 + CRYPTO_DIGEST_BYTES + 19; /* of the admission */
-    struct writer w = writer_init(whole, sizeof whole);
-    writer_copy(&w, room, at);
-    writer_u16(&w, (uint16_t)shown.count);
-    writer_copy(&w, shown.data, shown.count);
-    writer_copy(&w, room + at + 2, n - at - 2);
+    x.shown = shown;
+    size_t n = stranger_hello(&x, &stage, WIRE_MAJOR, stage.config.run_id, whole, sizeof whole);
     give((struct event){
-        .kind = EVENT_FRAME, .link = x.link, .type = WIRE_HELLO, .bytes = writer_bytes(&w)});
+        .kind = EVENT_FRAME, .link = x.link, .type = WIRE_HELLO, .bytes = bytes_of(whole, n)});
 }
 
 static bool inside(void)

@@ -44,6 +44,7 @@ struct stranger {
     uint64_t life;       /* identifies its process in HELLO; 0: it has version 1.0 */
     char shared[64];     /* the shared settings it sends */
     struct address sees; /* the address at which it claims to see the node */
+    struct bytes shown;  /* the admission in its HELLO */
 };
 
 static inline struct bytes stage_copy(struct stage *s, struct bytes b)
@@ -317,7 +318,8 @@ static inline size_t stranger_hello(struct stranger *x, const struct stage *s, u
     writer_u16(&w, 0);
     writer_copy(&w, run, CRYPTO_DIGEST_BYTES);
     wire_write_address(&w, &x->sees);
-    writer_u16(&w, 0);
+    writer_u16(&w, (uint16_t)x->shown.count);
+    writer_copy(&w, x->shown.data, x->shown.count);
     writer_u16(&w, (uint16_t)count);
     writer_copy(&w, peer, count);
     if (!x->life) return w.used;
@@ -326,6 +328,16 @@ static inline size_t stranger_hello(struct stranger *x, const struct stage *s, u
     writer_copy(&w, x->shared, strlen(x->shared));
     assert(!w.full);
     return w.used;
+}
+
+/* The admission in the node's own HELLO, which it has sent since stage_forget. */
+static inline struct bytes stage_admission(const struct stage *s)
+{
+    const struct action *a = stage_find(s, ACTION_FRAME, WIRE_HELLO);
+    if (!a) return bytes_of(NULL, 0);
+    struct reader r = reader_init(a->bytes);
+    (void)reader_bytes(&r, 4 + CRYPTO_DIGEST_BYTES + 19);
+    return reader_bytes(&r, reader_u16(&r));
 }
 
 static inline void stranger_link(struct stranger *x, struct stage *s)
