@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """One of eight workers contributes something else than it has learned, in every round of a whole run (test/attack/liar.c): with
 `outer.robust` the others end with a validation loss within 2 % of that of a run in which nobody lies. With NETWORKS=all (`./zigw build
-networks`) each kind of lie is tried, and what happens without `robust` is printed beside it; otherwise the worst one."""
+networks`) that is tried with each kind of lie, and what happens without `robust` is printed beside it. Otherwise it is the worst kind
+and a run too short for 2 %: its loss still falls steeply, and differs by as much with the workers' keys alone. There `robust` has to
+take away most of the harm that the same lies do without it."""
 from wans import *
 from swarms import *
 
@@ -41,7 +43,9 @@ def losses(name, kind, robust):
 clean = losses("clean", "nothing", False)
 for kind in KINDS:
     loss = losses(kind + "-robust", kind, True)
-    ok(loss <= WORSE * clean, "%s: the loss is within 2 %% of the clean run's" % kind, (loss, clean))
+    plain = losses(kind + "-plain", kind, False)
     if LONG:
-        losses(kind + "-plain", kind, False)
+        ok(loss <= WORSE * clean, "%s: the loss is within 2 %% of the clean run's" % kind, (loss, clean))
+    else:
+        ok(loss - clean < (plain - clean) / 3, "%s: most of the harm is taken away" % kind, (loss, clean, plain))
 finish()
