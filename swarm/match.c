@@ -58,7 +58,9 @@ static bool on_ready(struct match *m, struct match_mate *mate, struct bytes fram
     struct match_ready r;
     struct bytes pairs;
     struct match_signer s = match_signer(m);
-    if (!match_read_ready(&s, mate->sid, mate->id, frame, &r, &pairs)) return false;
+    if (!match_read_ready(&s, mate->sid, mate->id, frame, &r, &pairs) ||
+        r.offer.weight > m->config.weight_max)
+        return false;
     if (!newer(&mate->ready, &r)) {
         /* Repeated after a new link: it may not have mine. */
         if (r.hash == mate->ready.hash) mate->unanswered = !match_under_way(m);

@@ -14,6 +14,7 @@ struct match_config {
     uint64_t incarnation;
     const struct crypto *crypto; /* lent for the life of the match */
     uint32_t group_min;          /* a smaller set means SOLO; >= 2 */
+    uint64_t weight_max;         /* of any READY, mine too; <= MATCH_WEIGHT_MAX */
     bool count_steps; /* wait for every live mate that still trains, at most MATCH_WAIT_S */
 };
 

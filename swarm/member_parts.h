@@ -4,6 +4,7 @@
 
 #include "action.h"
 #include "base/rng.h"
+#include "bucket.h"
 #include "ticket.h"
 #include "wire.h"
 
@@ -75,12 +76,13 @@ struct member {
     uint64_t suspected_incarnation; /* a higher one refutes */
     instant told;                   /* when the accusation was last sent to it */
     /* probing */
-    uint32_t nonce;        /* of the PING under way; 0: none */
-    instant probed, again; /* start of the probe; its next PING */
-    uint32_t tries;        /* PINGs sent */
-    uint32_t rtt_ms;       /* round trip; 0: unknown */
-    uint64_t grouped;      /* round of the latest group with it that I committed to; 0: none */
-    bool differs;          /* its latest digest differed from mine */
+    uint32_t nonce;         /* of the PING under way; 0: none */
+    instant probed, again;  /* start of the probe; its next PING */
+    uint32_t tries;         /* PINGs sent */
+    uint32_t rtt_ms;        /* round trip; 0: unknown */
+    uint64_t grouped;       /* round of the latest group with it that I committed to; 0: none */
+    bool differs;           /* its latest digest differed from mine */
+    struct bucket messages; /* that it sends */
     /* links and dialling */
     struct member_link links[MEMBER_LINKS];
     /* doubles.h: since when it has two links, and when the next PING is due; 0: it has one. */

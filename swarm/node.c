@@ -21,6 +21,12 @@
 /* With count_steps: a repeatable run starts with everybody on the peer list. */
 #define JOIN_PATIENCE_COUNTED span_s(20)
 #define LATE                  span_ms(250)
+/* Of a member's frames, datagrams and requests at once, and a second; and what each counts for beside
+ * its bytes. */
+#define MESSAGES_BURST ((uint64_t)2 << 20)
+#define MESSAGES_RATE  ((uint64_t)256 << 10)
+#define MESSAGE_COST   64
+#define REQUEST_COST   8192
 
 /* ---- after each event ---- */
 
@@ -57,17 +63,30 @@ static void settle(struct node *n)
     node_relay_progress(n);
 }
 
-static void protocol_error(struct node *n, link_id link)
+static void protocol_error(struct node *n, link_id link, const char *why)
 {
     int i = members_by_link(&n->members, link);
     struct action a = {.kind = ACTION_HANG_UP,
                        .peer = i == NOBODY ? 0 : n->members.members[i].sid,
                        .link = link,
                        .code = CLOSE_PROTOCOL,
-                       .text = "bytes that the protocol does not allow"};
+                       .text = why};
     if (i == NOBODY && !stranger_of(&n->members, link)) return; /* already hung up */
     sink_act(n->out, &a);
     contact_refuse(&n->members, link);
+}
+
+#define NOT_ALLOWED "bytes that the protocol does not allow"
+
+/* What a message costs whoever answers it: of requests whose answers are bulk only few are open at a
+ * time, and their bytes are the link's own matter. */
+static bool floods(struct node *n, int i, const struct event *e)
+{
+    uint64_t cost = MESSAGE_COST + e->bytes.count;
+    if (e->kind == EVENT_REQUEST)
+        cost = e->bytes.count && wire_bulk(e->bytes.data[0]) ? 0 : REQUEST_COST;
+    return !bucket_take(&n->members.members[i].messages, cost, MESSAGES_BURST, MESSAGES_RATE,
+                        n->now);
 }
 
 static void on_frame(struct node *n, const struct event *e)
@@ -94,7 +113,7 @@ static void on_frame(struct node *n, const struct event *e)
     } else {
         good = node_hear_frame(n, i, e->type, e->bytes);
     }
-    if (!good) protocol_error(n, e->link);
+    if (!good) protocol_error(n, e->link, NOT_ALLOWED);
 }
 
 static void on_request(struct node *n, const struct event *e)
@@ -106,7 +125,7 @@ static void on_request(struct node *n, const struct event *e)
     bool greeted = i != NOBODY && member_greeted(&n->members.members[i], e->link);
     if (!greeted || e->bytes.count == 0) sink_answer_nothing(n->out, s, e->link, e->ticket);
     else if (type == WIRE_RELAY) {
-        if (!node_on_relay(n, i, RELAY_REQUEST, e)) protocol_error(n, e->link);
+        if (!node_on_relay(n, i, RELAY_REQUEST, e)) protocol_error(n, e->link, NOT_ALLOWED);
     } else if (type == WIRE_SYNC)
         members_sync(&n->members, e->link, e->ticket, e->bytes, n->now, &in);
     else if (sync_takes(type)) sync_request(&n->sync, s, e->link, e->ticket, e->bytes, &in);
@@ -145,6 +164,10 @@ static void on_network(struct node *n, const struct event *e)
     bool said = e->kind == EVENT_DATAGRAM || e->kind == EVENT_FRAME || e->kind == EVENT_PARCEL ||
                 e->kind == EVENT_REQUEST;
     if (i != NOBODY && said) doubles_heard(&n->members, i, e->link);
+    if (i != NOBODY && said && e->kind != EVENT_PARCEL && floods(n, i, e)) {
+        protocol_error(n, e->link, "more messages than anybody needs");
+        return;
+    }
     switch (e->kind) {
     case EVENT_LINK_UP:
         members_link_up(&n->members, e, &in);
@@ -170,14 +193,14 @@ static void on_network(struct node *n, const struct event *e)
         break;
     case EVENT_DATAGRAM:
         if (!members_datagram(&n->members, e->link, e->bytes, n->now, &in))
-            protocol_error(n, e->link);
+            protocol_error(n, e->link, NOT_ALLOWED);
         break;
     case EVENT_FRAME:
         on_frame(n, e);
         break;
     case EVENT_PARCEL:
         if (i != NOBODY && member_greeted(&n->members.members[i], e->link) && !on_parcel(n, i, e))
-            protocol_error(n, e->link);
+            protocol_error(n, e->link, NOT_ALLOWED);
         break;
     case EVENT_PARCEL_DONE:
         if (!e->ok) contact_broken(&n->members, e->link);
@@ -369,6 +392,7 @@ static void init_parts(struct node *n, const struct node_config *c, struct liste
     struct match_config t = {.incarnation = c->incarnation,
                              .crypto = c->crypto,
                              .group_min = c->group_min,
+                             .weight_max = node_weight_max(c),
                              .count_steps = c->count_steps};
     memcpy(m.id, c->id, sizeof m.id);
     memcpy(m.run_id, c->run_id, sizeof m.run_id);

@@ -12,6 +12,15 @@
 /* SPEC.md, "A node's life". */
 #define SOLO_PAUSE_MIN span_s(2)
 #define NEAR_PATIENCE  span_s(60)
+#define AVERAGE_MIN    span_s(900)
+#define WEIGHT_PARTS   4 /* a round's work is counted up to 2 P of one member */
+
+uint64_t node_weight_max(const struct node_config *c)
+{
+    const uint64_t part = MATCH_WEIGHT_MAX / WEIGHT_PARTS;
+    bool fits = c->every <= part / c->batch_tokens;
+    return fits ? WEIGHT_PARTS * c->every * c->batch_tokens : MATCH_WEIGHT_MAX;
+}
 
 void node_refresh_cell(struct node *n)
 {
@@ -37,7 +46,8 @@ void node_refresh_cell(struct node *n)
 static struct match_offer offer(const struct node *n)
 {
     uint32_t guess = n->config.bandwidth_mbps * 1000;
-    struct match_offer o = {.weight = n->round.tokens,
+    uint64_t most = n->match.config.weight_max;
+    struct match_offer o = {.weight = n->round.tokens < most ? n->round.tokens : most,
                             .steps = n->round.steps,
                             .up_kbps = rate_kbps(&n->up, guess),
                             .step_ms = n->round.step_ms};
@@ -131,6 +141,13 @@ static void note_committed(struct node *n, const struct match_group *g)
     node_note(n, note);
 }
 
+/* An average may last as long as the training before it did. */
+static span average_patience(const struct node *n)
+{
+    span trained = instant_since(n->now, n->round_began);
+    return trained.ns < AVERAGE_MIN.ns ? AVERAGE_MIN : trained;
+}
+
 void node_begin_reduce(struct node *n)
 {
     const struct match_group *g = &n->match.group;
@@ -150,7 +167,7 @@ void node_begin_reduce(struct node *n)
     n->snapshots++;
     sync_gave(&n->sync, g->gid, g->self);
     reduce_collect_in(&n->reduce, past_spare(&n->past));
-    reduce_start(&n->reduce, g, &n->state, paths, n->now, &in);
+    reduce_start(&n->reduce, g, &n->state, paths, average_patience(n), n->now, &in);
 }
 
 void node_snapshot(struct node *n, const struct event *e)

@@ -5,6 +5,9 @@
 
 #include "node_parts.h"
 
+/* The tokens that one member's contribution counts for at most. */
+uint64_t node_weight_max(const struct node_config *c);
+
 /* Passes the members of my cell to matchmaking. */
 void node_refresh_cell(struct node *n);
 

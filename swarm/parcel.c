@@ -8,9 +8,9 @@
 #define CODEC_INT8 1
 
 struct bytes parcel_head(const struct parcel *p, const struct outer_layout *l,
-                         uint8_t room[PARCEL_HEAD_BYTES])
+                         uint8_t room[PARCEL_RESULT_BYTES])
 {
-    struct writer w = writer_init(room, PARCEL_HEAD_BYTES);
+    struct writer w = writer_init(room, PARCEL_RESULT_BYTES);
     writer_u8(&w, p->type);
     writer_u8(&w, CODEC_INT8);
     writer_u8(&w, p->rank);
@@ -22,6 +22,7 @@ struct bytes parcel_head(const struct parcel *p, const struct outer_layout *l,
     writer_u32(&w, (uint32_t)p->wire.count);
     writer_u64(&w, XXH64(p->wire.data, p->wire.count, 0));
     assert(!w.full && w.used == PARCEL_HEAD_BYTES);
+    if (p->type == WIRE_RESULT) writer_copy(&w, p->signature, sizeof p->signature);
     return writer_bytes(&w);
 }
 
@@ -39,6 +40,7 @@ bool parcel_read(struct bytes all, const struct outer_layout *l, uint32_t member
     out->mask = reader_u32(&r);
     uint32_t count = reader_u32(&r);
     uint64_t sum = reader_u64(&r);
+    if (out->type == WIRE_RESULT) reader_copy(&r, out->signature, sizeof out->signature);
     out->wire = reader_bytes(&r, count);
     if (!reader_done(&r) || codec != CODEC_INT8 || out->rank >= members) return false;
     if (out->type != WIRE_CONTRIBUTION && out->type != WIRE_RESULT) return false;

@@ -75,7 +75,7 @@ bool past_request(struct past *p, sid peer, link_id link, uint64_t ticket, struc
                   const struct sink *out)
 {
     struct reader in = reader_init(request);
-    uint8_t head[PARCEL_HEAD_BYTES], type = reader_u8(&in), name[CRYPTO_DIGEST_BYTES];
+    uint8_t head[PARCEL_RESULT_BYTES], type = reader_u8(&in), name[CRYPTO_DIGEST_BYTES];
     struct action a = {.kind = ACTION_REPLY, .peer = peer, .link = link, .ticket = ticket};
     reader_copy(&in, name, sizeof name);
     if (type == WIRE_GET_PAST) {

@@ -8,6 +8,7 @@
 #include "reduce_fetch.h"
 #include "reduce_flow.h"
 #include "reduce_gather.h"
+#include "reduce_made.h"
 #include "reduce_parts.h"
 #include "reduce_rescue.h"
 #include "reduce_send.h"
@@ -17,6 +18,8 @@
 
 /* No tick for so long: this process was suspended, so silence is nobody's fault. */
 #define GAP_S 3
+
+#define T_TELL span_ms(500) /* between two answers to a member that has not applied */
 
 /* ---- time ---- */
 
@@ -73,7 +76,10 @@ static void review(struct reduce *r, const struct sink *out)
         return;
     }
     if (r->state == REDUCE_GATHER) gather(r, out);
-    reduce_fetch_more(r, out);
+    /* Who says that it holds something better may never send it. */
+    bool vain = reduce_certain(r) ? r->adopting < 0 : reduce_too_long(r);
+    if (r->state == REDUCE_CLOSING && vain) reduce_fetch_give_up(r);
+    else reduce_fetch_more(r, out);
     if (r->state == REDUCE_CLOSING && r->fetch_wanted + r->fetch_sent == 0) reduce_compare(r, out);
     if (r->state == REDUCE_CLOSING && reduce_close_over(r)) reduce_fail(r, out);
     reduce_fill_windows(r, out);
@@ -88,13 +94,15 @@ static void take_time(struct reduce *r, instant now)
     if (!reduce_running(r) || gap.ns < GAP_S * 1000000000ull) return;
     r->beat = r->now;
     r->waits = instant_after(r->waits, gap);
-    r->closed = instant_after(r->closed, gap);
+    if (r->state == REDUCE_CLOSING) r->closed = instant_after(r->closed, gap);
+    if (r->alike_at.ns != INSTANT_NEVER.ns) r->alike_at = instant_after(r->alike_at, gap);
     r->still_at = instant_after(r->still_at, gap);
     r->moved_at = instant_after(r->moved_at, gap);
     if (r->base.ns != INSTANT_NEVER.ns) r->base = instant_after(r->base, gap);
     for (uint32_t i = 0; i < r->group.count; i++) {
         r->peers[i].heard_at = instant_after(r->peers[i].heard_at, gap);
         r->peers[i].moved_at = instant_after(r->peers[i].moved_at, gap);
+        r->peers[i].said_at = instant_after(r->peers[i].said_at, gap);
     }
 }
 
@@ -125,10 +133,13 @@ static bool on_stage(struct reduce *r, uint32_t i, struct reader *in, const stru
         if (stage == REDUCE_STAGE_EMPTY) p->given_up = true;
         p->stage = (enum reduce_stage)stage;
         p->close = close;
-        p->news_at = r->now;
+        p->said_at = r->now;
+        if (stage > p->stage) p->news_at = r->now;
         memcpy(p->root, root, sizeof root);
     }
-    bool late = r->stage == REDUCE_STAGE_APPLIED && stage < REDUCE_STAGE_APPLIED;
+    bool late = r->stage == REDUCE_STAGE_APPLIED && stage < REDUCE_STAGE_APPLIED &&
+                (news || instant_reached(r->now, instant_after(p->told_at, T_TELL)));
+    if (late) p->told_at = r->now;
     if ((first && reduce_running(r)) || late) reduce_say_stage(r, i, out);
     if (late || (news && stage == REDUCE_STAGE_CLOSE)) reduce_say_sure(r, i, out);
     return true;
@@ -165,9 +176,6 @@ static bool on_have(struct reduce *r, uint32_t i, struct reader *in, const struc
     struct reduce_work *w = reduce_rescue_of(r, c);
     if (v.rank == REDUCE_NULL) {
         if (w) w->absent |= reduce_bit(i);
-    } else if (reduce_no_bytes(&v)) {
-        v.mask = 0;
-        reduce_settle(r, c, &v, out);
     } else reduce_want(r, c, i, &v);
     return true;
 }
@@ -246,8 +254,8 @@ static bool on_result(struct reduce *r, uint32_t i, const struct parcel *p, cons
     const struct reduce_chunk *chunk = &r->chunks[p->chunk];
     if (owners_at_rank(&r->group, p->chunk, chunk->owner, p->rank) != i) return false;
     if (r->state != REDUCE_GATHER) return true; /* frozen: only fetched chunks count */
-    struct reduce_variant v = {.rank = p->rank, .mask = p->mask};
-    parcel_digest(r->config.crypto, p->mask, p->wire, v.digest);
+    struct reduce_variant v;
+    if (!reduce_made(r, p, &v)) return false;
     if (!chunk->settled || reduce_variant_compare(&v, &chunk->best) < 0)
         reduce_take_mean(r, p, &v, out);
     return true;
@@ -290,7 +298,7 @@ bool reduce_request(struct reduce *r, sid peer, link_id link, uint64_t ticket, s
 {
     take_time(r, now);
     struct bytes none = {request.data, 0}, head = none, wire = none;
-    uint8_t room[PARCEL_HEAD_BYTES];
+    uint8_t room[PARCEL_RESULT_BYTES];
     struct reader in = reader_init(request);
     uint8_t type = reader_u8(&in);
     if (type != WIRE_FETCH && type != WIRE_VEC) return false;
@@ -301,7 +309,7 @@ bool reduce_request(struct reduce *r, sid peer, link_id link, uint64_t ticket, s
     heard(r, (uint32_t)i);
     if (type == WIRE_VEC) {
         head = reduce_vector(r);
-    } else if (r->chunks[c].best.mask &&
+    } else if (r->chunks[c].best.rank != REDUCE_NULL &&
                !memcmp(digest.data, r->chunks[c].best.digest, CRYPTO_DIGEST_BYTES)) {
         struct parcel p = reduce_result(r, c);
         head = parcel_head(&p, &r->config.layout, room);

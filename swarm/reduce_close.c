@@ -5,6 +5,7 @@
 #include "reduce_fetch.h"
 #include "reduce_flow.h"
 #include "reduce_gather.h"
+#include "reduce_made.h"
 #include "reduce_parts.h"
 #include "reduce_rescue.h"
 #include "reduce_send.h"
@@ -13,7 +14,8 @@
 #include "wire.h"
 
 /* SPEC.md, "Timers": the wait for a majority, from the latest sign of those who close. */
-#define T_CLOSE span_s(20)
+#define T_CLOSE span_s(60)
+#define T_ALIKE span_s(30) /* a majority holds my root, to signing it whatever the others do */
 
 void reduce_freeze(struct reduce *r, const struct sink *out)
 {
@@ -126,7 +128,13 @@ static void exchange(struct reduce *r, const struct sink *out)
         if (closed && p->examined != p->close && !p->suspect) reduce_ask_vector(r, i, out);
         wait = wait || to_come(r, i);
     }
-    if (!wait && reduce_majority(r, alike)) reduce_be_sure(r, out);
+    if (!reduce_majority(r, alike)) {
+        r->alike_at = INSTANT_NEVER;
+        return;
+    }
+    r->alike_at = instant_min(r->alike_at, r->now);
+    instant since = instant_max(r->alike_at, r->moved_at);
+    if (!wait || instant_reached(r->now, instant_after(since, T_ALIKE))) reduce_be_sure(r, out);
 }
 
 void reduce_compare(struct reduce *r, const struct sink *out)
@@ -142,8 +150,19 @@ void reduce_compare(struct reduce *r, const struct sink *out)
     else take_over(r, certain, out);
 }
 
+/* Does a majority gather still? */
+static bool gathering(const struct reduce *r)
+{
+    uint32_t members = 0;
+    for (uint32_t i = 0; i < r->group.count; i++)
+        if (i != reduce_self(r) && !r->peers[i].suspect && r->peers[i].stage < REDUCE_STAGE_CLOSE)
+            members |= reduce_bit(i);
+    return reduce_majority(r, members);
+}
+
 bool reduce_close_over(const struct reduce *r)
 {
+    if (gathering(r) && !reduce_too_long(r)) return false;
     instant latest = instant_max(r->closed, reduce_latest_move(r));
     for (uint32_t i = 0; i < r->group.count; i++)
         if (i != reduce_self(r) && !r->peers[i].suspect)
@@ -165,9 +184,8 @@ bool reduce_on_vector(struct reduce *r, uint32_t i, struct bytes vector, const s
         struct reduce_variant v = reduce_variant_at(vector.data, c);
         int order = reduce_variant_compare(&v, &r->chunks[c].best);
         if (order == 0 || (order > 0 && r->adopting != (int)i)) continue;
-        if (!reduce_no_bytes(&v)) reduce_want(r, c, i, &v);
-        else if (v.rank == REDUCE_NULL) r->chunks[c].best = v;
-        else reduce_settle(r, c, &v, out); /* a null chunk has no bytes */
+        if (v.rank != REDUCE_NULL) reduce_want(r, c, i, &v);
+        else r->chunks[c].best = v; /* nobody has made anything of it */
     }
     return true;
 }
@@ -179,8 +197,8 @@ bool reduce_on_fetched(struct reduce *r, uint32_t c, uint32_t from, struct bytes
     if (!parcel_read(bytes, &r->config.layout, r->group.count, &p) || p.type != WIRE_RESULT ||
         p.chunk != c || memcmp(p.gid, r->group.gid, CRYPTO_DIGEST_BYTES))
         return false;
-    struct reduce_variant v = {.rank = p.rank, .mask = p.mask};
-    parcel_digest(r->config.crypto, p.mask, p.wire, v.digest);
+    struct reduce_variant v;
+    if (!reduce_made(r, &p, &v)) return false;
     const struct reduce_chunk *chunk = &r->chunks[c];
     if (memcmp(v.digest, chunk->wanted.digest, CRYPTO_DIGEST_BYTES) || v.rank != chunk->wanted.rank)
         return false;

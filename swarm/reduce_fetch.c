@@ -47,6 +47,12 @@ void reduce_fetch_more(struct reduce *r, const struct sink *out)
     }
 }
 
+void reduce_fetch_give_up(struct reduce *r)
+{
+    for (uint32_t c = 0; c < r->config.layout.chunks && r->fetch_wanted + r->fetch_sent > 0; c++)
+        reduce_unwant(r, c);
+}
+
 void reduce_ask_vector(struct reduce *r, uint32_t member, const struct sink *out)
 {
     struct reduce_peer *p = &r->peers[member];

@@ -9,6 +9,9 @@
 void reduce_want(struct reduce *r, uint32_t c, uint32_t from, const struct reduce_variant *v);
 void reduce_unwant(struct reduce *r, uint32_t c);
 
+/* Drops all requests. */
+void reduce_fetch_give_up(struct reduce *r);
+
 /* Requests wanted chunks, REDUCE_FETCH at a time. */
 void reduce_fetch_more(struct reduce *r, const struct sink *out);
 

@@ -4,6 +4,7 @@
 #include "parcel.h"
 #include "reduce_fetch.h"
 #include "reduce_flow.h"
+#include "reduce_made.h"
 #include "reduce_parts.h"
 #include "reduce_send.h"
 #include "reduce_variant.h"
@@ -23,10 +24,11 @@ struct reduce_work *reduce_rescue_of(struct reduce *r, uint32_t c)
 }
 
 void reduce_settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
-                   const struct sink *out)
+                   const uint8_t signature[CRYPTO_SIGNATURE_BYTES], const struct sink *out)
 {
     struct reduce_chunk *chunk = &r->chunks[c];
     chunk->best = *v;
+    memcpy(chunk->signature, signature, sizeof chunk->signature);
     /* What is on its way and no better is not waited for: over a slow link it lasts. */
     bool better =
         chunk->fetch == REDUCE_FETCH_SENT && reduce_variant_compare(&chunk->wanted, v) < 0;
@@ -54,7 +56,7 @@ void reduce_take_mean(struct reduce *r, const struct parcel *p, const struct red
     if (p->wire.count) memcpy(reduce_mean(r, p->chunk), p->wire.data, p->wire.count);
     /* My own average, if any, is replaced: do not send it any more. */
     r->chunks[p->chunk].told = UINT32_MAX;
-    reduce_settle(r, p->chunk, v, out);
+    reduce_settle(r, p->chunk, v, p->signature, out);
 }
 
 /* ---- chunks that I average ---- */
@@ -65,6 +67,7 @@ static void average(struct reduce *r, const struct reduce_work *w, const struct 
     uint32_t c = w->chunk, mask = 0, count = 0, clipped = 0;
     uint32_t members[NODE_GROUP_MAX];
     struct outer_given given[NODE_GROUP_MAX];
+    uint8_t signature[CRYPTO_SIGNATURE_BYTES];
     size_t n = outer_chunk_count(&r->config.layout, c);
     size_t room = outer_wire_bytes(r->config.layout.chunk_elements);
     for (uint32_t i = 0; i < r->group.count; i++) {
@@ -85,7 +88,8 @@ static void average(struct reduce *r, const struct reduce_work *w, const struct 
     parcel_digest(r->config.crypto, mask, bytes_of(reduce_mean(r, c), outer_wire_bytes(n)),
                   v.digest);
     r->results[r->results_count++] = c;
-    reduce_settle(r, c, &v, out);
+    reduce_sign_made(r, c, &v, signature);
+    reduce_settle(r, c, &v, signature, out);
 }
 
 /* Is this member's contribution still expected? A member that was late is given a moment for each

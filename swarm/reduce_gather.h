@@ -6,9 +6,10 @@
 #include "parcel.h"
 #include "reduce_parts.h"
 
-/* Chunk c is settled: I hold this variant, and its bytes are already in the average. */
+/* Chunk c is settled: I hold this variant, signed by whoever made it, and its bytes are already in the
+ * average. */
 void reduce_settle(struct reduce *r, uint32_t c, const struct reduce_variant *v,
-                   const struct sink *out);
+                   const uint8_t signature[CRYPTO_SIGNATURE_BYTES], const struct sink *out);
 
 /* Copies a mean that another member computed into the average, and settles its chunk. */
 void reduce_take_mean(struct reduce *r, const struct parcel *p, const struct reduce_variant *v,

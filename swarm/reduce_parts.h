@@ -1,6 +1,7 @@
 /* reduce_parts.h -- what all parts of an average share. reduce.h describes the whole.
  *
  *     variant    which bytes win, and the root over all of them
+ *     made       who made them
  *     send       sends frames and parcels, within the windows
  *     flow       who moves bytes, and who stands still
  *     fetch      requests what other members hold
@@ -67,8 +68,9 @@ struct reduce_chunk {
     uint8_t owner;
     bool settled;
     struct reduce_variant best;
-    uint32_t place; /* index among its owner's chunks */
-    uint32_t given; /* members that my contribution was sent to */
+    uint8_t signature[CRYPTO_SIGNATURE_BYTES]; /* of `best`, by whoever made it */
+    uint32_t place;                            /* index among its owner's chunks */
+    uint32_t given;                            /* members that my contribution was sent to */
     uint32_t told;  /* I averaged it: members that the mean was sent to */
     uint32_t asked; /* members that asked for it and have no answer yet */
     uint8_t sought; /* rank of the heir that I asked for it; 0: none */
@@ -116,8 +118,11 @@ struct reduce_peer {
     bool late;     /* it stood still while its contribution was awaited */
     instant heard_at;
     uint64_t moved;   /* bytes of the round that it sent and received, by its word */
-    instant moved_at; /* when that grew, or bytes came from it */
-    instant news_at;  /* of its stage or root */
+    instant moved_at; /* when bytes came from it */
+    instant said_at;  /* when it said that it moved, or that it holds another root */
+    instant news_at;  /* of its stage, or its signature */
+    instant told_at;  /* I have applied: when it was told so */
+    bool sending;     /* parcels to it were in flight since its flow was last told */
     uint32_t close;   /* sequence number of its latest root */
     uint8_t root[CRYPTO_DIGEST_BYTES];
     struct reduce_sure sure;
@@ -139,7 +144,9 @@ struct reduce {
     instant now;      /* latest time passed in */
     instant waits;    /* wait for snapshots until then */
     instant base;     /* when all had their snapshot, or the wait ended; INSTANT_NEVER: not yet */
-    instant closed;   /* when CLOSING began */
+    instant closed;   /* when CLOSING began; 0: it has not */
+    instant alike_at; /* a majority holds my root since then; INSTANT_NEVER: none does */
+    span patience;    /* from `base` on bytes that move count for so long */
     instant beat;     /* time of the next STAGE to all */
     uint64_t moved;   /* bytes of this round that I sent and received */
     instant moved_at; /* when that grew */

@@ -99,15 +99,18 @@ struct parcel reduce_result_of(const struct outer_layout *l, const uint8_t gid[C
 
 struct parcel reduce_result(const struct reduce *r, uint32_t c)
 {
-    return reduce_result_of(&r->config.layout, r->group.gid, c, &r->chunks[c].best,
-                            r->average.means);
+    struct parcel p =
+        reduce_result_of(&r->config.layout, r->group.gid, c, &r->chunks[c].best, r->average.means);
+    memcpy(p.signature, r->chunks[c].signature, sizeof p.signature);
+    return p;
 }
 
 static void send(struct reduce *r, uint32_t member, enum reduce_ticket_kind kind,
                  const struct parcel *p, const struct sink *out)
 {
-    uint8_t head[PARCEL_HEAD_BYTES];
+    uint8_t head[PARCEL_RESULT_BYTES];
     r->peers[member].in_flight++;
+    r->peers[member].sending = true;
     sink_act(out, &(struct action){.kind = ACTION_PARCEL,
                                    .peer = r->group.members[member].sid,
                                    .ticket = reduce_ticket(r, kind, p->chunk, member),

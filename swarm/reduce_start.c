@@ -108,7 +108,7 @@ static uint64_t slowest_step(const struct match_group *g)
 }
 
 void reduce_start(struct reduce *r, const struct match_group *g, const struct lineage_state *parent,
-                  const struct reduce_path paths[NODE_GROUP_MAX], instant now,
+                  const struct reduce_path paths[NODE_GROUP_MAX], span patience, instant now,
                   const struct sink *out)
 {
     assert(!reduce_running(r));
@@ -128,10 +128,14 @@ void reduce_start(struct reduce *r, const struct match_group *g, const struct li
     r->stills = 0;
     memset(r->clipped, 0, sizeof r->clipped);
     r->settled_at = r->moved_at = r->still_at = now;
+    r->closed = (instant){0};
+    r->alike_at = INSTANT_NEVER;
+    r->patience = patience;
     memcpy(r->parent, parent->lineage, sizeof r->parent);
     r->parent_tokens = parent->lineage_tokens;
     for (uint32_t i = 0; i < g->count; i++) {
-        r->peers[i] = (struct reduce_peer){.heard_at = now, .moved_at = now, .news_at = now};
+        r->peers[i] =
+            (struct reduce_peer){.heard_at = now, .moved_at = now, .said_at = now, .news_at = now};
         reduce_take_path(r, i, &paths[i]);
     }
     r->waits = instant_after(now, span_ms(T_SNAPSHOT_S * 1000 + 3 * slowest_step(g)));

@@ -13,6 +13,7 @@
 #ifndef SHOAL_SWARM_RELAY_H
 #define SHOAL_SWARM_RELAY_H
 
+#include "bucket.h"
 #include "member.h"
 #include "relay_wire.h"
 
@@ -65,11 +66,10 @@ struct relay_carried { /* a parcel or request of another member without an answe
     size_t bytes;
 };
 
-/* Frames carried for one member: a bucket of bytes that fills with time. */
+/* Frames carried for one member. */
 struct relay_bucket {
     sid from;
-    instant at;
-    size_t left;
+    struct bucket bucket;
 };
 
 struct relay {

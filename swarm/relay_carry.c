@@ -47,17 +47,11 @@ static bool frame_fits(struct relay *r, sid from, size_t bytes)
 {
     struct relay_bucket *b = &r->buckets[0];
     for (uint32_t i = 0; i < NODE_GROUP_MAX && b->from != from; i++) {
-        struct relay_bucket *other = &r->buckets[i];
-        if (other->from == from || other->at.ns < b->at.ns) b = other; /* its own, or the oldest */
+        struct relay_bucket *other = &r->buckets[i]; /* its own, or the oldest */
+        if (other->from == from || other->bucket.at.ns < b->bucket.at.ns) b = other;
     }
-    if (b->from != from) *b = (struct relay_bucket){.from = from, .left = RELAY_FRAMES_BURST};
-    uint64_t ms = span_in_ms(instant_since(r->now, b->at));
-    uint64_t more = ms > 10000 ? RELAY_FRAMES_BURST : ms * RELAY_FRAMES_RATE / 1000;
-    b->left = b->left + more > RELAY_FRAMES_BURST ? RELAY_FRAMES_BURST : b->left + more;
-    b->at = r->now;
-    if (b->left < bytes) return false;
-    b->left -= bytes;
-    return true;
+    if (b->from != from) *b = (struct relay_bucket){.from = from};
+    return bucket_take(&b->bucket, bytes, RELAY_FRAMES_BURST, RELAY_FRAMES_RATE, r->now);
 }
 
 static void refuse(struct relay *r, struct members *m, int by, sid to, const struct sink *out)

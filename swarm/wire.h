@@ -14,7 +14,7 @@
 
 #include "action.h"
 
-#define WIRE_MAJOR 3 /* nodes with another major do not talk to each other */
+#define WIRE_MAJOR 4 /* nodes with another major do not talk to each other */
 #define WIRE_MINOR 0 /* types of a later minor are ignored */
 
 #define WIRE_SIGNED_MAX 2048 /* bytes under one signature */

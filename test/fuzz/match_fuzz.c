@@ -123,8 +123,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
     struct standin standin = {.world = 1};
     struct crypto crypto = standin_crypto(&standin);
     crypto.verify = verify_all;
-    struct match_config config = {
-        .id = {9}, .run_id = {1}, .incarnation = 5, .crypto = &crypto, .group_min = 2};
+    struct match_config config = {.id = {9},
+                                  .run_id = {1},
+                                  .incarnation = 5,
+                                  .crypto = &crypto,
+                                  .group_min = 2,
+                                  .weight_max = MATCH_WEIGHT_MAX};
     struct match_peer peers[3] = {{.id = {1}, .counts = true}, {.id = {2}}, {.id = {0, 1}}};
     const uint8_t types[] = {WIRE_READY,  WIRE_NOTREADY, WIRE_PROPOSE,
                              WIRE_ACCEPT, WIRE_CERT,     WIRE_WITHDRAW};

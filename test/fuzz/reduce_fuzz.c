@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
     struct reduce_path paths[NODE_GROUP_MAX] = {{true, 30}, {true, 30}, {true, 30}};
     instant now = {1};
     asked_count = parcels_count = 0;
-    reduce_start(&r, &g, &parent, paths, now, &sink);
+    reduce_start(&r, &g, &parent, paths, span_s(900), now, &sink);
     reduce_snapshot(&r, bytes_of(wire, outer_wire_bytes(PARAMETERS)), now, &sink);
     for (size_t at = 0; at + 2 <= count;) {
         unsigned what = data[at] % 16, how = data[at] / 16;

@@ -166,15 +166,15 @@ static void averaging(const struct crypto *c, const struct match_group *g)
 {
     const float anchor[] = {1.0f, -2.0f, 0.5f}, parameters[] = {0.5f, -1.0f, 0.5f};
     const struct outer_layout l = outer_layout_of(3);
-    uint8_t wire[7], head[PARCEL_HEAD_BYTES], parcel[sizeof head + sizeof wire];
+    uint8_t wire[7], head[PARCEL_RESULT_BYTES], parcel[PARCEL_HEAD_BYTES + sizeof wire];
     uint8_t digest[CRYPTO_DIGEST_BYTES];
     cr_assert_eq(outer_wire_bytes(3), sizeof wire);
     cr_assert(outer_quantize_delta(anchor, parameters, 3, wire));
     struct parcel p = {.type = WIRE_CONTRIBUTION, .mask = 1, .wire = bytes_of(wire, sizeof wire)};
     memcpy(p.gid, g->gid, sizeof p.gid);
     parcel_head(&p, &l, head);
-    memcpy(parcel, head, sizeof head);
-    memcpy(parcel + sizeof head, wire, sizeof wire);
+    memcpy(parcel, head, PARCEL_HEAD_BYTES);
+    memcpy(parcel + PARCEL_HEAD_BYTES, wire, sizeof wire);
     example("CONTRIBUTION of member 0 to chunk 0 of a model of 3 parameters: anchor 1, -2, 0.5, "
             "parameters 0.5, -1, 0.5",
             parcel, sizeof parcel);

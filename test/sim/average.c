@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lies.h"
 #include "world.h"
 
 struct fit { /* y as a sum of k vectors: the best-fitting factors */
@@ -239,6 +240,7 @@ void check_means(struct world *w, struct sim_node *n)
     int32_t known = check_history(&w->check, t->order.lineage);
     struct means *m = &n->watch.means;
     memset(m, 0, sizeof *m);
+    if (lies_about_means(w)) return;
     /* Equal lineage means equal bits, which check_applied verifies: so the known means apply here,
      * too. */
     if (known >= 0) *m = w->check.histories[known].means;
@@ -291,12 +293,13 @@ void check_snapshot(struct world *w, struct sim_node *n)
     struct snapshot new = {.node = n->index,
                            .base = n->watch.history,
                            .offers = n->watch.offers,
-                           .tokens = t->round.tokens,
+                           .tokens = node_lies(w, n) ? n->watch.offers.latest
+                                                     : world_counted(w, t->round.tokens),
                            .delta = malloc(count * sizeof(float))};
     if (!new.delta) abort();
     for (uint64_t i = 0; i < count; i++)
         new.delta[i] = t->replica.state.anchor[i] - t->parameters[i];
-    if (!n->watch.flipped_at.ns) check_learned(w, n, new.delta);
+    if (!n->watch.flipped_at.ns && !node_lies(w, n)) check_learned(w, n, new.delta);
     struct snapshot *s = NULL;
     for (uint32_t i = 0; i < CHECK_SNAPSHOTS;
          i++) { /* the same snapshot again, after a failed attempt */

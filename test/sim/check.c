@@ -5,6 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "lies.h"
 #include "swarm/lineage.h"
 #include "swarm/relay_wire.h"
 #include "swarm/wire.h"
@@ -160,7 +161,7 @@ static int32_t sameness(const struct world *w)
     int32_t same = -1;
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *n = &w->nodes[i];
-        if (!n->alive || n->leaving) continue;
+        if (!n->alive || n->leaving || node_lies(w, n)) continue;
         if ((same >= 0 && n->watch.history != same) || n->watch.flipped_at.ns) return -1;
         same = n->watch.history;
     }
@@ -199,7 +200,7 @@ static void check_twice(struct world *w, int32_t now)
     for (uint32_t i = 0; i < w->node_count; i++) {
         uint64_t trained = w->nodes[i].trainer.steps * w->scenario.batch_tokens;
         h->given[i] = before->given[i] + h->means.low[i];
-        if (h->given[i] > trained)
+        if (h->given[i] > trained && !node_lies(w, &w->nodes[i]))
             world_violated(w,
                            "twice: %llu tokens of node %u are in the history of epoch %llu, and it "
                            "has trained on %llu",
@@ -277,7 +278,7 @@ static void check_part(struct world *w, struct sim_node *n, int32_t now)
     const uint32_t chunks = n->trainer.replica.layout.chunks;
     for (int s = 0; s < CHECK_SNAPSHOTS; s++) {
         const struct snapshot *one = &c->snapshots[s];
-        if (!one->delta || one->base != h->parent) continue;
+        if (!one->delta || one->base != h->parent || node_lies(w, &w->nodes[one->node])) continue;
         for (uint32_t k = 0; k < chunks; k++)
             if (!((h->means.members[k] | h->means.faint[k]) >> one->node & 1))
                 world_violated(w, "part: node %d's contribution to epoch %llu is not in chunk %u",
@@ -305,7 +306,8 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
                        n->index);
     else if (s->lineage_tokens <= before->lineage_tokens)
         world_violated(w, "back: node %d's outer step added no tokens to its lineage", n->index);
-    else if (known < 0) check_tokens(w, n, s->lineage_tokens - before->lineage_tokens);
+    else if (known < 0 && !lies_about_means(w))
+        check_tokens(w, n, s->lineage_tokens - before->lineage_tokens);
     n->watch.history = now;
     n->watch.learned_since = s->epoch;
     check_given(n);
@@ -325,7 +327,9 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     const enum scenario_kind kind = w->scenario.kind;
     if (known < 0 &&
         (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG || kind == FAR_HUB ||
-         kind == FAR_HOLES || kind == WRONG_COPY || kind == WRONG_REFUSAL || kind >= LIES_HISTORY))
+         kind == FAR_HOLES || kind == WRONG_COPY || kind == WRONG_REFUSAL ||
+         kind >= LIES_HISTORY) &&
+        !lies_about_means(w) && !lies_stall_together(w))
         check_part(w, n, now);
     memset(&n->watch.offers, 0, sizeof n->watch.offers);
     n->watch.blind = false;
@@ -434,28 +438,43 @@ static uint32_t training(const struct world *w)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < w->node_count; i++)
-        count += w->nodes[i].alive && trains(w->nodes[i].watch.phase) &&
-                 !(w->scenario.fabulists >> i & 1);
+        count +=
+            w->nodes[i].alive && trains(w->nodes[i].watch.phase) && !node_lies(w, &w->nodes[i]);
     return count;
+}
+
+static bool suspects_liar(const struct world *w, const struct note *note)
+{
+    char digits[FIRST_EIGHT_DIGITS];
+    for (uint32_t i = 0; i < w->node_count; i++)
+        if (node_lies(w, &w->nodes[i]) &&
+            !strcmp(first_eight_print(first_eight(w->nodes[i].id), digits), note->word.value))
+            return true;
+    return false;
 }
 
 static void check_smooth(struct world *w, struct sim_node *n, const struct note *note)
 {
-    static const char *const vain[] = {"solo",         "behind",        "match.withdrawn",
-                                       "reduce.still", "reduce.failed", "reduce.suspect"};
+    enum { STILL = 3, SUSPECT, FAILED };
+    static const char *const vain[] = {"solo",         "behind",         "match.withdrawn",
+                                       "reduce.still", "reduce.suspect", "reduce.failed"};
     const enum scenario_kind kind = w->scenario.kind;
     if (kind != SCENARIO_QUIET && kind != FAR_SLOW && kind != FAR_UNEVEN && kind != FAR_HUB &&
         kind != FAR_HOLES && kind < WRONG_END)
         return;
-    if (w->scenario.fabulists >> n->index & 1) return;
+    if (node_lies(w, n)) return;
     /* Who starts last may find a swarm that is ahead. */
     for (uint32_t i = 0; i < w->node_count; i++)
         if (w->now.ns < instant_after(w->scenario.start[i], span_s(MEETING_S)).ns) return;
-    /* A liar that is left out calls the next round early, before all others have done a step; and whose
-     * signature is missing is found out by withdrawing one's own. */
-    bool early = kind == LIES_MATCH;
+    /* A liar that is left out calls the next round early, before all others have done a step, and so
+     * do the first of those whom it makes end a round at different times; and whose signature is
+     * missing is found out by withdrawing one's own. */
+    bool still = kind == LIES_STALL, early = still || kind == LIES_MATCH || kind == LIES_MEANS;
     for (size_t i = 0; i < sizeof vain / sizeof *vain; i++)
-        if (strcmp(note->name, vain[i]) == 0 && !(early && strncmp(vain[i], "reduce", 6)))
+        if (strcmp(note->name, vain[i]) == 0 && !(i == SUSPECT && suspects_liar(w, note)) &&
+            !(early && strncmp(vain[i], "reduce", 6)) && !(still && (i == STILL || i == SUSPECT)) &&
+            !(kind == LIES_MEANS && i == SUSPECT) &&
+            !((lies_stall_together(w) || lies_about_means(w)) && i == FAILED))
             world_violated(w, "smooth: node %d notes %s, and nothing has gone wrong", n->index,
                            note->name);
     if (!early && strcmp(note->name, "committed") == 0 && number(note, "members") < training(w))
@@ -464,7 +483,7 @@ static void check_smooth(struct world *w, struct sim_node *n, const struct note 
 }
 
 /* Who has just woken has had no time to miss a member that lives and has a link to it, unless that
- * one stood still before, or has begun anew and is not in the round any more. */
+ * one stood still before, or is not in the round any more. */
 static void check_woken(struct world *w, struct sim_node *n, const struct note *note)
 {
     bool contact[SIM_NODES_MAX][SIM_NODES_MAX];
@@ -474,7 +493,9 @@ static void check_woken(struct world *w, struct sim_node *n, const struct note *
         return;
     network_contacts(w, contact);
     for (uint32_t i = 0; i < w->node_count; i++)
-        if (contact[n->index][i] && w->nodes[i].paused_until.ns < n->paused_since.ns &&
+        if (contact[n->index][i] &&
+            !memcmp(w->nodes[i].watch.averages, n->watch.averages, CRYPTO_DIGEST_BYTES) &&
+            w->nodes[i].paused_until.ns < n->paused_since.ns &&
             instant_since(w->now, w->nodes[i].started).ns > span_s(SIM_HELD_S).ns &&
             strcmp(first_eight_print(first_eight(w->nodes[i].id), digits), note->word.value) == 0)
             world_violated(w, "woken: node %d suspects node %u as soon as it wakes", n->index, i);
@@ -491,7 +512,7 @@ static void check_agreed(struct world *w, struct sim_node *n, const struct note 
                        (unsigned long long)number(note, "ms"));
     /* A chunk of two needs both, or that one has lost the other. */
     bool deaf_pair = w->scenario.kind == FAR_DEAF && number(note, "members") == 2;
-    if (number(note, "null") && !deaf_pair)
+    if (number(note, "null") && !deaf_pair && !lies_stall_together(w))
         world_violated(w, "null: %llu chunks of node %d's average have no mean",
                        (unsigned long long)number(note, "null"), n->index);
 }
@@ -573,7 +594,8 @@ void check_note(struct world *w, struct sim_node *n, const struct note *note)
     if (strcmp(note->name, "agreed") == 0) check_outcome(w, n, note->hex.value);
     if (strcmp(note->name, "ready") == 0) {
         n->watch.offers.before = n->watch.offers.latest;
-        n->watch.offers.latest = n->trainer.round.tokens;
+        n->watch.offers.latest =
+            world_counted(w, node_lies(w, n) ? number(note, "tokens") : n->trainer.round.tokens);
     }
     if (strcmp(note->name, "reduce.suspect") == 0) n->watch.blind = true;
     if (strstr(note->name, "fork")) {
@@ -599,12 +621,13 @@ static void check_rate(struct world *w, struct sim_node *n, struct bytes ready)
 /* SIT_OUT: who averages for longer, as a machine that stands still may, is not waited for. */
 #define SITS_OUT_S 59
 
-/* Does anybody average in the group that `last` was signed for? */
-static bool averages(const struct world *w, const struct accepted *last)
+/* Does anybody average in the group that `last` was signed for, and could the node have heard so? Not
+ * from a machine that stood still since the node started. */
+static bool averages(const struct world *w, const struct sim_node *n, const struct accepted *last)
 {
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *o = &w->nodes[i];
-        if (o->alive && o->watch.phase == PHASE_REDUCE &&
+        if (o->alive && o->paused_until.ns < n->started.ns && o->watch.phase == PHASE_REDUCE &&
             memcmp(o->watch.averages, last->gid, sizeof last->gid) == 0)
             return true;
     }
@@ -630,7 +653,7 @@ void check_frame(struct world *w, struct sim_node *n, const struct action *a)
         world_violated(w, "accept: node %d signs two groups in attempt %u of round %llu", n->index,
                        now.attempt, (unsigned long long)now.round);
     bool sits_out = w->now.ns < instant_after(n->started, span_s(SITS_OUT_S)).ns;
-    if (again && now.life > last->life && sits_out && averages(w, last))
+    if (again && now.life > last->life && sits_out && averages(w, n, last))
         world_violated(
             w, "accept: node %d signs in round %llu, in which others average with its former life",
             n->index, (unsigned long long)now.round);
@@ -733,10 +756,11 @@ static void check_bounds(struct world *w, struct sim_node *n)
         world_violated(w, "leave: node %d was told to leave and is still there", n->index);
     if (network_degree(w, n) > SIM_LINKS_MAX)
         world_violated(w, "memory: node %d holds %u links", n->index, network_degree(w, n));
-    if (n->card.queued_max > SIM_QUEUED_MAX)
+    bool floods = w->scenario.kind == LIES_FLOOD && node_lies(w, n);
+    if (n->card.queued_max > SIM_QUEUED_MAX && !floods)
         world_violated(w, "memory: %llu bytes of node %d were on their way",
                        (unsigned long long)n->card.queued_max, n->index);
-    if (n->card.sent_count > SIM_MESSAGES_MAX)
+    if (n->card.sent_count > SIM_MESSAGES_MAX && !floods)
         world_violated(w, "memory: node %d sent %llu messages in a second", n->index,
                        (unsigned long long)n->card.sent_count);
     n->card.sent_count = 0;
@@ -782,7 +806,7 @@ static void check_proof(struct world *w)
     if (r->rounds < SIM_ROUNDS_MIN)
         world_violated(w, "proved nothing: %llu rounds, %d are needed",
                        (unsigned long long)r->rounds, SIM_ROUNDS_MIN);
-    if (w->scenario.nodes > 1 && r->grouped < 2)
+    if (w->scenario.nodes > 1 && r->grouped < 2 && !lies_about_means(w))
         world_violated(w, "proved nothing: only %llu averages had two contributions or more",
                        (unsigned long long)r->grouped);
 }
@@ -848,7 +872,7 @@ static void check_heal(struct world *w)
         c->grouped_before = w->report->grouped;
     }
     span calm = instant_since(w->now, c->calm_since);
-    bool together = live < 2 || w->report->grouped >= c->grouped_before + 2;
+    bool together = live < 2 || lies_about_means(w) || w->report->grouped >= c->grouped_before + 2;
     bool ends = w->scenario.kind == SCENARIO_END;
     if (!ends && c->same_count >= 3 && together && w->report->rounds >= SIM_ROUNDS_MIN) {
         finish(w);

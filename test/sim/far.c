@@ -29,11 +29,16 @@ static void rates(struct rng *r, struct scenario *s)
     static const uint32_t guesses[] = {1, 10, 100, 1000};
     const struct outer_layout l = outer_layout_of(s->parameters);
     double owned = (double)((l.chunks + s->nodes - 1) / s->nodes) / (double)l.chunks;
-    bool hub = s->kind == FAR_HUB || s->kind == FAR_HOLES || s->kind == LIES_RELAY;
+    bool hub = s->kind == FAR_HUB || s->kind == FAR_HOLES || s->kind == LIES_RELAY ||
+               s->kind == LIES_READY;
     if (hub) owned = 1; /* one may own all */
     double bits = 8.0 * (double)outer_wire_bytes((size_t)s->parameters);
     /* What all send to one waits in one queue here, where real links share: less than T_STILL. */
-    double seconds = s->kind == FAR_LONG ? 1 : log_between(r, 3, hub ? 8 : 120);
+    /* Where more than one member may have to download, that keeps pace with the rounds. */
+    double most_seconds = hub ? 8 : s->kind == WRONG_REPLICA ? 30 : 120;
+    double seconds = s->kind == FAR_LONG     ? 1
+                     : s->kind == LIES_FLOOD ? 0.1 /* room for it */
+                                             : log_between(r, 3, most_seconds);
     double slowest = bits * (1 + (s->nodes - 2) * owned) / seconds * 1e-6;
     double most = s->kind == FAR_UNEVEN ? 50 : 2;
     for (uint32_t i = 0; i < s->nodes; i++) {

@@ -4,10 +4,13 @@
 
 #include "draw.h"
 #include "far.h"
+#include "lies_parts.h"
+#include "swarm/node_parts.h"
 #include "swarm/wire.h"
 #include "world.h"
 
-#define PING_HEAD_BYTES 13 /* type, nonce, view digest */
+#define STALLED_S       180 /* what several that say the same cost a round: SPEC.md, "Averaging" */
+#define PING_HEAD_BYTES 13  /* type, nonce, view digest */
 
 void lies_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[FAULT_COUNT])
 {
@@ -20,7 +23,13 @@ void lies_of(uint64_t seed, uint32_t nodes, struct scenario *s, uint64_t needed[
     for (uint64_t i = between(&r, 1, (s->nodes - 1) / 3); i > 0; i--)
         s->fabulists |= 1u << rng_below(&r, s->nodes);
     if (s->kind == LIES_RELAY) far_holes(&r, s, ~s->fabulists);
-    needed[FAULT_TALE] = s->kind != LIES_RELAY; /* there they may have nothing to relay */
+    if (s->kind == LIES_STALL) {
+        span more = span_ns(span_s(STALLED_S).ns * (__builtin_popcount(s->fabulists) > 1 ? 3 : 1));
+        s->slack.ns += more.ns;
+        s->round.ns += more.ns;
+    }
+    /* There may be nothing to relay, and nobody who asks for means. */
+    needed[FAULT_TALE] = s->kind != LIES_RELAY && s->kind != LIES_MEANS;
     scenario_plan_times(&r, s);
 }
 
@@ -135,34 +144,34 @@ static uint32_t relay_falsely(struct world *w, struct sim_node *n, struct action
     return 1;
 }
 
-#define READY_WEIGHT_AT (2 + 8 + 8 + 8 + 2 + 16 + 8) /* SPEC.md, "Matchmaking" */
-#define PROPOSE_HEAD    (8 + 2 + 1 + 2)
-
-static uint32_t match_falsely(struct world *w, struct sim_node *n, struct action *a)
+/* Each message many times, but bulk, which takes its link's share of a line and no more. */
+static uint32_t flood(struct world *w, const struct action *a)
 {
-    uint8_t *tale = w->tale;
-    if (a->kind != ACTION_FRAME || a->bytes.count > sizeof w->tale) return 1;
-    memcpy(tale, a->bytes.data, a->bytes.count);
-    if (n->index % 3 == 0 && a->type == WIRE_READY) {
-        size_t count = tale[0] | (size_t)tale[1] << 8;
-        tale[READY_WEIGHT_AT] ^= (uint8_t)a->link; /* one to each */
-        wire_sign(&n->crypto, w->run_id, WIRE_READY, bytes_of(tale + 2, count), tale + 2 + count);
-    } else if (n->index % 3 == 1 && a->type == WIRE_PROPOSE) {
-        for (size_t at = PROPOSE_HEAD; at + 16 <= a->bytes.count; at += 16)
-            tale[at + 15] ^= first_eight(tale + at) != wire_sid(n->id);
-    } else if (n->index % 3 > 0 && a->type == WIRE_ACCEPT) {
-        w->report->faults[FAULT_TALE]++;
-        return 0;
-    } else return 1;
+    bool repeats = a->kind == ACTION_FRAME || a->kind == ACTION_DATAGRAM ||
+                   (a->kind == ACTION_REQUEST && !wire_bulk(a->bytes.data[0]));
+    if (!repeats) return 1;
     w->report->faults[FAULT_TALE]++;
-    a->bytes = bytes_of(tale, a->bytes.count);
-    return 1;
+    return 10;
 }
 
-uint32_t lies_tell(struct world *w, struct sim_node *n, struct action *a)
+/* What it has trained, and what its line carries, is what it takes them for. */
+void lies_think(struct world *w, struct sim_node *n, struct event *e)
 {
-    if (w->scenario.kind == LIES_MATCH) return match_falsely(w, n, a);
-    if (w->scenario.kind == LIES_RELAY) return relay_falsely(w, n, a);
+    if (w->scenario.kind != LIES_READY || !node_lies(w, n)) return;
+    struct node *mind = n->node;
+    struct rng r = rng_init(rng_at(w->options.seed, mind->state.epoch) + (uint64_t)n->index);
+    uint64_t times = any_size(&r) | 1;
+    uint32_t kbps = (uint32_t)any_size(&r) | 1;
+    mind->up.count = RATE_TRAINS;
+    for (uint32_t i = 0; i < RATE_TRAINS; i++) mind->up.kbps[i] = kbps;
+    if (e->kind != EVENT_STEP) return;
+    e->round.tokens = (e->round.tokens * times) | 1;
+    e->round.step_ms = (uint32_t)any_size(&r);
+    w->report->faults[FAULT_TALE]++;
+}
+
+static uint32_t gossip_falsely(struct world *w, struct sim_node *n, struct action *a)
+{
     bool datagram = a->kind == ACTION_DATAGRAM, reply = a->kind == ACTION_REPLY;
     if (!datagram && !reply && a->kind != ACTION_FRAME) return 1;
     uint8_t type = reply ? WIRE_GOSSIP : datagram ? a->bytes.data[0] : a->type;
@@ -176,4 +185,31 @@ uint32_t lies_tell(struct world *w, struct sim_node *n, struct action *a)
     if (!reply && w->scenario.kind == LIES_ACCUSE) accuse(w, n, &to);
     a->bytes = writer_bytes(&to);
     return 1;
+}
+
+void lies_tell(struct world *w, struct sim_node *n, struct action *a, const struct sink *out)
+{
+    uint32_t times = 1;
+    switch (w->scenario.kind) {
+    case LIES_MATCH:
+        times = lies_match(w, n, a);
+        break;
+    case LIES_MEANS:
+        times = lies_means(w, n, a, out);
+        break;
+    case LIES_STALL:
+        times = lies_stall(w, n, a);
+        break;
+    case LIES_FLOOD:
+        times = flood(w, a);
+        break;
+    case LIES_RELAY:
+        times = relay_falsely(w, n, a);
+        break;
+    case LIES_READY:
+        break; /* what it thinks is false */
+    default:
+        times = gossip_falsely(w, n, a);
+    }
+    for (; times > 0; times--) sink_act(out, a);
 }

@@ -11,6 +11,13 @@
  *
  *     match     by its number a liar says another READY to each, signs no group, or neither and
  *               proposes with READYs of others that nobody made: rounds go on with all honest
+ *     ready     it has trained any number of tokens, in steps of any length, and its line carries any
+ *               rate: by what it thinks itself, so that all it says agrees
+ *     means     by its number a liar sends another mean to each, says that a chunk has none, or
+ *               offers means of chunks that others own: all others agree all the same
+ *     stall     by its number a liar sends nothing and says that bytes move, that it holds another
+ *               result each second, or that it does, and sends: rounds end
+ *     flood     each message ten times, but bulk
  *     relay     some honest pairs never reach each other, and what liars relay to them they keep,
  *               change or repeat: the honest find other relays
  *
@@ -24,8 +31,17 @@ struct sim_node;
 
 void lies_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t needed[FAULT_COUNT]);
 
-/* Changes the node's own records in a message that it is about to send, and signs them again; or what
- * it relays. The changed message lasts until the next call. Returns how often it is sent. */
-uint32_t lies_tell(struct world *w, struct sim_node *n, struct action *a);
+/* Sends, instead of this action of a node's, what it says. */
+void lies_tell(struct world *w, struct sim_node *n, struct action *a, const struct sink *out);
+
+/* Before the node takes the event: what it takes for true. */
+void lies_think(struct world *w, struct sim_node *n, struct event *e);
+
+/* Do several stall? Where they are owner and heir of a chunk, others may miss it, or the round: not
+ * more. */
+bool lies_stall_together(const struct world *w);
+
+/* Does an owner send false means of its own chunks? Nobody else knows what they should be. */
+bool lies_about_means(const struct world *w);
 
 #endif

@@ -687,10 +687,10 @@ static void act_request(struct world *w, uint32_t link, int side, const struct a
 /* Another bit of a part of a state, or of a result before it was summed. */
 static void flip(struct world *w, struct message *m, bool result)
 {
-    size_t head = result ? PARCEL_HEAD_BYTES : 0;
+    size_t head = result ? PARCEL_RESULT_BYTES : 0;
     m->data[head + rng_below(&w->rng, m->count - head)] ^= (uint8_t)(1u << rng_below(&w->rng, 8));
     if (result) { /* before it was summed */
-        struct writer sum = writer_init(m->data + head - 8, 8);
+        struct writer sum = writer_init(m->data + PARCEL_HEAD_BYTES - 8, 8);
         writer_u64(&sum, XXH64(m->data + head, m->count - head, 0));
     }
 }

@@ -207,7 +207,8 @@ static void snapshot(struct node *n, const struct event *e)
 {
     memcpy(n->old, n->contribution, e->wire.count);
     memcpy(n->contribution, e->wire.data, e->wire.count);
-    n->weight = n->round.tokens;
+    uint64_t most = 4 * n->config.every * n->config.batch_tokens; /* SPEC.md, "Matchmaking" */
+    n->weight = n->round.tokens < most ? n->round.tokens : most;
     n->ready = true;
     n->applying = false;
 }

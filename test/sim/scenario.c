@@ -14,7 +14,8 @@ static const char *const kind_names[SCENARIO_KINDS] = {
     "far: hang",     "far: hub",      "far: holes",     "wrong: copy",    "wrong: replica",
     "wrong: server", "wrong: number", "wrong: refusal", "wrong: minimum", "lies: history",
     "lies: work",    "lies: digest",  "lies: phase",    "lies: accuse",   "lies: address",
-    "lies: match",   "lies: relay",
+    "lies: match",   "lies: ready",   "lies: means",    "lies: stall",    "lies: flood",
+    "lies: relay",
 };
 
 const char *scenario_name(enum scenario_kind k) { return kind_names[k]; }

@@ -160,12 +160,12 @@ static void carry_out(void *self, struct action *a)
 static void act(void *self, struct action *a)
 {
     struct sim_node *n = self;
-    if (!(n->world->scenario.fabulists >> n->index & 1)) {
+    if (!node_lies(n->world, n)) {
         carry_out(self, a);
         return;
     }
     struct action told = *a; /* the node may send it to others, too */
-    for (uint32_t times = lies_tell(n->world, n, &told); times > 0; times--) carry_out(self, &told);
+    lies_tell(n->world, n, &told, &(struct sink){self, carry_out});
 }
 
 static struct sink sink_of(struct sim_node *n) { return (struct sink){n, act}; }
@@ -229,7 +229,10 @@ void world_give(struct world *w, struct sim_node *n, struct event *e)
     w->report->events++;
     struct sink out = sink_of(n);
     n->stepping = true;
+    w->giving = e;
+    lies_think(w, n, e);
     node_step(n->node, e, &out);
+    w->giving = NULL;
     n->stepping = false;
     if (!w->over) settle(w, n);
 }
@@ -295,6 +298,7 @@ void world_start(struct world *w, struct sim_node *n)
     arena_seal(&n->room);
     n->started = w->now;
     if (n->life == 1) n->born = w->now;
+    if (node_lies(w, n)) world_trace(w, "node %d lies", n->index);
     world_trace(w, "node %d starts, life %u, epoch %llu", n->index, n->life,
                 (unsigned long long)n->trainer.replica.state.epoch);
     if (n->life == 1 && w->scenario.late[n->index]) w->report->faults[FAULT_JOIN]++;

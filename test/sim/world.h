@@ -74,8 +74,9 @@ struct world {
     struct trainer_device device;
     struct check check;
     uint64_t hash, said;
-    struct timeline *timeline; /* NULL: no --html */
-    uint8_t tale[64 << 10];    /* the latest message of lies_tell */
+    struct timeline *timeline;  /* NULL: no --html */
+    uint8_t tale[64 << 10];     /* the latest message of lies_tell */
+    const struct event *giving; /* to a node, now */
 };
 
 /* Records the first violated invariant and ends the run. */
@@ -96,6 +97,18 @@ static inline instant node_now(const struct world *w, const struct sim_node *n)
 static inline bool node_runs(const struct world *w, const struct sim_node *n)
 {
     return n->alive && n->paused_until.ns <= w->now.ns;
+}
+
+/* Of so many tokens of a member, those that count: four times what it owes in a round, at most. */
+static inline uint64_t world_counted(const struct world *w, uint64_t tokens)
+{
+    uint64_t most = 4 * w->scenario.every * w->scenario.batch_tokens;
+    return tokens < most ? tokens : most;
+}
+
+static inline bool node_lies(const struct world *w, const struct sim_node *n)
+{
+    return w->scenario.fabulists >> n->index & 1;
 }
 
 /* Schedules the machine's next tick: after its clock was changed. */

@@ -147,6 +147,7 @@ static void cell_init(int count, bool count_steps)
                                       .incarnation = 100,
                                       .crypto = &n->crypto,
                                       .group_min = 2,
+                                      .weight_max = MATCH_WEIGHT_MAX,
                                       .count_steps = count_steps};
         memcpy(config.id, n->id, sizeof n->id);
         match_init(&n->match, &config);

@@ -143,12 +143,12 @@ Test(node, one_of_protocol_1_is_told_which_versions_do_not_mix)
     stranger_link(&x, &stage);
     const struct action *mine = stage_find(&stage, ACTION_FRAME, WIRE_HELLO);
     cr_assert_not_null(mine);
-    cr_assert(eq(int, memcmp(mine->bytes.data, "\3\0", 2), 0), "what protocol 1 reads of it");
+    cr_assert(eq(int, memcmp(mine->bytes.data, "\4\0", 2), 0), "what protocol 1 reads of it");
     stranger_frame(&x, &stage, WIRE_HELLO, bytes_of(hello, sizeof hello));
     const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
     cr_assert_not_null(a);
     cr_assert(eq(u32, a->code, (uint32_t)CLOSE_VERSION));
-    cr_assert_not_null(strstr(a->text, "versions 3 and 1 of the protocol"), "%s", a->text);
+    cr_assert_not_null(strstr(a->text, "versions 4 and 1 of the protocol"), "%s", a->text);
     cr_assert_null(stage_note(&stage, "up"));
 }
 
@@ -851,7 +851,8 @@ static void first_ready_frame(void *self, struct action *a)
 static struct bytes stranger_ready(struct stranger *s)
 {
     struct match match;
-    struct match_config config = {.crypto = &s->crypto, .incarnation = 500, .group_min = 2};
+    struct match_config config = {
+        .crypto = &s->crypto, .incarnation = 500, .group_min = 2, .weight_max = MATCH_WEIGHT_MAX};
     struct match_peer node = {.counts = true};
     struct match_offer offer = {.weight = 1000, .steps = 10, .up_kbps = 100000, .step_ms = 1};
     struct bytes found = {0};

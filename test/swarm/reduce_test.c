@@ -189,7 +189,7 @@ static void begin_one(int i)
     for (int j = 0; j < NODE_GROUP_MAX; j++)
         paths[j] = (struct reduce_path){.linked = true, .rtt_ms = world.rtt_ms};
     world.acting = i;
-    reduce_start(&n->reduce, &g, &parent, paths, world.carrier.now, &sink);
+    reduce_start(&n->reduce, &g, &parent, paths, span_s(900), world.carrier.now, &sink);
     struct carried m = {.kind = M_SNAPSHOT,
                         .from = i,
                         .to = i,

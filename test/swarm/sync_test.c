@@ -285,7 +285,7 @@ static void answer(struct giver *g, const struct carried *q)
     if ((chunk || result) && g->lies && reply_count) reply[reply_count / 2] ^= 1;
     if (result && g->lies && reply_count) { /* with the checksum of what it says */
         struct writer w = writer_init(reply + PARCEL_HEAD_BYTES - 8, 8);
-        writer_u64(&w, XXH64(reply + PARCEL_HEAD_BYTES, reply_count - PARCEL_HEAD_BYTES, 0));
+        writer_u64(&w, XXH64(reply + PARCEL_RESULT_BYTES, reply_count - PARCEL_RESULT_BYTES, 0));
     }
     g->chunks += chunk;
     g->results += result;
@@ -877,7 +877,7 @@ Test(sync, a_result_is_given_for_its_round_and_digest_alone)
     memcpy(request + 1, k->gid, 16);
     memcpy(request + 21, k->chunks[0].digest, 16);
     cr_assert(eq(sz, ask_past(request, sizeof request),
-                 PARCEL_HEAD_BYTES + outer_wire_bytes(layout.chunk_elements)));
+                 PARCEL_RESULT_BYTES + outer_wire_bytes(layout.chunk_elements)));
     for (size_t at = 1; at < sizeof request; at += 4) {
         request[at] ^= 0x80;
         cr_assert(eq(sz, ask_past(request, sizeof request), (size_t)0), "byte %zu", at);
