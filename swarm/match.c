@@ -52,15 +52,34 @@ static void ready_while_open(struct match *m, struct match_mate *mate, instant n
     match_review(m, now, out);
 }
 
+/* This mate has lied: it is out of this round, whatever it says. */
+static void leave_out(struct match *m, struct match_mate *mate, instant now, const struct sink *out)
+{
+    mate->lied = m->round;
+    mate->status = MATE_OUT;
+    mate->refused = m->attempt;
+    mate->ready.attempt = 0;
+    match_pairs_add(&m->blocked, m->self, mate->sid);
+    match_void_proposals(m, mate);
+    sink_note(out, (struct note){.name = "lied",
+                                 .numbers = {{"epoch", m->round}},
+                                 .hex = {"peer", bytes_of(mate->id, CRYPTO_KEY_BYTES)}});
+    if (m->state == MATCH_LOCKED)
+        match_lost_while_locked(m, mate->sid, (uint16_t)(m->attempt + 1), now, out);
+    else match_review(m, now, out);
+}
+
 static bool on_ready(struct match *m, struct match_mate *mate, struct bytes frame, instant now,
                      const struct sink *out)
 {
     struct match_ready r;
     struct bytes pairs;
     struct match_signer s = match_signer(m);
-    if (!match_read_ready(&s, mate->sid, mate->id, frame, &r, &pairs) ||
-        r.offer.weight > m->config.weight_max)
-        return false;
+    if (!match_read_ready(&s, mate->sid, mate->id, frame, &r, &pairs)) return false;
+    if (r.offer.weight > m->config.weight_max) {
+        if (match_same_history(m, &r) && mate->lied != m->round) leave_out(m, mate, now, out);
+        return true;
+    }
     if (!newer(&mate->ready, &r)) {
         /* Repeated after a new link: it may not have mine. */
         if (r.hash == mate->ready.hash) mate->unanswered = !match_under_way(m);
@@ -172,7 +191,6 @@ static bool on_witness(struct match *m, struct bytes frame, instant now, const s
     if (!match_same_history(m, &r) || r.incarnation != of->ready.incarnation ||
         r.attempt != of->ready.attempt || r.hash == of->ready.hash)
         return true;
-    of->lied = m->round;
     struct match_said other;
     match_keep_said(said, &other);
     for (uint32_t i = 0; i < m->mates_count; i++) { /* nobody is to be alone with it */
@@ -180,17 +198,7 @@ static bool on_witness(struct match *m, struct bytes frame, instant now, const s
         match_say_witness(m->mates[i].sid, whose, &of->said, out);
         match_say_witness(m->mates[i].sid, whose, &other, out);
     }
-    of->status = MATE_OUT;
-    of->refused = m->attempt;
-    of->ready.attempt = 0;
-    match_pairs_add(&m->blocked, m->self, whose);
-    match_void_proposals(m, of);
-    sink_note(out, (struct note){.name = "lied",
-                                 .numbers = {{"epoch", m->round}},
-                                 .hex = {"peer", bytes_of(of->id, CRYPTO_KEY_BYTES)}});
-    if (m->state == MATCH_LOCKED)
-        match_lost_while_locked(m, whose, (uint16_t)(m->attempt + 1), now, out);
-    else match_review(m, now, out);
+    leave_out(m, of, now, out);
     return true;
 }
 

@@ -61,7 +61,7 @@ struct match_mate {
     instant eta;              /* MATE_LATER: when it will be ready */
     struct match_ready ready; /* the latest; attempt 0: none */
     struct match_said said;   /* the same as it was signed */
-    uint64_t lied;            /* round in which it said two things in one attempt; 0: none */
+    uint64_t lied;            /* round in which it said what cannot be; 0: none */
     uint32_t shown;           /* mates whose READY was shown to it in this attempt, by index */
     instant shown_at;         /* the first of them */
     instant led_since;        /* by how much it has taken me to later attempts since then */

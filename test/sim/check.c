@@ -469,7 +469,8 @@ static void check_smooth(struct world *w, struct sim_node *n, const struct note 
     /* A liar that is left out calls the next round early, before all others have done a step, and so
      * do the first of those whom it makes end a round at different times; and whose signature is
      * missing is found out by withdrawing one's own. */
-    bool still = kind == LIES_STALL, early = still || kind == LIES_MATCH || kind == LIES_MEANS;
+    bool still = kind == LIES_STALL,
+         early = still || kind == LIES_MATCH || kind == LIES_READY || kind == LIES_MEANS;
     for (size_t i = 0; i < sizeof vain / sizeof *vain; i++)
         if (strcmp(note->name, vain[i]) == 0 && !(i == SUSPECT && suspects_liar(w, note)) &&
             !(early && strncmp(vain[i], "reduce", 6)) && !(still && (i == STILL || i == SUSPECT)) &&
@@ -593,7 +594,7 @@ void check_note(struct world *w, struct sim_node *n, const struct note *note)
         memcpy(n->watch.agreed, note->hex.value.data, sizeof n->watch.agreed);
     if (strcmp(note->name, "agreed") == 0) check_outcome(w, n, note->hex.value);
     if (strcmp(note->name, "ready") == 0) {
-        n->watch.offers.before = n->watch.offers.latest;
+        n->watch.offers.before = node_lies(w, n) ? 0 : n->watch.offers.latest;
         n->watch.offers.latest =
             world_counted(w, node_lies(w, n) ? number(note, "tokens") : n->trainer.round.tokens);
     }

@@ -162,10 +162,11 @@ void lies_think(struct world *w, struct sim_node *n, struct event *e)
     struct rng r = rng_init(rng_at(w->options.seed, mind->state.epoch) + (uint64_t)n->index);
     uint64_t times = any_size(&r) | 1;
     uint32_t kbps = (uint32_t)any_size(&r) | 1;
+    mind->match.config.weight_max = MATCH_WEIGHT_MAX;
     mind->up.count = RATE_TRAINS;
     for (uint32_t i = 0; i < RATE_TRAINS; i++) mind->up.kbps[i] = kbps;
     if (e->kind != EVENT_STEP) return;
-    e->round.tokens = (e->round.tokens * times) | 1;
+    e->round.tokens = ((e->round.tokens * times) & (MATCH_WEIGHT_MAX - 1)) | 1;
     e->round.step_ms = (uint32_t)any_size(&r);
     w->report->faults[FAULT_TALE]++;
 }

@@ -977,6 +977,19 @@ Test(match, a_witness_that_is_not_signed_is_refused)
     cr_assert_not(match_frame(m, cell.nodes[1].id, WIRE_WITNESS, b, cell.carrier.now, &sink));
 }
 
+Test(match, who_claims_more_than_any_may_is_left_out)
+{
+    cell_init(5, false);
+    for (int i = 0; i < 4; i++) cell.nodes[i].match.config.weight_max = offer_of(3).weight;
+    for (int i = 0; i < 5; i++) start(i);
+    run_for(span_s(10));
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(cell.nodes[i].match.state, MATCH_COMMITTED);
+        cr_assert_eq(cell.nodes[i].group.count, 4);
+        cr_assert_eq(match_group_index(&cell.nodes[i].match, wire_sid(cell.nodes[4].id)), -1);
+    }
+}
+
 Test(match, a_weight_that_cannot_be_is_refused)
 {
     const uint64_t weights[] = {0, MATCH_WEIGHT_MAX + 1, UINT64_MAX, MATCH_WEIGHT_MAX};

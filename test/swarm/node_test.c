@@ -48,6 +48,44 @@ static bool trains(void)
     return on;
 }
 
+/* ---- floods ---- */
+
+static size_t notreadies(size_t most)
+{
+    static const uint8_t body[15] = {9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1};
+    size_t sent = 0;
+    for (; sent < most && !stage_find(&stage, ACTION_HANG_UP, -1); sent++)
+        stranger_frame(&x, &stage, WIRE_NOTREADY, bytes_of(body, sizeof body));
+    return sent;
+}
+
+Test(node, who_sends_more_than_anybody_needs_is_cut_off)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    size_t sent = notreadies(1000000);
+    const struct action *a = stage_find(&stage, ACTION_HANG_UP, -1);
+    cr_assert_not_null(a);
+    cr_assert(eq(u32, a->code, (uint32_t)CLOSE_PROTOCOL));
+    cr_assert_not_null(strstr(a->text, "more messages than anybody needs"), "%s", a->text);
+    cr_assert_geq(sent, 20000, "%zu", sent);
+    stage_forget(&stage);
+    stranger_joins(&x, &stage); /* and once more, until there is room */
+    cr_assert_lt(notreadies(1000), 1000);
+}
+
+Test(node, many_messages_each_second_are_no_flood)
+{
+    stage_start(&stage);
+    stranger_joins(&x, &stage);
+    for (int s = 0; s < 100; s++) {
+        cr_assert_eq(notreadies(1000), 1000, "in second %d", s);
+        stage_forget(&stage);
+        pass(1000);
+        stranger_answers(&x, &stage);
+    }
+}
+
 /* ---- HELLO ---- */
 
 static const struct action *hello_of_another(uint16_t major, uint8_t run)

@@ -1,10 +1,12 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "base/rng.h"
 #include "swarm/lineage.h"
 #include "swarm/owners.h"
+#include "swarm/parcel.h"
 #include "swarm/reduce.h"
 #include "swarm/wire.h"
 #include "test/swarm/carrier.h"
@@ -892,6 +894,51 @@ Test(reduce, a_result_from_one_who_does_not_own_the_chunk_is_refused)
     world.acting = m->to;
     cr_assert_not(reduce_parcel(&world.nodes[m->to].reduce, world.group.members[other].sid,
                                 bytes_of(m->data, m->count), world.carrier.now, &sink));
+    world_fini();
+}
+
+Test(reduce, a_result_that_its_maker_did_not_sign_is_refused)
+{
+    world_init(3);
+    begin();
+    struct carried *m = NULL;
+    for (int i = 0; i < 400 && !m; i++) {
+        run_for(span_ms(1));
+        m = first_parcel(WIRE_RESULT);
+    }
+    cr_assert(m);
+    struct reduce *r = &world.nodes[m->to].reduce;
+    const sid from = world.group.members[m->from].sid;
+    world.acting = m->to;
+    m->data[PARCEL_HEAD_BYTES + 5] ^= 1;
+    cr_assert_not(reduce_parcel(r, from, bytes_of(m->data, m->count), world.carrier.now, &sink));
+    m->data[PARCEL_HEAD_BYTES + 5] ^= 1;
+    m->data[m->count - 1] ^= 1; /* another mean, with the sum of its bytes */
+    struct writer w = writer_init(m->data + PARCEL_HEAD_BYTES - 8, 8);
+    writer_u64(&w, XXH64(m->data + PARCEL_RESULT_BYTES, m->count - PARCEL_RESULT_BYTES, 0));
+    cr_assert_not(reduce_parcel(r, from, bytes_of(m->data, m->count), world.carrier.now, &sink));
+    world_fini();
+}
+
+Test(reduce, nobody_but_its_maker_says_that_a_chunk_has_no_mean)
+{
+    world_init(3);
+    begin();
+    struct reduce *r = &world.nodes[0].reduce;
+    uint8_t have[41];
+    uint32_t c = 0;
+    while (r->chunks[c].owner == 2) c++;
+    struct writer w = writer_init(have, sizeof have);
+    writer_copy(&w, r->group.gid, CRYPTO_DIGEST_BYTES);
+    writer_u32(&w, c);
+    memset(have + w.used, 0, sizeof have - w.used); /* rank 0, of no contributions */
+    world.acting = 0;
+    cr_assert(reduce_frame(r, world.group.members[2].sid, WIRE_HAVE, bytes_of(have, sizeof have),
+                           world.carrier.now, &sink));
+    cr_assert_not(r->chunks[c].settled, "it asks for it, and for the signature");
+    run_for(span_s(60));
+    cr_assert_eq(check_agreement(), 3);
+    cr_assert_eq(r->chunks[c].best.mask, 7);
     world_fini();
 }
 
