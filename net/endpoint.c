@@ -17,7 +17,9 @@
 
 #define RECEIVES_PER_TURN 32 /* of up to 64 KiB each; then timers and writes get their turn */
 #define REFUSALS_PER_TURN 32
-#define RESETS_PER_S      50 /* stateless resets: enough after a restart, too few to be abused */
+#define RESETS_PER_S      50  /* stateless resets: enough after a restart, too few to be abused */
+#define VAIN_PER_S        100 /* complaints by ICMP about nobody, to hearing none for a while */
+#define DEAF_FOR          span_s(1)
 #define CLOSING_MAX       256
 #define RETRY_TOKEN_S     10
 /* Connections of others whose handshake is not over: so many before a client must prove its
@@ -45,7 +47,9 @@ struct endpoint_config endpoint_defaults(const char *listen)
                                     .reply_bytes_max = 2u << 20,
                                     .window_bytes = 32u << 20,
                                     .queue_bytes_max = 64u << 20,
-                                    .retry_above = 64,
+                                    .retry_above = 8,
+                                    .place_burst = 32,
+                                    .place_rate = 4,
                                     .alpn = "shoal/1"};
 }
 
@@ -217,7 +221,7 @@ static void count_second(struct endpoint *e, instant now)
 {
     if (instant_since(now, e->second).ns < 1000000000u) return;
     e->second = now;
-    e->handshakes_now = e->resets_now = 0;
+    e->handshakes_now = e->resets_now = e->vain_now = 0;
 }
 
 static void send_stray(struct endpoint *e, const ngtcp2_path *path, ngtcp2_ssize n)
@@ -318,6 +322,13 @@ static void greet(struct endpoint *e, const ngtcp2_path *path, struct bytes pack
         ask_back(e, &hd, path, now);
         return;
     }
+    /* Only what is proven counts: nobody uses up another's share. */
+    struct address from = udp_address_of(path->remote.addr);
+    if (proven &&
+        !arrivals_take(&e->arrivals, &from, e->config.place_burst, e->config.place_rate, now)) {
+        e->counters.refused++;
+        return; /* it tries again by itself */
+    }
     e->handshakes_now++;
     /* The last quarter is for those we dial: strangers must not be able to block our dials. */
     size_t room = e->slot_count - e->slot_count / 4;
@@ -386,15 +397,29 @@ static void take_refusals(struct endpoint *e)
     uint8_t quoted[UDP_QUOTED_BYTES];
     size_t count;
     instant now = clock_now();
+    count_second(e, now);
     for (int i = 0; i < REFUSALS_PER_TURN && udp_refused(&e->udp, &to, quoted, &count); i++) {
         struct address nobody = udp_address_of(&to.any);
+        bool vain = true;
         for (size_t s = 0; s < e->slot_count; s++) {
             struct connection *c = e->slots[s].connection;
             if (c && c->state <= CONNECTION_OPEN && address_equal(&c->remote, &nobody) &&
-                quotes(c, bytes_of(quoted, count)))
+                quotes(c, bytes_of(quoted, count))) {
                 connection_refused(c, now);
+                vain = false;
+            }
         }
+        e->vain_now += vain;
     }
+    if (e->vain_now < VAIN_PER_S) return;
+    udp_hear_refusals(&e->udp, false);
+    loop_timer_set(e->loop, &e->hear_again, instant_after(now, DEAF_FOR));
+}
+
+static void hear_again(void *ctx, instant now)
+{
+    struct endpoint *e = ctx;
+    udp_hear_refusals(&e->udp, true);
 }
 
 static void on_socket(void *ctx, uint32_t events)
@@ -449,6 +474,7 @@ enum err endpoint_open(struct loop *l, const struct endpoint_config *c, struct i
     e->udp.fd = -1;
     e->dirty_end = &e->dirty;
     e->job = (struct loop_job){.run = on_job, .ctx = e};
+    e->hear_again = (struct loop_timer){.fire = hear_again, .ctx = e};
     e->slot_count = c->links_max;
     e->slots = calloc(e->slot_count, sizeof *e->slots);
     crypto_random(&key, sizeof key);
@@ -491,6 +517,7 @@ void endpoint_close(struct endpoint *e)
     }
     while (e->closing) on_rested(e->closing, clock_now());
     loop_undefer(e->loop, &e->job);
+    loop_timer_clear(e->loop, &e->hear_again);
     if (e->socket.fd >= 0) loop_forget(e->loop, &e->socket);
     udp_close(&e->udp);
     tls_fini(&e->tls);

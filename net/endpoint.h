@@ -42,12 +42,14 @@ struct endpoint_config {
     size_t queue_bytes_max;  /* queued and unacknowledged, per link; frames may have 4 MiB more */
     /* New connections per second above which a client must prove its address. */
     uint32_t retry_above;
+    /* Beyond that, connections of one place (address_same_place) at once, and a second. */
+    uint32_t place_burst, place_rate;
     const char *alpn; /* of links; tests may set another than shoal/1 */
 };
 
 /* Defaults: BBR, GSO and GRO on, 4 MiB of socket buffers, 30 s idle, 10 s keep-alive, 10 s
  * handshake, 128 links, parcels and replies up to 2 MiB, 32 MiB windows, 64 MiB queues, Retry above
- * 64/s. */
+ * 8/s, then 32 at once and 4/s of a place. */
 struct endpoint_config endpoint_defaults(const char *listen);
 
 /* Handlers get `ctx` first. All bytes are lent for the call. Each may be NULL. */
@@ -113,7 +115,8 @@ struct endpoint_counters {
     /* Ignored: not QUIC, or neither of a connection nor the start of one. */
     uint64_t garbage_datagrams;
     uint64_t resets_sent; /* stateless resets for connections that we no longer know */
-    /* Retry, Version Negotiation, connections turned away for lack of room. */
+    /* Retry, Version Negotiation, connections turned away for lack of room, or as their place has begun
+     * too many. */
     uint64_t retries_sent, negotiations_sent, refused;
     uint64_t handshakes_failed; /* of incoming connections */
     uint64_t evicted;           /* incoming connections that made room for others */

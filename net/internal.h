@@ -17,6 +17,7 @@
 #include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
 
+#include "arrivals.h"
 #include "cid.h"
 #include "endpoint.h"
 #include "http3.h"
@@ -159,7 +160,9 @@ struct endpoint {
     size_t closing_count;
     uint8_t reset_secret[CRYPTO_HASH_BYTES], token_secret[CRYPTO_HASH_BYTES];
     instant second; /* start of the second that the next two counters cover */
-    uint32_t handshakes_now, resets_now;
+    uint32_t handshakes_now, resets_now, vain_now;
+    struct loop_timer hear_again; /* set: too many complaints by ICMP were about nobody */
+    struct arrivals arrivals;
     bool send_blocked; /* the batch below waits until the socket accepts it */
     struct {
         union udp_name from, to;

@@ -112,19 +112,21 @@ static int bound_socket(struct udp *u, const struct address *listen)
     return -1;
 }
 
+void udp_hear_refusals(struct udp *u, bool hear)
+{
+    int on = hear;
+    if (u->six) setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
+    if (udp_speaks(u, 4)) setsockopt(u->fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+}
+
 /* Options of each family that this socket supports. Failures are ignored. */
 static void set_options(struct udp *u)
 {
     int on = 1;
     int probe = IP_PMTUDISC_PROBE; /* no fragments: path MTU discovery is QUIC's (RFC 9000, 14) */
-    if (u->six) {
-        setsockopt(u->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe, sizeof probe);
-        setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on); /* for udp_refused */
-    }
-    if (udp_speaks(u, 4)) {
-        setsockopt(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe);
-        setsockopt(u->fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
-    }
+    if (u->six) setsockopt(u->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe, sizeof probe);
+    if (udp_speaks(u, 4)) setsockopt(u->fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe);
+    udp_hear_refusals(u, true);
     if (u->any && u->six) setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
     else if (u->any) setsockopt(u->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
     int none = 0; /* of each packet its own size, where the kernel has GSO */

@@ -72,4 +72,7 @@ ssize_t udp_receive(struct udp *u, uint8_t buffer[65536], union udp_name *from, 
 bool udp_refused(struct udp *u, union udp_name *to, uint8_t quoted[UDP_QUOTED_BYTES],
                  size_t *count);
 
+/* Are such errors heard at all? Those that wait are dropped when they are not. At first they are. */
+void udp_hear_refusals(struct udp *u, bool hear);
+
 #endif

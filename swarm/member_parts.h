@@ -4,7 +4,7 @@
 
 #include "action.h"
 #include "base/rng.h"
-#include "bucket.h"
+#include "base/bucket.h"
 #include "ticket.h"
 #include "wire.h"
 

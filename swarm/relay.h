@@ -13,7 +13,7 @@
 #ifndef SHOAL_SWARM_RELAY_H
 #define SHOAL_SWARM_RELAY_H
 
-#include "bucket.h"
+#include "base/bucket.h"
 #include "member.h"
 #include "relay_wire.h"
 

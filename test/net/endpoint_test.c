@@ -53,8 +53,8 @@ Test(endpoint, refuses_a_peer_that_has_its_own_key)
     two(NULL);
     struct node twin = {.self = a.self}; /* a's key file, copied to another machine */
     node_open(&twin, NULL);
-    struct connection *c =
-        connection_dial(twin.endpoint, identity_id(a.self), &a.address, &link_protocol, span_ns(0), NULL);
+    struct connection *c = connection_dial(twin.endpoint, identity_id(a.self), &a.address,
+                                           &link_protocol, span_ns(0), NULL);
     cr_assert_not_null(c);
     turn_until(twin.downs, 5);
     cr_assert_eq(twin.downs, 1);
@@ -535,6 +535,43 @@ Test(endpoint, makes_strangers_prove_their_address_in_a_rush)
     turn_until(a.ups == 6, 5);
     cr_assert_eq(a.ups, 6, "a Retry costs a round trip, not the connection");
     cr_assert_geq(endpoint_counters(b.endpoint).retries_sent, 6);
+}
+
+Test(endpoint, lets_one_place_begin_so_many_connections_and_no_more)
+{
+    struct endpoint_config c = config();
+    c.retry_above = 0;
+    c.place_burst = 3;
+    c.place_rate = 4;
+    node_start(&a, NULL, 1);
+    node_start(&b, &c, 2);
+    for (int i = 0; i < 6; i++) node_dial(&a, &b);
+    turn_until(a.ups == 3, 5);
+    cr_assert_eq(a.ups, 3);
+    turn_until(a.ups == 6, 8);
+    cr_assert_eq(a.ups, 6, "the others a moment later");
+    cr_assert_gt(endpoint_counters(b.endpoint).refused, 0);
+}
+
+Test(arrivals, are_bounded_for_each_place_and_forget_who_came_longest_ago)
+{
+    static struct arrivals all;
+    instant now = {1};
+    struct address x = {.family = 4, .ip = {192, 0, 2, 1}, .port = 1}, y = x, other = x;
+    y.port = 2;
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(arrivals_take(&all, i % 2 ? &x : &y, 4, 2, now), i < 4);
+    other.ip[2] = 3;
+    cr_assert(arrivals_take(&all, &other, 4, 2, now), "another place has its own");
+    now = instant_after(now, span_ms(500));
+    cr_assert(arrivals_take(&all, &x, 4, 2, now));
+    cr_assert_not(arrivals_take(&all, &x, 4, 2, now));
+    for (int i = 0; i < ARRIVALS_PLACES; i++) {
+        now = instant_after(now, span_ms(1));
+        other.ip[3] = (uint8_t)(10 + i);
+        cr_assert(arrivals_take(&all, &other, 4, 2, now));
+    }
+    cr_assert(arrivals_take(&all, &x, 4, 2, now), "it is forgotten");
 }
 
 Test(endpoint, works_without_segmentation_by_the_kernel)

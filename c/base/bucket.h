@@ -1,6 +1,6 @@
 /* bucket.h -- bounds what somebody sends: bytes at once, and bytes a second. */
-#ifndef SHOAL_SWARM_BUCKET_H
-#define SHOAL_SWARM_BUCKET_H
+#ifndef SHOAL_BASE_BUCKET_H
+#define SHOAL_BASE_BUCKET_H
 
 #include <stdbool.h>
 #include <stdint.h>
