@@ -40,7 +40,7 @@ void reduce_collect_in(struct reduce *r, uint8_t *means);
  * that the outer step leads from. Accepts parcels from now on; the caller orders the snapshot.
  * Snapshots are waited for 10 s + 3 step_ms (slowest member), transfers as long as they move, for
  * `patience` at most: GATHER ends 10 s after the last byte, at most three times longer where a member
- * is in the way, and CLOSING 20 s after the last byte or news. */
+ * is in the way, and CLOSING a minute after the last byte or news. */
 void reduce_start(struct reduce *r, const struct match_group *g, const struct lineage_state *parent,
                   const struct reduce_path paths[NODE_GROUP_MAX], span patience, instant now,
                   const struct sink *out);

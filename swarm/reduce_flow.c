@@ -53,8 +53,9 @@ bool reduce_too_long(const struct reduce *r)
 bool reduce_still(const struct reduce *r, uint32_t i, instant since)
 {
     if (reduce_too_long(r)) return true;
-    instant latest = instant_max(r->peers[i].moved_at, reduce_word(r, i));
-    return instant_reached(r->now, instant_after(instant_max(latest, since), REDUCE_STILL));
+    instant latest = instant_max(r->peers[i].moved_at, since);
+    if (!instant_reached(r->now, instant_after(latest, REDUCE_STILL))) return false;
+    return instant_reached(r->now, instant_after(reduce_word(r, i), REDUCE_STILL));
 }
 
 instant reduce_latest_move(const struct reduce *r)

@@ -28,7 +28,7 @@ MUTATIONS = [
     dict(name="what a member holds is certain", file="swarm/reduce_close.c", far="deaf", seeds="5..39",
          old="    if (!certain) return;", new="    if (!certain) certain = r->root;"),
     dict(name="a member that moves is late all the same", file="swarm/reduce_flow.c", far="slow,uneven,long",
-         old="    instant latest = instant_max(r->peers[i].moved_at, reduce_word(r, i));\n", new="    instant latest = since;\n"),
+         old="    instant latest = instant_max(r->peers[i].moved_at, since);\n    if (!inst", new="    instant latest = since;\n    if (!inst"),
     dict(name="what others move does not count", file="swarm/reduce_flow.c", far="slow,uneven,long", seeds="570..580",
          old="    if (moved <= p->moved) return;", new="    if (moved || !moved) return;"),
     dict(name="a group that moves is passed over", file="swarm/reduce.c", far="slow,uneven,long",
