@@ -155,13 +155,20 @@ static void check_survivors(struct world *w, struct sim_node *n)
     }
 }
 
-/* The history that all live nodes hold; -1 if they differ. */
+/* Who floods is cut off, and who has no ticket is alone: they go their own way. */
+static bool outside(const struct world *w, const struct sim_node *n)
+{
+    const enum scenario_kind kind = w->scenario.kind;
+    return node_lies(w, n) && (kind == LIES_FLOOD || kind == LIES_TICKET);
+}
+
+/* The history that all live nodes hold, but those outside; -1 if they differ. */
 static int32_t sameness(const struct world *w)
 {
     int32_t same = -1;
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *n = &w->nodes[i];
-        if (!n->alive || n->leaving || node_lies(w, n)) continue;
+        if (!n->alive || n->leaving || outside(w, n)) continue;
         if ((same >= 0 && n->watch.history != same) || n->watch.flipped_at.ns) return -1;
         same = n->watch.history;
     }
@@ -296,7 +303,7 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     struct history *h = &w->check.histories[now];
     if (known < 0) {
         h->means = n->watch.means;
-        h->apart = too_early(w);
+        h->apart = outside(w, n) || too_early(w);
     }
     if (s->epoch != before->epoch + 1)
         world_violated(w, "back: node %d's outer step leads from epoch %llu to %llu", n->index,
@@ -322,10 +329,10 @@ void check_applied(struct world *w, struct sim_node *n, const struct lineage_sta
     timeline_outer(w, n, false);
     check_survivors(w, n);
     if (known < 0 && h->parent >= 0) check_twice(w, now);
-    if (known < 0) check_cause(w, n, now);
-    if (known < 0) check_budget(w, n, now);
+    if (known < 0 && !outside(w, n)) check_cause(w, n, now);
+    if (known < 0 && !outside(w, n)) check_budget(w, n, now);
     const enum scenario_kind kind = w->scenario.kind;
-    if (known < 0 &&
+    if (known < 0 && !outside(w, n) &&
         (kind == FAR_SLOW || kind == FAR_UNEVEN || kind == FAR_LONG || kind == FAR_HUB ||
          kind == FAR_HOLES || kind == WRONG_COPY || kind == WRONG_REFUSAL ||
          kind >= LIES_HISTORY) &&
@@ -569,6 +576,18 @@ static void check_wrong(struct world *w, struct sim_node *n)
                        span_in_s(repair), n->index);
 }
 
+/* Who shows no good ticket is in no group with others. */
+static void check_tickets(struct world *w, struct sim_node *n, const struct note *note)
+{
+    if (w->scenario.kind != LIES_TICKET) return;
+    for (size_t k = 0; k < note->sids.count; k++)
+        for (uint32_t i = 0; i < w->node_count; i++)
+            if (first_eight(w->nodes[i].id) == note->sids.value[k] && node_lies(w, &w->nodes[i]) &&
+                !node_lies(w, n))
+                world_violated(w, "ticket: node %d averages with node %u, which has none", n->index,
+                               i);
+}
+
 /* A group is certified. */
 static void check_minimum(struct world *w, struct sim_node *n, uint64_t members)
 {
@@ -589,6 +608,7 @@ void check_note(struct world *w, struct sim_node *n, const struct note *note)
                        n->index, (unsigned long long)number(note, "liars"));
     if (strcmp(note->name, "reduce.start") == 0)
         memcpy(n->watch.averages, note->hex.value.data, sizeof n->watch.averages);
+    if (strcmp(note->name, "committed") == 0) check_tickets(w, n, note);
     if (strcmp(note->name, "committed") == 0) check_minimum(w, n, note->numbers[1].value);
     if (strcmp(note->name, "reduce.agreed") == 0)
         memcpy(n->watch.agreed, note->hex.value.data, sizeof n->watch.agreed);

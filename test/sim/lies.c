@@ -154,9 +154,40 @@ static uint32_t flood(struct world *w, const struct action *a)
     return 10;
 }
 
+#define BEGAN_MS  1764000000000u /* unix time of the world's beginning: world.c */
+#define BEFORE_MS 86400000u
+
+static const uint8_t owner_key[CRYPTO_KEY_BYTES] = {0x0e, 7};
+
+void lies_ticket(struct world *w, struct sim_node *n)
+{
+    struct standin owner = {.world = n->standin.world};
+    memcpy(owner.key, owner_key, sizeof owner.key);
+    bool lies = node_lies(w, n), ended = n->index % 3 == 0, forged = n->index % 3 == 1;
+    struct crypto signer = lies && forged ? n->crypto : standin_crypto(&owner);
+    struct ticket t = {
+        .until_s = (lies && ended ? BEGAN_MS - BEFORE_MS / 2 : 2 * (uint64_t)BEGAN_MS) / 1000,
+        .rights = TICKET_TRAIN,
+        .serial = 1 + (uint32_t)n->index};
+    bool another = lies && !ended && !forged;
+    memcpy(t.id, another ? w->nodes[(n->index + 1) % (int)w->node_count].id : n->id, sizeof t.id);
+    ticket_write(&signer, w->run_id, &t, n->ticket);
+    n->config.ticket_key = owner_key;
+    n->config.ticket = bytes_of(n->ticket, sizeof n->ticket);
+    w->report->faults[FAULT_TALE] += lies;
+}
+
+/* The time of day: wrong where a ticket would be over. */
+static uint64_t wall_ms(const struct world *w, const struct sim_node *n)
+{
+    uint64_t now = BEGAN_MS + span_in_ms(span_ns(w->now.ns));
+    return node_lies(w, n) && n->index % 3 == 0 ? now - BEFORE_MS : now;
+}
+
 /* What it has trained, and what its line carries, is what it takes them for. */
 void lies_think(struct world *w, struct sim_node *n, struct event *e)
 {
+    if (w->scenario.kind == LIES_TICKET) e->wall_ms = wall_ms(w, n);
     if (w->scenario.kind != LIES_READY || !node_lies(w, n)) return;
     struct node *mind = n->node;
     struct rng r = rng_init(rng_at(w->options.seed, mind->state.epoch) + (uint64_t)n->index);
@@ -208,7 +239,8 @@ void lies_tell(struct world *w, struct sim_node *n, struct action *a, const stru
         times = relay_falsely(w, n, a);
         break;
     case LIES_READY:
-        break; /* what it thinks is false */
+    case LIES_TICKET:
+        break; /* what it thinks, or shows, is false */
     default:
         times = gossip_falsely(w, n, a);
     }

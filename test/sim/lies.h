@@ -20,6 +20,8 @@
  *     flood     each message ten times, but bulk
  *     relay     some honest pairs never reach each other, and what liars relay to them they keep,
  *               change or repeat: the honest find other relays
+ *     ticket    a swarm with tickets; by its number a liar shows one that has ended, that is another's,
+ *               or that it has signed itself: it is in no group
  *
  * Everything else that a liar does is what an honest node does. */
 #ifndef SHOAL_SIM_LIES_H
@@ -33,6 +35,9 @@ void lies_of(uint64_t seed, uint32_t nodes, struct scenario *out, uint64_t neede
 
 /* Sends, instead of this action of a node's, what it says. */
 void lies_tell(struct world *w, struct sim_node *n, struct action *a, const struct sink *out);
+
+/* In a swarm with tickets, before its process starts: what it shows. */
+void lies_ticket(struct world *w, struct sim_node *n);
 
 /* Before the node takes the event: what it takes for true. */
 void lies_think(struct world *w, struct sim_node *n, struct event *e);

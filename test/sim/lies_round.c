@@ -11,8 +11,8 @@
 #include "swarm/wire.h"
 #include "world.h"
 
-#define READY_WEIGHT_AT (2 + 8 + 8 + 8 + 2 + 16 + 8) /* SPEC.md, "Matchmaking" */
-#define PROPOSE_HEAD    (8 + 2 + 1 + 2)
+#define READY_STEPS_AT (2 + 8 + 8 + 8 + 2 + 16 + 8 + 8) /* SPEC.md, "Matchmaking" */
+#define PROPOSE_HEAD   (8 + 2 + 1 + 2)
 
 uint32_t lies_match(struct world *w, struct sim_node *n, struct action *a)
 {
@@ -21,7 +21,7 @@ uint32_t lies_match(struct world *w, struct sim_node *n, struct action *a)
     memcpy(tale, a->bytes.data, a->bytes.count);
     if (n->index % 3 == 0 && a->type == WIRE_READY) {
         size_t count = tale[0] | (size_t)tale[1] << 8;
-        tale[READY_WEIGHT_AT] ^= (uint8_t)a->link; /* one to each */
+        tale[READY_STEPS_AT] ^= (uint8_t)a->link; /* one to each */
         wire_sign(&n->crypto, w->run_id, WIRE_READY, bytes_of(tale + 2, count), tale + 2 + count);
     } else if (n->index % 3 == 1 && a->type == WIRE_PROPOSE) {
         for (size_t at = PROPOSE_HEAD; at + 16 <= a->bytes.count; at += 16)

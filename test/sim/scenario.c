@@ -15,7 +15,7 @@ static const char *const kind_names[SCENARIO_KINDS] = {
     "wrong: server", "wrong: number", "wrong: refusal", "wrong: minimum", "lies: history",
     "lies: work",    "lies: digest",  "lies: phase",    "lies: accuse",   "lies: address",
     "lies: match",   "lies: ready",   "lies: means",    "lies: stall",    "lies: flood",
-    "lies: relay",
+    "lies: relay",   "lies: ticket",
 };
 
 const char *scenario_name(enum scenario_kind k) { return kind_names[k]; }

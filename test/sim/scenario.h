@@ -48,12 +48,13 @@ enum scenario_kind {
     LIES_PHASE,               /* that they do something else */
     LIES_ACCUSE,              /* that all others are gone */
     LIES_ADDRESS,             /* other addresses */
-    LIES_MATCH, /* they say READY to each otherwise, propose others' otherwise, sign nothing */
-    LIES_READY, /* what they have trained, and what their lines carry */
-    LIES_MEANS, /* what a mean is */
-    LIES_STALL, /* that bytes move, and results change */
-    LIES_FLOOD, /* everything, many times */
-    LIES_RELAY, /* they keep, change and repeat what they relay */
+    LIES_MATCH,  /* they say READY to each otherwise, propose others' otherwise, sign nothing */
+    LIES_READY,  /* what they have trained, and what their lines carry */
+    LIES_MEANS,  /* what a mean is */
+    LIES_STALL,  /* that bytes move, and results change */
+    LIES_FLOOD,  /* everything, many times */
+    LIES_RELAY,  /* they keep, change and repeat what they relay */
+    LIES_TICKET, /* that they may join */
     SCENARIO_KINDS
 };
 

@@ -146,7 +146,7 @@ static void carry_out(void *self, struct action *a)
     case ACTION_KEEP:
         trainer_keep(n, &a->keep);
         break;
-    case ACTION_REVOKED: /* no world has tickets */
+    case ACTION_REVOKED: /* no world has a list of them */
         break;
     case ACTION_NOTE:
         say_note(w, n, &a->note);
@@ -260,6 +260,7 @@ static void configure(struct world *w, struct sim_node *n)
     };
     memcpy(c->id, n->id, sizeof c->id);
     memcpy(c->run_id, w->run_id, sizeof c->run_id);
+    if (w->scenario.kind == LIES_TICKET) lies_ticket(w, n);
     for (uint32_t i = 0; i < w->node_count; i++) {
         const struct sim_node *o = &w->nodes[i];
         /* Unknown when the list was written; whoever restarts gets a new one. */

@@ -14,6 +14,7 @@
 #include "sim.h"
 #include "standin.h"
 #include "swarm/node.h"
+#include "swarm/ticket.h"
 #include "timeline.h"
 #include "trainer.h"
 
@@ -48,6 +49,7 @@ struct sim_node {
     bool back_empty, returning; /* it will be started again */
     struct node *node;
     struct node_config config;
+    uint8_t ticket[TICKET_BYTES];
     struct peer_address bootstrap[SIM_NODES_MAX];
     struct standin standin;
     struct crypto crypto;
