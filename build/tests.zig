@@ -64,7 +64,7 @@ pub fn simulator(s: *Shoal, run_all: *Run) void {
 
     // oracle.c replaces the nodes: of swarm/ only the parts without a node are used.
     const m = simModule(s, s.without(own, &.{"main.c"}));
-    s.sources(m, "swarm", &.{ "lineage.c", "owners.c", "parcel.c", "reduce_made.c", "relay_wire.c", "wire.c" }, &shoal.c_flags);
+    s.sources(m, "swarm", &.{ "lineage.c", "owners.c", "parcel.c", "reduce_made.c", "relay_wire.c", "ticket.c", "wire.c" }, &shoal.c_flags);
     third_party.use(s, m, "criterion");
     const tests = s.testProgram("test-sim", m);
     const alone = s.alone("test-sim", "run the simulator's own tests alone", null);

@@ -148,7 +148,7 @@ def main():
             linked = objects
             if name == "sim":  # oracle.c plays the nodes
                 linked = [o for o, source in zip(objects, ours) if source.startswith("c/base/") or source in
-                          ("c/outer/outer.c", "c/outer/mean.c", "c/cpu/outer.c", "c/node/replica.c", "swarm/lineage.c", "swarm/relay_wire.c", "swarm/wire.c")]
+                          ("c/outer/outer.c", "c/outer/mean.c", "c/cpu/outer.c", "c/node/replica.c", "swarm/lineage.c", "swarm/owners.c", "swarm/parcel.c", "swarm/reduce_made.c", "swarm/relay_wire.c", "swarm/ticket.c", "swarm/wire.c")]
             program = os.path.join(place, name if kind == "fuzz" else "test-" + name)
             link = ["-fsanitize=address,undefined,fuzzer"] if kind == "fuzz" else FLAGS[kind]
             call([cc] + link + list(pool.map(build, files)) + linked + rest + SYSTEM +
