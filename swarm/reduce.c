@@ -77,8 +77,9 @@ static void review(struct reduce *r, const struct sink *out)
     }
     if (r->state == REDUCE_GATHER) gather(r, out);
     /* Who says that it holds something better may never send it. */
-    bool vain = reduce_certain(r) ? r->adopting < 0 : reduce_too_long(r);
-    if (r->state == REDUCE_CLOSING && vain) reduce_fetch_give_up(r);
+    bool vain =
+        r->state == REDUCE_CLOSING && (reduce_certain(r) ? r->adopting < 0 : reduce_too_long(r));
+    if (vain) reduce_fetch_give_up(r);
     else reduce_fetch_more(r, out);
     if (r->state == REDUCE_CLOSING && r->fetch_wanted + r->fetch_sent == 0) reduce_compare(r, out);
     if (r->state == REDUCE_CLOSING && reduce_close_over(r)) reduce_fail(r, out);
@@ -134,7 +135,6 @@ static bool on_stage(struct reduce *r, uint32_t i, struct reader *in, const stru
         p->stage = (enum reduce_stage)stage;
         p->close = close;
         p->said_at = r->now;
-        if (stage > p->stage) p->news_at = r->now;
         memcpy(p->root, root, sizeof root);
     }
     bool late = r->stage == REDUCE_STAGE_APPLIED && stage < REDUCE_STAGE_APPLIED &&

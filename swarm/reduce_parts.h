@@ -120,7 +120,7 @@ struct reduce_peer {
     uint64_t moved;   /* bytes of the round that it sent and received, by its word */
     instant moved_at; /* when bytes came from it */
     instant said_at;  /* when it said that it moved, or that it holds another root */
-    instant news_at;  /* of its stage, or its signature */
+    instant news_at;  /* of its signature */
     instant told_at;  /* I have applied: when it was told so */
     bool sending;     /* parcels to it were in flight since its flow was last told */
     uint32_t close;   /* sequence number of its latest root */

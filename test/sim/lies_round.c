@@ -37,7 +37,7 @@ uint32_t lies_match(struct world *w, struct sim_node *n, struct action *a)
 
 /* ---- averaging ---- */
 
-#define STAGE_AT 16 /* SPEC.md, "Averaging": offsets in the bodies of STAGE and SURE */
+#define STAGE_AT 16 /* SPEC.md, "Averaging": offsets in the body of STAGE */
 #define CLOSE_AT 17
 #define ROOT_AT  21
 #define MOVED_AT 37
@@ -138,13 +138,12 @@ uint32_t lies_means(struct world *w, struct sim_node *n, struct action *a, const
     return 1;
 }
 
-/* Claims, and nothing behind them: that bytes move, that it has closed with another root each time,
- * that it is sure of another root. */
 bool lies_stall_together(const struct world *w)
 {
     return w->scenario.kind == LIES_STALL && __builtin_popcount(w->scenario.fabulists) > 1;
 }
 
+/* Claims, and nothing behind them: that bytes move, that it has closed with another root each time. */
 uint32_t lies_stall(struct world *w, struct sim_node *n, struct action *a)
 {
     if (a->kind == ACTION_PARCEL && n->index % 3 < 2) { /* it sends nothing */

@@ -840,11 +840,16 @@ Test(reduce, a_second_round_reuses_the_memory_and_old_completions_are_nothing_to
 
 /* ---- misbehaving peers ---- */
 
-static struct carried *first_parcel(uint8_t type)
+/* The first parcel of this type on its way, once there is one. */
+static struct carried *next_parcel(uint8_t type)
 {
-    for (size_t i = 0; i < world.carrier.count; i++)
-        if (world.carrier.queue[i].kind == M_PARCEL && world.carrier.queue[i].data[0] == type)
-            return &world.carrier.queue[i];
+    for (int ms = 0; ms < 400; ms++) {
+        run_for(span_ms(1));
+        for (size_t i = 0; i < world.carrier.count; i++)
+            if (world.carrier.queue[i].kind == M_PARCEL && world.carrier.queue[i].data[0] == type)
+                return &world.carrier.queue[i];
+    }
+    cr_assert_fail("no parcel of type %02x", type);
     return NULL;
 }
 
@@ -852,12 +857,7 @@ Test(reduce, a_damaged_or_foreign_parcel_is_refused)
 {
     world_init(3);
     begin();
-    struct carried *m = NULL;
-    for (int i = 0; i < 400 && !m; i++) {
-        run_for(span_ms(1));
-        m = first_parcel(WIRE_CONTRIBUTION);
-    }
-    cr_assert(m);
+    struct carried *m = next_parcel(WIRE_CONTRIBUTION);
     struct reduce *r = &world.nodes[m->to].reduce;
     sid from = world.group.members[m->from].sid;
     world.acting = m->to;
@@ -884,12 +884,7 @@ Test(reduce, a_result_from_one_who_does_not_own_the_chunk_is_refused)
 {
     world_init(3);
     begin();
-    struct carried *m = NULL;
-    for (int i = 0; i < 400 && !m; i++) {
-        run_for(span_ms(1));
-        m = first_parcel(WIRE_RESULT);
-    }
-    cr_assert(m);
+    struct carried *m = next_parcel(WIRE_RESULT);
     int other = 3 - m->from - m->to;
     world.acting = m->to;
     cr_assert_not(reduce_parcel(&world.nodes[m->to].reduce, world.group.members[other].sid,
@@ -901,12 +896,7 @@ Test(reduce, a_result_that_its_maker_did_not_sign_is_refused)
 {
     world_init(3);
     begin();
-    struct carried *m = NULL;
-    for (int i = 0; i < 400 && !m; i++) {
-        run_for(span_ms(1));
-        m = first_parcel(WIRE_RESULT);
-    }
-    cr_assert(m);
+    struct carried *m = next_parcel(WIRE_RESULT);
     struct reduce *r = &world.nodes[m->to].reduce;
     const sid from = world.group.members[m->from].sid;
     world.acting = m->to;
